@@ -1,0 +1,1 @@
+"""Fused multi-modal electron microscopy."""

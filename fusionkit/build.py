@@ -1,0 +1,74 @@
+"""From a named spec to an object: the one way in which terms, forward models, functionals and solvers are made.
+
+A factory is a function or class whose first parameter is annotated with its options model. Everything that belongs to
+a problem (terms, forwards, functionals, operators) takes a `Context` as its second argument; solvers take none::
+
+    def tv(options: TVOptions, context: Context) -> Composed: ...
+    class ChambollePock:  # a solver
+        def __init__(self, options: ChambollePockOptions) -> None: ...
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.options import Options, Spec, parse
+from fusionkit.registry import lookup, suggestion
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a factory may know about the problem that it builds for.
+
+    Parameters
+    ----------
+    dataset : the data, checked and normalised.
+    shape : shape of the unknown, (n, ny, nx) for maps.
+    labels : what the first axis of the unknown means: the elements, or the names of coefficients.
+    dtype : float32 or float64, of the unknown and of every array that a term keeps.
+    where : config key of what is being built, for error messages.
+    """
+
+    dataset: Dataset
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    dtype: np.dtype[np.floating[Any]]
+    where: str = ""
+
+    def at(self, key: str) -> Context:
+        """The same context for the thing at ``key`` below this one."""
+        return replace(self, where=f"{self.where}.{key}" if self.where else key)
+
+    def array(self, name: str, key: str = "data") -> Array:
+        """The dataset's array ``name`` in the problem's dtype; `UserError` at ``key`` where there is none."""
+        if name not in self.dataset.arrays:
+            raise UserError(
+                self.at(key).where, f"there is no data called '{name}'", suggestion(name, self.dataset.arrays)
+            )
+        return np.ascontiguousarray(self.dataset.arrays[name], dtype=self.dtype)
+
+    def build(self, kind: str, spec: Spec, key: str) -> Any:
+        """Build the ``kind`` that ``spec`` names, from its options at the config key ``key`` below this one."""
+        inner = self.at(key)
+        factory = lookup(kind, spec.type, f"{inner.where}.type")
+        return factory(options_of(factory, spec.options, inner.where), inner)
+
+
+def options_model(factory: Any) -> type[Options]:
+    """The options model of a factory: the annotation of its first parameter."""
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    first = [name for name in inspect.signature(function).parameters if name != "self"][0]
+    return get_type_hints(function)[first]
+
+
+def options_of(factory: Any, values: Mapping[str, Any], where: str) -> Options:
+    """The factory's options, validated from what the YAML file says."""
+    return parse(options_model(factory), values, where)

@@ -1,0 +1,40 @@
+"""What a reconstruction starts from, after reading, checking and normalising: one frozen `Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Arrays by name, as the solver sees them, and what is known about them.
+
+    Parameters
+    ----------
+    arrays : ``haadf`` (ny, nx), ``maps`` (n, ny, nx) and any others by the names that the config gives them.
+    elements : chemical symbols in the config's order, one for each map; empty where there are no maps.
+    pixel_size : edge of a pixel in ``units``; None where unknown.
+    units : unit of ``pixel_size`` (``nm``).
+    truth : the phantom's ground truth, shape of the unknown, in the units of ``maps``; None for recordings.
+    source : where the data came from (a file's path or ``phantom cos_nanoparticle``).
+    seed : seed of the phantom; None for recordings.
+    notes : things that the user should know, a sentence each.
+    """
+
+    arrays: Mapping[str, Array]
+    elements: tuple[str, ...] = ()
+    pixel_size: float | None = None
+    units: str | None = None
+    truth: Array | None = None
+    source: str = ""
+    seed: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for array in self.arrays.values():
+            array.flags.writeable = False
+        object.__setattr__(self, "arrays", MappingProxyType(dict(self.arrays)))

@@ -1,0 +1,186 @@
+r"""What an objective term can do: the protocols that operators implement and solvers ask for.
+
+The objective is a sum of terms, :math:`F(x) = \sum_j T_j(x)`, and a term *is* what it can do: its type declares it.
+
+=================  ==================================================================  ===============================
+type               what it offers                                                      example
+=================  ==================================================================  ===============================
+`Differentiable`   ``value``, ``gradient`` where the term is finite                    Poisson with epsilon = 0
+`Smooth`           a gradient that is finite everywhere on the feasible set            HAADF least squares, gamma >= 1
+`Pixelwise`        value, gradient and curvature pixel by pixel                        HAADF, Poisson
+`Proximable`       ``value``, ``prox``                                                 L1, Poisson on the maps
+`Bounds`           a box; joins the pixelwise prox                                     nonnegative
+`Composed`         a proximable functional of a linear map of x                        TV
+=================  ==================================================================  ===============================
+
+The unknown ``x`` has any shape; for chemical maps it is (n, ny, nx): n elements, ny x nx pixels. Every value is weighted
+(the weight is part of the term) and is accumulated in float64. No method modifies its input; ``out`` receives the
+result in place where it is given.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating[Any]]
+
+
+class Term(ABC):
+    """One summand of the objective.
+
+    Attributes
+    ----------
+    name : unique in its problem; the column of the trace and the key in ``summary.json``.
+    convex : whether the term is convex on the feasible set.
+    """
+
+    name: str
+    convex: bool = True
+
+    @abstractmethod
+    def value(self, x: Array) -> float:
+        """Weighted value of the term at ``x`` (float64); ``inf`` outside its domain."""
+
+
+class Differentiable(Term):
+    """A term with a gradient wherever it is finite."""
+
+    @abstractmethod
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """Gradient at ``x``, of the shape and dtype of ``x``."""
+
+
+class Smooth(Differentiable):
+    """A term whose gradient is finite and continuous on the whole feasible set, so that a forward step can use it."""
+
+
+@dataclass(frozen=True)
+class Expansion:
+    r"""Second-order model of a pixelwise term at each pixel, with the negative curvature dropped.
+
+    .. math:: T(x + d) \approx T(x) + g^\top d + \tfrac12 d^\top (\mathrm{diag}(c) + u u^\top) d
+
+    Parameters
+    ----------
+    gradient : g, shape (n, rows, nx).
+    curvature : c >= 0, the diagonal, shape (n, rows, nx).
+    coupling : u, the rank-one part that couples the elements of a pixel, shape (n, rows, nx); None where there is none.
+    """
+
+    gradient: Array
+    curvature: Array
+    coupling: Array | None = None
+
+
+class Pixelwise(Differentiable):
+    """A term that is a sum over pixels of a function of that pixel's n values."""
+
+    @abstractmethod
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        """Convex second-order model at ``x``, which holds the pixel rows ``rows`` (axis 1) of the unknown."""
+
+    @abstractmethod
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        """Weighted value at each pixel of the rows ``rows``, shape (rows, nx)."""
+
+
+class Proximable(Term):
+    r"""A term with a proximal operator."""
+
+    @abstractmethod
+    def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
+        r"""The minimiser of :math:`T(x) + \|x - v\|^2 / (2\,\mathrm{step})`, of the shape of ``v``."""
+
+
+class Bounds(Proximable):
+    """The indicator of the box lower <= x <= upper (floats or arrays that broadcast against x)."""
+
+    lower: float | Array
+    upper: float | Array
+
+    def value(self, x: Array) -> float:
+        """0 inside the box, ``inf`` outside."""
+        return 0.0 if bool(np.all(x >= self.lower) and np.all(x <= self.upper)) else float("inf")
+
+    def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
+        """Projection onto the box, whatever the step."""
+        return np.clip(v, self.lower, self.upper, out=out)
+
+
+class LinearMap(Protocol):
+    """A linear map between arrays of fixed shapes."""
+
+    @property
+    def domain(self) -> tuple[int, ...]:
+        """Shape of the arrays that it takes."""
+        ...
+
+    @property
+    def range(self) -> tuple[int, ...]:
+        """Shape of the arrays that it gives."""
+        ...
+
+    @property
+    def norm(self) -> float:
+        """An upper bound of the operator norm, tight to a few per cent."""
+        ...
+
+    def apply(self, x: Array, out: Array | None = None) -> Array:
+        """K x."""
+        ...
+
+    def adjoint(self, y: Array, out: Array | None = None) -> Array:
+        """K' y."""
+        ...
+
+
+class Functional(Protocol):
+    """A proximable function of a flat vector: what every ``pyproximal.ProxOperator`` is."""
+
+    def __call__(self, x: Array) -> float: ...
+
+    def prox(self, x: Array, tau: float) -> Array: ...
+
+    def proxdual(self, x: Array, tau: float) -> Array: ...
+
+
+@runtime_checkable
+class HasDualBall(Protocol):
+    """A functional that is a norm, weight included: its conjugate is the indicator of a dual ball."""
+
+    def project_dual(self, p: Array) -> Array:
+        """The nearest point of the dual ball to the flat vector ``p``."""
+        ...
+
+
+class Composed(Term):
+    r"""A functional of a linear map, :math:`g(K x)`, or :math:`g(K x + A w)` with an auxiliary unknown w (as TGV has).
+
+    Attributes
+    ----------
+    functional : g, weight included; acts on the flattened range of K.
+    operator : K.
+    auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
+    """
+
+    functional: Functional
+    operator: LinearMap
+    auxiliary: LinearMap | None = None
+
+    def value(self, x: Array) -> float:
+        """g(K x), with the auxiliary unknown at zero."""
+        return float(self.functional(self.operator.apply(x).ravel()))
+
+
+def accumulate(terms: Sequence[Differentiable], x: Array, out: Array) -> Array:
+    """Sum of the terms' gradients at ``x`` into ``out``."""
+    out.fill(0)
+    for term in terms:
+        out += term.gradient(x)
+    return out

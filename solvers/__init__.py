@@ -1,0 +1,10 @@
+"""Solvers: one algorithm a file, all driven by the loop of the frame."""
+
+if __name__ != "fusionkit.solvers":
+    raise ImportError(f"import this package as fusionkit.solvers, not as {__name__}")
+
+TABLE = {
+    "solvers": {
+        "chambolle_pock": "fusionkit.solvers.chambolle_pock:ChambollePock",
+    }
+}

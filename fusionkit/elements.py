@@ -1,0 +1,51 @@
+"""Chemical elements by symbol: atomic number and atomic weight, from ``periodictable``."""
+
+from __future__ import annotations
+
+import periodictable
+
+from fusionkit.errors import UserError
+from fusionkit.registry import suggestion
+
+_NUMBERS: dict[str, int] = {element.symbol: element.number for element in periodictable.elements if element.number > 0}
+_BY_LOWER = {symbol.lower(): symbol for symbol in _NUMBERS}
+
+
+def atomic_number(symbol: str, where: str = "elements") -> int:
+    """Atomic number Z of the element.
+
+    Parameters
+    ----------
+    symbol : chemical symbol, in its proper case (``Co``; ``CO`` is no element).
+    where : config key to name in the error.
+
+    Raises
+    ------
+    UserError : no element has this symbol; it suggests the nearest.
+    """
+    if symbol not in _NUMBERS:
+        # a wrong case is the usual slip, and difflib would prefer another symbol of the same case
+        same = _BY_LOWER.get(symbol.lower())
+        remedy = f"did you mean '{same}'?" if same else _nearest(symbol)
+        raise UserError(where, f"there is no element '{symbol}'", remedy)
+    return _NUMBERS[symbol]
+
+
+def atomic_weight(symbol: str, where: str = "elements") -> float:
+    """Standard atomic weight of the element, in g/mol.
+
+    Parameters
+    ----------
+    symbol : chemical symbol, in its proper case.
+    where : config key to name in the error.
+
+    Raises
+    ------
+    UserError : no element has this symbol.
+    """
+    return float(periodictable.elements[atomic_number(symbol, where)].mass)
+
+
+def _nearest(symbol: str) -> str:
+    near = suggestion(symbol.capitalize(), _NUMBERS)
+    return near if near.startswith("did you mean") else "use a chemical symbol, such as 'Co'"

@@ -1,0 +1,112 @@
+"""Arguments from a YAML file for a class of another library: resolved, checked against its signature, errors in one line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.linear import to_pylops
+from fusionkit.options import Spec, parse
+from fusionkit.registry import suggestion
+
+# what the constructors of pylops and pyproximal raise when an argument has the wrong type, size or value
+REFUSALS = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError, ArithmeticError, ImportError)
+
+
+def resolve_arguments(arguments: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """The arguments with what they refer to put in their place.
+
+    ``{data: NAME}`` becomes that array of the dataset, ``{operator: SPEC}`` a ``pylops.LinearOperator`` on the
+    unknown, ``{functional: SPEC}`` a ``pyproximal.ProxOperator`` on a vector of the unknown's shape.
+
+    Parameters
+    ----------
+    arguments : what the YAML file says.
+    context : of the thing that the arguments belong to; its ``shape`` is the unknown's.
+
+    Raises
+    ------
+    UserError : at ``arguments.NAME`` where a reference leads nowhere.
+    """
+    inner = context.at("arguments")
+    return {name: _resolve(value, inner.at(name)) for name, value in arguments.items()}
+
+
+def _resolve(value: Any, context: Context) -> Any:
+    if isinstance(value, list):
+        return [_resolve(item, context) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) == {"data"} and isinstance(value["data"], str):
+        return context.array(value["data"])
+    if set(value) == {"operator"}:
+        return to_pylops(context.build("operators", _spec(value, "operator", context), "operator"), context.dtype)
+    if set(value) == {"functional"}:
+        return context.build("functionals", _spec(value, "functional", context), "functional")
+    raise UserError(context.where, "is no value", "write {data: NAME}, {operator: ...}, {functional: ...}, or a number")
+
+
+def _spec(value: Mapping[str, Any], key: str, context: Context) -> Spec:
+    inner = value[key]
+    return parse(Spec, {"type": inner} if isinstance(inner, str) else inner, context.at(key).where)
+
+
+def call_with(
+    factory: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    where: str,
+) -> Any:
+    """``factory(**arguments)`` with lists made arrays where its signature asks for arrays.
+
+    Parameters
+    ----------
+    factory : the class.
+    arguments : resolved arguments by name.
+    defaults : what an argument becomes that the signature has, the arguments lack and nothing else fills.
+    dtype : of the arrays made from lists.
+    where : config key of the arguments.
+
+    Raises
+    ------
+    UserError : an argument is unknown or missing, or the factory refuses its value.
+    """
+    known = inspect.signature(factory).parameters
+    for name in arguments:
+        if name not in known:
+            raise UserError(f"{where}.{name}", "unknown argument", suggestion(name, known))
+    given = {name: value for name, value in defaults.items() if name in known}
+    given |= {name: _typed(value, known[name], dtype) for name, value in arguments.items()}
+    for name, parameter in known.items():
+        if name not in given and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
+            raise UserError(f"{where}.{name}", "is missing", f"{factory.__name__} needs it")
+    try:
+        return factory(**given)
+    except REFUSALS as error:
+        raise UserError(where, f"{factory.__name__} refuses them: {error}", "see its documentation") from error
+
+
+def _typed(value: Any, parameter: inspect.Parameter, dtype: np.dtype[Any]) -> Any:
+    """Lists as arrays for array parameters, as tuples for the others (shapes, axes)."""
+    if not isinstance(value, list):
+        return value
+    if not _is_numbers(value):
+        return value
+    array = np.asarray(value)
+    # NDArray[np.number] is an array of values; sizes and axes are Sequence[int] | NDArray[np.integer]
+    takes_values = "ndarray" in str(parameter.annotation) and "number" in str(parameter.annotation)
+    return array.astype(dtype) if takes_values or array.dtype.kind == "f" else _tuples(value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _is_numbers(value: list[Any]) -> bool:
+    return all(_is_numbers(item) if isinstance(item, list) else isinstance(item, int | float) for item in value)

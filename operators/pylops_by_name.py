@@ -1,0 +1,127 @@
+"""Any ``pylops.LinearOperator`` by its name in that library."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+import pylops
+import pylops.medical
+import pylops.signalprocessing
+from pydantic import Field
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.linear import PylopsMap
+from fusionkit.operators.arguments import REFUSALS, call_with, resolve_arguments
+from fusionkit.options import Options
+from fusionkit.registry import suggestion
+
+_MODULES = (pylops, pylops.signalprocessing, pylops.medical, pylops.waveeqprocessing, pylops.avo)
+# these take functions or other array libraries' operators: there is nothing to write in a YAML file
+_NOT_FROM_YAML = frozenset({"LinearOperator", "FunctionOperator", "JaxOperator", "TorchOperator", "MemoizeOperator"})
+
+
+class PylopsOptions(Options):
+    """Options of ``pylops``."""
+
+    operator: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+def pylops_map(options: PylopsOptions, context: Context) -> PylopsMap:
+    """The linear operator ``operator`` of pylops with ``arguments``.
+
+    Arguments may be numbers, texts, lists, ``{data: NAME}`` for an array of the dataset and ``{operator: SPEC}`` for
+    another operator. ``dims`` is the unknown's shape and ``dtype`` the problem's where they are not given.
+
+    Raises
+    ------
+    UserError : no such operator, or arguments that it refuses.
+    """
+    arguments = resolve_arguments(options.arguments, context)
+    return pylops_operator(options.operator, arguments, context.shape, context.dtype, context.where)
+
+
+def pylops_operator(
+    name: str, arguments: Mapping[str, Any], domain: tuple[int, ...], dtype: np.dtype[Any], where: str
+) -> PylopsMap:
+    """The linear operator that pylops calls ``name``.
+
+    Parameters
+    ----------
+    name : of a class of pylops, ``pylops.signalprocessing``, ``.medical``, ``.waveeqprocessing`` or ``.avo``.
+    arguments : of its constructor, references resolved (`resolve_arguments`); ``dims`` defaults to ``domain`` and ``N``
+        to its size, ``dtype`` to ``dtype``.
+    domain : shape of the unknown.
+    dtype : of the unknown.
+    where : config key of the spec that has ``operator`` and ``arguments``, for error messages.
+
+    Raises
+    ------
+    UserError : no such operator; not a linear operator; refused arguments; an operator of another size than the
+        unknown; complex values.
+    """
+    factory = _maker_of(name, f"{where}.operator")
+    defaults = {"dims": domain, "dtype": dtype}
+    if "N" in inspect.signature(factory).parameters:
+        defaults["N"] = prod(domain)
+    operator = call_with(factory, arguments, defaults, dtype, f"{where}.arguments")
+    if not isinstance(operator, pylops.LinearOperator):
+        raise UserError(f"{where}.operator", f"pylops' '{name}' gives no single LinearOperator", "use another one")
+    if operator.shape[1] != prod(domain):
+        raise UserError(
+            f"{where}.arguments",
+            f"{name} takes {operator.shape[1]} values but the unknown has {prod(domain)} {domain}",
+            "change the sizes",
+        )
+    _try_out(operator, name, dtype, where)
+    return PylopsMap(operator, domain, _range_of(operator, domain))
+
+
+def _range_of(operator: pylops.LinearOperator, domain: tuple[int, ...]) -> tuple[int, ...]:
+    image = tuple(int(size) for size in np.atleast_1d(operator.dimsd))
+    if image == (prod(domain),):  # an operator that knows no shapes and keeps the size: it keeps the shape
+        return domain
+    return image if prod(image) == operator.shape[0] else (operator.shape[0],)
+
+
+@cache
+def _makers() -> Mapping[str, Callable[..., Any]]:
+    """Every linear operator of pylops that can be made from a YAML file, by name."""
+    return {
+        name: thing
+        for module in reversed(_MODULES)
+        for name, thing in vars(module).items()
+        if name not in _NOT_FROM_YAML and _makes_operator(name, thing)
+    }
+
+
+def _makes_operator(name: str, thing: Any) -> bool:
+    """A class of operators, or a function named like one (``Radon2D`` chooses its class by an argument)."""
+    if inspect.isclass(thing):
+        return issubclass(thing, pylops.LinearOperator)
+    return inspect.isfunction(thing) and name[0].isupper()
+
+
+def _maker_of(name: str, where: str) -> Callable[..., Any]:
+    if name in _makers():
+        return _makers()[name]
+    exists = any(hasattr(module, name) for module in _MODULES)
+    problem = f"pylops' '{name}' is not a LinearOperator that a config can make" if exists else ""
+    raise UserError(where, problem or f"pylops has no LinearOperator '{name}'", suggestion(name, _makers()))
+
+
+def _try_out(operator: pylops.LinearOperator, name: str, dtype: np.dtype[Any], where: str) -> None:
+    """Apply it once both ways, so that what cannot work is refused before the first iteration."""
+    try:
+        image = operator.matvec(np.zeros(operator.shape[1], dtype))
+        operator.rmatvec(image)
+    except REFUSALS as error:
+        raise UserError(f"{where}.arguments", f"{name} cannot be applied: {error}", "see its documentation") from error
+    if np.iscomplexobj(image):
+        raise UserError(f"{where}.operator", f"{name} gives complex values", "only real operators can be used")

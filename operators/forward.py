@@ -1,0 +1,103 @@
+r"""What a fidelity predicts the data by: forward models :math:`x \mapsto m(x)`, general, pixelwise and linear."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.errors import UserError
+from fusionkit.terms import Array, LinearMap
+
+
+class Forward(ABC):
+    """A model that predicts data from the unknown.
+
+    Attributes
+    ----------
+    range : shape of the prediction.
+    linear : whether m(x) is an affine function of x; a convex loss of it is convex.
+    smooth : whether its Jacobian is finite for every feasible x.
+    nonnegative : whether m(x) >= 0 for every x >= 0, which a Poisson loss needs to be smooth.
+    """
+
+    range: tuple[int, ...]
+    linear: bool = False
+    smooth: bool = True
+    nonnegative: bool = False
+
+    @abstractmethod
+    def apply(self, x: Array) -> Array:
+        """The prediction m(x), of the shape ``range``; a fresh array in the dtype of ``x``."""
+
+    @abstractmethod
+    def adjoint(self, x: Array, r: Array) -> Array:
+        """J(x)' r: the transposed Jacobian at ``x`` applied to ``r`` of the shape ``range``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Jet:
+    r"""Prediction and derivatives of a pixelwise model at a block of pixels.
+
+    Parameters
+    ----------
+    prediction : m, shape (rows, nx) where the elements of a pixel add up, else (n, rows, nx).
+    slope : :math:`\partial m / \partial x_i`, shape (n, rows, nx) or one that broadcasts to it.
+    bend : :math:`\partial^2 m / \partial x_i^2`, likewise; mixed second derivatives are zero. None where not asked for.
+    """
+
+    prediction: Array
+    slope: Array
+    bend: Array | None = None
+
+
+class PixelwiseForward(Forward):
+    """A model that acts pixel by pixel on (n, rows, nx), whatever block of rows it is given.
+
+    The prediction is a sum over the elements of a pixel, (rows, nx), or has a value for each of them, (n, rows, nx).
+    """
+
+    @abstractmethod
+    def jet(self, x: Array, second: bool = True) -> Jet:
+        """Prediction, slope and (where ``second``) bend at ``x``, in as few passes over ``x`` as the model allows."""
+
+    def adjoint(self, x: Array, r: Array) -> Array:
+        """J(x)' r, of the shape of ``x``."""
+        return self.jet(x, second=False).slope * r
+
+
+@dataclass(frozen=True, eq=False)
+class LinearForward(Forward):
+    r"""A linear map with an optional offset, :math:`m(x) = K x + a`.
+
+    Parameters
+    ----------
+    linear_map : K; any ``pylops.LinearOperator`` through ``fusionkit.linear.PylopsMap``.
+    offset : a, of the shape of the range of K; None for zero.
+    nonnegative : whether K x + a >= 0 for every x >= 0 (no negative entry in K or a); a promise of the caller.
+    """
+
+    linear_map: LinearMap
+    offset: Array | None = None
+    nonnegative: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "range", tuple(self.linear_map.range))
+        object.__setattr__(self, "linear", True)
+        if self.offset is None:
+            return
+        offset = np.array(self.offset)
+        if offset.shape != self.range:
+            raise UserError("offset", f"has shape {offset.shape}", f"the linear map gives {self.range}")
+        offset.flags.writeable = False
+        object.__setattr__(self, "offset", offset)
+
+    def apply(self, x: Array) -> Array:
+        """K x + a."""
+        prediction = self.linear_map.apply(x).astype(x.dtype, copy=False)
+        return prediction if self.offset is None else prediction + self.offset.astype(x.dtype, copy=False)
+
+    def adjoint(self, x: Array, r: Array) -> Array:
+        """K' r, wherever x is."""
+        return self.linear_map.adjoint(r).astype(x.dtype, copy=False)

@@ -1,0 +1,52 @@
+"""The maps themselves as the prediction: the forward model of data that are the unknown plus noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.linear import IdentityMap
+from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
+from fusionkit.options import Options
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Identity(PixelwiseForward):
+    """m(x) = x.
+
+    Parameters
+    ----------
+    range : shape of the unknown and of the prediction, (n, ny, nx).
+    """
+
+    range: tuple[int, ...]
+
+    linear = True
+    nonnegative = True
+
+    def apply(self, x: Array) -> Array:
+        """x itself, as a fresh array."""
+        return x.copy()
+
+    def jet(self, x: Array, second: bool = True) -> Jet:
+        """x, one, zero."""
+        one = np.ones((1,) * x.ndim, x.dtype)
+        return Jet(x, one, np.zeros_like(one) if second else None)
+
+    def adjoint(self, x: Array, r: Array) -> Array:
+        """r."""
+        return r.copy()
+
+
+class IdentityOptions(Options):
+    """No options."""
+
+
+def identity(options: IdentityOptions, context: Context) -> Forward:
+    """The forward model ``identity``: pixelwise for maps, linear for an unknown of any other shape."""
+    if len(context.shape) == 3:
+        return Identity(context.shape)
+    return LinearForward(IdentityMap(context.shape), nonnegative=True)

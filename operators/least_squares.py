@@ -1,0 +1,58 @@
+r"""Least squares: the negative log-likelihood of Gaussian noise, for any forward model.
+
+.. math:: T(x) = \frac{w}{2} \sum_k (m_k(x) - b_k)^2
+
+With noise of the variance s^2, in the squared unit of the data, w = 1 / s^2 makes T the negative log-likelihood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
+from fusionkit.operators.loss import Loss
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class LeastSquaresLoss(Loss):
+    r""":math:`\varphi(m; b) = (m - b)^2 / 2`."""
+
+    def values(self, m: Array, b: Array) -> Array:
+        """(m - b)^2 / 2."""
+        residual = m - b
+        residual *= residual
+        residual *= 0.5
+        return residual
+
+    def derivative(self, m: Array, b: Array) -> Array:
+        """m - b."""
+        return m - b
+
+    def curvature(self, m: Array, b: Array) -> Array:
+        """1."""
+        return np.ones_like(m)
+
+    def prox(self, v: Array, b: Array, step: float) -> Array:
+        """(v + step b) / (1 + step)."""
+        found = b * step
+        found += v
+        found *= 1.0 / (1.0 + step)
+        return found
+
+    def smooth_on(self, nonnegative: bool) -> bool:
+        """It is smooth everywhere."""
+        return True
+
+
+def least_squares(options: FidelityOptions, context: Context) -> Fidelity:
+    """The term ``least_squares``: w/2 ||m(x) - b||^2 for the array ``data`` and the model ``forward``.
+
+    Raises
+    ------
+    UserError : there are no such data, or they have another shape than the prediction.
+    """
+    return from_options(options, "least_squares", LeastSquaresLoss(), context)

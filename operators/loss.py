@@ -1,0 +1,56 @@
+r"""What a fidelity compares a prediction with the data by: an elementwise convex loss :math:`\varphi(m; b)`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.errors import UserError
+from fusionkit.terms import Array
+
+
+class Loss(ABC):
+    r"""An elementwise loss :math:`\varphi(m; b)` of a prediction m against a datum b, convex in m.
+
+    Every method takes arrays of one shape (the prediction and the data), keeps their dtype, modifies neither and gives
+    a fresh array that the caller may overwrite.
+    """
+
+    @abstractmethod
+    def values(self, m: Array, b: Array) -> Array:
+        r""":math:`\varphi(m; b)`; ``inf`` outside its domain."""
+
+    @abstractmethod
+    def derivative(self, m: Array, b: Array) -> Array:
+        r""":math:`\varphi'(m; b)`, the derivative by m."""
+
+    @abstractmethod
+    def curvature(self, m: Array, b: Array) -> Array:
+        r""":math:`\varphi''(m; b) \ge 0`, the second derivative by m."""
+
+    @abstractmethod
+    def prox(self, v: Array, b: Array, step: float) -> Array:
+        r"""The exact minimiser of :math:`\varphi(m; b) + (m - v)^2 / (2\,\mathrm{step})` in its domain."""
+
+    @abstractmethod
+    def smooth_on(self, nonnegative: bool) -> bool:
+        """Whether the derivative is finite and continuous for every m >= 0 (``nonnegative``), or for every real m."""
+
+    def slopes(self, m: Array, b: Array) -> tuple[Array, Array]:
+        """First and second derivative by m; a loss overrides it where the two share work."""
+        return self.derivative(m, b), self.curvature(m, b)
+
+    def check(self, b: Array, where: str) -> None:
+        """Raise a `UserError` at ``where`` for data that the loss has no meaning for: here, what is not finite."""
+        bad = ~np.isfinite(b)
+        if bad.any():
+            raise UserError(where, f"the data hold {spell(bad)} that are not finite", "replace or crop them")
+
+
+def spell(bad: npt.NDArray[np.bool_]) -> str:
+    """How many values are marked and where the first is: ``3 values (the first at [0, 2, 5])``."""
+    count = int(np.count_nonzero(bad))
+    first = [int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape)]
+    return f"{count} value{'s' if count > 1 else ''} (the first at {first})"

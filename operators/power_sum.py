@@ -1,0 +1,194 @@
+r"""The HAADF image of chemical maps: a weighted sum of powers at each pixel, and plain sums as its linear cases.
+
+.. math:: m(x) = \sum_i \max(Z_i x_i, 0)^\gamma
+
+A high-angle signal grows as Z^gamma with gamma between 1.4 (large detectors, thermal scattering) and 2 (Rutherford).
+Source: Schwartz et al., npj Comput. Mater. 8, 16 (2022), equation 2, with Z_i inside the power.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator
+
+from fusionkit.build import Context
+from fusionkit.elements import atomic_number
+from fusionkit.errors import UserError
+from fusionkit.operators.forward import Jet, PixelwiseForward
+from fusionkit.options import Options
+from fusionkit.registry import suggestion
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True, eq=False)
+class PowerSum(PixelwiseForward):
+    r""":math:`m(x) = \sum_i \max(Z_i x_i, 0)^\gamma` at each pixel; for gamma = 1 the linear sum, without the maximum.
+
+    With y = (Z x)^(gamma - 1), one power a value: m = sum y Z x, slope = gamma Z y,
+    bend = gamma (gamma - 1) Z^2 y / (Z x).
+
+    Parameters
+    ----------
+    gamma : exponent, in (0, 4].
+    z : Z_i, one a map, finite and >= 0, not all 0; sets the unit of the prediction.
+    pixels : (ny, nx).
+    floor : the bend is that at Z x = floor wherever Z x is less, since it is unbounded at 0 for gamma < 2; so is the
+        slope for gamma < 1. Of the order of 1e-4 of the values of Z x that matter. The prediction is exact everywhere,
+        and for gamma >= 1 so is the slope.
+    """
+
+    gamma: float
+    z: Array | npt.ArrayLike
+    pixels: tuple[int, int]
+    floor: float = 1e-4
+    _column: Array = field(init=False, repr=False)
+
+    nonnegative = True
+
+    def __post_init__(self) -> None:
+        z = np.array(self.z, dtype=np.float64).reshape(-1, 1, 1)
+        if not 0 < self.gamma <= 4:
+            raise UserError("gamma", f"is {self.gamma}", "it must be in (0, 4]")
+        if not (np.all(np.isfinite(z)) and np.all(z >= 0) and np.any(z > 0)):
+            raise UserError("z", f"is {z.ravel().tolist()}", "the values must be finite and >= 0, not all 0")
+        if not (np.isfinite(self.floor) and self.floor > 0):
+            raise UserError("floor", f"is {self.floor}", "it must be finite and > 0")
+        z.flags.writeable = False
+        object.__setattr__(self, "_column", z)
+        object.__setattr__(self, "range", tuple(self.pixels))
+        object.__setattr__(self, "linear", self.gamma == 1)
+        object.__setattr__(self, "smooth", self.gamma >= 1)
+
+    def apply(self, x: Array) -> Array:
+        """The prediction, shape (rows, nx)."""
+        scaled = self._scaled(x)
+        if self.gamma != 1:
+            np.power(scaled, self.gamma, out=scaled)
+        return scaled.sum(axis=0)
+
+    def jet(self, x: Array, second: bool = True) -> Jet:
+        """Prediction, slope and bend."""
+        z = self._column.astype(x.dtype)
+        scaled = self._scaled(x)
+        if self.gamma == 1:
+            return Jet(scaled.sum(axis=0), z, np.zeros_like(z) if second else None)
+        if self.gamma < 1:
+            prediction = np.power(scaled, self.gamma).sum(axis=0)
+            np.maximum(scaled, self.floor, out=scaled)
+            power = np.power(scaled, self.gamma - 1)
+        else:
+            power = np.power(scaled, self.gamma - 1)
+            prediction = np.einsum("i...,i...->...", power, scaled)
+        bend = self._bend(scaled, power, z) if second else None
+        power *= self.gamma * z
+        return Jet(prediction, power, bend)
+
+    def _scaled(self, x: Array) -> Array:
+        scaled = x * self._column.astype(x.dtype)
+        return scaled if self.gamma == 1 else np.maximum(scaled, 0.0, out=scaled)
+
+    def _bend(self, scaled: Array, power: Array, z: Array) -> Array:
+        """gamma (gamma - 1) Z^2 (Z x)^(gamma - 2) at max(Z x, floor); overwrites ``scaled``."""
+        at_floor = self.floor ** (self.gamma - 1)
+        # the power is monotone: the bound of Z x bounds it too, from the other side for gamma < 1
+        bend = np.maximum(power, at_floor) if self.gamma > 1 else np.minimum(power, at_floor)
+        np.maximum(scaled, self.floor, out=scaled)
+        bend /= scaled
+        bend *= self.gamma * (self.gamma - 1) * z * z
+        return bend
+
+
+class PowerSumOptions(Options):
+    """Options of ``power_sum``.
+
+    Parameters
+    ----------
+    gamma : exponent, in (0, 4].
+    z : ``relative`` (atomic numbers divided by their mean), ``absolute`` (atomic numbers), or a value for each element.
+    """
+
+    gamma: Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)] = 1.6
+    z: str | dict[str, float] = "relative"
+
+    @field_validator("z", mode="before")
+    @classmethod
+    def _known(cls, z: Any) -> Any:
+        if z in ("relative", "absolute"):
+            return z
+        if not isinstance(z, dict):
+            raise ValueError(f"is {z!r}; write relative, absolute, or a value for each element ({{Co: 27, O: 8}})")
+        for element, value in z.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (is_number and np.isfinite(value) and value > 0):
+                raise ValueError(f"is {value!r} for {element}; it must be a finite number > 0")
+        return z
+
+
+def power_sum(options: PowerSumOptions, context: Context) -> PowerSum:
+    """The forward model ``power_sum``.
+
+    Raises
+    ------
+    UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
+    """
+    return PowerSum(options.gamma, z_values(options.z, context), pixels_of(context))
+
+
+def z_values(z: str | dict[str, float], context: Context) -> Array:
+    """Z_i of the unknown's elements in their order, as the option ``z`` asks for them."""
+    where = context.at("z").where
+    if isinstance(z, str):
+        numbers = np.array([atomic_number(symbol, where) for symbol in context.labels], dtype=np.float64)
+        return numbers / numbers.mean() if z == "relative" else numbers
+    for element in z:
+        if element not in context.labels:
+            raise UserError(where, f"names '{element}', which has no map", suggestion(element, context.labels))
+    missing = [element for element in context.labels if element not in z]
+    if missing:
+        raise UserError(where, f"has no value for {', '.join(missing)}", "give one for every element")
+    return np.array([z[element] for element in context.labels], dtype=np.float64)
+
+
+class SumOptions(Options):
+    """No options."""
+
+
+def total(options: SumOptions, context: Context) -> PowerSum:
+    """The forward model ``sum``: the sum of all maps at each pixel."""
+    return PowerSum(1.0, np.ones(context.shape[0]), pixels_of(context))
+
+
+class ElementOptions(Options):
+    """Options of ``element``.
+
+    Parameters
+    ----------
+    element : symbol of the element.
+    """
+
+    element: str
+
+
+def element(options: ElementOptions, context: Context) -> PowerSum:
+    """The forward model ``element``: the map of one element, for data that show no other.
+
+    Raises
+    ------
+    UserError : there is no map of this element.
+    """
+    pixels = pixels_of(context)
+    if options.element not in context.labels:
+        where = context.at("element").where
+        raise UserError(where, f"there is no map of '{options.element}'", suggestion(options.element, context.labels))
+    return PowerSum(1.0, np.array([float(label == options.element) for label in context.labels]), pixels)
+
+
+def pixels_of(context: Context) -> tuple[int, int]:
+    """(ny, nx) of an unknown that is a stack of maps; `UserError` for any other."""
+    if len(context.shape) != 3:
+        raise UserError(context.where, f"needs maps (n, ny, nx), but the unknown has shape {context.shape}", "")
+    return context.shape[1], context.shape[2]

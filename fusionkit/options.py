@@ -7,8 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fusionkit.errors import UserError
-from fusionkit.registry import suggestion
+from fusionkit.explain import explain
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="weight of the term, >= 0")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -55,47 +54,4 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise _first_error(error, model, where) from None
-
-
-def _first_error(error: ValidationError, model: type[BaseModel], where: str) -> UserError:
-    # a misspelt key usually causes a missing one too: the misspelling is the better message
-    errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    first = errors[0]
-    key = join(where, first["loc"])
-    if first["type"] == "extra_forbidden":
-        return UserError(key, "unknown key", suggestion(str(first["loc"][-1]), _siblings(model, first["loc"])))
-    if first["type"] == "missing":
-        return UserError(key, "is missing", "add it")
-    if first["type"] == "value_error":  # a validator of ours: its text is the message
-        return UserError(key, str(first["ctx"]["error"]))
-    said = first["msg"][0].lower() + first["msg"][1:]
-    given = first["input"]
-    shown = f", got {given!r}" if isinstance(given, str | int | float | bool | None) else ""
-    return UserError(key, said + shown)
-
-
-def _siblings(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model at ``loc[:-1]`` knows; the outermost model's where the path cannot be followed."""
-    current: Any = model
-    for part in loc[:-1]:
-        fields = getattr(current, "model_fields", {})
-        if part not in fields:
-            break
-        annotation = fields[part].annotation
-        inner = [a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields")]
-        if not inner:
-            break
-        current = inner[0]
-    return [info.alias or name for name, info in current.model_fields.items()]
-
-
-def join(where: str, loc: tuple[int | str, ...]) -> str:
-    """``terms`` and (0, 'gamma') make ``terms[0].gamma``."""
-    key = where
-    for part in loc:
-        if isinstance(part, int):
-            key += f"[{part}]"
-        else:
-            key += f".{part}" if key else part
-    return key
+        raise explain(error, model, where) from None

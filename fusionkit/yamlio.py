@@ -1,0 +1,182 @@
+"""YAML in and out, strictly: duplicate keys, tags, deep nesting and expanding aliases are errors with line and column.
+
+The scalars are those of YAML 1.2: only ``true`` and ``false`` are booleans, so that the element ``No`` stays text, and
+``1e-3`` is a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
+
+from fusionkit.errors import UserError
+
+LARGEST_FILE = 4 * 2**20  # bytes; a config has a few hundred
+DEEPEST = 32  # levels of nesting
+MOST_VALUES = 100_000  # with every alias written out
+
+_SECOND = "expected a single document in the stream"  # PyYAML's context of that error
+_TAG = "tag:yaml.org,2002:"
+# an integer of more digits is a float: it names no index, and Python refuses to read very long ones
+_SCALARS = {
+    "null": re.compile(r"^(?:~|null|Null|NULL|)$"),
+    "bool": re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    "int": re.compile(r"^[-+]?[0-9]{1,40}$"),
+    "float": re.compile(
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+}
+_YAML_1_1_BOOL = re.compile(r"^[yYnN]$")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of YAML 1.2 and with keys that are text and unique."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConstructorError(None, None, "a key is a list or a mapping; keys are text", key.start_mark)
+            if key.tag != f"{_TAG}str":
+                said = f"the key {key.value or 'without text'} is not text; write it in quotes: '{key.value}'"
+                raise ConstructorError(None, None, said, key.start_mark)
+            if key.value in lines:
+                said = f"the key '{key.value}' stands already in line {lines[key.value]}; remove one of the two"
+                raise ConstructorError(None, None, said, key.start_mark)
+            lines[key.value] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _name, _pattern in _SCALARS.items():
+    _Loader.add_implicit_resolver(f"{_TAG}{_name}", _pattern, None)
+_Loader.add_constructor(f"{_TAG}int", lambda loader, node: int(node.value))
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes every text that YAML 1.1 or 1.2 would read as something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _name, _pattern in (*_SCALARS.items(), ("bool", _YAML_1_1_BOOL)):
+    _Dumper.add_implicit_resolver(f"{_TAG}{_name}", _pattern, None)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Parameters
+    ----------
+    path : the file, UTF-8 text.
+
+    Raises
+    ------
+    UserError : the file is missing, empty, no text, no YAML or no mapping.
+    """
+    name = str(path)
+    if path.is_dir():
+        raise UserError(name, "is a folder", "name a YAML file in it")
+    if not path.is_file():
+        raise UserError(name, "there is no such file", "give the path of a YAML file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UserError(name, f"cannot be read: {error.strerror}", "check its permissions") from error
+    if len(content) > LARGEST_FILE:
+        raise UserError(name, f"has more than {LARGEST_FILE // 2**20} MiB", "give a YAML file, not the data")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(name, "is not a text file", "give a YAML file in UTF-8, not the data") from error
+    value = parse(text, name)
+    if value is None:
+        raise UserError(name, "is empty", "write at least 'version', 'data' and 'terms'")
+    if not isinstance(value, dict):
+        raise UserError(name, f"holds {_kind(value)}", "a config is a mapping of keys to values ('version: 1', ...)")
+    return value
+
+
+def parse(text: str, name: str) -> Any:
+    """The value of one YAML document.
+
+    Parameters
+    ----------
+    text : the document.
+    name : what to call it in errors.
+
+    Raises
+    ------
+    UserError : at line and column.
+    """
+    try:
+        _inspect(text, name)
+        return yaml.load(text, _Loader)  # _Loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = "a second document begins" if error.context == _SECOND else str(error.problem or error.context)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UserError(name, place + said, _remedy(error, said)) from error
+    except ReaderError as error:
+        before = text[: error.position]
+        place = f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+        raise UserError(name, f"{place}: a control character", "remove it: a config is plain text") from error
+
+
+def dump(mapping: Mapping[str, Any]) -> str:
+    """The mapping as YAML that `parse` reads back to the same values, floats to the last bit."""
+    return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
+
+
+def _remedy(error: yaml.MarkedYAMLError, said: str) -> str:
+    if isinstance(error, ConstructorError):  # ours: the text says it
+        return ""
+    if "'\\t'" in said:
+        return "use spaces, not tabs"
+    if error.context == _SECOND:
+        return "remove the '---' between them"
+    return "check indentation, colons, brackets and quotes there"
+
+
+def _inspect(text: str, name: str) -> None:
+    """Refuse tags, deep nesting and aliases that expand beyond all proportion, before anything is built."""
+    sizes: dict[str, int] = {}
+    stack: list[tuple[str | None, int]] = [(None, 0)]  # anchor and number of values of each open collection
+    for event in yaml.parse(text, _Loader):
+        place = f"line {event.start_mark.line + 1}, column {event.start_mark.column + 1}" if event.start_mark else ""
+        if getattr(event, "tag", None) is not None:
+            tag = str(event.tag).replace(_TAG, "!!")
+            raise UserError(name, f"{place}: the tag '{tag}' is not allowed", "write a plain value")
+        if isinstance(event, yaml.CollectionStartEvent):
+            stack.append((event.anchor, 1))
+            if len(stack) - 1 > DEEPEST:
+                raise UserError(name, f"{place}: nested deeper than {DEEPEST} levels", "use fewer levels")
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise UserError(name, f"{place}: the alias *{event.anchor} refers to nothing before it", "define it")
+            anchor, size = None, sizes[event.anchor]
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = stack.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            anchor, size = event.anchor, 1
+        else:
+            continue
+        if anchor is not None:
+            sizes[anchor] = size
+        stack[-1] = (stack[-1][0], stack[-1][1] + size)
+        if stack[-1][1] > MOST_VALUES:
+            raise UserError(name, f"{place}: more than {MOST_VALUES} values once aliases are expanded", "use fewer")
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    return f"{kinds.get(type(value), 'something else')}, not a mapping"

@@ -1,4 +1,4 @@
-"""Arguments from a YAML file for a class of another library: resolved, checked against its signature, errors in one line."""
+"""Arguments in a YAML file for another library's class: resolved, checked against its signature, errors in one line."""
 
 from __future__ import annotations
 

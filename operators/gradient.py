@@ -1,0 +1,92 @@
+r"""The discrete gradient: forward differences along the image axes, zero at the last row and column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi, sqrt
+
+import numpy as np
+import pylops
+
+from fusionkit.build import Context
+from fusionkit.linear import PylopsMap
+from fusionkit.options import Options
+from fusionkit.terms import Array
+
+
+class GradientOptions(Options):
+    """``gradient`` has no options."""
+
+
+def gradient(options: GradientOptions, context: Context) -> GradientMap:
+    r"""Forward differences of each map, in units of x per pixel.
+
+    .. math:: (\nabla x)_{1,i,j} = x_{i+1,j} - x_{i,j}, \qquad (\nabla x)_{2,i,j} = x_{i,j+1} - x_{i,j},
+
+    zero at the last row and column respectively. For x (n, ny, nx) the range is (2, n, ny, nx); for one image (ny, nx)
+    it is (2, ny, nx); for a vector (m,) it is (1, m). :math:`\|\nabla\|^2 \le 4` for each axis. Source: Chambolle,
+    J. Math. Imaging Vis. 20, 89 (2004).
+    """
+    return gradient_map(context.shape, context.dtype)
+
+
+def gradient_map(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> GradientMap:
+    """The gradient of an unknown of the shape ``shape``."""
+    axes = image_axes(shape)
+    parts = [pylops.FirstDerivative(shape, axis=axis, kind="forward", edge=False, dtype=dtype) for axis in axes]
+    # eigenvalues of the 1-D difference operator with m points: 4 cos^2(pi / 2m) is the largest of D'D
+    norm = sqrt(sum(4 * cos(pi / (2 * shape[axis])) ** 2 for axis in axes))
+    return GradientMap(pylops.VStack(parts), shape, (len(axes), *shape), norm, axes)
+
+
+def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of the image: all but the elements' axis, which is the first of three or more."""
+    return tuple(range(1 if len(shape) > 2 else 0, len(shape)))
+
+
+@dataclass(frozen=True, eq=False)
+class GradientMap(PylopsMap):
+    """pylops' stacked `FirstDerivative`, with the same differences taken in place of ``out``.
+
+    The stack copies every array several times; on (3, 256, 256) it takes some twenty times as long as the differences do.
+    """
+
+    axes: tuple[int, ...] = ()
+
+    def apply(self, x: Array, out: Array | None = None) -> Array:
+        """Differences of x along each axis, in the dtype of x."""
+        if out is None:
+            out = np.empty(self.range, x.dtype)
+        for axis, part in zip(self.axes, out, strict=True):
+            np.subtract(x[_along(axis, 1, None)], x[_along(axis, 0, -1)], out=part[_along(axis, 0, -1)])
+            part[_along(axis, -1, None)] = 0
+        return out
+
+    def adjoint(self, y: Array, out: Array | None = None) -> Array:
+        """Minus the divergence of y, in the dtype of y."""
+        if out is None:
+            out = np.empty(self.domain, y.dtype)
+        out.fill(0)
+        for axis, part in zip(self.axes, y, strict=True):
+            inner = part[_along(axis, 0, -1)]
+            out[_along(axis, 0, -1)] -= inner
+            out[_along(axis, 1, None)] += inner
+        return out
+
+    def normal_eigenvalues(self) -> Array:
+        """Eigenvalues of K'K in the orthonormal DCT-II basis: the sum over the axes of 4 sin^2(pi k / 2m)."""
+        total = np.zeros((1,) * len(self.domain))
+        for axis in self.axes:
+            m = self.domain[axis]
+            shape = [1] * len(self.domain)
+            shape[axis] = m
+            total = total + (4 * np.sin(pi * np.arange(m) / (2 * m)) ** 2).reshape(shape)
+        return total
+
+    def cosine_axes(self) -> tuple[int, ...]:
+        """The image axes."""
+        return self.axes
+
+
+def _along(axis: int, start: int, stop: int | None) -> tuple[slice, ...]:
+    return (*(slice(None),) * axis, slice(start, stop))

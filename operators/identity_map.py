@@ -1,0 +1,16 @@
+"""The identity as a linear operator, so that a penalty may act on x itself."""
+
+from __future__ import annotations
+
+from fusionkit.build import Context
+from fusionkit.linear import IdentityMap
+from fusionkit.options import Options
+
+
+class IdentityOptions(Options):
+    """``identity`` has no options."""
+
+
+def identity(options: IdentityOptions, context: Context) -> IdentityMap:
+    """x itself; domain and range are the shape of the unknown."""
+    return IdentityMap(context.shape)

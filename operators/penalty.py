@@ -1,0 +1,117 @@
+r"""Penalties: a weighted functional of a linear map of the unknown, :math:`T(x) = g(K x)`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.linear import IdentityMap
+from fusionkit.options import Options, Spec, Weight
+from fusionkit.terms import Array, Composed, Functional, LinearMap, Proximable
+
+IDENTITY = Spec(type="identity")
+
+
+class ComposedPenalty(Composed):
+    """A functional of a linear map of x (and, for TGV, of an auxiliary unknown).
+
+    Parameters
+    ----------
+    functional : g, weight included; a ``pyproximal.ProxOperator`` on the flattened range of ``operator``. It is taken
+        to be convex unless it has an attribute ``convex`` that is false.
+    operator : K.
+    name : of the term.
+    auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
+    """
+
+    def __init__(
+        self, functional: Functional, operator: LinearMap, name: str, auxiliary: LinearMap | None = None
+    ) -> None:
+        self.functional, self.operator, self.name, self.auxiliary = functional, operator, name, auxiliary
+        self.convex = bool(getattr(functional, "convex", True))
+
+
+class ProximableFunctional(Proximable):
+    """A functional of x itself, as a proximable term.
+
+    Parameters
+    ----------
+    functional : g, weight included; a ``pyproximal.ProxOperator`` on the flattened unknown.
+    name : of the term.
+    """
+
+    def __init__(self, functional: Functional, name: str) -> None:
+        self.functional, self.name = functional, name
+        self.convex = bool(getattr(functional, "convex", True))
+
+    def value(self, x: Array) -> float:
+        """g(x)."""
+        return float(self.functional(x.ravel()))
+
+    def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
+        """The functional's prox, of the shape of ``v``."""
+        result = self.functional.prox(v.ravel(), step).reshape(v.shape)
+        if out is None:
+            return result
+        np.copyto(out, result)
+        return out
+
+
+class PenaltyOptions(Options):
+    """Options of ``penalty``."""
+
+    functional: Spec
+    operator: Spec = IDENTITY
+    weight: Weight = 1.0
+    name: str | None = None
+
+
+class NormPenaltyOptions(Options):
+    """Options of the terms ``l1`` and ``l2``."""
+
+    operator: Spec = IDENTITY
+    weight: Weight = 1.0
+    name: str | None = None
+
+
+def penalty(options: PenaltyOptions, context: Context) -> Composed | Proximable:
+    r"""Any functional of any linear map: :math:`T(x) = \mathrm{weight} \cdot g(K x)`.
+
+    Parameters
+    ----------
+    functional : g, a name of the kind functionals.
+    operator : K, a name of the kind operators; x itself where it is left out.
+    weight : >= 0.
+
+    Raises
+    ------
+    UserError : a name or an option that does not exist; a weight inside ``functional`` beside the term's own.
+    """
+    if "weight" in options.functional.options:
+        key = context.at("functional").at("weight").where
+        raise UserError(key, "the penalty has the weight", "give it as the term's own 'weight'")
+    return compose(options.functional, options.operator, options.weight, options.name or "penalty", context)
+
+
+def l1(options: NormPenaltyOptions, context: Context) -> Composed | Proximable:
+    r"""Sparsity of any linear map: :math:`T(x) = \mathrm{weight} \cdot \|K x\|_1` (`penalty` with ``l1``)."""
+    return compose(Spec(type="l1"), options.operator, options.weight, options.name or "l1", context)
+
+
+def l2(options: NormPenaltyOptions, context: Context) -> Composed | Proximable:
+    r"""Tikhonov penalty: :math:`T(x) = \tfrac12 \mathrm{weight} \cdot \|K x\|_2^2` (`penalty` with ``l2``)."""
+    return compose(Spec(type="l2"), options.operator, options.weight, options.name or "l2", context)
+
+
+def compose(functional: Spec, operator: Spec, weight: float, name: str, context: Context) -> Composed | Proximable:
+    """The term ``weight * functional(operator x)``: proximable where the operator is the identity, else composed."""
+    linear_map: LinearMap = context.build("operators", operator, "operator")
+    weighted = Spec.model_validate({"type": functional.type, **functional.options, "weight": weight})
+    inner = replace(context, shape=linear_map.range)
+    built: Functional = inner.build("functionals", weighted, "functional")
+    if isinstance(linear_map, IdentityMap):
+        return ProximableFunctional(built, name)
+    return ComposedPenalty(built, linear_map, name)

@@ -69,6 +69,14 @@ class IdentityMap:
 
     adjoint = apply
 
+    def normal_eigenvalues(self) -> Array:
+        """1, in every basis."""
+        return np.ones((1,) * len(self.domain))
+
+    def cosine_axes(self) -> tuple[int, ...]:
+        """None is needed."""
+        return ()
+
 
 def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) -> float:
     """Operator norm by power iterations on K'K in float64, raised by 2 % since they approach it from below.

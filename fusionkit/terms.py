@@ -140,6 +140,19 @@ class LinearMap(Protocol):
         ...
 
 
+@runtime_checkable
+class CosineDiagonal(Protocol):
+    """A linear map whose K'K is diagonal in the orthonormal cosine basis (DCT-II), so that it is inverted exactly."""
+
+    def normal_eigenvalues(self) -> Array:
+        """Eigenvalues of K'K, of a shape that broadcasts against the domain."""
+        ...
+
+    def cosine_axes(self) -> tuple[int, ...]:
+        """The axes of the domain that the cosine transform runs over."""
+        ...
+
+
 class Functional(Protocol):
     """A proximable function of a flat vector: what every ``pyproximal.ProxOperator`` is."""
 

@@ -6,5 +6,8 @@ if __name__ != "fusionkit.solvers":
 TABLE = {
     "solvers": {
         "chambolle_pock": "fusionkit.solvers.chambolle_pock:ChambollePock",
+        "condat_vu": "fusionkit.solvers.condat_vu:CondatVu",
+        "admm": "fusionkit.solvers.admm:ADMM",
+        "proximal_gradient": "fusionkit.solvers.proximal_gradient:ProximalGradient",
     }
 }

@@ -1,0 +1,219 @@
+"""The one loop that drives every solver: stopping, trace, verdict, and what to keep when it ends early."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fusionkit.certificate import Certificate, certify
+from fusionkit.problem import Problem, Split
+from fusionkit.result import Result, Status
+from fusionkit.solver import Solver, State, fit
+from fusionkit.terms import Array
+
+_PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled
+_SAME = 3  # checks with bit-equal objective and certificate: the iterate no longer moves
+_BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
+
+
+@dataclass(frozen=True)
+class Check:
+    """What an observer of a solve sees at each check."""
+
+    iteration: int
+    max_iterations: int
+    seconds: float
+    objective: float
+    terms: dict[str, float]
+    certificate: Certificate
+
+    @property
+    def optimality(self) -> float:
+        """The relative optimality of the certificate."""
+        return self.certificate.optimality
+
+
+@dataclass
+class _History:
+    """The checks of one solve and its best iterate; lives as long as the solve."""
+
+    checks: list[Check] = field(default_factory=list)
+    best: Check | None = None
+    best_x: Array | None = None
+
+    def add(self, check: Check, x: Array) -> None:
+        self.checks.append(check)
+        if np.isfinite(check.objective) and (self.best is None or check.objective < self.best.objective):
+            self.best = check
+            if self.best_x is None:
+                self.best_x = x.copy()
+            else:
+                np.copyto(self.best_x, x)
+
+    def stalled(self) -> bool:
+        """No progress of the optimality over the last checks, or an iterate that no longer moves."""
+        marks = [(check.objective, check.certificate) for check in self.checks[-_SAME:]]
+        if len(marks) == _SAME and all(mark == marks[0] for mark in marks):
+            return True
+        values = [check.optimality for check in self.checks]
+        return len(values) > _PATIENCE and min(values[-_PATIENCE:]) > 0.99 * min(values[:-_PATIENCE])
+
+    def diverged(self) -> bool:
+        """A value that is not finite, or an objective that has grown beyond all proportion."""
+        first, last = self.checks[0], self.checks[-1]
+        return not np.isfinite(last.objective) or (
+            np.isfinite(first.objective) and abs(last.objective) > _BLOW_UP * (abs(first.objective) + 1.0)
+        )
+
+    def trace(self) -> dict[str, Array]:
+        """The checks as columns."""
+        columns: dict[str, list[float]] = {}
+        for check in self.checks:
+            row = {
+                "iteration": check.iteration,
+                "seconds": check.seconds,
+                "objective": check.objective,
+                "optimality": check.optimality,
+                "stationarity": check.certificate.stationarity,
+                "alignment": check.certificate.alignment,
+                "feasibility": check.certificate.feasibility,
+                **{f"term.{name}": value for name, value in check.terms.items()},
+            }
+            for name, value in row.items():
+                columns.setdefault(name, []).append(value)
+        return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+
+def solve(
+    problem: Problem,
+    solver: Solver,
+    x0: Array,
+    on_check: Callable[[Check], None] | None = None,
+    stop_requested: Callable[[], bool] | None = None,
+) -> Result:
+    """Minimise the objective of ``problem`` from ``x0`` with ``solver``.
+
+    Parameters
+    ----------
+    problem : the objective.
+    solver : the algorithm with its options (tolerance, limits).
+    x0 : starting point, shape of the problem; projected onto the bounds.
+    on_check : called with every `Check`.
+    stop_requested : polled between iterations; True ends the solve with the status ``interrupted``.
+
+    Raises
+    ------
+    RefusalError : before the first iteration, when the solver cannot take a term.
+    """
+    split = fit(solver, problem)
+    started = time.perf_counter()
+    history = _History()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
+        start = problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
+        state = solver.init(split, start)
+        iteration, status = 0, None
+        _check(history, split, solver, state, 0, started, on_check)
+        while status is None:
+            if stop_requested is not None and stop_requested():
+                status = Status.INTERRUPTED
+                break
+            state = solver.step(split, state)
+            iteration += 1
+            over_time = solver.options.time_limit is not None and (
+                time.perf_counter() - started > solver.options.time_limit
+            )
+            last = iteration >= solver.options.max_iterations or over_time
+            if last or iteration % solver.options.check_every == 0:
+                check = _check(history, split, solver, state, iteration, started, on_check)
+                status = _verdict(history, solver, last)
+                if status is None:
+                    state = solver.adapt(split, state, check.certificate)
+        if history.checks[-1].iteration != iteration:
+            _check(history, split, solver, state, iteration, started, on_check)
+    return _result(history, problem, split, solver, state, status, iteration, time.perf_counter() - started)
+
+
+def _check(
+    history: _History,
+    split: Split,
+    solver: Solver,
+    state: State,
+    iteration: int,
+    started: float,
+    on_check: Callable[[Check], None] | None,
+) -> Check:
+    terms = split.values(state.x, state.auxiliary)
+    check = Check(
+        iteration,
+        solver.options.max_iterations,
+        time.perf_counter() - started,
+        float(sum(terms.values())),
+        terms,
+        certify(split, state.x, state.auxiliary, state.duals),
+    )
+    history.add(check, state.x)
+    if on_check is not None:
+        on_check(check)
+    return check
+
+
+def _verdict(history: _History, solver: Solver, last: bool) -> Status | None:
+    if history.diverged():
+        return Status.DIVERGED
+    if history.checks[-1].optimality <= solver.options.tolerance:
+        return Status.CONVERGED
+    if history.stalled():
+        return Status.STALLED
+    return Status.MAX_ITERATIONS if last else None
+
+
+def _result(
+    history: _History,
+    problem: Problem,
+    split: Split,
+    solver: Solver,
+    state: State,
+    status: Status,
+    iterations: int,
+    seconds: float,
+) -> Result:
+    final = history.checks[-1]
+    x, duals = state.x, {t.name: p for t, p in zip(split.coupling.terms, state.duals, strict=True)}
+    if (
+        status is not Status.CONVERGED
+        and history.best is not None
+        and history.best_x is not None
+        and final is not history.best
+    ):
+        # an early end keeps the best iterate; the last duals do not belong to it
+        final, x, duals = history.best, history.best_x, {}
+    return Result(
+        x=x,
+        labels=problem.labels,
+        status=status,
+        message=_message(status, iterations, final.optimality, solver),
+        iterations=iterations,
+        objective=final.objective,
+        terms=final.terms,
+        certificate=final.certificate,
+        trace=history.trace(),
+        steps=solver.steps(state),
+        seconds=seconds,
+        notes=solver.notes(),
+        duals=duals,
+    )
+
+
+def _message(status: Status, iterations: int, optimality: float, solver: Solver) -> str:
+    tolerance = solver.options.tolerance
+    reached = f"optimality {optimality:.2e}"
+    return {
+        Status.CONVERGED: f"converged after {iterations} iterations: {reached} <= tolerance {tolerance:g}",
+        Status.MAX_ITERATIONS: f"stopped at the limit after {iterations} iterations: {reached} > tolerance {tolerance:g}",
+        Status.STALLED: f"stalled after {iterations} iterations: {reached} no longer improves",
+        Status.DIVERGED: f"diverged after {iterations} iterations: the objective is not finite or blew up; best iterate kept",
+        Status.INTERRUPTED: f"interrupted after {iterations} iterations: best iterate kept, {reached}",
+    }[status]

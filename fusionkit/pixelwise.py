@@ -1,0 +1,137 @@
+r"""The joint prox of all pixelwise terms and the bounds: one small Newton problem at each pixel.
+
+At a pixel the unknown is a vector of n values and the problem is
+
+.. math:: \min_{l \le u \le h} \sum_j T_j(u) + \frac{1}{2t} \|u - v\|^2 .
+
+Its model Hessian is diagonal plus rank one (`fusionkit.terms.Expansion`), so that a projected Newton step costs O(n) by the
+Sherman-Morrison formula. Where a step does not decrease a pixel's objective it is halved at that pixel. The step starts from the
+current iterate of the solver, so that few steps are enough (Schwartz et al. 2022 state the model; the joint prox is ours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.terms import Array, Bounds, Expansion, Pixelwise
+
+_BLOCK_BYTES = 1 << 18  # a block and its temporaries stay in the second-level cache
+_HALVINGS = 8
+
+
+@dataclass(frozen=True)
+class PixelwiseProx:
+    """The joint prox of pixelwise terms within bounds.
+
+    Parameters
+    ----------
+    terms : the pixelwise terms; with none, the prox is the projection onto the bounds.
+    bounds : the box.
+    """
+
+    terms: tuple[Pixelwise, ...]
+    bounds: Bounds
+
+    def __call__(self, v: Array, step: float, start: Array, newton_steps: int = 1, out: Array | None = None) -> Array:
+        """The prox at ``v``, by ``newton_steps`` damped Newton steps from ``start``.
+
+        Parameters
+        ----------
+        v : point, shape (n, ny, nx).
+        step : t > 0.
+        start : where Newton's method starts; within the bounds.
+        newton_steps : the most steps taken; 30 are exact to rounding on every problem of the tests.
+        out : receives the result; may be ``start``, not ``v``.
+        """
+        if not self.terms:
+            return self.bounds.prox(v, step, out)
+        out = np.empty_like(v) if out is None else out
+        for rows in blocks(v.shape, v.itemsize):
+            lower, upper = _block(self.bounds.lower, rows), _block(self.bounds.upper, rows)
+            x = start[:, rows]
+            for _ in range(newton_steps):
+                x = self._newton(x, v[:, rows], step, rows, lower, upper)
+            out[:, rows] = x
+        return out
+
+    def _newton(
+        self, x: Array, v: Array, step: float, rows: slice, lower: float | Array, upper: float | Array
+    ) -> Array:
+        move = _direction(
+            [term.expand(x, rows) for term in self.terms], x, (x - v) / x.dtype.type(step), step, lower, upper
+        )
+        before = self._values(x, v, step, rows)
+        new = np.clip(x - move, lower, upper)
+        for _ in range(_HALVINGS):
+            after = self._values(new, v, step, rows)
+            # rounding alone must not send a converged pixel into halving; a NaN is no decrease
+            worse = ~(after <= before + 1e-6 * np.abs(before))
+            if not worse.any():
+                break
+            move = np.where(worse, move * x.dtype.type(0.25), move)
+            new = np.clip(x - move, lower, upper)
+        else:
+            new = np.where(worse, x, new)
+        return new
+
+    def _values(self, x: Array, v: Array, step: float, rows: slice) -> Array:
+        distance = x - v
+        total = np.einsum("i...,i...->...", distance, distance) * x.dtype.type(0.5 / step)
+        for term in self.terms:
+            total += term.pixel_values(x, rows)
+        return total
+
+
+def blocks(shape: tuple[int, ...], itemsize: int) -> list[slice]:
+    """Slices of rows (axis 1) such that a block of an array of this shape fits into the cache."""
+    row_bytes = int(np.prod((shape[0], *shape[2:]))) * itemsize
+    height = max(1, _BLOCK_BYTES // row_bytes)
+    return [slice(first, min(first + height, shape[1])) for first in range(0, shape[1], height)]
+
+
+def _block(bound: float | Array, rows: slice) -> float | Array:
+    if np.ndim(bound) < 2:
+        return bound
+    array = np.asarray(bound)
+    return array[..., rows, :] if array.shape[-2] > 1 else array
+
+
+def _direction(
+    expansions: Sequence[Expansion],
+    x: Array,
+    gradient: Array,
+    step: float,
+    lower: float | Array,
+    upper: float | Array,
+) -> Array:
+    """The projected Newton direction; ``gradient`` is that of the quadratic and is overwritten."""
+    curvature = np.full_like(x, 1.0 / step)
+    couplings = []
+    for expansion in expansions:
+        gradient += expansion.gradient
+        curvature += expansion.curvature
+        if expansion.coupling is not None:
+            couplings.append(expansion.coupling)
+    held = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
+    gradient[held] = 0
+    direction = gradient / curvature
+    if not couplings:
+        return direction
+    scaled = [np.where(held, 0, u) / curvature for u in couplings]
+    if len(couplings) == 1:
+        u, s = couplings[0], scaled[0]
+        share = np.einsum("i...,i...->...", u, direction) / (1 + np.einsum("i...,i...->...", u, s))
+        direction -= s * share
+        return direction
+    return direction - _woodbury(couplings, scaled, direction)
+
+
+def _woodbury(couplings: Sequence[Array], scaled: Sequence[Array], direction: Array) -> Array:
+    """The correction of several rank-one parts: S (1 + U'S)^{-1} U' d at each pixel."""
+    u, s = np.stack(couplings), np.stack(scaled)
+    small = np.einsum("ai...,bi...->...ab", u, s) + np.eye(len(u), dtype=u.dtype)
+    share = np.linalg.solve(small, np.einsum("ai...,i...->...a", u, direction)[..., None])[..., 0]
+    return np.einsum("bi...,...b->i...", s, share)

@@ -1,0 +1,69 @@
+"""What a solve gives back: a frozen result with its verdict and its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from fusionkit.certificate import Certificate
+from fusionkit.terms import Array
+
+
+class Status(str, Enum):
+    """How a solve ended."""
+
+    CONVERGED = "converged"
+    MAX_ITERATIONS = "max_iterations"
+    STALLED = "stalled"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one solve.
+
+    Parameters
+    ----------
+    x : the unknown, (n, ny, nx) for maps, in the units of the maps.
+    labels : what its first axis means: elements in the config's order.
+    status : how it ended.
+    message : the same in one sentence.
+    iterations : solver steps taken.
+    objective : F(x), float64.
+    terms : value of each term by its name.
+    certificate : the optimality certificate of ``x``.
+    trace : columns by name, one entry a check: ``iteration``, ``seconds``, ``objective``, ``optimality``,
+        ``stationarity``, ``alignment``, ``feasibility`` and ``term.<name>``.
+    steps : the step sizes used last, by name.
+    seconds : time of the solve.
+    notes : things that the user should know (what was smoothed, which step was overridden).
+    duals : the dual variable of each composed term by its name.
+    """
+
+    x: Array
+    labels: tuple[str, ...]
+    status: Status
+    message: str
+    iterations: int
+    objective: float
+    terms: Mapping[str, float]
+    certificate: Certificate
+    trace: Mapping[str, Array]
+    steps: Mapping[str, float]
+    seconds: float
+    notes: tuple[str, ...] = ()
+    duals: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def optimality(self) -> float:
+        """The relative optimality of the certificate."""
+        return self.certificate.optimality
+
+    @property
+    def maps(self) -> dict[str, Array]:
+        """The unknown by label: fused map (ny, nx) of each element."""
+        return dict(zip(self.labels, self.x, strict=True))

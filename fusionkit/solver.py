@@ -1,0 +1,123 @@
+"""What a solver is: it declares its slots, makes a first state and takes steps; the loop does the rest."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Generic, TypeVar
+
+from pydantic import Field
+
+from fusionkit.certificate import Certificate
+from fusionkit.coupling import Arrays
+from fusionkit.errors import RefusalError
+from fusionkit.options import NonNegative, Options, Positive
+from fusionkit.problem import Problem, Slots, Split, Unfit
+from fusionkit.registry import lookup, table
+from fusionkit.terms import Array
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class SolverOptions(Options):
+    """Options of every solver.
+
+    Parameters
+    ----------
+    max_iterations : the most steps taken.
+    tolerance : relative optimality at which the status is ``converged``; 0 never stops early.
+    check_every : steps between evaluations of objective and certificate.
+    time_limit : seconds after which the loop stops with ``max_iterations``; None for no limit.
+    """
+
+    max_iterations: Count = 500
+    tolerance: NonNegative = 1e-4
+    check_every: Count = 10
+    time_limit: Positive | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a solver stands; solvers extend it with what else they carry.
+
+    A state is handed on: ``step`` may reuse the buffers of the state that it is given, so nobody keeps an old one.
+
+    Parameters
+    ----------
+    x : the unknown.
+    auxiliary : the auxiliary unknowns, one (maybe empty) array for each composed term.
+    duals : the dual variables, one for each composed term; what the certificate judges.
+    """
+
+    x: Array
+    auxiliary: Arrays
+    duals: Arrays
+
+
+S = TypeVar("S", bound=State)
+
+
+class Solver(ABC, Generic[S]):
+    """One algorithm.
+
+    Attributes
+    ----------
+    name : its name in the registry.
+    slots : what it can take.
+    """
+
+    name: ClassVar[str]
+    slots: ClassVar[Slots]
+
+    def __init__(self, options: SolverOptions) -> None:
+        self.options = options
+
+    @classmethod
+    def accepts(cls, problem: Problem) -> Split:
+        """The problem's terms in this solver's slots; raises `fusionkit.problem.Unfit` where one has none."""
+        return problem.sort(cls.slots)
+
+    @abstractmethod
+    def init(self, split: Split, x0: Array) -> S:
+        """The first state, from a feasible starting point."""
+
+    @abstractmethod
+    def step(self, split: Split, state: S) -> S:
+        """One iteration."""
+
+    def adapt(self, split: Split, state: S, certificate: Certificate) -> S:
+        """Adjust step sizes after a check; by default nothing changes."""
+        return state
+
+    def steps(self, state: S) -> dict[str, float]:
+        """The step sizes in use, by name."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about what was solved (what was smoothed, say)."""
+        return ()
+
+
+def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
+    """The problem's terms in the solver's slots.
+
+    Raises
+    ------
+    RefusalError : names the term that does not fit, the reason and the solvers that take every term.
+    """
+    try:
+        return solver.accepts(problem)
+    except Unfit as unfit:
+        raise RefusalError(f"solver {solver.name}", str(unfit), fitting_solvers(problem)) from None
+
+
+def fitting_solvers(problem: Problem) -> str:
+    """A sentence that names the registered solvers that take every term of the problem."""
+    fitting = []
+    for name in table("solvers"):
+        try:
+            lookup("solvers", name, "solver").accepts(problem)
+        except Unfit:
+            continue
+        fitting.append(name)
+    return f"solvers that can: {', '.join(fitting)}" if fitting else "no registered solver takes all of its terms"

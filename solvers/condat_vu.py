@@ -1,0 +1,145 @@
+r"""Condat-Vu primal-dual splitting: a gradient step for the smooth terms, found by backtracking.
+
+For :math:`f(x) + G(x) + \sum_j g_j(K_j x + A_j w_j)`, f smooth:
+
+.. math::
+    x^+ &= \mathrm{prox}_{\tau G}(x - \tau (\nabla f(x) + \sum_j K_j^\top p_j)), \qquad w_j^+ = w_j - \tau A_j^\top p_j \\
+    p_j^+ &= \mathrm{prox}_{\sigma_j g_j^*}(p_j + \sigma_j (K_j (2 x^+ - x) + A_j (2 w_j^+ - w_j)))
+
+Step condition: :math:`1/\tau - \sum_j \sigma_j \|(K_j, A_j)\|^2 \ge L / 2`. f has no global Lipschitz constant when it holds the
+HAADF term, so L is raised until :math:`f(x^+) \le f(x) + \langle \nabla f(x), x^+ - x\rangle + L/2 \|x^+ - x\|^2`.
+
+Sources: L. Condat, J. Optim. Theory Appl. 158, 460 (2013); B. C. Vu, Adv. Comput. Math. 38, 667 (2013).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fusionkit.certificate import Certificate
+from fusionkit.coupling import Arrays
+from fusionkit.options import Positive
+from fusionkit.problem import Slots, Split
+from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
+from fusionkit.solvers.steps import StallRule, warn_broken
+from fusionkit.terms import Array
+
+
+class CondatVuOptions(SolverOptions):
+    """Options of `CondatVu`.
+
+    Parameters
+    ----------
+    tau : primal step; None derives it by backtracking. A fixed step is never safe with a HAADF term.
+    sigma : dual step of every composed term; None takes sum_j sigma_j ||K_j||^2 = 1 / (2 tau).
+    """
+
+    tau: Positive | None = None
+    sigma: Positive | None = None
+
+
+@dataclass(frozen=True)
+class CondatVuState(State):
+    """The iterate with f and its gradient there, and the curvature L that the steps rest on."""
+
+    value: float
+    gradient: Array
+    lipschitz: float
+    rule: StallRule = StallRule()
+
+
+class CondatVu(Solver[CondatVuState]):
+    """Condat-Vu: gradient steps on smooth terms with backtracking, a dual variable for every composed term."""
+
+    name = "condat_vu"
+    slots = Slots(smooth=True, auxiliary=True)
+
+    def __init__(self, options: CondatVuOptions) -> None:
+        super().__init__(options)
+        self.options: CondatVuOptions = options
+
+    def init(self, split: Split, x0: Array) -> CondatVuState:
+        """Duals at zero; L from the curvature along the first gradient step."""
+        gradient = gradient_of(split.smooth, x0)
+        coupling = split.coupling
+        lipschitz = 1.0 / self.options.tau if self.options.tau else curvature_between(split, x0, gradient)
+        state = CondatVuState(
+            x=x0,
+            auxiliary=coupling.auxiliary_zeros(x0.dtype),
+            duals=coupling.zeros(x0.dtype),
+            value=value_of(split.smooth, x0),
+            gradient=gradient,
+            lipschitz=lipschitz,
+        )
+        self._warn(split, state)
+        return state
+
+    def _tau(self, lipschitz: float) -> float:
+        # half of 1/tau bounds the smooth terms (L/2 would do), half the duals
+        return self.options.tau or 1.0 / (2.0 * lipschitz)
+
+    def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
+        squares = split.coupling.squared_norms()
+        if self.options.sigma is not None:
+            return (self.options.sigma,) * len(squares)
+        return tuple(0.5 / (len(squares) * tau * square) if square else 1.0 / tau for square in squares)
+
+    def _warn(self, split: Split, state: CondatVuState) -> None:
+        if self.options.tau is None and self.options.sigma is None:
+            return
+        tau = self._tau(state.lipschitz)
+        sigmas = self._sigmas(split, tau)
+        used = sum(s * q for s, q in zip(sigmas, split.coupling.squared_norms(), strict=True))
+        needed = curvature_between(split, state.x, state.gradient) / 2
+        if 1.0 / tau - used < needed * (1 - 1e-6):
+            warn_broken(
+                self.name,
+                f"tau {tau:g} breaks 1/tau - sum sigma ||K||^2 >= L/2 ({1 / tau - used:.3g} < {needed:.3g} at the start)",
+                f"tau <= {1 / (needed + used):.3g} would keep it there",
+            )
+
+    def step(self, split: Split, state: CondatVuState) -> CondatVuState:
+        """One primal step, repeated with a larger L until the smooth terms descend as promised, and one dual step."""
+        coupling = split.coupling
+        slope = state.gradient + coupling.adjoint(state.duals, np.empty_like(state.x))
+        lipschitz = state.lipschitz
+        while True:
+            tau = self._tau(lipschitz)
+            v = state.x - state.x.dtype.type(tau) * slope
+            new = split.bounds.prox(v, tau) if split.proximable is None else split.proximable.prox(v, tau)
+            value = value_of(split.smooth, new)
+            fixed = self.options.tau is not None
+            if fixed or descends(state.x, state.value, state.gradient, new, value, lipschitz):
+                break
+            lipschitz *= 2.0
+        auxiliary, extrapolated = [], []
+        for w, pull in zip(state.auxiliary, coupling.auxiliary_adjoint(state.duals), strict=True):
+            auxiliary.append(w - w.dtype.type(tau) * pull)
+            extrapolated.append(2 * auxiliary[-1] - w)
+        duals: Arrays = ()
+        images = coupling.apply(2 * new - state.x, extrapolated)
+        for index, (sigma, image) in enumerate(zip(self._sigmas(split, tau), images, strict=True)):
+            image *= image.dtype.type(sigma)
+            image += state.duals[index]
+            duals = (*duals, coupling.proxdual(index, image, sigma))
+        return replace(
+            state,
+            x=new,
+            auxiliary=tuple(auxiliary),
+            duals=duals,
+            value=value,
+            gradient=gradient_of(split.smooth, new),
+            lipschitz=lipschitz,
+        )
+
+    def adapt(self, split: Split, state: CondatVuState, certificate: Certificate) -> CondatVuState:
+        """Raise L where the certificate has stopped improving: the step is too long for the weak convexity."""
+        rule = state.rule.judge(certificate.optimality)
+        return replace(state, rule=rule, lipschitz=state.lipschitz * (state.rule.shrink / rule.shrink))
+
+    def steps(self, state: CondatVuState) -> dict[str, float]:
+        """tau and the L that it rests on."""
+        return {"tau": self._tau(state.lipschitz), "lipschitz": state.lipschitz}

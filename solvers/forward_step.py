@@ -1,0 +1,49 @@
+"""What gradient steps on smooth terms share: value, gradient, and the test of the descent lemma."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fusionkit.certificate import inner, norm
+from fusionkit.problem import Split
+from fusionkit.terms import Array, Smooth, accumulate
+
+
+def value_of(terms: Sequence[Smooth], x: Array) -> float:
+    """f(x), float64."""
+    return float(sum(term.value(x) for term in terms))
+
+
+def gradient_of(terms: Sequence[Smooth], x: Array, out: Array | None = None) -> Array:
+    """The gradient of f at x."""
+    return accumulate(terms, x, np.empty_like(x) if out is None else out)
+
+
+def descends(x: Array, value: float, gradient: Array, new: Array, new_value: float, lipschitz: float) -> bool:
+    """Whether f(new) <= f(x) + <grad f(x), new - x> + L/2 ||new - x||^2, up to the rounding of f."""
+    move = new - x
+    bound = value + inner(gradient, move) + 0.5 * lipschitz * inner(move, move)
+    return bool(new_value <= bound + rounding(value, x))
+
+
+def rounding(value: float, x: Array) -> float:
+    """How far two evaluations of f may differ by rounding in the precision of x alone."""
+    return 4.0 * float(np.finfo(x.dtype).eps) * (1.0 + abs(value))
+
+
+def curvature_between(split: Split, x: Array, gradient: Array) -> float:
+    """Curvature of f along a short step against its gradient: a first guess of the Lipschitz constant L.
+
+    The step is 1e-2 ||x|| long (or one unit from x = 0) and stays within the bounds.
+    """
+    slope = norm(gradient)
+    if slope == 0.0:
+        return 1.0
+    moved = split.bounds.prox(x - x.dtype.type(1e-2 * (norm(x) or 1.0) / slope) * gradient, 1.0)
+    move = norm(moved - x)
+    if move == 0.0:
+        return 1.0
+    guess = norm(gradient_of(split.smooth, moved) - gradient) / move
+    return guess if np.isfinite(guess) and guess > 0.0 else 1.0

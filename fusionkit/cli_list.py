@@ -1,0 +1,50 @@
+"""``fusionkit list``: what can be named in a config, plug-ins included, with a sentence on each."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+
+from fusionkit.registry import lookup, table
+
+# headings of what `list` shows without a kind, in the order in which a config is written
+_ALL = ("configs", "phantoms", "readers", "terms", "forwards", "functionals", "operators", "solvers")
+_PARTS = {"penalties": ("functionals", "operators")}  # what the term ``penalty`` is made of
+
+
+def list_names(kind: str | None) -> int:
+    """Print the names of one kind, or of all kinds under headings."""
+    kinds = _ALL if kind is None else _PARTS.get(kind, (kind,))
+    for index, each in enumerate(kinds):
+        if len(kinds) > 1:
+            print(f"{chr(10) if index else ''}{each}:")
+        entries = descriptions(each)
+        width = max(map(len, entries), default=0)
+        indent = "  " if len(kinds) > 1 else ""
+        for name in sorted(entries):
+            print(f"{indent}{name:<{width}}  {entries[name]}".rstrip())
+    return 0
+
+
+def descriptions(kind: str) -> Mapping[str, str]:
+    """A sentence on everything of a kind, by name."""
+    if kind == "configs":
+        from fusionkit.config import packaged_configs
+
+        return {name: text.partition("\n")[0].lstrip("# ") for name, text in packaged_configs().items()}
+    return {name: _description(kind, name) for name in table(kind)}
+
+
+def _description(kind: str, name: str) -> str:
+    try:
+        return first_sentence(inspect.getdoc(lookup(kind, name, kind)) or "")
+    except ImportError as error:  # a plug-in whose libraries are not installed
+        return f"(cannot be used: {error})"
+
+
+def first_sentence(docstring: str) -> str:
+    """The first sentence of a docstring, on one line and without markup."""
+    paragraph = " ".join(docstring.partition("\n\n")[0].split())
+    sentence = re.split(r"(?<=[^.][.:]) (?=[A-Z`])", paragraph)[0]
+    return re.sub(r":[a-z]+:(?=`)", "", sentence).replace("`", "")

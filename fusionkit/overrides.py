@@ -1,0 +1,90 @@
+"""``--set key.path=value``: single values of a config replaced from the command line."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusionkit.errors import UserError
+from fusionkit.registry import suggestion
+from fusionkit.yamlio import parse
+
+# a path that somebody types starts where they stand, not in the config's folder
+PATHS = ("data.path", "init", "output.directory")
+INIT_WORDS = ("auto", "maps", "uniform")
+
+
+def override(raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping with each of ``assignments`` made; ``raw`` stays as it is.
+
+    Parameters
+    ----------
+    raw : what the YAML file says.
+    assignments : ``key.path=value`` each. The value is YAML; an entry of a list is named by its index, or by its
+        ``name`` or ``type`` (``terms.tv.weight=0.1``, ``terms.0.gamma=1.7``).
+    defaults : what stands at a key of the top level that the file leaves out.
+
+    Raises
+    ------
+    UserError : no assignment, no YAML, or no such entry.
+    """
+    changed = copy.deepcopy(dict(raw))
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            remedy = "write --set key.path=value, for example --set terms.tv.weight=0.1"
+            raise UserError(f"--set {assignment}", "is no assignment", remedy)
+        value = parse(text, f"--set {key}")
+        if key in PATHS and isinstance(value, str) and not (key == "init" and value in INIT_WORDS):
+            value = str(Path(value).expanduser().absolute())
+        _assign(changed, key, value, defaults)
+    return changed
+
+
+def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str, Any]) -> None:
+    parts = re.sub(r"\[(\d+)\]", r".\1", key).split(".")
+    if not all(parts):
+        raise UserError(f"--set {key}", "is no key path", "write key.path=value")
+    container: Any = changed
+    for depth, part in enumerate(parts[:-1]):
+        place = _place(container, part, parts[:depth], key)
+        inner = container[place] if isinstance(container, list) else container.get(place)
+        if inner is None:
+            inner = copy.deepcopy(defaults.get(part, {})) if depth == 0 else {}
+        if isinstance(inner, str):  # a name stands for the thing of that type
+            inner = {"preset" if part == "phantom" else "type": inner}
+        if not isinstance(inner, dict | list):
+            raise UserError(f"--set {key}", f"'{'.'.join(parts[: depth + 1])}' is {inner!r}", "it has no keys below it")
+        container[place] = inner
+        container = inner
+    container[_place(container, parts[-1], parts[:-1], key)] = value
+
+
+def _place(container: dict[str, Any] | list[Any], part: str, above: Sequence[str], key: str) -> Any:
+    """The key of a mapping, or the index of a list's entry by number, name or type."""
+    if isinstance(container, dict):
+        return part
+    where = ".".join(above)
+    if part.isdecimal():
+        if int(part) < len(container):
+            return int(part)
+        raise UserError(f"--set {key}", f"'{where}' has no entry {part}", f"its entries are 0 to {len(container) - 1}")
+    for attribute in ("name", "type"):
+        found = [index for index, entry in enumerate(container) if _called(entry, attribute) == part]
+        if len(found) > 1:
+            raise UserError(f"--set {key}", f"'{part}' stands for {len(found)} entries of '{where}'", "use the index")
+        if found:
+            return found[0]
+    names = [_called(entry, "name") or _called(entry, "type") for entry in container]
+    raise UserError(f"--set {key}", f"'{where}' has no '{part}'", suggestion(part, [n for n in names if n]))
+
+
+def _called(entry: Any, attribute: str) -> str | None:
+    if isinstance(entry, str):
+        return entry if attribute == "type" else None
+    found = entry.get(attribute) if isinstance(entry, dict) else None
+    return found if isinstance(found, str) else None

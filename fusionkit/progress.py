@@ -1,0 +1,82 @@
+"""Progress of a solve on stderr: a bar on a terminal, a few plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fusionkit.loop import Check
+
+_LINES = 10  # at most so many lines on a solve where there is no terminal
+
+
+class Progress:
+    """Shows nothing: what ``--quiet`` asks for."""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave stderr as it was."""
+
+    def show(self, check: Check) -> None:
+        """Show where the solve stands."""
+
+
+class Lines(Progress):
+    """A plain line after every tenth of the iterations."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def show(self, check: Check) -> None:
+        """A line where the next tenth is reached."""
+        if check.iteration >= self._next:
+            line = f"iteration {check.iteration}/{check.max_iterations}  {numbers(check)}"
+            print(line, file=sys.stderr, flush=True)
+            self._next += max(1, -(-check.max_iterations // _LINES))
+
+
+class Bar(Progress):
+    """A bar on a terminal; what else is written on stderr meanwhile appears above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        texts = (TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"))
+        self._bar = RichProgress(
+            BarColumn(bar_width=20), *texts, TimeElapsedColumn(), console=Console(stderr=True), transient=True
+        )
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def show(self, check: Check) -> None:
+        """Move the bar and write objective and optimality beside it."""
+        self._bar.update(self._task, completed=check.iteration, total=check.max_iterations, description=numbers(check))
+
+
+def progress(quiet: bool) -> Progress:
+    """What suits stderr: nothing when ``quiet``, a `Bar` on a terminal, else `Lines`."""
+    if quiet:
+        return Progress()
+    return Bar() if sys.stderr.isatty() else Lines()
+
+
+def numbers(check: Check) -> str:
+    """Objective and optimality in words."""
+    return f"objective {check.objective:.8g}  optimality {check.optimality:.2e}"

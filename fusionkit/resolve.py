@@ -1,0 +1,60 @@
+"""The whole configuration with nothing left to defaults: running it again, from anywhere, gives the same maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fusionkit.config import INIT_WORDS, LoadedConfig, checked_options, nested_specs
+from fusionkit.options import Spec
+
+
+def resolved(loaded: LoadedConfig) -> dict[str, Any]:
+    """The configuration as plain YAML types: every default filled in, paths of inputs absolute.
+
+    The output folder is left out, since a second run must not write over the first.
+
+    Parameters
+    ----------
+    loaded : the configuration with its folder.
+    """
+    config = loaded.config
+    data = _plain(config.data)
+    if data.get("path") is not None:
+        data["path"] = str(loaded.path(data["path"]))
+    full = {
+        "version": config.version,
+        "data": data,
+        "unknown": _plain(config.unknown),
+        "terms": [_filled("terms", term, f"terms[{index}]") for index, term in enumerate(config.terms)],
+        "solver": _filled("solvers", config.solver, "solver"),
+        "init": config.init if config.init in INIT_WORDS else str(loaded.path(config.init)),
+        "precision": config.precision,
+        "threads": config.threads,
+        "output": {"figures": config.output.figures},
+    }
+    return {key: value for key, value in full.items() if value is not None}
+
+
+def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
+    """A named thing with all of its options, what they name in turn included."""
+    options = checked_options(kind, spec, key)
+    filled = _plain(options)
+    for field, inner_kind, inner in nested_specs(options):
+        filled[field] = _filled(inner_kind, inner, f"{key}.{field}")
+    return {"type": spec.type, **filled}
+
+
+def _plain(value: Any) -> Any:
+    """The value as mappings, lists, texts, numbers and None."""
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        named = {info.alias or name: getattr(value, name) for name, info in fields.items()}
+        return _plain(named | (value.model_extra or {}))
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

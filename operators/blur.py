@@ -35,8 +35,6 @@ class GaussianBlur:
     def __post_init__(self) -> None:
         if not (isfinite(self.sigma) and self.sigma > 0):
             raise UserError("sigma", f"is {self.sigma}", "it must be finite and > 0 pixels")
-        if len(self.domain) < 2:
-            raise UserError("blur", f"needs images, but the unknown has shape {self.domain}", "")
 
     @property
     def range(self) -> tuple[int, ...]:
@@ -67,5 +65,14 @@ class BlurOptions(Options):
 
 
 def blur(options: BlurOptions, context: Context) -> LinearForward:
-    """The forward model ``blur``: maps as a Gaussian probe of ``sigma`` pixels sees them."""
+    """The forward model ``blur``: maps as a Gaussian probe of ``sigma`` pixels sees them.
+
+    Raises
+    ------
+    UserError : the unknown is no stack of images.
+    """
+    if len(context.shape) < 2:
+        raise UserError(
+            context.where, f"needs images, but the unknown has shape {context.shape}", "use another forward"
+        )
     return LinearForward(GaussianBlur(context.shape, options.sigma), nonnegative=True)

@@ -190,5 +190,7 @@ def element(options: ElementOptions, context: Context) -> PowerSum:
 def pixels_of(context: Context) -> tuple[int, int]:
     """(ny, nx) of an unknown that is a stack of maps; `UserError` for any other."""
     if len(context.shape) != 3:
-        raise UserError(context.where, f"needs maps (n, ny, nx), but the unknown has shape {context.shape}", "")
+        raise UserError(
+            context.where, f"needs maps (n, ny, nx), but the unknown has shape {context.shape}", "use another forward"
+        )
     return context.shape[1], context.shape[2]

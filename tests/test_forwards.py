@@ -1,0 +1,270 @@
+"""Forward models: predictions, adjoints, options and refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pylops
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fusionkit.build import Context
+from fusionkit.data import Dataset
+from fusionkit.elements import atomic_number
+from fusionkit.errors import UserError
+from fusionkit.linear import PylopsMap
+from fusionkit.operators.blur import GaussianBlur
+from fusionkit.operators.forward import Forward, LinearForward, PixelwiseForward
+from fusionkit.operators.power_sum import PowerSum
+from fusionkit.options import Spec
+
+SHAPE = (3, 6, 5)
+LABELS = ("Sc", "Dy", "O")
+DTYPES = [np.float32, np.float64]
+MATRIX = np.random.default_rng(7).standard_normal((9, 2))
+
+
+def context(dtype: Any = np.float64, shape: tuple[int, ...] = SHAPE, labels: tuple[str, ...] = LABELS) -> Context:
+    return Context(Dataset({"X": MATRIX.copy(), "flat": np.ones(4)}), shape, labels, np.dtype(dtype), "terms[0]")
+
+
+def forward(spec: dict[str, Any] | str, dtype: Any = np.float64, shape: tuple[int, ...] = SHAPE) -> Forward:
+    return context(dtype, shape).build("forwards", Spec.model_validate(spec), "forward")
+
+
+FORWARDS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = {
+    # name: the spec, shape of the unknown, shape of the prediction
+    "identity": ({"type": "identity"}, SHAPE, SHAPE),
+    "identity_of_a_vector": ({"type": "identity"}, (4,), (4,)),
+    "power_sum": ({"type": "power_sum"}, SHAPE, SHAPE[1:]),
+    "power_sum_1": ({"type": "power_sum", "gamma": 1}, SHAPE, SHAPE[1:]),
+    "power_sum_2": ({"type": "power_sum", "gamma": 2.0, "z": "absolute"}, SHAPE, SHAPE[1:]),
+    "power_sum_3": ({"type": "power_sum", "gamma": 3.0, "z": {"O": 1, "Dy": 2.5, "Sc": 0.5}}, SHAPE, SHAPE[1:]),
+    "power_sum_0.7": ({"type": "power_sum", "gamma": 0.7}, SHAPE, SHAPE[1:]),
+    "sum": ({"type": "sum"}, SHAPE, SHAPE[1:]),
+    "element": ({"type": "element", "element": "O"}, SHAPE, SHAPE[1:]),
+    "blur": ({"type": "blur", "sigma": 1.3}, SHAPE, SHAPE),
+    "affine": ({"type": "affine", "matrix": "X"}, (3,), (9,)),
+    "linear": ({"type": "linear", "operator": "identity"}, SHAPE, SHAPE),
+    "pylops_sum": ({"type": "pylops", "operator": "Sum", "arguments": {"axis": 0}}, SHAPE, SHAPE[1:]),
+    "pylops_smoothing": (
+        {"type": "pylops", "operator": "Smoothing2D", "arguments": {"nsmooth": [3, 3]}, "nonnegative": True},
+        SHAPE,
+        SHAPE,
+    ),
+}
+TABLE = pytest.mark.parametrize(("spec", "domain", "predicted"), FORWARDS.values(), ids=FORWARDS.keys())
+
+
+@TABLE
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_shape_dtype_and_untouched_input(
+    spec: dict[str, Any], domain: tuple[int, ...], predicted: tuple[int, ...], dtype: Any
+) -> None:
+    model = forward(spec, dtype, domain)
+    x = np.random.default_rng(0).random(domain).astype(dtype) + dtype(0.1)
+    kept = x.copy()
+    prediction = model.apply(x)
+    pulled = model.adjoint(x, prediction)
+    assert model.range == predicted == prediction.shape
+    assert pulled.shape == domain
+    assert prediction.dtype == pulled.dtype == dtype
+    assert not np.shares_memory(prediction, x)
+    np.testing.assert_array_equal(x, kept)
+
+
+@TABLE
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from(DTYPES))
+def test_adjoint_is_that_of_the_jacobian(
+    spec: dict[str, Any], domain: tuple[int, ...], predicted: tuple[int, ...], seed: int, dtype: Any
+) -> None:
+    random = np.random.default_rng(seed)
+    model = forward(spec, dtype, domain)
+    x = random.random(domain) + 0.2
+    d = random.standard_normal(domain)
+    r = random.standard_normal(predicted)
+    h = 1e-5  # the prediction is evaluated in float64, the adjoint in the dtype
+    exact = forward(spec, np.float64, domain)
+    moved = (exact.apply(x + h * d) - exact.apply(x - h * d)) / (2 * h)
+    pulled = model.adjoint(x.astype(dtype), r.astype(dtype))
+    scale = float(np.linalg.norm(moved) * np.linalg.norm(r))
+    tolerance = 2e-5 if dtype is np.float32 else 1e-8
+    assert abs(float(np.sum(moved * r)) - float(np.sum(pulled.astype(np.float64) * d))) <= tolerance * scale + 1e-12
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_nonnegative_is_true_where_it_is_declared(name: str) -> None:
+    spec, domain, _ = FORWARDS[name]
+    model = forward(spec, np.float64, domain)
+    x = (np.random.default_rng(1).random(domain) < 0.2).astype(np.float64)
+    assert not model.nonnegative or model.apply(x).min() >= -1e-12  # pylops smooths by FFT
+
+
+@pytest.mark.parametrize("gamma", [0.7, 1.0, 1.4, 1.6, 2.0, 3.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_jet_of_power_sum(gamma: float, dtype: Any) -> None:
+    model = PowerSum(gamma, [0.4, 1.7, 0.9], SHAPE[1:])
+    z = np.array([0.4, 1.7, 0.9])[:, None, None]
+    x = np.random.default_rng(2).random(SHAPE).astype(dtype) + dtype(0.05)
+    t = z * x.astype(np.float64)
+    jet = model.jet(x)
+    assert jet.bend is not None
+    assert jet.prediction.dtype == jet.slope.dtype == jet.bend.dtype == dtype
+    tolerance = 1e-5 if dtype is np.float32 else 1e-12
+    np.testing.assert_allclose(jet.prediction, (t**gamma).sum(axis=0), rtol=tolerance)
+    np.testing.assert_allclose(model.apply(x), (t**gamma).sum(axis=0), rtol=tolerance)
+    np.testing.assert_allclose(np.broadcast_to(jet.slope, SHAPE), gamma * z * t ** (gamma - 1), rtol=tolerance)
+    bend = gamma * (gamma - 1) * z**2 * t ** (gamma - 2)
+    np.testing.assert_allclose(np.broadcast_to(jet.bend, SHAPE), bend, rtol=tolerance)
+    assert model.jet(x, second=False).bend is None
+
+
+@pytest.mark.parametrize("gamma", [0.7, 1.4, 1.6, 2.0])
+def test_power_sum_is_finite_at_zero_and_flat_below(gamma: float) -> None:
+    model = PowerSum(gamma, [1.0, 2.0], (1, 3))
+    x = np.array([[[0.0, -1.0, 0.0]], [[0.0, 0.0, 0.5]]], np.float32)
+    jet = model.jet(x)
+    assert jet.bend is not None
+    assert np.isfinite(jet.slope).all()
+    assert np.isfinite(jet.bend).all()
+    np.testing.assert_allclose(jet.prediction, [[0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(jet.bend[0, 0, 0], gamma * (gamma - 1) * 1e-4 ** (gamma - 2), rtol=1e-5)
+    if gamma > 1:
+        assert jet.slope[0, 0, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("z", "expected"),
+    [
+        ("absolute", [21.0, 66.0, 8.0]),
+        ("relative", [21 * 3 / 95, 66 * 3 / 95, 8 * 3 / 95]),
+        ({"O": 3, "Sc": 1.5, "Dy": 2.0}, [1.5, 2.0, 3.0]),
+    ],
+)
+def test_z(z: Any, expected: list[float]) -> None:
+    assert atomic_number("Dy") == 66
+    model = forward({"type": "power_sum", "gamma": 1.0, "z": z})
+    for index, value in enumerate(expected):
+        x = np.zeros(SHAPE)
+        x[index] = 1.0
+        np.testing.assert_allclose(model.apply(x), value)
+
+
+def test_sum_and_element_take_what_they_say() -> None:
+    x = np.random.default_rng(3).random(SHAPE)
+    np.testing.assert_allclose(forward("sum").apply(x), x.sum(axis=0))
+    np.testing.assert_array_equal(forward({"type": "element", "element": "Dy"}).apply(x), x[1])
+
+
+def test_affine_is_a_regression_model() -> None:
+    model = forward({"type": "affine", "matrix": "X"}, np.float64, (3,))
+    w = np.array([2.0, -1.0, 0.5])
+    np.testing.assert_allclose(model.apply(w), MATRIX @ w[:2] + 0.5)
+    assert model.linear
+    assert not model.nonnegative
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    sigma=st.floats(0.2, 6.0),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8)),
+    seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_blur_is_its_own_adjoint_and_keeps_sums(sigma: float, shape: tuple[int, ...], seed: int, dtype: Any) -> None:
+    random = np.random.default_rng(seed)
+    x, y = random.random(shape).astype(dtype), random.random(shape).astype(dtype)
+    probe = GaussianBlur(shape, sigma)
+    tolerance = 1e-5 if dtype is np.float32 else 1e-12
+    assert np.vdot(probe.apply(x), y) == pytest.approx(np.vdot(x, probe.adjoint(y)), rel=tolerance)
+    np.testing.assert_allclose(probe.apply(x).sum(axis=(1, 2)), x.sum(axis=(1, 2)), rtol=tolerance * 10)
+    assert np.linalg.norm(probe.apply(x)) <= np.linalg.norm(x) * (1 + tolerance)
+    out = np.empty_like(x)
+    assert probe.apply(x, out) is out
+    np.testing.assert_array_equal(out, probe.apply(x))
+
+
+def test_linear_forward_in_python_with_an_offset() -> None:
+    operator = pylops.MatrixMult(MATRIX)
+    offset = np.arange(9.0)
+    model = LinearForward(PylopsMap(operator, (2,), (9,)), offset)
+    w = np.array([1.0, -2.0])
+    np.testing.assert_allclose(model.apply(w), MATRIX @ w + offset)
+    np.testing.assert_allclose(model.adjoint(w, offset), MATRIX.T @ offset)
+    offset[:] = 0
+    np.testing.assert_allclose(model.apply(w), MATRIX @ w + np.arange(9.0))
+    with pytest.raises(UserError, match=r"has shape \(4,\)"):
+        LinearForward(PylopsMap(operator, (2,), (9,)), np.ones(4))
+
+
+def test_rows_are_independent() -> None:
+    x = np.random.default_rng(4).random(SHAPE)
+    for spec in ("identity", "power_sum", "sum"):
+        model = forward(spec)
+        assert isinstance(model, PixelwiseForward)
+        np.testing.assert_array_equal(model.apply(x[:, 2:4]), model.apply(x)[..., 2:4, :])
+
+
+ERRORS: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
+    "gamma_zero": ({"type": "power_sum", "gamma": 0.0}, SHAPE, r"^terms\[0\].forward.gamma: .*0.0"),
+    "gamma_large": ({"type": "power_sum", "gamma": 4.5}, SHAPE, r"^terms\[0\].forward.gamma: .*4.5"),
+    "gamma_nan": ({"type": "power_sum", "gamma": float("nan")}, SHAPE, r"^terms\[0\].forward.gamma: "),
+    "gamma_text": ({"type": "power_sum", "gamma": "1.6"}, SHAPE, r"^terms\[0\].forward.gamma: .*'1.6'"),
+    "z_word": ({"type": "power_sum", "z": "relativ"}, SHAPE, r"^terms\[0\].forward.z: is 'relativ'; write relative"),
+    "z_missing": ({"type": "power_sum", "z": {"Sc": 21, "O": 8}}, SHAPE, r"forward.z: has no value for Dy"),
+    "z_unknown": (
+        {"type": "power_sum", "z": {"Sc": 21, "Dy": 66, "O": 8, "N": 7}},
+        SHAPE,
+        r"forward.z: names 'N', which has no map",
+    ),
+    "z_negative": ({"type": "power_sum", "z": {"Sc": -1, "Dy": 66, "O": 8}}, SHAPE, r"forward.z: is -1 for Sc"),
+    "z_infinite": ({"type": "power_sum", "z": {"Sc": float("inf"), "Dy": 66, "O": 8}}, SHAPE, r"forward.z: is inf for"),
+    "unknown_key": ({"type": "power_sum", "gama": 1.6}, SHAPE, r"forward.gama: unknown key; did you mean 'gamma'"),
+    "no_maps": ({"type": "power_sum"}, (4,), r"forward: needs maps .*\(4,\)"),
+    "no_element": ({"type": "element", "element": "Pb"}, SHAPE, r"forward.element: there is no map of 'Pb'"),
+    "sigma_zero": ({"type": "blur", "sigma": 0.0}, SHAPE, r"forward.sigma: .*0.0"),
+    "blur_of_vector": ({"type": "blur", "sigma": 1.0}, (4,), r"forward: needs images.*\(4,\)"),
+    "matrix_absent": ({"type": "affine", "matrix": "Y"}, (3,), r"forward.matrix: there is no data called 'Y'"),
+    "matrix_flat": ({"type": "affine", "matrix": "flat"}, (3,), r"forward.matrix: 'flat' has shape \(4,\)"),
+    "matrix_size": ({"type": "affine", "matrix": "X"}, SHAPE, r"forward.matrix: 'X' has 2 features.*\(3, 6, 5\)"),
+    "pylops_unknown": ({"type": "pylops", "operator": "Smoothing2d"}, SHAPE, r"forward.operator: .*did you mean"),
+    "pylops_argument": ({"type": "pylops", "operator": "Sum", "arguments": {"axes": 0}}, SHAPE, r"arguments.axes: "),
+    "pylops_size": (
+        {"type": "pylops", "operator": "Sum", "arguments": {"dims": [4, 4], "axis": 0}},
+        SHAPE,
+        r"arguments: .*16 values but the unknown has 90",
+    ),
+    "wrong_promise": (
+        {"type": "pylops", "operator": "FirstDerivative", "arguments": {"axis": 1}, "nonnegative": True},
+        SHAPE,
+        r"forward.nonnegative: this operator has negative entries",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "domain", "message"), ERRORS.values(), ids=ERRORS.keys())
+def test_errors_name_the_key(spec: dict[str, Any], domain: tuple[int, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        forward(spec, np.float64, domain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((5.0, [1.0]), "gamma: is 5.0"),
+        ((1.6, [1.0, -1.0]), "z: is"),
+        ((1.6, [0.0, 0.0]), "z: is"),
+        ((1.6, [np.nan]), "z: is"),
+    ],
+)
+def test_power_sum_in_python_checks_its_arguments(arguments: tuple[float, list[float]], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        PowerSum(*arguments, pixels=(2, 2))
+
+
+def test_blur_in_python_checks_sigma() -> None:
+    with pytest.raises(UserError, match="sigma: is -1"):
+        GaussianBlur(SHAPE, -1.0)

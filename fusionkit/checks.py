@@ -1,0 +1,83 @@
+"""Checks of one input array each; what fails is a `UserError` that names the config key, the array and the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.errors import UserError
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an array comes from.
+
+    Parameters
+    ----------
+    key : config key that names it (``data.maps.Co``).
+    name : its name in the source.
+    source : the file, or the phantom.
+    """
+
+    key: str
+    name: str
+    source: str
+
+    def error(self, problem: str, remedy: str = "") -> UserError:
+        """The error at the config key, about this array."""
+        return UserError(self.key, f"array '{self.name}' of {self.source} {problem}", remedy)
+
+
+def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
+    """A float64 copy in C order and native byte order of real numbers of any type, all of them finite.
+
+    Parameters
+    ----------
+    values : any shape; not modified.
+    origin : for error messages.
+
+    Raises
+    ------
+    UserError : the array is empty, complex, not numeric, or holds NaN or infinite values.
+    """
+    if values.dtype.kind == "c":
+        raise origin.error(f"is complex ({values.dtype})", "save its modulus or real part")
+    if values.dtype.kind not in "biuf":
+        raise origin.error(f"is not numeric (dtype {values.dtype})", "name an array of numbers")
+    if values.size == 0:
+        raise origin.error(f"is empty, shape {values.shape}", "name one that holds values")
+    with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite and is reported below
+        result = np.array(values, dtype=np.float64, order="C")
+    check_finite(result, origin)
+    return result
+
+
+def check_finite(values: FloatArray, origin: Origin) -> None:
+    """Refuse NaN and infinite values: how many, and the index of the first."""
+    bad = ~np.isfinite(values)
+    count = int(np.count_nonzero(bad))
+    if count:
+        first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
+        remedy = "replace them, for example by numpy.nan_to_num"
+        raise origin.error(f"has {count} NaN or infinite values, the first at index {first}", remedy)
+
+
+def check_image(shape: tuple[int, ...], origin: Origin) -> None:
+    """Refuse what is no image: not 2-D, or fewer than two pixels along an axis."""
+    if len(shape) != 2:
+        raise origin.error(f"is not 2-D: its shape is {shape}", "name a single image")
+    if 0 in shape:
+        raise origin.error(f"is empty, shape {shape}", "name one that holds values")
+    if min(shape) < 2:
+        raise origin.error(f"has shape {shape}", "an image needs two pixels or more along each axis")
+
+
+def check_fellow(shape: tuple[int, ...], origin: Origin, fellow: tuple[int, ...], fellow_name: str) -> None:
+    """Refuse an image of another shape than the first one."""
+    if shape != fellow:
+        raise origin.error(f"has shape {shape}, but '{fellow_name}' has {fellow}", "bin or crop them to one shape")

@@ -1,0 +1,118 @@
+"""The figure of convergence: objective, every term, and optimality with its three parts against the iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from fusionkit.plot_status import status_line
+from fusionkit.run_record import RunRecord
+from fusionkit.terms import Array
+
+_PARTS = ("stationarity", "alignment", "feasibility")
+_STYLES = ("-", "--", "-.", ":")
+_SMALLEST = 1e-16  # what a double can tell from 0; lower values leave the log axis
+_LARGEST = 1e100  # a diverged objective beyond it would overflow the margins of the axis
+
+
+def draw_convergence(record: RunRecord) -> Figure:
+    """Three panels: the weighted terms and their sum, the objective above its lowest value, the optimality.
+
+    Parameters
+    ----------
+    record : a run; ``result.trace`` has one entry a check.
+    """
+    trace = record.result.trace
+    figure = Figure(figsize=(13.0, 4.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    terms, gap, optimality = figure.subplots(1, 3)
+    iteration = np.asarray(trace.get("iteration", ()), np.float64)
+    _draw_terms(terms, iteration, record)
+    _draw_gap(gap, iteration, _column(trace, "objective", iteration))
+    _draw_optimality(optimality, iteration, trace, _tolerance(record.resolved_config))
+    for axes in (terms, gap, optimality):
+        axes.set_xlabel("iteration")
+        if iteration.size > 1:
+            axes.set_xlim(iteration.min(), iteration.max())
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.grid(True, which="major", color="0.9", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.get_legend_handles_labels()[1]:  # below the panel, where it hides nothing
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=9)
+    figure.suptitle(status_line(record.result), x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _column(trace: Mapping[str, Array], name: str, iteration: Array) -> Array:
+    """A column of the trace; values that no axis can hold leave a gap in the line."""
+    values = np.asarray(trace.get(name, np.full(iteration.shape, np.nan)), np.float64)
+    return np.where(np.abs(values) < _LARGEST, values, np.nan)
+
+
+def _draw_terms(axes: Axes, iteration: Array, record: RunRecord) -> None:
+    trace = record.result.trace
+    names = [name for name in trace if name.startswith("term.")]
+    objective = _column(trace, "objective", iteration)
+    _line(axes, iteration, objective, "objective", "-", color="black", linewidth=2.0)
+    columns = [_column(trace, name, iteration) for name in names]
+    for index, (name, values) in enumerate(zip(names, columns, strict=True)):
+        term = name.removeprefix("term.")
+        weight = record.term_weights.get(term)
+        label = term if weight is None else f"{term}, weight {weight:g}"
+        _line(axes, iteration, values, label, _STYLES[(index // 10) % 4], color=f"C{index % 10}")
+    # many decades need a log axis, a sign change forbids it
+    shown = np.concatenate([objective, *columns])
+    shown = shown[np.isfinite(shown)]
+    if shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min():
+        axes.set_yscale("log")
+    axes.set_ylabel("weighted value")
+    axes.set_title("Objective and its terms", fontsize=11)
+
+
+def _draw_gap(axes: Axes, iteration: Array, objective: Array) -> None:
+    finite = objective[np.isfinite(objective)]
+    lowest = finite.min() if finite.size else 0.0
+    scale = abs(lowest) if abs(lowest) > _SMALLEST else 1.0
+    gap = (objective - lowest) / scale
+    _log_line(axes, iteration, gap, None, "-", color="black", linewidth=1.6)
+    axes.set_ylabel(r"$(F - F_{\min})\;/\;|F_{\min}|$" if scale == abs(lowest) else r"$F - F_{\min}$")
+    axes.set_title("Objective above its lowest value", fontsize=11)
+
+
+def _draw_optimality(axes: Axes, iteration: Array, trace: Mapping[str, Array], tolerance: float | None) -> None:
+    _log_line(axes, iteration, _column(trace, "optimality", iteration), "optimality", "-", color="black", linewidth=3.0)
+    for index, name in enumerate(_PARTS):
+        _log_line(axes, iteration, _column(trace, name, iteration), name, "-", color=f"C{index}", linewidth=1.3)
+    if tolerance:
+        axes.axhline(tolerance, color="0.4", linestyle="--", linewidth=1.2, label=f"tolerance {tolerance:g}")
+    axes.set_ylabel("relative optimality")
+    axes.set_title("Optimality and its parts", fontsize=11)
+
+
+def _line(axes: Axes, x: Array, y: Array, label: str | None, style: str, **options: Any) -> None:
+    marker = "o" if x.size <= 12 else None  # a few checks are points, not a curve
+    axes.plot(x, y, style, label=label, marker=marker, markersize=3.5, **options)
+
+
+def _log_line(axes: Axes, x: Array, y: Array, label: str | None, style: str, **options: Any) -> None:
+    """A line on a log axis without its zeros; an axis that would stay empty is left linear."""
+    positive = np.where((y > _SMALLEST) & (y < _LARGEST), y, np.nan)
+    if not np.isfinite(positive).any():
+        zero = label is not None and bool(np.any(y == 0.0))
+        axes.plot([], [], style, label=f"{label} (0)" if zero else None, **options)
+        if label is None:
+            axes.text(0.5, 0.5, "no change", transform=axes.transAxes, ha="center", color="0.4")
+        return
+    axes.set_yscale("log")
+    _line(axes, x, positive, label, style, **options)
+
+
+def _tolerance(config: Mapping[str, Any]) -> float | None:
+    solver = config.get("solver")
+    found = solver.get("tolerance") if isinstance(solver, Mapping) else None
+    return float(found) if isinstance(found, int | float) and found > 0 else None

@@ -1,0 +1,216 @@
+"""``result.h5``: the arrays of a run, and reading them back.
+
+======================  ============================================================================================
+``/maps``               the fused maps, (n, ny, nx); ``/solution`` where the unknown is no stack of maps
+``/inputs/<name>``      ``haadf``, ``maps`` and other arrays as the solver saw them
+``/model/<name>``       what the forward models predict from the solution, by the array that each is compared with
+``/truth``              the ground truth of a phantom
+``/trace/<column>``     one entry a check
+``/duals/<term>``       dual variable of each composed term; ``/auxiliary/<term>`` likewise
+root attributes         ``elements``, ``labels``, ``status``, ``objective``, ``optimality``, ``config``,
+                        ``fusionkit_version``; ``pixel_size`` and ``units`` where known
+======================  ============================================================================================
+
+A name may hold any character: ``%``, ``/`` and a leading dot are written as in a URL, since HDF5 gives them a meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+
+from fusionkit.errors import UserError
+from fusionkit.run_record import RunRecord
+from fusionkit.summary import versions
+from fusionkit.terms import Array
+
+NAME = "result.h5"
+_ATTRIBUTES = ("elements", "labels", "status", "objective", "optimality", "config", "fusionkit_version")
+
+
+@dataclass(frozen=True)
+class SavedResult:
+    """A result read back from its file.
+
+    Parameters
+    ----------
+    x : the unknown as the solver left it, (n, ny, nx) for maps, in the units of the maps.
+    labels : what its first axis means.
+    elements : chemical symbols; empty where the unknown is no stack of maps.
+    status : how the solve ended.
+    objective : F(x).
+    optimality : the relative optimality of the certificate.
+    config : the resolved configuration, YAML text.
+    fusionkit_version : what wrote the file.
+    inputs, model, trace, duals, auxiliary : arrays by name.
+    truth : the ground truth, of the shape of ``x``; None for recordings.
+    pixel_size : edge of a pixel in ``units``; None where unknown.
+    units : unit of ``pixel_size``.
+    """
+
+    x: Array
+    labels: tuple[str, ...]
+    elements: tuple[str, ...]
+    status: str
+    objective: float
+    optimality: float
+    config: str
+    fusionkit_version: str
+    inputs: Mapping[str, Array] = field(default_factory=dict)
+    model: Mapping[str, Array] = field(default_factory=dict)
+    trace: Mapping[str, Array] = field(default_factory=dict)
+    duals: Mapping[str, Array] = field(default_factory=dict)
+    auxiliary: Mapping[str, Array] = field(default_factory=dict)
+    truth: Array | None = None
+    pixel_size: float | None = None
+    units: str | None = None
+
+    @property
+    def maps(self) -> dict[str, Array]:
+        """The unknown by label: fused map (ny, nx) of each element."""
+        return dict(zip(self.labels, self.x, strict=True))
+
+
+def write_result(record: RunRecord, config: str, path: Path) -> None:
+    """Write the arrays of a run.
+
+    Parameters
+    ----------
+    record : the run.
+    config : the resolved configuration, YAML text.
+    path : the new file.
+    """
+    result, dataset = record.result, record.dataset
+    is_maps = result.x.ndim == 3
+    with h5py.File(path, "w") as file:
+        file.create_dataset("maps" if is_maps else "solution", data=result.x)
+        if dataset.truth is not None:
+            file.create_dataset("truth", data=dataset.truth)
+        groups: dict[str, Mapping[str, Array]] = {
+            "inputs": dataset.arrays,
+            "model": record.models,
+            "trace": result.trace,
+            "duals": result.duals,
+            "auxiliary": getattr(result, "auxiliary", {}),
+        }
+        for name, arrays in groups.items():
+            if arrays or name == "trace":
+                _write_group(file.create_group(name), arrays)
+        _write_attribute(file, "elements", result.labels if is_maps else ())
+        _write_attribute(file, "labels", result.labels)
+        file.attrs["status"] = str(result.status)
+        file.attrs["objective"] = float(result.objective)
+        file.attrs["optimality"] = float(result.optimality)
+        file.attrs["config"] = config
+        file.attrs["fusionkit_version"] = versions()["fusionkit"]
+        if dataset.pixel_size is not None:
+            file.attrs["pixel_size"] = float(dataset.pixel_size)
+        if dataset.units is not None:
+            file.attrs["units"] = dataset.units
+
+
+def _write_group(group: h5py.Group, arrays: Mapping[str, Array]) -> None:
+    for name, array in arrays.items():
+        group.create_dataset(_escape(name), data=np.asarray(array))
+
+
+def _write_attribute(file: h5py.File, name: str, words: Sequence[str]) -> None:
+    file.attrs.create(name, list(words), shape=(len(words),), dtype=h5py.string_dtype())
+
+
+def _escape(name: str) -> str:
+    escaped = name.replace("%", "%25").replace("/", "%2F")
+    return "%2E" + escaped[1:] if escaped.startswith(".") else escaped
+
+
+def read_result(path: Path) -> SavedResult:
+    """Read the ``result.h5`` of a former run.
+
+    Parameters
+    ----------
+    path : the file, or the output folder that holds it.
+
+    Raises
+    ------
+    UserError : the file is missing, truncated, no HDF5 file, or not written by fusionkit.
+    """
+    path = path / NAME if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(str(path), "there is no such file", f"name the {NAME} of a former run")
+    remedy = f"name the {NAME} of a former run, whole"
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, path)
+    except PermissionError:
+        raise UserError(str(path), "may not be read", "change its permissions") from None
+    except (OSError, RuntimeError, ValueError) as error:  # what h5py raises for damaged files
+        what = "is truncated" if "truncated" in str(error) else "is damaged or no HDF5 file"
+        raise UserError(str(path), what, remedy) from None
+
+
+def _read(file: h5py.File, path: Path) -> SavedResult:
+    stored = next((file.get(name) for name in ("maps", "solution") if name in file), None)
+    missing = [name for name in _ATTRIBUTES if name not in file.attrs]
+    if missing or not isinstance(stored, h5py.Dataset):
+        lacks = f"the attribute '{missing[0]}'" if missing else "'/maps'"
+        raise UserError(
+            str(path), f"was not written by fusionkit: it lacks {lacks}", f"name the {NAME} of a former run"
+        )
+    x = _real(stored, path)
+    labels = _words(file, "labels", path)
+    if labels and (x.ndim == 0 or len(labels) != x.shape[0]):
+        raise UserError(str(path), f"has {len(labels)} labels for an unknown of shape {x.shape}", "use another file")
+    truth, pixel_size, units = file.get("truth"), file.attrs.get("pixel_size"), file.attrs.get("units")
+    return SavedResult(
+        x=x,
+        labels=labels,
+        elements=_words(file, "elements", path),
+        status=str(file.attrs["status"]),
+        objective=_number(file, "objective", path),
+        optimality=_number(file, "optimality", path),
+        config=str(file.attrs["config"]),
+        fusionkit_version=str(file.attrs["fusionkit_version"]),
+        inputs=_read_group(file, "inputs", path),
+        model=_read_group(file, "model", path),
+        trace=_read_group(file, "trace", path),
+        duals=_read_group(file, "duals", path),
+        auxiliary=_read_group(file, "auxiliary", path),
+        truth=_real(truth, path) if isinstance(truth, h5py.Dataset) else None,
+        pixel_size=None if pixel_size is None else _number(file, "pixel_size", path),
+        units=None if units is None else str(units),
+    )
+
+
+def _read_group(file: h5py.File, name: str, path: Path) -> Mapping[str, Array]:
+    group = file.get(name)
+    if not isinstance(group, h5py.Group):
+        return MappingProxyType({})
+    arrays = {unquote(key): _real(item, path) for key, item in group.items() if isinstance(item, h5py.Dataset)}
+    return MappingProxyType(arrays)
+
+
+def _real(dataset: h5py.Dataset, path: Path) -> Array:
+    array = np.asarray(dataset[()])
+    if array.dtype.kind not in "fiub":
+        raise UserError(str(path), f"'{dataset.name}' holds no real numbers", "use another file")
+    return array
+
+
+def _number(file: h5py.File, name: str, path: Path) -> float:
+    value = np.asarray(file.attrs[name])
+    if value.shape != () or value.dtype.kind not in "fiu":
+        raise UserError(str(path), f"its attribute '{name}' is no number", "use another file")
+    return float(value)
+
+
+def _words(file: h5py.File, name: str, path: Path) -> tuple[str, ...]:
+    words = np.atleast_1d(np.asarray(file.attrs[name], dtype=object))
+    if not all(isinstance(word, str) for word in words):
+        raise UserError(str(path), f"its attribute '{name}' is no list of names", "use another file")
+    return tuple(words)

@@ -1,0 +1,46 @@
+"""All that is known about one finished run: what the files and the figures are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fusionkit.data import Dataset
+from fusionkit.result import Result
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run.
+
+    Parameters
+    ----------
+    result : the outcome of the solve.
+    dataset : the data as the solver saw them.
+    resolved_config : the whole configuration with every default filled in, as plain YAML types.
+    model_haadf : the HAADF image that the forward model predicts from ``result.x``, (ny, nx), in the units of
+        ``haadf``; None where the objective has no HAADF term.
+    predictions : what other forward models predict from ``result.x``, by the name of the array that it is compared
+        with.
+    seconds : wall time of the stages before writing: ``setup`` and ``solve``.
+    warnings : warnings of the run, a sentence each.
+    term_weights : weight of each term by its name.
+    """
+
+    result: Result
+    dataset: Dataset
+    resolved_config: Mapping[str, Any]
+    model_haadf: Array | None = None
+    predictions: Mapping[str, Array] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    term_weights: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def models(self) -> dict[str, Array]:
+        """Every prediction by the name of the array that it is compared with, ``haadf`` first where there is one."""
+        if self.model_haadf is None:
+            return dict(self.predictions)
+        return {"haadf": self.model_haadf} | {k: v for k, v in self.predictions.items() if k != "haadf"}

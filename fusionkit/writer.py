@@ -1,0 +1,139 @@
+"""The output folder of a run: it appears whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from fusionkit import result_file
+from fusionkit.errors import UserError
+from fusionkit.run_record import RunRecord
+from fusionkit.summary import summarise, to_json
+from fusionkit.yamlio import dump
+
+SUMMARY = "summary.json"
+CONFIG = "config.resolved.yaml"
+MAPS_FIGURE = "maps.png"
+CONVERGENCE_FIGURE = "convergence.png"
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """Refuse an output folder that could not be written at the end of the run, or that holds something of value.
+
+    Parameters
+    ----------
+    folder : where the run is to be written.
+    overwrite : whether a former run there may be replaced.
+
+    Raises
+    ------
+    UserError : it exists (as a file, or as a folder with contents) and must not be replaced, it is the current
+        folder, or no folder can be made there.
+    """
+    where = str(folder)
+    try:
+        target = folder.resolve()
+        _check_contents(target, overwrite, where)
+        parent = next(parent for parent in target.parents if parent.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, holds a zero byte or lies behind a closed door
+        raise UserError(where, f"cannot be an output folder: {_reason(error)}", "choose another name") from error
+    if not parent.is_dir():
+        raise UserError(where, f"cannot be made, since {parent} is a file", "choose another folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(where, f"cannot be made, since {parent} is not writable", "choose another folder")
+
+
+def _check_contents(target: Path, overwrite: bool, where: str) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError(where, "is a file", "choose another folder")
+    here = Path.cwd()
+    if target in (here, *here.parents):
+        raise UserError(where, "is the current folder or one above it", "name a folder inside the current one")
+    if not any(target.iterdir()):
+        return
+    former = (target / SUMMARY).is_file() and (target / result_file.NAME).is_file()
+    if not former:
+        raise UserError(where, "holds something else than a former run", "choose another folder")
+    if not overwrite:
+        raise UserError(where, "holds a former run", "choose another folder, or replace it with --overwrite")
+
+
+def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool) -> None:
+    """Write all files of a run into a new folder, which appears whole or not at all.
+
+    The files are written into a hidden folder beside it, which is then renamed. A former run is moved aside before and
+    removed after; it comes back when anything fails, the user's interrupt included.
+
+    Parameters
+    ----------
+    run : the run.
+    folder : the output folder; its parents are made.
+    overwrite : whether a former run there may be replaced.
+    figures : whether to draw ``maps.png`` and ``convergence.png``.
+
+    Raises
+    ------
+    UserError : as `check_output`, or the disk cannot be written.
+    """
+    check_output(folder, overwrite)
+    target = folder.resolve()
+    new_parents = [parent for parent in target.parents if not parent.exists()]
+    partial = _fresh_sibling(target, "partial")
+    try:
+        partial.mkdir(parents=True)
+        _write_files(run, partial, figures)
+        _move_into_place(partial, target)
+    except OSError as error:
+        raise UserError(str(folder), f"cannot be written: {_reason(error)}", "choose another folder") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # it is gone already where all went well
+        if not target.exists():
+            for parent in new_parents:
+                with suppress(OSError):  # somebody else uses it by now
+                    parent.rmdir()
+
+
+def _write_files(run: RunRecord, folder: Path, figures: bool) -> None:
+    start = time.perf_counter()
+    config = dump(run.resolved_config)
+    (folder / CONFIG).write_text(config, encoding="utf-8")
+    result_file.write_result(run, config, folder / result_file.NAME)
+    if figures:
+        from fusionkit import plots  # matplotlib is slow to import, and not every run draws
+
+        plots.save(plots.maps_figure(run), folder / MAPS_FIGURE)
+        plots.save(plots.convergence_figure(run), folder / CONVERGENCE_FIGURE)
+    text = to_json(summarise(run, time.perf_counter() - start))
+    (folder / SUMMARY).write_text(text, encoding="utf-8")
+
+
+def _move_into_place(partial: Path, target: Path) -> None:
+    former = _fresh_sibling(target, "former")
+    try:
+        if target.exists():
+            target.rename(former)
+        partial.rename(target)
+    finally:
+        if former.exists():
+            if target.exists():
+                shutil.rmtree(former, ignore_errors=True)
+            else:
+                former.rename(target)
+
+
+def _fresh_sibling(target: Path, purpose: str) -> Path:
+    """A hidden name beside ``target`` that is free: a killed run may have left its own behind."""
+    stem = f".{target.name[:60]}.{purpose}-{os.getpid()}"
+    names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(1)))
+    return next(path for path in (target.with_name(name) for name in names) if not path.exists())
+
+
+def _reason(error: Exception) -> str:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return said[:1].lower() + said[1:]

@@ -61,7 +61,7 @@ def image_limits(images: Sequence[Array], low: float = 0.1, high: float = 99.9) 
     return _opened(bottom, top)
 
 
-def symmetric_limits(image: Array, high: float = 99.8) -> Limits:
+def symmetric_limits(image: Array, high: float = 99.0) -> Limits:
     """Colour limits symmetric about 0 that hold the given percentage of the pixels at the size of a panel."""
     values = np.abs(_finite(block_mean(image, _PANEL)))
     top = float(np.percentile(values, high)) if values.size else 0.0

@@ -15,7 +15,7 @@ from fusionkit.build import options_of
 from fusionkit.errors import UserError
 from fusionkit.loading import DataOptions
 from fusionkit.options import Options, Spec, parse
-from fusionkit.overrides import INIT_WORDS, override
+from fusionkit.overrides import INIT_WORDS, RESULT_SUFFIXES, override
 from fusionkit.registry import lookup, suggestion
 
 DEFAULT_SOLVER = "chambolle_pock"
@@ -85,7 +85,7 @@ class Config(Options):
     @field_validator("init")
     @classmethod
     def _known_start(cls, init: str) -> str:
-        if init in INIT_WORDS or Path(init).suffix.lower() in (".h5", ".hdf5"):
+        if init in INIT_WORDS or init.lower().endswith(RESULT_SUFFIXES):
             return init
         near = suggestion(init, INIT_WORDS)
         tail = f"; {near}" if near.startswith("did") else ""

@@ -27,7 +27,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> UserE
             break
     key = join(where, loc)
     if first["type"] == "extra_forbidden":
-        return UserError(key, "unknown key", suggestion(str(loc[-1]), _keys(_follow(model, first["loc"][:-1])[1])))
+        known = _keys(_follow(model, first["loc"][:-1])[1])
+        return UserError(key, "unknown key", suggestion(str(loc[-1]), known) if known else "remove it")
     if first["type"] == "missing":
         return UserError(key, "is missing", f"add it: {describe(wanted)}")
     if first["type"] == "value_error":  # a validator of ours: its text is the message

@@ -15,6 +15,7 @@ from fusionkit.yamlio import parse
 # a path that somebody types starts where they stand, not in the config's folder
 PATHS = ("data.path", "init", "output.directory")
 INIT_WORDS = ("auto", "maps", "uniform")
+RESULT_SUFFIXES = (".h5", ".hdf5")
 
 
 def override(raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mappi
             remedy = "write --set key.path=value, for example --set terms.tv.weight=0.1"
             raise UserError(f"--set {assignment}", "is no assignment", remedy)
         value = parse(text, f"--set {key}")
-        if key in PATHS and isinstance(value, str) and not (key == "init" and value in INIT_WORDS):
+        if key in PATHS and isinstance(value, str) and (key != "init" or value.lower().endswith(RESULT_SUFFIXES)):
             value = str(Path(value).expanduser().absolute())
         _assign(changed, key, value, defaults)
     return changed

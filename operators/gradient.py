@@ -48,7 +48,7 @@ def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 class GradientMap(PylopsMap):
     """pylops' stacked `FirstDerivative`, with the same differences taken in place of ``out``.
 
-    The stack copies every array several times; on (3, 256, 256) it takes some twenty times as long as the differences do.
+    The stack copies every array several times: on (3, 256, 256) it takes some twenty times as long.
     """
 
     axes: tuple[int, ...] = ()

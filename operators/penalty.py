@@ -93,25 +93,29 @@ def penalty(options: PenaltyOptions, context: Context) -> Composed | Proximable:
     if "weight" in options.functional.options:
         key = context.at("functional").at("weight").where
         raise UserError(key, "the penalty has the weight", "give it as the term's own 'weight'")
-    return compose(options.functional, options.operator, options.weight, options.name or "penalty", context)
+    return _named(options.functional, options.operator, options.weight, options.name or "penalty", context)
 
 
 def l1(options: NormPenaltyOptions, context: Context) -> Composed | Proximable:
     r"""Sparsity of any linear map: :math:`T(x) = \mathrm{weight} \cdot \|K x\|_1` (`penalty` with ``l1``)."""
-    return compose(Spec(type="l1"), options.operator, options.weight, options.name or "l1", context)
+    return _named(Spec(type="l1"), options.operator, options.weight, options.name or "l1", context)
 
 
 def l2(options: NormPenaltyOptions, context: Context) -> Composed | Proximable:
     r"""Tikhonov penalty: :math:`T(x) = \tfrac12 \mathrm{weight} \cdot \|K x\|_2^2` (`penalty` with ``l2``)."""
-    return compose(Spec(type="l2"), options.operator, options.weight, options.name or "l2", context)
+    return _named(Spec(type="l2"), options.operator, options.weight, options.name or "l2", context)
 
 
-def compose(functional: Spec, operator: Spec, weight: float, name: str, context: Context) -> Composed | Proximable:
-    """The term ``weight * functional(operator x)``: proximable where the operator is the identity, else composed."""
+def compose(functional: Functional, linear_map: LinearMap, name: str) -> Composed | Proximable:
+    """The term ``functional(linear_map x)``: proximable where the map is the identity, else composed."""
+    if isinstance(linear_map, IdentityMap):
+        return ProximableFunctional(functional, name)
+    return ComposedPenalty(functional, linear_map, name)
+
+
+def _named(functional: Spec, operator: Spec, weight: float, name: str, context: Context) -> Composed | Proximable:
     linear_map: LinearMap = context.build("operators", operator, "operator")
     weighted = Spec.model_validate({"type": functional.type, **functional.options, "weight": weight})
-    inner = replace(context, shape=linear_map.range)
-    built: Functional = inner.build("functionals", weighted, "functional")
-    if isinstance(linear_map, IdentityMap):
-        return ProximableFunctional(built, name)
-    return ComposedPenalty(built, linear_map, name)
+    # the functional acts on what the operator gives
+    built: Functional = replace(context, shape=linear_map.range).build("functionals", weighted, "functional")
+    return compose(built, linear_map, name)

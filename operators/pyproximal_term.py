@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf, prod
 from typing import Any
 
@@ -19,7 +20,7 @@ from fusionkit.operators.norms import Vector
 from fusionkit.operators.penalty import IDENTITY, compose
 from fusionkit.options import Options, Spec, Weight
 from fusionkit.registry import suggestion
-from fusionkit.terms import Array, Composed, Proximable
+from fusionkit.terms import Array, Composed, LinearMap, Proximable
 
 # functions whose convexity does not hang on their arguments; whatever is not here is taken to be nonconvex
 CONVEX = frozenset(
@@ -108,6 +109,10 @@ class NamedProx(pyproximal.ProxOperator):
             result = self.function.prox(x.copy(), float(tau) * self.weight)
         return np.real(result).astype(x.dtype, copy=False).reshape(x.shape)
 
+    def proxdual(self, x: Array, tau: float) -> Array:
+        """The conjugate's prox by Moreau's identity, convex or not."""
+        return x - float(tau) * self.prox(x / float(tau), 1 / float(tau))
+
     def grad(self, x: Vector) -> Array:
         """The weighted gradient of the function, or of its Moreau envelope where it has none."""
         return self.weight * self.function.grad(x.copy()).astype(x.dtype, copy=False)
@@ -153,8 +158,10 @@ def term(options: PyproximalTermOptions, context: Context) -> Composed | Proxima
 
     See `functional` for the arguments.
     """
-    inner = Spec.model_validate({"type": "pyproximal", "operator": options.operator, "arguments": options.arguments})
-    return compose(inner, options.on, options.weight, options.name or options.operator, context)
+    linear_map: LinearMap = context.build("operators", options.on, "on")
+    inner = PyproximalOptions(operator=options.operator, arguments=options.arguments, weight=options.weight)
+    built = functional(inner, replace(context, shape=linear_map.range))
+    return compose(built, linear_map, options.name or options.operator)
 
 
 def _maker_of(name: str, where: str) -> Callable[..., pyproximal.ProxOperator]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,7 +15,7 @@ from fusionkit.build import Context
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Spec
-from fusionkit.terms import LinearMap
+from fusionkit.terms import CosineDiagonal, LinearMap
 
 DTYPES = [np.float32, np.float64]
 SHAPES = [(3, 4, 5), (2, 1, 6), (1, 3, 3), (5, 4), (1, 4), (7,), (2, 3, 4, 3)]
@@ -170,3 +171,16 @@ def test_refusals(name: str, options: dict[str, Any], shape: tuple[int, ...], me
     with pytest.raises(UserError, match=message) as error:
         build(name, options, shape)
     assert str(error.value).startswith("terms[0].operator")
+
+
+@pytest.mark.parametrize("name", ["gradient", "identity"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_normal_eigenvalues(name: str, shape: tuple[int, ...]) -> None:
+    """K'K is these values in the orthonormal cosine basis over the axes that the map names."""
+    linear_map = build(name, {}, shape)
+    assert isinstance(linear_map, CosineDiagonal)
+    x, axes = np.random.default_rng(0).random(shape), linear_map.cosine_axes()
+    values = linear_map.normal_eigenvalues() * np.asarray(scipy.fft.dctn(x, axes=axes, norm="ortho"))
+    expected = build(name, {}, shape).adjoint(build(name, {}, shape).apply(x))
+    found = np.asarray(scipy.fft.idctn(values, axes=axes, norm="ortho"))
+    np.testing.assert_allclose(found, expected, atol=1e-12)

@@ -65,7 +65,7 @@ class Context:
 def options_model(factory: Any) -> type[Options]:
     """The options model of a factory: the annotation of its first parameter."""
     function = factory.__init__ if inspect.isclass(factory) else factory
-    first = [name for name in inspect.signature(function).parameters if name != "self"][0]
+    first = next(name for name in inspect.signature(function).parameters if name != "self")
     return get_type_hints(function)[first]
 
 

@@ -11,9 +11,12 @@ and t = ||x|| / G,
 * feasibility = ||p - proj(p)|| / ||p|| with the projection onto the dual ball (||p|| <= lambda_2 at each pixel for TV);
 * alignment = (g(K x) - <p, K x>) / (G ||x||), which is >= 0 and vanishes where p is a subgradient of g.
 
+A lone differentiable term has no summand to balance it: r and G vanish together at its minimum. G is then the length of
+its Hessian times x, which is K'K x for least squares of K x.
+
 A functional that is not a norm has its alignment measured by ||y - prox_{sg}(y + s p)|| / ||y||, s = ||y|| / ||p||.
-Optimality is the largest of the three. Differentiable terms enter through their gradient even where a solver keeps a dual
-variable for them, so that the number does not depend on the solver.
+Optimality is the largest of the three. Differentiable terms enter through their gradient even where a solver keeps a
+dual variable for them, so that the number does not depend on the solver.
 """
 
 from __future__ import annotations
@@ -54,24 +57,26 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
     duals : p_j, of the shape of the range of K_j.
     """
     residual = np.zeros(x.shape, x.dtype)
-    squares = 0.0
+    squares: list[float] = []
     feasibility, alignment = 0.0, 0.0
     gaps: list[tuple[Composed, Array, Array]] = []
     auxiliary_residual = 0.0
     for term in (*split.smooth, *split.pixelwise):
-        squares += _add(residual, term.gradient(x))
+        squares.append(_add(residual, term.gradient(x)))
     for term, w, p in zip(split.coupling.terms, auxiliary, duals, strict=True):
         if isinstance(term, Differentiable):
-            squares += _add(residual, term.gradient(x))
+            squares.append(_add(residual, term.gradient(x)))
             continue
-        squares += _add(residual, term.operator.adjoint(p))
+        squares.append(_add(residual, term.operator.adjoint(p)))
         image = term.operator.apply(x)
         if term.auxiliary is not None:
             image += term.auxiliary.apply(w)
             scale = term.auxiliary.norm * norm(p)
             auxiliary_residual = max(auxiliary_residual, norm(term.auxiliary.adjoint(p)) / scale if scale else 0.0)
         gaps.append((term, image, p))
-    size, slope = norm(x), squares**0.5
+    size, slope = norm(x), sum(squares) ** 0.5
+    if np.count_nonzero(squares) == 1:
+        slope = _bend(split, x) or slope
     for term, image, p in gaps:
         misfit, outside = _alignment(term, image.ravel(), p.ravel(), slope * size)
         alignment, feasibility = max(alignment, misfit), max(feasibility, outside)
@@ -92,6 +97,19 @@ def inner(a: Array, b: Array) -> float:
 def _add(residual: Array, summand: Array) -> float:
     residual += summand
     return inner(summand, summand)
+
+
+def _bend(split: Split, x: Array) -> float:
+    """Length of the Hessian of the differentiable terms times x, by a difference; 0 where it is not finite."""
+    share = 2.0**-7
+    ahead = x * x.dtype.type(1.0 + share)
+    change = np.zeros_like(x)
+    for term in (*split.smooth, *split.pixelwise, *split.coupling.terms):
+        if isinstance(term, Differentiable):
+            change += term.gradient(ahead)
+            change -= term.gradient(x)
+    length = norm(change) / share
+    return length if np.isfinite(length) else 0.0
 
 
 def _stationarity(split: Split, x: Array, residual: Array, size: float, slope: float) -> float:

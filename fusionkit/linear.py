@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fusionkit.terms import Array, LinearMap
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pylops
 
 
-def _into(result: Array, out: Array | None) -> Array:
+def _into(result: npt.NDArray[Any], out: Array | None) -> Array:
     if out is None:
         return result
     np.copyto(out, result)
@@ -37,10 +38,14 @@ class PylopsMap:
     range: tuple[int, ...]
     known_norm: float | None = None
 
-    @cached_property
+    @property
     def norm(self) -> float:
         """An upper bound of the operator norm."""
-        return self.known_norm if self.known_norm is not None else estimate_norm(self)
+        return self.known_norm if self.known_norm is not None else self._estimated_norm
+
+    @cached_property
+    def _estimated_norm(self) -> float:
+        return estimate_norm(self)
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """K x."""
@@ -67,7 +72,9 @@ class IdentityMap:
         """x."""
         return _into(x, out) if out is not None else x.copy()
 
-    adjoint = apply
+    def adjoint(self, y: Array, out: Array | None = None) -> Array:
+        """y."""
+        return self.apply(y, out)
 
     def normal_eigenvalues(self) -> Array:
         """1, in every basis."""

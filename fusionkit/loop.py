@@ -14,7 +14,7 @@ from fusionkit.result import Result, Status
 from fusionkit.solver import Solver, State, fit
 from fusionkit.terms import Array
 
-_PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled
+_PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled, or a third of all checks
 _SAME = 3  # checks with bit-equal objective and certificate: the iterate no longer moves
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
 
@@ -59,7 +59,8 @@ class _History:
         if len(marks) == _SAME and all(mark == marks[0] for mark in marks):
             return True
         values = [check.optimality for check in self.checks]
-        return len(values) > _PATIENCE and min(values[-_PATIENCE:]) > 0.99 * min(values[:-_PATIENCE])
+        patience = max(_PATIENCE, len(values) // 3)  # primal-dual certificates oscillate, the more slowly the longer
+        return len(values) > patience and min(values[-patience:]) > 0.99 * min(values[:-patience])
 
     def diverged(self) -> bool:
         """A value that is not finite, or an objective that has grown beyond all proportion."""
@@ -181,7 +182,9 @@ def _result(
     seconds: float,
 ) -> Result:
     final = history.checks[-1]
-    x, duals = state.x, {t.name: p for t, p in zip(split.coupling.terms, state.duals, strict=True)}
+    names = [term.name for term in split.coupling.terms]
+    x, duals = state.x, dict(zip(names, state.duals, strict=True))
+    auxiliary = {name: w for name, w in zip(names, state.auxiliary, strict=True) if w.size}
     if (
         status is not Status.CONVERGED
         and history.best is not None
@@ -189,7 +192,7 @@ def _result(
         and final is not history.best
     ):
         # an early end keeps the best iterate; the last duals do not belong to it
-        final, x, duals = history.best, history.best_x, {}
+        final, x, duals, auxiliary = history.best, history.best_x, {}, {}
     return Result(
         x=x,
         labels=problem.labels,
@@ -204,6 +207,7 @@ def _result(
         seconds=seconds,
         notes=solver.notes(),
         duals=duals,
+        auxiliary=auxiliary,
     )
 
 
@@ -211,9 +215,9 @@ def _message(status: Status, iterations: int, optimality: float, solver: Solver)
     tolerance = solver.options.tolerance
     reached = f"optimality {optimality:.2e}"
     return {
-        Status.CONVERGED: f"converged after {iterations} iterations: {reached} <= tolerance {tolerance:g}",
-        Status.MAX_ITERATIONS: f"stopped at the limit after {iterations} iterations: {reached} > tolerance {tolerance:g}",
+        Status.CONVERGED: f"converged after {iterations} iterations: {reached} <= {tolerance:g}",
+        Status.MAX_ITERATIONS: f"stopped after {iterations} iterations, the limit: {reached} > {tolerance:g}",
         Status.STALLED: f"stalled after {iterations} iterations: {reached} no longer improves",
-        Status.DIVERGED: f"diverged after {iterations} iterations: the objective is not finite or blew up; best iterate kept",
+        Status.DIVERGED: f"diverged after {iterations} iterations: the objective blew up; best iterate kept",
         Status.INTERRUPTED: f"interrupted after {iterations} iterations: best iterate kept, {reached}",
     }[status]

@@ -4,9 +4,10 @@ At a pixel the unknown is a vector of n values and the problem is
 
 .. math:: \min_{l \le u \le h} \sum_j T_j(u) + \frac{1}{2t} \|u - v\|^2 .
 
-Its model Hessian is diagonal plus rank one (`fusionkit.terms.Expansion`), so that a projected Newton step costs O(n) by the
-Sherman-Morrison formula. Where a step does not decrease a pixel's objective it is halved at that pixel. The step starts from the
-current iterate of the solver, so that few steps are enough (Schwartz et al. 2022 state the model; the joint prox is ours).
+Its model Hessian is diagonal plus rank one (`fusionkit.terms.Expansion`), so that a projected Newton step costs O(n)
+by the Sherman-Morrison formula. Where a step does not decrease a pixel's objective it is quartered at that pixel. The
+step starts from the current iterate of the solver, so that few steps are enough (Schwartz et al. 2022 state the model;
+the joint prox is ours).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from fusionkit.terms import Array, Bounds, Expansion, Pixelwise
 
 _BLOCK_BYTES = 1 << 18  # a block and its temporaries stay in the second-level cache
-_HALVINGS = 8
+_ATTEMPTS = 8  # lengths of a Newton step that are tried before a pixel stays where it is
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,15 @@ class PixelwiseProx:
         )
         before = self._values(x, v, step, rows)
         new = np.clip(x - move, lower, upper)
-        for _ in range(_HALVINGS):
+        for attempt in range(_ATTEMPTS):
             after = self._values(new, v, step, rows)
-            # rounding alone must not send a converged pixel into halving; a NaN is no decrease
+            # rounding alone must not shorten the step of a converged pixel; a NaN is no decrease
             worse = ~(after <= before + 1e-6 * np.abs(before))
             if not worse.any():
                 break
-            move = np.where(worse, move * x.dtype.type(0.25), move)
+            shorter = 0.25 if attempt < _ATTEMPTS - 1 else 0.0
+            move = np.where(worse, move * x.dtype.type(shorter), move)
             new = np.clip(x - move, lower, upper)
-        else:
-            new = np.where(worse, x, new)
         return new
 
     def _values(self, x: Array, v: Array, step: float, rows: slice) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class Problem:
     terms: tuple[Term, ...]
     shape: tuple[int, ...]
     labels: tuple[str, ...] = ()
-    dtype: np.dtype[Any] = np.dtype(np.float32)
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
 
     def __post_init__(self) -> None:
         names = [term.name for term in self.terms]
@@ -120,6 +121,11 @@ class Problem:
             raise UserError("terms", f"two terms are called '{sorted(double)[0]}'", "give one a 'name' of its own")
         if not self.terms:
             raise UserError("terms", "the list is empty", "add at least one term")
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return prod(self.shape)
 
     @cached_property
     def bounds(self) -> Box:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from fusionkit.certificate import Certificate
 from fusionkit.terms import Array
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How a solve ended."""
 
     CONVERGED = "converged"
@@ -18,8 +18,6 @@ class Status(str, Enum):
     STALLED = "stalled"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
-
-    __str__ = str.__str__
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,7 @@ class Result:
     seconds : time of the solve.
     notes : things that the user should know (what was smoothed, which step was overridden).
     duals : the dual variable of each composed term by its name.
+    auxiliary : the auxiliary unknown of each composed term that has one (TGV), by its name.
     """
 
     x: Array
@@ -57,6 +56,7 @@ class Result:
     seconds: float
     notes: tuple[str, ...] = ()
     duals: Mapping[str, Array] = field(default_factory=dict)
+    auxiliary: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def optimality(self) -> float:

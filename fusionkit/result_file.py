@@ -97,7 +97,7 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
             "model": record.models,
             "trace": result.trace,
             "duals": result.duals,
-            "auxiliary": getattr(result, "auxiliary", {}),
+            "auxiliary": result.auxiliary,
         }
         for name, arrays in groups.items():
             if arrays or name == "trace":

@@ -13,9 +13,9 @@ type               what it offers                                               
 `Composed`         a proximable functional of a linear map of x                        TV
 =================  ==================================================================  ===============================
 
-The unknown ``x`` has any shape; for chemical maps it is (n, ny, nx): n elements, ny x nx pixels. Every value is weighted
-(the weight is part of the term) and is accumulated in float64. No method modifies its input; ``out`` receives the
-result in place where it is given.
+The unknown ``x`` has any shape; for chemical maps it is (n, ny, nx): n elements, ny x nx pixels. Every value is
+weighted (the weight is part of the term) and is accumulated in float64. No method modifies its input; ``out`` receives
+the result in place where it is given.
 """
 
 from __future__ import annotations
@@ -111,6 +111,18 @@ class Bounds(Proximable):
     def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
         """Projection onto the box, whatever the step."""
         return np.clip(v, self.lower, self.upper, out=out)
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A term that compares the prediction of a forward model with data of the same shape."""
+
+    data: Array
+    target: str  # name of the data in the dataset; empty where they come from elsewhere
+
+    def predict(self, x: Array) -> Array:
+        """The forward model at ``x``, in the units of the data."""
+        ...
 
 
 class LinearMap(Protocol):

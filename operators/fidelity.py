@@ -44,6 +44,7 @@ class Fidelity(Term):
     loss : phi.
     forward : m.
     data : b, of the shape of ``forward.range``, in the dtype of the problem, read-only.
+    target : name of the data in the dataset; empty where they come from elsewhere.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Fidelity(Term):
     loss: Loss
     forward: Forward
     data: Array = field(repr=False)
+    target: str = ""
 
     def __post_init__(self) -> None:
         # a convex loss of an affine prediction is convex; nothing else is promised
@@ -59,6 +61,10 @@ class Fidelity(Term):
     def value(self, x: Array) -> float:
         """Weighted loss at ``x``, accumulated in float64."""
         return weighted_sum(self.weight, self.loss.values(self.forward.apply(x), self.data))
+
+    def predict(self, x: Array) -> Array:
+        """The forward model at ``x``, of the shape and in the units of the data."""
+        return self.forward.apply(x)
 
 
 class DifferentiableFidelity(Fidelity, Differentiable):
@@ -182,7 +188,13 @@ class SmoothIdentityFidelity(IdentityFidelity, Smooth):
 
 
 def fidelity(
-    name: str, weight: float, loss: Loss, forward: Forward, data: npt.ArrayLike, where: str | None = None
+    name: str,
+    weight: float,
+    loss: Loss,
+    forward: Forward,
+    data: npt.ArrayLike,
+    where: str | None = None,
+    target: str = "",
 ) -> Fidelity:
     r"""The term :math:`w \sum_k \varphi(m_k(x); b_k)`, of the class that says what it can do.
 
@@ -195,6 +207,7 @@ def fidelity(
     data : b, of the shape of ``forward.range`` (any shape of the same size where that is flat); its floating dtype is
         the dtype of the problem, integers become float64. The array is kept, not copied: leave it as it is.
     where : config key for error messages; the name of the term where there is none.
+    target : name of the data in the dataset.
 
     Raises
     ------
@@ -207,7 +220,7 @@ def fidelity(
     b = _checked(np.asarray(data), forward, where)
     loss.check(b, where)
     smooth = forward.smooth and loss.smooth_on(forward.nonnegative)
-    return _class_of(forward, smooth)(name, float(weight), loss, forward, b)
+    return _class_of(forward, smooth)(name, float(weight), loss, forward, b, target)
 
 
 class FidelityOptions(Options):
@@ -223,7 +236,7 @@ def from_options(options: FidelityOptions, kind: str, loss: Loss, context: Conte
     """The term of a config's ``options``; ``kind`` is its name where the config gives none."""
     data = context.array(options.data)
     forward = context.build("forwards", options.forward, "forward")
-    return fidelity(options.name or kind, options.weight, loss, forward, data, context.where)
+    return fidelity(options.name or kind, options.weight, loss, forward, data, context.where, options.data)
 
 
 def _class_of(forward: Forward, smooth: bool) -> type[Fidelity]:

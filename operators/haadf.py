@@ -38,6 +38,5 @@ def haadf(options: HaadfOptions, context: Context) -> Fidelity:
     UserError : there is no such image, or ``z`` does not name exactly the elements.
     """
     image = context.array(options.data)
-    return fidelity(
-        options.name or "haadf", options.weight, LeastSquaresLoss(), power_sum(options, context), image, context.where
-    )
+    name, model = options.name or "haadf", power_sum(options, context)
+    return fidelity(name, options.weight, LeastSquaresLoss(), model, image, context.where, options.data)

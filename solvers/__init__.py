@@ -8,6 +8,9 @@ TABLE = {
         "chambolle_pock": "fusionkit.solvers.chambolle_pock:ChambollePock",
         "condat_vu": "fusionkit.solvers.condat_vu:CondatVu",
         "admm": "fusionkit.solvers.admm:ADMM",
+        "linearized_admm": "fusionkit.solvers.linearized_admm:LinearizedADMM",
         "proximal_gradient": "fusionkit.solvers.proximal_gradient:ProximalGradient",
+        "pyproximal_primal_dual": "fusionkit.solvers.pyproximal_primal_dual:PyproximalPrimalDual",
+        "pyproximal_admm": "fusionkit.solvers.pyproximal_admm:PyproximalADMM",
     }
 }

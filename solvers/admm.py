@@ -7,12 +7,12 @@ For :math:`G(u) + \sum_j g_j(z_j)` subject to :math:`u = x,\; z_j = K_j x`, with
     u &= \mathrm{prox}_{G/\rho}(x + a), \qquad z_j = \mathrm{prox}_{g_j/\rho}(K_j x + b_j) \\
     a &\leftarrow a + x - u, \qquad b_j \leftarrow b_j + K_j x - z_j
 
-The dual variables are p_j = rho b_j, and u, which is feasible, is the iterate that is reported. The HAADF term is weakly
-convex: below some rho the copies never agree, so rho is derived from the curvature and raised where the certificate stops
-improving.
+The dual variables are p_j = rho b_j, and u, which is feasible, is the iterate that is reported. The HAADF term is
+weakly convex: below some rho the copies never agree, so rho is derived from the curvature and raised where the
+certificate stops improving.
 
-Sources: M. Figueiredo, J. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (2010) (PIDAL); S. Boyd et al., Found. Trends
-Mach. Learn. 3, 1 (2011).
+Sources: M. Figueiredo, J. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (2010) (PIDAL); S. Boyd et al., Found.
+Trends Mach. Learn. 3, 1 (2011).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fusionkit.options import Positive
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Solver, SolverOptions, State
-from fusionkit.solvers.steps import StallRule, primal_step
+from fusionkit.solvers.steps import StallRule, primal_step, rests_on_curvature
 from fusionkit.terms import Array, CosineDiagonal
 
 
@@ -121,8 +121,8 @@ class ADMM(Solver[ADMMState]):
         )
 
     def adapt(self, split: Split, state: ADMMState, certificate: Certificate) -> ADMMState:
-        """Raise a derived rho where the certificate has not improved for some checks; the duals rho b stay."""
-        if self.options.rho is not None:
+        """Raise a derived rho of a nonconvex problem whose certificate has not improved for some checks; rho b stays."""
+        if self.options.rho is not None or not rests_on_curvature(split):
             return state
         rule = state.rule.judge(certificate.optimality)
         factor = state.rule.shrink / rule.shrink
@@ -158,6 +158,6 @@ def solve_normal(split: Split, right: Array) -> Array:
         axes = axes or term.operator.cosine_axes()
     if not axes:
         return right / eigenvalues.astype(right.dtype)
-    spectrum = scipy.fft.dctn(right, axes=axes, norm="ortho", workers=-1)
+    spectrum = np.asarray(scipy.fft.dctn(right, axes=axes, norm="ortho"))
     spectrum /= eigenvalues.astype(right.dtype)
-    return scipy.fft.idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True, workers=-1)
+    return np.asarray(scipy.fft.idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True))

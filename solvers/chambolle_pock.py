@@ -7,16 +7,16 @@ For :math:`G(x) + \sum_j g_j(K_j x + A_j w_j)`, G being all pixelwise terms with
     x^+ &= \mathrm{prox}_{\tau G}(x - \tau \sum_j K_j^\top p_j), \qquad w_j^+ = w_j - \tau A_j^\top p_j \\
     \bar x &= 2 x^+ - x, \qquad \bar w_j = 2 w_j^+ - w_j
 
-Step condition: :math:`\tau \sum_j \sigma_j \|(K_j, A_j)\|^2 \le 1`. The HAADF term is weakly convex, so tau must also stay below
-the inverse of its negative curvature: tau is derived from the curvature at the start and shortened when the certificate stops
-improving.
+Step condition: :math:`\tau \sum_j \sigma_j \|(K_j, A_j)\|^2 \le 1`. The HAADF term is weakly convex, so tau must also
+stay below the inverse of its negative curvature: tau is derived from the curvature at the start and shortened when the
+certificate stops improving. Where every term is convex, tau and sigma are balanced instead.
 
 Source: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011), algorithm 1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
@@ -28,7 +28,7 @@ from fusionkit.options import Positive
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
-from fusionkit.solvers.steps import StallRule, primal_step, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, primal_step, rests_on_curvature, warn_broken
 from fusionkit.terms import Array
 
 
@@ -57,6 +57,7 @@ class PrimalDualState(State):
     tau: float
     sigmas: tuple[float, ...]
     rule: StallRule = StallRule()
+    balance: Balance = field(default_factory=Balance)
 
 
 class ChambollePock(Solver[PrimalDualState]):
@@ -134,12 +135,17 @@ class ChambollePock(Solver[PrimalDualState]):
         return joint(v, state.tau, state.x, self.options.newton_steps, out=state.x_bar)
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
-        """Shorten a derived tau (and lengthen sigma) where the certificate has not improved for some checks."""
+        """Shorten a derived tau that is too long for a nonconvex problem; balance derived steps of a convex one."""
         if self.options.tau is not None:
             return state
-        rule = state.rule.judge(certificate.optimality)
-        tau = state.tau * (rule.shrink / state.rule.shrink)
-        return replace(state, tau=tau, sigmas=self._sigmas(split, tau), rule=rule)
+        rule, balance, factor = state.rule, state.balance, 1.0
+        if rests_on_curvature(split):
+            rule = rule.judge(certificate.optimality)
+            factor = rule.shrink / state.rule.shrink
+        elif self.options.sigma is None:
+            balance, factor = balance.judge(certificate)
+        tau = state.tau * factor
+        return replace(state, tau=tau, sigmas=self._sigmas(split, tau), rule=rule, balance=balance)
 
     def steps(self, state: PrimalDualState) -> dict[str, float]:
         """tau and the sigma of each composed term."""

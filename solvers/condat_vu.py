@@ -3,18 +3,19 @@ r"""Condat-Vu primal-dual splitting: a gradient step for the smooth terms, found
 For :math:`f(x) + G(x) + \sum_j g_j(K_j x + A_j w_j)`, f smooth:
 
 .. math::
-    x^+ &= \mathrm{prox}_{\tau G}(x - \tau (\nabla f(x) + \sum_j K_j^\top p_j)), \qquad w_j^+ = w_j - \tau A_j^\top p_j \\
-    p_j^+ &= \mathrm{prox}_{\sigma_j g_j^*}(p_j + \sigma_j (K_j (2 x^+ - x) + A_j (2 w_j^+ - w_j)))
+    x^+ &= \mathrm{prox}_{\tau G}(x - \tau (\nabla f(x) + \sum_j K_j^\top p_j)), \qquad w_j^+ = w_j - \tau A_j^\top p_j
+    \\ p_j^+ &= \mathrm{prox}_{\sigma_j g_j^*}(p_j + \sigma_j (K_j (2 x^+ - x) + A_j (2 w_j^+ - w_j)))
 
-Step condition: :math:`1/\tau - \sum_j \sigma_j \|(K_j, A_j)\|^2 \ge L / 2`. f has no global Lipschitz constant when it holds the
-HAADF term, so L is raised until :math:`f(x^+) \le f(x) + \langle \nabla f(x), x^+ - x\rangle + L/2 \|x^+ - x\|^2`.
+Step condition: :math:`1/\tau - \sum_j \sigma_j \|(K_j, A_j)\|^2 \ge L / 2`. f has no global Lipschitz constant when it
+holds the HAADF term, so L is raised until :math:`f(x^+) \le f(x) + \langle \nabla f(x), x^+ - x\rangle + L/2 \|x^+ -
+x\|^2`.
 
 Sources: L. Condat, J. Optim. Theory Appl. 158, 460 (2013); B. C. Vu, Adv. Comput. Math. 38, 667 (2013).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
-from fusionkit.solvers.steps import StallRule, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, rests_on_curvature, warn_broken
 from fusionkit.terms import Array
 
 
@@ -34,7 +35,7 @@ class CondatVuOptions(SolverOptions):
     Parameters
     ----------
     tau : primal step; None derives it by backtracking. A fixed step is never safe with a HAADF term.
-    sigma : dual step of every composed term; None takes sum_j sigma_j ||K_j||^2 = 1 / (2 tau).
+    sigma : dual step of every composed term; None takes sum_j sigma_j ||K_j||^2 = 1 / (2 tau) and adapts it.
     """
 
     tau: Positive | None = None
@@ -43,12 +44,14 @@ class CondatVuOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class CondatVuState(State):
-    """The iterate with f and its gradient there, and the curvature L that the steps rest on."""
+    """The iterate with f and its gradient there, the curvature L that the steps rest on, and the duals' share of 1/tau."""
 
     value: float
     gradient: Array
     lipschitz: float
+    share: float = 1.0
     rule: StallRule = StallRule()
+    balance: Balance = field(default_factory=Balance)
 
 
 class CondatVu(Solver[CondatVuState]):
@@ -77,27 +80,28 @@ class CondatVu(Solver[CondatVuState]):
         self._warn(split, state)
         return state
 
-    def _tau(self, lipschitz: float) -> float:
-        # half of 1/tau bounds the smooth terms (L/2 would do), half the duals
-        return self.options.tau or 1.0 / (2.0 * lipschitz)
+    def _tau(self, lipschitz: float, share: float) -> float:
+        # 1/tau = L (1 + share): L bounds the smooth terms (L/2 would do), the rest the duals
+        return self.options.tau or 1.0 / (lipschitz * (1.0 + share))
 
-    def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
+    def _sigmas(self, split: Split, tau: float, share: float) -> tuple[float, ...]:
         squares = split.coupling.squared_norms()
         if self.options.sigma is not None:
             return (self.options.sigma,) * len(squares)
-        return tuple(0.5 / (len(squares) * tau * square) if square else 1.0 / tau for square in squares)
+        total = share / ((1.0 + share) * tau)
+        return tuple(total / (len(squares) * square) if square else 1.0 / tau for square in squares)
 
     def _warn(self, split: Split, state: CondatVuState) -> None:
         if self.options.tau is None and self.options.sigma is None:
             return
-        tau = self._tau(state.lipschitz)
-        sigmas = self._sigmas(split, tau)
+        tau = self._tau(state.lipschitz, state.share)
+        sigmas = self._sigmas(split, tau, state.share)
         used = sum(s * q for s, q in zip(sigmas, split.coupling.squared_norms(), strict=True))
         needed = curvature_between(split, state.x, state.gradient) / 2
         if 1.0 / tau - used < needed * (1 - 1e-6):
             warn_broken(
                 self.name,
-                f"tau {tau:g} breaks 1/tau - sum sigma ||K||^2 >= L/2 ({1 / tau - used:.3g} < {needed:.3g} at the start)",
+                f"tau {tau:g} breaks 1/tau - sum sigma ||K||^2 >= L/2 (start: {1 / tau - used:.3g} < {needed:.3g})",
                 f"tau <= {1 / (needed + used):.3g} would keep it there",
             )
 
@@ -107,7 +111,7 @@ class CondatVu(Solver[CondatVuState]):
         slope = state.gradient + coupling.adjoint(state.duals, np.empty_like(state.x))
         lipschitz = state.lipschitz
         while True:
-            tau = self._tau(lipschitz)
+            tau = self._tau(lipschitz, state.share)
             v = state.x - state.x.dtype.type(tau) * slope
             new = split.bounds.prox(v, tau) if split.proximable is None else split.proximable.prox(v, tau)
             value = value_of(split.smooth, new)
@@ -121,7 +125,7 @@ class CondatVu(Solver[CondatVuState]):
             extrapolated.append(2 * auxiliary[-1] - w)
         duals: Arrays = ()
         images = coupling.apply(2 * new - state.x, extrapolated)
-        for index, (sigma, image) in enumerate(zip(self._sigmas(split, tau), images, strict=True)):
+        for index, (sigma, image) in enumerate(zip(self._sigmas(split, tau, state.share), images, strict=True)):
             image *= image.dtype.type(sigma)
             image += state.duals[index]
             duals = (*duals, coupling.proxdual(index, image, sigma))
@@ -136,10 +140,15 @@ class CondatVu(Solver[CondatVuState]):
         )
 
     def adapt(self, split: Split, state: CondatVuState, certificate: Certificate) -> CondatVuState:
-        """Raise L where the certificate has stopped improving: the step is too long for the weak convexity."""
-        rule = state.rule.judge(certificate.optimality)
-        return replace(state, rule=rule, lipschitz=state.lipschitz * (state.rule.shrink / rule.shrink))
+        """Raise an L that is too low for a nonconvex problem; balance derived steps of a convex one."""
+        if rests_on_curvature(split):
+            rule = state.rule.judge(certificate.optimality)
+            return replace(state, rule=rule, lipschitz=state.lipschitz * (state.rule.shrink / rule.shrink))
+        if self.options.tau is not None or self.options.sigma is not None:
+            return state
+        balance, factor = state.balance.judge(certificate)
+        return replace(state, balance=balance, share=state.share / factor)
 
     def steps(self, state: CondatVuState) -> dict[str, float]:
         """tau and the L that it rests on."""
-        return {"tau": self._tau(state.lipschitz), "lipschitz": state.lipschitz}
+        return {"tau": self._tau(state.lipschitz, state.share), "lipschitz": state.lipschitz}

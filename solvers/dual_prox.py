@@ -3,8 +3,8 @@ r"""The prox of bounds plus composed terms, by fast gradient projection on its d
 .. math:: \mathrm{prox}_{t h}(v), \quad h(x) = G(x) + \sum_j g_j(K_j x)
 
 With :math:`x(p) = \mathrm{prox}_{tG}(v - t \sum_j K_j^\top p_j)` the dual step is
-:math:`p_j \leftarrow \mathrm{prox}_{\sigma g_j^*}(q_j + \sigma K_j x(q))`, :math:`\sigma = 1 / (t \sum_j \|K_j\|^2)`, with
-Nesterov's extrapolation q, restarted where it points uphill.
+:math:`p_j \leftarrow \mathrm{prox}_{\sigma g_j^*}(q_j + \sigma K_j x(q))`, :math:`\sigma = 1 / (t \sum_j \|K_j\|^2)`,
+with Nesterov's extrapolation q, restarted where it points uphill.
 
 Source: A. Beck, M. Teboulle, IEEE Trans. Image Process. 18, 2419 (2009), generalised to any composed terms.
 """
@@ -83,8 +83,8 @@ def _primal(split: Split, v: Array, step: float) -> Array:
 def _gap(split: Split, images: Arrays, touching: Arrays, duals: Arrays) -> float:
     """sum_j g_j(y_j) + g_j*(p_j) - <p_j, y_j> at y_j = K_j x.
 
-    The conjugate needs no formula: p_j is a subgradient of g_j at the point z_j = (raised_j - p_j) / sigma that its prox
-    gives, so that g_j*(p_j) = <p_j, z_j> - g_j(z_j).
+    The conjugate needs no formula: p_j is a subgradient of g_j at the point z_j = (raised_j - p_j) / sigma that its
+    prox gives, so that g_j*(p_j) = <p_j, z_j> - g_j(z_j).
     """
     here, there = split.coupling.values(images), split.coupling.values(touching)
     moved = sum(inner(p, y - z) for p, y, z in zip(duals, images, touching, strict=True))

@@ -5,9 +5,10 @@ For :math:`f(x) + h(x)` with f smooth and :math:`h(x) = G(x) + \sum_j g_j(K_j x)
 .. math::
     x^+ = \mathrm{prox}_{t h}(y - t \nabla f(y)), \qquad y^+ = x^+ + \beta (x^+ - x)
 
-with beta = 0 in the plain method, and Nesterov's sequence, restarted whenever it points uphill, in the accelerated one. t is
-halved until f descends as the quadratic model promises and lengthened by 5 % after each step. The prox of h is solved by
-the fast gradient projection method on its dual, warm-started, until its duality gap is a small share of the outer step.
+with beta = 0 in the plain method, and Nesterov's sequence, restarted whenever it points uphill, in the accelerated
+one. t is halved until f descends as the quadratic model promises and lengthened by 5 % after each step. The prox of h
+is solved by the fast gradient projection method on its dual, warm-started, until its duality gap is a small share of
+the outer step.
 
 Sources: A. Beck, M. Teboulle, SIAM J. Imaging Sci. 2, 183 (2009) and IEEE Trans. Image Process. 18, 2419 (2009);
 restart: B. O'Donoghue, E. Candes, Found. Comput. Math. 15, 715 (2015).

@@ -1,0 +1,74 @@
+"""Problems and solvers by name, without a YAML file: what scripts and notebooks use, and what a config is turned
+into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from fusionkit.build import Context, options_of
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.options import Spec, parse
+from fusionkit.problem import Problem
+from fusionkit.registry import lookup
+from fusionkit.solver import Solver
+from fusionkit.terms import Term
+
+_DTYPES = {"single": np.dtype(np.float32), "double": np.dtype(np.float64)}
+
+
+def compose(
+    dataset: Dataset,
+    terms: Sequence[Term | Spec | Mapping[str, Any] | str],
+    labels: Sequence[str] | None = None,
+    precision: Literal["single", "double"] = "single",
+) -> Problem:
+    """The problem with these terms.
+
+    Parameters
+    ----------
+    dataset : the data; the unknown has the shape of its ``maps``, (n, ny, nx), unless ``labels`` are given.
+    terms : terms that exist, or their names and options as a config has them: ``{"type": "tv", "weight": 0.1}``.
+    labels : names of the coefficients of a problem without maps, which fix its shape (len(labels),).
+    precision : ``single`` (float32) or ``double`` (float64) iterates.
+
+    Raises
+    ------
+    UserError : an unknown name or option, or data that a term cannot take.
+    """
+    if labels is not None:
+        shape, names = (len(labels),), tuple(labels)
+    elif "maps" in dataset.arrays:
+        shape, names = dataset.arrays["maps"].shape, dataset.elements
+    else:
+        raise UserError(
+            "unknown", "is missing: the data hold no maps", "name the coefficients: unknown: {labels: [a, b]}"
+        )
+    context = Context(dataset, shape, names, _DTYPES[precision])
+    built = [_term(context, term, f"terms[{index}]") for index, term in enumerate(terms)]
+    return Problem(tuple(built), shape, names, context.dtype)
+
+
+def _term(context: Context, term: Term | Spec | Mapping[str, Any] | str, key: str) -> Term:
+    if isinstance(term, Term):
+        return term
+    if isinstance(term, str):
+        term = Spec(type=term)
+    spec = term if isinstance(term, Spec) else parse(Spec, term, key)
+    return context.build("terms", spec, key)
+
+
+def make_solver(name: str, where: str = "solver", **options: Any) -> Solver:
+    """The registered solver ``name`` with these options.
+
+    Parameters
+    ----------
+    name : as in a config: ``chambolle_pock``, ``admm``, ...
+    where : config key, for error messages.
+    **options : as in a config: ``tolerance=1e-4``.
+    """
+    factory = lookup("solvers", name, f"{where}.type")
+    return factory(options_of(factory, options, where))

@@ -1,0 +1,116 @@
+"""From a configuration to a result: config -> data -> problem -> solver -> result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+from fusionkit.compose import compose, make_solver
+from fusionkit.config import LoadedConfig, load_config
+from fusionkit.data import Dataset
+from fusionkit.loading import load
+from fusionkit.loop import Check, solve
+from fusionkit.memory import estimate, require
+from fusionkit.problem import Problem, capabilities
+from fusionkit.resolve import resolved
+from fusionkit.result import Result
+from fusionkit.run_record import RunRecord
+from fusionkit.solver import Solver, fit
+from fusionkit.start import starting_point
+from fusionkit.terms import Array, Bounds, Fitted
+from fusionkit.threads import limit_threads
+
+
+@dataclass(frozen=True)
+class Job:
+    """A reconstruction that is ready to run: everything read, checked and built.
+
+    Parameters
+    ----------
+    loaded : the configuration.
+    dataset : the data as the solver sees them.
+    problem : the objective.
+    solver : the algorithm.
+    start : the starting point, shape of the unknown.
+    setup_seconds : what the preparation took.
+    """
+
+    loaded: LoadedConfig
+    dataset: Dataset
+    problem: Problem
+    solver: Solver
+    start: Array
+    setup_seconds: float
+
+    def solve(
+        self,
+        on_check: Callable[[Check], None] | None = None,
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> Result:
+        """Run the solver; see `fusionkit.loop.solve`."""
+        with limit_threads(self.loaded.config.threads):
+            return solve(self.problem, self.solver, self.start, on_check, stop_requested)
+
+    def describe(self) -> list[str]:
+        """What would run, a line each."""
+        shape = " x ".join(str(length) for length in self.problem.shape)
+        lines = [
+            f"data: {self.dataset.source}",
+            f"unknown: {', '.join(self.problem.labels) or 'x'} ({shape}, {self.problem.dtype})",
+        ]
+        for term in self.problem.terms:
+            value = "" if isinstance(term, Bounds) else f", {term.value(self.start):.6g} at the start"
+            lines.append(f"term: {term.name} ({capabilities(term)}{value})")
+        options = self.solver.options
+        lines.append(
+            f"solver: {self.solver.name} (tolerance {options.tolerance:g}, at most {options.max_iterations} iterations)"
+        )
+        return lines + [f"note: {note}" for note in self.dataset.notes]
+
+    def record(self, result: Result, warnings: tuple[str, ...] = ()) -> RunRecord:
+        """The result with everything that belongs to it, for the files."""
+        predictions = self._predictions(result.x)
+        return RunRecord(
+            result=result,
+            dataset=self.dataset,
+            resolved_config=resolved(self.loaded),
+            model_haadf=predictions.pop("haadf", None),
+            predictions=predictions,
+            seconds={"setup": self.setup_seconds, "solve": result.seconds},
+            warnings=warnings,
+            term_weights={term.name: getattr(term, "weight", 1.0) for term in self.problem.terms},
+        )
+
+    def _predictions(self, x: Array) -> dict[str, Array]:
+        """What each forward model predicts, by the name of the array that it is compared with; maps are the unknown."""
+        fitted = [term for term in self.problem.terms if isinstance(term, Fitted)]
+        return {t.target: t.predict(x) for t in reversed(fitted) if t.target not in ("", "maps")}
+
+
+def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = ()) -> Job:
+    """Read the data and build problem, solver and starting point.
+
+    Parameters
+    ----------
+    config : a loaded configuration, the path of a YAML file or the name of a packaged config.
+    overrides : ``key.path=value`` each, where the config is not loaded yet.
+
+    Raises
+    ------
+    UserError : whatever is wrong with the configuration or the data.
+    RefusalError : the solver cannot take a term.
+    """
+    started = time.perf_counter()
+    loaded = load_config(config, overrides) if isinstance(config, str) else config
+    settings = loaded.config
+    dataset = load(settings.data, loaded.folder, "data")
+    labels = settings.unknown.labels if settings.unknown is not None else None
+    problem = compose(dataset, settings.terms, labels, settings.precision)
+    solver = make_solver(settings.solver.type, **settings.solver.options)
+    split = fit(solver, problem)
+    components = max((prod(t.operator.range) // problem.size for t in split.coupling.terms), default=1)
+    require(estimate(problem.shape, problem.dtype, len(split.coupling.terms), max(components, 1)), "data")
+    start = starting_point(settings.init, problem, dataset, loaded.folder)
+    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started)

@@ -1,0 +1,104 @@
+r"""Starting points.
+
+x = b is a bad place to start: where a map has no counts, x = 0 is a stationary point of the HAADF term, whose gradient
+vanishes there, although the image asks for matter. ``auto`` therefore starts positive everywhere: the maps are
+smoothed, raised above zero and scaled at each pixel so that the elastic model reproduces the image. A model that is
+homogeneous of degree gamma, as sum_i (Z_i x_i)^gamma is, is reproduced by the factor (b_H / m(x))^(1/gamma).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.problem import Problem
+from fusionkit.terms import Array, Fitted, Pixelwise
+
+_WIDTH = 2.0  # pixels, of the Gaussian that smooths the maps: enough counts under it at a few counts a pixel
+_FLOOR = 0.03  # of the mean of a map: what every pixel holds at the start
+_LARGEST_FACTOR = 30.0  # of the scaling at a pixel, either way; beyond it noise would be scaled
+
+
+def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path) -> Array:
+    """The starting point that the config names, of the shape and dtype of the problem.
+
+    Parameters
+    ----------
+    init : ``auto``, ``maps``, ``uniform``, or the path of a former ``result.h5``.
+    problem : whose unknown it is for.
+    dataset : maps to start from.
+    folder : where a relative path starts.
+
+    Raises
+    ------
+    UserError : the former result does not fit, or there are no maps to start from.
+    """
+    if init not in ("auto", "maps", "uniform"):
+        return _former(folder / Path(init).expanduser(), problem)
+    maps = dataset.arrays.get("maps")
+    if maps is None or maps.shape != problem.shape:
+        if init == "maps":
+            raise UserError("init", "there are no maps to start from", "use 'uniform' or 'auto'")
+        # without maps only the sign is known: 1 where x is bounded from below, 0 where it is free
+        level = 1.0 if np.all(np.isfinite(problem.bounds.lower)) else 0.0
+        return problem.bounds.prox(np.full(problem.shape, level, problem.dtype), 1.0)
+    if init == "maps":
+        return np.array(maps, dtype=problem.dtype)
+    base = _positive(maps) if init == "auto" else _means(maps)
+    return _consistent(base.astype(problem.dtype), problem)
+
+
+def _means(maps: Array) -> Array:
+    """Each map's mean at every pixel, positive."""
+    means = np.abs(maps).mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+    largest = float(means.max()) or 1.0
+    return np.broadcast_to(np.maximum(means, _FLOOR * largest), maps.shape)
+
+
+def _positive(maps: Array) -> Array:
+    """The maps smoothed and raised by a share of their mean."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = np.stack([gaussian_filter(np.asarray(one, np.float32), _WIDTH, mode="nearest") for one in maps])
+    return np.maximum(smooth, 0) + _FLOOR * _means(maps)
+
+
+def _consistent(x: Array, problem: Problem) -> Array:
+    """x scaled at each pixel so that the first pixelwise model of a single image reproduces that image."""
+    for term in problem.terms:
+        if not (isinstance(term, Pixelwise) and isinstance(term, Fitted) and term.data.shape == x.shape[1:]):
+            continue
+        once, twice = term.predict(x), term.predict(2 * x)
+        degree = float(np.median(np.log2(twice / np.maximum(once, np.finfo(x.dtype).tiny))))
+        if not np.isfinite(degree) or degree <= 0:
+            continue
+        image = np.maximum(term.data, _FLOOR * float(term.data.max()) if term.data.max() > 0 else 0)
+        factor = (image / np.maximum(once, np.finfo(x.dtype).tiny)) ** (1.0 / degree)
+        middle = (
+            float(np.median(factor)) or 1.0
+        )  # the units of the image are arbitrary: limit the spread, not the level
+        x = x * np.clip(factor, middle / _LARGEST_FACTOR, middle * _LARGEST_FACTOR).astype(x.dtype)
+        break
+    return problem.bounds.prox(x, 1.0)
+
+
+def _former(path: Path, problem: Problem) -> Array:
+    """The solution of a former result, its elements in the order of this problem."""
+    from fusionkit.result_file import read_result
+
+    former = read_result(path)
+    if sorted(former.labels) != sorted(problem.labels):
+        raise UserError(
+            "init",
+            f"{path} holds {', '.join(former.labels)}, but the unknown is {', '.join(problem.labels)}",
+            "use a result of the same elements",
+        )
+    x = former.x[[former.labels.index(label) for label in problem.labels]] if problem.labels else former.x
+    if x.shape != problem.shape:
+        raise UserError("init", f"{path} has the shape {x.shape}, but the unknown has {problem.shape}", "use another")
+    if not np.all(np.isfinite(x)):
+        raise UserError("init", f"{path} holds values that are not finite", "use another")
+    return np.ascontiguousarray(x, dtype=problem.dtype)

@@ -23,6 +23,8 @@ class Dataset:
     source : where the data came from (a file's path or ``phantom cos_nanoparticle``).
     seed : seed of the phantom; None for recordings.
     notes : things that the user should know, a sentence each.
+    haadf_sigma : standard deviation of the noise in ``haadf``, in its units; None where unknown.
+    counts_per_unit : what a value of ``maps`` is multiplied by to give counts; None where unknown.
     """
 
     arrays: Mapping[str, Array]
@@ -33,6 +35,8 @@ class Dataset:
     source: str = ""
     seed: int | None = None
     notes: tuple[str, ...] = field(default=())
+    haadf_sigma: float | None = None
+    counts_per_unit: float | None = None
 
     def __post_init__(self) -> None:
         for array in self.arrays.values():

@@ -59,7 +59,7 @@ class Hdf5Recording:
     def read(self, name: str) -> RawArray:
         """The dataset at the path ``name``, with its pixel size or the file's."""
         with _opened(self.path, f"dataset '{name}'") as file:
-            dataset = file[name.strip("/")]
+            dataset: Any = file[name.strip("/")]
             self._check_claim(dataset, name)
             attributes = dataset.attrs if "pixel_size" in dataset.attrs else file.attrs
             size, units, notes = calibration(_number(attributes), self._text(attributes))

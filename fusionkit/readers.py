@@ -132,9 +132,14 @@ def missing(name: str, recording: Recording) -> str:
     names = list(recording.names())
     if not names:
         return "the file holds no arrays"
-    same_end = [known for known in names if known.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]]
-    near = f"did you mean '{same_end[0]}'?" if same_end else suggestion(name, names)
+    near = f"did you mean '{same[0]}'?" if (same := _same_end(name, names)) else suggestion(name, names)
     return f"{near} " * near.startswith("did") + f"the file has {describe(recording)}"
+
+
+def _same_end(name: str, names: Sequence[str]) -> list[str]:
+    """The names that differ only in case or in the folder."""
+    end = name.rsplit("/", 1)[-1].lower()
+    return [known for known in names if known.rsplit("/", 1)[-1].lower() == end]
 
 
 def describe(recording: Recording, limit: int = 12) -> str:

@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     except MemoryError as error:
         return _fail(f"memory: the machine has too little ({error}); take smaller data or close other programs")
+    except ModuleNotFoundError as error:  # of a plug-in, or of a library that only some commands need
+        return _fail(f"installation: there is no module '{error.name}'; install the package that has it")
     except OSError as error:  # a disk that fills up, a file that vanishes
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}; check the disk and the permissions")
 

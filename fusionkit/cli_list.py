@@ -44,7 +44,8 @@ def _description(kind: str, name: str) -> str:
 
 
 def first_sentence(docstring: str) -> str:
-    """The first sentence of a docstring, on one line and without markup."""
+    """The first sentence of a docstring on one line, without markup, formulas in LaTeX and ``The term `x`:``."""
     paragraph = " ".join(docstring.partition("\n\n")[0].split())
-    sentence = re.split(r"(?<=[^.][.:]) (?=[A-Z`])", paragraph)[0]
-    return re.sub(r":[a-z]+:(?=`)", "", sentence).replace("`", "")
+    sentence = re.split(r"(?<=[^.]\.) (?=[A-Z`])", paragraph)[0]
+    without = re.sub(r":? ?:math:`[^`]*`", "", re.sub(r"^The [a-z ]+ ``\w+``[:,] ", "", sentence))
+    return without.replace("`", "")

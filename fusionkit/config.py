@@ -12,10 +12,11 @@ from pydantic import Field, field_validator
 
 from fusionkit import yamlio
 from fusionkit.build import options_of
+from fusionkit.data_options import DataOptions
 from fusionkit.errors import UserError
-from fusionkit.loading import DataOptions
 from fusionkit.options import Options, Spec, parse
 from fusionkit.overrides import INIT_WORDS, RESULT_SUFFIXES, override
+from fusionkit.phantom_spec import phantom_options
 from fusionkit.registry import lookup, suggestion
 
 DEFAULT_SOLVER = "chambolle_pock"
@@ -140,16 +141,18 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConf
 
     Raises
     ------
-    UserError : the file cannot be read, or a key is unknown, missing or has a wrong value; the options of every term
-        and of the solver are checked too.
+    UserError : the file cannot be read, or a key is unknown, missing or has a wrong value; the options of every
+        term, of the solver and of the phantom are checked too.
     """
     raw, folder, name, packaged = _read(source)
     raw = override(raw, overrides, {"solver": {"type": DEFAULT_SOLVER}})
     config = parse(Config, raw, "")
+    if config.data.phantom is not None:
+        phantom_options(config.data.phantom, "data.phantom")
     for key, kind, spec in specs(config):
         _check_spec(kind, spec, key)
     loaded = LoadedConfig(config, folder, name, raw, packaged)
-    data_path = getattr(config.data, "path", None)
+    data_path = config.data.path
     if packaged and data_path is not None and not loaded.path(data_path).exists():
         remedy = f"get the file and run: fusionkit run {name} --set data.path=FOLDER/{Path(data_path).name}"
         raise UserError("data.path", f"there is no file '{data_path}' in the current folder", remedy)

@@ -64,8 +64,9 @@ def describe(annotation: Any) -> str:
         texts = [repr(choice) for choice in arguments]
         return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
     if isinstance(core, type) and issubclass(core, BaseModel):
-        is_spec = "type" in core.model_fields and core.model_config.get("extra") == "allow"
-        return "a name or a mapping with a 'type'" if is_spec else f"a mapping with the keys {', '.join(_keys(core))}"
+        if core.model_config.get("extra") == "allow":  # a named thing, whose options belong to another model
+            return f"a name or a mapping with '{_keys(core)[0]}'"
+        return f"a mapping with the keys {', '.join(_keys(core))}"
     if origin in (list, tuple, set, frozenset):
         return f"a list{_sizes(metadata)}, each entry {describe(arguments[0])}" if arguments else "a list"
     if origin is dict:

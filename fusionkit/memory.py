@@ -68,4 +68,4 @@ def available() -> int:
 
 
 def _gib(size: int) -> str:
-    return f"{size / _GIB:.3g}" if size < 1000 * _GIB else f"{size / _GIB:.0f}"
+    return f"{size / _GIB:.3g}" if size < 1000 * _GIB else f"{float(size / _GIB):,.4g}"

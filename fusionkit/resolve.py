@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from fusionkit.config import INIT_WORDS, LoadedConfig, checked_options, nested_specs
 from fusionkit.options import Spec
+from fusionkit.phantom_spec import phantom_options
 
 
 def resolved(loaded: LoadedConfig) -> dict[str, Any]:
@@ -22,8 +23,11 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     """
     config = loaded.config
     data = _plain(config.data)
-    if data.get("path") is not None:
-        data["path"] = str(loaded.path(data["path"]))
+    if config.data.path is not None:
+        data["path"] = str(loaded.path(config.data.path))
+    if config.data.phantom is not None:
+        options = phantom_options(config.data.phantom, "data.phantom")
+        data["phantom"] = {"preset": config.data.phantom.preset, **_plain(options)}
     full = {
         "version": config.version,
         "data": data,

@@ -112,14 +112,14 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("terms.0.weight", "much", ["terms[0].weight: must be a number >= 0, got the text 'much'"]),
     ("terms.0.weight", True, ["terms[0].weight: must be a number >= 0, got true"]),
     ("terms.0.weight", None, ["terms[0].weight: must be a number >= 0, got nothing"]),
-    ("terms.0.z", "relativ", ["terms[0].z: must be 'relative' or 'absolute'", "did you mean 'relative'?"]),
+    ("terms.0.z", "relativ", ["terms[0].z: is 'relativ'; write relative, absolute, or"]),
     ("terms.0.z", {"Fe": 26}, ["terms[0].z", "O"]),
     ("terms.0.z", {"Fe": 26, "O": -8}, ["terms[0].z"]),
     ("terms.1.epsilon", -0.1, ["terms[1].epsilon: must be a number >= 0, got -0.1"]),
     ("terms.1.epsilon", np.inf, ["terms[1].epsilon: must be a finite number"]),
     ("terms.2.weight", -0.1, ["terms[2].weight: must be a number >= 0, got -0.1"]),
     ("terms.2.type", "tvv", ["terms[2].type: there is no term 'tvv'; did you mean 'tv'?"]),
-    ("terms.2", 5, ["terms[2]: must be a name or a mapping with a 'type', got 5"]),
+    ("terms.2", 5, ["terms[2]: must be a name or a mapping with 'type', got 5"]),
     ("terms.3", "tv", ["'tv'", "name"]),
     ("terms.3", {"type": "penalty", "functional": "l12"}, ["terms[3].functional.type: there is no functional 'l12'"]),
     (
@@ -145,7 +145,10 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("data.reader", "npzz", ["data.reader: there is no reader 'npzz'; did you mean 'npz'?"]),
     ("data.haadf", "h", ["data.haadf", "'h'", "did you mean 'H'?"]),
     ("data.maps.Fe", "Fee", ["data.maps.Fe", "'Fee'", "did you mean 'Fe'?"]),
-    ("data.maps.Fx", "Fe", ["data.maps", "Fx"]),
+    ("data.maps.Fx", "Fe", ["data.maps: 'Fe' is the map of both Fe and Fx"]),
+    ("data.maps", {"Fe": "Fe", "Ox": "O"}, ["data.maps.Ox", "'Ox'"]),
+    ("data.maps", ["Fe", "O", "Fe"], ["data.maps: the element 'Fe' stands there twice"]),
+    ("data.maps", {}, ["data.maps: must be a mapping that is not empty"]),
     ("data.normalize", "min-max", ["data.normalize: must be", "did you mean 'minmax'?"]),
 ]
 
@@ -190,7 +193,7 @@ SHAPES = [
     ("text", {**ARRAYS, "H": np.full((8, 9), "a")}, "none", ["data.haadf"]),
     ("NaN", with_value("Fe", (3, 4), np.nan), "none", ["data.maps.Fe", "1 ", "(3, 4)"]),
     ("infinite", with_value("H", (0, 5), np.inf), "none", ["data.haadf", "1 ", "(0, 5)"]),
-    ("negative map", with_value("Fe", (2, 1), -0.5), "none", ["Fe", "(2, 1)", "negative"]),
+    ("negative map", with_value("Fe", (2, 1), -0.5), "none", ["terms[1]", "1 value", "2, 1", "negative", "normalize"]),
     ("one pixel", ONE_PIXEL, "none", ["data", "pixel"]),
     ("no pixel", {name: array[:0] for name, array in ARRAYS.items()}, "none", ["data"]),
 ]

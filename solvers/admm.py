@@ -121,7 +121,7 @@ class ADMM(Solver[ADMMState]):
         )
 
     def adapt(self, split: Split, state: ADMMState, certificate: Certificate) -> ADMMState:
-        """Raise a derived rho of a nonconvex problem whose certificate has not improved for some checks; rho b stays."""
+        """Raise a derived rho where the certificate of a nonconvex problem has not improved; the duals rho b stay."""
         if self.options.rho is not None or not rests_on_curvature(split):
             return state
         rule = state.rule.judge(certificate.optimality)

@@ -9,7 +9,7 @@ For :math:`G(x) + \sum_j g_j(K_j x + A_j w_j)`, G being all pixelwise terms with
 
 Step condition: :math:`\tau \sum_j \sigma_j \|(K_j, A_j)\|^2 \le 1`. The HAADF term is weakly convex, so tau must also
 stay below the inverse of its negative curvature: tau is derived from the curvature at the start and shortened when the
-certificate stops improving. Where every term is convex, tau and sigma are balanced instead.
+certificate stops improving, and balanced against sigma.
 
 Source: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011), algorithm 1.
 """
@@ -28,7 +28,7 @@ from fusionkit.options import Positive
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
-from fusionkit.solvers.steps import Balance, StallRule, primal_step, rests_on_curvature, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
 from fusionkit.terms import Array
 
 
@@ -37,7 +37,7 @@ class ChambollePockOptions(SolverOptions):
 
     Parameters
     ----------
-    tau : primal step; None derives it from the curvature of the terms and adapts it.
+    tau : primal step; None derives it from the curvature of the terms; adapted where sigma is None too.
     sigma : dual step of every composed term; None takes the longest that the step condition allows.
     newton_steps : Newton steps of the joint pixelwise prox in each iteration.
     """
@@ -135,15 +135,10 @@ class ChambollePock(Solver[PrimalDualState]):
         return joint(v, state.tau, state.x, self.options.newton_steps, out=state.x_bar)
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
-        """Shorten a derived tau that is too long for a nonconvex problem; balance derived steps of a convex one."""
-        if self.options.tau is not None:
+        """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""
+        if self.options.tau is not None or self.options.sigma is not None:
             return state
-        rule, balance, factor = state.rule, state.balance, 1.0
-        if rests_on_curvature(split):
-            rule = rule.judge(certificate.optimality)
-            factor = rule.shrink / state.rule.shrink
-        elif self.options.sigma is None:
-            balance, factor = balance.judge(certificate)
+        rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
         tau = state.tau * factor
         return replace(state, tau=tau, sigmas=self._sigmas(split, tau), rule=rule, balance=balance)
 

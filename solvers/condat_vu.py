@@ -25,7 +25,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
-from fusionkit.solvers.steps import Balance, StallRule, rests_on_curvature, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, rests_on_curvature, warn_broken
 from fusionkit.terms import Array
 
 
@@ -44,7 +44,7 @@ class CondatVuOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class CondatVuState(State):
-    """The iterate with f and its gradient there, the curvature L that the steps rest on, and the duals' share of 1/tau."""
+    """The iterate with f and its gradient there, the curvature L and the duals' share behind the steps."""
 
     value: float
     gradient: Array
@@ -140,13 +140,12 @@ class CondatVu(Solver[CondatVuState]):
         )
 
     def adapt(self, split: Split, state: CondatVuState, certificate: Certificate) -> CondatVuState:
-        """Raise an L that is too low for a nonconvex problem; balance derived steps of a convex one."""
-        if rests_on_curvature(split):
-            rule = state.rule.judge(certificate.optimality)
-            return replace(state, rule=rule, lipschitz=state.lipschitz * (state.rule.shrink / rule.shrink))
+        """Balance derived steps; raise L where the certificate of a nonconvex problem has not improved."""
         if self.options.tau is not None or self.options.sigma is not None:
             return state
-        balance, factor = state.balance.judge(certificate)
+        rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
+        if rests_on_curvature(split):  # a longer step is a lower L, which backtracking raises where it is too low
+            return replace(state, rule=rule, balance=balance, lipschitz=state.lipschitz / factor)
         return replace(state, balance=balance, share=state.share / factor)
 
     def steps(self, state: CondatVuState) -> dict[str, float]:

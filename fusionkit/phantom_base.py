@@ -89,11 +89,11 @@ class ImageOptions(PhantomOptions):
         x = (np.arange(nx, dtype=np.float64)[None, :] - (nx - 1) / 2) * self.pixel_size
         return y, x
 
-    def check_resolved(self, name: str, length: float, pixels: float = 2.0) -> None:
-        """Refuse (`ValueError`, for a validator) a length in nm that is less than so many pixels."""
-        if length < pixels * self.pixel_size:
-            least = f"{pixels:g} pixels of {self.pixel_size:.3g} nm"
-            raise ValueError(f"{name} is {length:g} nm, less than {least}; lower field_of_view or raise size")
+    def check_resolved(self, name: str, length: float) -> None:
+        """Refuse (`ValueError`, for a validator) a length in nm that is less than a pixel."""
+        if length < self.pixel_size:
+            pixel = f"a pixel of {self.pixel_size:.3g} nm"
+            raise ValueError(f"{name} is {length:g} nm, less than {pixel}; lower field_of_view or raise size")
 
 
 def record(options: ImageOptions, density: FloatArray, source: str) -> Dataset:

@@ -38,7 +38,7 @@ class LatticeOptions(ImageOptions):
 
     @model_validator(mode="after")
     def _resolved(self) -> LatticeOptions:
-        self.check_resolved("column_width", self.column_width, 1.0)
+        self.check_resolved("column_width", self.column_width)
         return self
 
 

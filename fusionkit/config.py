@@ -80,7 +80,7 @@ class Config(Options):
     solver: Spec = Spec(type=DEFAULT_SOLVER)
     init: str = "auto"
     precision: Literal["single", "double"] = "single"
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     output: OutputOptions = OutputOptions()
 
     @field_validator("init")

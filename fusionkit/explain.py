@@ -68,11 +68,15 @@ def describe(annotation: Any) -> str:
             return f"a name or a mapping with '{_keys(core)[0]}'"
         return f"a mapping with the keys {', '.join(_keys(core))}"
     if origin in (list, tuple, set, frozenset):
-        return f"a list{_sizes(metadata)}, each entry {describe(arguments[0])}" if arguments else "a list"
+        return f"a list{_sizes(metadata)}{_each('entry', arguments[0])}"
     if origin is dict:
-        return f"a mapping{_sizes(metadata)}, each value {describe(arguments[1])}"
+        return f"a mapping{_sizes(metadata)}{_each('value', arguments[1])}"
     plain = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", dict: "a mapping"}
     return plain.get(core, "another value") + _limits(metadata)
+
+
+def _each(part: str, annotation: Any) -> str:
+    return "" if annotation is Any else f", each {part} {describe(annotation)}"
 
 
 def _follow(model: Any, loc: Location) -> tuple[Location, Any]:

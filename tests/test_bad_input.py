@@ -134,7 +134,7 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("solver.tolerance", -1, ["solver.tolerance: must be a number >= 0, got -1"]),
     ("solver.max_iteration", 5, ["solver.max_iteration: unknown key; did you mean 'max_iterations'?"]),
     ("precision", "half", ["precision: must be 'single' or 'double', got the text 'half'"]),
-    ("threads", 0, ["threads: must be a whole number >= 1, got 0"]),
+    ("threads", 0, ["threads: must be a whole number >= 1 and <= 4096, got 0"]),
     ("init", "atuo", ["init: must be auto, maps, uniform or the path", "did you mean 'auto'?"]),
     ("init", "none.h5", ["none.h5"]),
     ("output", "out", ["output: must be a mapping with the keys directory, figures"]),

@@ -39,6 +39,7 @@ class Dataset:
     counts_per_unit: float | None = None
 
     def __post_init__(self) -> None:
-        for array in self.arrays.values():
-            array.flags.writeable = False
-        object.__setattr__(self, "arrays", MappingProxyType(dict(self.arrays)))
+        views = {name: array.view() for name, array in self.arrays.items()}  # the caller's own arrays stay writeable
+        for view in views.values():
+            view.flags.writeable = False
+        object.__setattr__(self, "arrays", MappingProxyType(views))

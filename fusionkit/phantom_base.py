@@ -20,6 +20,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from scipy.ndimage import gaussian_filter
 
 from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
@@ -56,6 +57,7 @@ class ImageOptions(PhantomOptions):
     dose : mean counts per pixel, over the pixels that hold matter and over the elements.
     snr : maximum of the HAADF image over the standard deviation of its noise.
     gamma : exponent of the HAADF model.
+    probe : standard deviation of the Gaussian probe that blurs the expected counts of the maps, in pixels; 0 for none.
     units : ``counts``, or ``relative`` to the greatest expected count, so that the ground truth is at most 1.
     """
 
@@ -66,6 +68,7 @@ class ImageOptions(PhantomOptions):
     dose: Annotated[float, Field(gt=0, le=1e6)] = 20.0
     snr: Annotated[float, Field(ge=0.01, le=1e12)] = 50.0
     gamma: Annotated[float, Field(gt=0, le=4)] = 1.7
+    probe: Annotated[float, Field(ge=0, le=100)] = 0.0
     units: Literal["counts", "relative"] = "counts"
 
     @property
@@ -110,7 +113,8 @@ def record(options: ImageOptions, density: FloatArray, source: str) -> Dataset:
     truth = density * (options.dose / float(density[:, matter].mean()))
     # a stream for each image: what one draws does not move the others
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(options.seed).spawn(1 + len(elements))]
-    maps = np.stack([rng.poisson(one) for rng, one in zip(streams[1:], truth, strict=True)]).astype(np.float64)
+    expected = [gaussian_filter(one, options.probe) if options.probe else one for one in truth]
+    maps = np.stack([rng.poisson(one) for rng, one in zip(streams[1:], expected, strict=True)]).astype(np.float64)
     counts_per_unit = float(truth.max()) if options.units == "relative" else 1.0
     truth /= counts_per_unit
     maps /= counts_per_unit

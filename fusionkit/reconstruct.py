@@ -72,15 +72,17 @@ class Job:
     def record(self, result: Result, warnings: tuple[str, ...] = ()) -> RunRecord:
         """The result with everything that belongs to it, for the files."""
         predictions = self._predictions(result.x)
+        full = resolved(self.loaded)
+        weighted = zip(self.problem.terms, full["terms"], strict=True)
         return RunRecord(
             result=result,
             dataset=self.dataset,
-            resolved_config=resolved(self.loaded),
+            resolved_config=full,
             model_haadf=predictions.pop("haadf", None),
             predictions=predictions,
             seconds={"setup": self.setup_seconds, "solve": result.seconds},
             warnings=warnings,
-            term_weights={term.name: getattr(term, "weight", 1.0) for term in self.problem.terms},
+            term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
 
     def _predictions(self, x: Array) -> dict[str, Array]:

@@ -3,7 +3,6 @@ r"""A Gaussian probe: every map blurred by the same normalised Gaussian, mirrore
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -13,6 +12,9 @@ from fusionkit.errors import UserError
 from fusionkit.operators.forward import LinearForward
 from fusionkit.options import Options, Positive
 from fusionkit.terms import Array
+
+_CUT = 4.0  # sigma at which the kernel ends
+SMALLEST_SIGMA = 0.5 / _CUT  # pixels; a narrower kernel does not reach the next pixel
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,12 @@ class GaussianBlur:
     Parameters
     ----------
     domain : shape of the unknown, (..., ny, nx).
-    sigma : standard deviation of the Gaussian, in pixels, > 0; cut off at four sigma.
+    sigma : standard deviation of the Gaussian, in pixels, from 1/8 to the longer side of the image (at least 8); cut
+        off at four sigma.
+
+    Raises
+    ------
+    UserError : another ``sigma``.
     """
 
     domain: tuple[int, ...]
@@ -33,8 +40,7 @@ class GaussianBlur:
     norm: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.sigma) and self.sigma > 0):
-            raise UserError("sigma", f"is {self.sigma}", "it must be finite and > 0 pixels")
+        check_sigma(self.sigma, self.domain, "sigma")
 
     @property
     def range(self) -> tuple[int, ...]:
@@ -43,9 +49,9 @@ class GaussianBlur:
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """The blurred maps."""
-        rows = gaussian_filter1d(x, self.sigma, axis=-2, mode="reflect")
+        rows = gaussian_filter1d(x, self.sigma, axis=-2, mode="reflect", truncate=_CUT)
         blurred = np.empty_like(x) if out is None else out
-        gaussian_filter1d(rows, self.sigma, axis=-1, output=blurred, mode="reflect")
+        gaussian_filter1d(rows, self.sigma, axis=-1, output=blurred, mode="reflect", truncate=_CUT)
         return blurred
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
@@ -53,12 +59,20 @@ class GaussianBlur:
         return self.apply(y, out)
 
 
+def check_sigma(sigma: float, domain: tuple[int, ...], where: str) -> None:
+    """`UserError` at ``where`` for a Gaussian too narrow to blur, or wider than the image (NaN is neither)."""
+    largest = max(*domain[-2:], 8)
+    if not SMALLEST_SIGMA <= sigma <= largest:
+        remedy = f"it must be >= {SMALLEST_SIGMA:g}, to reach the next pixel, and <= {largest}, the size of the image"
+        raise UserError(where, f"is {sigma:g} pixels", remedy)
+
+
 class BlurOptions(Options):
     """Options of ``blur``.
 
     Parameters
     ----------
-    sigma : standard deviation of the probe, in pixels.
+    sigma : standard deviation of the probe, in pixels, from 1/8 to the longer side of the image.
     """
 
     sigma: Positive
@@ -69,10 +83,11 @@ def blur(options: BlurOptions, context: Context) -> LinearForward:
 
     Raises
     ------
-    UserError : the unknown is no stack of images.
+    UserError : the unknown is no stack of images, or ``sigma`` is out of range.
     """
     if len(context.shape) < 2:
         raise UserError(
             context.where, f"needs images, but the unknown has shape {context.shape}", "use another forward"
         )
+    check_sigma(options.sigma, context.shape, context.at("sigma").where)
     return LinearForward(GaussianBlur(context.shape, options.sigma), nonnegative=True)

@@ -73,14 +73,21 @@ def pylops_operator(
     operator = call_with(factory, arguments, defaults, dtype, f"{where}.arguments")
     if not isinstance(operator, pylops.LinearOperator):
         raise UserError(f"{where}.operator", f"pylops' '{name}' gives no single LinearOperator", "use another one")
-    if operator.shape[1] != prod(domain):
-        raise UserError(
-            f"{where}.arguments",
-            f"{name} takes {operator.shape[1]} values but the unknown has {prod(domain)} {domain}",
-            "change the sizes",
-        )
+    image = _image_of(operator, name, domain, f"{where}.arguments")
     _try_out(operator, name, dtype, where)
-    return PylopsMap(operator, domain, _range_of(operator, domain))
+    return PylopsMap(operator, domain, image)
+
+
+def _image_of(operator: pylops.LinearOperator, name: str, domain: tuple[int, ...], where: str) -> tuple[int, ...]:
+    """Shape of what it gives; `UserError` where its sizes are not numbers or not those of the unknown."""
+    try:
+        size, image = operator.shape[1], _range_of(operator, domain)
+    except REFUSALS as error:  # pylops multiplies sizes without looking at them
+        raise UserError(where, f"{name} has no sizes: {error}", "give whole numbers") from error
+    if size != prod(domain):
+        problem = f"{name} takes {size} values but the unknown has {prod(domain)} {domain}"
+        raise UserError(where, problem, "change the sizes")
+    return image
 
 
 def _range_of(operator: pylops.LinearOperator, domain: tuple[int, ...]) -> tuple[int, ...]:

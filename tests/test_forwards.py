@@ -226,6 +226,9 @@ ERRORS: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
     "no_maps": ({"type": "power_sum"}, (4,), r"forward: needs maps .*\(4,\)"),
     "no_element": ({"type": "element", "element": "Pb"}, SHAPE, r"forward.element: there is no map of 'Pb'"),
     "sigma_zero": ({"type": "blur", "sigma": 0.0}, SHAPE, r"forward.sigma: .*0.0"),
+    "sigma_nan": ({"type": "blur", "sigma": float("nan")}, SHAPE, r"forward.sigma: .*nan"),
+    "sigma_narrow": ({"type": "blur", "sigma": 1e-320}, SHAPE, r"^terms\[0\].forward.sigma: .*must be >= 0.125"),
+    "sigma_wide": ({"type": "blur", "sigma": 1e30}, (1, 3, 20), r"^terms\[0\].forward.sigma: is 1e\+30 .*<= 20"),
     "blur_of_vector": ({"type": "blur", "sigma": 1.0}, (4,), r"forward: needs images.*\(4,\)"),
     "matrix_absent": ({"type": "affine", "matrix": "Y"}, (3,), r"forward.matrix: there is no data called 'Y'"),
     "matrix_flat": ({"type": "affine", "matrix": "flat"}, (3,), r"forward.matrix: 'flat' has shape \(4,\)"),
@@ -265,6 +268,15 @@ def test_power_sum_in_python_checks_its_arguments(arguments: tuple[float, list[f
         PowerSum(*arguments, pixels=(2, 2))
 
 
-def test_blur_in_python_checks_sigma() -> None:
-    with pytest.raises(UserError, match="sigma: is -1"):
-        GaussianBlur(SHAPE, -1.0)
+@pytest.mark.parametrize("sigma", [-1.0, 0.0, 1e-320, 0.12, 8.1, 1e30, float("inf"), float("nan")])
+def test_blur_in_python_checks_sigma(sigma: float) -> None:
+    with pytest.raises(UserError, match="sigma: is "):
+        GaussianBlur(SHAPE, sigma)
+
+
+@pytest.mark.parametrize("sigma", [0.125, 8.0])
+def test_blur_takes_the_limits_of_sigma(sigma: float) -> None:
+    x = np.eye(6)[None]
+    found = GaussianBlur(x.shape, sigma).apply(x)
+    assert found.sum() == pytest.approx(6)
+    assert 0 < found[0, 0, 1] < found[0, 0, 0]

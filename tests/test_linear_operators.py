@@ -164,6 +164,8 @@ def test_symmetric_gradient_has_the_frobenius_norm() -> None:
         ("pylops", {"operator": "MatrixMult", "arguments": {"A": {"file": "B"}}}, (3,), r"arguments.A: is no value"),
         ("pylops", {"operator": "FirstDerivative", "arguments": {"kind": "fwd"}}, (3,), r"refuses them: kind must be"),
         ("pylops", {"operator": "FirstDerivative", "arguments": {"axis": 7}}, (3,), r"refuses them: axis 7"),
+        ("pylops", {"operator": "Identity", "arguments": {"N": ["a"]}}, (3,), r"arguments: Identity has no sizes: "),
+        ("pylops", {"operator": "Identity", "arguments": {"N": [1.5, 2.0]}}, (3,), r"arguments: "),
         ("pylops", {}, (3,), r"operator: is missing"),
     ],
 )

@@ -65,11 +65,12 @@ class PixelwiseProx:
             [term.expand(x, rows) for term in self.terms], x, (x - v) / x.dtype.type(step), step, lower, upper
         )
         before = self._values(x, v, step, rows)
+        rounding = 8 * float(np.finfo(x.dtype).eps)
         new = np.clip(x - move, lower, upper)
         for attempt in range(_ATTEMPTS):
             after = self._values(new, v, step, rows)
             # rounding alone must not shorten the step of a converged pixel; a NaN is no decrease
-            worse = ~(after <= before + 1e-6 * np.abs(before))
+            worse = ~(after <= before + rounding * np.abs(before))
             if not worse.any():
                 break
             shorter = 0.25 if attempt < _ATTEMPTS - 1 else 0.0

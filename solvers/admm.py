@@ -17,7 +17,7 @@ Trends Mach. Learn. 3, 1 (2011).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
@@ -30,7 +30,7 @@ from fusionkit.options import Positive
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Solver, SolverOptions, State
-from fusionkit.solvers.steps import StallRule, primal_step, rests_on_curvature
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step
 from fusionkit.terms import Array, CosineDiagonal
 
 
@@ -56,6 +56,7 @@ class ADMMState(State):
     multipliers: Arrays
     rho: float
     rule: StallRule = StallRule()
+    balance: Balance = field(default_factory=Balance)
 
 
 class ADMM(Solver[ADMMState]):
@@ -121,18 +122,21 @@ class ADMM(Solver[ADMMState]):
         )
 
     def adapt(self, split: Split, state: ADMMState, certificate: Certificate) -> ADMMState:
-        """Raise a derived rho where the certificate of a nonconvex problem has not improved; the duals rho b stay."""
-        if self.options.rho is not None or not rests_on_curvature(split):
+        """Balance a derived rho; raise it where the certificate of a nonconvex problem has not improved.
+
+        The duals rho b stay.
+        """
+        if self.options.rho is not None:
             return state
-        rule = state.rule.judge(certificate.optimality)
-        factor = state.rule.shrink / rule.shrink
-        scale = state.x.dtype.type(1.0 / factor)
+        rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
+        scale = state.x.dtype.type(factor)
         return replace(
             state,
-            rho=state.rho * factor,
+            rho=state.rho / factor,
             multiplier=state.multiplier * scale,
             multipliers=tuple(b * scale for b in state.multipliers),
             rule=rule,
+            balance=balance,
         )
 
     def steps(self, state: ADMMState) -> dict[str, float]:

@@ -1,0 +1,235 @@
+"""The joint pixelwise prox: against brute force, descent, bounds, and finite values for whatever it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from fusionkit.operators.fidelity import fidelity
+from fusionkit.operators.identity import Identity
+from fusionkit.operators.least_squares import LeastSquaresLoss
+from fusionkit.operators.poisson import PoissonLoss
+from fusionkit.operators.power_sum import PowerSum
+from fusionkit.pixelwise import PixelwiseProx
+from fusionkit.problem import Box
+from fusionkit.terms import Array, Pixelwise
+
+PIXELS = (2, 3)
+GAMMAS = (1.0, 1.4, 1.6, 2.0, 3.0)
+
+
+WEIGHT = 0.24  # of the Poisson term
+
+
+def column(z: Array) -> Array:
+    return z[:, None, None]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Independent pixels with all that one joint prox needs; every number that a test varies.
+
+    Parameters
+    ----------
+    n : elements.
+    gamma : exponent of the HAADF model.
+    step : of the prox.
+    upper : upper bound, ``inf`` for none.
+    epsilon : background of the Poisson term.
+    scale : of counts and maps.
+    seed : of the data.
+    images : number of HAADF-like terms.
+    """
+
+    n: int
+    gamma: float
+    step: float
+    upper: float = np.inf
+    epsilon: float = 0.1
+    scale: float = 1.0
+    seed: int = 0
+    images: int = 1
+
+    def data(self) -> tuple[Array, list[tuple[Array, Array]]]:
+        """Counts (n, ny, nx), and Z (n,) with the image (ny, nx) of each HAADF-like term."""
+        random = np.random.default_rng(self.seed)
+        counts = self.scale * random.gamma(1.0, 1.0, (self.n, *PIXELS)) * (random.random((self.n, *PIXELS)) < 0.7)
+        pairs = [(random.uniform(0.3, 2.0, self.n), self.scale * random.gamma(2.0, 1.0, PIXELS))]
+        pairs += [(random.uniform(0.3, 2.0, self.n), self.scale * random.gamma(2.0, 1.0, PIXELS))] * (self.images - 1)
+        return counts, pairs
+
+    def terms(self, dtype: Any) -> tuple[Pixelwise, ...]:
+        counts, pairs = self.data()
+        found = [fidelity("poisson", WEIGHT, PoissonLoss(self.epsilon), Identity(counts.shape), counts.astype(dtype))]
+        for index, (z, image) in enumerate(pairs):
+            model = PowerSum(self.gamma, z, PIXELS)
+            found.append(fidelity(f"haadf{index}", 1.0, LeastSquaresLoss(), model, image.astype(dtype)))
+        return tuple(term for term in found if isinstance(term, Pixelwise))
+
+    def point(self, dtype: Any) -> Array:
+        random = np.random.default_rng(self.seed + 1)
+        return (self.scale * random.normal(0.5, 1.0, (self.n, *PIXELS))).astype(dtype)
+
+    @property
+    def bounds(self) -> Box:
+        return Box(0.0, self.upper)
+
+    def parts(self, x: Array, v: Array) -> list[Array]:
+        """What the prox minimises the sum of, at each pixel, written out in float64."""
+        counts, pairs = self.data()
+        x, v = x.astype(np.float64), v.astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.where(counts > 0, counts * np.log(x + self.epsilon), 0.0)
+        squares = [0.5 * (((column(z) * x) ** self.gamma).sum(0) - image) ** 2 for z, image in pairs]
+        return [((x - v) ** 2).sum(0) / (2 * self.step), WEIGHT * (x - logs).sum(0), *squares]
+
+    def objective(self, x: Array, v: Array) -> Array:
+        return np.sum(self.parts(x, v), axis=0)
+
+    def gradient(self, x: Array, v: Array) -> Array:
+        counts, pairs = self.data()
+        total = (x - v) / self.step + WEIGHT * (1 - counts / (x + self.epsilon))
+        for z, image in pairs:
+            scaled = column(z) * x
+            total += self.gamma * column(z) * scaled ** (self.gamma - 1) * ((scaled**self.gamma).sum(0) - image)
+        return total
+
+    def starts(self, v: Array) -> list[Array]:
+        guesses = [np.clip(v, 1e-3, None), np.full_like(v, 0.1 * self.scale), np.full_like(v, self.scale)]
+        corners = [np.where(column(np.arange(self.n)) == i, self.scale, np.full_like(v, 1e-3)) for i in range(self.n)]
+        return [np.clip(start, 0.0, self.upper).astype(v.dtype) for start in (*guesses, *corners)]
+
+
+def minimised(case: Pixels, v: Array, start: Array) -> Array:
+    """The objective at each pixel that a general minimiser reaches from ``start``, all pixels at once."""
+
+    def objective(u: Array) -> tuple[float, Array]:
+        x = u.reshape(v.shape)
+        return float(case.objective(x, v).sum()), case.gradient(x, v).ravel()
+
+    found = minimize(
+        objective,
+        start.ravel(),
+        jac=True,
+        bounds=[(0.0, None if np.isinf(case.upper) else case.upper)] * v.size,
+        method="L-BFGS-B",
+        options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 1000, "maxfun": 3000},
+    )
+    return case.objective(found.x.reshape(v.shape), v)
+
+
+def cases(gammas: tuple[float, ...] = GAMMAS) -> st.SearchStrategy[Pixels]:
+    return st.builds(
+        Pixels,
+        n=st.integers(1, 4),
+        gamma=st.sampled_from(gammas),
+        step=st.sampled_from([1e-3, 0.1, 1.0, 30.0]),
+        upper=st.sampled_from([np.inf, 0.8]),
+        epsilon=st.sampled_from([0.1, 1e-3]),
+        seed=st.integers(0, 10_000),
+        images=st.integers(1, 2),
+    )
+
+
+@given(cases())
+def test_finds_what_brute_force_finds(case: Pixels) -> None:
+    v = case.point(np.float64)
+    prox = PixelwiseProx(case.terms(np.float64), case.bounds)
+    found = [case.objective(prox(v, case.step, start, 200), v) for start in case.starts(v)]
+    expected = np.min([minimised(case, v, start) for start in case.starts(v)], axis=0)
+    np.testing.assert_array_less(np.min(found, axis=0), expected + 1e-6 * (1 + np.abs(expected)))
+
+
+@given(cases())
+def test_ends_where_nothing_is_left_to_gain(case: Pixels) -> None:
+    v = case.point(np.float64)
+    x = PixelwiseProx(case.terms(np.float64), case.bounds)(v, case.step, case.starts(v)[0], 200)
+    reached = case.objective(x, v)
+    np.testing.assert_array_less(reached - minimised(case, v, x), 1e-8 * (1 + np.abs(reached)))
+
+
+EXTREMES = [
+    Pixels(n, gamma, step, upper, epsilon, scale, seed=3, images=images)
+    for n, images in ((1, 1), (3, 1), (3, 2))
+    for gamma in (0.7, 1.0, 1.6, 3.0)
+    for step in (1e-6, 1.0, 1e6)
+    for upper, epsilon, scale in ((np.inf, 0.1, 1.0), (np.inf, 0.0, 1e4), (0.3, 1e-9, 1e-4), (0.0, 0.1, 1.0))
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", EXTREMES, ids=str)
+def test_never_worse_never_outside_always_finite(case: Pixels, dtype: Any) -> None:
+    v = case.point(dtype)
+    prox = PixelwiseProx(case.terms(dtype), case.bounds)
+    tiny = np.minimum(np.full_like(v, np.finfo(dtype).tiny), dtype(case.upper))
+    for x in (np.clip(v, 0.0, case.upper), np.zeros_like(v), tiny, *case.starts(v)):
+        for _ in range(4):
+            before = case.objective(x, v)
+            kept, x = x.copy(), prox(v, case.step, x)
+            assert np.all(np.isfinite(x))
+            assert np.all(x >= 0)
+            assert np.all(x <= dtype(case.upper))
+            after = case.objective(x, v)
+            # the halving compares sums in the precision of x
+            slack = 2e-6 * np.abs(before) + 20 * np.finfo(dtype).eps * sizes(case, kept, v)
+            assert np.all((after <= before + slack) | ~np.isfinite(before))
+
+
+def sizes(case: Pixels, x: Array, v: Array) -> Array:
+    """The magnitudes that a pixel's objective is a sum of: what its rounding is relative to."""
+    return np.sum(np.abs(case.parts(x, v)), axis=0)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-30, 1e30])
+def test_weights_from_nothing_to_huge(weight: float) -> None:
+    b = np.ones((2, *PIXELS), np.float32)
+    terms = (
+        fidelity("poisson", weight, PoissonLoss(0.1), Identity(b.shape), b),
+        fidelity("haadf", weight, LeastSquaresLoss(), PowerSum(1.6, [1.0, 2.0], PIXELS), b[0]),
+    )
+    x = PixelwiseProx(tuple(t for t in terms if isinstance(t, Pixelwise)), Box(0.0))(0.5 * b, 1.0, b, 30)
+    assert np.all(np.isfinite(x))
+    if weight < 1:
+        np.testing.assert_allclose(x, 0.5, rtol=1e-5)
+
+
+def test_no_counts_and_no_signal_give_zero() -> None:
+    b = np.zeros((2, *PIXELS))
+    terms = (
+        fidelity("poisson", 1.0, PoissonLoss(0.1), Identity(b.shape), b),
+        fidelity("haadf", 1.0, LeastSquaresLoss(), PowerSum(1.6, [1.0, 2.0], PIXELS), b[0]),
+    )
+    x = PixelwiseProx(tuple(t for t in terms if isinstance(t, Pixelwise)), Box(0.0))(b, 1.0, b + 1, 50)
+    np.testing.assert_array_equal(x, 0.0)
+
+
+def test_without_terms_it_is_the_projection_and_inputs_stay() -> None:
+    v = np.linspace(-1, 2, 12).reshape(2, 2, 3)
+    kept = v.copy()
+    np.testing.assert_array_equal(PixelwiseProx((), Box(0.0, 1.0))(v, 1.0, v), np.clip(v, 0, 1))
+    case = Pixels(2, 1.6, 1.0)
+    x = case.point(np.float64)
+    start = np.clip(x, 0, None)
+    before = start.copy()
+    PixelwiseProx(case.terms(np.float64), case.bounds)(x, 1.0, start, 3)
+    np.testing.assert_array_equal(v, kept)
+    np.testing.assert_array_equal(start, before)
+
+
+@given(cases(), st.sampled_from([np.float32, np.float64]))
+def test_blocks_and_output_buffers_change_nothing(case: Pixels, dtype: Any) -> None:
+    """Written over its own start, and with the bounds as arrays, it gives the same bits."""
+    v = case.point(dtype)
+    start = case.starts(v)[0]
+    expected = PixelwiseProx(case.terms(dtype), case.bounds)(v, case.step, start, 2)
+    arrays = Box(np.zeros((1, *PIXELS), dtype), np.full(PIXELS, case.upper, dtype))
+    found = PixelwiseProx(case.terms(dtype), arrays)(v, case.step, start, 2, out=start)
+    assert found is start
+    np.testing.assert_array_equal(found, expected)

@@ -22,7 +22,7 @@ _FLOOR = 0.03  # of the mean of a map: what every pixel holds at the start
 _LARGEST_FACTOR = 30.0  # of the scaling at a pixel, either way; beyond it noise would be scaled
 
 
-def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path) -> Array:
+def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path = Path()) -> Array:
     """The starting point that the config names, of the shape and dtype of the problem.
 
     Parameters
@@ -30,7 +30,7 @@ def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path) 
     init : ``auto``, ``maps``, ``uniform``, or the path of a former ``result.h5``.
     problem : whose unknown it is for.
     dataset : maps to start from.
-    folder : where a relative path starts.
+    folder : where the path of a former result starts; the current folder by default.
 
     Raises
     ------

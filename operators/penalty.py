@@ -90,7 +90,8 @@ def penalty(options: PenaltyOptions, context: Context) -> Composed | Proximable:
     ------
     UserError : a name or an option that does not exist; a weight inside ``functional`` beside the term's own.
     """
-    if "weight" in options.functional.options:
+    # a resolved config spells the functional's default out
+    if options.functional.options.get("weight", 1.0) != 1.0:
         key = context.at("functional").at("weight").where
         raise UserError(key, "the penalty has the weight", "give it as the term's own 'weight'")
     return _named(options.functional, options.operator, options.weight, options.name or "penalty", context)

@@ -195,6 +195,7 @@ def fidelity(
     data: npt.ArrayLike,
     where: str | None = None,
     target: str = "",
+    labels: tuple[str, ...] = (),
 ) -> Fidelity:
     r"""The term :math:`w \sum_k \varphi(m_k(x); b_k)`, of the class that says what it can do.
 
@@ -208,6 +209,7 @@ def fidelity(
         the dtype of the problem, integers become float64. The array is kept, not copied: leave it as it is.
     where : config key for error messages; the name of the term where there is none.
     target : name of the data in the dataset.
+    labels : elements of the unknown, for error messages.
 
     Raises
     ------
@@ -218,7 +220,7 @@ def fidelity(
     if not (isfinite(weight) and weight >= 0):
         raise UserError(where, f"the weight is {weight}", "it must be finite and >= 0")
     b = _checked(np.asarray(data), forward, where)
-    loss.check(b, where)
+    loss.check(b, where, labels)
     smooth = forward.smooth and loss.smooth_on(forward.nonnegative)
     return _class_of(forward, smooth)(name, float(weight), loss, forward, b, target)
 
@@ -236,7 +238,8 @@ def from_options(options: FidelityOptions, kind: str, loss: Loss, context: Conte
     """The term of a config's ``options``; ``kind`` is its name where the config gives none."""
     data = context.array(options.data)
     forward = context.build("forwards", options.forward, "forward")
-    return fidelity(options.name or kind, options.weight, loss, forward, data, context.where, options.data)
+    name, labels = options.name or kind, context.labels
+    return fidelity(name, options.weight, loss, forward, data, context.where, options.data, labels)
 
 
 def _class_of(forward: Forward, smooth: bool) -> type[Fidelity]:

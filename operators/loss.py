@@ -42,15 +42,27 @@ class Loss(ABC):
         """First and second derivative by m; a loss overrides it where the two share work."""
         return self.derivative(m, b), self.curvature(m, b)
 
-    def check(self, b: Array, where: str) -> None:
-        """Raise a `UserError` at ``where`` for data that the loss has no meaning for: here, what is not finite."""
+    def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
+        """Raise a `UserError` for data that the loss has no meaning for: here, what is not finite.
+
+        Parameters
+        ----------
+        b : the data.
+        where : config key of the term.
+        labels : elements of the unknown, for the message about data that have a map of each.
+        """
         bad = ~np.isfinite(b)
         if bad.any():
-            raise UserError(where, f"the data hold {spell(bad)} that are not finite", "replace or crop them")
+            raise UserError(where, f"the data hold {spell(bad, labels)} that are not finite", "replace or crop them")
 
 
-def spell(bad: npt.NDArray[np.bool_]) -> str:
-    """How many values are marked and where the first is: ``3 values (the first at [0, 2, 5])``."""
+def spell(bad: npt.NDArray[np.bool_], labels: tuple[str, ...] = ()) -> str:
+    """How many values are marked and where the first is: ``3 values (the first at [2, 5] of Co)``.
+
+    Without ``labels``, or where they are not one for each map of ``bad`` (n, ny, nx), the place is the whole index.
+    """
     count = int(np.count_nonzero(bad))
     first = [int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape)]
-    return f"{count} value{'s' if count > 1 else ''} (the first at {first})"
+    named = bad.ndim == 3 and len(bad) == len(labels)
+    place = f"{first[1:]} of {labels[first[0]]}" if named else f"{first}"
+    return f"{count} value{'s' if count > 1 else ''} (the first at {place})"

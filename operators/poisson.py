@@ -95,14 +95,14 @@ class PoissonLoss(Loss):
         """Smooth for m >= 0 where epsilon > 0; never for every real m."""
         return nonnegative and self.epsilon > 0
 
-    def check(self, b: Array, where: str) -> None:
+    def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
         """`UserError` for negative data, which no Poisson distribution gives."""
-        super().check(b, where)
+        super().check(b, where, labels)
         negative = b < 0
         if negative.any():
             raise UserError(
                 where,
-                f"a Poisson term needs data >= 0 and they hold {spell(negative)} that are negative",
+                f"a Poisson term needs data >= 0 and they hold {spell(negative, labels)} that are negative",
                 "set data.normalize to minmax, or subtract a background that leaves nothing below 0 (clip the rest)",
             )
 

@@ -193,7 +193,12 @@ SHAPES = [
     ("text", {**ARRAYS, "H": np.full((8, 9), "a")}, "none", ["data.haadf"]),
     ("NaN", with_value("Fe", (3, 4), np.nan), "none", ["data.maps.Fe", "1 ", "(3, 4)"]),
     ("infinite", with_value("H", (0, 5), np.inf), "none", ["data.haadf", "1 ", "(0, 5)"]),
-    ("negative map", with_value("Fe", (2, 1), -0.5), "none", ["terms[1]", "1 value", "2, 1", "negative", "normalize"]),
+    (
+        "negative map",
+        with_value("Fe", (2, 1), -0.5),
+        "none",
+        ["terms[1]", "1 value", "[2, 1] of Fe", "negative", "normalize"],
+    ),
     ("one pixel", ONE_PIXEL, "none", ["data", "pixel"]),
     ("no pixel", {name: array[:0] for name, array in ARRAYS.items()}, "none", ["data"]),
 ]

@@ -405,11 +405,15 @@ ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "negative": (
         {"type": "poisson", "data": "negative"},
-        r"^terms\[1\]: .*2 values \(the first at \[1, 2, 3\]\) that are negative; set data.normalize to minmax",
+        r"^terms\[1\]: .*2 values \(the first at \[2, 3\] of Dy\) that are negative; set data.normalize to minmax",
+    ),
+    "negative_image": (
+        {"type": "poisson", "data": "shift", "forward": "sum"},
+        r"^terms\[1\]: .*hold 30 values \(the first at \[0, 0\]\) that are negative",
     ),
     "not_finite": (
         {"type": "least_squares", "data": "broken"},
-        r"^terms\[1\]: the data hold 1 value \(the first at \[0, 0, 1\]\) that are not finite",
+        r"^terms\[1\]: the data hold 1 value \(the first at \[0, 1\] of Sc\) that are not finite",
     ),
 }
 
@@ -419,7 +423,7 @@ def test_errors_name_the_key(spec: dict[str, Any], message: str) -> None:
     broken = arrays()["maps"].copy()
     broken[0, 0, 1] = np.nan
     with pytest.raises(UserError, match=message):
-        term(spec, negative=NEGATIVE.copy(), broken=broken)
+        term(spec, negative=NEGATIVE.copy(), broken=broken, shift=arrays()["haadf"] - 9)
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])

@@ -142,7 +142,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConf
     Raises
     ------
     UserError : the file cannot be read, or a key is unknown, missing or has a wrong value; the options of every
-        term, of the solver and of the phantom are checked too.
+        term, of the solver and of the phantom are checked too, and that no two terms have one name.
     """
     raw, folder, name, packaged = _read(source)
     raw = override(raw, overrides, {"solver": {"type": DEFAULT_SOLVER}})
@@ -151,6 +151,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConf
         phantom_options(config.data.phantom, "data.phantom")
     for key, kind, spec in specs(config):
         _check_spec(kind, spec, key)
+    _check_names(config)
     loaded = LoadedConfig(config, folder, name, raw, packaged)
     data_path = config.data.path
     if packaged and data_path is not None and not loaded.path(data_path).exists():
@@ -182,6 +183,17 @@ def nested_specs(options: Options) -> Iterator[tuple[str, str, Spec]]:
 def _check_spec(kind: str, spec: Spec, key: str) -> None:
     for field, inner_kind, inner in nested_specs(checked_options(kind, spec, key)):
         _check_spec(inner_kind, inner, f"{key}.{field}")
+
+
+def _check_names(config: Config) -> None:
+    """`UserError` where two terms have one name, before the data are read; `Problem` sees what this cannot."""
+    first: dict[str, str] = {}
+    for key, kind, spec in specs(config):
+        name = checked_options(kind, spec, key).term_name(spec.type) if kind == "terms" else None
+        if name in first:
+            raise UserError(key, f"is called '{name}' like {first[name]}", "give one of the two a 'name' of its own")
+        if name is not None:
+            first[name] = key
 
 
 def _read(source: str | Path) -> tuple[dict[str, Any], Path, str, bool]:

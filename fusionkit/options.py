@@ -20,6 +20,10 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
+    def term_name(self, kind: str) -> str | None:
+        """Name of the term that these options of the type ``kind`` make; None where they have no ``name``."""
+        return getattr(self, "name", None) or kind if "name" in type(self).model_fields else None
+
 
 class Spec(Options):
     """A named thing with its own options, written ``name`` or ``{type: name, option: value}``."""

@@ -75,6 +75,10 @@ class PyproximalTermOptions(Options):
     weight: Weight = 1.0
     name: str | None = None
 
+    def term_name(self, kind: str) -> str:
+        """The function's name where the config gives none."""
+        return self.name or self.operator
+
 
 class NamedProx(pyproximal.ProxOperator):
     """A function of pyproximal, weighted, in the dtype of its vector and with 0 and ``inf`` for an indicator's truth.
@@ -161,7 +165,7 @@ def term(options: PyproximalTermOptions, context: Context) -> Composed | Proxima
     linear_map: LinearMap = context.build("operators", options.on, "on")
     inner = PyproximalOptions(operator=options.operator, arguments=options.arguments, weight=options.weight)
     built = functional(inner, replace(context, shape=linear_map.range))
-    return compose(built, linear_map, options.name or options.operator)
+    return compose(built, linear_map, options.term_name("pyproximal"))
 
 
 def _maker_of(name: str, where: str) -> Callable[..., pyproximal.ProxOperator]:

@@ -144,6 +144,29 @@ def test_paths_start_in_the_folder_of_the_config(tmp_path: Path, monkeypatch: py
     assert named.output_folder() == elsewhere / "mine"
 
 
+L1, L2 = ({"type": "pyproximal", "operator": operator} for operator in ("L1", "L2"))
+NAMES: list[tuple[list[Any], str | None]] = [
+    ([L1, L2, "l1", "tv"], None),
+    (["tv", {"type": "tv", "name": "second"}], None),
+    (["tv", "haadf", "tv"], "terms[2]: is called 'tv' like terms[0]; give one of the two a 'name' of its own"),
+    ([L1, L1], "terms[1]: is called 'L1' like terms[0]"),
+    (["nonnegative", {"type": "box", "name": "nonnegative"}], "terms[1]: is called 'nonnegative' like terms[0]"),
+]
+
+
+@pytest.mark.parametrize(("terms", "said"), NAMES)
+def test_terms_of_one_name_are_refused_before_the_data_are_read(
+    tmp_path: Path, terms: list[Any], said: str | None
+) -> None:
+    path = write(tmp_path, {"version": 1, "data": {"path": "none.npz"}, "terms": terms})
+    if said is None:
+        assert len(load_config(path).config.terms) == len(terms)
+        return
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(said)
+
+
 def test_resolved_has_every_default_and_what_terms_name_in_turn(tmp_path: Path) -> None:
     raw = {
         **RAW,

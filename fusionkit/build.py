@@ -63,10 +63,18 @@ class Context:
 
 
 def options_model(factory: Any) -> type[Options]:
-    """The options model of a factory: the annotation of its first parameter."""
+    """The options model of a factory: the annotation of its first parameter; `UserError` where it has none."""
     function = factory.__init__ if inspect.isclass(factory) else factory
-    first = next(name for name in inspect.signature(function).parameters if name != "self")
-    return get_type_hints(function)[first]
+    try:
+        first = next((name for name in inspect.signature(function).parameters if name != "self"), "")
+        model = get_type_hints(function).get(first)
+    except NameError:  # a name in an annotation that is imported for type checkers only
+        model = None
+    if not (inspect.isclass(model) and issubclass(model, Options)):
+        where = f"{factory.__module__}.{factory.__qualname__}"
+        remedy = "annotate it with a subclass of fusionkit.options.Options, imported at run time"
+        raise UserError(where, "its first parameter is not annotated with a model of its options", remedy)
+    return model
 
 
 def options_of(factory: Any, values: Mapping[str, Any], where: str) -> Options:

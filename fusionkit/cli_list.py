@@ -6,7 +6,8 @@ import inspect
 import re
 from collections.abc import Mapping
 
-from fusionkit.registry import lookup, table
+from fusionkit.errors import UserError
+from fusionkit.registry import lookup, plugins, table
 
 # headings of what `list` shows without a kind, in the order in which a config is written
 _ALL = ("configs", "phantoms", "readers", "terms", "forwards", "functionals", "operators", "solvers")
@@ -33,14 +34,15 @@ def descriptions(kind: str) -> Mapping[str, str]:
         from fusionkit.config import packaged_configs
 
         return {name: text.partition("\n")[0].lstrip("# ") for name, text in packaged_configs().items()}
-    return {name: _description(kind, name) for name in table(kind)}
+    lacking = {f"plug-in {plugin.name}": f"cannot be used: {plugin.missing}" for plugin in plugins() if plugin.missing}
+    return {name: _description(kind, name) for name in table(kind)} | lacking
 
 
 def _description(kind: str, name: str) -> str:
     try:
         return first_sentence(inspect.getdoc(lookup(kind, name, kind)) or "")
-    except ImportError as error:  # a plug-in whose libraries are not installed
-        return f"(cannot be used: {error})"
+    except UserError as error:  # a plug-in's, whose libraries are not installed or which is broken
+        return f"({error})"
 
 
 def first_sentence(docstring: str) -> str:

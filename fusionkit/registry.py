@@ -2,16 +2,18 @@
 
 A built-in entry is written ``"package.module:attribute"`` and imported when it is first asked for, so that listing
 names costs nothing. A plug-in is an installed distribution with an entry point in the group ``fusionkit.plugins`` whose
-object is a mapping ``{kind: {name: factory}}``. A name in a config is never an import path.
+object is a mapping ``{kind: {name: factory}}``; its factories may be objects, or be written as the built-in ones are.
+A name in a config is never an import path.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from fusionkit.errors import UserError
@@ -26,37 +28,108 @@ _BUILT_IN = {
 }
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a name stands for.
+
+    Parameters
+    ----------
+    factory : the factory, or ``module:attribute`` where it is still to be imported.
+    plugin : name of the plug-in that it comes from; empty for the project's own.
+    """
+
+    factory: Any
+    plugin: str = ""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed plug-in.
+
+    Parameters
+    ----------
+    name : of its entry point.
+    tables : factories by name, by kind.
+    missing : why it cannot be used: a library that it imports is not installed; empty where it can.
+    """
+
+    name: str
+    tables: Mapping[str, Mapping[str, Any]]
+    missing: str = ""
+
+
 @cache
-def table(kind: str) -> Mapping[str, Any]:
-    """The names of one kind with their factories (built-in ones as ``module:attribute`` until they are asked for)."""
-    found: dict[str, Any] = {}
+def table(kind: str) -> Mapping[str, Entry]:
+    """The names of one kind with what they stand for; `UserError` where a plug-in cannot be loaded."""
+    found: dict[str, Entry] = {}
     for package, kinds in _BUILT_IN.items():
         if kind in kinds:
-            found.update(import_module(package).TABLE.get(kind, {}))
-    for plugin in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        tables = plugin.load()
-        if not isinstance(tables, Mapping) or not set(tables) <= set(KINDS):
-            raise UserError(
-                f"plug-in {plugin.name}", "is not a mapping of kinds to factories", f"kinds are {', '.join(KINDS)}"
-            )
-        for name, factory in tables.get(kind, {}).items():
+            built_in = import_module(package).TABLE.get(kind, {})
+            found.update({name: Entry(factory) for name, factory in built_in.items()})
+    for plugin in plugins():
+        for name, factory in plugin.tables.get(kind, {}).items():
             if name in found:
                 raise UserError(f"plug-in {plugin.name}", f"{kind} '{name}' exists already", "give it another name")
-            found[name] = factory
+            found[name] = Entry(factory, plugin.name)
     return found
+
+
+@cache
+def plugins() -> tuple[Plugin, ...]:
+    """The installed plug-ins by name, those included that lack a library; `UserError` where one fails otherwise."""
+    return tuple(_load(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
 
 def lookup(kind: str, name: str, where: str) -> Any:
     """The factory that ``name`` stands for; `UserError` at the config key ``where`` when there is none."""
     names = table(kind)
     if name not in names:
-        singular = kind[:-1]
-        raise UserError(where, f"there is no {singular} '{name}'", suggestion(name, names))
+        lacking = [f"; the plug-in {one.name} cannot be used ({one.missing})" for one in plugins() if one.missing]
+        raise UserError(where, f"there is no {kind[:-1]} '{name}'", suggestion(name, names) + "".join(lacking))
     entry = names[name]
-    if isinstance(entry, str):
-        module, _, attribute = entry.partition(":")
-        return getattr(import_module(module), attribute)
-    return entry
+    if not isinstance(entry.factory, str):
+        return entry.factory
+    if not entry.plugin:
+        return _imported(entry.factory)
+    try:
+        return _foreign(entry.plugin, lambda: _imported(entry.factory))
+    except ImportError as error:
+        remedy = "install what it needs"
+        raise UserError(f"plug-in {entry.plugin}", f"'{name}' cannot be used ({error})", remedy) from error
+
+
+def _load(point: EntryPoint) -> Plugin:
+    try:
+        tables = _foreign(point.name, point.load)
+    except ImportError as error:
+        # the rest works without it: `fusionkit list` and the message about an unknown name say that it is there
+        return Plugin(point.name, {}, " ".join(str(error).split()))
+    fits = isinstance(tables, Mapping) and all(
+        kind in KINDS
+        and isinstance(names, Mapping)
+        and all(isinstance(name, str) and (isinstance(thing, str) or callable(thing)) for name, thing in names.items())
+        for kind, names in tables.items()
+    )
+    if not fits:
+        remedy = f"write {{kind: {{name: factory}}}}; kinds are {', '.join(KINDS)}"
+        raise UserError(f"plug-in {point.name}", "is not a mapping of kinds to factories by name", remedy)
+    return Plugin(point.name, tables)
+
+
+def _foreign(plugin: str, load: Callable[[], Any]) -> Any:
+    """``load()``, the code of a plug-in; a library that it lacks stays an ``ImportError``."""
+    try:
+        return load()
+    except ImportError:
+        raise
+    except Exception as error:  # foreign code may raise anything, and the user must learn whose it is
+        problem = f"cannot be loaded ({type(error).__name__}: {error})"
+        raise UserError(f"plug-in {plugin}", problem, "repair or uninstall it") from error
+
+
+def _imported(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def suggestion(wrong: str, names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
-from fusionkit.errors import RefusalError
+from fusionkit.errors import RefusalError, UserError
 from fusionkit.options import NonNegative, Options, Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
@@ -117,7 +117,7 @@ def fitting_solvers(problem: Problem) -> str:
     for name in table("solvers"):
         try:
             lookup("solvers", name, "solver").accepts(problem)
-        except Unfit:
+        except (Unfit, UserError):  # it lacks a slot, or it is a plug-in's that lacks a library
             continue
         fitting.append(name)
     return f"solvers that can: {', '.join(fitting)}" if fitting else "no registered solver takes all of its terms"

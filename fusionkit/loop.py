@@ -15,7 +15,7 @@ from fusionkit.solver import Solver, State, fit
 from fusionkit.terms import Array
 
 _PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled, or a third of all checks
-_SAME = 3  # checks with bit-equal objective and certificate: the iterate no longer moves
+_SAME = 3  # checks with bit-equal objective and optimality: the iterate no longer moves
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
 
 
@@ -55,12 +55,12 @@ class _History:
 
     def stalled(self) -> bool:
         """No progress of the optimality over the last checks, or an iterate that no longer moves."""
-        marks = [(check.objective, check.certificate) for check in self.checks[-_SAME:]]
+        marks = [(check.objective, check.optimality) for check in self.checks[-_SAME:]]
         if len(marks) == _SAME and all(mark == marks[0] for mark in marks):
             return True
         values = [check.optimality for check in self.checks]
         patience = max(_PATIENCE, len(values) // 3)  # primal-dual certificates oscillate, the more slowly the longer
-        return len(values) > patience and min(values[-patience:]) > 0.99 * min(values[:-patience])
+        return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
     def diverged(self) -> bool:
         """A value that is not finite, or an objective that has grown beyond all proportion."""

@@ -22,9 +22,14 @@ def gradient_of(terms: Sequence[Smooth], x: Array, out: Array | None = None) -> 
 
 
 def descends(x: Array, value: float, gradient: Array, new: Array, new_value: float, lipschitz: float) -> bool:
-    """Whether f(new) <= f(x) + <grad f(x), new - x> + L/2 ||new - x||^2, up to the rounding of f."""
+    """Whether f(new) <= f(x) + <grad f(x), new - x> + L/2 ||new - x||^2, up to the rounding of f.
+
+    Where f(x) or its gradient is not finite no step descends; any is taken then, and the loop finds the values.
+    """
     move = new - x
     bound = value + inner(gradient, move) + 0.5 * lipschitz * inner(move, move)
+    if not np.isfinite(bound):
+        return True
     return bool(new_value <= bound + rounding(value, x))
 
 

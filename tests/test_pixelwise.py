@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,7 @@ class Pixels:
     seed: int = 0
     images: int = 1
 
-    def data(self) -> tuple[Array, list[tuple[Array, Array]]]:
+    def data(self) -> tuple[Array, Sequence[tuple[Array, Array]]]:
         """Counts (n, ny, nx), and Z (n,) with the image (ny, nx) of each HAADF-like term."""
         random = np.random.default_rng(self.seed)
         counts = self.scale * random.gamma(1.0, 1.0, (self.n, *PIXELS)) * (random.random((self.n, *PIXELS)) < 0.7)
@@ -102,7 +103,10 @@ class Pixels:
 
     def starts(self, v: Array) -> list[Array]:
         guesses = [np.clip(v, 1e-3, None), np.full_like(v, 0.1 * self.scale), np.full_like(v, self.scale)]
-        corners = [np.where(column(np.arange(self.n)) == i, self.scale, np.full_like(v, 1e-3)) for i in range(self.n)]
+        corners = [
+            np.where(column(np.arange(self.n, dtype=float)) == i, self.scale, np.full_like(v, 1e-3))
+            for i in range(self.n)
+        ]
         return [np.clip(start, 0.0, self.upper).astype(v.dtype) for start in (*guesses, *corners)]
 
 

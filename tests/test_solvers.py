@@ -1,0 +1,88 @@
+"""Every registered solver on every small problem: it refuses where the tables say so, else it reaches the optimum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from problems import PROBLEMS, SOLVERS, build, known, refuses, solved
+
+from fusionkit.compose import make_solver
+from fusionkit.errors import RefusalError
+from fusionkit.loop import solve
+from fusionkit.registry import table
+from fusionkit.result import Result, Status
+
+TOLERANCE = 2e-5
+SINGLE_TOLERANCE = 1e-4
+AGREEMENT = 1e-4  # relative, in the objective
+IN_SINGLE = ("fused", "tv_denoising", "poisson_without_background", "box", "regression", "sparse_bounded")
+MATRIX = [(solver, problem) for solver in table("solvers") for problem in PROBLEMS]
+TAKEN = [pair for pair in MATRIX if not refuses(*pair)]
+
+
+def best(problem: str) -> float:
+    """The lowest objective that a solver reaches."""
+    solvers = [solver for solver in table("solvers") if known(solver).convergent and not refuses(solver, problem)]
+    return min(solved(solver, problem, "float64", TOLERANCE).objective for solver in solvers)
+
+
+def check_sane(result: Result, problem: str, dtype: str) -> None:
+    """Finite, feasible, of the right type, and with the objective that the terms give at x."""
+    built, _ = build(problem, "float64")
+    assert result.x.dtype == np.dtype(dtype)
+    assert result.x.shape == built.shape
+    assert np.all(np.isfinite(result.x))
+    lower, upper = np.asarray(built.bounds.lower), np.asarray(built.bounds.upper)
+    assert np.all(result.x >= lower.astype(dtype))
+    assert np.all(result.x <= upper.astype(dtype))
+    again = built.value(result.x.astype(np.float64))
+    if "auxiliary" in PROBLEMS[problem].needs:  # w = 0 there, the best w in the result
+        assert result.objective <= again
+    else:
+        assert result.objective == pytest.approx(again, rel=1e-9 if dtype == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize(("solver", "problem"), TAKEN)
+def test_converges_to_the_optimum(solver: str, problem: str) -> None:
+    result = solved(solver, problem, "float64", TOLERANCE)
+    check_sane(result, problem, "float64")
+    if not known(solver).convergent:
+        assert result.objective >= best(problem) - AGREEMENT * abs(best(problem))
+        return
+    assert result.status is Status.CONVERGED, result.message
+    assert result.optimality <= TOLERANCE
+    assert result.objective == pytest.approx(best(problem), rel=AGREEMENT)
+
+
+@pytest.mark.parametrize(("solver", "problem"), [pair for pair in MATRIX if refuses(*pair)])
+def test_refuses_what_the_tables_say(solver: str, problem: str) -> None:
+    built, start = build(problem)
+    fitting = [name for name in table("solvers") if not refuses(name, problem)]
+    with pytest.raises(RefusalError) as caught:
+        solve(built, make_solver(solver), start)
+    text = str(caught.value)
+    assert text.startswith(f"solver {solver}: cannot take the term '")
+    assert any(f"'{term.name}'" in text for term in built.terms)
+    assert text.endswith(f"solvers that can: {', '.join(fitting)}")
+
+
+@pytest.mark.parametrize(("solver", "problem"), [pair for pair in TAKEN if pair[1] in IN_SINGLE])
+def test_single_precision_is_enough(solver: str, problem: str) -> None:
+    result = solved(solver, problem, "float32", SINGLE_TOLERANCE)
+    check_sane(result, problem, "float32")
+    if known(solver).convergent:
+        assert result.status is Status.CONVERGED, result.message
+        assert result.objective == pytest.approx(best(problem), rel=5 * AGREEMENT)
+
+
+@pytest.mark.parametrize("solver", table("solvers"))
+def test_keeps_its_options_and_names_itself(solver: str) -> None:
+    made = make_solver(solver, max_iterations=7, tolerance=1e-3)
+    assert made.name == solver
+    assert (made.options.max_iterations, made.options.tolerance) == (7, 1e-3)
+
+
+def test_tables_name_registered_solvers_and_needs_only() -> None:
+    needs = {need for case in PROBLEMS.values() for need in case.needs}
+    assert set(SOLVERS) <= set(table("solvers"))
+    assert all(row.lacks <= needs for row in SOLVERS.values())

@@ -1,0 +1,123 @@
+"""README and docs: Python blocks run, configurations validate, commands parse, files and figures exist."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusionkit.cli import _parser, main
+from fusionkit.config import load_config, packaged_configs
+from fusionkit.registry import lookup
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+FOLDERS = "benchmarks|configs|docs|fusionkit|operators|solvers|tests"
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """The fenced blocks of a page in one of the languages."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [block for language, block in found if language in languages]
+
+
+def rows(*languages: str, start: str = "") -> list[object]:
+    """Parameters of a test: each block that begins with ``start``, called by its page and number."""
+    return [
+        pytest.param(block, id=f"{name_of(page)}-{index}")
+        for page in PAGES
+        for index, block in enumerate(blocks(page, *languages))
+        if block.startswith(start)
+    ]
+
+
+@pytest.mark.parametrize("block", rows("python"))
+def test_python_runs(tmp_path: Path, block: str) -> None:
+    """In a process of its own, with warnings as errors and nothing in the folder."""
+    command = [sys.executable, "-W", "error", "-c", block]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", rows("yaml", start="version:"))
+def test_configuration_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str], block: str) -> None:
+    """With its data where they are simulated; a recording is the reader's."""
+    config = tmp_path / "mine.yaml"
+    config.write_text(block, encoding="utf-8")
+    if load_config(config).config.data.path is None:
+        assert main(["validate", str(config)]) == 0, capsys.readouterr().err
+
+
+def commands() -> list[object]:
+    """Every ``fusionkit ...`` of the sh blocks, called by its page and the line."""
+    lines = [(page, line) for page in PAGES for block in blocks(page, "sh", "bash") for line in block.splitlines()]
+    parts = [(page, part.strip()) for page, line in lines for part in line.partition("  #")[0].split("&&")]
+    return [pytest.param(part, id=f"{name_of(page)}: {part}") for page, part in parts if part.startswith("fusionkit ")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_is_right(tmp_path: Path, command: str) -> None:
+    """It parses, and what it names exists, but for files that are the reader's own."""
+    arguments = _parser().parse_args(shlex.split(command)[1:])
+    if arguments.command in ("run", "validate"):
+        check_config(arguments, tmp_path)
+    elif arguments.command == "simulate":
+        assert lookup("phantoms", arguments.preset, "simulate")
+
+
+def check_config(arguments: argparse.Namespace, folder: Path) -> None:
+    """The config is packaged, or a file of this repository, or the reader's; what is set in it can be set."""
+    given = arguments.config
+    if given.endswith((".yaml", ".yml")):
+        its_own = Path(given).name.startswith("my") or f"# {given}\n" in "".join(map(Path.read_text, PAGES))
+        assert its_own or (ROOT / given).is_file()
+        return
+    assert given in packaged_configs()
+    # in a file, whose data are looked for when they are read
+    (folder / "packaged.yaml").write_text(packaged_configs()[given], encoding="utf-8")
+    load_config(folder / "packaged.yaml", arguments.set)
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ +(.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_and_figures_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{name_of(page)} links to {target}"
+        assert not anchor or anchor in anchors(file), f"{name_of(page)} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_are_named_exist(page: Path) -> None:
+    """Paths of this repository in the commands, and in the prose where they are written as code."""
+    shown = prose(page) + "\n".join(f"`{line}`" for block in blocks(page, "sh", "bash") for line in block.splitlines())
+    for code in re.findall(r"`([^`\n]+)`", shown):
+        for path in re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*\w)(?![\w/*])", code):
+            assert (ROOT / path).exists(), f"{name_of(page)} names {path}"
+
+
+def test_packaged_configs_that_the_pages_name_run_by_name() -> None:
+    named = {name for page in PAGES for name in re.findall(r"`fusionkit run (\w+)`", page.read_text(encoding="utf-8"))}
+    assert named <= set(packaged_configs())

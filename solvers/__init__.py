@@ -10,6 +10,8 @@ TABLE = {
         "admm": "fusionkit.solvers.admm:ADMM",
         "linearized_admm": "fusionkit.solvers.linearized_admm:LinearizedADMM",
         "proximal_gradient": "fusionkit.solvers.proximal_gradient:ProximalGradient",
+        "lbfgsb": "fusionkit.solvers.lbfgsb:LBFGSB",
+        "schwartz2022": "fusionkit.solvers.schwartz2022:Schwartz2022",
         "pyproximal_primal_dual": "fusionkit.solvers.pyproximal_primal_dual:PyproximalPrimalDual",
         "pyproximal_admm": "fusionkit.solvers.pyproximal_admm:PyproximalADMM",
     }

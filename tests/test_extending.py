@@ -89,8 +89,8 @@ ROWS = [
     ("test_penalties.py", "elastic_net", 4),
     ("test_forwards.py", "saturating", 4),
     ("test_fidelities.py", "saturating", 6),
-    ("test_solvers.py", "barzilai_borwein and not two_images", 10),
-    ("test_solvers.py", "test_converges_to_the_optimum and elastic_net and chambolle_pock", 1),
+    ("test_solvers.py", "barzilai_borwein", 10),
+    ("test_solvers.py", "test_converges_to_the_optimum and elastic_net", 5),
 ]
 
 

@@ -1,0 +1,125 @@
+r"""pyproximal's own ADMM, fed with fusionkit's terms and stepped one iteration at a time.
+
+Its form is min f(X) + g(Z) subject to X = Z. With X = (u, y), the unknown and the images of all composed terms:
+
+.. math::
+    f(X) = G(u) + \sum_j g_j(y_j), \qquad g(Z) = 0 \text{ where } Z = (x, K x), \text{ else } \infty
+
+.. math::
+    X^+ = \mathrm{prox}_{\tau f}(Z - U), \qquad Z^+ = \mathrm{proj}(X^+ + U), \qquad U^+ = U + X^+ - Z^+
+
+The prox of f is separable and the projection onto the graph of K is exact by cosine transform, so that it is the split
+of `ADMM` with :math:`\rho = 1/\tau`. u, which is feasible, is the iterate that is reported, and the dual variables are
+the subgradients :math:`p_j = (v_j - y_j)/\tau` that the prox at v = Z - U gives.
+
+Sources: S. Boyd et al., Found. Trends Mach. Learn. 3, 1 (2011); N. Parikh, S. Boyd, Math. Program. Comput. 6, 77 (2014)
+(graph form); M. Ravasi et al., PyProximal, J. Open Source Softw. 9, 6326 (2024), class
+``pyproximal.optimization.cls_primal.ADMM``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+import numpy as np
+import pyproximal
+from pydantic import Field
+from pyproximal.optimization.cls_primal import ADMM
+
+from fusionkit.certificate import Certificate
+from fusionkit.operators.norms import Vector
+from fusionkit.options import Positive
+from fusionkit.problem import Problem, Slots, Split
+from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solvers.admm import require_cosine_maps
+from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, Graph, stack, unstack
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step
+from fusionkit.terms import Array
+
+
+class PyproximalADMMOptions(SolverOptions):
+    """Options of `PyproximalADMM`.
+
+    Parameters
+    ----------
+    tau : step, the inverse of the penalty parameter; None derives it from ||x|| and the composed terms and adapts it.
+    newton_steps : Newton steps of the joint pixelwise prox in each iteration.
+    """
+
+    tau: Positive | None = None
+    newton_steps: Annotated[int, Field(ge=1, le=100)] = 2
+
+
+@dataclass(frozen=True)
+class PyproximalADMMState(State):
+    """pyproximal's solver, which keeps the scaled multiplier U, and its flat vector Z."""
+
+    engine: ADMM
+    z: Vector
+    tau: float
+    rule: StallRule = StallRule()
+    balance: Balance = field(default_factory=Balance)
+
+
+class PyproximalADMM(Solver[PyproximalADMMState]):
+    """pyproximal's ``ADMM`` on graph form; penalties of the gradient or of x itself only."""
+
+    name = "pyproximal_admm"
+    slots = Slots(pixelwise=True)
+
+    def __init__(self, options: PyproximalADMMOptions) -> None:
+        super().__init__(options)
+        self.options: PyproximalADMMOptions = options
+
+    @classmethod
+    def accepts(cls, problem: Problem) -> Split:
+        """The split, where every linear map is diagonal in the cosine basis."""
+        split = super().accepts(problem)
+        require_cosine_maps(split)
+        return split
+
+    def init(self, split: Split, x0: Array) -> PyproximalADMMState:
+        """pyproximal's solver, set up with copies that agree and the multiplier at zero."""
+        none = split.coupling.auxiliary_zeros(x0.dtype)
+        start = stack((x0, *split.coupling.apply(x0, none)), x0.dtype)
+        tau = self.options.tau or 4.0 * primal_step(split, x0)  # as `ADMM`
+        engine = ADMM()
+        _, z = engine.setup(self._function(split, x0), Graph(split), start, tau, z0=start)
+        return PyproximalADMMState(
+            x=x0, auxiliary=none, duals=split.coupling.zeros(x0.dtype), engine=engine, z=z, tau=tau
+        )
+
+    def _function(self, split: Split, start: Array) -> pyproximal.ProxOperator:
+        images = sum(int(np.prod(term.operator.range)) for term in split.coupling.terms)
+        direct = DirectFunction(split, start, self.options.newton_steps)
+        # its annotations ask for linear operators and shapes; its code and its documentation for these
+        parts: list[Any] = [direct, CoupledFunction(split)]
+        sizes: list[Any] = [start.size, images]
+        return pyproximal.VStack(parts, nn=sizes)
+
+    def step(self, split: Split, state: PyproximalADMMState) -> PyproximalADMMState:
+        """One step of pyproximal's solver, with the step in use and the joint prox started at the iterate."""
+        engine, size = state.engine, state.x.size
+        engine.proxf = self._function(split, state.x)
+        v = (state.z - engine.u)[size:]
+        copies, z = engine.step(state.z, state.z)
+        v -= copies[size:]
+        v *= v.dtype.type(1.0 / state.tau)
+        return replace(state, x=copies[:size].reshape(state.x.shape), duals=unstack(split, v), z=z)
+
+    def adapt(self, split: Split, state: PyproximalADMMState, certificate: Certificate) -> PyproximalADMMState:
+        """Balance a derived tau; shorten it where the certificate of a nonconvex problem has not improved.
+
+        The duals U / tau stay.
+        """
+        if self.options.tau is not None:
+            return state
+        rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
+        state.engine.tau = state.tau * factor
+        state.engine.u = state.engine.u * state.x.dtype.type(factor)
+        return replace(state, tau=state.tau * factor, rule=rule, balance=balance)
+
+    def steps(self, state: PyproximalADMMState) -> dict[str, float]:
+        """The step tau."""
+        return {"tau": state.tau}

@@ -1,0 +1,130 @@
+r"""pyproximal's own primal-dual solver, fed with fusionkit's terms and stepped one iteration at a time.
+
+For :math:`f(x) + g(K x)`, f being all pixelwise terms with the bounds (or one proximable term) in one joint prox, g the
+functionals of all composed terms and K their stacked maps:
+
+.. math::
+    y^+ = \mathrm{prox}_{\mu g^*}(y + \mu K \bar x), \qquad
+    x^+ = \mathrm{prox}_{\tau f}(x - \tau K^\top y^+), \qquad \bar x^+ = 2 x^+ - x
+
+Step condition: :math:`\tau \mu \|K\|^2 \le 1`. The iteration is that of `ChambollePock` with one dual step for all
+terms; it is here to compare with, and to show that the terms work in that library.
+
+Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011); M. Ravasi et al., PyProximal, J. Open Source
+Softw. 9, 6326 (2024), class ``pyproximal.optimization.cls_primaldual.PrimalDual``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from pyproximal.optimization.cls_primaldual import PrimalDual
+
+from fusionkit.certificate import Certificate
+from fusionkit.operators.norms import Vector
+from fusionkit.options import Positive
+from fusionkit.problem import Slots, Split
+from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, stacked_map, unstack
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
+from fusionkit.terms import Array
+
+
+class PyproximalPrimalDualOptions(SolverOptions):
+    """Options of `PyproximalPrimalDual`.
+
+    Parameters
+    ----------
+    tau : primal step; None derives it from ||x|| and the composed terms; adapted where mu is None too.
+    mu : dual step; None takes the longest that the step condition allows.
+    newton_steps : Newton steps of the joint pixelwise prox in each iteration.
+    """
+
+    tau: Positive | None = None
+    mu: Positive | None = None
+    newton_steps: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+@dataclass(frozen=True)
+class PyproximalPrimalDualState(State):
+    """pyproximal's solver and the flat vectors that it wants: extrapolation and dual."""
+
+    engine: PrimalDual
+    x_bar: Vector
+    dual: Vector
+    tau: float
+    mu: float
+    rule: StallRule = StallRule()
+    balance: Balance = field(default_factory=Balance)
+
+
+class PyproximalPrimalDual(Solver[PyproximalPrimalDualState]):
+    """pyproximal's ``PrimalDual``; all pixelwise terms in one joint prox, one stacked dual variable."""
+
+    name = "pyproximal_primal_dual"
+    slots = Slots(pixelwise=True)
+
+    def __init__(self, options: PyproximalPrimalDualOptions) -> None:
+        super().__init__(options)
+        self.options: PyproximalPrimalDualOptions = options
+
+    def init(self, split: Split, x0: Array) -> PyproximalPrimalDualState:
+        """pyproximal's solver, set up with the dual at zero."""
+        tau = self.options.tau or primal_step(split, x0)
+        mu = self._mu(split, tau)
+        engine = PrimalDual()
+        _, x_bar, dual = engine.setup(
+            DirectFunction(split, x0, self.options.newton_steps),
+            CoupledFunction(split),
+            stacked_map(split, x0.dtype),
+            x0.ravel(),
+            tau,
+            mu,
+        )
+        return PyproximalPrimalDualState(
+            x=x0,
+            auxiliary=split.coupling.auxiliary_zeros(x0.dtype),
+            duals=unstack(split, dual),
+            engine=engine,
+            x_bar=x_bar,
+            dual=dual,
+            tau=tau,
+            mu=mu,
+        )
+
+    def _mu(self, split: Split, tau: float) -> float:
+        square = sum(split.coupling.squared_norms())
+        if self.options.mu is None:
+            return 1.0 / (tau * square) if square else 1.0 / tau
+        if tau * self.options.mu * square > 1.0 + 1e-6:
+            warn_broken(
+                self.name,
+                f"tau {tau:g} and mu {self.options.mu:g} break tau mu ||K||^2 <= 1 (||K||^2 = {square:g})",
+                f"mu <= {1 / (tau * square):.3g} would keep it",
+            )
+        return self.options.mu
+
+    def step(self, split: Split, state: PyproximalPrimalDualState) -> PyproximalPrimalDualState:
+        """One step of pyproximal's solver, with the steps in use and the joint prox started at the iterate."""
+        engine = state.engine
+        engine.proxf = DirectFunction(split, state.x, self.options.newton_steps)
+        engine.tau, engine.mu = np.asarray(state.tau), np.asarray(state.mu)
+        flat, x_bar, dual = engine.step(state.x.ravel(), state.x_bar, state.dual)
+        return replace(state, x=flat.reshape(state.x.shape), duals=unstack(split, dual), x_bar=x_bar, dual=dual)
+
+    def adapt(
+        self, split: Split, state: PyproximalPrimalDualState, certificate: Certificate
+    ) -> PyproximalPrimalDualState:
+        """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""
+        if self.options.tau is not None or self.options.mu is not None:
+            return state
+        rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
+        tau = state.tau * factor
+        return replace(state, tau=tau, mu=self._mu(split, tau), rule=rule, balance=balance)
+
+    def steps(self, state: PyproximalPrimalDualState) -> dict[str, float]:
+        """tau and mu."""
+        return {"tau": state.tau, "mu": state.mu}

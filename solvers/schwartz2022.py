@@ -1,0 +1,153 @@
+r"""The published iteration: proximal gradient with a fixed step and a fixed number of inner TV iterations.
+
+With f the HAADF and the Poisson term and t = 1/n for n elements:
+
+.. math::
+    v = \max(0,\ x - t \nabla f(x)), \qquad
+    x^+ \approx \arg\min_{x \ge 0} \ \tfrac12 \|x - v\|^2 + t \lambda_2 \sum_i \|x_i\|_{TV}
+
+The publication writes lambda_chem and lambda_TV for the weights of the two updates; with t = 1/n they are lambda_1 = n
+lambda_chem and lambda_2 = n lambda_TV of the objective. The TV problem is solved on its dual, from p = 0 each time:
+
+.. math:: x(q) = \max(0, v - t \nabla^\top q), \qquad p^+ = \mathrm{proj}(q + \tfrac{1}{8t} \nabla x(q))
+
+For the inner solver ``fgp`` of the paper, q is Nesterov's extrapolation of p. The package multimodal-fusion 0.6.0 has q
+= p and returns the x that belongs to the last dual variable but one: ``package``. On DyScO3 the maps of the two differ
+by 1 to 3 %; docs/schwartz2022.md lists this and every other difference. There is no convergence theory for either: the
+HAADF term has no global Lipschitz constant. It is here to compare with.
+
+Sources: J. Schwartz et al., npj Comput. Mater. 8, 16 (2022); A. Beck, M. Teboulle, IEEE Trans. Image Process. 18, 2419
+(2009).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from fusionkit.coupling import Arrays
+from fusionkit.operators.fidelity import Fidelity
+from fusionkit.operators.gradient import GradientMap
+from fusionkit.operators.identity import Identity
+from fusionkit.operators.least_squares import LeastSquaresLoss
+from fusionkit.operators.norms import L21
+from fusionkit.operators.poisson import PoissonLoss
+from fusionkit.operators.power_sum import PowerSum
+from fusionkit.options import Positive
+from fusionkit.problem import Problem, Slots, Split, Unfit
+from fusionkit.solver import Count, Solver, SolverOptions, State
+from fusionkit.solvers.forward_step import curvature_between, gradient_of
+from fusionkit.solvers.steps import warn_broken
+from fusionkit.terms import Array, Composed, Term
+
+_KNOWN = "the published iteration knows one HAADF term, one Poisson term and one isotropic TV term"
+_SQUARED_NORM = 8.0  # the bound of the squared norm of the gradient that the publication uses
+
+
+class Schwartz2022Options(SolverOptions):
+    """Options of `Schwartz2022`.
+
+    Parameters
+    ----------
+    max_iterations : the package's default, 50; it has no other stopping rule.
+    step : t; None takes 1/n for n elements, as published. A fixed step is never safe with a HAADF term.
+    inner_iterations : of the TV problem in each step, as the package counts them; its default is 15.
+    inner : ``package`` for the maps of multimodal-fusion 0.6.0, ``fgp`` for the inner solver of the paper.
+    """
+
+    max_iterations: Count = 50
+    step: Positive | None = None
+    inner_iterations: Count = 15
+    inner: Literal["package", "fgp"] = "package"
+
+
+@dataclass(frozen=True)
+class Schwartz2022State(State):
+    """The iterate and the fixed step."""
+
+    step: float
+
+
+class Schwartz2022(Solver[Schwartz2022State]):
+    """The published fixed-step proximal gradient, for the published objective only."""
+
+    name = "schwartz2022"
+    slots = Slots(smooth=True)
+
+    def __init__(self, options: Schwartz2022Options) -> None:
+        super().__init__(options)
+        self.options: Schwartz2022Options = options
+
+    @classmethod
+    def accepts(cls, problem: Problem) -> Split:
+        """The split, where the terms are those of the publication."""
+        split = super().accepts(problem)
+        direct: list[Term] = [*split.smooth, *split.coupling.terms]
+        if split.proximable is not None:
+            direct.append(split.proximable)
+        kinds: dict[str, Term] = {}
+        for term in direct:
+            kind = kind_of(term)
+            if kind is None or kind in kinds:
+                raise Unfit(term, _KNOWN)
+            kinds[kind] = term
+        if len(kinds) < 3:
+            missing = next(kind for kind in ("HAADF", "Poisson", "TV") if kind not in kinds)
+            raise Unfit(problem.terms[0], f"{_KNOWN}, and there is no {missing} term beside it")
+        return split
+
+    def init(self, split: Split, x0: Array) -> Schwartz2022State:
+        """The step 1/n, or the user's."""
+        step = self.options.step or 1.0 / x0.shape[0]
+        curvature = curvature_between(split, x0, gradient_of(split.smooth, x0))
+        if self.options.step is not None and step * curvature > 2.0 + 1e-6:
+            warn_broken(
+                self.name,
+                f"step {step:g} breaks step <= 2/L (L = {curvature:.3g} at the start)",
+                f"step <= {2 / curvature:.3g} would keep it there",
+            )
+        none = split.coupling.auxiliary_zeros(x0.dtype)
+        return Schwartz2022State(x0, none, split.coupling.zeros(x0.dtype), step)
+
+    def step(self, split: Split, state: Schwartz2022State) -> Schwartz2022State:
+        """One gradient step, clipped, and the inner TV problem."""
+        gradient = gradient_of(split.smooth, state.x)
+        v = split.bounds.prox(state.x - state.x.dtype.type(state.step) * gradient, state.step)
+        x, duals = self._denoise(split, v, state.step)
+        return replace(state, x=x, duals=duals)
+
+    def _denoise(self, split: Split, v: Array, step: float) -> tuple[Array, Arrays]:
+        coupling, none = split.coupling, split.coupling.auxiliary_zeros(v.dtype)
+        sigma = 1.0 / (_SQUARED_NORM * step)
+
+        def primal(q: Array) -> Array:
+            return split.bounds.prox(v - v.dtype.type(step) * coupling.adjoint((q,), v.copy()), step)
+
+        accelerated = self.options.inner == "fgp"
+        (p,) = coupling.zeros(v.dtype)
+        ahead, number = p, 1.0
+        # the package returns the x from before its last dual step
+        for _ in range(self.options.inner_iterations if accelerated else self.options.inner_iterations - 1):
+            (image,) = coupling.apply(primal(ahead), none)
+            image *= image.dtype.type(sigma)
+            image += ahead
+            new = coupling.proxdual(0, image, sigma)
+            following = (1.0 + (1.0 + 4.0 * number**2) ** 0.5) / 2.0 if accelerated else 1.0
+            ahead = new + new.dtype.type((number - 1.0) / following) * (new - p)
+            p, number = new, following
+        return primal(p), (p,)
+
+    def steps(self, state: Schwartz2022State) -> dict[str, float]:
+        """The step t."""
+        return {"step": state.step}
+
+
+def kind_of(term: Term) -> str | None:
+    """Which of the published terms it is: ``HAADF``, ``Poisson`` or ``TV``; None for any other."""
+    if isinstance(term, Fidelity):
+        if isinstance(term.loss, LeastSquaresLoss) and isinstance(term.forward, PowerSum):
+            return "HAADF"
+        return "Poisson" if isinstance(term.loss, PoissonLoss) and isinstance(term.forward, Identity) else None
+    if isinstance(term, Composed) and isinstance(term.operator, GradientMap) and isinstance(term.functional, L21):
+        return "TV" if term.functional.ndim == len(term.operator.axes) else None
+    return None

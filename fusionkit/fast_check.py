@@ -1,0 +1,253 @@
+r"""Objective and certificate of pixelwise terms and total variation, compiled: what a check needs, in two passes.
+
+The first pass gives the value of every term and the sums of `fusionkit.certificate`, which is their definition, and
+leaves the residual r = grad f + K'p; the second measures stationarity, for which the sums must be known. Every sum is
+accumulated in float64, row by row, and the rows are added in a fixed order: threads do not change a bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusionkit.certificate import Certificate
+from fusionkit.fast_engine import Engine
+from fusionkit.fast_jit import CHUNK, STAMP, cached, inlined, read_only, scratch, summing
+from fusionkit.fast_math import log
+from fusionkit.fast_newton import predict
+from fusionkit.fast_threads import run
+from fusionkit.fast_tv import differences, pull
+from fusionkit.terms import Array
+
+# the sums of a row: values of the terms, squares of their gradients, and the ingredients of the certificate
+_COUPLED, _POISSON, _SQUARES, _TV, _TURN, _SIZE, _DUAL, _OUTSIDE, _INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11
+_SUMS = 12
+
+
+@summing
+def _dot(a: Any, b: Any, m: int) -> float:
+    """Inner product of the first m values in float64; sums of several lanes, in the same order always."""
+    total = 0.0
+    for k in range(m):
+        total += np.float64(a[k]) * np.float64(b[k])
+    return total
+
+
+@summing
+def _total(a: Any, m: int) -> float:
+    """Sum of the first m values in float64."""
+    total = 0.0
+    for k in range(m):
+        total += np.float64(a[k])
+    return total
+
+
+@inlined
+def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at: Any) -> None:
+    """Value of the coupled term; ``residual`` = w (m - b)."""
+    j, first, m = at
+    image, value = fit.image[j, first : first + m], rows[0]
+    for k in range(m):
+        off = prediction[k] - image[k]
+        residual[k] = fit.coupled_weight * off
+        value[k] = fit.half * (off * off)
+    sums[_COUPLED] += _total(value, m)
+
+
+@inlined
+def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: Any, sums: Any, at: Any) -> None:
+    """Adds the gradients of the terms for one map to r, and their values and squares to the sums."""
+    j, first, m = at
+    slope, value = rows[0], rows[1]
+    zero, one = fit.zero, fit.one
+    if fit.coupled:
+        factor = fit.gamma * fit.z[i]
+        for k in range(m):
+            slope[k] = residual[k] * (factor * yi[k])
+            r[k] += slope[k]
+        sums[_COUPLED + 1] += _dot(slope, slope, m)
+    if fit.poisson:
+        b = fit.counts[i, j, first : first + m]
+        for k in range(m):
+            mean = xi[k] + fit.epsilon
+            outside = (mean < zero) | ((mean == zero) & (b[k] > zero))
+            slope[k] = fit.poisson_weight * (one - b[k] / (fit.mean_floor if mean < fit.mean_floor else mean))
+            r[k] += slope[k]
+            logarithm = log(fit.tiny if mean < fit.tiny else mean)
+            value[k] = fit.infinite if outside else xi[k] - b[k] * logarithm
+        sums[_POISSON] += _total(value, m)
+        sums[_POISSON + 1] += _dot(slope, slope, m)
+    if fit.squares:
+        t = fit.targets[i, j, first : first + m]
+        for k in range(m):
+            off = xi[k] - t[k]
+            value[k] = fit.half * (off * off)
+            slope[k] = fit.squares_weight * off
+            r[k] += slope[k]
+        sums[_SQUARES] += _total(value, m)
+        sums[_SQUARES + 1] += _dot(slope, slope, m)
+
+
+@inlined
+def _dual_sums(
+    p_down: Any, p_right: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any
+) -> None:
+    """Adds the sums of a chunk of one map with the differences (down, right[1:]), and overwrites them with p."""
+    j, first, m = at
+    length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
+    a, b = p_down[j, first : first + m], p_right[j, first : first + m]
+    for k in range(m):
+        length[k] = np.sqrt(down[k] * down[k] + right[k + 1] * right[k + 1])
+        square[k] = a[k] * a[k] + b[k] * b[k]
+        size = np.sqrt(square[k])
+        over = size > weight
+        scale = weight / size if over else fit.one
+        inner[k] = scale * (a[k] * down[k] + b[k] * right[k + 1])
+        excess = size - weight
+        outside[k] = excess * excess if over else fit.zero
+        down[k] = a[k]
+        right[k + 1] = b[k]
+    sums[_TV] += _total(length, m)
+    sums[_DUAL] += _total(square, m)
+    sums[_OUTSIDE] += _total(outside, m)
+    sums[_INNER] += _total(inner, m)
+
+
+def _build_sums(stamp: int) -> Callable[..., None]:
+    def collect(
+        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, weight: Any, table: Any, row: int, end: int
+    ) -> None:
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        n, nx = x.shape[0], x.shape[2]
+        point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
+        prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
+        for j in range(row, end):
+            sums = table[j]
+            sums[:] = 0.0
+            for first in range(0, nx, CHUNK):
+                m = min(CHUNK, nx - first)
+                at = (j, first, m)
+                for i in range(n):
+                    for k in range(m):
+                        point[i, k] = x[i, j, first + k]
+                if fit.coupled:
+                    predict(point, y, prediction, fit, m)
+                    _coupled(prediction, residual, rows, fit, sums, at)
+                for i in range(n):
+                    differences(x[i], down, right, at)
+                    _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                    above = p[0, i, j - 1] if j > 0 else zeros
+                    pull(p[1, i], above, down, right, pulled, zeros[0], at)
+                    sums[_TURN] += _dot(pulled, pulled, m)
+                    sums[_SIZE] += _dot(point[i], point[i], m)
+                    _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
+                    for k in range(m):
+                        residuals[i, j, first + k] = pulled[k]
+
+    return cached(collect)
+
+
+def _build_stationarity(stamp: int) -> Callable[..., None]:
+    def stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, row: int, end: int) -> None:
+        """The sum over each row of (x - clip(x - step r))^2."""
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        n, nx = x.shape[0], x.shape[2]
+        lower, upper = bounds
+        away = scratch(x)[0]
+        for j in range(row, end):
+            total = 0.0
+            for i in range(n):
+                for first in range(0, nx, CHUNK):
+                    m = min(CHUNK, nx - first)
+                    xi, ri = x[i, j, first : first + m], residuals[i, j, first : first + m]
+                    for k in range(m):
+                        moved = xi[k] - step * ri[k]
+                        moved = lower if moved < lower else moved
+                        moved = upper if moved > upper else moved
+                        away[k] = xi[k] - moved
+                    total += _dot(away, away, m)
+            table[j, 0] = total
+
+    return cached(stationarity)
+
+
+_COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
+
+
+@dataclass(frozen=True)
+class FastCheck:
+    """What a check finds.
+
+    Parameters
+    ----------
+    coupled, poisson, squares, tv : weighted values of the terms; 0 for a term that is not there.
+    certificate : None where only one summand of the gradient is not zero, so that its scale is not among the sums
+        (`fusionkit.certificate.certify` finds it).
+    """
+
+    coupled: float
+    poisson: float
+    squares: float
+    tv: float
+    certificate: Certificate | None
+
+
+class Checker:
+    """Checks of the iterates of an `Engine`; holds the sums of the rows.
+
+    Parameters
+    ----------
+    engine : what iterates.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._table = np.empty((engine.shape[1], _SUMS), np.float64)
+        self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
+
+    def check(self, x: Array, p: Array, residual: Array) -> FastCheck:
+        """Values and certificate.
+
+        Parameters
+        ----------
+        x : the unknown, shape (n, ny, nx), C-contiguous.
+        p : the dual variable, shape (2, n, ny, nx), C-contiguous.
+        residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
+        """
+        engine, number = self.engine, self.engine.dtype.type
+        x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
+        arguments = (x, p, self._zeros, residual, engine.fit, number(engine.weight), self._table)
+        run(_COLLECT, [(*arguments, *rows) for rows in engine.shares])
+        sums = self._table.sum(axis=0)
+        weights = [
+            fit.weight if fit else 0.0 for fit in (engine.spec.coupled, engine.spec.poisson, engine.spec.squares)
+        ]
+        # a weight of 0 switches a term off, even where its value is infinite
+        values = [
+            w * float(sums[index]) if w else 0.0
+            for w, index in zip(weights, (_COUPLED, _POISSON, _SQUARES), strict=True)
+        ]
+        tv = engine.weight * float(sums[_TV]) if engine.weight else 0.0
+        return FastCheck(values[0], values[1], values[2], tv, self._certificate(x, residual, sums, tv))
+
+    def _certificate(self, x: Array, residual: Array, sums: Array, tv: float) -> Certificate | None:
+        squares = [float(sums[index]) for index in (_COUPLED + 1, _POISSON + 1, _SQUARES + 1, _TURN)]
+        if np.count_nonzero(squares) == 1:
+            return None
+        size, slope = float(sums[_SIZE]) ** 0.5, sum(squares) ** 0.5
+        length, scale = float(sums[_DUAL]) ** 0.5, slope * size
+        feasibility = float(sums[_OUTSIDE]) ** 0.5 / length if length else 0.0
+        alignment = max(tv - float(sums[_INNER]), 0.0) / scale if scale else 0.0
+        if slope == 0.0:
+            return Certificate(0.0, alignment, feasibility)
+        engine, number = self.engine, self.engine.dtype.type
+        step = (size or 1.0) / slope
+        bounds = number(engine.spec.lower), number(engine.spec.upper)
+        arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
+        run(_STATIONARITY, [(*arguments, *rows) for rows in engine.shares])
+        return Certificate(float(self._table[:, 0].sum()) ** 0.5 / (size or 1.0), alignment, feasibility)

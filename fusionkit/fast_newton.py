@@ -1,0 +1,204 @@
+r"""The parts of a damped projected Newton step on a chunk of pixels: loops that the compiler turns into SIMD code.
+
+Chunks of up to `fusionkit.fast_jit.CHUNK` pixels of a row go through all steps together. Elements are the outer loop,
+pixels the inner one, and intermediate values stay in the first-level cache, for any number of elements.
+
+All functions run inside compiled code only. Their arrays come from `fusionkit.fast_jit.scratch`: (elements, pixels), or
+rows of that; ``fit`` is a `fusionkit.fast_pixelwise.Fit`, ``at`` is (row, first column, number of pixels) of the chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fusionkit.fast_jit import inlined, merged
+from fusionkit.fast_math import log, power, rough_log
+
+_ATTEMPTS = 8  # lengths of a step that are tried, as in fusionkit.pixelwise
+
+
+@inlined
+def predict(x: Any, y: Any, prediction: Any, fit: Any, m: int) -> None:
+    """y = (Z x)^(gamma - 1) and prediction = sum_i y_i Z_i x_i of the first m pixels."""
+    zero, parts = fit.zero, (fit.high, fit.low, fit.scaled)
+    for k in range(m):
+        prediction[k] = zero
+    for i in range(fit.elements):
+        xi, yi, z = x[i], y[i], fit.z[i]
+        if fit.linear:
+            for k in range(m):
+                yi[k] = fit.one
+                prediction[k] += z * xi[k]
+        else:
+            for k in range(m):
+                s = z * xi[k]
+                s = zero if s < zero else s
+                raised = power(s, parts)
+                yi[k] = raised
+                prediction[k] += raised * s
+
+
+@inlined
+def expand(x: Any, v: Any, y: Any, g: Any, c: Any, prediction: Any, fit: Any, inverse: Any, at: Any) -> None:
+    """Gradient g, diagonal curvature c and, in place of y, the coupling u, of all terms and the quadratic."""
+    j, first, m = at
+    zero, one = fit.zero, fit.one
+    for i in range(fit.elements):
+        xi, vi, gi, ci = x[i], v[i], g[i], c[i]
+        for k in range(m):
+            gi[k] = (xi[k] - vi[k]) * inverse
+            ci[k] = inverse
+        if fit.poisson:
+            b, w = fit.counts[i, j, first : first + m], fit.poisson_weight
+            for k in range(m):
+                mean = xi[k] + fit.epsilon
+                reciprocal = one / (fit.mean_floor if mean < fit.mean_floor else mean)
+                ratio = b[k] * reciprocal
+                gi[k] += w * (one - ratio)
+                ci[k] += w * (ratio * reciprocal)
+        if fit.squares:
+            b, w = fit.targets[i, j, first : first + m], fit.squares_weight
+            for k in range(m):
+                gi[k] += w * (xi[k] - b[k])
+                ci[k] += w
+        if fit.coupled:
+            image, yi, z = fit.image[j, first : first + m], y[i], fit.z[i]
+            slope, bend = fit.gamma * z, fit.gamma * (fit.gamma - one) * z * z
+            root, w = np.sqrt(fit.coupled_weight), fit.coupled_weight
+            for k in range(m):
+                residual = w * (prediction[k] - image[k])
+                s = z * xi[k]
+                s = fit.floor if s < fit.floor else s
+                raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
+                curvature = residual * (bend * raised / s)
+                gi[k] += residual * (slope * yi[k])
+                ci[k] += zero if curvature < zero else curvature
+                yi[k] = root * (slope * yi[k])
+
+
+@inlined
+def direct(x: Any, u: Any, g: Any, c: Any, along: Any, across: Any, fit: Any, m: int) -> None:
+    """The projected Newton direction in place of g, by the Sherman-Morrison formula; overwrites c."""
+    zero, one = fit.zero, fit.one
+    for k in range(m):
+        along[k] = zero
+        across[k] = one
+    for i in range(fit.elements):
+        xi, ui, gi, ci = x[i], u[i], g[i], c[i]
+        for k in range(m):
+            held = ((xi[k] <= fit.lower) & (gi[k] > zero)) | ((xi[k] >= fit.upper) & (gi[k] < zero))
+            reciprocal = zero if held else one / ci[k]
+            gi[k] *= reciprocal
+            if fit.coupled:
+                ci[k] = ui[k] * reciprocal
+                along[k] += ui[k] * gi[k]
+                across[k] += ui[k] * ci[k]
+    if fit.coupled:
+        for k in range(m):
+            along[k] /= across[k]
+        for i in range(fit.elements):
+            gi, ci = g[i], c[i]
+            for k in range(m):
+                gi[k] -= ci[k] * along[k]
+
+
+@inlined
+def clipped(x: Any, move: Any, new: Any, fit: Any, m: int) -> None:
+    """new = clip(x - move)."""
+    for i in range(fit.elements):
+        xi, di, ni = x[i], move[i], new[i]
+        for k in range(m):
+            t = xi[k] - di[k]
+            t = fit.lower if t < fit.lower else t
+            ni[k] = fit.upper if t > fit.upper else t
+
+
+@inlined
+def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: Any, at: Any) -> None:
+    """By how much the objective of each pixel changes (rows[1]), and what it was, roughly (rows[2])."""
+    j, first, m = at
+    prediction, change, before, after = rows[0], rows[1], rows[2], rows[3]
+    zero, half, tiny, infinite = fit.zero, fit.half, fit.tiny, fit.infinite
+    for k in range(m):
+        change[k] = zero
+        before[k] = zero
+    for i in range(fit.elements):
+        xi, vi, ni = x[i], v[i], new[i]
+        for k in range(m):
+            far = xi[k] - vi[k]
+            change[k] += half * inverse * ((ni[k] - xi[k]) * ((ni[k] - vi[k]) + far))
+            before[k] += half * inverse * (far * far)
+        if fit.poisson:
+            b, w = fit.counts[i, j, first : first + m], fit.poisson_weight
+            for k in range(m):
+                old, mean = xi[k] + fit.epsilon, ni[k] + fit.epsilon
+                outside = (mean < zero) | ((mean == zero) & (b[k] > zero))
+                old = tiny if old < tiny else old
+                mean = tiny if mean < tiny else mean
+                gain = infinite if outside else (ni[k] - xi[k]) - b[k] * log(mean / old)
+                change[k] += w * gain
+                before[k] += w * (xi[k] - b[k] * rough_log(old))
+        if fit.squares:
+            b, w = fit.targets[i, j, first : first + m], half * fit.squares_weight
+            for k in range(m):
+                off = xi[k] - b[k]
+                change[k] += w * ((ni[k] - xi[k]) * ((ni[k] - b[k]) + off))
+                before[k] += w * (off * off)
+    if fit.coupled:
+        predict(new, y, after, fit, m)
+        image, w = fit.image[j, first : first + m], half * fit.coupled_weight
+        for k in range(m):
+            off = prediction[k] - image[k]
+            change[k] += w * ((after[k] - prediction[k]) * ((after[k] - image[k]) + off))
+            before[k] += w * (off * off)
+
+
+@merged
+def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: int, at: Any) -> None:
+    """``new``: the prox of the chunk ``v`` by damped Newton steps from ``x``, which is overwritten if ``steps`` > 1.
+
+    Parameters
+    ----------
+    work : scratch: y, g, c and rows.
+    inverse : 1 / step of the prox.
+    """
+    y, g, c, rows = work
+    m = at[2]
+    for step in range(steps):
+        if step > 0:
+            for i in range(fit.elements):
+                for k in range(m):
+                    x[i, k] = new[i, k]
+        if fit.coupled:
+            predict(x, y, rows[0], fit, m)
+        expand(x, v, y, g, c, rows[0], fit, inverse, at)
+        direct(x, y, g, c, rows[1], rows[2], fit, m)
+        clipped(x, g, new, fit, m)
+        for attempt in range(_ATTEMPTS):
+            change_of(x, v, new, y, rows, fit, inverse, at)
+            if not _shorten(g, rows, fit, attempt == _ATTEMPTS - 1, m):
+                break
+            clipped(x, g, new, fit, m)
+
+
+@inlined
+def _shorten(move: Any, rows: Any, fit: Any, last: bool, m: int) -> bool:
+    """Quarter the move of every pixel whose objective grew, or undo it; whether there was one."""
+    change, before, factor = rows[1], rows[2], rows[3]
+    shorter = fit.zero if last else fit.half * fit.half
+    worse = 0
+    for k in range(m):
+        # rounding alone must not shorten the step of a converged pixel; a NaN is no decrease
+        size = before[k] if before[k] > fit.zero else -before[k]
+        grew = not (change[k] <= fit.rounding * size)
+        factor[k] = shorter if grew else fit.one
+        worse += grew
+    if worse == 0:
+        return False
+    for i in range(fit.elements):
+        mi = move[i]
+        for k in range(m):
+            mi[k] *= factor[k]
+    return True

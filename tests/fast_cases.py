@@ -1,0 +1,95 @@
+"""Problems for the tests of the compiled kernels: the same terms as operators, the definition, and as a description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusionkit.fast_spec import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
+from fusionkit.operators.fidelity import fidelity
+from fusionkit.operators.gradient import gradient_map
+from fusionkit.operators.identity import Identity
+from fusionkit.operators.least_squares import LeastSquaresLoss
+from fusionkit.operators.norms import L21
+from fusionkit.operators.penalty import ComposedPenalty
+from fusionkit.operators.poisson import FLOOR, PoissonLoss
+from fusionkit.operators.power_sum import PowerSum
+from fusionkit.problem import Box, Problem, Slots, Split
+from fusionkit.terms import Array, Pixelwise, Term
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which terms a case has; a weight of None leaves the term out."""
+
+    coupled: float | None = 1.0
+    gamma: float = 1.6
+    poisson: float | None = 0.24
+    epsilon: float = 0.1
+    squares: float | None = None
+    lower: float = 0.0
+    upper: float = np.inf
+
+
+RECIPES = {
+    "fused": Recipe(),
+    "fused_linear": Recipe(gamma=1.0),
+    "square_law": Recipe(gamma=2.0, upper=0.6),
+    "maps": Recipe(coupled=None),
+    "denoising": Recipe(coupled=None, poisson=None, squares=1.0, lower=-np.inf),
+    "image_alone": Recipe(poisson=None, gamma=1.5),
+    "everything": Recipe(squares=0.3, gamma=3.0, lower=0.05),
+    "no_background": Recipe(epsilon=0.0),
+    "nothing": Recipe(coupled=None, poisson=None),
+}
+
+
+@dataclass(frozen=True)
+class FastCase:
+    """A case in both forms, with a point, its extrapolation and a dual variable."""
+
+    terms: tuple[Pixelwise, ...]
+    bounds: Box
+    spec: PixelwiseSpec
+    x: Array
+    v: Array
+    p: Array
+
+    def split(self, weight: float) -> Split:
+        """The terms with total variation, as the primal-dual solver sorts them."""
+        shape, dtype = self.x.shape, self.x.dtype
+        terms: tuple[Term, ...] = (*self.terms, tv(shape, weight, dtype), self.bounds)
+        return Problem(terms, shape, (), dtype).sort(Slots(pixelwise=True, auxiliary=True))
+
+
+def tv(shape: tuple[int, ...], weight: float, dtype: np.dtype[Any]) -> ComposedPenalty:
+    return ComposedPenalty(L21(2, weight), gradient_map(shape, dtype), "tv")
+
+
+def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int = 0) -> FastCase:
+    """Random piecewise values, with zeros among them, and noisy data."""
+    random = np.random.default_rng(seed)
+    n, ny, nx = shape
+    z = random.uniform(0.2, 2.0, n)
+    truth = random.uniform(0, 1, shape) * (random.random(shape) > 0.3)
+    image = ((z[:, None, None] * truth) ** recipe.gamma).sum(0) + 0.05 * random.standard_normal((ny, nx))
+    image, maps = image.astype(dtype), (random.poisson(20 * truth) / 20).astype(dtype)
+    terms: list[Any] = []
+    coupled = poisson = squares = None
+    if recipe.coupled is not None:
+        model = PowerSum(recipe.gamma, z, (ny, nx))
+        terms.append(fidelity("haadf", recipe.coupled, LeastSquaresLoss(), model, image))
+        coupled = PowerSumLeastSquares(z, recipe.gamma, model.floor, recipe.coupled, image)
+    if recipe.poisson is not None:
+        terms.append(fidelity("poisson", recipe.poisson, PoissonLoss(recipe.epsilon), Identity(shape), maps))
+        poisson = PoissonMaps(recipe.poisson, recipe.epsilon, FLOOR, maps)
+    if recipe.squares is not None:
+        terms.append(fidelity("squares", recipe.squares, LeastSquaresLoss(), Identity(shape), maps))
+        squares = LeastSquaresMaps(recipe.squares, maps)
+    x = np.clip(truth + 0.2 * random.standard_normal(shape), recipe.lower, recipe.upper).astype(dtype)
+    v = (x + 0.2 * random.standard_normal(shape)).astype(dtype)
+    p = (0.1 * random.standard_normal((2, *shape))).astype(dtype)
+    box = Box(recipe.lower, recipe.upper)
+    return FastCase(tuple(terms), box, PixelwiseSpec(coupled, poisson, squares, recipe.lower, recipe.upper), x, v, p)

@@ -14,7 +14,7 @@ from fusionkit.result import Result, Status
 from fusionkit.solver import Solver, State, fit
 from fusionkit.terms import Array
 
-_PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled, or a third of all checks
+_PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled, or half of all checks
 _SAME = 3  # checks with bit-equal objective and optimality: the iterate no longer moves
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
 
@@ -46,12 +46,21 @@ class _History:
 
     def add(self, check: Check, x: Array) -> None:
         self.checks.append(check)
-        if np.isfinite(check.objective) and (self.best is None or check.objective < self.best.objective):
+        if self._better(check, x.dtype):
             self.best = check
             if self.best_x is None:
                 self.best_x = x.copy()
             else:
                 np.copyto(self.best_x, x)
+
+    def _better(self, check: Check, dtype: np.dtype[np.floating]) -> bool:
+        """A lower objective; where it differs by no more than the rounding of x, a lower optimality."""
+        if self.best is None or not np.isfinite(check.objective):
+            return self.best is None and bool(np.isfinite(check.objective))
+        rounding = 8 * float(np.finfo(dtype).eps) * abs(self.best.objective)
+        if abs(check.objective - self.best.objective) <= rounding:
+            return check.optimality < self.best.optimality
+        return check.objective < self.best.objective
 
     def stalled(self) -> bool:
         """No progress of the optimality over the last checks, or an iterate that no longer moves."""
@@ -59,7 +68,7 @@ class _History:
         if len(marks) == _SAME and all(mark == marks[0] for mark in marks):
             return True
         values = [check.optimality for check in self.checks]
-        patience = max(_PATIENCE, len(values) // 3)  # primal-dual certificates oscillate, the more slowly the longer
+        patience = max(_PATIENCE, len(values) // 2)  # primal-dual certificates oscillate, the more slowly the longer
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
     def diverged(self) -> bool:

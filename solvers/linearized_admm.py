@@ -6,15 +6,17 @@ For :math:`G(x) + \sum_j g_j(z_j)` subject to :math:`z_j = K_j x + A_j w_j`, G b
 .. math::
     x^+ &= \mathrm{prox}_{\mu G}(x - \mu \sum_j K_j^\top s_j), \qquad w_j^+ = w_j - \mu A_j^\top s_j, \qquad
         s_j = p_j + \rho_j (K_j x + A_j w_j - z_j) \\
-    z_j^+ &= \mathrm{prox}_{g_j/\rho_j}(K_j x^+ + A_j w_j^+ + p_j / \rho_j) \\
-    p_j^+ &= p_j + \rho_j (K_j x^+ + A_j w_j^+ - z_j^+)
+    y_j &= \alpha (K_j x^+ + A_j w_j^+) + (1 - \alpha) z_j, \qquad z_j^+ = \mathrm{prox}_{g_j/\rho_j}(y_j + p_j /
+    \rho_j)
+        \\
+    p_j^+ &= p_j + \rho_j (y_j - z_j^+)
 
-Step condition: :math:`\mu \sum_j \rho_j \|(K_j, A_j)\|^2 \le 1`. The HAADF term is weakly convex, so mu must also stay
-below the inverse of its negative curvature: it is derived from the curvature at the start and shortened when the
-certificate stops improving.
+Step condition: :math:`\mu \sum_j \rho_j \|(K_j, A_j)\|^2 \le 1`. mu is derived as for `ChambollePock`, balanced against
+rho by the certificate, and shortened where the certificate of a nonconvex problem stops improving.
 
 Sources: N. Parikh, S. Boyd, Found. Trends Optim. 1, 127 (2014), section 4.4.2; E. Esser, X. Zhang, T. F. Chan, SIAM J.
-Imaging Sci. 3, 1015 (2010), the split inexact Uzawa method.
+Imaging Sci. 3, 1015 (2010), the split inexact Uzawa method; over-relaxation: E. X. Fang, B. He, H. Liu, X. Yuan, Math.
+Program. Comput. 7, 149 (2015).
 """
 
 from __future__ import annotations
@@ -42,11 +44,13 @@ class LinearizedADMMOptions(SolverOptions):
     ----------
     mu : primal step; None derives it from ||x|| and the composed terms; adapted where rho is None too.
     rho : penalty parameter of every composed term; None takes the largest that the step condition allows.
+    relaxation : alpha; 1.5 to 1.8 took the fewest iterations on most problems that were tried, 1 is the plain method.
     newton_steps : Newton steps of the joint pixelwise prox in each iteration.
     """
 
     mu: Positive | None = None
     rho: Positive | None = None
+    relaxation: Annotated[float, Field(gt=0, lt=2)] = 1.6
     newton_steps: Annotated[int, Field(ge=1, le=100)] = 1
 
 
@@ -122,8 +126,10 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
         images = coupling.apply(x, auxiliary, out=slopes)
         copies, duals = [], []
         for index, (image, p, rho) in enumerate(zip(images, state.duals, state.rhos, strict=True)):
-            v = p * p.dtype.type(1.0 / rho)
-            v += image
+            v = state.copies[index]
+            v *= v.dtype.type(1.0 - self.options.relaxation)
+            v += image * image.dtype.type(self.options.relaxation)
+            v += p * p.dtype.type(1.0 / rho)
             copies.append(coupling.prox(index, v, 1.0 / rho))
             v -= copies[-1]
             v *= v.dtype.type(rho)

@@ -1,0 +1,122 @@
+"""pyproximal's own solvers fed with fusionkit's terms: they do what the same algorithms of the project do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyproximal
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from problems import build
+from pyproximal.optimization.cls_primal import ADMM
+from pyproximal.optimization.cls_primaldual import PrimalDual
+
+from fusionkit.compose import make_solver
+from fusionkit.errors import FusionkitWarning
+from fusionkit.loop import solve
+from fusionkit.solver import State, fit
+from fusionkit.solvers.pyproximal_admm import PyproximalADMMState
+from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, Graph, stack, stacked_map, unstack
+from fusionkit.solvers.pyproximal_primal_dual import PyproximalPrimalDualState
+
+OURS = {"pyproximal_primal_dual": "chambolle_pock", "pyproximal_admm": "admm"}
+STEPS = {"pyproximal_primal_dual": ({"tau": 0.05},) * 2, "pyproximal_admm": ({"tau": 0.1}, {"rho": 10.0})}
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("problem", ["fused", "tv_denoising", "box"])
+def test_iterates_are_those_of_our_solver(name: str, problem: str) -> None:
+    """With one composed term and equal fixed steps the iterations are the same, in another order of operations."""
+    built, start = build(problem)
+    results = []
+    for solver, steps in zip((name, OURS[name]), STEPS[name], strict=True):
+        results.append(solve(built, make_solver(solver, tolerance=0.0, max_iterations=60, **steps), start))
+    first, second = results
+    assert first.objective == pytest.approx(second.objective, rel=1e-6)
+    np.testing.assert_allclose(first.x, second.x, atol=2e-3)
+
+
+@pytest.mark.parametrize(("name", "engine"), [("pyproximal_primal_dual", PrimalDual), ("pyproximal_admm", ADMM)])
+def test_the_engine_is_that_of_the_library(name: str, engine: type) -> None:
+    built, start = build("fused")
+    solver = make_solver(name)
+    state: State = solver.init(fit(solver, built), start)
+    assert isinstance(state, PyproximalPrimalDualState | PyproximalADMMState)
+    assert type(state.engine) is engine
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_iterates_keep_their_precision(name: str, dtype: type) -> None:
+    built, start = build("fused", dtype)
+    solver = make_solver(name)
+    split = fit(solver, built)
+    state = solver.init(split, start)
+    for _ in range(3):
+        state = solver.step(split, state)
+    assert {array.dtype for array in (state.x, *state.duals)} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("problem", ["fused", "fused_linear"])
+def test_a_step_does_not_change_the_iterate_that_it_starts_from(name: str, problem: str) -> None:
+    built, start = build(problem)
+    solver = make_solver(name)
+    split = fit(solver, built)
+    state = solver.step(split, solver.init(split, start))
+    kept, duals = state.x.copy(), [p.copy() for p in state.duals]
+    solver.step(split, state)
+    np.testing.assert_array_equal(state.x, kept)
+    for now, then in zip(state.duals, duals, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@settings(deadline=None, max_examples=15)
+@given(data=st.data())
+@pytest.mark.parametrize("problem", ["tv_denoising", "sparse_bounded"])
+def test_the_projection_onto_the_graph_is_a_projection(problem: str, data: st.DataObject) -> None:
+    """It lies on the graph, and what it takes off is orthogonal to the graph."""
+    built, _ = build(problem)
+    split = fit(make_solver("pyproximal_admm"), built)
+    size = int(np.prod(built.shape))
+    images = stacked_map(split, np.dtype(np.float64))
+    finite = st.floats(-5, 5, width=32)
+    point = data.draw(hnp.arrays(np.float64, size + images.shape[0], elements=finite))
+    other = data.draw(hnp.arrays(np.float64, size, elements=finite))
+    found = Graph(split).prox(point, 1.0)
+    np.testing.assert_allclose(images.matvec(found[:size]), found[size:], atol=1e-9)
+    on_graph = np.concatenate([other, images.matvec(other)])
+    scale = 1.0 + np.linalg.norm(point) * np.linalg.norm(on_graph)
+    assert abs((point - found) @ on_graph) <= 1e-9 * scale
+
+
+@settings(deadline=None, max_examples=15)
+@given(step=st.floats(0.05, 20.0), data=st.data())
+@pytest.mark.parametrize("problem", ["tv_denoising", "sparse_bounded", "huber_tv"])
+def test_the_coupled_function_keeps_the_moreau_identity(problem: str, step: float, data: st.DataObject) -> None:
+    built, _ = build(problem)
+    split = fit(make_solver("pyproximal_primal_dual"), built)
+    size = stacked_map(split, np.dtype(np.float64)).shape[0]
+    v = data.draw(hnp.arrays(np.float64, size, elements=st.floats(-5, 5, width=32)))
+    g = CoupledFunction(split)
+    assert isinstance(g, pyproximal.ProxOperator)
+    np.testing.assert_allclose(g.prox(v, step) + step * g.proxdual(v / step, 1.0 / step), v, atol=1e-9)
+
+
+def test_the_parts_have_the_values_of_the_terms() -> None:
+    built, start = build("fused")
+    split = fit(make_solver("pyproximal_primal_dual"), built)
+    flat = start.ravel()
+    images = stacked_map(split, np.dtype(np.float64)).matvec(flat)
+    total = DirectFunction(split, start, 1)(flat) + CoupledFunction(split)(images)
+    assert total == pytest.approx(built.value(start), rel=1e-12)
+    assert [part.shape for part in unstack(split, images)] == [t.operator.range for t in split.coupling.terms]
+    np.testing.assert_array_equal(stack(unstack(split, images), np.dtype(np.float64)), images)
+
+
+def test_a_broken_step_condition_is_warned_about() -> None:
+    built, start = build("fused")
+    solver = make_solver("pyproximal_primal_dual", tau=1.0, mu=1.0, max_iterations=1)
+    with pytest.warns(FusionkitWarning, match=r"mu <= 0\.1\d* would keep it"):
+        solve(built, solver, start)

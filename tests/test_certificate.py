@@ -185,13 +185,15 @@ def test_alignment_is_never_negative_and_feasibility_is_the_share_outside(
 
 
 def test_a_dual_outside_its_ball_cannot_hide_a_gap() -> None:
-    """<p, y> of a p that is too long exceeds g(y); the gap is taken with its projection."""
+    """A p that is too long where it is aligned outweighs, in <p, y>, what is missing where it is not."""
     split = problem_of([MAPS, TV]).sort(PRIMAL_DUAL)
     x = arrays()["maps"]
-    p = 100 * gradient_map(SHAPE, np.dtype(np.float64)).apply(x)
-    found = certificate_of(split, x, p)
-    assert found.feasibility > 0.9
-    assert found.alignment == pytest.approx(0.0, abs=1e-12)
+    y = gradient_map(SHAPE, np.dtype(np.float64)).apply(x)
+    aligned = certificate_of(split, x, 100 * y)
+    assert aligned.feasibility > 0.9
+    assert aligned.alignment == pytest.approx(0.0, abs=1e-12)
+    y[:, 0] *= -1
+    assert certificate_of(split, x, 100 * y).alignment > 1e-4
 
 
 def test_what_is_not_finite_is_never_optimal() -> None:

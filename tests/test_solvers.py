@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from problems import PROBLEMS, SOLVERS, build, known, refuses, solved
 
+from fusionkit.certificate import Certificate
 from fusionkit.compose import make_solver
 from fusionkit.errors import RefusalError
 from fusionkit.loop import solve
 from fusionkit.registry import table
 from fusionkit.result import Result, Status
+from fusionkit.solver import fit
 
 TOLERANCE = 2e-5
 SINGLE_TOLERANCE = 1e-4
@@ -86,3 +88,19 @@ def test_tables_name_registered_solvers_and_needs_only() -> None:
     needs = {need for case in PROBLEMS.values() for need in case.needs}
     assert set(SOLVERS) <= set(table("solvers"))
     assert all(row.lacks <= needs for row in SOLVERS.values())
+
+
+@pytest.mark.parametrize("alignment", [1.0, 0.0])
+def test_admm_changes_its_penalty_but_not_its_duals(alignment: float) -> None:
+    built, start = build("tv_denoising")
+    solver = make_solver("admm")
+    split = fit(solver, built)
+    state = solver.init(split, start)
+    for _ in range(3):
+        state = solver.step(split, state)
+    changed = solver.adapt(split, state, Certificate(1e-3, alignment, 0.0))
+    before, after = solver.steps(state)["rho"], solver.steps(changed)["rho"]
+    assert after > before if alignment else after < before
+    np.testing.assert_allclose(after * changed.multiplier, before * state.multiplier)
+    for b, a in zip(state.multipliers, changed.multipliers, strict=True):
+        np.testing.assert_allclose(after * a, before * b)

@@ -53,14 +53,14 @@ class LBFGSBOptions(SolverOptions):
         met.
     inner_iterations : iterations of SciPy in one step; None takes 30, and more for small problems. The loop can stop,
         and the approximation of the Hessian starts anew, between steps only.
-    corrections : pairs that approximate the Hessian.
+    corrections : pairs that approximate the Hessian; SciPy's own share of the time grows with them.
     """
 
     tolerance: NonNegative = 1e-3
     check_every: Count = 1
     smoothing: Positive | None = None
     inner_iterations: Count | None = None
-    corrections: Count = 10
+    corrections: Count = 5
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from fusionkit.certificate import Certificate
 from fusionkit.fast_engine import Engine
-from fusionkit.fast_jit import CHUNK, STAMP, cached, inlined, read_only, scratch, summing
+from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, scratch, summing
 from fusionkit.fast_math import log
 from fusionkit.fast_newton import predict
 from fusionkit.fast_threads import run
@@ -132,8 +132,7 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                 m = min(CHUNK, nx - first)
                 at = (j, first, m)
                 for i in range(n):
-                    for k in range(m):
-                        point[i, k] = x[i, j, first + k]
+                    copy(x[i, j, first : first + m], point[i], m)
                 if fit.coupled:
                     predict(point, y, prediction, fit, m)
                     _coupled(prediction, residual, rows, fit, sums, at)
@@ -145,8 +144,7 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                     sums[_TURN] += _dot(pulled, pulled, m)
                     sums[_SIZE] += _dot(point[i], point[i], m)
                     _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
-                    for k in range(m):
-                        residuals[i, j, first + k] = pulled[k]
+                    copy(pulled, residuals[i, j, first : first + m], m)
 
     return cached(collect)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_jit import CHUNK, STAMP, cached, scratch
+from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, scratch
 from fusionkit.fast_newton import newton
 from fusionkit.fast_pixelwise import fit_of
 from fusionkit.fast_spec import PixelwiseSpec
@@ -39,9 +39,8 @@ def _build_edges(stamp: int) -> Callable[..., None]:
                 m = min(CHUNK, nx - first)
                 differences(x_bar[i], down, right, (j, first, m))
                 ascend(p[0, i], p[1, i], down, right, numbers, (j, first, m))
-                for k in range(m):
-                    out[0, i, first + k] = down[k]
-                    out[1, i, first + k] = right[k + 1]
+                copy(down, out[0, i, first : first + m], m)
+                copy(right[1:], out[1, i, first : first + m], m)
 
     return cached(edge)
 
@@ -65,9 +64,8 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                 at = (j, first, m)
                 for i in range(n):
                     if j == rows[1] - 1 and j < ny - 1:
-                        for k in range(m):
-                            down[k] = last[0, i, first + k]
-                            right[k + 1] = last[1, i, first + k]
+                        copy(last[0, i, first : first + m], down, m)
+                        copy(last[1, i, first : first + m], right[1:], m)
                     else:
                         differences(x_bar[i], down, right, at)
                         ascend(p[0, i], p[1, i], down, right, numbers, at)
@@ -83,8 +81,7 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                     xi, bi, ni = x[i, j, first : first + m], x_bar[i, j, first : first + m], new[i]
                     for k in range(m):
                         bi[k] = (ni[k] - xi[k]) + ni[k]
-                    for k in range(m):
-                        xi[k] = ni[k]
+                    copy(ni, xi, m)
 
     return cached(iteration)
 

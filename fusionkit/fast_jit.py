@@ -23,9 +23,10 @@ njit: Any = _njit  # its annotations know only some of its options
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 # A call that is left in a loop keeps it from being vectorised, so that whatever runs inside one is inlined.
-inlined = njit(**OPTIONS, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_INSIDE: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inlined = njit(**OPTIONS, **_INSIDE)
 merged = njit(**OPTIONS, inline="always")
-summing = njit(**{**OPTIONS, "fastmath": {"reassoc", "contract"}}, forceinline=True, no_cpython_wrapper=True)
+summing = njit(error_model="numpy", fastmath={"reassoc", "contract"}, **_INSIDE)
 
 ELEMENTS = 8  # the most maps that the kernels take
 CHUNK = 128  # pixels that go through all steps together; their intermediate values stay in the first-level cache
@@ -81,6 +82,13 @@ def scratch(like: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     pointer: Any = _stack(like)  # pyright: ignore[reportCallIssue] the compiler gives the typing context
     return carray(pointer, (ELEMENTS, ROW))
+
+
+@inlined
+def copy(source: npt.NDArray[Any], target: npt.NDArray[Any], m: int) -> None:
+    """Copy the first m values of a row; on slices, since indices of several axes are checked one by one."""
+    for k in range(m):
+        target[k] = source[k]
 
 
 def read_only(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_jit import inlined, merged
+from fusionkit.fast_jit import copy, inlined, merged
 from fusionkit.fast_math import log, power, rough_log
 
 _ATTEMPTS = 8  # lengths of a step that are tried, as in fusionkit.pixelwise
@@ -169,8 +169,7 @@ def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: i
     for step in range(steps):
         if step > 0:
             for i in range(fit.elements):
-                for k in range(m):
-                    x[i, k] = new[i, k]
+                copy(new[i], x[i], m)
         if fit.coupled:
             predict(x, y, rows[0], fit, m)
         expand(x, v, y, g, c, rows[0], fit, inverse, at)

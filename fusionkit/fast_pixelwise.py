@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fusionkit.fast_jit import CHUNK, STAMP, cached, read_only, scratch
+from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, read_only, scratch
 from fusionkit.fast_math import power_parts
 from fusionkit.fast_newton import newton
 from fusionkit.fast_spec import PixelwiseSpec
@@ -110,13 +110,11 @@ def _build(stamp: int) -> Callable[..., None]:
             for first in range(0, nx, CHUNK):
                 m = min(CHUNK, nx - first)
                 for i in range(n):
-                    for k in range(m):
-                        x[i, k] = start[i, j, first + k]
-                        target[i, k] = v[i, j, first + k]
+                    copy(start[i, j, first : first + m], x[i], m)
+                    copy(v[i, j, first : first + m], target[i], m)
                 newton(x, target, new, work, fit, inverse, steps, (j, first, m))
                 for i in range(n):
-                    for k in range(m):
-                        out[i, j, first + k] = new[i, k]
+                    copy(new[i], out[i, j, first : first + m], m)
 
     return cached(prox)
 

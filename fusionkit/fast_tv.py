@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_jit import CHUNK, STAMP, cached, inlined, read_only, scratch
+from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, scratch
 from fusionkit.fast_threads import run, shares, thread_count
 from fusionkit.terms import Array
 
@@ -53,10 +53,8 @@ def store(p_down: Any, p_right: Any, down: Any, right: Any, at: Any) -> None:
     """Write the dual variable of a chunk of one map."""
     j, first, m = at
     new_down, new_right = p_down[j, first : first + m], p_right[j, first : first + m]
-    for k in range(m):
-        new_down[k] = down[k]
-    for k in range(m):
-        new_right[k] = right[k + 1]
+    copy(down, new_down, m)
+    copy(right[1:], new_right, m)
 
 
 @inlined
@@ -108,13 +106,11 @@ def _build_divergence(stamp: int) -> Callable[..., None]:
             for j in range(row, end):
                 for first in range(0, nx, CHUNK):
                     m = min(CHUNK, nx - first)
-                    for k in range(m):
-                        down[k] = p[0, i, j, first + k]
-                        right[k + 1] = p[1, i, j, first + k]
+                    copy(p[0, i, j, first : first + m], down, m)
+                    copy(p[1, i, j, first : first + m], right[1:], m)
                     above = p[0, i, j - 1] if j > 0 else zeros
                     pull(p[1, i], above, down, right, pulled, zeros[0], (j, first, m))
-                    for k in range(m):
-                        out[i, j, first + k] = pulled[k]
+                    copy(pulled, out[i, j, first : first + m], m)
 
     return cached(divergence)
 

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fusionkit.acceleration import require_engine
 from fusionkit.build import Context, options_of
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Spec, parse
-from fusionkit.problem import Problem
+from fusionkit.problem import Engine, Problem
 from fusionkit.registry import lookup
 from fusionkit.solver import Solver
 from fusionkit.terms import Term
@@ -25,6 +26,7 @@ def compose(
     terms: Sequence[Term | Spec | Mapping[str, Any] | str],
     labels: Sequence[str] | None = None,
     precision: Literal["single", "double"] = "single",
+    engine: Engine = "auto",
 ) -> Problem:
     """The problem with these terms.
 
@@ -34,10 +36,11 @@ def compose(
     terms : terms that exist, or their names and options as a config has them: ``{"type": "tv", "weight": 0.1}``.
     labels : names of the coefficients of a problem without maps, which fix its shape (len(labels),).
     precision : ``single`` (float32) or ``double`` (float64) iterates.
+    engine : ``numpy``, ``numba`` or ``auto``; see `fusionkit.problem.Problem`.
 
     Raises
     ------
-    UserError : an unknown name or option, or data that a term cannot take.
+    UserError : an unknown name or option, data that a term cannot take, or an engine that is not installed.
     """
     if labels is not None:
         shape, names = (len(labels),), tuple(labels)
@@ -49,7 +52,8 @@ def compose(
         )
     context = Context(dataset, shape, names, _DTYPES[precision])
     built = [_term(context, term, f"terms[{index}]") for index, term in enumerate(terms)]
-    return Problem(tuple(built), shape, names, context.dtype)
+    require_engine(engine)
+    return Problem(tuple(built), shape, names, context.dtype, engine)
 
 
 def _term(context: Context, term: Term | Spec | Mapping[str, Any] | str, key: str) -> Term:

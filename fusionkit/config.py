@@ -69,6 +69,7 @@ class Config(Options):
     solver : the algorithm.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
     precision : ``single`` (float32) or ``double`` (float64) iterates.
+    engine : ``numpy``, ``numba`` (compiled kernels) or ``auto``: compiled where Numba is installed.
     threads : the most threads; None to leave it to the libraries.
     output : where the result goes.
     """
@@ -80,6 +81,7 @@ class Config(Options):
     solver: Spec = Spec(type=DEFAULT_SOLVER)
     init: str = "auto"
     precision: Literal["single", "double"] = "single"
+    engine: Literal["auto", "numpy", "numba"] = "auto"
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     output: OutputOptions = OutputOptions()
 

@@ -69,7 +69,19 @@ class LeastSquaresMaps:
     maps: Array
 
 
-Kernel = PowerSumLeastSquares | PoissonMaps | LeastSquaresMaps
+@dataclass(frozen=True)
+class TotalVariation:
+    r""":math:`\lambda \sum_i \|x_i\|_{TV}`, isotropic, of maps (n, ny, nx).
+
+    Parameters
+    ----------
+    weight : lambda >= 0.
+    """
+
+    weight: float
+
+
+Kernel = PowerSumLeastSquares | PoissonMaps | LeastSquaresMaps | TotalVariation
 
 
 @runtime_checkable

@@ -14,11 +14,14 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+from fusionkit.threads import thread_limit
+
 _LEAST_ROWS = 8  # of a share
 
 
 def thread_count(threads: int | None = None) -> int:
-    """``threads``, or OMP_NUM_THREADS or NUMBA_NUM_THREADS where set, or the number of cores of this process."""
+    """``threads``, or the config's, or OMP_NUM_THREADS or NUMBA_NUM_THREADS, or the cores of this process."""
+    threads = threads if threads is not None else thread_limit()
     if threads is not None:
         return max(1, threads)
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fusionkit.certificate import Certificate, certify
+from fusionkit.acceleration import engine_notes, engine_used, judge
+from fusionkit.certificate import Certificate
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
 from fusionkit.solver import Solver, State, fit
@@ -155,14 +156,14 @@ def _check(
     started: float,
     on_check: Callable[[Check], None] | None,
 ) -> Check:
-    terms = split.values(state.x, state.auxiliary)
+    terms, certificate = judge(split, state)
     check = Check(
         iteration,
         solver.options.max_iterations,
         time.perf_counter() - started,
         float(sum(terms.values())),
         terms,
-        certify(split, state.x, state.auxiliary, state.duals),
+        certificate,
     )
     history.add(check, state.x)
     if on_check is not None:
@@ -214,7 +215,8 @@ def _result(
         trace=history.trace(),
         steps=solver.steps(state),
         seconds=seconds,
-        notes=solver.notes(),
+        notes=(*solver.notes(split, state), *engine_notes(split)),
+        engine=engine_used(split),
         duals=duals,
         auxiliary=auxiliary,
     )

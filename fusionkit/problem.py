@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from fusionkit.coupling import Arrays, Coupling, Lifted
 from fusionkit.errors import UserError
 from fusionkit.terms import Array, Bounds, Composed, Differentiable, Pixelwise, Proximable, Smooth, Term
+
+Engine = Literal["auto", "numpy", "numba"]
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,14 @@ class Problem:
     shape : shape of the unknown, (n, ny, nx) for maps.
     labels : what the first axis means (elements); may be empty.
     dtype : of the unknown.
+    engine : ``numpy``, ``numba`` (compiled kernels where they know the terms) or ``auto``: compiled where installed.
     """
 
     terms: tuple[Term, ...]
     shape: tuple[int, ...]
     labels: tuple[str, ...] = ()
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
+    engine: Engine = "auto"
 
     def __post_init__(self) -> None:
         names = [term.name for term in self.terms]

@@ -109,7 +109,7 @@ def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = ()) -> Job:
     settings = loaded.config
     dataset = load(settings.data, loaded.folder, "data")
     labels = settings.unknown.labels if settings.unknown is not None else None
-    problem = compose(dataset, settings.terms, labels, settings.precision)
+    problem = compose(dataset, settings.terms, labels, settings.precision, settings.engine)
     solver = make_solver(settings.solver.type, **settings.solver.options)
     split = fit(solver, problem)
     components = max((prod(t.operator.range) // problem.size for t in split.coupling.terms), default=1)

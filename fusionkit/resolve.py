@@ -36,6 +36,7 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
         "solver": _filled("solvers", config.solver, "solver"),
         "init": config.init if config.init in INIT_WORDS else str(loaded.path(config.init)),
         "precision": config.precision,
+        "engine": config.engine,
         "threads": config.threads,
         "output": {"figures": config.output.figures},
     }

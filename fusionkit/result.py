@@ -41,6 +41,7 @@ class Result:
     notes : things that the user should know (what was smoothed, which step was overridden).
     duals : the dual variable of each composed term by its name.
     auxiliary : the auxiliary unknown of each composed term that has one (TGV), by its name.
+    engine : ``numba`` where compiled kernels took part, else ``numpy``.
     """
 
     x: Array
@@ -57,6 +58,7 @@ class Result:
     notes: tuple[str, ...] = ()
     duals: Mapping[str, Array] = field(default_factory=dict)
     auxiliary: Mapping[str, Array] = field(default_factory=dict)
+    engine: str = "numpy"
 
     @property
     def optimality(self) -> float:

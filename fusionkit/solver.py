@@ -93,7 +93,7 @@ class Solver(ABC, Generic[S]):
         """The step sizes in use, by name."""
         return {}
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self, split: Split, state: S) -> tuple[str, ...]:
         """What the user should know about what was solved (what was smoothed, say)."""
         return ()
 

@@ -14,7 +14,7 @@ import numpy as np
 from fusionkit.run_record import RunRecord
 
 _DISTRIBUTIONS = {"fusionkit": "fusionkit-em"} | {
-    name: name for name in ("numpy", "scipy", "pylops", "pyproximal", "h5py")
+    name: name for name in ("numpy", "scipy", "numba", "pylops", "pyproximal", "h5py")
 }
 
 
@@ -64,6 +64,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "labels": list(result.labels),
         "shape": list(result.x.shape),
         "precision": str(result.x.dtype),
+        "engine": result.engine,
         "notes": [*dataset.notes, *result.notes],
         "warnings": list(record.warnings),
     }

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
+from fusionkit.fast_spec import Kernel
 from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
 from fusionkit.operators.identity import Identity
 from fusionkit.operators.loss import Loss
@@ -145,6 +146,11 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         values = self.loss.values(self.forward.apply(x), self.data[..., rows, :])
         values *= self.weight
         return values if values.ndim < x.ndim else values.sum(axis=0)
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What the compiled kernels know the term as; None where they do not."""
+        return self.loss.kernel(self.weight, self.forward, self.data)
 
     @property
     def _model(self) -> PixelwiseForward:

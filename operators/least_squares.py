@@ -12,8 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.build import Context
+from fusionkit.fast_spec import Kernel, LeastSquaresMaps, PowerSumLeastSquares
 from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
+from fusionkit.operators.forward import Forward
+from fusionkit.operators.identity import Identity
 from fusionkit.operators.loss import Loss
+from fusionkit.operators.power_sum import PowerSum
 from fusionkit.terms import Array
 
 
@@ -46,6 +50,12 @@ class LeastSquaresLoss(Loss):
     def smooth_on(self, nonnegative: bool) -> bool:
         """It is smooth everywhere."""
         return True
+
+    def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
+        """Least squares of a power sum or of the maps themselves."""
+        if isinstance(forward, PowerSum):
+            return PowerSumLeastSquares(np.ravel(forward.z), forward.gamma, forward.floor, weight, data)
+        return LeastSquaresMaps(weight, data) if isinstance(forward, Identity) else None
 
 
 def least_squares(options: FidelityOptions, context: Context) -> Fidelity:

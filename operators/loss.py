@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.errors import UserError
+from fusionkit.fast_spec import Kernel
+from fusionkit.operators.forward import Forward
 from fusionkit.terms import Array
 
 
@@ -41,6 +43,10 @@ class Loss(ABC):
     def slopes(self, m: Array, b: Array) -> tuple[Array, Array]:
         """First and second derivative by m; a loss overrides it where the two share work."""
         return self.derivative(m, b), self.curvature(m, b)
+
+    def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
+        """What the compiled kernels know this loss of ``forward`` against ``data`` as; None where they do not."""
+        return None
 
     def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
         """Raise a `UserError` for data that the loss has no meaning for: here, what is not finite.

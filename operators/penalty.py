@@ -8,7 +8,10 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
+from fusionkit.fast_spec import TotalVariation
 from fusionkit.linear import IdentityMap
+from fusionkit.operators.gradient import GradientMap
+from fusionkit.operators.norms import L21
 from fusionkit.options import Options, Spec, Weight
 from fusionkit.terms import Array, Composed, Functional, LinearMap, Proximable
 
@@ -32,6 +35,14 @@ class ComposedPenalty(Composed):
     ) -> None:
         self.functional, self.operator, self.name, self.auxiliary = functional, operator, name, auxiliary
         self.convex = bool(getattr(functional, "convex", True))
+
+    @property
+    def kernel(self) -> TotalVariation | None:
+        """What the compiled kernels know the term as: isotropic TV of maps; None for anything else."""
+        g, k = self.functional, self.operator
+        if type(g) is L21 and g.ndim == 2 and isinstance(k, GradientMap) and len(k.domain) == 3:
+            return TotalVariation(g.sigma)
+        return None
 
 
 class ProximableFunctional(Proximable):

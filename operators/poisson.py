@@ -15,7 +15,10 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
+from fusionkit.fast_spec import Kernel, PoissonMaps
 from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
+from fusionkit.operators.forward import Forward
+from fusionkit.operators.identity import Identity
 from fusionkit.operators.loss import Loss, spell
 from fusionkit.options import NonNegative
 from fusionkit.terms import Array
@@ -105,6 +108,10 @@ class PoissonLoss(Loss):
                 f"a Poisson term needs data >= 0 and they hold {spell(negative, labels)} that are negative",
                 "set data.normalize to minmax, or subtract a background that leaves nothing below 0 (clip the rest)",
             )
+
+    def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
+        """Poisson on the maps themselves."""
+        return PoissonMaps(weight, self.epsilon, FLOOR, data) if isinstance(forward, Identity) else None
 
     def _mean(self, m: Array) -> Array:
         mean = m + self.epsilon

@@ -24,10 +24,10 @@ import numpy as np
 import scipy.fft
 from pydantic import Field
 
+from fusionkit.acceleration import joint_prox
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
 from fusionkit.options import Positive
-from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step
@@ -103,7 +103,7 @@ class ADMM(Solver[ADMMState]):
         if split.proximable is not None:
             u = split.proximable.prox(v, 1.0 / state.rho)
         else:
-            joint = PixelwiseProx(split.pixelwise, split.bounds)
+            joint = joint_prox(split)
             u = joint(v, 1.0 / state.rho, state.x, self.options.newton_steps)
         raised = coupling.apply(x, state.auxiliary)
         copies, multipliers, duals = [], [], []

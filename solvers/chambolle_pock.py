@@ -17,19 +17,22 @@ Source: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011), algorithm 1
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
+from fusionkit.acceleration import compiled_engine, joint_prox
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
 from fusionkit.options import Positive
-from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
 from fusionkit.terms import Array
+
+if TYPE_CHECKING:
+    from fusionkit.fast_engine import Engine
 
 
 class ChambollePockOptions(SolverOptions):
@@ -49,7 +52,7 @@ class ChambollePockOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class PrimalDualState(State):
-    """x and w with their extrapolations, steps, and the record of the step rule."""
+    """x and w, their extrapolations, steps, the record of the step rule and, where it fits, the compiled engine."""
 
     x_bar: Array
     auxiliary_bar: Arrays
@@ -57,6 +60,7 @@ class PrimalDualState(State):
     tau: float
     sigmas: tuple[float, ...]
     rule: StallRule = StallRule()
+    engine: Engine | None = None
     balance: Balance = field(default_factory=Balance)
 
 
@@ -85,6 +89,7 @@ class ChambollePock(Solver[PrimalDualState]):
             buffer=np.empty_like(x0),
             tau=tau,
             sigmas=sigmas,
+            engine=compiled_engine(split, self.options.newton_steps),
         )
 
     def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
@@ -101,7 +106,10 @@ class ChambollePock(Solver[PrimalDualState]):
         return (sigma,) * len(squares)
 
     def step(self, split: Split, state: PrimalDualState) -> PrimalDualState:
-        """One dual and one primal step."""
+        """One dual and one primal step; in place and in one pass over memory where the compiled engine fits."""
+        if state.engine is not None:
+            state.engine.step(state.x, state.x_bar, state.duals[0], state.tau, state.sigmas[0])
+            return state
         coupling = split.coupling
         duals = []
         for index, image in enumerate(coupling.apply(state.x_bar, state.auxiliary_bar)):
@@ -131,7 +139,7 @@ class ChambollePock(Solver[PrimalDualState]):
     def _prox(self, split: Split, v: Array, state: PrimalDualState) -> Array:
         if split.proximable is not None:
             return split.proximable.prox(v, state.tau, out=state.x_bar)
-        joint = PixelwiseProx(split.pixelwise, split.bounds)
+        joint = joint_prox(split)
         return joint(v, state.tau, state.x, self.options.newton_steps, out=state.x_bar)
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:

@@ -79,7 +79,6 @@ class LBFGSB(Solver[LBFGSBState]):
     def __init__(self, options: LBFGSBOptions) -> None:
         super().__init__(options)
         self.options: LBFGSBOptions = options
-        self._smoothed: dict[str, float] = {}  # for the notes, which the loop asks for without a state
 
     def init(self, split: Split, x0: Array) -> LBFGSBState:
         """The first smoothing, from the curvature of the smooth terms at ``x0``."""
@@ -87,7 +86,6 @@ class LBFGSB(Solver[LBFGSBState]):
         smoothings = tuple((square or 1.0) / lipschitz for square in split.coupling.squared_norms())
         if self.options.smoothing is not None:
             smoothings = tuple(max(mu, self.options.smoothing) for mu in smoothings)
-        self._record(split, smoothings)
         none = split.coupling.auxiliary_zeros(x0.dtype)
         return LBFGSBState(x0, none, envelope_gradients(split, x0, smoothings), smoothings)
 
@@ -128,22 +126,18 @@ class LBFGSB(Solver[LBFGSBState]):
         factor = max(_SLOWEST, _MARGIN * wanted / certificate.alignment)
         final = self.options.smoothing or 0.0
         smoothings = tuple(max(factor * mu, final) for mu in state.smoothings)
-        self._record(split, smoothings)
         return replace(state, smoothings=smoothings)
-
-    def _record(self, split: Split, smoothings: tuple[float, ...]) -> None:
-        self._smoothed = {term.name: mu for term, mu in zip(split.coupling.terms, smoothings, strict=True)}
 
     def steps(self, state: LBFGSBState) -> dict[str, float]:
         """mu of each composed functional."""
         return {f"smoothing_{i}": mu for i, mu in enumerate(state.smoothings)}
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self, split: Split, state: LBFGSBState) -> tuple[str, ...]:
         """What was smoothed, and how strongly."""
         return tuple(
-            f"{self.name}: the term '{name}' was replaced by its Moreau envelope with mu = {mu:.3g}; "
+            f"{self.name}: the term '{term.name}' was replaced by its Moreau envelope with mu = {mu:.3g}; "
             "objective and optimality are those of the exact problem"
-            for name, mu in self._smoothed.items()
+            for term, mu in zip(split.coupling.terms, state.smoothings, strict=True)
         )
 
 

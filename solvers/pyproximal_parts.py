@@ -8,10 +8,10 @@ import numpy as np
 import pylops
 import pyproximal
 
+from fusionkit.acceleration import joint_prox
 from fusionkit.coupling import Arrays
 from fusionkit.linear import to_pylops
 from fusionkit.operators.norms import Vector
-from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Split
 from fusionkit.solvers.admm import solve_normal
 from fusionkit.terms import Array
@@ -43,7 +43,7 @@ class DirectFunction(pyproximal.ProxOperator):
         v = x.reshape(self.start.shape)
         if self.split.proximable is not None:
             return self.split.proximable.prox(v, tau).ravel()
-        joint = PixelwiseProx(self.split.pixelwise, self.split.bounds)
+        joint = joint_prox(self.split)
         return joint(v, tau, self.start, self.newton_steps).ravel()
 
 

@@ -1,0 +1,131 @@
+"""Compiled kernels behind the same terms and solvers: which parts of a problem they know, and NumPy for the rest.
+
+NumPy is the definition. A term that declares a ``kernel`` (`fusionkit.fast_spec`) may be taken by a compiled one; a
+term of a user's own, or a combination that the kernels do not know, runs in NumPy, and the notes of the result say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from fusionkit.certificate import Certificate, certify
+from fusionkit.errors import UserError
+from fusionkit.fast_spec import HasKernel, PixelwiseSpec, TotalVariation, supported
+from fusionkit.pixelwise import PixelwiseProx
+from fusionkit.problem import Split
+from fusionkit.solver import State
+from fusionkit.terms import Array
+
+if TYPE_CHECKING:
+    from fusionkit.fast_engine import Engine
+
+
+def require_engine(engine: str) -> None:
+    """Raise a `UserError` where the engine is not installed."""
+    if engine == "numba" and find_spec("numba") is None:
+        raise UserError("engine", "numba is not installed", "pip install numba, or use 'auto' or 'numpy'")
+
+
+def pixelwise_spec(split: Split) -> PixelwiseSpec | None:
+    """The pixelwise terms and bounds as the compiled kernels take them; None where NumPy has to."""
+    problem = split.problem
+    if problem.engine == "numpy" or find_spec("numba") is None or not split.pixelwise:
+        return None
+    return supported(split.pixelwise, split.bounds, problem.shape)
+
+
+class JointProx(Protocol):
+    """The joint prox of the pixelwise terms within the bounds; see `fusionkit.pixelwise.PixelwiseProx`."""
+
+    def __call__(
+        self, v: Array, step: float, start: Array, newton_steps: int = 1, out: Array | None = None
+    ) -> Array: ...
+
+
+@dataclass(frozen=True)
+class CompiledProx:
+    """The joint prox by the compiled kernel."""
+
+    spec: PixelwiseSpec
+
+    def __call__(self, v: Array, step: float, start: Array, newton_steps: int = 1, out: Array | None = None) -> Array:
+        """As `fusionkit.pixelwise.PixelwiseProx`."""
+        from fusionkit.fast_pixelwise import prox
+
+        return prox(self.spec, v, step, start, newton_steps, out)
+
+
+def joint_prox(split: Split) -> JointProx:
+    """The joint prox of the pixelwise terms within the bounds: compiled where the kernels know the terms."""
+    spec = pixelwise_spec(split)
+    return PixelwiseProx(split.pixelwise, split.bounds) if spec is None else CompiledProx(spec)
+
+
+def total_variation(split: Split) -> TotalVariation | None:
+    """The composed terms as the kernels know them: isotropic TV alone; None for anything else."""
+    if len(split.coupling.terms) != 1 or split.smooth or split.proximable is not None:
+        return None
+    term = split.coupling.terms[0]
+    kernel = term.kernel if isinstance(term, HasKernel) else None
+    return kernel if isinstance(kernel, TotalVariation) else None
+
+
+def compiled_engine(split: Split, newton_steps: int) -> Engine | None:
+    """One-pass primal-dual iterations, where the kernels know every term of the problem; else None."""
+    spec, tv = pixelwise_spec(split), total_variation(split)
+    if spec is None or tv is None:
+        return None
+    from fusionkit.fast_engine import Engine
+
+    return Engine(spec, tv.weight, split.problem.shape, split.problem.dtype, newton_steps)
+
+
+def judge(split: Split, state: State) -> tuple[dict[str, float], Certificate]:
+    """Value of each term by its name, and the certificate, at the state of a solver.
+
+    Parameters
+    ----------
+    split : the problem, sorted.
+    state : x, auxiliary unknowns and dual variables.
+    """
+    engine = compiled_engine(split, 1)
+    if engine is None:
+        return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
+    return _compiled_check(split, engine, state)
+
+
+def _compiled_check(split: Split, engine: Engine, state: State) -> tuple[dict[str, float], Certificate]:
+    from fusionkit.fast_check import Checker
+
+    found = Checker(engine).check(state.x, state.duals[0], np.empty_like(state.x))
+    by_kernel = {"PowerSumLeastSquares": found.coupled, "PoissonMaps": found.poisson, "LeastSquaresMaps": found.squares}
+    values = {split.coupling.terms[0].name: found.tv}
+    for term in split.pixelwise:
+        assert isinstance(term, HasKernel)
+        values[term.name] = by_kernel[type(term.kernel).__name__]
+    ordered = {term.name: values[term.name] for term in split.problem.terms if term.name in values}
+    if found.certificate is not None:
+        return ordered, found.certificate
+    return ordered, certify(split, state.x, state.auxiliary, state.duals)
+
+
+def engine_used(split: Split) -> str:
+    """``numba`` where a compiled kernel takes part, else ``numpy``."""
+    return "numpy" if pixelwise_spec(split) is None else "numba"
+
+
+def engine_notes(split: Split) -> tuple[str, ...]:
+    """Says which pixelwise terms keep the compiled kernels from being used, where they were wanted."""
+    if split.problem.engine == "numpy" or not split.pixelwise or engine_used(split) == "numba":
+        return ()
+    if find_spec("numba") is None:
+        return ("Numba is not installed: all terms run in NumPy",)
+    unknown = [t.name for t in split.pixelwise if not isinstance(t, HasKernel) or t.kernel is None]
+    why = (
+        f"no kernel is compiled for {', '.join(unknown)}" if unknown else "no kernel is compiled for their combination"
+    )
+    return (f"the pixelwise terms run in NumPy: {why}",)

@@ -1,0 +1,140 @@
+"""Compiled kernels behind the same terms and solvers: they agree with NumPy, and say where they do not apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusionkit import acceleration
+from fusionkit.acceleration import engine_notes, engine_used, judge, require_engine
+from fusionkit.certificate import certify
+from fusionkit.compose import compose, make_solver
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.loop import solve
+from fusionkit.problem import Problem
+from fusionkit.result import Result
+from fusionkit.solver import State, fit
+from fusionkit.start import starting_point
+from fusionkit.terms import Array, Expansion, Pixelwise
+from fusionkit.threads import limit_threads
+
+pytest.importorskip("numba", reason="the compiled kernels need numba")
+
+FUSED = ({"type": "haadf", "weight": 0.1, "gamma": 1.7}, "poisson", {"type": "tv", "weight": 0.3}, "nonnegative")
+# name: terms, whether a compiled kernel takes part
+PROBLEMS: dict[str, tuple[tuple[Any, ...], bool]] = {
+    "fused": (FUSED, True),
+    "linear": (({"type": "haadf", "gamma": 1.0}, *FUSED[1:]), True),
+    "denoising": (({"type": "least_squares", "data": "maps"}, {"type": "tv", "weight": 0.5}), True),
+    "written out": (
+        (
+            {"type": "least_squares", "data": "haadf", "forward": {"type": "power_sum"}},
+            "poisson",
+            {"type": "penalty", "functional": "l21", "operator": "gradient", "weight": 0.3},
+            {"type": "box", "lower": 0.0, "upper": 20.0},
+        ),
+        True,
+    ),
+    "joint prox only": ((*FUSED[:2], {"type": "tgv", "weight": 0.3}, "nonnegative"), True),
+    "two detectors": ((*FUSED, {"type": "haadf", "gamma": 1.2, "name": "second"}), False),
+}
+
+
+def recording() -> Dataset:
+    """Two elements, 24 x 19 pixels, 5 counts a pixel."""
+    rng = np.random.default_rng(3)
+    maps = rng.poisson(5.0, (2, 24, 19)).astype(float)
+    return Dataset({"haadf": 30 + rng.standard_normal((24, 19)), "maps": maps}, elements=("Co", "O"))
+
+
+def problem_of(name: str, engine: Any, precision: Any = "single") -> Problem:
+    return compose(recording(), PROBLEMS[name][0], precision=precision, engine=engine)
+
+
+def run(problem: Problem, solver: str = "chambolle_pock", **options: Any) -> Result:
+    settings = {"max_iterations": 60, "tolerance": 0.0, **options}
+    return solve(problem, make_solver(solver, **settings), starting_point("auto", problem, recording()))
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_engines_agree(name: str, precision: str) -> None:
+    plain, fast = (run(problem_of(name, engine, precision)) for engine in ("numpy", "auto"))
+    assert plain.engine == "numpy"
+    assert fast.engine == ("numba" if PROBLEMS[name][1] else "numpy")
+    near = 2e-5 if precision == "single" else 1e-12
+    np.testing.assert_allclose(fast.x, plain.x, rtol=50 * near, atol=50 * near)
+    assert fast.objective == pytest.approx(plain.objective, rel=near, abs=near)
+    for column in ("objective", "stationarity", "alignment"):
+        np.testing.assert_allclose(fast.trace[column][:3], plain.trace[column][:3], rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["admm", "linearized_admm", "pyproximal_primal_dual", "pyproximal_admm"])
+def test_other_solvers_share_the_compiled_prox(solver: str) -> None:
+    plain, fast = (run(problem_of("fused", engine, "double"), solver) for engine in ("numpy", "numba"))
+    assert fast.objective == pytest.approx(plain.objective, rel=1e-9)
+
+
+def test_check_agrees_with_its_definition() -> None:
+    problem = problem_of("fused", "numba")
+    split = fit(make_solver("chambolle_pock"), problem)
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0, 9, problem.shape).astype(np.float32)
+    p = rng.normal(0, 0.3, (2, *problem.shape)).astype(np.float32)
+    state = State(x, split.coupling.auxiliary_zeros(x.dtype), (p,))
+    values, certificate = judge(split, state)
+    for term in problem.terms:
+        if term.name in values:
+            assert values[term.name] == pytest.approx(term.value(x), rel=1e-5)
+    definition = certify(split, x, state.auxiliary, state.duals)
+    for part in ("stationarity", "alignment", "feasibility"):
+        assert getattr(certificate, part) == pytest.approx(getattr(definition, part), rel=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_nothing(threads: int) -> None:
+    with limit_threads(threads):
+        found = run(problem_of("fused", "numba"))
+    np.testing.assert_array_equal(found.x, run(problem_of("fused", "numba")).x)
+
+
+class OwnTerm(Pixelwise):
+    """A user's pixelwise term, 1/2 ||x - 4||^2, that no kernel knows."""
+
+    name = "own"
+
+    def value(self, x: Array) -> float:
+        return 0.5 * float(np.sum((x - 4) ** 2, dtype=np.float64))
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        return np.subtract(x, 4, out=out)
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        return Expansion(x - 4, np.ones_like(x))
+
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        return 0.5 * np.sum((x - 4) ** 2, axis=0)
+
+
+def test_own_term_runs_in_numpy_and_the_notes_say_so() -> None:
+    result = run(compose(recording(), [*FUSED, OwnTerm()]))
+    assert result.engine == "numpy"
+    assert result.notes == ("the pixelwise terms run in NumPy: no kernel is compiled for own",)
+
+
+def test_numpy_that_was_asked_for_needs_no_note() -> None:
+    split = fit(make_solver("chambolle_pock"), problem_of("fused", "numpy"))
+    assert engine_used(split) == "numpy"
+    assert engine_notes(split) == ()
+
+
+def test_without_numba_auto_falls_back_with_a_note_and_numba_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    result = run(problem_of("fused", "auto"), max_iterations=2)
+    assert result.engine == "numpy"
+    assert result.notes == ("Numba is not installed: all terms run in NumPy",)
+    with pytest.raises(UserError, match="engine: numba is not installed"):
+        require_engine("numba")

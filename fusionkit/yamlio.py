@@ -152,9 +152,9 @@ def _inspect(text: str, name: str) -> None:
     stack: list[tuple[str | None, int]] = [(None, 0)]  # anchor and number of values of each open collection
     for event in yaml.parse(text, _Loader):
         place = f"line {event.start_mark.line + 1}, column {event.start_mark.column + 1}" if event.start_mark else ""
-        if getattr(event, "tag", None) is not None:
-            tag = str(event.tag).replace(_TAG, "!!")
-            raise UserError(name, f"{place}: the tag '{tag}' is not allowed", "write a plain value")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise UserError(name, f"{place}: the tag '{tag.replace(_TAG, '!!')}' is not allowed", "write a plain value")
         if isinstance(event, yaml.CollectionStartEvent):
             stack.append((event.anchor, 1))
             if len(stack) - 1 > DEEPEST:

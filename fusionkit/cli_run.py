@@ -21,6 +21,7 @@ def run(arguments: argparse.Namespace, said: list[str]) -> int:
     """
     from fusionkit.cli import DIVERGED, DONE, INTERRUPTED
     from fusionkit.cli_interrupt import interruptible
+    from fusionkit.cli_log import shown_log
     from fusionkit.config import load_config
     from fusionkit.progress import progress
     from fusionkit.reconstruct import prepare
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace, said: list[str]) -> int:
     check_output(folder, arguments.overwrite)
     job = prepare(loaded)
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
-        with progress(arguments.quiet) as shown:
+        with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested)
         record = job.record(result, tuple(said))
         write(record, folder, arguments.overwrite, loaded.config.output.figures)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
@@ -58,6 +61,25 @@ def cached(function: Callable[..., Any]) -> Callable[..., Any]:
             raise
         # neither the package's folder nor the user's cache can be written: compiled anew in every process
     return kernel
+
+
+def announce_compilation(kernel: Any, dtype: npt.DTypeLike) -> None:
+    """Log that the kernels are about to be compiled, once for each version of their sources and each dtype.
+
+    Parameters
+    ----------
+    kernel : one of them, whose cache folder holds the mark that they have been compiled.
+    dtype : of the arrays that they are compiled for.
+    """
+    folder = kernel.stats.cache_path
+    mark = Path(folder) / f"fast_{STAMP:08x}_{numba.__version__}_{np.dtype(dtype)}.compiled" if folder else None
+    if mark is not None and mark.exists():
+        return
+    logging.getLogger("fusionkit").info("compiling the kernels for %s; this happens once", np.dtype(dtype))
+    if mark is not None:
+        with suppress(OSError):  # a cache that cannot be written is announced every time, since it compiles every time
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
 
 @intrinsic

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,8 @@ from fusionkit.terms import Array, Expansion, Pixelwise
 from fusionkit.threads import limit_threads
 
 pytest.importorskip("numba", reason="the compiled kernels need numba")
+
+from fusionkit.fast_jit import announce_compilation
 
 FUSED = ({"type": "haadf", "weight": 0.1, "gamma": 1.7}, "poisson", {"type": "tv", "weight": 0.3}, "nonnegative")
 # name: terms, whether a compiled kernel takes part
@@ -99,6 +104,16 @@ def test_threads_change_nothing(threads: int) -> None:
     with limit_threads(threads):
         found = run(problem_of("fused", "numba"))
     np.testing.assert_array_equal(found.x, run(problem_of("fused", "numba")).x)
+
+
+def test_compilation_is_announced_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kernel = SimpleNamespace(stats=SimpleNamespace(cache_path=str(tmp_path / "cache")))
+    with caplog.at_level(logging.INFO, "fusionkit"):
+        for _ in range(2):
+            announce_compilation(kernel, np.float32)
+        announce_compilation(kernel, np.float64)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"compiling the kernels for {dtype}; this happens once" for dtype in ("float32", "float64")]
 
 
 class OwnTerm(Pixelwise):

@@ -1,0 +1,1 @@
+"""How fast fusionkit is, beside memory and beside what people use today: ``python -m benchmarks``."""

@@ -1,0 +1,56 @@
+"""From raw arrays to a result certified at 1e-4: normalised, composed, started and stopped by fusionkit itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.harness import Timer, composed
+from benchmarks.problems import Case, case, raw
+from fusionkit.compose import make_solver
+from fusionkit.data import Dataset
+from fusionkit.loop import solve
+from fusionkit.result import Result, Status
+from fusionkit.start import starting_point
+from fusionkit.terms import Array
+
+WORK = {
+    "full": [("dysco3", 256), ("nanoparticle_fractions", 256), ("nanoparticle_fractions", 1024)],
+    "quick": [("dysco3", 256), ("nanoparticle_fractions", 64), ("nanoparticle_fractions", 256)],
+}
+_TOLERANCE = 1e-4
+
+
+def _normalised(image: Array) -> Array:
+    shifted = image - image.min()
+    shifted /= shifted.max()
+    return shifted
+
+
+def fuse(haadf: Array, maps: dict[str, Array], chosen: Case, engine: str) -> Result:
+    """The result for a raw image (ny, nx) and raw maps (ny, nx) by element, on the terms of the case."""
+    arrays = {"haadf": _normalised(haadf), "maps": np.stack([_normalised(one) for one in maps.values()])}
+    dataset = Dataset(arrays, tuple(maps))
+    problem = composed(dataset, chosen.terms, engine)
+    solver = make_solver("chambolle_pock", tolerance=_TOLERANCE, max_iterations=5000)
+    return solve(problem, solver, starting_point("auto", problem, dataset))
+
+
+@pytest.mark.benchmark(group="certified")
+def test_certified(benchmark: Timer, work: tuple[str, int], engine: str) -> None:
+    name, size = work
+    if engine == "numpy" and size > 256:
+        pytest.skip("large images are not for the engine that is the definition")
+    chosen, small = case(name, size), case("nanoparticle_fractions", 32)
+    fuse(*raw(small), small, engine)  # compiles
+    haadf, maps = raw(chosen)
+    result = benchmark.pedantic(fuse, (haadf, maps, chosen, engine), rounds=1 if engine == "numpy" else 5)
+    assert result.status is Status.CONVERGED, result.message
+    benchmark.extra_info.update(
+        name=name,
+        size=size,
+        engine=engine,
+        iterations=result.iterations,
+        objective=result.objective,
+        optimality=result.optimality,
+    )

@@ -1,0 +1,33 @@
+"""Peak memory of a solve beyond its inputs, in float32 images per element."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness import Timer, composed
+from benchmarks.memory_child import ENVIRONMENT
+from benchmarks.problems import case
+
+SIZES = {"full": [256, 512, 1024, 2048], "quick": [256, 512]}
+
+
+@pytest.mark.benchmark(group="memory")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells and resets a process's peak")
+def test_peak_memory(benchmark: Timer, engine: str, size: int) -> None:
+    small = case("nanoparticle_fractions", 32)
+    composed(small.dataset, small.terms, engine)  # skips where the engine cannot be had
+    command = [sys.executable, "-m", "benchmarks.memory_child", str(size), engine]
+    folder, environment = Path(__file__).parents[1], {**os.environ, **ENVIRONMENT}
+
+    def measure() -> dict[str, int]:
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
+
+    found = benchmark.pedantic(measure, rounds=1)
+    benchmark.extra_info.update(engine=engine, size=size, added=found["added"], images=found["added"] / found["images"])

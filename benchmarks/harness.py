@@ -1,0 +1,46 @@
+"""What the benchmarks share: the type of the timer, and problems with an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import pytest
+
+from fusionkit.compose import compose
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.problem import Problem
+
+BYTES_PER_VOXEL = 37  # that an iteration of chambolle_pock must move: x, its extrapolation, two duals, data
+
+
+class Timer(Protocol):
+    """The fixture ``benchmark`` of pytest-benchmark, as far as it is used here."""
+
+    extra_info: dict[str, Any]
+
+    def pedantic(
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        *,
+        setup: Callable[[], Any] | None = None,
+        rounds: int = 1,
+        warmup_rounds: int = 0,
+    ) -> Any:
+        """Time ``target``; gives what it returned last."""
+        ...
+
+
+def composed(
+    dataset: Dataset, terms: Sequence[Mapping[str, Any]], engine: str = "auto", precision: str = "single"
+) -> Problem:
+    """The problem with this engine; skips the benchmark with the reason where the engine cannot be had."""
+    options: dict[str, Any] = {"precision": precision, "engine": engine}
+    try:
+        return compose(dataset, terms, **options)
+    except UserError as error:
+        if engine == "auto":
+            raise
+        pytest.skip(str(error))

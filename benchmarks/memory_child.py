@@ -1,0 +1,53 @@
+"""Peak memory of one solve, measured in a process of its own: ``python -m benchmarks.memory_child SIZE ENGINE``.
+
+The peak is the kernel's own (VmHWM), reset after the libraries are loaded, the kernels compiled and the inputs made: it
+counts everything that composing, starting and solving add to the inputs. What the C library holds back from the kernel
+would hide arrays: it is asked to give arrays back at once (ENVIRONMENT, for the parent to set), and all else before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.harness import composed
+from benchmarks.problems import Case, case
+from fusionkit.compose import make_solver
+from fusionkit.loop import solve
+from fusionkit.start import starting_point
+
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_ITERATIONS = 20
+ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
+def status(key: str) -> int:
+    """VmRSS (now) or VmHWM (peak) of this process, in bytes."""
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
+    return 1024 * int(line.split()[1])
+
+
+def run(chosen: Case, engine: str) -> None:
+    """Compose, start and solve."""
+    problem = composed(chosen.dataset, chosen.terms, engine)
+    solver = make_solver("chambolle_pock", tolerance=0.0, max_iterations=_ITERATIONS)
+    solve(problem, solver, starting_point("auto", problem, chosen.dataset))
+
+
+def main(size: int, engine: str) -> None:
+    """Print the bytes added and the bytes of one float32 image an element."""
+    run(case("nanoparticle_fractions", 32), engine)
+    chosen = case("nanoparticle_fractions", size)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = status("VmRSS")
+    _RESET.write_text("5")
+    run(chosen, engine)
+    print(json.dumps({"added": status("VmHWM") - before, "images": 4 * chosen.dataset.arrays["maps"].size}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,114 @@
+"""The ratios that fusionkit is judged by, each with the bar that it is meant to hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.harness import BYTES_PER_VOXEL
+from benchmarks.records import Record, Records
+
+ENGINE = "auto"  # what users have without asking
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A number without units.
+
+    Parameters
+    ----------
+    what : the ratio in words.
+    value : as measured.
+    bar : the least or the greatest that is good enough; None where none is set at this size.
+    least : whether the bar is the least.
+    """
+
+    what: str
+    value: float
+    bar: float | None = None
+    least: bool = True
+
+    def row(self) -> list[str]:
+        """Ratio, measured value, bar, and whether it holds."""
+        if self.bar is None:
+            return [self.what, f"{self.value:.3g}", "", ""]
+        holds = self.value >= self.bar if self.least else self.value <= self.bar
+        return [self.what, f"{self.value:.3g}", f"{'≥' if self.least else '≤'} {self.bar:g}", "yes" if holds else "no"]
+
+
+def ratios(run: Records) -> list[Ratio]:
+    """All that can be formed from what was measured."""
+    return [*_iteration(run), *_certified(run), *_denoising(run), *_checks(run), *_growth(run), *_memory(run)]
+
+
+def triad_seconds(run: Records, voxels: float) -> float | None:
+    """What the triad needs for the bytes of one iteration."""
+    triad = run.one("triad")
+    return BYTES_PER_VOXEL * voxels * triad.median / triad.info["bytes"] if triad else None
+
+
+def _iteration(run: Records) -> Iterator[Ratio]:
+    for ours in run.of("iteration", engine=ENGINE):
+        size = ours.info["size"]
+        shortest = triad_seconds(run, ours.info["voxels"])
+        if shortest is not None:
+            what = f"iteration / triad of {BYTES_PER_VOXEL} bytes a voxel, {size}²"
+            yield Ratio(what, ours.per_iteration / shortest, 4 if size == 1024 else None, least=False)
+        theirs = run.one("reference", name="nanoparticle_fractions", size=size, iterations=50)
+        if theirs is not None:
+            what = f"multimodal-fusion iteration / fusionkit iteration, {size}²"
+            yield Ratio(what, theirs.per_iteration / ours.per_iteration, 100 if size == 1024 else None)
+
+
+def _certified(run: Records) -> Iterator[Ratio]:
+    bars = {256: 5.0, 1024: 30.0}
+    for ours in run.of("certified", engine=ENGINE):
+        name, size = ours.info["name"], ours.info["size"]
+        theirs = run.one("reference", name=name, size=size, iterations=50)
+        if theirs is not None:
+            what = f"multimodal-fusion, 50 iterations / fusionkit, raw arrays to certified 1e-4, {name} {size}²"
+            yield Ratio(what, theirs.median / ours.median, bars.get(size))
+
+
+def _denoising(run: Records) -> Iterator[Ratio]:
+    bars = {"scikit-image": 5.0, "pyproximal": 20.0}
+    for theirs in run.of("denoising"):
+        program, size = theirs.info["program"], theirs.info["size"]
+        ours = run.one("denoising", program=f"fusionkit {ENGINE}", size=size)
+        if ours is not None and not program.startswith("fusionkit"):
+            yield Ratio(f"TV denoising: {program} / fusionkit, {size}²", theirs.median / ours.median, bars.get(program))
+
+
+def _checks(run: Records) -> Iterator[Ratio]:
+    for checked in run.of("checks", engine=ENGINE):
+        size = checked.info["size"]
+        bare = run.one("iteration", engine=ENGINE, size=size)
+        if bare is not None:
+            share = 1.0 - bare.per_iteration / checked.per_iteration
+            yield Ratio(f"share of objective and certificate in a solve, {size}²", share, 0.05, least=False)
+
+
+def _growth(run: Records) -> Iterator[Ratio]:
+    points = [(r.info["voxels"], r.per_iteration) for r in run.of("iteration", engine=ENGINE)]
+    if len(points) > 1:
+        yield Ratio("exponent of time against voxels", exponent(points), 1.05, least=False)
+
+
+def _memory(run: Records) -> Iterator[Ratio]:
+    found: list[Record] = run.of("memory", engine=ENGINE)
+    if found:
+        largest = found[-1]
+        what = f"peak memory in float32 images an element, {largest.info['size']}²"
+        yield Ratio(what, largest.info["images"], 12, least=False)
+    points = [(r.info["size"] ** 2, r.info["added"]) for r in found]
+    if len(points) > 1:
+        yield Ratio("exponent of memory against pixels", exponent(points), 1.05, least=False)
+
+
+def exponent(points: list[tuple[float, float]]) -> float:
+    """Slope of the straight line through the points on logarithmic axes, by least squares."""
+    x, y = [math.log(a) for a, _ in points], [math.log(b) for _, b in points]
+    middle_x, middle_y = sum(x) / len(x), sum(y) / len(y)
+    across = sum((a - middle_x) * (b - middle_y) for a, b in zip(x, y, strict=True))
+    return across / sum((a - middle_x) ** 2 for a in x)

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.exit_status import DONE, INTERRUPTED, WRONG
 
-DONE, WRONG, DIVERGED, INTERRUPTED = 0, 2, 3, 130
 KINDS = (
     "terms",
     "forwards",

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusionkit.exit_status import DIVERGED, DONE, INTERRUPTED
+
 if TYPE_CHECKING:
     from fusionkit.result import Result
 
@@ -19,7 +21,6 @@ def run(arguments: argparse.Namespace, said: list[str]) -> int:
     arguments : of the command line.
     said : the warnings so far; read when the result is written.
     """
-    from fusionkit.cli import DIVERGED, DONE, INTERRUPTED
     from fusionkit.cli_interrupt import interruptible
     from fusionkit.cli_log import shown_log
     from fusionkit.config import load_config

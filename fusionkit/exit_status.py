@@ -1,0 +1,6 @@
+"""The exit statuses of the command line."""
+
+DONE = 0  # the status in summary.json says how
+WRONG = 2  # the user's input
+DIVERGED = 3
+INTERRUPTED = 130

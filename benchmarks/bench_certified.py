@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import Case, case, raw
-from fusionkit.compose import make_solver
+from fusionkit.composition import make_solver
 from fusionkit.data import Dataset
 from fusionkit.loop import solve
 from fusionkit.result import Result, Status

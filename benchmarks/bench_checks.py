@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import case
-from fusionkit.compose import make_solver
+from fusionkit.composition import make_solver
 from fusionkit.loop import solve
 from fusionkit.start import starting_point
 

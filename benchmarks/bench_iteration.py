@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.harness import BYTES_PER_VOXEL, Timer, composed
 from benchmarks.problems import case
-from fusionkit.compose import make_solver
+from fusionkit.composition import make_solver
 from fusionkit.solver import fit
 from fusionkit.start import starting_point
 

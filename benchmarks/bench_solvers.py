@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import CASES, Scale, case, scale
-from fusionkit.compose import make_solver
+from fusionkit.composition import make_solver
 from fusionkit.loop import Check, solve
 from fusionkit.registry import table
 from fusionkit.start import starting_point

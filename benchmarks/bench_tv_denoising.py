@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import Timer, composed
-from fusionkit.compose import make_solver
+from fusionkit.composition import make_solver
 from fusionkit.data import Dataset
 from fusionkit.loop import solve
 from fusionkit.terms import Array

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from fusionkit.compose import compose
+from fusionkit.composition import compose
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem

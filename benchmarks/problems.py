@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import composed
-from fusionkit.compose import make_solver
+from fusionkit.composition import make_solver
 from fusionkit.data import Dataset
 from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusionkit.compose import compose, make_solver
+    from fusionkit.composition import compose, make_solver
     from fusionkit.config import load_config
     from fusionkit.data import Dataset
     from fusionkit.errors import FusionkitWarning, RefusalError, UserError
@@ -47,9 +47,9 @@ _HOMES = {
     "Result": "result",
     "Status": "result",
     "UserError": "errors",
-    "compose": "compose",
+    "compose": "composition",
     "load_config": "config",
-    "make_solver": "compose",
+    "make_solver": "composition",
     "prepare": "reconstruct",
     "read_result": "result_file",
     "solve": "loop",

@@ -122,6 +122,13 @@ def _stationarity(split: Split, x: Array, residual: Array, size: float, slope: f
     return norm(x - nearest) / (size or 1.0)
 
 
+def relative_gap(gap: float, scale: float) -> float:
+    """The gap over its scale, never negative; 1 where a gap has no scale, as at the data with duals at zero."""
+    if gap <= 0.0:
+        return 0.0
+    return gap / scale if scale else 1.0
+
+
 def _alignment(term: Composed, y: Array, p: Array, scale: float) -> tuple[float, float]:
     functional = term.functional
     if isinstance(functional, HasDualBall):
@@ -129,6 +136,6 @@ def _alignment(term: Composed, y: Array, p: Array, scale: float) -> tuple[float,
         length = norm(p)
         outside = norm(p - inside) / length if length else 0.0
         gap = float(functional(y)) - inner(inside, y)
-        return (max(gap, 0.0) / scale if scale else 0.0), outside
+        return relative_gap(gap, scale), outside
     step = (norm(y) or 1.0) / (norm(p) or 1.0)
     return norm(y - functional.prox(y + step * p, step)) / (norm(y) or 1.0), 0.0

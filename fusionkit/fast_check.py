@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.certificate import Certificate
+from fusionkit.certificate import Certificate, relative_gap
 from fusionkit.fast_engine import Engine
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, scratch, summing
 from fusionkit.fast_math import log
@@ -240,7 +240,7 @@ class Checker:
         size, slope = float(sums[_SIZE]) ** 0.5, sum(squares) ** 0.5
         length, scale = float(sums[_DUAL]) ** 0.5, slope * size
         feasibility = float(sums[_OUTSIDE]) ** 0.5 / length if length else 0.0
-        alignment = max(tv - float(sums[_INNER]), 0.0) / scale if scale else 0.0
+        alignment = relative_gap(tv - float(sums[_INNER]), scale)
         if slope == 0.0:
             return Certificate(0.0, alignment, feasibility)
         engine, number = self.engine, self.engine.dtype.type

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from fusionkit.compose import compose, make_solver
+from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
 from fusionkit.data import Dataset
 from fusionkit.loading import load

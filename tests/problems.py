@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from fusionkit.compose import compose, make_solver
+from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.loop import solve
 from fusionkit.problem import Problem

@@ -14,11 +14,13 @@ from test_solvers import TAKEN
 
 from fusionkit.build import Context
 from fusionkit.certificate import Certificate, certify
-from fusionkit.compose import compose, make_solver
+from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
+from fusionkit.loop import solve
 from fusionkit.operators.gradient import gradient_map
 from fusionkit.options import Spec
 from fusionkit.problem import Problem, Slots, Split
+from fusionkit.result import Status
 from fusionkit.solver import fit
 from fusionkit.terms import Array, HasDualBall
 
@@ -46,6 +48,17 @@ def test_zero_at_a_solution_in_closed_form() -> None:
     split, x, p = flat_solution(weight=3.0)
     found = certificate_of(split, x, p)
     assert found.optimality < 1e-12
+
+
+@pytest.mark.parametrize("engine", ["numpy", "auto"])
+def test_the_data_with_duals_at_zero_are_not_a_solution(engine: Any) -> None:
+    """There the gradient, the duals and so the scale of the gap vanish, but the gap does not."""
+    dataset = Dataset({"maps": arrays()["maps"]}, elements=("Sc", "Dy", "O"))
+    problem = compose(dataset, [MAPS, TV], engine=engine)
+    x0 = arrays()["maps"].astype(np.float32)
+    result = solve(problem, make_solver("chambolle_pock", tolerance=1e-4, max_iterations=2000), x0)
+    assert result.trace["optimality"][0] > 0.1
+    assert result.status is Status.CONVERGED
 
 
 def test_zero_without_composed_terms() -> None:

@@ -13,7 +13,7 @@ import pytest
 from fusionkit import acceleration
 from fusionkit.acceleration import engine_notes, engine_used, judge, require_engine
 from fusionkit.certificate import certify
-from fusionkit.compose import compose, make_solver
+from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from problems import MAPS, arrays, build, problem_of
 
-from fusionkit.compose import make_solver
+from fusionkit.composition import make_solver
 from fusionkit.errors import FusionkitWarning
 from fusionkit.loop import Check, solve
 from fusionkit.problem import Slots, Split

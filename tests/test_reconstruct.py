@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+import fusionkit
 from fusionkit.cli import main
-from fusionkit.compose import compose, make_solver
+from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
@@ -83,3 +85,9 @@ def test_record_holds_weights_and_predictions() -> None:
     assert record.model_haadf is not None
     assert record.model_haadf.shape == (32, 32)
     assert set(record.predictions) == set()
+
+
+def test_public_names_do_not_depend_on_the_order_of_imports() -> None:
+    """A submodule of a public name's own name would replace it once it is imported."""
+    for name in (*fusionkit.__all__, *fusionkit.__all__):
+        assert not isinstance(getattr(fusionkit, name), ModuleType), name

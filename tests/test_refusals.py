@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from problems import MAPS, NONNEGATIVE, POISSON, SECOND, TV, arrays, problem_of
 
-from fusionkit.compose import compose, make_solver
+from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.errors import RefusalError, UserError
 from fusionkit.loop import Check, solve

@@ -243,7 +243,7 @@ def test_summary(tmp_path: Path) -> None:
     write_seconds = summary["seconds"].pop("write")
     assert write_seconds > 0.0
     versions = summary.pop("versions")
-    assert set(versions) == {"python", "fusionkit", "numpy", "scipy", "pylops", "pyproximal", "h5py"}
+    assert set(versions) == {"python", "fusionkit", "numpy", "numba", "scipy", "pylops", "pyproximal", "h5py"}
     assert versions["numpy"] == np.__version__
     assert summary == {
         "status": "max_iterations",

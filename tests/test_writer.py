@@ -262,6 +262,7 @@ def test_summary(tmp_path: Path) -> None:
         "labels": ["Co", "O"],
         "shape": [2, 6, 8],
         "precision": "float32",
+        "engine": "numpy",
         "notes": ["a note of the data", "a note of the solver"],
         "warnings": ["a warning"],
     }

@@ -57,20 +57,24 @@ class StallRule:
     best : lowest optimality seen.
     waited : checks since it was seen.
     shrink : the share of the first step that is in use now.
+    checks : how many there have been.
     """
 
     best: float = np.inf
     waited: int = 0
     shrink: float = 1.0
+    checks: int = 0
 
     def judge(self, optimality: float) -> StallRule:
         """The rule after a check; compare ``shrink`` with the former one."""
+        checks = self.checks + 1
         if optimality < 0.9 * self.best:
-            return StallRule(optimality, 0, self.shrink)
-        if self.waited < _PATIENCE:
-            return StallRule(self.best, self.waited + 1, self.shrink)
+            return StallRule(optimality, 0, self.shrink, checks)
+        # a long solve makes slower progress: what would be a pause at its start is none at its end
+        if self.waited < max(_PATIENCE, checks // 5):
+            return StallRule(self.best, self.waited + 1, self.shrink, checks)
         # the floor: a certificate that rounding holds up must not drive the step to nothing
-        return StallRule(self.best, 0, max(0.7 * self.shrink, 0.1))
+        return StallRule(self.best, 0, max(0.6 * self.shrink, 0.3), checks)
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class StallRule:
         if self.waited < max(_PATIENCE, checks // 5):
             return StallRule(self.best, self.waited + 1, self.shrink, checks)
         # the floor: a certificate that rounding holds up must not drive the step to nothing
-        return StallRule(self.best, 0, max(0.6 * self.shrink, 0.3), checks)
+        return StallRule(self.best, 0, max(0.6 * self.shrink, 0.15), checks)
 
 
 @dataclass(frozen=True)

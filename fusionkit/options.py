@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,22 +25,30 @@ class Options(BaseModel):
         return getattr(self, "name", None) or kind if "name" in type(self).model_fields else None
 
 
-class Spec(Options):
-    """A named thing with its own options, written ``name`` or ``{type: name, option: value}``."""
+class Named(Options):
+    """A named thing with its own options, written ``name`` or ``{KEY: name, option: value}``; KEY is the subclass's."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    type: str
+    key: ClassVar[str]
 
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: Any) -> Any:
-        return {"type": value} if isinstance(value, str) else value
+        return {cls.key: value} if isinstance(value, str) else value
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything but the type."""
+        """Everything but the name."""
         return dict(self.model_extra or {})
+
+
+class Spec(Named):
+    """A thing of a registered type, written ``name`` or ``{type: name, option: value}``."""
+
+    key = "type"
+
+    type: str
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ConfigDict, model_validator
-
 from fusionkit.build import options_of
 from fusionkit.data import Dataset
 from fusionkit.memory import require
-from fusionkit.options import Options
+from fusionkit.options import Named, Options
 from fusionkit.phantom_base import PhantomOptions
 from fusionkit.registry import lookup
 
 
-class PhantomSpec(Options):
+class PhantomSpec(Named):
     """A phantom and its options, written ``name`` or ``{preset: name, option: value}``."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    key = "preset"
 
     preset: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"preset": value} if isinstance(value, str) else value
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Everything but the preset."""
-        return dict(self.model_extra or {})
 
 
 def phantom_options(spec: PhantomSpec, where: str) -> Options:

@@ -28,7 +28,7 @@ from fusionkit.coupling import Arrays
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
-from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
@@ -93,17 +93,7 @@ class ChambollePock(Solver[PrimalDualState]):
         )
 
     def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
-        squares = split.coupling.squared_norms()
-        if self.options.sigma is None:
-            return tuple(1.0 / (len(squares) * tau * square) if square else 1.0 / tau for square in squares)
-        sigma = self.options.sigma
-        if tau * sigma * sum(squares) > 1.0 + 1e-6:
-            warn_broken(
-                self.name,
-                f"tau {tau:g} and sigma {sigma:g} break tau sigma ||K||^2 <= 1 (||K||^2 = {sum(squares):g})",
-                f"sigma <= {1 / (tau * sum(squares)):.3g} would keep it",
-            )
-        return (sigma,) * len(squares)
+        return dual_steps(split, self.name, ("tau", tau), ("sigma", self.options.sigma))
 
     def step(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """One dual and one primal step; in place and in one pass over memory where the compiled engine fits."""

@@ -33,7 +33,7 @@ from fusionkit.coupling import Arrays
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
-from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
 from fusionkit.terms import Array
 
 
@@ -94,17 +94,7 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
         )
 
     def _rhos(self, split: Split, mu: float) -> tuple[float, ...]:
-        squares = split.coupling.squared_norms()
-        if self.options.rho is None:
-            return tuple(1.0 / (len(squares) * mu * square) if square else 1.0 / mu for square in squares)
-        rho = self.options.rho
-        if mu * rho * sum(squares) > 1.0 + 1e-6:
-            warn_broken(
-                self.name,
-                f"mu {mu:g} and rho {rho:g} break mu rho ||K||^2 <= 1 (||K||^2 = {sum(squares):g})",
-                f"rho <= {1 / (mu * sum(squares)):.3g} would keep it",
-            )
-        return (rho,) * len(squares)
+        return dual_steps(split, self.name, ("mu", mu), ("rho", self.options.rho))
 
     def step(self, split: Split, state: LinearizedADMMState) -> LinearizedADMMState:
         """One linearised step in x, one prox of each copy, one multiplier step."""

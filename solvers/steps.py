@@ -48,6 +48,31 @@ def _subgradient_square(split: Split, index: int, image: Array) -> float:
     return norm(p) ** 2
 
 
+def dual_steps(
+    split: Split, solver: str, primal: tuple[str, float], dual: tuple[str, float | None]
+) -> tuple[float, ...]:
+    """The dual step of each composed term: the longest with primal * sum_j dual_j ||K_j||^2 <= 1, in equal shares.
+
+    Parameters
+    ----------
+    split : the problem, sorted.
+    solver : its name, for the warning.
+    primal, dual : names and values of the steps; a dual step that the user gives is taken, with a warning where it
+        breaks the condition.
+    """
+    squares = split.coupling.squared_norms()
+    (first, tau), (second, given) = primal, dual
+    if given is None:
+        return tuple(1.0 / (len(squares) * tau * square) if square else 1.0 / tau for square in squares)
+    if tau * given * sum(squares) > 1.0 + 1e-6:
+        warn_broken(
+            solver,
+            f"{first} {tau:g} and {second} {given:g} break {first} {second} ||K||^2 <= 1 (||K||^2 = {sum(squares):g})",
+            f"{second} <= {1 / (tau * sum(squares)):.3g} would keep it",
+        )
+    return (given,) * len(squares)
+
+
 @dataclass(frozen=True)
 class StallRule:
     """Shortens a step that is too long for a weakly convex problem: where the certificate has stopped improving.

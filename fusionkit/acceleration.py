@@ -14,7 +14,15 @@ import numpy as np
 
 from fusionkit.certificate import Certificate, certify
 from fusionkit.errors import UserError
-from fusionkit.fast_spec import HasKernel, PixelwiseSpec, TotalVariation, supported
+from fusionkit.fast_spec import (
+    HasKernel,
+    LeastSquaresMaps,
+    PixelwiseSpec,
+    PoissonMaps,
+    PowerSumLeastSquares,
+    TotalVariation,
+    supported,
+)
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Split
 from fusionkit.solver import State
@@ -102,15 +110,23 @@ def _compiled_check(split: Split, engine: Engine, state: State) -> tuple[dict[st
     from fusionkit.fast_check import Checker
 
     found = Checker(engine).check(state.x, state.duals[0], np.empty_like(state.x))
-    by_kernel = {"PowerSumLeastSquares": found.coupled, "PoissonMaps": found.poisson, "LeastSquaresMaps": found.squares}
+    by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
     values = {split.coupling.terms[0].name: found.tv}
     for term in split.pixelwise:
         assert isinstance(term, HasKernel)
-        values[term.name] = by_kernel[type(term.kernel).__name__]
+        values[term.name] = by_kernel[type(term.kernel)]
     ordered = {term.name: values[term.name] for term in split.problem.terms if term.name in values}
     if found.certificate is not None:
         return ordered, found.certificate
     return ordered, certify(split, state.x, state.auxiliary, state.duals)
+
+
+def announce_engine(split: Split) -> None:
+    """Log that kernels are about to be compiled, where this solve is the first to need them."""
+    if engine_used(split) == "numba":
+        from fusionkit.fast_pixelwise import announce
+
+        announce(split.problem.dtype)
 
 
 def engine_used(split: Split) -> str:
@@ -125,7 +141,5 @@ def engine_notes(split: Split) -> tuple[str, ...]:
     if find_spec("numba") is None:
         return ("Numba is not installed: all terms run in NumPy",)
     unknown = [t.name for t in split.pixelwise if not isinstance(t, HasKernel) or t.kernel is None]
-    why = (
-        f"no kernel is compiled for {', '.join(unknown)}" if unknown else "no kernel is compiled for their combination"
-    )
-    return (f"the pixelwise terms run in NumPy: {why}",)
+    which = ", ".join(unknown) or "their combination"
+    return (f"the pixelwise terms run in NumPy: no kernel is compiled for {which}",)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_jit import CHUNK, STAMP, announce_compilation, cached, copy, scratch
+from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, scratch
 from fusionkit.fast_newton import newton
 from fusionkit.fast_pixelwise import fit_of
 from fusionkit.fast_spec import PixelwiseSpec
@@ -113,7 +113,6 @@ class Engine:
     ) -> None:
         self.spec, self.weight, self.shape = spec, weight, shape
         self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
-        announce_compilation(_ITERATION, self.dtype)
         self.fit = fit_of(spec, shape, self.dtype)
         self.shares = shares(shape[1], thread_count(threads))
         # the first row has none above: zeros, which are never written

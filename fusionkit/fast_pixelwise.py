@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, read_only, scratch
+from fusionkit.fast_jit import CHUNK, STAMP, announce_compilation, cached, copy, read_only, scratch
 from fusionkit.fast_math import power_parts
 from fusionkit.fast_newton import newton
 from fusionkit.fast_spec import PixelwiseSpec
@@ -120,6 +120,11 @@ def _build(stamp: int) -> Callable[..., None]:
 
 
 _PROX = _build(STAMP)
+
+
+def announce(dtype: np.dtype[Any]) -> None:
+    """Log that the kernels are about to be compiled for ``dtype``, where they have not been."""
+    announce_compilation(_PROX, dtype)
 
 
 def prox(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fusionkit.acceleration import engine_notes, engine_used, judge
+from fusionkit.acceleration import announce_engine, engine_notes, engine_used, judge
 from fusionkit.certificate import Certificate
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
@@ -120,6 +120,7 @@ def solve(
     RefusalError : before the first iteration, when the solver cannot take a term.
     """
     split = fit(solver, problem)
+    announce_engine(split)
     started = time.perf_counter()
     history = _History()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below

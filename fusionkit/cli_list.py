@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import re
 from collections.abc import Mapping
 
 from fusionkit.errors import UserError
-from fusionkit.registry import lookup, plugins, table
+from fusionkit.exit_status import DONE
 
+KINDS = (
+    "terms",
+    "forwards",
+    "functionals",
+    "operators",
+    "penalties",
+    "solvers",
+    "readers",
+    "configs",
+    "phantoms",
+)
 # headings of what `list` shows without a kind, in the order in which a config is written
 _ALL = ("configs", "phantoms", "readers", "terms", "forwards", "functionals", "operators", "solvers")
 _PARTS = {"penalties": ("functionals", "operators")}  # what the term ``penalty`` is made of
 
 
-def list_names(kind: str | None) -> int:
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``list``."""
+    command.add_argument("kind", nargs="?", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Print the names of one kind, or of all kinds under headings."""
+    kind = arguments.kind
     kinds = _ALL if kind is None else _PARTS.get(kind, (kind,))
     for index, each in enumerate(kinds):
         if len(kinds) > 1:
@@ -25,7 +43,7 @@ def list_names(kind: str | None) -> int:
         indent = "  " if len(kinds) > 1 else ""
         for name in sorted(entries):
             print(f"{indent}{name:<{width}}  {entries[name]}".rstrip())
-    return 0
+    return DONE
 
 
 def descriptions(kind: str) -> Mapping[str, str]:
@@ -34,11 +52,15 @@ def descriptions(kind: str) -> Mapping[str, str]:
         from fusionkit.config import packaged_configs
 
         return {name: text.partition("\n")[0].lstrip("# ") for name, text in packaged_configs().items()}
+    from fusionkit.registry import plugins, table
+
     lacking = {f"plug-in {plugin.name}": f"cannot be used: {plugin.missing}" for plugin in plugins() if plugin.missing}
     return {name: _description(kind, name) for name in table(kind)} | lacking
 
 
 def _description(kind: str, name: str) -> str:
+    from fusionkit.registry import lookup
+
     try:
         return first_sentence(inspect.getdoc(lookup(kind, name, kind)) or "")
     except UserError as error:  # a plug-in's, whose libraries are not installed or which is broken

@@ -1,4 +1,4 @@
-"""``fusionkit run`` and ``fusionkit validate``."""
+"""``fusionkit run``: solve a problem and write its result."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusionkit.cli_options import add_config
 from fusionkit.exit_status import DIVERGED, DONE, INTERRUPTED
 
 if TYPE_CHECKING:
     from fusionkit.result import Result
 
 
-def run(arguments: argparse.Namespace, said: list[str]) -> int:
-    """Solve the problem of a config and write its result; the exit status.
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``run``."""
+    add_config(command)
+    command.add_argument("--output", metavar="DIR", help="output folder (default: the config's, else runs/NAME)")
+    command.add_argument("--overwrite", action="store_true", help="replace a former run in the output folder")
+    command.add_argument("--quiet", action="store_true", help="write nothing but warnings and errors")
 
-    Parameters
-    ----------
-    arguments : of the command line.
-    said : the warnings so far; read when the result is written.
-    """
+
+def run(arguments: argparse.Namespace) -> int:
+    """Solve the problem of a config and write its result; the exit status."""
     from fusionkit.cli_interrupt import interruptible
     from fusionkit.cli_log import shown_log
     from fusionkit.config import load_config
@@ -36,25 +39,13 @@ def run(arguments: argparse.Namespace, said: list[str]) -> int:
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
         with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested)
-        record = job.record(result, tuple(said))
+        record = job.record(result, tuple(arguments.said))
         write(record, folder, arguments.overwrite, loaded.config.output.figures)
     if not arguments.quiet:
         _print_summary(result, folder)
     if result.status is Status.DIVERGED:
         print(f"fusionkit: {result.message}", file=sys.stderr)
     return {Status.DIVERGED: DIVERGED, Status.INTERRUPTED: INTERRUPTED}.get(result.status, DONE)
-
-
-def validate(arguments: argparse.Namespace) -> int:
-    """Read config and data, build the problem and print what would run."""
-    from fusionkit.config import load_config
-    from fusionkit.reconstruct import prepare
-
-    loaded = load_config(arguments.config, arguments.set)
-    for line in prepare(loaded).describe():
-        print(line)
-    print(f"output: {loaded.output_folder()}")
-    return 0
 
 
 def _print_summary(result: Result, folder: Path) -> None:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fusionkit.overrides import override
+from fusionkit.cli_options import add_set
+from fusionkit.exit_status import DONE
 
 
-def simulate(arguments: argparse.Namespace) -> int:
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``simulate``."""
+    command.add_argument("preset", nargs="?", default="cos_nanoparticle", metavar="PRESET", help="see 'list phantoms'")
+    command.add_argument("--output", metavar="FILE", required=True, help="file to write (.npz)")
+    command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+    add_set(command, "an option of the preset (size=128)")
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Write the phantom that the command line asks for."""
     from fusionkit import phantoms
+    from fusionkit.overrides import override
 
     options = override({}, arguments.set, {})
     output = Path(arguments.output)
     phantoms.simulate(arguments.preset, options, output, arguments.overwrite)
     print(f"wrote {output}")
-    return 0
+    return DONE

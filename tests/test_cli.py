@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from fusionkit import cli_interrupt, yamlio
-from fusionkit.cli import KINDS, main, one_line_warnings
-from fusionkit.cli_list import first_sentence
+from fusionkit.cli import main, one_line_warnings
+from fusionkit.cli_list import KINDS, first_sentence
 from fusionkit.errors import FusionkitWarning
 
 CONFIG: dict[str, Any] = {

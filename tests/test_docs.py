@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fusionkit.cli import _parser, main
+from fusionkit.cli import main
+from fusionkit.cli_parser import build_parser
 from fusionkit.config import load_config, packaged_configs
 from fusionkit.registry import lookup
 
@@ -67,7 +68,7 @@ def commands() -> list[object]:
 @pytest.mark.parametrize("command", commands())
 def test_command_is_right(tmp_path: Path, command: str) -> None:
     """It parses, and what it names exists, but for files that are the reader's own."""
-    arguments = _parser().parse_args(shlex.split(command)[1:])
+    arguments = build_parser().parse_args(shlex.split(command)[1:])
     if arguments.command in ("run", "validate"):
         check_config(arguments, tmp_path)
     elif arguments.command == "simulate":

@@ -1,0 +1,16 @@
+"""The table of commands: a module each, in the order in which ``fusionkit --help`` shows them.
+
+A module has ``add(command)``, which gives the command's parser its arguments, and ``run(arguments)``, which returns the
+exit status; ``arguments.said`` is the list of the warnings so far. Both the table and the top of each module import
+nothing heavy, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+# name: (module, what --help says)
+COMMANDS = {
+    "run": ("fusionkit.cli_run", "solve a problem and write its result"),
+    "validate": ("fusionkit.cli_validate", "read config and data, say what would run, run nothing"),
+    "list": ("fusionkit.cli_list", "what can be named in a config"),
+    "simulate": ("fusionkit.cli_simulate", "write a simulated recording with its ground truth"),
+}

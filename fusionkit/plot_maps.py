@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from fusionkit.plot_image import Limits, draw_colour_bar, draw_image, draw_scale_bar, image_limits, symmetric_limits
+from fusionkit.image_limits import Limits, image_limits, quantity, symmetric_limits
+from fusionkit.plot_image import draw_colour_bar, draw_image, draw_scale_bar
 from fusionkit.plot_status import status_line
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
@@ -188,14 +189,3 @@ def _element(name: str, fused: Array, raw: Array | None, truth: Array | None, un
 def _difference(first: Array, second: Array) -> Array:
     with np.errstate(invalid="ignore"):  # infinities of a diverged run have no difference: grey pixels
         return np.asarray(first, np.float64) - second
-
-
-def quantity(values: Array) -> str:
-    """The unit of an input, judged by its values: whole numbers are counts, a range up to 1 is relative."""
-    finite = values[np.isfinite(values)]
-    if finite.size == 0 or finite.min() < 0.0:
-        return "arb. units"
-    top = finite.max()
-    if top > 1.0 and bool(np.all(finite == np.round(finite))):
-        return "counts"
-    return "relative" if top <= 1.0 + 1e-6 else "arb. units"

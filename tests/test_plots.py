@@ -19,8 +19,8 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from fusionkit import plots
 from fusionkit.certificate import Certificate
 from fusionkit.data import Dataset
-from fusionkit.plot_image import block_mean, image_limits, round_length, symmetric_limits
-from fusionkit.plot_maps import quantity
+from fusionkit.image_limits import block_mean, image_limits, quantity, symmetric_limits
+from fusionkit.plot_image import round_length
 from fusionkit.result import Result, Status
 from fusionkit.run_record import RunRecord
 

@@ -1,0 +1,85 @@
+"""What an image panel shows, apart from how: colour limits, reduction to a sensible size, and the unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fusionkit.terms import Array
+
+LARGEST = 1024  # pixels along an edge that a figure can show
+PANEL = 400  # pixels of a panel, more or less: averaging to it makes noise weaker
+
+Limits = tuple[float, float]
+
+
+def block_mean(image: Array, largest: int = LARGEST) -> Array:
+    """The image reduced by means over k x k blocks so that no edge exceeds ``largest`` pixels, float64.
+
+    Parameters
+    ----------
+    image : shape (ny, nx); the last block of an axis may be smaller.
+    largest : most pixels along an edge.
+    """
+    image = np.asarray(image, dtype=np.float64)
+    block = math.ceil(max(image.shape) / largest)
+    if block <= 1:
+        return image
+    for axis, size in enumerate(image.shape):
+        starts = np.arange(0, size, block)
+        shape = [1, 1]
+        shape[axis] = starts.size
+        image = np.add.reduceat(image, starts, axis=axis) / np.diff(starts, append=size).reshape(shape)
+    return image
+
+
+def image_limits(images: Sequence[Array], low: float = 0.1, high: float = 99.9) -> Limits:
+    """Colour limits that hold nearly all of every image: percentiles, which one hot pixel cannot move.
+
+    Parameters
+    ----------
+    images : arrays that share the limits.
+    low, high : percentiles; the lower limit is 0 for images that are not negative but come near 0.
+    """
+    ranges = [np.percentile(values, (low, high)) for values in map(finite_values, images) if values.size]
+    if not ranges:
+        return 0.0, 1.0
+    bottom, top = float(min(r[0] for r in ranges)), float(max(r[1] for r in ranges))
+    if 0.0 <= bottom < 0.3 * top:
+        bottom = 0.0
+    return _opened(bottom, top)
+
+
+def symmetric_limits(image: Array, high: float = 99.0) -> Limits:
+    """Colour limits symmetric about 0 that hold the given percentage of the pixels at the size of a panel."""
+    values = np.abs(finite_values(block_mean(image, PANEL)))
+    top = float(np.percentile(values, high)) if values.size else 0.0
+    top = top if top > 0.0 else float(values.max(initial=0.0))
+    return (-top, top) if top > 0.0 else (-1.0, 1.0)
+
+
+def quantity(values: Array) -> str:
+    """The unit of an input, judged by its values: whole numbers are counts, a range up to 1 is relative."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0 or finite.min() < 0.0:
+        return "arb. units"
+    top = finite.max()
+    if top > 1.0 and bool(np.all(finite == np.round(finite))):
+        return "counts"
+    return "relative" if top <= 1.0 + 1e-6 else "arb. units"
+
+
+def finite_values(image: Array) -> Array:
+    """The values that are finite, flat, float64."""
+    values = np.asarray(image, dtype=np.float64)
+    return values[np.isfinite(values)]
+
+
+def _opened(bottom: float, top: float) -> Limits:
+    # a constant image has no range of its own
+    smallest = 1e-6 * max(abs(bottom), abs(top))
+    if top - bottom > smallest:
+        return bottom, top
+    return (0.0, 1.0) if top == 0.0 else (min(0.0, 2 * bottom), max(0.0, 2 * top))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from fusionkit.cli_commands import COMMANDS
 from fusionkit.cli_parser import build_parser
-from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.cli_warnings import one_line_warnings
+from fusionkit.errors import UserError
 from fusionkit.exit_status import DONE, INTERRUPTED, WRONG
 
 
@@ -41,23 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"installation: there is no module '{error.name}'; install the package that has it")
     except OSError as error:  # a disk that fills up, a file that vanishes
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}; check the disk and the permissions")
-
-
-@contextmanager
-def one_line_warnings() -> Iterator[list[str]]:
-    """Warnings on stderr, a line each and each once; yields the list of them."""
-    said: list[str] = []
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = " ".join(str(message).split())
-        if text not in said:
-            said.append(text)
-            print(f"fusionkit: warning: {text}", file=sys.stderr, flush=True)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", FusionkitWarning)
-        warnings.showwarning = show
-        yield said
 
 
 def _command(argv: Sequence[str] | None, said: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -126,6 +126,22 @@ class LoadedConfig:
         return self.path(directory) if directory is not None else Path("runs") / self.name
 
 
+@dataclass(frozen=True)
+class Source:
+    """What a YAML file says, not yet checked, and where it came from.
+
+    Parameters
+    ----------
+    raw : the mapping.
+    folder, name, packaged : as in `LoadedConfig`.
+    """
+
+    raw: Mapping[str, Any]
+    folder: Path
+    name: str
+    packaged: bool = False
+
+
 def packaged_configs() -> dict[str, str]:
     """The text of every packaged config by name, in alphabetical order."""
     folder = resources.files("fusionkit.configs")
@@ -146,8 +162,19 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConf
     UserError : the file cannot be read, or a key is unknown, missing or has a wrong value; the options of every
         term, of the solver and of the phantom are checked too, and that no two terms have one name.
     """
-    raw, folder, name, packaged = _read(source)
-    raw = override(raw, overrides, {"solver": {"type": DEFAULT_SOLVER}})
+    return check_source(override_source(read_source(source), overrides))
+
+
+def override_source(source: Source, overrides: Sequence[str], said: str = "--set") -> Source:
+    """The source with ``key.path=value`` of each of ``overrides``, see `fusionkit.overrides.override`."""
+    return replace(source, raw=override(source.raw, overrides, {"solver": {"type": DEFAULT_SOLVER}}, said))
+
+
+def check_source(source: Source) -> LoadedConfig:
+    """The configuration of one run; `UserError` as `load_config`."""
+    raw, folder, name, packaged = source.raw, source.folder, source.name, source.packaged
+    if "sweep" in raw:
+        raise UserError("sweep", "is not part of a single run", "run all of its points with 'fusionkit sweep'")
     config = parse(Config, raw, "")
     if config.data.phantom is not None:
         phantom_options(config.data.phantom, "data.phantom")
@@ -198,17 +225,18 @@ def _check_names(config: Config) -> None:
             first[name] = key
 
 
-def _read(source: str | Path) -> tuple[dict[str, Any], Path, str, bool]:
+def read_source(source: str | Path) -> Source:
+    """What a YAML file or a packaged config says; `UserError` where it cannot be read."""
     text = str(source)
     is_name = isinstance(source, str) and Path(text).name == text and not text.lower().endswith(SUFFIXES)
     configs = packaged_configs()
     if is_name and text in configs:
         # what is packaged has no folder of its own: its paths start in the current one
-        return yamlio.parse(configs[text], f"packaged config {text}"), Path.cwd(), text, True
+        return Source(yamlio.parse(configs[text], f"packaged config {text}"), Path.cwd(), text, True)
     path = Path(source).expanduser()
     if not path.exists() and not path.is_symlink():
         near = suggestion(path.stem, configs)
         remedy = near.replace("known: ", "the packaged configs are ") if near.startswith("known") else near
         problem = "there is no packaged config and no file of that name" if is_name else "there is no such file"
         raise UserError(text or "CONFIG", problem, remedy)
-    return yamlio.read(path), path.absolute().parent, path.stem, False
+    return Source(yamlio.read(path), path.absolute().parent, path.stem)

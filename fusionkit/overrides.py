@@ -1,4 +1,4 @@
-"""``--set key.path=value``: single values of a config replaced from the command line."""
+"""``key.path=value``: single values of a config replaced, from the command line or by a sweep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ INIT_WORDS = ("auto", "maps", "uniform")
 RESULT_SUFFIXES = (".h5", ".hdf5")
 
 
-def override(raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def override(
+    raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mapping[str, Any], said: str = "--set"
+) -> dict[str, Any]:
     """The mapping with each of ``assignments`` made; ``raw`` stays as it is.
 
     Parameters
@@ -27,6 +29,7 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mappi
     assignments : ``key.path=value`` each. The value is YAML; an entry of a list is named by its index, or by its
         ``name`` or ``type`` (``terms.tv.weight=0.1``, ``terms.0.gamma=1.7``).
     defaults : what stands at a key of the top level that the file leaves out.
+    said : what to call an assignment in errors.
 
     Raises
     ------
@@ -38,34 +41,34 @@ def override(raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mappi
         key = key.strip()
         if not equals or not key:
             remedy = "write --set key.path=value, for example --set terms.tv.weight=0.1"
-            raise UserError(f"--set {assignment}", "is no assignment", remedy)
-        value = parse(text, f"--set {key}")
+            raise UserError(f"{said} {assignment}", "is no assignment", remedy)
+        value = parse(text, f"{said} {key}")
         if key in PATHS and isinstance(value, str) and (key != "init" or value.lower().endswith(RESULT_SUFFIXES)):
             value = str(Path(value).expanduser().absolute())
-        _assign(changed, key, value, defaults)
+        _assign(changed, key, value, defaults, f"{said} {key}")
     return changed
 
 
-def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str, Any]) -> None:
+def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str, Any], where: str) -> None:
     parts = re.sub(r"\[(\d+)\]", r".\1", key).split(".")
     if not all(parts):
-        raise UserError(f"--set {key}", "is no key path", "write key.path=value")
+        raise UserError(where, "is no key path", "write key.path=value")
     container: Any = changed
     for depth, part in enumerate(parts[:-1]):
-        place = _place(container, part, parts[:depth], key)
+        place = _place(container, part, parts[:depth], where)
         inner = container[place] if isinstance(container, list) else container.get(place)
         if inner is None:
             inner = copy.deepcopy(defaults.get(part, {})) if depth == 0 else {}
         if isinstance(inner, str):  # a name stands for the thing of that type
             inner = {"preset" if part == "phantom" else "type": inner}
         if not isinstance(inner, dict | list):
-            raise UserError(f"--set {key}", f"'{'.'.join(parts[: depth + 1])}' is {inner!r}", "it has no keys below it")
+            raise UserError(where, f"'{'.'.join(parts[: depth + 1])}' is {inner!r}", "it has no keys below it")
         container[place] = inner
         container = inner
-    container[_place(container, parts[-1], parts[:-1], key)] = value
+    container[_place(container, parts[-1], parts[:-1], where)] = value
 
 
-def _place(container: dict[str, Any] | list[Any], part: str, above: Sequence[str], key: str) -> Any:
+def _place(container: dict[str, Any] | list[Any], part: str, above: Sequence[str], said: str) -> Any:
     """The key of a mapping, or the index of a list's entry by number, name or type."""
     if isinstance(container, dict):
         return part
@@ -73,15 +76,15 @@ def _place(container: dict[str, Any] | list[Any], part: str, above: Sequence[str
     if part.isdecimal():
         if int(part) < len(container):
             return int(part)
-        raise UserError(f"--set {key}", f"'{where}' has no entry {part}", f"its entries are 0 to {len(container) - 1}")
+        raise UserError(said, f"'{where}' has no entry {part}", f"its entries are 0 to {len(container) - 1}")
     for attribute in ("name", "type"):
         found = [index for index, entry in enumerate(container) if _called(entry, attribute) == part]
         if len(found) > 1:
-            raise UserError(f"--set {key}", f"'{part}' stands for {len(found)} entries of '{where}'", "use the index")
+            raise UserError(said, f"'{part}' stands for {len(found)} entries of '{where}'", "use the index")
         if found:
             return found[0]
     names = [_called(entry, "name") or _called(entry, "type") for entry in container]
-    raise UserError(f"--set {key}", f"'{where}' has no '{part}'", suggestion(part, [n for n in names if n]))
+    raise UserError(said, f"'{where}' has no '{part}'", suggestion(part, [n for n in names if n]))
 
 
 def _called(entry: Any, attribute: str) -> str | None:

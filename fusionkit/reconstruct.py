@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 
 from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
 from fusionkit.data import Dataset
-from fusionkit.loading import load
+from fusionkit.loading import DataOptions, load
 from fusionkit.loop import Check, solve
 from fusionkit.memory import estimate, require
 from fusionkit.problem import Problem, capabilities
@@ -21,6 +22,8 @@ from fusionkit.solver import Solver, fit
 from fusionkit.start import starting_point
 from fusionkit.terms import Array, Bounds, Fitted
 from fusionkit.threads import limit_threads
+
+Reader = Callable[[DataOptions, Path, str], Dataset]
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,14 @@ class Job:
         return {t.target: t.predict(x) for t in reversed(fitted) if t.target not in ("", "maps")}
 
 
-def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = ()) -> Job:
+def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: Reader = load) -> Job:
     """Read the data and build problem, solver and starting point.
 
     Parameters
     ----------
     config : a loaded configuration, the path of a YAML file or the name of a packaged config.
     overrides : ``key.path=value`` each, where the config is not loaded yet.
+    read : what reads the data, called as `fusionkit.loading.load`: one that remembers them serves many runs.
 
     Raises
     ------
@@ -107,7 +111,7 @@ def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = ()) -> Job:
     started = time.perf_counter()
     loaded = load_config(config, overrides) if isinstance(config, str) else config
     settings = loaded.config
-    dataset = load(settings.data, loaded.folder, "data")
+    dataset = read(settings.data, loaded.folder, "data")
     labels = settings.unknown.labels if settings.unknown is not None else None
     problem = compose(dataset, settings.terms, labels, settings.precision, settings.engine)
     solver = make_solver(settings.solver.type, **settings.solver.options)

@@ -6,7 +6,8 @@ import itertools
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fusionkit import result_file
@@ -67,9 +68,6 @@ def _check_contents(target: Path, overwrite: bool, where: str) -> None:
 def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool) -> None:
     """Write all files of a run into a new folder, which appears whole or not at all.
 
-    The files are written into a hidden folder beside it, which is then renamed. A former run is moved aside before and
-    removed after; it comes back when anything fails, the user's interrupt included.
-
     Parameters
     ----------
     run : the run.
@@ -81,13 +79,33 @@ def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool) -> None:
     ------
     UserError : as `check_output`, or the disk cannot be written.
     """
+    with whole_folder(folder, overwrite) as partial:
+        _write_files(run, partial, figures)
+
+
+@contextmanager
+def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A new folder to write into, which takes its place as ``folder`` at the end of the context, or not at all.
+
+    It is a hidden folder beside its place, and then renamed. A former run is moved aside before and removed after; it
+    comes back when anything fails, the user's interrupt included.
+
+    Parameters
+    ----------
+    folder : the output folder; its parents are made.
+    overwrite : whether a former run there may be replaced.
+
+    Raises
+    ------
+    UserError : as `check_output`, or the disk cannot be written.
+    """
     check_output(folder, overwrite)
     target = folder.resolve()
     new_parents = [parent for parent in target.parents if not parent.exists()]
     partial = _fresh_sibling(target, "partial")
     try:
         partial.mkdir(parents=True)
-        _write_files(run, partial, figures)
+        yield partial
         _move_into_place(partial, target)
     except OSError as error:
         raise UserError(str(folder), f"cannot be written: {_reason(error)}", "choose another folder") from error

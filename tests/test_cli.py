@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from fusionkit import cli_interrupt, yamlio
-from fusionkit.cli import main, one_line_warnings
+from fusionkit.cli import main
 from fusionkit.cli_list import KINDS, first_sentence
+from fusionkit.cli_warnings import one_line_warnings
 from fusionkit.errors import FusionkitWarning
 
 CONFIG: dict[str, Any] = {

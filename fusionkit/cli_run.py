@@ -11,7 +11,7 @@ from fusionkit.cli_options import add_config
 from fusionkit.exit_status import DIVERGED, DONE, INTERRUPTED
 
 if TYPE_CHECKING:
-    from fusionkit.result import Result
+    from fusionkit.run_record import RunRecord
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -42,13 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
         record = job.record(result, tuple(arguments.said))
         write(record, folder, arguments.overwrite, loaded.config.output.figures)
     if not arguments.quiet:
-        _print_summary(result, folder)
+        _print_summary(record, folder)
     if result.status is Status.DIVERGED:
         print(f"fusionkit: {result.message}", file=sys.stderr)
     return {Status.DIVERGED: DIVERGED, Status.INTERRUPTED: INTERRUPTED}.get(result.status, DONE)
 
 
-def _print_summary(result: Result, folder: Path) -> None:
+def _print_summary(record: RunRecord, folder: Path) -> None:
+    result = record.result
     rows = {
         "status": result.status,
         "iterations": result.iterations,
@@ -59,5 +60,5 @@ def _print_summary(result: Result, folder: Path) -> None:
     }
     for name, value in rows.items():
         print(f"{name + ':':<12}{value}")
-    for note in result.notes:
+    for note in (*result.notes, *(each.text for each in record.diagnostics if each.level == "warning")):
         print(f"{'note:':<12}{note}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
 from fusionkit.data import Dataset
+from fusionkit.diagnostics import diagnose
 from fusionkit.loading import DataOptions, load
 from fusionkit.loop import Check, solve
 from fusionkit.memory import estimate, require
@@ -77,7 +80,7 @@ class Job:
         predictions = self._predictions(result.x)
         full = resolved(self.loaded)
         weighted = zip(self.problem.terms, full["terms"], strict=True)
-        return RunRecord(
+        record = RunRecord(
             result=result,
             dataset=self.dataset,
             resolved_config=full,
@@ -87,11 +90,15 @@ class Job:
             warnings=warnings,
             term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
+        return replace(record, diagnostics=diagnose(record))
 
     def _predictions(self, x: Array) -> dict[str, Array]:
-        """What each forward model predicts, by the name of the array that it is compared with; maps are the unknown."""
+        """What each forward model predicts, by the name of the array that it is compared with."""
         fitted = [term for term in self.problem.terms if isinstance(term, Fitted)]
-        return {t.target: t.predict(x) for t in reversed(fitted) if t.target not in ("", "maps")}
+        found = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
+        if np.array_equal(found.get("maps", ()), x, equal_nan=True):  # the unknown itself
+            del found["maps"]
+        return found
 
 
 def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: Reader = load) -> Job:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fusionkit.data import Dataset
 from fusionkit.result import Result
 from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One sentence on a run.
+
+    Parameters
+    ----------
+    level : ``warning`` where something is probably wrong, else ``note``.
+    text : the sentence.
+    """
+
+    level: Literal["warning", "note"]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -23,10 +37,11 @@ class RunRecord:
     model_haadf : the HAADF image that the forward model predicts from ``result.x``, (ny, nx), in the units of
         ``haadf``; None where the objective has no HAADF term.
     predictions : what other forward models predict from ``result.x``, by the name of the array that it is compared
-        with.
+        with; those of the maps only where they are not the unknown itself.
     seconds : wall time of the stages before writing: ``setup`` and ``solve``.
     warnings : warnings of the run, a sentence each.
     term_weights : weight of each term by its name.
+    diagnostics : what the run says about itself, warnings first.
     """
 
     result: Result
@@ -37,6 +52,7 @@ class RunRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     term_weights: Mapping[str, float] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def models(self) -> dict[str, Array]:

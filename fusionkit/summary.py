@@ -67,6 +67,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "engine": result.engine,
         "notes": [*dataset.notes, *result.notes],
         "warnings": list(record.warnings),
+        "diagnostics": [each.text for each in record.diagnostics],
     }
 
 

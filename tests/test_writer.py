@@ -21,7 +21,7 @@ from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.result import Result, Status
 from fusionkit.result_file import read_result
-from fusionkit.run_record import RunRecord
+from fusionkit.run_record import Diagnostic, RunRecord
 from fusionkit.summary import summarise, to_json
 from fusionkit.yamlio import dump
 
@@ -61,6 +61,7 @@ def make_run(x: np.ndarray | None = None, **changes: object) -> RunRecord:
         seconds={"setup": 0.1, "solve": 0.2},
         warnings=("a warning",),
         term_weights={"haadf": 1.0, "tv": 0.1},
+        diagnostics=(Diagnostic("warning", "a diagnosis"),),
     )
 
 

@@ -1,0 +1,95 @@
+"""What a run says about itself: silent on complete models, loud where an element, an exponent or counts are wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import fusionkit as fk
+from fusionkit.config import packaged_configs
+from fusionkit.diagnostics import diagnose, explainable, neighbour_correlation, noise_level
+from fusionkit.run_record import RunRecord
+
+SMALL = "data.phantom.size=64"
+
+
+def solved(config: str, *overrides: str) -> RunRecord:
+    job = fk.prepare(config, overrides)
+    return job.record(job.solve())
+
+
+def warnings_of(record: RunRecord) -> list[str]:
+    return [each.text for each in record.diagnostics if each.level == "warning"]
+
+
+@pytest.mark.parametrize("config", [name for name in packaged_configs() if name != "dysco3"])
+def test_packaged_configs_give_no_false_alarm(config: str) -> None:
+    sized = (SMALL,) if "cos_" in config else ()
+    assert warnings_of(solved(config, *sized)) == []
+
+
+FAULTS = {
+    "missing element": (("data.maps={S: S, O: O}",), "the fused map of s holds 3"),
+    "missing light element": (("data.maps={Co: Co, S: S}",), "is an element missing"),
+    "exponent": (("terms.haadf.gamma=1.4",), "gamma"),
+    "penalty": (("terms.tv.weight=30",), "is the penalty too strong"),
+    "weight": (("terms.haadf.weight=1e-6",), "the model misses structure"),
+    "weight for another dose": (("data.phantom.dose=1",), "% of the variance of the haadf image"),
+    "iterations": (("solver.max_iterations=10",), "raise solver.max_iterations"),
+    "dose": (("data.phantom.dose=0.01",), "its mean alone is uncertain by"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_are_named(fault: str) -> None:
+    overrides, said = FAULTS[fault]
+    assert said in " ".join(warnings_of(solved("cos_nanoparticle", SMALL, *overrides))).lower()
+
+
+RUN = solved("cos_nanoparticle", "data.phantom.size=32")
+
+
+def test_lost_and_empty_maps() -> None:
+    x = RUN.result.x.copy()
+    x[0] = 0.0
+    lost = dataclasses.replace(RUN, result=dataclasses.replace(RUN.result, x=x))
+    assert any(each.text.startswith("The fused map of Co is zero") for each in diagnose(lost))
+    maps = RUN.dataset.arrays["maps"].copy()
+    maps[1] = 0.0
+    dataset = dataclasses.replace(RUN.dataset, arrays={**RUN.dataset.arrays, "maps": maps})
+    empty = diagnose(dataclasses.replace(RUN, dataset=dataset))
+    assert any(each.text.startswith("The raw map of S is empty") for each in empty)
+
+
+def test_values_that_are_not_finite() -> None:
+    x = RUN.result.x.copy()
+    x[0, 0, 0] = np.nan
+    found = diagnose(dataclasses.replace(RUN, result=dataclasses.replace(RUN.result, x=x)))
+    assert [each.level for each in found] == ["warning"]
+    assert "not finite" in found[0].text
+
+
+def test_noise_level_and_correlation() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0.0, 3.0, (300, 300))
+    slope = np.add.outer(np.arange(300.0), np.arange(300.0))
+    assert noise_level(slope + noise) == pytest.approx(3.0, rel=0.03)
+    assert abs(neighbour_correlation(noise)) < 0.01
+    assert neighbour_correlation(noise + slope) > 0.9
+    assert explainable(noise, None) < 0.05
+    assert explainable(slope + noise, 3.0) == pytest.approx(1.0 - 9.0 / np.var(slope + noise))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5)])
+def test_images_too_small_to_judge(shape: tuple[int, int]) -> None:
+    assert noise_level(np.ones(shape)) == 0.0
+    assert neighbour_correlation(np.ones(shape)) == 0.0
+
+
+def test_the_summary_holds_every_sentence() -> None:
+    from fusionkit.summary import summarise
+
+    assert summarise(RUN, 0.0)["diagnostics"] == [each.text for each in RUN.diagnostics]
+    assert RUN.diagnostics

@@ -266,6 +266,7 @@ def test_summary(tmp_path: Path) -> None:
         "engine": "numpy",
         "notes": ["a note of the data", "a note of the solver"],
         "warnings": ["a warning"],
+        "diagnostics": ["a diagnosis"],
     }
 
 

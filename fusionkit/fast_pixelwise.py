@@ -25,6 +25,7 @@ class Fit(NamedTuple):
 
     elements: int
     zero: Any
+    third: Any
     half: Any
     one: Any
     tiny: Any
@@ -32,6 +33,7 @@ class Fit(NamedTuple):
     rounding: Any
     coupled: bool
     linear: bool
+    bounded: bool  # whether fast_newton.decreases knows bounds of the power
     z: Array
     gamma: Any
     high: Any
@@ -70,6 +72,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     return Fit(
         elements=shape[0],
         zero=number(0),
+        third=number(1 / 3),
         half=number(0.5),
         one=number(1),
         tiny=number(2.0**-126),
@@ -77,6 +80,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
         rounding=number(8 * np.finfo(dtype).eps),  # as in fusionkit.pixelwise
         coupled=coupled is not None,
         linear=gamma == 1.0,
+        bounded=gamma <= 2.0,
         z=read_only(coupled.z if coupled else np.zeros(0), dtype).reshape(-1),
         gamma=number(gamma),
         high=high,

@@ -1,7 +1,7 @@
 """The command line: its commands, its exit statuses, and one line for whatever goes wrong.
 
-Exit status: 0 done, 2 the user's input was wrong, 3 diverged, 130 interrupted. Nothing heavy is imported here, so that
-``--help`` answers at once; each command imports what it needs.
+Exit status: 0 done, 2 the user's input was wrong, 3 diverged, 4 points of a sweep failed, 130 interrupted. Nothing
+heavy is imported here, so that ``--help`` answers at once; each command imports what it needs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib import import_module
 from fusionkit.cli_commands import COMMANDS
 from fusionkit.cli_parser import build_parser
 from fusionkit.cli_warnings import one_line_warnings
-from fusionkit.errors import UserError
+from fusionkit.errors import EXPECTED, one_line
 from fusionkit.exit_status import DONE, INTERRUPTED, WRONG
 
 
@@ -25,20 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _command(argv, said)
             sys.stdout.flush()
             return status
-    except UserError as error:
-        return _fail(str(error))
     except KeyboardInterrupt:
         print("fusionkit: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # who read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except MemoryError as error:
-        return _fail(f"memory: the machine has too little ({error}); take smaller data or close other programs")
-    except ModuleNotFoundError as error:  # of a plug-in, or of a library that only some commands need
-        return _fail(f"installation: there is no module '{error.name}'; install the package that has it")
-    except OSError as error:  # a disk that fills up, a file that vanishes
-        return _fail(f"{error.filename or 'system'}: {error.strerror or error}; check the disk and the permissions")
+    except EXPECTED as error:
+        print(f"fusionkit: {one_line(error)}", file=sys.stderr)
+        return WRONG
 
 
 def _command(argv: Sequence[str] | None, said: list[str]) -> int:
@@ -48,8 +43,3 @@ def _command(argv: Sequence[str] | None, said: list[str]) -> int:
         return DONE
     arguments.said = said
     return import_module(COMMANDS[arguments.command][0]).run(arguments)
-
-
-def _fail(line: str) -> int:
-    print(f"fusionkit: {' '.join(line.split())}", file=sys.stderr)
-    return WRONG

@@ -11,6 +11,8 @@ from __future__ import annotations
 COMMANDS = {
     "run": ("fusionkit.cli_run", "solve a problem and write its result"),
     "validate": ("fusionkit.cli_validate", "read config and data, say what would run, run nothing"),
+    "sweep": ("fusionkit.cli_sweep", "run a config over lists and ranges of its values"),
+    "batch": ("fusionkit.cli_batch", "run a config on several files"),
     "list": ("fusionkit.cli_list", "what can be named in a config"),
     "simulate": ("fusionkit.cli_simulate", "write a simulated recording with its ground truth"),
 }

@@ -25,3 +25,20 @@ class RefusalError(UserError):
 
 class FusionkitWarning(UserWarning):
     """Something that the user should know but that does not stop the run (a step that breaks its condition, say)."""
+
+
+# what a run can end with that is nobody's defect
+EXPECTED = (UserError, MemoryError, ModuleNotFoundError, OSError)
+
+
+def one_line(error: BaseException) -> str:
+    """One of the errors `EXPECTED` in one line: where, what is wrong, what would do."""
+    if isinstance(error, MemoryError):
+        said = f"memory: the machine has too little ({error}); take smaller data or close other programs"
+    elif isinstance(error, ModuleNotFoundError):  # of a plug-in, or of a library that only some commands need
+        said = f"installation: there is no module '{error.name}'; install the package that has it"
+    elif isinstance(error, OSError):  # a disk that fills up, a file that vanishes
+        said = f"{error.filename or 'system'}: {error.strerror or error}; check the disk and the permissions"
+    else:
+        said = str(error)
+    return " ".join(said.split())

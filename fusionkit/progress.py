@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from fusionkit.loop import Check
@@ -74,7 +75,12 @@ def progress(quiet: bool) -> Progress:
     """What suits stderr: nothing when ``quiet``, a `Bar` on a terminal, else `Lines`."""
     if quiet:
         return Progress()
-    return Bar() if sys.stderr.isatty() else Lines()
+    return Bar() if has_terminal(sys.stderr) else Lines()
+
+
+def has_terminal(stream: TextIO) -> bool:
+    """Whether a bar can be drawn there: a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def numbers(check: Check) -> str:

@@ -152,6 +152,12 @@ def _fresh_sibling(target: Path, purpose: str) -> Path:
     return next(path for path in (target.with_name(name) for name in names) if not path.exists())
 
 
+def remove_partial(folder: Path, process: int) -> None:
+    """Remove what a process that was killed while it wrote ``folder`` has left beside it."""
+    for left in folder.parent.glob(f".*.partial-{process}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _reason(error: Exception) -> str:
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return said[:1].lower() + said[1:]

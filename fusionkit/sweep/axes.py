@@ -1,0 +1,171 @@
+"""What is swept: a key of the config and its values, from the config's ``sweep`` or from the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fusionkit.errors import UserError
+from fusionkit.overrides import PATHS
+from fusionkit.sweep.naming import slug, title
+from fusionkit.yamlio import parse
+
+MOST_POINTS = 10_000
+_FORMS = "write a list ([0.1, 0.2]), {linear: [first, last, count]} or {log: [first, last, count]}"
+_FIXED = ("version", "output", "sweep")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key of the config and the values that it takes.
+
+    Parameters
+    ----------
+    key : path of the key (``terms.tv.weight``), as ``--set`` takes it.
+    values : what it takes, in order, no two equal.
+    labels : of the values, for a reader; no two equal.
+    parts : of the folder names of the points with these values; no two equal.
+    """
+
+    key: str
+    values: tuple[Any, ...]
+    labels: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+def axes_of(sweep: Any, over: Sequence[str], folder: Path) -> tuple[Axis, ...]:
+    """The axes of a sweep, the config's first.
+
+    Parameters
+    ----------
+    sweep : the config's ``sweep``: a mapping of keys to lists or ranges; None where it has none.
+    over : ``key=values`` each, from the command line; one replaces an axis of the config.
+    folder : where relative paths of the config start.
+
+    Raises
+    ------
+    UserError : an axis that is no list or range, is empty, names a value twice, or sets what a sweep may not.
+    """
+    if sweep is not None and not isinstance(sweep, dict):
+        raise UserError("sweep", "is no mapping of keys to values", "write sweep: {terms.tv.weight: [0.1, 0.2]}")
+    axes = {key: axis(key, given, f"sweep.{key}", folder) for key, given in (sweep or {}).items()}
+    for text in over:
+        key, equals, given = (part.strip() for part in text.partition("="))
+        if not equals or not key or not given:
+            raise UserError(f"--over {text}", "names no values", "write --over terms.tv.weight=0.1,0.2,0.4")
+        axes[key] = axis(key, _from_words(given, f"--over {key}"), f"--over {key}", Path.cwd())
+    if not axes:
+        remedy = "add sweep: {terms.tv.weight: [0.1, 0.2]} to the config, or --over terms.tv.weight=0.1,0.2"
+        raise UserError("sweep", "there is nothing to sweep", remedy)
+    count = math.prod(len(one.values) for one in axes.values())
+    if count > MOST_POINTS:
+        raise UserError("sweep", f"has {count} points", f"give fewer values: at most {MOST_POINTS} points are run")
+    return tuple(axes.values())
+
+
+def axis(key: str, given: Any, where: str, folder: Path) -> Axis:
+    """One axis from a list or range; relative paths start in ``folder``."""
+    if key.partition(".")[0] in _FIXED:
+        raise UserError(where, "cannot be swept", "sweep keys of data, terms, solver, init, precision or engine")
+    values = _values(given, where)
+    if not values:
+        raise UserError(where, "has no values", _FORMS)
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise UserError(where, f"names the value {value} twice", "name every value once")
+    labels = tuple(_text(value) for value in values)
+    if key in PATHS:
+        values = [_path(value, key, folder) for value in values]
+    return Axis(key, tuple(values), labels, tuple(f"{title(key)}={slug(label)}" for label in labels))
+
+
+def file_axis(files: Sequence[str]) -> Axis:
+    """The axis of a batch: the config's ``data.path``, with points called by their files."""
+    paths = [str(Path(file).expanduser().absolute()) for file in files]
+    for index, path in enumerate(paths):
+        if path in paths[:index]:
+            raise UserError(files[index], "is named twice", "name every file once")
+        if not Path(path).exists():
+            raise UserError(files[index], "there is no such file", "check its name")
+    labels = _first_unique([Path(path).stem for path in paths], [Path(path).name for path in paths], paths)
+    return Axis("data.path", tuple(paths), labels, tuple(slug(label) for label in labels))
+
+
+def assignment(key: str, value: Any) -> str:
+    """``key=value`` as ``--set`` takes it."""
+    return f"{key}={json.dumps(value, ensure_ascii=False)}"
+
+
+def _first_unique(*choices: Sequence[str]) -> tuple[str, ...]:
+    """The first of the lists of names whose folder names are all different."""
+    found = (names for names in choices if len({slug(name).lower() for name in names}) == len(names))
+    return tuple(next(found))
+
+
+def _values(given: Any, where: str) -> list[Any]:
+    if isinstance(given, list):
+        return given
+    if not isinstance(given, Mapping) or len(given) != 1:
+        raise UserError(where, "is neither a list nor a range", _FORMS)
+    ((kind, ends),) = given.items()
+    if kind not in ("linear", "log"):
+        raise UserError(f"{where}.{kind}", "there is no such range", _FORMS)
+    return _range(kind, ends, f"{where}.{kind}")
+
+
+def _range(kind: str, ends: Any, where: str) -> list[Any]:
+    numbers = ends if isinstance(ends, list) and len(ends) == 3 and all(map(_is_number, ends)) else None
+    if numbers is None:
+        raise UserError(where, "is not three finite numbers", f"write {{{kind}: [first, last, count]}}")
+    first, last, count = numbers
+    if not isinstance(count, int) or not 2 <= count <= MOST_POINTS:
+        raise UserError(where, f"has the count {count}", f"give a whole number from 2 to {MOST_POINTS}")
+    if first == last:
+        raise UserError(where, "begins and ends with one value", "give two different ones")
+    shares = [index / (count - 1) for index in range(1, count - 1)]
+    if kind == "linear":
+        return _rounded([first, *(first * (1 - share) + last * share for share in shares), last])
+    if first <= 0 or last <= 0:
+        raise UserError(where, "does not begin and end above 0", "use {linear: ...} for other values")
+    logs = [math.log(first) * (1 - share) + math.log(last) * share for share in shares]
+    return _rounded([first, *map(math.exp, logs), last])
+
+
+def _rounded(values: list[float]) -> list[Any]:
+    """As few digits as tell the values apart to a ten-thousandth of the smallest gap, so that names can be read."""
+    gap = min(abs(b - a) for a, b in pairwise(values))
+    for digits in range(6, 17):
+        rounded = [float(f"{value:.{digits}g}") for value in values]
+        if all(abs(a - b) <= 1e-4 * gap for a, b in zip(values, rounded, strict=True)):
+            break
+    else:
+        rounded = values
+    rounded[0], rounded[-1] = values[0], values[-1]
+    whole = isinstance(values[0], int) and isinstance(values[-1], int) and all(v == int(v) for v in rounded)
+    return [int(value) if whole else float(value) for value in rounded]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _from_words(given: str, where: str) -> Any:
+    """``log:0.01:1:9``, ``linear:0:1:5``, values with commas between them, or a list or range in YAML."""
+    kind, colon, ends = given.partition(":")
+    if colon and kind in ("linear", "log"):
+        return {kind: parse(f"[{ends.replace(':', ',')}]", where)}
+    return parse(given if given.startswith(("[", "{")) else f"[{given}]", where)
+
+
+def _path(value: Any, key: str, folder: Path) -> Any:
+    is_path = isinstance(value, str) and (key != "init" or value.lower().endswith((".h5", ".hdf5")))
+    return str((folder / Path(value).expanduser()).absolute()) if is_path else value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

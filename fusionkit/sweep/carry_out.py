@@ -1,0 +1,85 @@
+"""A sweep from its plan to its table and page: run what is not there yet, then read all of it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from fusionkit.fast_threads import thread_count
+from fusionkit.sweep.page import write_page
+from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, write_config
+from fusionkit.sweep.pool import run_here
+from fusionkit.sweep.table import FAILED, NOT_RUN, Row, row_of, write_table
+from fusionkit.sweep.worker import Task
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the points run on.
+
+    Parameters
+    ----------
+    workers : number of processes on this machine; None for one a core.
+    scheduler : address of a dask.distributed scheduler instead; None for this machine.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+
+
+def carry_out(
+    plan: Plan, todo: Sequence[Point], overwrite: bool, machines: Machines, ended: Callable[[Row], None]
+) -> list[Row]:
+    """Run the points that are to be run; table and page are written whatever happens.
+
+    Parameters
+    ----------
+    plan : the sweep.
+    todo : its points that are not there yet, as `fusionkit.sweep.plan.check_folder` gives them.
+    overwrite : whether runs of another configuration may be replaced.
+    machines : what to run on.
+    ended : called with the row of each point when it has ended.
+
+    Returns
+    -------
+    A row for each point of the plan.
+    """
+    write_config(plan)
+    waiting = {point.name: point for point in todo}
+    rows = {point.name: row_of(point) for point in plan.points if point.name not in waiting}
+    try:
+        with closing(_outcomes(todo, overwrite, machines)) as outcomes:
+            for name, error in outcomes:
+                rows[name] = Row(waiting[name], FAILED, error=error) if error else row_of(waiting[name])
+                ended(rows[name])
+    finally:  # of what is there, after an interrupt too
+        all_rows = [rows.get(point.name) or Row(point, NOT_RUN) for point in plan.points]
+        write_table(all_rows, plan.folder / TABLE)
+        write_page(plan, all_rows, plan.folder / PAGE)
+    return all_rows
+
+
+def _outcomes(todo: Sequence[Point], overwrite: bool, machines: Machines) -> Generator[tuple[str, str]]:
+    """Name and error of each point as it ends."""
+    if not todo:
+        return
+    cores = thread_count()
+    workers = min(machines.workers or cores, len(todo))
+    tasks = [_task(point, overwrite, max(1, cores // workers)) for point in todo]
+    if machines.scheduler is None:
+        outcomes = run_here(tasks, workers)
+    else:
+        from fusionkit.sweep.cluster import run_on_cluster
+
+        outcomes = run_on_cluster(tasks, machines.scheduler)
+    with closing(outcomes):
+        for task, error in outcomes:
+            yield task.name, error
+
+
+def _task(point: Point, overwrite: bool, threads: int) -> Task:
+    source, folder = point.source, str(point.folder.resolve())
+    return Task(
+        point.name, dict(source.raw), str(source.folder), source.name, source.packaged, folder, overwrite, threads
+    )

@@ -1,0 +1,114 @@
+"""Points on a dask.distributed cluster, whose scheduler gives the points of a worker that dies to others.
+
+A worker needs no file system in common with this machine, but for the data of a config that reads a file: it writes its
+point's folder in a temporary place and sends it back, and the folder is written whole here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from fusionkit.errors import EXPECTED, UserError, one_line
+from fusionkit.sweep.worker import LastRead, Task, run_task
+from fusionkit.writer import whole_folder
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_PATIENCE = 20  # seconds that a scheduler has to answer
+
+Files = dict[str, bytes]
+
+
+def run_on_cluster(tasks: Sequence[Task], address: str) -> Generator[tuple[Task, str]]:
+    """Run the tasks on the workers of a scheduler.
+
+    Parameters
+    ----------
+    tasks : the points.
+    address : of the scheduler (``tcp://host:8786``), or the path of its scheduler file (``.json``).
+
+    Yields
+    ------
+    Each task when it has ended, and why it failed; empty where it did not.
+
+    Raises
+    ------
+    UserError : dask.distributed is not installed, or no scheduler answers.
+    """
+    with connected(address) as client:
+        from distributed import as_completed
+
+        sweep = uuid4().hex  # another sweep's points of the same names are other points
+        futures = {client.submit(_remote, task, key=f"{task.name}-{sweep}", pure=False): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _received(futures[future], future)
+                future.release()
+        finally:
+            client.cancel(list(futures))
+
+
+def connected(address: str) -> Client:
+    """A client of the scheduler; `UserError` where there is none."""
+    if importlib.util.find_spec("distributed") is None:
+        raise UserError("--scheduler", "needs dask.distributed", "pip install 'fusionkit-em[cluster]'")
+    from distributed import Client
+
+    place: dict[str, Any] = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+    if address.endswith(".json") and not Path(address).is_file():
+        raise UserError(
+            "--scheduler", f"there is no file '{address}'", "name the scheduler file of a running scheduler"
+        )
+    try:
+        return Client(**place, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        remedy = "give the address that 'dask scheduler' prints (tcp://host:8786)"
+        raise UserError("--scheduler", f"no scheduler answers at '{address}'", remedy) from error
+
+
+def _received(task: Task, future: Any) -> str:
+    """Write the files of a point that has ended; why it failed."""
+    if future.cancelled():
+        return "the cluster has lost it"
+    broken = future.exception()
+    if broken is not None:
+        return " ".join(f"{type(broken).__name__}: {broken}".split())
+    error, files = future.result()
+    if error:
+        return error
+    try:
+        with whole_folder(Path(task.folder), task.overwrite) as partial:
+            for name, content in files.items():
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                (partial / name).write_bytes(content)
+    except EXPECTED as problem:
+        return one_line(problem)
+    return ""
+
+
+def _remote(task: Task) -> tuple[str, Files]:
+    """On a worker: solve the point; why it failed, or its files by their path in the folder."""
+    from distributed import get_worker
+
+    threads = get_worker().state.nthreads
+    lock, read = _of_this_process()
+    with lock, tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "point")
+        error = run_task(replace(task, folder=str(folder), threads=threads), read)
+        files = [] if error else [path for path in folder.rglob("*") if path.is_file()]
+        return error, {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@cache
+def _of_this_process() -> tuple[Lock, LastRead]:
+    """One point at a time in a worker process, with all of its threads: the next one has the same data at hand."""
+    return Lock(), LastRead()

@@ -1,0 +1,148 @@
+"""``index.html`` of a sweep: a grid of maps, the swept values along its edges, and the table; one file, no script."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+from fusionkit.image_limits import Limits, image_limits
+from fusionkit.sweep.axes import Axis
+from fusionkit.sweep.plan import Plan
+from fusionkit.sweep.table import Row, columns
+from fusionkit.sweep.thumbnail import thumbnail
+
+_ENTRIES = ("report.html", "maps.png", "summary.json")  # what a map links to: the first that is there
+
+
+def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    plan : the sweep.
+    rows : one for each of its points, in their order.
+    path : the file; it is replaced.
+    """
+    elements = list(dict.fromkeys(name for row in rows for name in row.maps))
+    page = Template(resources.files("fusionkit.sweep").joinpath("page.html").read_text(encoding="utf-8"))
+    limits = {name: image_limits([row.maps[name] for row in rows if name in row.maps]) for name in elements}
+    text = page.substitute(
+        title=escape(plan.folder.resolve().name),
+        said=escape(_said(plan, rows, bool(elements))),
+        choices=_choices(elements),
+        choices_style=_choices_style(elements),
+        grids="\n".join(_grids(plan, rows, limits)),
+        rows=_rows(rows),
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _said(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:
+    states = [row.status for row in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    said = f"{len(rows)} points of {', '.join(axis.key for axis in plan.axes)}: {counts}."
+    scale = " An element has one colour scale in all maps." if has_maps else ""
+    return said + scale + (" The one with the least nrmse is outlined." if _best(rows) else "")
+
+
+def _choices(elements: Sequence[str]) -> str:
+    if len(elements) < 2:
+        return ""
+    names = [*elements, "all"]
+    boxes = [
+        f'<label><input type="radio" name="element" id="choose{i}"{"" if i else " checked"}> {escape(name)}</label>'
+        for i, name in enumerate(names)
+    ]
+    return f"<fieldset><legend>Element</legend>{''.join(boxes)}</fieldset>"
+
+
+def _choices_style(elements: Sequence[str]) -> str:
+    rules = [
+        f"body:has(#choose{i}:checked) :is(figure:not(.element{i}), figcaption) {{ display: none; }}"
+        for i in range(len(elements))
+    ]
+    return "\n".join(rules) if len(elements) > 1 else ""
+
+
+def _grids(plan: Plan, rows: Sequence[Row], limits: Mapping[str, Limits]) -> list[str]:
+    """The maps of one axis in a line, of two in a grid; of more, a grid for each combination of the others' values."""
+    best = _best(rows)
+    cells = {row.point.place: _cell(row, limits, row is best) for row in rows}
+    if len(plan.axes) == 1:
+        labelled = zip(plan.axes[0].labels, cells.values(), strict=True)
+        boxes = "".join(f"<div><b>{escape(label)}</b>{cell}</div>" for label, cell in labelled)
+        return [f'<h2>{escape(plan.axes[0].key)}</h2><div class="line">{boxes}</div>']
+    others = plan.axes[2:]
+    grids = []
+    for rest in itertools.product(*(range(len(axis.values)) for axis in others)):
+        fixed = ", ".join(f"{axis.key} = {axis.labels[index]}" for axis, index in zip(others, rest, strict=True))
+        heading = f"<h2>{escape(fixed)}</h2>" if fixed else ""
+        grids.append(f'{heading}<div class="scroll">{_grid(plan.axes[0], plan.axes[1], cells, rest)}</div>')
+    return grids
+
+
+def _grid(down: Axis, across: Axis, cells: Mapping[tuple[int, ...], str], rest: tuple[int, ...]) -> str:
+    """Two axes of a sweep at the places ``rest`` on the others."""
+    head = "".join(f"<th>{escape(label)}</th>" for label in across.labels)
+    body = []
+    for i, label in enumerate(down.labels):
+        line = "".join(f"<td>{cells[i, j, *rest]}</td>" for j in range(len(across.values)))
+        body.append(f"<tr><th>{escape(label)}</th>{line}</tr>")
+    corner = f"<th>{escape(down.key)} ↓<br>{escape(across.key)} →</th>"
+    return f'<table class="grid"><thead><tr>{corner}{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+
+
+def _best(rows: Sequence[Row]) -> Row | None:
+    """The row nearest to the truth; None where there are no two to compare."""
+    known = [row for row in rows if row.numbers.get("nrmse") is not None]
+    return min(known, key=lambda row: row.numbers["nrmse"]) if len(known) > 1 else None
+
+
+def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
+    link = _link(row)
+    figures = [
+        f'<figure class="element{index}"><a href="{link}"><img alt="{escape(name)} of {escape(row.point.name)}" '
+        f'src="{thumbnail(row.maps[name], limits[name])}"></a><figcaption>{escape(name)}</figcaption></figure>'
+        for index, name in enumerate(limits)
+        if name in row.maps
+    ]
+    maps = f'<div class="maps">{"".join(figures)}</div>' if figures else f'<div class="none">{escape(row.status)}</div>'
+    said = f'<span class="{escape(row.status)}">{escape(row.status)}</span>'
+    if row.error:
+        said += f": {escape(row.error)}"
+    elif "nrmse" in row.numbers:
+        said += f", nrmse {row.numbers['nrmse']:.4f}"
+    elif row.numbers.get("optimality") is not None:
+        said += f", optimality {row.numbers['optimality']:.1e}"
+    return f'<div class="cell{" best" if best else ""}">{maps}<div class="said">{said}</div></div>'
+
+
+def _link(row: Row) -> str:
+    entry = next((name for name in _ENTRIES if (row.point.folder / name).is_file()), "")
+    return f"{quote(row.point.name)}/{entry}"
+
+
+def _rows(rows: Sequence[Row]) -> str:
+    lines = columns(rows)
+    head = "".join(f"<th>{escape(name)}</th>" for name in lines[0])
+    body = []
+    for row, line in zip(rows, lines, strict=True):
+        name = escape(row.point.name)
+        first = f'<a href="{quote(row.point.name)}/">{name}</a>' if row.numbers else name
+        rest = "".join(_field(name, value) for name, value in line.items() if name != "point")
+        body.append(f"<tr><td>{first}</td>{rest}</tr>")
+    return f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+
+
+def _field(name: str, value: Any) -> str:
+    if name in ("status", "error"):
+        return f'<td class="{escape(str(value)) if name == "status" else "error"}">{escape(str(value))}</td>'
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f'<td class="number">{value:.6g}</td>'
+    return f"<td>{'' if value is None else escape(str(value))}</td>"

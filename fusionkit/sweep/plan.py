@@ -1,0 +1,151 @@
+"""The points of a sweep: every combination of the values, each a checked configuration with its own folder."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusionkit import result_file, writer, yamlio
+from fusionkit.config import LoadedConfig, Source, check_source, override_source
+from fusionkit.errors import UserError
+from fusionkit.resolve import resolved
+from fusionkit.sweep.axes import Axis, assignment
+from fusionkit.sweep.naming import joined
+
+CONFIG = "sweep.yaml"
+TABLE = "table.csv"
+PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep.
+
+    Parameters
+    ----------
+    name : of its folder.
+    place : its index on each axis.
+    values : what it sets, by key.
+    source : its configuration, not yet checked.
+    loaded : the same, checked.
+    folder : its run folder.
+    """
+
+    name: str
+    place: tuple[int, ...]
+    values: Mapping[str, Any]
+    source: Source
+    loaded: LoadedConfig
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a sweep.
+
+    Parameters
+    ----------
+    source : the configuration with its ``sweep``.
+    axes : what is swept.
+    points : every combination, the last axis fastest.
+    folder : holds the points' folders, the table and the page.
+    """
+
+    source: Source
+    axes: tuple[Axis, ...]
+    points: tuple[Point, ...]
+    folder: Path
+
+
+def plan(source: Source, axes: Sequence[Axis], folder: Path) -> Plan:
+    """Make and check every point before the first one runs.
+
+    Parameters
+    ----------
+    source : what the config says, overrides applied.
+    axes : what is swept.
+    folder : the output folder.
+
+    Raises
+    ------
+    UserError : a key that the config does not have, or a value that it cannot take.
+    """
+    single = Source({k: v for k, v in source.raw.items() if k != "sweep"}, source.folder, source.name, source.packaged)
+    places = itertools.product(*(range(len(axis.values)) for axis in axes))
+    return Plan(source, tuple(axes), tuple(_point(single, axes, place, folder) for place in places), folder)
+
+
+def _point(source: Source, axes: Sequence[Axis], place: tuple[int, ...], folder: Path) -> Point:
+    chosen = list(zip(axes, place, strict=True))
+    name = joined([axis.parts[index] for axis, index in chosen])
+    values = {axis.key: axis.values[index] for axis, index in chosen}
+    its_own = override_source(source, [assignment(key, value) for key, value in values.items()], "sweep")
+    try:
+        loaded = check_source(its_own)
+    except UserError as error:
+        labels = ", ".join(f"{axis.key} = {axis.labels[index]}" for axis, index in chosen)
+        raise UserError(error.where, f"{error.problem} (at {labels})", error.remedy) from None
+    return Point(name, place, values, its_own, loaded, folder / name)
+
+
+def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
+    """The points that are still to be run; `UserError` where the folder holds something of value.
+
+    Parameters
+    ----------
+    plan : the sweep.
+    overwrite : whether points whose configuration has changed may be replaced.
+
+    Raises
+    ------
+    UserError : the folder is no sweep's, cannot be made, or holds a point with another configuration.
+    """
+    folder = plan.folder
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise UserError(str(folder), "holds something else than a former sweep", "choose another folder with --output")
+    if not (folder / CONFIG).is_file():
+        writer.check_output(folder, overwrite=False)
+    return tuple(point for point in plan.points if not _is_done(point, overwrite))
+
+
+def _is_done(point: Point, overwrite: bool) -> bool:
+    """Whether the point's folder holds a run of its configuration."""
+    if not (point.folder / result_file.NAME).is_file():
+        writer.check_output(point.folder, overwrite)
+        return False
+    former, now = yamlio.read(point.folder / writer.CONFIG), resolved(point.loaded)
+    if former == now:
+        return True
+    if overwrite:
+        return False
+    changed = ", ".join(_changed(former, now)[:3])
+    remedy = "replace it with --overwrite, or choose another folder with --output"
+    raise UserError(str(point.folder), f"holds a run of another configuration ({changed})", remedy)
+
+
+def _changed(former: Any, now: Any, key: str = "") -> list[str]:
+    """The keys at which two configurations differ, with both values."""
+    if isinstance(former, dict) and isinstance(now, dict):
+        pairs = [(f"{key}.{k}".lstrip("."), former.get(k), now.get(k)) for k in dict.fromkeys([*former, *now])]
+    elif isinstance(former, list) and isinstance(now, list) and len(former) == len(now):
+        pairs = [(f"{key}[{index}]", *both) for index, both in enumerate(zip(former, now, strict=True))]
+    else:
+        return [] if former == now else [f"{key}: there {former}, now {now}"]
+    return [said for name, a, b in pairs for said in _changed(a, b, name)]
+
+
+def write_config(plan: Plan) -> None:
+    """Write what was swept as a config that gives the same points from anywhere."""
+    raw = {key: value for key, value in plan.source.raw.items() if key not in ("sweep", "output")}
+    raw["output"] = {"figures": plan.points[0].loaded.config.output.figures}
+    loaded, data = plan.points[0].loaded, raw.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        raw["data"] = {**data, "path": str(loaded.path(data["path"]))}
+    if str(raw.get("init", "")).lower().endswith((".h5", ".hdf5")):
+        raw["init"] = str(loaded.path(raw["init"]))
+    raw["sweep"] = {axis.key: list(axis.values) for axis in plan.axes}
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    (plan.folder / CONFIG).write_text(yamlio.dump(raw), encoding="utf-8")

@@ -1,0 +1,106 @@
+"""The table of a sweep: a row for each point, read from the run folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionkit import result_file, writer
+from fusionkit.image_limits import block_mean
+from fusionkit.sweep.plan import Point
+from fusionkit.terms import Array
+
+FAILED, NOT_RUN = "failed", "not run"
+SHOWN = 128  # pixels
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a point.
+
+    Parameters
+    ----------
+    point : the point.
+    status : as in ``summary.json``, or ``failed``, or ``not run``.
+    numbers : objective, each term, optimality, iterations, seconds, and errors relative to the truth where it is known.
+    error : why it failed.
+    maps : the fused maps by element, reduced to at most `SHOWN` pixels along an edge; empty where it has none.
+    """
+
+    point: Point
+    status: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    maps: Mapping[str, Array] = field(default_factory=dict)
+
+
+def row_of(point: Point) -> Row:
+    """The row of a point whose run folder is whole."""
+    summary = json.loads((point.folder / writer.SUMMARY).read_text(encoding="utf-8"))
+    saved = result_file.read_result(point.folder)
+    numbers = {
+        "objective": summary["objective"],
+        "optimality": summary["optimality"],
+        "iterations": summary["iterations"],
+        "seconds": sum(value or 0.0 for value in summary["seconds"].values()),
+        **{f"term.{name}": value for name, value in summary["terms"].items()},
+    }
+    if saved.truth is not None and saved.truth.shape == saved.x.shape:
+        numbers["nrmse"] = nrmse(saved.x, saved.truth)
+        if len(saved.labels) > 1:
+            pairs = zip(saved.labels, saved.x, saved.truth, strict=True)
+            numbers |= {f"nrmse.{label}": nrmse(x, truth) for label, x, truth in pairs}
+    maps = {name: block_mean(x, SHOWN).astype(np.float32) for name, x in saved.maps.items()} if saved.elements else {}
+    return Row(point, summary["status"], numbers, maps=maps)
+
+
+def nrmse(x: Array, truth: Array) -> float:
+    """Root of the mean squared error relative to that of zero: :math:`||x - t|| / ||t||`; NaN where t is zero.
+
+    Parameters
+    ----------
+    x : any shape.
+    truth : the same shape and units.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.linalg.norm(np.asarray(x, np.float64) - truth) / np.linalg.norm(np.asarray(truth, np.float64)))
+
+
+def columns(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Every row as values by column; all rows have all columns, empty where there is no value."""
+    numbers = dict.fromkeys(name for row in rows for name in row.numbers)
+    return [
+        {
+            "point": row.point.name,
+            **row.point.values,
+            "status": row.status,
+            **{name: row.numbers.get(name) for name in numbers},
+            "error": row.error,
+        }
+        for row in rows
+    ]
+
+
+def write_table(rows: Sequence[Row], path: Path) -> None:
+    """Write the table as CSV; a swept value that is a list or mapping is written as JSON.
+
+    Parameters
+    ----------
+    rows : in the order of the points.
+    path : the file; it is replaced.
+    """
+    lines = [{name: _cell(value) for name, value in row.items()} for row in columns(rows)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(lines)
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value

@@ -1,0 +1,91 @@
+"""One point of a sweep in a process of its own, and the loop of such a process: tasks in, outcomes out, a line each."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from fusionkit.cli_warnings import one_line_warnings
+from fusionkit.config import Source, check_source
+from fusionkit.data import Dataset
+from fusionkit.errors import EXPECTED, one_line
+from fusionkit.loading import DataOptions, load
+from fusionkit.reconstruct import Reader, prepare
+from fusionkit.threads import limit_threads
+from fusionkit.writer import write
+
+
+@dataclass(frozen=True)
+class Task:
+    """A point to run, in plain types that travel as JSON.
+
+    Parameters
+    ----------
+    name : of the point.
+    raw, config_folder, config_name, packaged : its configuration, as in `fusionkit.config.Source`.
+    folder : its run folder.
+    overwrite : whether a former run there may be replaced.
+    threads : the most threads, where the config says nothing.
+    """
+
+    name: str
+    raw: dict[str, Any]
+    config_folder: str
+    config_name: str
+    packaged: bool
+    folder: str
+    overwrite: bool
+    threads: int
+
+
+class LastRead:
+    """Reads data and remembers the last: the points of a sweep mostly share theirs."""
+
+    def __init__(self) -> None:
+        self._key: tuple[DataOptions, Path] | None = None
+        self._dataset: Dataset | None = None
+
+    def __call__(self, options: DataOptions, folder: Path, where: str) -> Dataset:
+        """As `fusionkit.loading.load`."""
+        if self._dataset is None or self._key != (options, folder):
+            self._dataset, self._key = load(options, folder, where), (options, folder)
+        return self._dataset
+
+
+def run_task(task: Task, read: Reader) -> str:
+    """Solve a point and write its folder; why it failed in one line, empty where it did not."""
+    source = Source(task.raw, Path(task.config_folder), task.config_name, task.packaged)
+    try:
+        with one_line_warnings() as said, limit_threads(task.threads):
+            loaded = check_source(source)
+            job = prepare(loaded, read=read)
+            record = job.record(job.solve(), tuple(said))
+            write(record, Path(task.folder), task.overwrite, loaded.config.output.figures)
+    except EXPECTED as error:
+        return one_line(error)
+    return ""
+
+
+def main() -> None:
+    """Run the tasks that come on stdin until it ends; whatever is printed meanwhile goes to stderr."""
+    signal.signal(signal.SIGTERM, _leave)  # so that half a folder is removed
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    read = LastRead()
+    for line in iter(sys.stdin.readline, ""):
+        print(json.dumps(run_task(Task(**json.loads(line)), read)), file=channel, flush=True)
+
+
+def to_line(task: Task) -> str:
+    """The task as one line of JSON."""
+    return json.dumps(asdict(task)) + "\n"
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
-from fusionkit.fast_threads import thread_count
 from fusionkit.sweep.page import write_page
 from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, write_config
 from fusionkit.sweep.pool import run_here
 from fusionkit.sweep.table import FAILED, NOT_RUN, Row, row_of, write_table
 from fusionkit.sweep.worker import Task
+
+_Runner = Callable[[Sequence[Task]], Generator[tuple[Task, str]]]
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,16 @@ def carry_out(
     -------
     A row for each point of the plan.
     """
+    run = _runner(machines, todo)
     write_config(plan)
     waiting = {point.name: point for point in todo}
     rows = {point.name: row_of(point) for point in plan.points if point.name not in waiting}
     try:
-        with closing(_outcomes(todo, overwrite, machines)) as outcomes:
-            for name, error in outcomes:
-                rows[name] = Row(waiting[name], FAILED, error=error) if error else row_of(waiting[name])
-                ended(rows[name])
+        with closing(run([_task(point, overwrite) for point in todo])) as outcomes:
+            for task, error in outcomes:
+                point = waiting[task.name]
+                rows[task.name] = Row(point, FAILED, error=error) if error else row_of(point)
+                ended(rows[task.name])
     finally:  # of what is there, after an interrupt too
         all_rows = [rows.get(point.name) or Row(point, NOT_RUN) for point in plan.points]
         write_table(all_rows, plan.folder / TABLE)
@@ -60,26 +64,15 @@ def carry_out(
     return all_rows
 
 
-def _outcomes(todo: Sequence[Point], overwrite: bool, machines: Machines) -> Generator[tuple[str, str]]:
-    """Name and error of each point as it ends."""
-    if not todo:
-        return
-    cores = thread_count()
-    workers = min(machines.workers or cores, len(todo))
-    tasks = [_task(point, overwrite, max(1, cores // workers)) for point in todo]
-    if machines.scheduler is None:
-        outcomes = run_here(tasks, workers)
-    else:
-        from fusionkit.sweep.cluster import run_on_cluster
+def _runner(machines: Machines, todo: Sequence[Point]) -> _Runner:
+    """What runs tasks; a scheduler that does not answer is found out here, before anything is written."""
+    if machines.scheduler is not None and todo:
+        from fusionkit.sweep.cluster import connected, run_on_cluster
 
-        outcomes = run_on_cluster(tasks, machines.scheduler)
-    with closing(outcomes):
-        for task, error in outcomes:
-            yield task.name, error
+        return partial(run_on_cluster, connected(machines.scheduler))
+    return partial(run_here, machines.workers)
 
 
-def _task(point: Point, overwrite: bool, threads: int) -> Task:
+def _task(point: Point, overwrite: bool) -> Task:
     source, folder = point.source, str(point.folder.resolve())
-    return Task(
-        point.name, dict(source.raw), str(source.folder), source.name, source.packaged, folder, overwrite, threads
-    )
+    return Task(point.name, dict(source.raw), str(source.folder), source.name, source.packaged, folder, overwrite)

@@ -28,29 +28,25 @@ _PATIENCE = 20  # seconds that a scheduler has to answer
 Files = dict[str, bytes]
 
 
-def run_on_cluster(tasks: Sequence[Task], address: str) -> Generator[tuple[Task, str]]:
+def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Task, str]]:
     """Run the tasks on the workers of a scheduler.
 
     Parameters
     ----------
+    client : of the scheduler; it is closed at the end.
     tasks : the points.
-    address : of the scheduler (``tcp://host:8786``), or the path of its scheduler file (``.json``).
 
     Yields
     ------
     Each task when it has ended, and why it failed; empty where it did not.
-
-    Raises
-    ------
-    UserError : dask.distributed is not installed, or no scheduler answers.
     """
-    with connected(address) as client:
+    with client:
         from distributed import as_completed
 
         sweep = uuid4().hex  # another sweep's points of the same names are other points
         futures = {client.submit(_remote, task, key=f"{task.name}-{sweep}", pure=False): task for task in tasks}
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 yield futures[future], _received(futures[future], future)
                 future.release()
         finally:
@@ -58,7 +54,16 @@ def run_on_cluster(tasks: Sequence[Task], address: str) -> Generator[tuple[Task,
 
 
 def connected(address: str) -> Client:
-    """A client of the scheduler; `UserError` where there is none."""
+    """A client of a scheduler.
+
+    Parameters
+    ----------
+    address : of the scheduler (``tcp://host:8786``), or the path of its scheduler file (``.json``).
+
+    Raises
+    ------
+    UserError : dask.distributed is not installed, or no scheduler answers.
+    """
     if importlib.util.find_spec("distributed") is None:
         raise UserError("--scheduler", "needs dask.distributed", "pip install 'fusionkit-em[cluster]'")
     from distributed import Client

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 _LONGEST_PART, _LONGEST_NAME = 48, 160
-_DROPPED = ("terms.", "data.")  # most keys begin with them
+_DROPPED = re.compile(r"^(?:terms|data)\.(?!\d)")  # most keys begin so
 
 
 def title(key: str) -> str:
     """A key as it begins a part of a name: ``terms.tv.weight`` is ``tv.weight``."""
-    short = next((key.removeprefix(start) for start in _DROPPED if key.startswith(start)), key)
-    return slug(short)
+    return slug(_DROPPED.sub("", re.sub(r"\[(\d+)\]", r".\1", key)))
 
 
 def slug(text: str) -> str:

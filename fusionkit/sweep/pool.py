@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
+from fusionkit.fast_threads import thread_count
 from fusionkit.sweep.worker import Task, to_line
 from fusionkit.writer import remove_partial
 
@@ -94,19 +95,22 @@ class _Worker:
             remove_partial(Path(self.task.folder), self._process.pid)
 
 
-def run_here(tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, str]]:
+def run_here(processes: int | None, tasks: Sequence[Task]) -> Generator[tuple[Task, str]]:
     """Run the tasks in processes of this machine.
 
     Parameters
     ----------
+    processes : the most at a time; None for one a core. They share the cores between them.
     tasks : the points.
-    workers : number of processes.
 
     Yields
     ------
     Each task when it has ended, and why it failed; empty where it did not.
     """
-    waiting, retried = deque(tasks), set[str]()
+    cores = thread_count()
+    workers = max(1, min(processes or cores, len(tasks)))
+    waiting = deque(replace(task, threads=max(1, cores // workers)) for task in tasks)
+    retried: set[str] = set()
     inbox: _Inbox = SimpleQueue()
     busy: set[_Worker] = set()
     try:
@@ -133,7 +137,7 @@ def run_here(tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, str]]
                 retried.add(task.name)
                 waiting.appendleft(replace(task, overwrite=True))  # it may have died between writing and saying so
                 continue
-            yield task, error
+            yield task, error if line else f"{error}, twice"
     finally:
         for worker in busy:
             worker.terminate()

@@ -31,7 +31,7 @@ class Task:
     raw, config_folder, config_name, packaged : its configuration, as in `fusionkit.config.Source`.
     folder : its run folder.
     overwrite : whether a former run there may be replaced.
-    threads : the most threads, where the config says nothing.
+    threads : the most threads, where the config says nothing; None for as many as there are cores.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Task:
     packaged: bool
     folder: str
     overwrite: bool
-    threads: int
+    threads: int | None = None
 
 
 class LastRead:

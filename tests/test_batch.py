@@ -1,0 +1,118 @@
+"""Batches: one config on several files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sweeps import CONFIG, statuses, table
+
+from fusionkit import yamlio
+from fusionkit.cli import main
+from fusionkit.errors import UserError
+from fusionkit.sweep.axes import file_axis
+
+RNG = np.random.default_rng(0)
+DATA = {"path": "a.npz", "haadf": "H", "maps": {"Fe": "Fe", "O": "O"}}
+
+
+def lay_out(folder: Path, **changes: Any) -> Path:
+    """Two recordings of different sizes, a broken one, and a config for the first."""
+    for name, size in {"a": 12, "b": 16}.items():
+        counts = RNG.poisson(5, (2, size, size)).astype(float)
+        np.savez(folder / f"{name}.npz", H=counts.sum(0), Fe=counts[0], O=counts[1])
+    (folder / "broken.npz").write_bytes(b"nothing")
+    path = folder / "mine.yaml"
+    path.write_text(yamlio.dump({**CONFIG, "data": DATA, **changes}), encoding="utf-8")
+    return path
+
+
+def test_every_file_has_a_folder_and_a_broken_one_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are named from where the user stands, the config's own from its folder."""
+    config = lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["batch", str(config), "a.npz", "broken.npz", "b.npz"]) == 4
+    out = tmp_path / "runs" / "mine_batch"
+    assert statuses(out) == ["max_iterations", "failed", "max_iterations"]
+    assert [row["point"] for row in table(out)] == ["a", "broken", "b"]
+    assert table(out)[2]["data.path"] == str(tmp_path / "b.npz")
+    said = capsys.readouterr().err
+    assert "fusionkit: broken failed: " in said
+    assert yamlio.read(out / "b" / "config.resolved.yaml")["data"]["path"] == str(tmp_path / "b.npz")
+    (tmp_path / "broken.npz").write_bytes((tmp_path / "a.npz").read_bytes())
+    assert main(["batch", str(config), "a.npz", "broken.npz", "b.npz"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("1/1  broken  ")
+    assert "2 of them from before" in said.out
+
+
+def test_a_batch_of_a_sweep_is_every_file_with_every_value(tmp_path: Path) -> None:
+    config, out = lay_out(tmp_path, sweep={"terms.tv.weight": [1.0, 2.0]}), tmp_path / "out"
+    files = [str(tmp_path / f"{name}.npz") for name in "ab"]
+    assert main(["batch", str(config), *files, "--output", str(out), "--quiet"]) == 0
+    assert [row["point"] for row in table(out)] == [f"{name},tv.weight={w}" for name in "ab" for w in (1.0, 2.0)]
+    assert (out / "index.html").read_text().count("<img ") == 8
+
+
+@pytest.mark.parametrize(
+    ("files", "labels", "parts"),
+    [
+        (["x/a.npz", "b.h5"], ("a", "b"), ("a", "b")),
+        (["a.npz", "a.h5"], ("a.npz", "a.h5"), ("a.npz", "a.h5")),
+    ],
+)
+def test_points_are_called_by_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], labels: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    for file in files:
+        Path(file).touch()
+    found = file_axis(files)
+    assert (found.labels, found.parts) == (labels, parts)
+    assert found.values == tuple(str(tmp_path / file) for file in files)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "a.npz" for folder in ("x", "y")]
+    for file in files:
+        file.parent.mkdir()
+        file.touch()
+    found = file_axis([str(file) for file in files])
+    assert found.labels == tuple(map(str, files))
+    assert len(set(found.parts)) == 2
+
+
+def test_a_file_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.npz").touch()
+    with pytest.raises(UserError, match="is named twice"):
+        file_axis(["a.npz", str(tmp_path / "a.npz")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["mine.yaml", "a.npz", "c.npz"], ["c.npz", "there is no such file"]),
+        (["cos_nanoparticle", "a.npz"], ["data", "has both 'path' and 'phantom'", "data.path = a"]),
+        (["mine.yaml"], ["batch", "FILE"]),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: list[str],
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["batch", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert all(word in said for word in words), said
+    assert not (tmp_path / "runs").exists()

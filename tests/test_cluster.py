@@ -1,0 +1,104 @@
+"""Sweeps on a real dask.distributed cluster: a scheduler and its workers as processes of their own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sweeps import start, statuses, table, wait_for, write_config
+
+from fusionkit.cli import main
+
+pytest.importorskip("distributed", reason="dask.distributed is not installed (the extra 'cluster')")
+
+WEIGHTS = {"terms.tv.weight": [50.0, 70.0, 100.0], "terms.haadf.gamma": [1.6, 1.7]}
+SLOW = "solver.max_iterations=1500"  # seconds, in which a worker can be killed
+
+
+class Cluster:
+    """A scheduler and two workers.
+
+    Parameters
+    ----------
+    file : the scheduler file.
+    workers : the processes, which nobody starts again when they die.
+    """
+
+    def __init__(self, file: Path, stack: ExitStack) -> None:
+        self.file = file
+        self._stack = stack
+        quiet = ["--no-dashboard"]
+        self._start("scheduler", "--scheduler-file", str(file), "--host", "127.0.0.1", "--port", "0", *quiet)
+        wait_for(file.is_file)
+        one = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", *quiet]
+        self.workers = [self._start("worker", *one) for _ in range(2)]
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dask", *arguments]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.file.parent)
+        self._stack.callback(running.wait)
+        self._stack.callback(running.kill)
+        return running
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(tmp_path_factory.mktemp("dask") / "scheduler.json", stack)
+
+
+def test_a_cluster_does_what_this_machine_does_and_outlives_a_worker(tmp_path: Path, cluster: Cluster) -> None:
+    write_config(tmp_path, WEIGHTS)
+    command = ("sweep", "mine.yaml", "--output", "out", "--scheduler", str(cluster.file), "--set", SLOW)
+    with start(*command, folder=tmp_path) as running:
+        assert running.stderr is not None
+        first = running.stderr.readline()  # both workers are in the middle of other points
+        assert first.startswith("1/6"), first + running.stderr.read()
+        cluster.workers[0].send_signal(signal.SIGKILL)
+        said = running.stderr.read()
+        assert running.wait() == 0, said
+    assert cluster.workers[0].wait() == -signal.SIGKILL
+    assert cluster.workers[1].poll() is None
+    out = tmp_path / "out"
+    assert set(statuses(out)) <= {"max_iterations", "stalled"}
+    assert not list(out.glob(".*"))
+    here = tmp_path / "here"
+    assert main(["sweep", str(tmp_path / "mine.yaml"), "--output", str(here), "--quiet", "--set", SLOW]) == 0
+    for one, two in zip(table(out), table(here), strict=True):
+        assert one["point"] == two["point"]
+        assert float(one["objective"]) == pytest.approx(float(two["objective"]), rel=1e-6)
+    names = [{path.relative_to(folder).as_posix() for path in folder.rglob("*")} for folder in (out, here)]
+    assert names[0] == names[1]
+
+
+def test_a_failed_point_is_reported_and_the_others_resume(
+    tmp_path: Path, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, start_file, out = write_config(tmp_path), tmp_path / "former.h5", tmp_path / "out"
+    start_file.write_bytes(b"nothing")
+    command = ["sweep", str(config), "--output", str(out), "--scheduler", str(cluster.file)]
+    assert main([*command, "--over", f"init=auto,{start_file}"]) == 4
+    assert statuses(out) == ["max_iterations", "failed"]
+    assert "is damaged or no HDF5 file" in capsys.readouterr().err
+    assert main([*command, "--over", "init=auto,maps"]) == 0
+    assert "1 of them from before" in capsys.readouterr().out
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fusionkit.sweep import cluster
+
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
+    config = write_config(tmp_path, WEIGHTS)
+    out = tmp_path / "out"
+    assert main(["sweep", str(config), "--output", str(out), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--scheduler: no scheduler answers at 'tcp://127.0.0.1:9'" in said
+    assert not out.exists()

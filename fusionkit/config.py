@@ -51,10 +51,12 @@ class OutputOptions(Options):
     ----------
     directory : the output folder, relative to the config's folder; None for ``runs/NAME`` in the current folder.
     figures : whether ``maps.png`` and ``convergence.png`` are drawn.
+    report : whether ``report.html`` is written.
     """
 
     directory: str | None = None
     figures: bool = True
+    report: bool = True
 
 
 class Config(Options):

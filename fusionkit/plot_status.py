@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fusionkit.result import Result, Status
 
-_WORDS = {
+STATUS_WORDS = {
     Status.CONVERGED: "Converged",
     Status.MAX_ITERATIONS: "Not converged",
     Status.STALLED: "Stalled",
@@ -16,6 +16,6 @@ _WORDS = {
 def status_line(result: Result) -> str:
     """Status, iterations, objective and optimality."""
     return (
-        f"{_WORDS[result.status]} after {result.iterations} iterations   ·   objective {result.objective:.7g}"
+        f"{STATUS_WORDS[result.status]} after {result.iterations} iterations   ·   objective {result.objective:.7g}"
         f"   ·   optimality {result.optimality:.2g}"
     )

@@ -20,6 +20,7 @@ SUMMARY = "summary.json"
 CONFIG = "config.resolved.yaml"
 MAPS_FIGURE = "maps.png"
 CONVERGENCE_FIGURE = "convergence.png"
+REPORT = "report.html"
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -65,7 +66,7 @@ def _check_contents(target: Path, overwrite: bool, where: str) -> None:
         raise UserError(where, "holds a former run", "choose another folder, or replace it with --overwrite")
 
 
-def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool) -> None:
+def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool, report: bool) -> None:
     """Write all files of a run into a new folder, which appears whole or not at all.
 
     Parameters
@@ -74,13 +75,14 @@ def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool) -> None:
     folder : the output folder; its parents are made.
     overwrite : whether a former run there may be replaced.
     figures : whether to draw ``maps.png`` and ``convergence.png``.
+    report : whether to write ``report.html``.
 
     Raises
     ------
     UserError : as `check_output`, or the disk cannot be written.
     """
     with whole_folder(folder, overwrite) as partial:
-        _write_files(run, partial, figures)
+        _write_files(run, partial, folder.resolve().name, figures, report)
 
 
 @contextmanager
@@ -117,7 +119,7 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
                     parent.rmdir()
 
 
-def _write_files(run: RunRecord, folder: Path, figures: bool) -> None:
+def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report: bool) -> None:
     start = time.perf_counter()
     config = dump(run.resolved_config)
     (folder / CONFIG).write_text(config, encoding="utf-8")
@@ -127,6 +129,11 @@ def _write_files(run: RunRecord, folder: Path, figures: bool) -> None:
 
         plots.save(plots.maps_figure(run), folder / MAPS_FIGURE)
         plots.save(plots.convergence_figure(run), folder / CONVERGENCE_FIGURE)
+    if report:
+        from fusionkit.report.html import render
+        from fusionkit.report.run_page import run_page
+
+        (folder / REPORT).write_text(render(run_page(run, name)), encoding="utf-8")
     text = to_json(summarise(run, time.perf_counter() - start))
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 

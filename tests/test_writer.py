@@ -69,9 +69,16 @@ RUN = make_run()
 FILES = {"result.h5", "summary.json", "config.resolved.yaml"}
 
 
-@pytest.mark.parametrize(("figures", "files"), [(False, FILES), (True, FILES | {"maps.png", "convergence.png"})])
-def test_files(tmp_path: Path, figures: bool, files: set[str]) -> None:
-    writer.write(RUN, tmp_path / "runs" / "one", overwrite=False, figures=figures)
+@pytest.mark.parametrize(
+    ("figures", "report", "files"),
+    [
+        (False, False, FILES),
+        (True, False, FILES | {"maps.png", "convergence.png"}),
+        (False, True, FILES | {"report.html"}),
+    ],
+)
+def test_files(tmp_path: Path, figures: bool, report: bool, files: set[str]) -> None:
+    writer.write(RUN, tmp_path / "runs" / "one", overwrite=False, figures=figures, report=report)
     assert {path.name for path in (tmp_path / "runs" / "one").iterdir()} == files
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["one"]
     assert (tmp_path / "runs/one/config.resolved.yaml").read_text(encoding="utf-8") == dump(CONFIG)
@@ -239,7 +246,7 @@ def test_truncated_result_files(tmp_path: Path, kept: float) -> None:
 
 
 def test_summary(tmp_path: Path) -> None:
-    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False)
+    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False, report=False)
     summary = json.loads((tmp_path / "run/summary.json").read_text(encoding="utf-8"))
     write_seconds = summary["seconds"].pop("write")
     assert write_seconds > 0.0
@@ -259,6 +266,9 @@ def test_summary(tmp_path: Path) -> None:
         "seconds": {"setup": 0.1, "solve": 0.2},
         "seed": 7,
         "source": "phantom cos",
+        "pixel_size": 0.25,
+        "units": "nm",
+        "metadata": {},
         "elements": ["Co", "O"],
         "labels": ["Co", "O"],
         "shape": [2, 6, 8],
@@ -296,7 +306,7 @@ def test_a_failure_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], fails: str, former: bool
 ) -> None:
     if former:
-        writer.write(RUN, tmp_path / "deep/run", overwrite=False, figures=False)
+        writer.write(RUN, tmp_path / "deep/run", overwrite=False, figures=False, report=False)
     before, entries = _tree(tmp_path), set(tmp_path.rglob("*"))
     original = Path.rename
 
@@ -310,14 +320,14 @@ def test_a_failure_changes_nothing(
     monkeypatch.setattr(holder, fails, fail_on_partial if fails == "rename" else fail)
     expected = UserError if error is OSError else error
     with pytest.raises(expected, match="no"):
-        writer.write(RUN, tmp_path / "deep/run", overwrite=True, figures=fails == "save")
+        writer.write(RUN, tmp_path / "deep/run", overwrite=True, figures=fails == "save", report=False)
     assert _tree(tmp_path) == before
     assert set(tmp_path.rglob("*")) == entries
 
 
 def test_overwrite_replaces_a_former_run_whole(tmp_path: Path) -> None:
-    writer.write(RUN, tmp_path / "run", overwrite=False, figures=True)
-    writer.write(make_run(objective=1.0), tmp_path / "run", overwrite=True, figures=False)
+    writer.write(RUN, tmp_path / "run", overwrite=False, figures=True, report=False)
+    writer.write(make_run(objective=1.0), tmp_path / "run", overwrite=True, figures=False, report=False)
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
     assert read_result(tmp_path / "run").objective == 1.0
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -326,13 +336,13 @@ def test_overwrite_replaces_a_former_run_whole(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
     left = tmp_path / f".run.partial-{os.getpid()}"
     left.mkdir()
-    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False)
+    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False, report=False)
     assert left.is_dir()
     assert (tmp_path / "run/result.h5").is_file()
 
 
 def _former(folder: Path) -> None:
-    writer.write(RUN, folder, overwrite=False, figures=False)
+    writer.write(RUN, folder, overwrite=False, figures=False, report=False)
 
 
 def _other(folder: Path) -> None:
@@ -362,7 +372,7 @@ def test_refused_folders(tmp_path: Path, make: Callable[[Path], None], overwrite
     before = _tree(tmp_path)
     for attempt in (
         lambda: writer.check_output(folder, overwrite),
-        lambda: writer.write(RUN, folder, overwrite, figures=False),
+        lambda: writer.write(RUN, folder, overwrite, figures=False, report=False),
     ):
         with pytest.raises(UserError, match=says) as error:
             attempt()
@@ -375,14 +385,14 @@ def test_refused_folders(tmp_path: Path, make: Callable[[Path], None], overwrite
 def test_accepted_folders(tmp_path: Path, make: Callable[[Path], None], overwrite: bool) -> None:
     make(tmp_path / "run")
     writer.check_output(tmp_path / "run", overwrite)
-    writer.write(RUN, tmp_path / "run", overwrite, figures=False)
+    writer.write(RUN, tmp_path / "run", overwrite, figures=False, report=False)
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "disk")
-    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False)
+    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False, report=False)
     assert (tmp_path / "run").is_symlink()
     assert (tmp_path / "disk/result.h5").is_file()
 

@@ -66,7 +66,7 @@ def run_task(task: Task, read: Reader) -> str:
             loaded = check_source(source)
             job = prepare(loaded, read=read)
             record = job.record(job.solve(), tuple(said))
-            write(record, Path(task.folder), task.overwrite, loaded.config.output.figures)
+            write(record, Path(task.folder), task.overwrite, loaded.config.output.figures, loaded.config.output.report)
     except EXPECTED as error:
         return one_line(error)
     return ""

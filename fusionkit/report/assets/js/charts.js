@@ -1,0 +1,130 @@
+"use strict";
+
+// A chart of the content as a uPlot chart that follows width and theme.
+const charts = (() => {
+  const HEIGHT = 250;
+
+  const colourOf = (curve, index) =>
+    curve.style === "bold" ? () => theme.ink("ink") : colours.SERIES[(curve.colour ?? index) % colours.SERIES.length];
+
+  const series = (curve, index) => {
+    const stroke = colourOf(curve, index);
+    const base = {
+      label: curve.name, stroke, width: curve.style === "bold" ? 2.2 : 1.5, points: { show: (plot) => plot.data[0].length <= 12, size: 5 },
+      spanGaps: false, value: (_, value) => format.number(value),
+    };
+    if (curve.style === "bars") {
+      return { ...base, fill: `${colours.SERIES[index]}88`, width: 0, paths: uPlot.paths.bars({ size: [0.92, 60] }), points: { show: false } };
+    }
+    if (curve.style === "points") return { ...base, paths: () => null, points: { show: true, size: curve.x.length <= 40 ? 9 : 5, fill: stroke } };
+    if (curve.style === "dashed") return { ...base, dash: [6, 4], points: { show: false } };
+    if (curve.style === "thin") return { ...base, width: 1, alpha: 0.55, points: { show: false } };
+    return base;
+  };
+
+  const axis = (label, extra) => ({
+    label, stroke: () => theme.ink("soft"), grid: { stroke: () => theme.ink("grid"), width: 1 },
+    ticks: { stroke: () => theme.ink("line"), width: 1, size: 5 }, font: "12px system-ui, sans-serif",
+    labelFont: "12.5px system-ui, sans-serif", labelSize: 20, labelGap: 2, values: (_, ticks) => ticks.map(format.tick),
+    ...extra,
+  });
+
+  // on a logarithmic axis only powers of ten get a line
+  const decades = (_, ticks) => ticks.map((value) => (Math.abs(Math.log10(value) % 1) < 1e-6 ? value : null));
+
+  const logarithmic = () => ({
+    grid: { stroke: () => theme.ink("grid"), width: 1, filter: decades },
+    ticks: { stroke: () => theme.ink("line"), width: 1, size: 5, filter: decades },
+  });
+
+  // room for the longest number
+  const roomFor = (_, values) => 16 + 7 * Math.max(2, ...(values ?? []).map((value) => (value ?? "").length));
+
+  const yRange = (log) => (_, low, high) => {
+    if (low === null || high === null) return log ? [0.1, 1] : [0, 1];
+    if (log) return low === high ? [low / 2, high * 2] : [low / 1.3, high * 1.3];
+    const margin = 0.06 * (high - low) || Math.abs(high) / 10 || 1;
+    return [low >= 0 && low < 0.4 * high ? 0 : low - margin, high + margin];
+  };
+
+  const xRange = (bars) => (_, low, high) => {
+    if (low === null) return [0, 1];
+    const margin = bars ? 0.7 : low === high ? 1 : 0;
+    return [low - margin, high + margin];
+  };
+
+  const options = (chart, width) => {
+    const bars = chart.ticks.length > 0;
+    const names = bars
+      ? { splits: () => chart.ticks.map((_, index) => index), values: (_, at) => at.map((index) => chart.ticks[index] ?? "") }
+      : {};
+    return {
+      width, height: HEIGHT, scales: {
+        x: { time: false, range: xRange(bars) }, y: { distr: chart.log ? 3 : 1, range: yRange(chart.log) },
+      },
+      axes: [axis(chart.x_label, { size: 34, ...names }), axis(chart.y_label, { size: roomFor, ...(chart.log ? logarithmic() : {}) })],
+      series: [{ label: chart.x_label || "name", value: (_, value) => (bars ? chart.ticks[value] ?? "–" : format.number(value)) },
+        ...chart.curves.map(series)],
+      legend: { live: true }, cursor: { drag: { x: true, y: false } },
+    };
+  };
+
+  const positive = (values, log) => (log ? values.map((value) => (value > 0 ? value : null)) : values);
+
+  // curves on axes of their own are joined into one
+  const dataOf = (chart) => {
+    const [first] = chart.curves;
+    const tables = chart.curves.map(({ x, y }) => [x, positive(y, chart.log)]);
+    const alike = chart.curves.every(({ x }) => x === first.x || (x.length === first.x.length && x.every((value, at) => value === first.x[at])));
+    return alike ? [first.x, ...tables.map(([, y]) => y)] : uPlot.join(tables, tables.map(() => [2]));
+  };
+
+  // the legend's entries switch curves off and on, by keyboard too
+  const reachable = (place) => {
+    for (const entry of place.querySelectorAll(".u-legend .u-series th")) {
+      entry.setAttribute("tabindex", "0");
+      entry.setAttribute("role", "button");
+      entry.setAttribute("title", "show or hide");
+      entry.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") {
+          event.preventDefault();
+          entry.click();
+        }
+      });
+    }
+    const first = place.querySelector(".u-legend .u-series th");
+    first?.removeAttribute("tabindex");  // the x axis cannot be switched off
+    first?.removeAttribute("role");
+    first?.removeAttribute("title");
+  };
+
+  // shows the chart; the function that it returns shows another one of the same curves
+  const show = (chart) => {
+    const place = dom.element("div", { class: "plot", role: "img", "aria-label": `${chart.title}: ${chart.curves.map(({ name }) => name).join(", ")} against ${chart.x_label || "name"}` });
+    let shown = chart;
+    let plot = null;
+    const build = () => {
+      if (place.clientWidth === 0) return;
+      plot?.destroy();
+      plot = new uPlot(options(shown, place.clientWidth), dataOf(shown), place);
+      reachable(place);
+    };
+    new ResizeObserver(() => {
+      if (plot) plot.setSize({ width: place.clientWidth, height: HEIGHT });
+      else build();
+    }).observe(place);
+    theme.listen(build);
+    const update = (next) => {
+      shown = next;
+      plot?.setData(dataOf(shown));
+    };
+    const note = chart.note ? dom.element("p", { class: "note" }, chart.note) : null;
+    return { node: dom.element("div", { class: "chart" }, dom.element("h3", {}, chart.title), place, note), update };
+  };
+
+  const section = ({ title, note, charts: all }) =>
+    dom.element("section", {}, dom.element("h2", {}, title), note ? dom.element("p", { class: "note" }, note) : null,
+      dom.element("div", { class: "charts" }, ...all.map((chart) => show(chart).node)));
+
+  return { show, section };
+})();

@@ -1,0 +1,67 @@
+"use strict";
+
+// All elements in one image: each adds its colour as bright as its map.
+const overlay = (() => {
+  const compose = (parts, chosen) => {
+    const [{ image }] = parts;
+    const sums = new Float32Array(3 * image.values.length);
+    parts.forEach(({ image: { values }, limits: [low, high] }, part) => {
+      if (!chosen[part].on) return;
+      const weights = colours.channels(chosen[part].colour.slice(1));
+      for (let at = 0; at < values.length; at += 1) {
+        const share = (values[at] - low) / (high - low);
+        if (!(share > 0)) continue;
+        const light = Math.min(share, 1);
+        for (let k = 0; k < 3; k += 1) sums[3 * at + k] += light * weights[k];
+      }
+    });
+    const bytes = new Uint8ClampedArray(4 * image.values.length);
+    for (let at = 0; at < image.values.length; at += 1) {
+      for (let k = 0; k < 3; k += 1) bytes[4 * at + k] = sums[3 * at + k];
+      bytes[4 * at + 3] = 255;
+    }
+    return layers.bitmapOf(image, bytes);
+  };
+
+  const layer = (content, panels, name) => {
+    const found = panels.map((panel) => ({ panel, layer: panel.layers.find((each) => each.name === name) }));
+    let parts = null;
+    let drawn = null;
+    let drawnFor = null;
+    return {
+      name,
+      ready: Promise.all(found.map(({ layer: { image } }) => images.load(content, image))).then((loaded) => {
+        const [{ nx, ny }] = loaded;
+        if (loaded.every((one) => one.nx === nx && one.ny === ny)) {
+          parts = loaded.map((image, at) => ({ image, limits: found[at].layer.limits, label: panels[at].label }));
+        }
+      }),
+      bitmap: (state) => {
+        if (parts && drawnFor !== state.overlay) [drawn, drawnFor] = [compose(parts, state.overlay), state.overlay];
+        return drawn;
+      },
+      shape: () => parts && parts[0].image,
+      read: (u, v) => (parts ?? []).map(({ image, label }) => `${label} ${format.number(images.at(image, u, v), 3)}`).join(", "),
+      bar: () => null,
+    };
+  };
+
+  // names of layers that every element has as one and the same kind of image
+  const names = (panels) => panels[0].layers.filter(({ name, colours: map }) => map === "maps"
+    && panels.every((panel) => panel.layers.some((each) => each.name === name))).map(({ name }) => name);
+
+  const toggles = (store, panels) => {
+    const change = (index, part) => store.set({
+      overlay: store.get().overlay.map((each, at) => (at === index ? { ...each, ...part } : each)),
+    });
+    return dom.element("div", { class: "toggles", role: "group", "aria-label": "elements of the overlay" },
+      ...panels.map(({ label }, index) => dom.element("label", {},
+        dom.element("input", { type: "checkbox", checked: true, onchange: (event) => change(index, { on: event.target.checked }) }),
+        dom.element("input", {
+          type: "color", value: store.get().overlay[index].colour, "aria-label": `colour of ${label}`,
+          oninput: (event) => change(index, { colour: event.target.value }),
+        }), label)));
+  };
+
+  return { layer, names, toggles };
+})();

@@ -1,0 +1,77 @@
+"use strict";
+
+// The values of all layers along the line that the reader draws.
+const makeProfile = (content, store, viewer) => {
+  const [ny, nx] = content.pixels;
+
+  const groups = () => {
+    const found = new Map();
+    for (const panel of content.panels) {
+      const kept = panel.layers.filter(({ profile }) => profile);
+      if (kept.length === 0) continue;
+      found.set(panel.profiles, [...(found.get(panel.profiles) ?? []), { panel, kept }]);
+    }
+    return [...found.entries()];
+  };
+
+  const traces = (members) => members.flatMap(({ panel, kept }, of) => kept.map((layer, at) => ({
+    name: members.length > 1 ? `${panel.label} ${layer.name}` : layer.name,
+    style: layer.profile, colour: members.length > 1 ? of : at, key: layer.image,
+  })));
+
+  const chartOf = (title, members) => {
+    const rows = traces(members);
+    const base = {
+      title, x_label: `distance (${viewer.unit})`, y_label: members[0].panel.unit, log: false, ticks: [], note: "",
+    };
+    const made = charts.show({ ...base, curves: rows.map((row) => ({ ...row, x: [0, 1], y: [null, null] })) });
+    let loaded = null;
+    const draw = ({ line, width }) => {
+      if (!loaded) return;
+      const { distances, places } = sampling.points(line, width, content.pixels);
+      const x = distances.map((distance) => distance * viewer.perPixel);
+      made.update({ ...base, curves: rows.map((row, at) => ({ ...row, x, y: sampling.values(loaded[at], places) })) });
+    };
+    const ready = Promise.all(rows.map(({ key }) => images.load(content, key))).then((all) => {
+      loaded = all;
+      draw(store.get());
+    });
+    return { node: made.node, draw, ready };
+  };
+
+  const made = groups().map(([title, members]) => chartOf(title, members));
+
+  // the ends as numbers: for the keyboard, and for the same line again
+  const fields = () => {
+    const ends = [["x0", "u0", nx], ["y0", "v0", ny], ["x1", "u1", nx], ["y1", "v1", ny]];
+    const inputs = ends.map(([, key, size]) => dom.element("input", {
+      type: "number", min: "0", max: String(size), step: "any",
+      onchange: (event) => store.set({ line: { ...store.get().line, [key]: geometry.clamp(Number(event.target.value) / size) } }),
+    }));
+    const width = dom.element("input", {
+      type: "number", min: "1", max: "200", step: "1",
+      onchange: (event) => store.set({ width: Math.min(Math.max(Math.round(Number(event.target.value)) || 1, 1), 200) }),
+    });
+    store.listen((state) => {
+      ends.forEach(([, key, size], at) => {
+        if (document.activeElement !== inputs[at]) inputs[at].value = String(Number((state.line[key] * size).toFixed(1)));
+      });
+      width.value = String(state.width);
+    });
+    return dom.element("div", { class: "line-fields", role: "group", "aria-label": "ends of the line, in pixels" },
+      ...ends.map(([name], at) => dom.element("label", {}, `${name} (px)`, inputs[at])),
+      dom.element("label", {}, "width (px)", width));
+  };
+
+  let drawnFor = null;
+  store.listen((state) => {
+    if (drawnFor && drawnFor.line === state.line && drawnFor.width === state.width) return;
+    drawnFor = state;
+    for (const chart of made) chart.draw(state);
+  });
+  const hint = "Choose “draws profile line” above and drag over any image, or type the ends. "
+    + "Values are averaged over the width of the line.";
+  const node = dom.element("section", {}, dom.element("h2", {}, "Profile along the line"),
+    dom.element("p", { class: "note" }, hint), fields(), dom.element("div", { class: "charts wide" }, ...made.map((chart) => chart.node)));
+  return { node, ready: Promise.all(made.map(({ ready }) => ready)) };
+};

@@ -1,0 +1,74 @@
+"use strict";
+
+// The images of a page: a panel each, all with the same view.
+const makeViewer = (content, store) => {
+  const [ny, nx] = content.pixels ?? [1, 1];
+  const elements = content.panels.filter((panel) => panel.overlay);
+  const unit = content.field_width ? content.units ?? "" : "px";
+  const perPixel = content.field_width ? content.field_width / nx : 1;
+  const overlaid = elements.length > 1 ? overlay.names(elements) : [];
+
+  const bar = ({ map, limits: [low, high], beyond: [below, above], unit: of }) => {
+    const strip = dom.element("canvas", { width: "256", height: "1", "aria-hidden": "true" });
+    const words = colours.table(map).slice();
+    strip.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(words.buffer), 256, 1), 0, 0);
+    const ends = [`${below ? "≤ " : ""}${format.number(low, 3)}`, of, `${above ? "≥ " : ""}${format.number(high, 3)}`];
+    return dom.element("div", { class: "bar" }, strip,
+      dom.element("div", { class: "ends" }, ...ends.map((text) => dom.element("span", {}, text))));
+  };
+
+  const controls = {
+    nx: () => nx,
+    bar,
+    step: () => ({ du: 1 / nx, dv: 1 / ny }),
+    place: ({ u, v }) => {
+      const pixel = `pixel ${Math.floor(u * nx)}, ${Math.floor(v * ny)}`;
+      if (!content.field_width) return pixel;
+      return `${pixel} (${format.number(u * nx * perPixel, 3)}, ${format.number(v * ny * perPixel, 3)} ${unit})`;
+    },
+  };
+
+  const plain = new Map();
+  const layerOf = (panel, layer) => {
+    if (!plain.has(layer)) plain.set(layer, layers.plain(content, panel, layer));
+    return plain.get(layer);
+  };
+
+  const shelves = content.panels.map((panel) => ({
+    label: panel.label, layers: panel.layers.map((layer) => () => layerOf(panel, layer)), names: panel.layers.map(({ name }) => name), below: null,
+  }));
+  if (overlaid.length > 0) {
+    const made = overlaid.map((name) => overlay.layer(content, elements, name));
+    shelves.splice(elements.length, 0, {
+      label: "All elements", layers: made.map((layer) => () => layer), names: overlaid, below: overlay.toggles(store, elements),
+    });
+  }
+
+  // the two layers on either side of the divider, or every layer
+  const groups = ({ layers: all, names }, { mode, left, right }) => {
+    if (mode === "beside") return all.map((layer) => [layer()]);
+    const index = (name, otherwise) => (names.includes(name) ? names.indexOf(name) : Math.min(otherwise, all.length - 1));
+    const [first, second] = [index(left, 0), index(right, 1)];
+    return [first === second ? [all[first]()] : [all[first](), all[second]()]];
+  };
+
+  const node = dom.element("div", { class: "panels" });
+  let panes = [];
+  let builtFor = "";
+  const build = (state) => {
+    const key = JSON.stringify([state.mode, state.left, state.right]);
+    if (key === builtFor) return;
+    builtFor = key;
+    for (const pane of panes) pane.remove();
+    panes = [];
+    node.classList.toggle("beside", state.mode === "beside");
+    node.replaceChildren(...shelves.map((shelf) => {
+      const own = groups(shelf, state).map((chosen) => makePane(content, store, shelf.label, chosen, nx / ny, controls));
+      panes.push(...own);
+      return dom.element("section", { class: "panel", "aria-label": shelf.label }, dom.element("h3", {}, shelf.label),
+        dom.element("div", { class: "panes" }, ...own.map((pane) => pane.node)), shelf.below);
+    }));
+  };
+  store.listen(build);
+  return { node, ready: () => Promise.all(panes.map(({ ready }) => ready)), perPixel, unit };
+};

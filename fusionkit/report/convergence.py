@@ -1,0 +1,73 @@
+"""Charts of the solve: the objective and its terms, the objective above its lowest value, the optimality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fusionkit.report.content import Chart, Curve, Section
+from fusionkit.run_record import RunRecord
+from fusionkit.terms import Array
+
+_PARTS = ("stationarity", "alignment", "feasibility")
+_TERM = "term."
+
+
+def convergence_section(record: RunRecord) -> Section | None:
+    """Three charts against the iteration; None without a trace."""
+    trace = record.result.trace
+    x = [float(value) for value in trace.get("iteration", ())]
+    if not x:
+        return None
+    charts = [_terms(trace, x, record.term_weights)]
+    gap = gap_curve("objective", x, trace["objective"]) if "objective" in trace else None
+    if gap is not None:
+        charts.append(Chart("Objective above its lowest value", "iteration", "(F − Fmin) / |Fmin|", (gap,), log=True))
+    charts += _optimality(trace, x, record.resolved_config)
+    return Section("Convergence", tuple(charts), record.result.message)
+
+
+def gap_curve(name: str, x: list[float], objective: Array, lowest: float | None = None) -> Curve | None:
+    """The objective above its lowest value, relative; None where it never changes.
+
+    Parameters
+    ----------
+    name : of the curve.
+    x : iterations or seconds.
+    objective : F at each of them.
+    lowest : Fmin; None for the least of ``objective``.
+    """
+    finite = objective[np.isfinite(objective)]
+    if not finite.size:
+        return None
+    least = float(finite.min()) if lowest is None else lowest
+    gap = (np.asarray(objective, np.float64) - least) / (abs(least) or 1.0)
+    return Curve(name, x, gap.tolist(), "bold") if np.any(gap > 0.0) else None
+
+
+def _terms(trace: Mapping[str, Array], x: list[float], weights: Mapping[str, float]) -> Chart:
+    curves = [Curve("objective", x, trace["objective"].tolist(), "bold")] if "objective" in trace else []
+    for column, values in trace.items():
+        if column.startswith(_TERM):
+            term = column.removeprefix(_TERM)
+            weight = f", weight {weights[term]:g}" if term in weights else ""
+            curves.append(Curve(term + weight, x, values.tolist()))
+    shown = np.concatenate([np.asarray(curve.y, np.float64) for curve in curves]) if curves else np.zeros(0)
+    shown = shown[np.isfinite(shown)]
+    # many decades need a log axis, a sign change forbids it
+    log = bool(shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min())
+    return Chart("Objective and its terms", "iteration", "weighted value", tuple(curves), log)
+
+
+def _optimality(trace: Mapping[str, Array], x: list[float], config: Mapping[str, Any]) -> list[Chart]:
+    curves = [Curve("optimality", x, trace["optimality"].tolist(), "bold")] if "optimality" in trace else []
+    curves += [Curve(part, x, trace[part].tolist()) for part in _PARTS if part in trace and np.any(trace[part] > 0.0)]
+    solver = config.get("solver")
+    tolerance = solver.get("tolerance") if isinstance(solver, Mapping) else None
+    if isinstance(tolerance, int | float) and tolerance > 0:
+        curves.append(Curve(f"tolerance {tolerance:g}", x, [float(tolerance)] * len(x), "dashed"))
+    if not curves:
+        return []
+    return [Chart("Optimality and its parts", "iteration", "relative optimality", tuple(curves), log=True)]

@@ -1,0 +1,123 @@
+"""Any `Page` as one self-contained HTML file: style, scripts, chart library and images inside, no network.
+
+The content goes in as JSON in which ``<``, ``>`` and ``&`` are written as escapes, so that no text of a user can end
+the script element; the page's script inserts texts as text, never as HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from fusionkit.report.content import Page
+from fusionkit.report.images import Pictures, encode_all
+
+# in the order in which they build on each other
+SCRIPTS = (
+    "dom",
+    "format",
+    "colours",
+    "store",
+    "images",
+    "theme",
+    "charts",
+    "geometry",
+    "layers",
+    "pane",
+    "gestures",
+    "toolbar",
+    "overlay",
+    "viewer",
+    "sampling",
+    "profile",
+    "page",
+)
+_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def render(page: Page) -> str:
+    """The page as HTML.
+
+    Parameters
+    ----------
+    page : what it shows.
+    """
+    pictures = encode_all(page.images)
+    bare = replace(page, images={})
+    payload = asdict(bare) | {"images": _headers(pictures), "precision": _precision(pictures)}
+    blobs = "\n".join(
+        f'<script type="text/plain" id="image-{index}">{each.data}</script>'
+        for index, each in enumerate(pictures.images.values())
+    )
+    scripts = "\n".join(f"<script>\n{_asset(f'js/{name}.js')}</script>" for name in SCRIPTS)
+    parts = {
+        "title": html.escape(page.title),
+        "style": _asset("uplot/uPlot.min.css") + _asset("page.css"),
+        "licence": _asset("uplot/LICENSE"),
+        "charts": _asset("uplot/uPlot.iife.min.js"),
+        "payload": to_script_json(payload),
+        "images": blobs,
+        "scripts": scripts,
+    }
+    return fill(_asset("page.html"), parts)
+
+
+def fill(template: str, parts: Mapping[str, str]) -> str:
+    """The template with each ``{{name}}`` replaced, once: what is put in is not looked through again."""
+    pieces = template.split("{{")
+    filled = [pieces[0]]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("}}")
+        filled += [parts[name], rest]
+    return "".join(filled)
+
+
+def to_script_json(value: Any) -> str:
+    """JSON that can stand in a script element; numbers that are not finite become null."""
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _headers(pictures: Pictures) -> dict[str, dict[str, Any]]:
+    """All but the data, which stand in elements of their own, by their number."""
+    return {
+        key: {"id": index, "ny": p.ny, "nx": p.nx, "low": p.low, "step": p.step, "missing": p.missing, "exact": p.exact}
+        for index, (key, p) in enumerate(pictures.images.items())
+    }
+
+
+def _precision(pictures: Pictures) -> str:
+    """How precise the numbers in the page's images are, in words."""
+    if not pictures.images:
+        return ""
+    kept = [picture.exact for picture in pictures.images.values()]
+    if all(kept):
+        text = "Values shown in images and profiles are exact."
+    else:
+        rounded = f"rounded to 1/{pictures.levels} of the range of their image"
+        text = f"Values shown in images and profiles are {rounded}" + (
+            "; whole numbers are exact." if any(kept) else "."
+        )
+    if pictures.largest is not None:
+        text += f" Images are reduced to at most {pictures.largest} pixels along an edge by means over blocks."
+    return text + " The full arrays are in result.h5."
+
+
+def _asset(name: str) -> str:
+    return (resources.files("fusionkit.report") / "assets" / name).read_text(encoding="utf-8")

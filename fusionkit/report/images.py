@@ -1,0 +1,118 @@
+"""Images as short text: quantised, predicted from the left neighbour, compressed, base64.
+
+An image becomes codes c with v = low + step c. Each row is replaced by its differences, which are folded to unsigned
+numbers (0, -1, 1, -2, ... to 0, 1, 2, 3, ...) and written as all low bytes, then all high bytes, as zlib data. Whole
+numbers of a small range are exact. Anything else gets 4094 steps over its range, or fewer, and then fewer pixels, where
+the page would become too large.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.image_limits import block_mean
+from fusionkit.terms import Array
+
+LEVELS = (4094, 1022, 254)  # steps over the range: finer than a screen shows, coarser only for a large page
+BUDGET = 13_500_000  # characters of all images; with everything else a page stays below 15 MB
+_WIDEST = 16_000  # range of whole numbers that are kept exactly: their folded differences fit into 16 bits
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image as text.
+
+    Parameters
+    ----------
+    ny, nx : its shape.
+    low, step : value = low + step * code.
+    missing : the code of values that are not finite.
+    exact : whether the codes give the values back exactly.
+    data : base64 of zlib data.
+    """
+
+    ny: int
+    nx: int
+    low: float
+    step: float
+    missing: int
+    exact: bool
+    data: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All images of a page.
+
+    Parameters
+    ----------
+    images : by key.
+    levels : steps over the range of those that are not exact.
+    largest : most pixels along an edge; larger images are shown by means over blocks. None where nothing was reduced.
+    """
+
+    images: Mapping[str, Encoded]
+    levels: int
+    largest: int | None
+
+
+def encode_all(images: Mapping[str, Array], budget: int = BUDGET) -> Pictures:
+    """All images within ``budget`` characters: fewer steps first, then fewer pixels.
+
+    Parameters
+    ----------
+    images : by key, (ny, nx) each.
+    budget : most characters of all of them together; at least some 50 an image.
+    """
+    largest: int | None = None
+    while True:
+        shown = images if largest is None else {key: block_mean(image, largest) for key, image in images.items()}
+        for levels in LEVELS:
+            pictures = Pictures({key: encode(image, levels) for key, image in shown.items()}, levels, largest)
+            if sum(len(each.data) for each in pictures.images.values()) <= budget:
+                return pictures
+        edge = max(max(image.shape) for image in shown.values())
+        largest = edge // 2
+        if edge < 2:
+            raise ValueError(f"{len(images)} images do not fit into {budget} characters")
+
+
+def encode(image: Array, levels: int = LEVELS[0]) -> Encoded:
+    """One image.
+
+    Parameters
+    ----------
+    image : (ny, nx), not empty; values that are not finite keep no value.
+    levels : steps over its range.
+    """
+    values = np.asarray(image, np.float64)
+    finite = np.isfinite(values)
+    whole = bool(finite.all())
+    known = values if whole else values[finite]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    exact = high - low <= _WIDEST and bool(np.all(known == np.rint(known)))
+    with np.errstate(over="ignore"):
+        step = 1.0 if exact else (high - low) / levels
+    if not np.isfinite(step) or step < np.finfo(np.float64).tiny:  # no range that a float can hold
+        step = 1.0
+    missing = int(np.clip((high - low) / step, 0.0, _WIDEST)) + 1
+    scaled = (values - low) / step
+    if not whole:
+        scaled = np.where(finite, scaled, float(missing))
+    codes = np.clip(np.rint(scaled), 0.0, float(missing)).astype(np.int32)
+    ny, nx = values.shape
+    return Encoded(ny, nx, low, step, missing, exact, _compress(codes))
+
+
+def _compress(codes: np.ndarray) -> str:
+    """Differences along rows, folded, as bytes; runs and frequent bytes are short, and nothing slower pays."""
+    differences = np.diff(codes, axis=1, prepend=np.int32(0))
+    folded = ((differences << 1) ^ (differences >> 31)).astype("<u2")
+    planes = folded.reshape(-1, 1).view(np.uint8).T.tobytes()
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    return base64.b64encode(packer.compress(planes) + packer.flush()).decode("ascii")

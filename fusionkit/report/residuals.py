@@ -1,0 +1,122 @@
+r"""Residuals in units of the noise, as histograms beside the standard normal distribution.
+
+An image's residual is divided by the standard deviation of its noise. Counts b with the expectation m have randomised
+quantile residuals
+
+.. math:: z = \Phi^{-1}\bigl(P(b - 1; m) + u\,[P(b; m) - P(b - 1; m)]\bigr), \qquad u \sim U(0, 1),
+
+P the distribution function of Poisson(m): exactly standard normal where the model holds, at one count as at a thousand,
+which Pearson's (b - m) / sqrt(m) is not. Source: Dunn & Smyth, J. Comput. Graph. Stat. 5, 236 (1996).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fusionkit.diagnostics import counts_per_unit, expected_maps
+from fusionkit.report.content import Chart, Curve, Section
+from fusionkit.report.maps import MOST, difference
+from fusionkit.run_record import RunRecord
+from fusionkit.terms import Array
+
+_END = 5.0  # of the axis, in units of the noise
+_SAMPLE = 2**14  # pixels that a histogram of counts rests on: its bins are then good to a few per cent
+
+
+def residual_section(record: RunRecord) -> Section | None:
+    """A histogram for each fitted array; None where there is none."""
+    charts = [*_image_charts(record), *_map_charts(record)]
+    note = "Bars: the data. Line: noise alone. Narrower bars mean that the model follows some of the noise."
+    return Section("Residuals against the noise", tuple(charts), note) if charts else None
+
+
+def quantile_residuals(counts: Array, mean: Array) -> Array:
+    """Randomised quantile residuals of counts; the same arguments give the same numbers.
+
+    Parameters
+    ----------
+    counts : b >= 0, of any shape.
+    mean : m >= 0, of the same shape.
+    """
+    from scipy.special import ndtri, pdtr
+
+    below = np.where(counts > 0, pdtr(np.maximum(counts - 1.0, 0.0), mean), 0.0)
+    share = below + np.random.default_rng(0).random(counts.shape) * (pdtr(counts, mean) - below)
+    return ndtri(np.clip(share, 1e-16, 1.0 - 1e-16))
+
+
+def histogram(title: str, residual: Array, note: str) -> Chart:
+    """Density of a residual in units of the noise, values beyond 5 counted at 5."""
+    finite = residual[np.isfinite(residual)]
+    bins = int(np.clip(2.0 * np.sqrt(finite.size), 12, 60))  # few values fill few bins
+    counts, ends = np.histogram(np.clip(finite, -_END, _END), bins, (-_END, _END))
+    centres = (ends[:-1] + ends[1:]) / 2.0
+    density = counts / (max(finite.size, 1) * (ends[1] - ends[0]))
+    normal = np.exp(-(centres**2) / 2.0) / np.sqrt(2.0 * np.pi)
+    curves = (
+        Curve("residual", centres.tolist(), density.tolist(), "bars"),
+        Curve("noise alone", centres.tolist(), normal.tolist(), "bold"),
+    )
+    spread = f"Standard deviation {np.std(finite):.3g}, mean {np.mean(finite):.2f}. " if finite.size else ""
+    return Chart(title, "residual / noise", "density", curves, note=spread.replace("-", "−") + note)
+
+
+def _image_charts(record: RunRecord) -> list[Chart]:
+    charts = []
+    for name, model in record.models.items():
+        data = record.dataset.arrays.get(name)
+        if name == "maps" or data is None or data.shape != model.shape or data.size < 2:
+            continue
+        shown, residual = "HAADF" if name == "haadf" else name, difference(data, model)
+        sigma, where = _noise(record, name, residual)
+        if sigma > 0.0:
+            charts.append(histogram(shown, residual / sigma, f"Noise {sigma:.4g}: {where}."))
+    return charts
+
+
+def _noise(record: RunRecord, name: str, residual: Array) -> tuple[float, str]:
+    """Standard deviation of the noise in an array, and where that is known from."""
+    if name == "haadf" and record.dataset.haadf_sigma is not None:
+        return record.dataset.haadf_sigma, "known from the simulation"
+    assumed = _assumed_sigma(record.resolved_config) if counts_per_unit(record) == 1.0 and name == "haadf" else None
+    if assumed is not None:
+        return assumed, "what the weights of the terms assume"
+    finite = residual[np.isfinite(residual)]
+    return float(np.std(finite)) if finite.size else 0.0, "not known, so that of the residual itself"
+
+
+def _assumed_sigma(config: Mapping[str, Any]) -> float | None:
+    """With counts, the weights w of least squares and v of Poisson are those of a noise of sqrt(v / w)."""
+    weights: dict[str, float] = {}
+    for term in config.get("terms", ()):
+        kind = "haadf" if term.get("type") == "least_squares" and term.get("data") == "haadf" else term.get("type")
+        if kind in ("haadf", "poisson") and isinstance(term.get("weight"), int | float):
+            weights.setdefault(kind, float(term["weight"]))
+    if weights.get("haadf", 0.0) <= 0.0 or weights.get("poisson", 0.0) <= 0.0:
+        return None
+    return (weights["poisson"] / weights["haadf"]) ** 0.5
+
+
+def _map_charts(record: RunRecord) -> list[Chart]:
+    raw, mean, scale = record.dataset.arrays.get("maps"), expected_maps(record), counts_per_unit(record)
+    if raw is None or mean is None or raw.ndim != 3 or len(record.result.labels) != raw.shape[0]:
+        return []
+    return [
+        _map_chart(name, given, expected, scale)
+        for name, given, expected in zip(record.result.labels[:MOST], raw, mean, strict=False)
+    ]
+
+
+def _map_chart(name: str, raw: Array, mean: Array, scale: float | None) -> Chart:
+    if scale is None:
+        residual = difference(raw, mean)
+        sigma = float(np.std(residual[np.isfinite(residual)]))
+        note = f"Noise {sigma:.4g}: not known, since these are no counts, so that of the residual itself."
+        return histogram(name, residual / (sigma or 1.0), note)
+    stride = max(1, raw.size // _SAMPLE)
+    counts = np.rint(np.asarray(raw, np.float64).ravel()[::stride] * scale)
+    expected = np.maximum(np.asarray(mean, np.float64).ravel()[::stride] * scale, 0.0)
+    return histogram(name, quantile_residuals(counts, expected), "Poisson noise; randomised quantile residuals.")

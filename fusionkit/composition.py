@@ -44,8 +44,8 @@ def compose(
     """
     if labels is not None:
         shape, names = (len(labels),), tuple(labels)
-    elif "maps" in dataset.arrays:
-        shape, names = dataset.arrays["maps"].shape, dataset.elements
+    elif dataset.shape is not None:
+        shape, names = dataset.shape, dataset.elements
     else:
         raise UserError(
             "unknown", "is missing: the data hold no maps", "name the coefficients: unknown: {labels: [a, b]}"

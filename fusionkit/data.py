@@ -25,6 +25,8 @@ class Dataset:
     notes : things that the user should know, a sentence each.
     haadf_sigma : standard deviation of the noise in ``haadf``, in its units; None where unknown.
     counts_per_unit : what a value of ``maps`` is multiplied by to give counts; None where unknown.
+    metadata : facts of the recording by name (title, beam energy, instrument, date), numbers and texts.
+    pixels : (ny, nx) of the unknown where that is not the grid of ``maps``.
     """
 
     arrays: Mapping[str, Array]
@@ -37,9 +39,20 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     haadf_sigma: float | None = None
     counts_per_unit: float | None = None
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
+    pixels: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         views = {name: array.view() for name, array in self.arrays.items()}  # the caller's own arrays stay writeable
         for view in views.values():
             view.flags.writeable = False
         object.__setattr__(self, "arrays", MappingProxyType(views))
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape (n, ny, nx) of an unknown that is a map of each element; None where there are no maps."""
+        if "maps" not in self.arrays:
+            return None
+        maps = self.arrays["maps"].shape
+        return (len(self.elements) or maps[0], *(self.pixels or maps[1:]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from fusionkit.data_sources import Source, SpectrumSource
 from fusionkit.normalise import Normalisation
 from fusionkit.options import Options
 from fusionkit.phantom_spec import PhantomSpec
@@ -16,12 +17,16 @@ class DataOptions(Options):
 
     Parameters
     ----------
-    path : file of the recording, relative to the config's folder.
+    path : file of the recording, relative to the config's folder; not needed where every source names its own.
     phantom : what to simulate instead.
     reader : name of the file's format; None to go by the suffix.
-    haadf : name of the HAADF image in the file; a phantom's is ``HAADF`` and need not be named.
+    haadf : name of the HAADF image in the file, or {path, signal, offset, scale} where it stands in another file or
+        in other units; a phantom's is ``HAADF`` and need not be named.
     maps : name in the file of each element's map, in the order that is kept everywhere; a list where the names are the
-        elements. A phantom's maps are all taken where this is None.
+        elements, or {path, signal, offset, scale} each. A phantom's maps are all taken where this is None.
+    spectra : stacks of counts from spectrum images, by the name of the array that they become; the stack called
+        ``maps`` stands for the key ``maps``. The unknown has a map of every element that any stack names.
+    grid : ``haadf`` or ``maps``: whose pixels the unknown has; None where image and maps have one shape.
     arrays : further arrays of any shape: the name that terms use, and the name in the file. They are not normalised.
     normalize : what is done to the HAADF image and to each map, each on its own: ``minmax`` maps its least value to 0
         and its greatest to 1, ``max`` divides by its greatest value, ``none`` (the default) keeps counts as they are.
@@ -30,8 +35,10 @@ class DataOptions(Options):
     path: str | None = None
     phantom: PhantomSpec | None = None
     reader: str | None = None
-    haadf: str | None = None
-    maps: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    haadf: Source | None = None
+    maps: Annotated[dict[str, Source], Field(min_length=1)] | None = None
+    spectra: dict[str, SpectrumSource] = Field(default_factory=dict)
+    grid: Literal["haadf", "maps"] | None = None
     arrays: dict[str, str] = Field(default_factory=dict)
     normalize: Normalisation = "none"
 
@@ -47,12 +54,14 @@ class DataOptions(Options):
 
     @field_validator("maps")
     @classmethod
-    def _one_map_each(cls, maps: dict[str, str] | None) -> dict[str, str] | None:
-        owners: dict[str, str] = {}
-        for element, name in (maps or {}).items():
-            if name in owners:
-                raise ValueError(f"'{name}' is the map of both {owners[name]} and {element}; name another for one")
-            owners[name] = element
+    def _one_map_each(cls, maps: dict[str, Source] | None) -> dict[str, Source] | None:
+        owners: dict[tuple[str, str | None], str] = {}
+        for element, source in (maps or {}).items():
+            place = (source.signal, source.path)
+            if place in owners:
+                former = owners[place]
+                raise ValueError(f"'{source.signal}' is the map of both {former} and {element}; name another for one")
+            owners[place] = element
         return maps
 
     @field_validator("arrays")
@@ -65,9 +74,27 @@ class DataOptions(Options):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataOptions:
+        if self.path is None and self.phantom is None and self._sources() and all(s.path for s in self._sources()):
+            return self
         if (self.path is None) == (self.phantom is None):
             given = "has neither 'path' nor 'phantom'" if self.path is None else "has both 'path' and 'phantom'"
             raise ValueError(f"{given}; give one of them")
         if self.phantom is not None and self.reader is not None:
             raise ValueError("has a 'reader', but a phantom is not read; remove it")
+        if self.phantom is not None and (self.spectra or any(source.path for source in self._sources())):
+            raise ValueError("has both 'phantom' and a file for image, maps or spectra; give one of them")
         return self
+
+    @model_validator(mode="after")
+    def _one_stack_of_maps(self) -> DataOptions:
+        if self.maps is not None and "maps" in self.spectra:
+            raise ValueError("has both 'maps' and 'spectra.maps'; remove one, or give the spectra another name")
+        for name in self.spectra:
+            if name == "haadf" or name in self.arrays:
+                raise ValueError(f"the name '{name}' of data.spectra is taken; use another")
+        return self
+
+    def _sources(self) -> list[Source | SpectrumSource]:
+        """Everything but ``arrays``, which stand in the file at ``path``."""
+        image = [] if self.haadf is None else [self.haadf]
+        return [*image, *(self.maps or {}).values(), *self.spectra.values()] if not self.arrays else []

@@ -11,6 +11,11 @@ _NUMBERS: dict[str, int] = {element.symbol: element.number for element in period
 _BY_LOWER = {symbol.lower(): symbol for symbol in _NUMBERS}
 
 
+def is_element(symbol: str) -> bool:
+    """Whether this is the symbol of a chemical element, in its proper case."""
+    return symbol in _NUMBERS
+
+
 def atomic_number(symbol: str, where: str = "elements") -> int:
     """Atomic number Z of the element.
 

@@ -64,7 +64,8 @@ def describe(annotation: Any) -> str:
         texts = [repr(choice) for choice in arguments]
         return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
     if isinstance(core, type) and issubclass(core, BaseModel):
-        if core.model_config.get("extra") == "allow":  # a named thing, whose options belong to another model
+        # a named thing, whose options belong to another model, or one whose name alone may be enough
+        if core.model_config.get("extra") == "allow" or getattr(core, "by_name", False):
             return f"a name or a mapping with '{_keys(core)[0]}'"
         return f"a mapping with the keys {', '.join(_keys(core))}"
     if origin in (list, tuple, set, frozenset):

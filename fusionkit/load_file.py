@@ -1,7 +1,8 @@
-"""Data from a recording: names to arrays, checked before and after they are read."""
+"""Data from recordings: names to arrays, checked before and after they are read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
@@ -10,77 +11,133 @@ import numpy as np
 from fusionkit.checks import FloatArray, Origin, check_fellow, check_image, to_float
 from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
+from fusionkit.data_sources import Source
 from fusionkit.elements import atomic_number
 from fusionkit.errors import UserError
+from fusionkit.load_spectra import Stack, load_spectra
 from fusionkit.memory import require
 from fusionkit.normalise import scale_of
-from fusionkit.readers import RawArray, Recording, describe, missing, open_recording
+from fusionkit.open_files import OpenFiles
+from fusionkit.readers import RawArray, describe, missing
 
 # of an array as it is read: the raw bytes and values, the float64 copy, the normalised one
 _BYTES_PER_VALUE = 32
 
 
-def load_file(options: DataOptions, path: Path, where: str) -> Dataset:
-    """The arrays that ``options`` name in the file.
+def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
+    """The arrays that ``options`` name in their files.
 
     Parameters
     ----------
     options : the config's ``data``.
-    path : the file.
+    folder : where relative paths start.
     where : config key of ``options``.
     """
-    recording = open_recording(path, options.reader, where)
-    images, others = _origins(options, where)
-    if not images and not others:
-        raise UserError(where, "names no array", f"give haadf, maps or arrays; the file has {describe(recording)}")
+    files = OpenFiles(folder, options.path, options.reader, where)
+    images, others = _sources(options, where)
+    if not images and not others and not options.spectra:
+        held = describe(files.open(None, None, where))
+        raise UserError(where, "names no array", f"give haadf, maps, spectra or arrays; the file has {held}")
     for element in options.maps or {}:
         atomic_number(element, f"{where}.maps.{element}")
-    _check_shapes(recording, images, others, where)
-    raw = {origin.key: recording.read(origin.name) for origin in (*images, *others)}
+    _check_shapes(files, images, others, options, where)
+    raw = {key: files.of(source, key).read(source.signal) for key, source in {**images, **others}.items()}
+    stacks = load_spectra(options.spectra, files, f"{where}.spectra")
+    values = {key: _image(raw[key], files.origin(source, key), source, options) for key, source in images.items()}
     arrays: dict[str, FloatArray] = {}
-    values = {origin.key: _image(raw[origin.key], origin, options) for origin in images}
     if options.haadf is not None:
         arrays["haadf"] = values[f"{where}.haadf"]
     if options.maps is not None:
         arrays["maps"] = np.stack([values[f"{where}.maps.{element}"] for element in options.maps])
-    for name, origin in zip(options.arrays, others, strict=True):
-        arrays[name] = to_float(raw[origin.key].values, origin)
-    pixel_size, units, notes = _calibration(raw)
-    return Dataset(arrays, tuple(options.maps or ()), pixel_size, units, source=str(path), notes=notes)
+    for name, stack in stacks.items():
+        arrays |= stack.arrays(name)
+    for name, (key, source) in zip(options.arrays, others.items(), strict=True):
+        arrays[name] = to_float(raw[key].values, files.origin(source, key))
+    return _dataset(options, arrays, list(raw.values()), stacks, files.source(), where)
 
 
-def _origins(options: DataOptions, where: str) -> tuple[list[Origin], list[Origin]]:
-    """The images (HAADF first, then the maps) and the further arrays that the config names."""
-    source = str(options.path)
-    images = [Origin(f"{where}.haadf", options.haadf, source)] if options.haadf is not None else []
-    images += [Origin(f"{where}.maps.{element}", name, source) for element, name in (options.maps or {}).items()]
-    return images, [Origin(f"{where}.arrays.{key}", name, source) for key, name in options.arrays.items()]
+def _dataset(
+    options: DataOptions,
+    arrays: dict[str, FloatArray],
+    raw: list[RawArray],
+    stacks: Mapping[str, Stack],
+    source: str,
+    where: str,
+) -> Dataset:
+    read = [*raw, *(stack.facts for stack in stacks.values())]
+    if options.grid == "maps":  # the pixel size is that of the unknown
+        read = read[1:] + read[:1]
+    pixel_size, units, notes = _calibration(read)
+    metadata: dict[str, float | str] = {}
+    for one in reversed(read):
+        metadata |= one.metadata
+    elements = dict.fromkeys([*(options.maps or ()), *(e for stack in stacks.values() for e in stack.elements)])
+    if options.grid is not None and options.grid not in arrays:
+        raise UserError(f"{where}.grid", f"there is no data called '{options.grid}'", "remove the key")
+    pixels = None if options.grid is None else arrays[options.grid].shape[-2:]
+    if pixels is None:
+        _check_stacks(arrays, stacks, source, where)
+    return Dataset(
+        arrays,
+        tuple(elements),
+        pixel_size,
+        units,
+        source=source,
+        notes=notes,
+        metadata=metadata,
+        pixels=None if pixels is None else (pixels[0], pixels[1]),
+    )
 
 
-def _check_shapes(recording: Recording, images: list[Origin], others: list[Origin], where: str) -> None:
-    shapes = {}
-    for origin in (*images, *others):
-        shape = recording.shape(origin.name)
+def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, Stack], source: str, where: str) -> None:
+    """Without ``grid``, a stack of counts that stands for the maps has the shape of the image."""
+    if "maps" not in stacks or "haadf" not in arrays:
+        return
+    shape, image = arrays["maps"].shape[1:], arrays["haadf"].shape
+    if shape != image:
+        remedy = "say whose pixels the unknown has (data.grid: haadf or maps), and use the forward model 'scan'"
+        raise UserError(f"{where}.spectra.maps", f"has maps of {shape}, but the image of {source} has {image}", remedy)
+
+
+def _sources(options: DataOptions, where: str) -> tuple[dict[str, Source], dict[str, Source]]:
+    """The images (HAADF first, then the maps) and the further arrays that the config names, by config key."""
+    images = {f"{where}.haadf": options.haadf} if options.haadf is not None else {}
+    images |= {f"{where}.maps.{element}": source for element, source in (options.maps or {}).items()}
+    return images, {f"{where}.arrays.{key}": Source(signal=name) for key, name in options.arrays.items()}
+
+
+def _check_shapes(
+    files: OpenFiles, images: Mapping[str, Source], others: Mapping[str, Source], options: DataOptions, where: str
+) -> None:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for key, source in {**images, **others}.items():
+        recording = files.of(source, key)
+        shape = recording.shape(source.signal)
         if shape is None:
-            raise UserError(
-                origin.key, f"there is no array '{origin.name}' in {origin.source}", missing(origin.name, recording)
-            )
-        shapes[origin.key] = shape
-    for origin in images:
-        check_image(shapes[origin.key], origin)
-        check_fellow(shapes[origin.key], origin, shapes[images[0].key], images[0].name)
+            origin = files.origin(source, key)
+            said = f"there is no array '{source.signal}' in {origin.source}"
+            raise UserError(key, said, missing(source.signal, recording))
+        shapes[key] = shape
+    fellows: dict[bool, str] = {}  # with a grid, the image may have another shape than the maps
+    for key, source in images.items():
+        origin = files.origin(source, key)
+        check_image(shapes[key], origin)
+        fellow = fellows.setdefault(options.grid is not None and key == f"{where}.haadf", key)
+        check_fellow(shapes[key], origin, shapes[fellow], images[fellow].signal)
     require(_BYTES_PER_VALUE * sum(prod(shape) for shape in shapes.values()), f"{where}.path")
 
 
-def _image(raw: RawArray, origin: Origin, options: DataOptions) -> FloatArray:
+def _image(raw: RawArray, origin: Origin, source: Source, options: DataOptions) -> FloatArray:
     values = to_float(raw.values, origin)
+    if source.offset or source.scale != 1:
+        values = (values - source.offset) * source.scale
     return scale_of(values, options.normalize, origin).apply(values, origin)
 
 
-def _calibration(raw: dict[str, RawArray]) -> tuple[float | None, str | None, tuple[str, ...]]:
+def _calibration(raw: list[RawArray]) -> tuple[float | None, str | None, tuple[str, ...]]:
     """Pixel size and unit of the first array that has them, and every note."""
-    notes = list(dict.fromkeys(note for one in raw.values() for note in one.notes))
-    known = [(one.pixel_size, one.units) for one in raw.values() if one.pixel_size is not None]
+    notes = list(dict.fromkeys(note for one in raw for note in one.notes))
+    known = [(one.pixel_size, one.units) for one in raw if one.pixel_size is not None]
     if len(set(known)) > 1:
         notes.append("The arrays have several pixel sizes; that of the first is used.")
     size, units = known[0] if known else (None, None)

@@ -30,11 +30,12 @@ def load_phantom(options: DataOptions, where: str) -> Dataset:
     if options.phantom is None:
         raise UserError(where, "names no phantom", "add phantom: {preset: cos_nanoparticle}")
     dataset = simulate_dataset(options.phantom, f"{where}.phantom")
-    if options.haadf not in (None, HAADF_NAME) or (options.haadf and "haadf" not in dataset.arrays):
+    image = options.haadf.signal if options.haadf is not None else None
+    if image not in (None, HAADF_NAME) or (image and "haadf" not in dataset.arrays):
         remedy = f"its image is called '{HAADF_NAME}'" if "haadf" in dataset.arrays else "remove this key"
-        raise UserError(f"{where}.haadf", f"the {dataset.source} has no image '{options.haadf}'", remedy)
+        raise UserError(f"{where}.haadf", f"the {dataset.source} has no image '{image}'", remedy)
     if options.maps is not None:
-        dataset = _select(dataset, options.maps, f"{where}.maps")
+        dataset = _select(dataset, {element: one.signal for element, one in options.maps.items()}, f"{where}.maps")
     if options.arrays:
         dataset = _rename(dataset, options.arrays, f"{where}.arrays")
     if options.normalize != "none":

@@ -26,6 +26,6 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
     UserError : the file cannot be read, an array is absent or unusable (not 2-D, another shape than its fellows,
         complex, not finite, constant under ``minmax``), or the data need more memory than there is.
     """
-    if options.path is not None:
-        return load_file(options, folder / Path(options.path).expanduser(), where)
+    if options.phantom is None:
+        return load_file(options, folder, where)
     return load_phantom(options, where)

@@ -6,9 +6,9 @@ A file that cannot be read is a `UserError` that names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -22,8 +22,12 @@ TABLE = {
     "readers": {
         "npz": "fusionkit.reader_npz:NpzReader",
         "hdf5": "fusionkit.reader_hdf5:Hdf5Reader",
+        "microscope": "fusionkit.microscope.reader:MicroscopeReader",
     }
 }
+
+
+_SHOWN = 16  # suffixes that a message names
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,14 @@ class RawArray:
     pixel_size : edge of a pixel in ``units``; None where the file does not say.
     units : unit of ``pixel_size``; None where the file does not say.
     notes : what the user should know about them, a sentence each.
+    metadata : facts of the recording by name.
     """
 
     values: npt.NDArray[Any]
     pixel_size: float | None = None
     units: str | None = None
     notes: tuple[str, ...] = ()
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
 
 
 class Recording(Protocol):
@@ -101,13 +107,14 @@ def _check_file(path: Path, where: str) -> None:
 
 
 def _by_suffix(path: Path, where: str) -> Any:
-    readable: list[str] = []
+    suffixes: list[str] = []
     for name in table("readers"):
         reader = lookup("readers", name, where)
         if path.suffix.lower() in reader.suffixes:
             return reader
-        readable += reader.suffixes
-    known = ", ".join(readable)
+        suffixes += reader.suffixes
+    more = f" and {len(suffixes) - _SHOWN} more" if len(suffixes) > _SHOWN else ""
+    known = ", ".join(suffixes[:_SHOWN]) + more
     raise UserError(
         where, f"no reader takes '{path.name}'", f"readable are {known}; or name the format with data.reader"
     )

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fusionkit.config import INIT_WORDS, LoadedConfig, checked_options, nested_specs
+from fusionkit.data_sources import Source
 from fusionkit.options import Spec
 from fusionkit.phantom_spec import phantom_options
 
@@ -23,8 +24,7 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     """
     config = loaded.config
     data = _plain(config.data)
-    if config.data.path is not None:
-        data["path"] = str(loaded.path(config.data.path))
+    _absolute(data, loaded)
     if config.data.phantom is not None:
         options = phantom_options(config.data.phantom, "data.phantom")
         data["phantom"] = {"preset": config.data.phantom.preset, **_plain(options)}
@@ -43,6 +43,14 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     return {key: value for key, value in full.items() if value is not None}
 
 
+def _absolute(data: dict[str, Any], loaded: LoadedConfig) -> None:
+    """The path of the data, and of every source that has its own, made absolute."""
+    sources = [data, data.get("haadf"), *(data.get("maps") or {}).values(), *data["spectra"].values()]
+    for source in sources:
+        if isinstance(source, dict) and source.get("path") is not None:
+            source["path"] = str(loaded.path(source["path"]))
+
+
 def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
     """A named thing with all of its options, what they name in turn included."""
     options = checked_options(kind, spec, key)
@@ -54,6 +62,8 @@ def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """The value as mappings, lists, texts, numbers and None."""
+    if isinstance(value, Source) and value.short is not None:
+        return value.short
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         named = {info.alias or name: getattr(value, name) for name, info in fields.items()}

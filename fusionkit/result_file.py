@@ -9,6 +9,7 @@
 ``/duals/<term>``       dual variable of each composed term; ``/auxiliary/<term>`` likewise
 root attributes         ``elements``, ``labels``, ``status``, ``objective``, ``optimality``, ``config``,
                         ``fusionkit_version``; ``pixel_size`` and ``units`` where known
+``/metadata``           attributes: facts of the recording (title, beam energy, instrument, date), where there are any
 ======================  ============================================================================================
 
 A name may hold any character: ``%``, ``/`` and a leading dot are written as in a URL, since HDF5 gives them a meaning.
@@ -52,6 +53,7 @@ class SavedResult:
     truth : the ground truth, of the shape of ``x``; None for recordings.
     pixel_size : edge of a pixel in ``units``; None where unknown.
     units : unit of ``pixel_size``.
+    metadata : facts of the recording by name, numbers and texts.
     """
 
     x: Array
@@ -70,6 +72,7 @@ class SavedResult:
     truth: Array | None = None
     pixel_size: float | None = None
     units: str | None = None
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def maps(self) -> dict[str, Array]:
@@ -113,6 +116,8 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
             file.attrs["pixel_size"] = float(dataset.pixel_size)
         if dataset.units is not None:
             file.attrs["units"] = dataset.units
+        if dataset.metadata:
+            file.create_group("metadata").attrs.update(dataset.metadata)
 
 
 def _write_group(group: h5py.Group, arrays: Mapping[str, Array]) -> None:
@@ -184,6 +189,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
         truth=_real(truth, path) if isinstance(truth, h5py.Dataset) else None,
         pixel_size=None if pixel_size is None else _number(file, "pixel_size", path),
         units=None if units is None else str(units),
+        metadata=_facts(file),
     )
 
 
@@ -193,6 +199,15 @@ def _read_group(file: h5py.File, name: str, path: Path) -> Mapping[str, Array]:
         return MappingProxyType({})
     arrays = {unquote(key): _real(item, path) for key, item in group.items() if isinstance(item, h5py.Dataset)}
     return MappingProxyType(arrays)
+
+
+def _facts(file: h5py.File) -> Mapping[str, float | str]:
+    group = file.get("metadata")
+    if not isinstance(group, h5py.Group):
+        return MappingProxyType({})
+    facts = {name: value if isinstance(value, str) else np.asarray(value) for name, value in group.attrs.items()}
+    known = {k: v if isinstance(v, str) else float(v) for k, v in facts.items() if isinstance(v, str) or v.shape == ()}
+    return MappingProxyType(known)
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:

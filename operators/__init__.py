@@ -26,6 +26,8 @@ TABLE = {
         "sum": "fusionkit.operators.power_sum:total",
         "element": "fusionkit.operators.power_sum:element",
         "affine": "fusionkit.operators.affine:affine",
+        "elements": "fusionkit.operators.elements:elements",
+        "scan": "fusionkit.operators.scan:scan",
         "blur": "fusionkit.operators.blur:blur",
         "pylops": "fusionkit.operators.linear_forward:pylops_forward",
         "linear": "fusionkit.operators.linear_forward:linear_forward",

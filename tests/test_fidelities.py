@@ -40,6 +40,9 @@ def arrays() -> dict[str, Array]:
         "haadf": 2.5 * random.random(SHAPE[1:]),
         "X": random.standard_normal((9, 2)),
         "y": random.standard_normal(9),
+        "two": random.random((2, 6, 5)),
+        "coarse": random.random((3, 3, 2)),
+        "small": random.random((3, 2)),
     }
 
 
@@ -79,6 +82,21 @@ TERMS: dict[str, tuple[dict[str, Any], tuple[type, ...], bool]] = {
     ),
     "smoothed": ({"type": "least_squares", "data": "maps", "forward": SMOOTHING}, SC, True),
     "poisson_promised": ({"type": "poisson", "forward": SMOOTHING | {"nonnegative": True}}, SC, True),
+    "elements": (
+        {"type": "least_squares", "data": "two", "forward": {"type": "elements", "elements": {"O": 0.4, "Sc": 2.0}}},
+        SC,
+        True,
+    ),
+    "poisson_scan": ({"type": "poisson", "data": "coarse", "forward": {"type": "scan", "shape": [3, 2]}}, SC, True),
+    "scan_of_power_sum": (
+        {
+            "type": "least_squares",
+            "data": "small",
+            "forward": {"type": "scan", "shape": [3, 2], "reduce": "mean", "forward": {"type": "power_sum"}},
+        },
+        (Smooth,),
+        False,
+    ),
     "poisson_unpromised": ({"type": "poisson", "forward": SMOOTHING}, (Composed,), True),
 }
 ABILITIES = (Smooth, Pixelwise, Proximable, Composed)

@@ -24,10 +24,17 @@ SHAPE = (3, 6, 5)
 LABELS = ("Sc", "Dy", "O")
 DTYPES = [np.float32, np.float64]
 MATRIX = np.random.default_rng(7).standard_normal((9, 2))
+BACKGROUND = np.random.default_rng(8).random((1, 6, 5))
 
 
 def context(dtype: Any = np.float64, shape: tuple[int, ...] = SHAPE, labels: tuple[str, ...] = LABELS) -> Context:
-    return Context(Dataset({"X": MATRIX.copy(), "flat": np.ones(4)}), shape, labels, np.dtype(dtype), "terms[0]")
+    return Context(
+        Dataset({"X": MATRIX.copy(), "flat": np.ones(4), "background": BACKGROUND}),
+        shape,
+        labels,
+        np.dtype(dtype),
+        "terms[0]",
+    )
 
 
 def forward(spec: dict[str, Any] | str, dtype: Any = np.float64, shape: tuple[int, ...] = SHAPE) -> Forward:
@@ -46,6 +53,26 @@ FORWARDS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = {
     "sum": ({"type": "sum"}, SHAPE, SHAPE[1:]),
     "element": ({"type": "element", "element": "O"}, SHAPE, SHAPE[1:]),
     "blur": ({"type": "blur", "sigma": 1.3}, SHAPE, SHAPE),
+    "elements": ({"type": "elements", "elements": {"O": 0.4, "Sc": 2.0}}, SHAPE, (2, 6, 5)),
+    "elements_above_background": (
+        {"type": "elements", "elements": ["Dy"], "background": "background"},
+        SHAPE,
+        (1, 6, 5),
+    ),
+    "scan_binned": ({"type": "scan", "shape": [3, 5]}, SHAPE, (3, 3, 5)),
+    "scan_of_uneven_pixels": ({"type": "scan", "shape": [4, 3], "reduce": "mean"}, SHAPE, (3, 4, 3)),
+    "scan_finer": ({"type": "scan", "shape": [12, 7]}, SHAPE, (3, 12, 7)),
+    "scan_of_a_part": ({"type": "scan", "shape": [2, 3], "rows": [1, 5], "columns": [0.5, 4]}, SHAPE, (3, 2, 3)),
+    "scan_of_elements": (
+        {"type": "scan", "shape": [3, 5], "forward": {"type": "elements", "elements": ["O", "Dy"]}},
+        SHAPE,
+        (2, 3, 5),
+    ),
+    "scan_of_power_sum": (
+        {"type": "scan", "shape": [2, 2], "reduce": "mean", "forward": {"type": "power_sum", "gamma": 1.7}},
+        SHAPE,
+        (2, 2),
+    ),
     "affine": ({"type": "affine", "matrix": "X"}, (3,), (9,)),
     "linear": ({"type": "linear", "operator": "identity"}, SHAPE, SHAPE),
     "pylops_sum": ({"type": "pylops", "operator": "Sum", "arguments": {"axis": 0}}, SHAPE, SHAPE[1:]),
@@ -187,6 +214,52 @@ def test_blur_is_its_own_adjoint_and_keeps_sums(sigma: float, shape: tuple[int, 
     np.testing.assert_array_equal(out, probe.apply(x))
 
 
+SCANS = [
+    ((3, 5), {}, "sum"),
+    ((4, 3), {}, "mean"),
+    ((12, 7), {}, "sum"),
+    ((2, 3), {"rows": [1.0, 5.0], "columns": [0.5, 4.0]}, "sum"),
+    ((2, 3), {"rows": [1.5, 5.0]}, "mean"),
+]
+
+
+@pytest.mark.parametrize(("pixels", "part", "reduce"), SCANS)
+def test_scan_against_a_fine_grid(pixels: tuple[int, int], part: dict[str, Any], reduce: str) -> None:
+    """Each pixel cut into small ones, counted by the pixel of the other scan that their middle lies in."""
+    fine = 84  # every edge of the table lies between small pixels
+    x = np.random.default_rng(5).random(SHAPE)
+    small = np.repeat(np.repeat(x, fine, axis=1), fine, axis=2) / fine**2
+    rows, columns = part.get("rows", [0, SHAPE[1]]), part.get("columns", [0, SHAPE[2]])
+    expected = np.zeros((SHAPE[0], *pixels))
+    places = [
+        np.floor((((np.arange(size * fine) + 0.5) / fine) - first) / (last - first) * count).astype(int)
+        for size, (first, last), count in zip(SHAPE[1:], (rows, columns), pixels, strict=True)
+    ]
+    inside = np.ix_(*[(one >= 0) & (one < count) for one, count in zip(places, pixels, strict=True)])
+    where = np.ix_(*places)
+    for element in range(SHAPE[0]):
+        np.add.at(
+            expected[element], tuple(np.broadcast_arrays(*where)[i][inside] for i in (0, 1)), small[element][inside]
+        )
+    if reduce == "mean":
+        expected /= (rows[1] - rows[0]) * (columns[1] - columns[0]) / (pixels[0] * pixels[1])
+    model = forward({"type": "scan", "shape": list(pixels), "reduce": reduce, **part})
+    np.testing.assert_allclose(model.apply(x), expected, rtol=1e-9)
+    assert isinstance(model, LinearForward)
+    size = int(np.prod(SHAPE))
+    dense = np.stack([model.apply(row.reshape(SHAPE)).ravel() for row in np.eye(size)], axis=1)
+    largest = float(np.linalg.norm(dense, 2))
+    assert largest <= model.linear_map.norm * (1 + 1e-9) <= 1.5 * largest
+
+
+def test_elements_take_their_factors_and_the_background() -> None:
+    x = np.random.default_rng(6).random(SHAPE)
+    model = forward({"type": "elements", "elements": {"O": 0.5, "Sc": 2.0}})
+    np.testing.assert_allclose(model.apply(x), np.stack([0.5 * x[2], 2.0 * x[0]]))
+    above = forward({"type": "elements", "elements": {"Dy": 3.0}, "background": "background"})
+    np.testing.assert_allclose(above.apply(x), 3.0 * x[1:2] + BACKGROUND)
+
+
 def test_linear_forward_in_python_with_an_offset() -> None:
     operator = pylops.MatrixMult(MATRIX)
     offset = np.arange(9.0)
@@ -230,6 +303,25 @@ ERRORS: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
     "sigma_narrow": ({"type": "blur", "sigma": 1e-320}, SHAPE, r"^terms\[0\].forward.sigma: .*must be >= 0.125"),
     "sigma_wide": ({"type": "blur", "sigma": 1e30}, (1, 3, 20), r"^terms\[0\].forward.sigma: is 1e\+30 .*<= 20"),
     "blur_of_vector": ({"type": "blur", "sigma": 1.0}, (4,), r"forward: needs images.*\(4,\)"),
+    "elements_absent": ({"type": "elements", "elements": ["Pb"]}, SHAPE, r"forward.elements: there is no map of 'Pb'"),
+    "elements_twice": ({"type": "elements", "elements": ["O", "O"]}, SHAPE, r"forward.elements: names 'O' twice"),
+    "elements_none": ({"type": "elements", "elements": {}}, SHAPE, r"forward.elements: must be .*not empty"),
+    "elements_factor": ({"type": "elements", "elements": {"O": 0}}, SHAPE, r"forward.elements.O: must be .*> 0, got 0"),
+    "elements_of_vector": ({"type": "elements", "elements": ["O"]}, (4,), r"forward: needs maps .*\(4,\)"),
+    "background_absent": (
+        {"type": "elements", "elements": ["O"], "background": "backgroud"},
+        SHAPE,
+        r"forward.background: there is no data called 'backgroud'; did you mean 'background'",
+    ),
+    "background_shape": (
+        {"type": "elements", "elements": ["O"], "background": "flat"},
+        SHAPE,
+        r"forward.background: 'flat' has shape \(4,\); the prediction has \(1, 6, 5\)",
+    ),
+    "scan_shape": ({"type": "scan", "shape": [0, 2]}, SHAPE, r"forward.shape\[0\]: must be .*>= 1, got 0"),
+    "scan_outside": ({"type": "scan", "shape": [2, 2], "rows": [2, 7]}, SHAPE, r"forward.rows: is \[2.*<= 6"),
+    "scan_backwards": ({"type": "scan", "shape": [2, 2], "columns": [3, 1]}, SHAPE, r"forward.columns: is \[3"),
+    "scan_of_vector": ({"type": "scan", "shape": [2, 2]}, (4,), r"forward: needs images.*\(4,\)"),
     "matrix_absent": ({"type": "affine", "matrix": "Y"}, (3,), r"forward.matrix: there is no data called 'Y'"),
     "matrix_flat": ({"type": "affine", "matrix": "flat"}, (3,), r"forward.matrix: 'flat' has shape \(4,\)"),
     "matrix_size": ({"type": "affine", "matrix": "X"}, SHAPE, r"forward.matrix: 'X' has 2 features.*\(3, 6, 5\)"),

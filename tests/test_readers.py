@@ -102,7 +102,7 @@ UNREADABLE: list[tuple[str, str, Callable[[Path], Any], list[str]]] = [
     ("missing", "a.npz", lambda path: None, ["data.path: there is no file"]),
     ("folder", "a.npz", lambda path: path.mkdir(), ["data.path", "is a folder"]),
     ("empty", "a.h5", lambda path: path.write_bytes(b""), ["data.path", "is empty"]),
-    ("suffix", "a.tif", lambda path: path.write_bytes(b"II*"), ["no reader takes 'a.tif'", ".npz, .h5, .hdf5"]),
+    ("suffix", "a.xyz", lambda path: path.write_bytes(b"II*"), ["no reader takes 'a.xyz'", ".npz, .h5, .hdf5, .bcf"]),
     ("text as npz", "a.npz", lambda path: path.write_text("a,b\n1,2\n"), ["is not readable as an npz archive"]),
     ("text as hdf5", "a.h5", lambda path: path.write_text("a,b\n1,2\n"), ["is not readable as HDF5"]),
     ("npz as hdf5", "a.h5", npz_as, ["is not readable as HDF5"]),

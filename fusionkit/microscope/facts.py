@@ -1,0 +1,98 @@
+"""What a file says about a signal: elements, lines and the facts of the recording that results carry on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from fusionkit.elements import is_element
+
+# name in results: path in HyperSpy's metadata; angles in degrees, times in seconds
+_PATHS = {
+    "title": "General.title",
+    "date": "General.date",
+    "time": "General.time",
+    "original_filename": "General.original_filename",
+    "authors": "General.authors",
+    "sample": "Sample.name",
+    "microscope": "Acquisition_instrument.{}.microscope",
+    "beam_energy_keV": "Acquisition_instrument.{}.beam_energy",
+    "beam_current_nA": "Acquisition_instrument.{}.beam_current",
+    "magnification": "Acquisition_instrument.{}.magnification",
+    "camera_length_mm": "Acquisition_instrument.{}.camera_length",
+    "convergence_angle_mrad": "Acquisition_instrument.{}.convergence_angle",
+    "dwell_time": "Acquisition_instrument.{}.dwell_time",
+    "stage_tilt_alpha": "Acquisition_instrument.{}.Stage.tilt_alpha",
+    "eds_detector": "Acquisition_instrument.{}.Detector.EDS.detector_type",
+    "eds_real_time": "Acquisition_instrument.{}.Detector.EDS.real_time",
+    "eds_live_time": "Acquisition_instrument.{}.Detector.EDS.live_time",
+    "eds_elevation_angle": "Acquisition_instrument.{}.Detector.EDS.elevation_angle",
+    "eds_energy_resolution_eV": "Acquisition_instrument.{}.Detector.EDS.energy_resolution_MnKa",
+    "eels_dwell_time": "Acquisition_instrument.{}.Detector.EELS.dwell_time",
+    "eels_collection_angle_mrad": "Acquisition_instrument.{}.Detector.EELS.collection_angle",
+    "quantity": "Signal.quantity",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about a signal.
+
+    Parameters
+    ----------
+    title : may be empty.
+    signal_type : HyperSpy's word (``EDS_TEM``, ``EELS``); empty where there is none.
+    elements : chemical symbols, those that are none left out.
+    lines : X-ray lines that the file names (``Cu_Ka``).
+    metadata : facts by name, numbers and texts.
+    """
+
+    title: str = ""
+    signal_type: str = ""
+    elements: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
+
+
+def facts_of(metadata: Mapping[str, Any]) -> Facts:
+    """The facts in a signal's metadata, a nested mapping; what is no number or text is left out."""
+    known: dict[str, float | str] = {}
+    for name, path in _PATHS.items():
+        found = [_plain(_at(metadata, path.format(kind))) for kind in ("TEM", "SEM")]
+        value = next((one for one in found if one is not None), None)
+        if value is not None:
+            known[name] = value
+    elements = tuple(dict.fromkeys(one for one in _texts(_at(metadata, "Sample.elements")) if is_element(one)))
+    return Facts(
+        str(known.get("title", "")),
+        str(_plain(_at(metadata, "Signal.signal_type")) or ""),
+        elements,
+        _texts(_at(metadata, "Sample.xray_lines")),
+        MappingProxyType(known),
+    )
+
+
+def _at(tree: Any, path: str) -> Any:
+    for part in path.split("."):
+        tree = tree.get(part) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(one) for one in value) if isinstance(value, list | tuple) or hasattr(value, "tolist") else ()
+
+
+def _plain(value: Any) -> float | str | None:
+    """The value as a finite number or a text on one line; None for anything else."""
+    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
+        value = value.item()
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, str):
+        return "".join(sign for sign in " ".join(value.split()) if sign.isprintable()) or None
+    return None

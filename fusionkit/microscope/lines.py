@@ -1,0 +1,141 @@
+"""Windows of energy about X-ray lines and behind EELS edges, where a config does not state them.
+
+Energies are those of eXSpy's table. The width of an X-ray line is that of Fiori & Newbury, SEM/1978/I, 401:
+FWHM(E) = sqrt(2.5 (E - 5898.75) + FWHM(Mn Ka)^2) in eV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from fusionkit.errors import UserError
+from fusionkit.microscope.boundary import EXTRA
+from fusionkit.microscope.signals import Signal
+from fusionkit.registry import suggestion
+
+_MN_KA = 5898.75  # eV
+_RESOLUTION = 130.0  # eV, FWHM at Mn Ka where the file does not say
+_FAMILIES = ("Ka", "La", "Ma")
+# widths of the windows in FWHM of the line: half of the line's, then gap and width of those beside it
+_HALF, _GAP, _SIDE = 1.0, 1.0, 1.0
+# of the onset of an edge: where the windows before it begin and end, and where the one behind it ends
+_BEFORE, _UNTIL, _BEHIND = 0.85, 0.98, 50.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where the counts of an element are, and where its background is measured.
+
+    Parameters
+    ----------
+    line : ``Cu_Ka`` or ``O_K``; a name for messages.
+    counts : first and last energy, in the unit of the signal's energy axis.
+    background : (first, last) of one or two windows beside it.
+    """
+
+    line: str
+    counts: tuple[float, float]
+    background: tuple[tuple[float, float], ...]
+
+
+def window_of(signal: Signal, element: str, line: str | None, where: str) -> Window:
+    """The window of an element in a spectrum image, from the table of lines or edges.
+
+    Parameters
+    ----------
+    signal : EDX or EELS.
+    element : chemical symbol.
+    line : ``Ka``, ``Cu_Ka``, ``K``, ``O_K``; None for the file's, else the strongest in the range of the spectra.
+    where : config key, for messages.
+    """
+    if line is not None and "_" in line:
+        owner, _, line = line.partition("_")
+        if owner != element:
+            raise UserError(where, f"{owner}_{line} is no line of {element}", f"write {element}_{line}")
+    return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where)
+
+
+def fwhm(energy: float, resolution: float) -> float:
+    """FWHM in eV of a line at ``energy`` eV, for a detector with the FWHM ``resolution`` at Mn Ka."""
+    return sqrt(max(2.5 * (energy - _MN_KA) + resolution**2, 1.0))
+
+
+def _table(element: str) -> Mapping[str, Any]:
+    try:
+        from exspy.material import elements
+    except ImportError:
+        remedy = f"{EXTRA}, or give the windows in the config"
+        raise UserError("installation", "energies of lines are eXSpy's, which is not installed", remedy) from None
+    found = elements.as_dictionary().get(element, {}) if hasattr(elements, "as_dictionary") else elements[element]
+    return found.get("Atomic_properties", {})
+
+
+def _range(signal: Signal) -> tuple[float, float]:
+    """The energies that the spectra cover, in eV."""
+    offset, width, size = signal.energies()
+    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
+    return offset * unit, (offset + width * (size - 1)) * unit
+
+
+def _line(signal: Signal, element: str, line: str | None, where: str) -> Window:
+    known = {name: 1000.0 * entry["energy (keV)"] for name, entry in _table(element).get("Xray_lines", {}).items()}
+    low, high = _range(signal)
+    if line is None:
+        line = _file_line(signal, element, known) or _strongest(signal, known, low, high)
+        if line is None:
+            raise UserError(where, f"{element} has no line within the spectra", "leave it out, or give a window")
+    if line not in known:
+        raise UserError(where, f"{element} has no line '{line}'", suggestion(line, known))
+    energy = known[line]
+    resolution = signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION)
+    width = fwhm(energy, float(resolution))
+    first, last = energy - _HALF * width, energy + _HALF * width
+    if first < low or last > high:
+        raise UserError(where, f"{element}_{line} ({energy / 1000:.3f} keV) lies outside the spectra", "name another")
+    left = (first - (_GAP + _SIDE) * width, first - _GAP * width)
+    right = (last + _GAP * width, last + (_GAP + _SIDE) * width)
+    sides = tuple(side for side in (left, right) if side[0] >= low and side[1] <= high)
+    return _in_unit(signal, f"{element}_{line}", (first, last), sides)
+
+
+def _file_line(signal: Signal, element: str, known: Mapping[str, float]) -> str | None:
+    named = [line.partition("_")[2] for line in signal.facts.lines if line.partition("_")[0] == element]
+    return next((line for line in named if line in known), None)
+
+
+def _strongest(signal: Signal, known: Mapping[str, float], low: float, high: float) -> str | None:
+    """K before L before M, within the spectra and excited well: below half the energy of the beam."""
+    beam = signal.facts.metadata.get("beam_energy_keV")
+    limit = min(high, 500.0 * float(beam)) if beam is not None else high
+    return next((line for line in _FAMILIES if line in known and low < known[line] < limit), None)
+
+
+def _edge(signal: Signal, element: str, edge: str | None, where: str) -> Window:
+    entries = _table(element).get("Binding_energies", {})
+    known = {name: float(entry["onset_energy (eV)"]) for name, entry in entries.items()}
+    low, high = _range(signal)
+    if edge is None:
+        major = [name for name, entry in entries.items() if entry.get("relevance") == "Major"]
+        within = [name for name in major if known[name] * _BEFORE > low and known[name] < high - 10]
+        if not within:
+            raise UserError(where, f"{element} has no edge within the spectra", "leave it out, or give a window")
+        edge = min(within, key=lambda name: (known[str(name)], str(name)))
+        assert isinstance(edge, str)
+    if edge not in known:
+        raise UserError(where, f"{element} has no edge '{edge}'", suggestion(edge, known))
+    onset = known[edge]
+    before = (max(onset * _BEFORE, low), onset * _UNTIL)
+    counts = (onset, min(onset + _BEHIND, high))
+    if before[0] >= before[1] or counts[0] >= counts[1]:
+        raise UserError(where, f"{element}_{edge} ({onset:g} eV) lies outside the spectra", "name another")
+    return _in_unit(signal, f"{element}_{edge}", counts, (before,))
+
+
+def _in_unit(signal: Signal, line: str, counts: tuple[float, float], sides: tuple[tuple[float, float], ...]) -> Window:
+    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
+    return Window(
+        line, (counts[0] / unit, counts[1] / unit), tuple((first / unit, last / unit) for first, last in sides)
+    )

@@ -1,0 +1,65 @@
+"""The reader ``microscope``: every format of RosettaSciIO as a recording with arrays by the names of its signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from fusionkit.errors import UserError
+from fusionkit.microscope.formats import SUFFIXES
+from fusionkit.microscope.signals import Signal, read_signals
+from fusionkit.readers import RawArray, calibration
+from fusionkit.registry import suggestion
+
+
+@dataclass(frozen=True)
+class MicroscopeRecording:
+    """The signals of a microscope's file.
+
+    Parameters
+    ----------
+    path : the file.
+    signals : its signals by name.
+    """
+
+    path: Path
+    signals: dict[str, Signal]
+
+    def names(self) -> list[str]:
+        """The signals."""
+        return list(self.signals)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Shape of the signal ``name``; None where there is none."""
+        return self.signals[name].shape if name in self.signals else None
+
+    def read(self, name: str) -> RawArray:
+        """The signal ``name`` with its pixel size and metadata."""
+        signal = self.signals[name]
+        size, units, notes = calibration(*signal.pixel())
+        return RawArray(signal.values(), size, units, notes, signal.facts.metadata)
+
+    def spectrum_image(self, name: str | None, where: str) -> Signal:
+        """The spectrum image of that name, or the only one; `UserError` at ``where`` where there is none."""
+        if name is not None:
+            if name not in self.signals:
+                raise UserError(where, f"there is no signal '{name}' in {self.path}", suggestion(name, self.signals))
+            return self.signals[name]
+        found = [one for one in self.signals.values() if len(one.shape) == 3 and one.energy_axis is not None]
+        if len(found) != 1:
+            holds = ", ".join(one.name for one in found) or "none"
+            raise UserError(
+                where, f"{self.path} holds {len(found)} spectrum images ({holds})", "name one with 'signal'"
+            )
+        return found[0]
+
+
+class MicroscopeReader:
+    """Files of microscopes (Bruker, Velox, Gatan, JEOL, HyperSpy, TIFF and more), by RosettaSciIO."""
+
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    def open(self, path: Path) -> MicroscopeRecording:
+        """The recording in the file."""
+        return MicroscopeRecording(path, {signal.name: signal for signal in read_signals(path)})

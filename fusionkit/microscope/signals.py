@@ -1,0 +1,197 @@
+"""The signals of a microscope's file: images, spectra and spectrum images with what the file says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.errors import UserError
+from fusionkit.microscope.boundary import guarded
+from fusionkit.microscope.facts import Facts, facts_of
+from fusionkit.microscope.formats import readers_for
+
+# of a unit of length in nm
+_NANOMETRES = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9, "pm": 1e-3, "å": 0.1, "a": 0.1}
+_NANOMETRES |= {"angstrom": 0.1, "ang": 0.1, "micrometer": 1e3, "nanometer": 1.0}
+_ENERGIES = ("kev", "ev")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a signal: value = offset + scale * index.
+
+    Parameters
+    ----------
+    name : as in the file; may be empty.
+    size : number of entries.
+    scale, offset : in ``units``.
+    units : as in the file; empty where unknown.
+    is_signal : whether a spectrum or image runs along it; None where the file does not say.
+    """
+
+    name: str
+    size: int
+    scale: float = 1.0
+    offset: float = 0.0
+    units: str = ""
+    is_signal: bool | None = None
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One signal of a file; its values are read when they are asked for.
+
+    Parameters
+    ----------
+    name : unique in its file; the title where that is unique.
+    path : the file.
+    lazy : the values, a NumPy or dask array.
+    axes : one for each axis of ``lazy``.
+    facts : elements, lines and metadata.
+    """
+
+    name: str
+    path: Path
+    lazy: Any = field(repr=False)
+    axes: tuple[Axis, ...]
+    facts: Facts
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the values."""
+        return tuple(int(length) for length in self.lazy.shape)
+
+    @property
+    def energy_axis(self) -> int | None:
+        """Index of the axis of the spectra; None where there are none."""
+        candidates = [i for i, axis in enumerate(self.axes) if axis.units.lower() in _ENERGIES]
+        spectral = [i for i in candidates if self.axes[i].is_signal is not False] or candidates
+        if spectral:
+            return spectral[-1]
+        typed = [i for i, axis in enumerate(self.axes) if axis.is_signal]
+        return typed[0] if len(typed) == 1 and self.technique else None
+
+    @property
+    def technique(self) -> str:
+        """``EDX``, ``EELS`` or nothing."""
+        kind = self.facts.signal_type.upper()
+        if kind.startswith("EDS"):
+            return "EDX"
+        return "EELS" if kind.startswith("EELS") else ""
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        energy, ndim = self.energy_axis, len(self.shape)
+        if energy is not None:
+            words = {1: "spectrum", 2: "line scan", 3: "spectrum image"}
+            return f"{self.technique} {words.get(ndim, f'{ndim}-D spectra')}".strip()
+        if ndim == 2:
+            return "image"
+        return f"{ndim}-D data" if ndim != 3 else "stack of images"
+
+    @property
+    def energy_unit(self) -> str:
+        """``keV`` or ``eV``: what the channels, and the windows in a config, are in."""
+        index = self.energy_axis
+        units = self.axes[index].units.lower() if index is not None else ""
+        return "keV" if units == "kev" or (units != "ev" and self.technique != "EELS") else "eV"
+
+    def energies(self) -> tuple[float, float, int]:
+        """Energy of channel 0, width of a channel, number of channels; `UserError` for what is no spectrum."""
+        index = self.energy_axis
+        if index is None:
+            raise UserError(str(self.path), f"'{self.name}' ({self.kind}) has no axis of energies", "name another")
+        axis = self.axes[index]
+        if not (np.isfinite(axis.scale) and axis.scale > 0 and np.isfinite(axis.offset)):
+            raise UserError(str(self.path), f"'{self.name}' has energies that do not ascend", "calibrate them")
+        return axis.offset, axis.scale, axis.size
+
+    def pixel(self) -> tuple[npt.NDArray[np.float64] | None, str | None]:
+        """Edges of a pixel along y and x in nm, nearly equal ones made equal; None where the file does not say."""
+        energy = self.energy_axis
+        lateral = [axis for i, axis in enumerate(self.axes) if i != energy][-2:]
+        factors = [_NANOMETRES.get(axis.units.strip().lower()) for axis in lateral]
+        if len(lateral) < 2 or None in factors:
+            return None, None
+        edges = np.array([axis.scale * float(factor or 0) for axis, factor in zip(lateral, factors, strict=True)])
+        if edges[0] > 0 and abs(edges[1] / edges[0] - 1) < 1e-3:
+            edges[1] = edges[0]
+        return edges, "nm"
+
+    def values(self) -> npt.NDArray[Any]:
+        """All values, read into memory; `UserError` where that fails."""
+        return np.asarray(compute(self.path, self.lazy, self.name))
+
+    def total(self) -> float:
+        """Sum of all values in float64; `UserError` where the values cannot be read, NaN where they have no sum."""
+        if np.dtype(self.lazy.dtype).kind not in "biuf":
+            return float("nan")
+        return float(compute(self.path, self.lazy.sum(dtype=np.float64), self.name))
+
+
+def compute(path: Path, lazy: Any, name: str) -> Any:
+    """The value of a dask array, or the array itself."""
+    return guarded(path, lazy.compute, f"'{name}'") if hasattr(lazy, "compute") else lazy
+
+
+def read_signals(path: Path) -> tuple[Signal, ...]:
+    """Every signal of the file.
+
+    Raises
+    ------
+    UserError : a library is missing, or the file is damaged, empty or of another format.
+    """
+    first: UserError | None = None
+    for module in readers_for(path):
+        try:
+            return guarded(path, lambda module=module: _read(path, module))
+        except UserError as error:  # several formats share some suffixes: the first reader's complaint is kept
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def _read(path: Path, module: str) -> tuple[Signal, ...]:
+    found = import_module(module).file_reader(str(path), lazy=True)
+    named: dict[str, Signal] = {}
+    for entry in found:
+        facts = facts_of(entry.get("metadata") or {})
+        base = " ".join(facts.title.split()) or path.stem
+        name, count = base, 1
+        while name in named:
+            count += 1
+            name = f"{base} {count}"
+        data = entry["data"]
+        axes = tuple(_axis(one) for one in sorted(entry["axes"], key=lambda one: one.get("index_in_array") or 0))
+        if data.ndim != len(axes) or any(length != axis.size for length, axis in zip(data.shape, axes, strict=True)):
+            raise ValueError(f"the axes of '{name}' do not fit its values")
+        named[name] = Signal(name, path, data, axes, facts)
+    if not named:
+        raise ValueError("it holds no signals")
+    return tuple(named.values())
+
+
+def _axis(entry: Mapping[str, Any]) -> Axis:
+    if "axis" in entry and "scale" not in entry:  # a table of values: only evenly spaced ones are used
+        table = np.asarray(entry["axis"], np.float64)
+        scale, offset = (float(np.mean(np.diff(table))), float(table[0])) if table.size > 1 else (1.0, 0.0)
+        size = table.size
+    else:
+        size, scale, offset = int(entry["size"]), float(entry.get("scale", 1.0)), float(entry.get("offset", 0.0))
+    units = entry.get("units")
+    navigate = entry.get("navigate")
+    return Axis(
+        str(entry.get("name") or ""),
+        size,
+        scale,
+        offset,
+        units if isinstance(units, str) else "",
+        None if navigate is None else not navigate,
+    )

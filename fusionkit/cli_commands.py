@@ -13,6 +13,7 @@ COMMANDS = {
     "validate": ("fusionkit.cli_validate", "read config and data, say what would run, run nothing"),
     "sweep": ("fusionkit.cli_sweep", "run a config over lists and ranges of its values"),
     "batch": ("fusionkit.cli_batch", "run a config on several files"),
+    "compare": ("fusionkit.cli_compare", "finished runs beside each other, as a table and as a page"),
     "list": ("fusionkit.cli_list", "what can be named in a config"),
     "simulate": ("fusionkit.cli_simulate", "write a simulated recording with its ground truth"),
 }

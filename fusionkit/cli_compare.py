@@ -1,0 +1,82 @@
+"""``fusionkit compare``: finished runs beside each other, as a table and as a page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusionkit.exit_status import DONE
+
+if TYPE_CHECKING:
+    from fusionkit.report.comparison import Comparison
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``compare``."""
+    command.add_argument("runs", metavar="RUN", nargs="+", help="output folder of a run; at least two")
+    command.add_argument("--output", metavar="FILE", help="page to write, with the maps side by side (.html)")
+    command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table of the runs and write their page."""
+    from fusionkit.report.comparison import compare
+    from fusionkit.report.saved_run import read_runs
+
+    output = None if arguments.output is None else Path(arguments.output)
+    if output is not None:
+        _check_output(output, arguments.overwrite)
+    comparison = compare(read_runs([Path(folder) for folder in arguments.runs]))
+    _print_table(comparison)
+    for note in comparison.notes:
+        print(f"note: {note}")
+    if output is None:
+        print("note: --output FILE.html writes a page with the maps side by side")
+    else:
+        from fusionkit.report.comparison_page import comparison_page
+        from fusionkit.report.html import render
+
+        output.write_text(render(comparison_page(comparison)), encoding="utf-8")
+        print(f"wrote {output}")
+    return DONE
+
+
+def _check_output(path: Path, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, before anything is read."""
+    from fusionkit.errors import UserError
+
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(str(path), "is no name of a page", "end it with .html")
+    if path.is_dir():
+        raise UserError(str(path), "is a folder", "name a file")
+    if path.exists() and not overwrite:
+        raise UserError(str(path), "exists already", "name another file or add --overwrite")
+    if not path.parent.is_dir():
+        raise UserError(str(path), f"there is no folder '{path.parent}'", "make it first")
+
+
+def _print_table(comparison: Comparison) -> None:
+    names = [run.name for run in comparison.runs]
+    if not sys.stdout.isatty():  # aligned text, which other programs can split
+        rows = [("", *names), *comparison.rows]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
+        for row in rows:
+            cells = [
+                row[0].ljust(widths[0]),
+                *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+            print("  ".join(cells).rstrip())
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("")
+    for name in names:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for name, *values in comparison.rows:
+        table.add_row(Text(name), *(Text(value) for value in values))
+    Console().print(table)

@@ -1,0 +1,163 @@
+"""Runs beside each other: which numbers can be compared, and the table of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusionkit.report.metrics import has_ssim, nrmse, psnr, ssim
+from fusionkit.report.saved_run import SavedRun
+
+_MOST_DIFFERENCES = 4  # that a line names
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs with what can be said of them together.
+
+    Parameters
+    ----------
+    runs : at least two.
+    rows : name of the quantity, and its text for each run.
+    notes : what cannot be compared, and why, a line each.
+    one_objective : whether all runs minimise one objective.
+    elements : labels of the maps that all runs have in one size; empty where there are none.
+    """
+
+    runs: tuple[SavedRun, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+    one_objective: bool
+    elements: tuple[str, ...]
+
+
+def compare(runs: tuple[SavedRun, ...]) -> Comparison:
+    """The comparison of runs, the first being what the others are compared with.
+
+    Parameters
+    ----------
+    runs : at least two.
+    """
+    objective = _objective_notes(runs)
+    elements, maps = _common(runs)
+    rows, metrics = _rows(runs)
+    return Comparison(runs, rows, (*objective, *maps, *metrics), not objective, elements)
+
+
+def _objective_notes(runs: Sequence[SavedRun]) -> list[str]:
+    """Why objectives cannot be compared; nothing where they can."""
+    first, *others = runs
+    notes = []
+    for run in others:
+        changes = differences(first.config.get("terms"), run.config.get("terms"), "terms")
+        if changes:
+            more = f" and {len(changes) - _MOST_DIFFERENCES} more" if len(changes) > _MOST_DIFFERENCES else ""
+            said = "; ".join(changes[:_MOST_DIFFERENCES]) + more
+            notes.append(f"The objectives of {first.name} and {run.name} are not comparable: {said}.")
+        elif not _same_data(first, run):
+            notes.append(f"The objectives of {first.name} and {run.name} are not comparable: the data differ.")
+    return notes
+
+
+def differences(first: Any, second: Any, key: str) -> list[str]:
+    """The keys at which two configurations differ, with both values.
+
+    Parameters
+    ----------
+    first, second : plain YAML values.
+    key : where they stand.
+    """
+    if isinstance(first, dict) and isinstance(second, dict):
+        pairs = [(f"{key}.{name}", first.get(name), second.get(name)) for name in dict.fromkeys([*first, *second])]
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        names = [_name(one, index) for index, one in enumerate(first)]
+        pairs = [(f"{key}.{name}", *both) for name, both in zip(names, zip(first, second, strict=True), strict=True)]
+    elif isinstance(first, list) and isinstance(second, list):
+        return [f"{key}: {_listed(first)} against {_listed(second)}"]
+    else:
+        return [] if first == second else [f"{key} {_text(first)} against {_text(second)}"]
+    return [said for name, one, other in pairs for said in differences(one, other, name)]
+
+
+def _name(value: Any, index: int) -> str:
+    named = value.get("name") or value.get("type") if isinstance(value, dict) else None
+    return str(named or index)
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(_name(value, index) for index, value in enumerate(values))
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _same_data(first: SavedRun, second: SavedRun) -> bool:
+    one, other = first.saved.inputs, second.saved.inputs
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def _common(runs: Sequence[SavedRun]) -> tuple[tuple[str, ...], list[str]]:
+    """Elements that can be shown side by side, and what keeps others from it."""
+    shapes = [run.saved.x.shape[1:] if run.saved.x.ndim == 3 else None for run in runs]
+    if all(shape is None for shape in shapes):
+        return (), []
+    for run, shape in zip(runs, shapes, strict=True):
+        if shape != shapes[0]:
+            pair = f"{runs[0].name} ({_size(runs[0])}) and {run.name} ({_size(run)})"
+            return (), [f"The maps are not shown side by side: {pair} are of different sizes."]
+    common = tuple(label for label in runs[0].saved.labels if all(label in run.saved.labels for run in runs))
+    every = dict.fromkeys(label for run in runs for label in run.saved.labels)
+    if not common:
+        return (), ["The maps are not shown side by side: the runs have no element in common."]
+    left_out = [label for label in every if label not in common]
+    said = f"Only the maps of {', '.join(common)} are shown side by side: not every run has {', '.join(left_out)}."
+    return common, [said] if left_out else []
+
+
+def _size(run: SavedRun) -> str:
+    return " × ".join(map(str, run.saved.x.shape))
+
+
+def _rows(runs: Sequence[SavedRun]) -> tuple[tuple[tuple[str, ...], ...], list[str]]:
+    """The table, a quantity a row, and why some of it is missing."""
+    rows = [
+        ("status", *(run.saved.status for run in runs)),
+        ("iterations", *(_number(run.number("iterations"), "d") for run in runs)),
+        ("seconds", *(_number(run.number("seconds", "solve"), ".3g") for run in runs)),
+        ("optimality", *(_number(run.saved.optimality, ".2e") for run in runs)),
+        ("objective", *(_number(run.saved.objective, ".8g") for run in runs)),
+    ]
+    terms = dict.fromkeys(name for run in runs for name in run.summary.get("terms", {}))
+    rows += [(f"  {name}", *(_number(run.number("terms", name), ".8g") for run in runs)) for name in terms]
+    known = [run.saved.truth is not None and run.saved.truth.shape == run.saved.x.shape for run in runs]
+    if not any(known):
+        return tuple(rows), []
+    rows.append(("NRMSE", *(_number(_nrmse(run), ".4f") for run in runs)))
+    if all(run.saved.x.ndim != 3 for run in runs):
+        return tuple(rows), []
+    rows.append(("PSNR (dB)", *(_number(_of_maps(run, psnr), ".2f") for run in runs)))
+    if not has_ssim():
+        return tuple(rows), ["SSIM needs scikit-image: pip install 'fusionkit-em[io]'."]
+    rows.append(("SSIM", *(_number(_of_maps(run, ssim), ".4f") for run in runs)))
+    return tuple(rows), []
+
+
+def _nrmse(run: SavedRun) -> float:
+    truth = run.saved.truth
+    return nrmse(run.saved.x, truth) if truth is not None and truth.shape == run.saved.x.shape else math.nan
+
+
+def _of_maps(run: SavedRun, metric: Any) -> float:
+    truth, x = run.saved.truth, run.saved.x
+    return metric(x, truth) if truth is not None and x.ndim == 3 and truth.shape == x.shape else math.nan
+
+
+def _number(value: float, how: str) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{int(value)}" if how == "d" else format(value, how)

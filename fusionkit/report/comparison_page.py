@@ -1,0 +1,130 @@
+"""The page of a comparison: the table, the maps side by side, and the convergence of all runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusionkit.image_limits import image_limits, quantity, symmetric_limits
+from fusionkit.report.comparison import Comparison
+from fusionkit.report.content import Chart, Curve, Derived, Layer, Page, Panel, Section, Style, Table
+from fusionkit.report.convergence import gap_curve
+from fusionkit.report.maps import MOST, Gallery, difference, layer
+from fusionkit.report.saved_run import SavedRun
+from fusionkit.run_record import Diagnostic
+from fusionkit.summary import versions
+from fusionkit.terms import Array
+from fusionkit.yamlio import dump
+
+
+def comparison_page(comparison: Comparison) -> Page:
+    """What the page of a comparison shows.
+
+    Parameters
+    ----------
+    comparison : of at least two runs.
+    """
+    runs, elements = comparison.runs, comparison.elements
+    shown = _gallery(runs, elements)
+    first = runs[0].saved
+    names = tuple(run.name for run in runs)
+    ny, nx = first.x.shape[1:] if elements else (1, 1)
+    return Page(
+        title="Comparison of " + ", ".join(names),
+        subtitle=f"{len(runs)} runs; differences are taken against {names[0]}",
+        diagnostics=tuple(Diagnostic("warning", note) for note in comparison.notes),
+        panels=shown.panels,
+        images=shown.images,
+        derived=shown.derived,
+        pixels=(ny, nx) if elements else None,
+        field_width=first.pixel_size * nx if elements and first.pixel_size is not None else None,
+        units=first.units,
+        side_by_side=True,
+        sections=_sections(comparison),
+        tables=(Table("Numbers", ("", *names), comparison.rows, first=True),),
+        texts=tuple((f"Resolved configuration of {run.name}", dump(run.config)) for run in runs),
+        footer=f"Written by fusionkit {versions()['fusionkit']}.",
+    )
+
+
+def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
+    panels: list[Panel] = []
+    images: dict[str, Array] = {}
+    derived: dict[str, Derived] = {}
+    for element in elements[:MOST]:
+        maps = {run.name: run.saved.maps[element] for run in runs}
+        truth = _own(runs[0], runs[0].saved.truth, element)
+        raw = _own(runs[0], runs[0].saved.inputs.get("maps"), element)
+        limits = image_limits(list(maps.values()) + ([] if truth is None else [truth]))
+        layers: list[Layer] = []
+        for index, (name, image) in enumerate(maps.items()):
+            key = f"{element} {index}"
+            images[key] = image
+            layers.append(layer(name, key, limits, image))
+        extra: tuple[tuple[str, Array | None, Style], ...] = (("raw", raw, "thin"), ("truth", truth, "dashed"))
+        for name, image, style in extra:
+            if image is not None:
+                images[f"{element} {name}"] = image
+                layers.append(layer(name, f"{element} {name}", limits, image, "maps", style))
+        layers += _differences(element, maps, derived)
+        unit = quantity(next(iter(maps.values())) if raw is None else raw)
+        panels.append(Panel(element, unit, tuple(layers), element, overlay=True))
+    return Gallery(tuple(panels), images, derived)
+
+
+def _own(run: SavedRun, stack: Array | None, element: str) -> Array | None:
+    """The map of an element in a stack that has one of the same size for each of the unknown's."""
+    fits = stack is not None and stack.shape == run.saved.x.shape
+    return stack[run.saved.labels.index(element)] if fits and stack is not None else None
+
+
+def _differences(element: str, maps: dict[str, Array], derived: dict[str, Derived]) -> list[Layer]:
+    """Every other run less the first, with common limits; adds to ``derived``."""
+    (first, reference), *others = maps.items()
+    changes = [difference(image, reference) for _, image in others]
+    top = max(symmetric_limits(change)[1] for change in changes)
+    layers = []
+    for index, ((name, _), change) in enumerate(zip(others, changes, strict=True), start=1):
+        key = f"{element} {index} less first"
+        derived[key] = Derived(f"{element} {index}", -1, f"{element} 0")
+        layers.append(layer(f"{name} − {first}", key, (-top, top), change, "diverging", None))
+    return layers
+
+
+def _sections(comparison: Comparison) -> tuple[Section, ...]:
+    charts = [
+        chart
+        for against, label in (("iteration", "iteration"), ("seconds", "seconds"))
+        for chart in (_gap(comparison, against, label), _optimality(comparison.runs, against, label))
+        if chart is not None
+    ]
+    return (Section("Convergence", tuple(charts)),) if charts else ()
+
+
+def _gap(comparison: Comparison, against: str, label: str) -> Chart | None:
+    """The objectives above the lowest of all; None where they are not comparable."""
+    if not comparison.one_objective:
+        return None
+    values = [np.asarray(run.saved.trace.get("objective", ()), np.float64) for run in comparison.runs]
+    finite = np.concatenate([one[np.isfinite(one)] for one in values])
+    if not finite.size:
+        return None
+    curves = [
+        gap_curve(run.name, _column(run, against), objective, float(finite.min()))
+        for run, objective in zip(comparison.runs, values, strict=True)
+        if objective.size
+    ]
+    kept = tuple(Curve(each.name, each.x, each.y) for each in curves if each is not None)
+    return Chart("Objective above the lowest of all", label, "(F − Fmin) / |Fmin|", kept, log=True) if kept else None
+
+
+def _optimality(runs: tuple[SavedRun, ...], against: str, label: str) -> Chart | None:
+    curves = tuple(
+        Curve(run.name, _column(run, against), run.saved.trace["optimality"].tolist())
+        for run in runs
+        if "optimality" in run.saved.trace
+    )
+    return Chart("Optimality", label, "relative optimality", curves, log=True) if curves else None
+
+
+def _column(run: SavedRun, name: str) -> list[float]:
+    return np.asarray(run.saved.trace.get(name, ()), np.float64).tolist()

@@ -166,7 +166,7 @@ class CosineDiagonal(Protocol):
 
 
 class Functional(Protocol):
-    """A proximable function of a flat vector: what every ``pyproximal.ProxOperator`` is."""
+    """A proximable function of a flat vector, as every ``pyproximal.ProxOperator`` is."""
 
     def __call__(self, x: Array) -> float: ...
 

@@ -12,6 +12,7 @@ from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.linear import to_pylops
 from fusionkit.options import Spec, parse
+from fusionkit.prox_function import to_pyproximal
 from fusionkit.registry import suggestion
 
 # what the constructors of pylops and pyproximal raise when an argument has the wrong type, size or value
@@ -47,7 +48,7 @@ def _resolve(value: Any, context: Context) -> Any:
     if set(value) == {"operator"}:
         return to_pylops(context.build("operators", _spec(value, "operator", context), "operator"), context.dtype)
     if set(value) == {"functional"}:
-        return context.build("functionals", _spec(value, "functional", context), "functional")
+        return to_pyproximal(context.build("functionals", _spec(value, "functional", context), "functional"))
     raise UserError(context.where, "is no value", "write {data: NAME}, {operator: ...}, {functional: ...}, or a number")
 
 

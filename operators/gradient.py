@@ -3,15 +3,18 @@ r"""The discrete gradient: forward differences along the image axes, zero at the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import cos, pi, sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pylops
 
 from fusionkit.build import Context
-from fusionkit.linear import PylopsMap
 from fusionkit.options import Options
 from fusionkit.terms import Array
+
+if TYPE_CHECKING:
+    import pylops
 
 
 class GradientOptions(Options):
@@ -32,11 +35,7 @@ def gradient(options: GradientOptions, context: Context) -> GradientMap:
 
 def gradient_map(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> GradientMap:
     """The gradient of an unknown of the shape ``shape``."""
-    axes = image_axes(shape)
-    parts = [pylops.FirstDerivative(shape, axis=axis, kind="forward", edge=False, dtype=dtype) for axis in axes]
-    # eigenvalues of the 1-D difference operator with m points: 4 cos^2(pi / 2m) is the largest of D'D
-    norm = sqrt(sum(4 * cos(pi / (2 * shape[axis])) ** 2 for axis in axes))
-    return GradientMap(pylops.VStack(parts), shape, (len(axes), *shape), norm, axes)
+    return GradientMap(tuple(shape), image_axes(shape), np.dtype(dtype))
 
 
 def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -45,13 +44,41 @@ def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class GradientMap(PylopsMap):
+class GradientMap:
     """pylops' stacked `FirstDerivative`, with the same differences taken in place of ``out``.
 
-    The stack copies every array several times: on (3, 256, 256) it takes some twenty times as long.
+    The stack copies every array several times: on (3, 256, 256) it takes some twenty times as long, and pylops takes
+    longer to import than a small solve, so that it is made when it is asked for.
+
+    Parameters
+    ----------
+    domain : shape of the unknown.
+    axes : along which the differences are taken.
+    dtype : of the pylops operator.
     """
 
-    axes: tuple[int, ...] = ()
+    domain: tuple[int, ...]
+    axes: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def range(self) -> tuple[int, ...]:
+        """Shape of what it gives: an image for each axis."""
+        return (len(self.axes), *self.domain)
+
+    @property
+    def norm(self) -> float:
+        """The operator norm."""
+        # eigenvalues of the 1-D difference operator with m points: 4 cos^2(pi / 2m) is the largest of D'D
+        return sqrt(sum(4 * cos(pi / (2 * self.domain[axis])) ** 2 for axis in self.axes))
+
+    @cached_property
+    def operator(self) -> pylops.LinearOperator:
+        """The ``pylops.VStack`` of the ``pylops.FirstDerivative``s along the axes, on flat vectors."""
+        import pylops
+
+        kind = {"kind": "forward", "edge": False, "dtype": self.dtype}
+        return pylops.VStack([pylops.FirstDerivative(self.domain, axis=axis, **kind) for axis in self.axes])
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """Differences of x along each axis, in the dtype of x."""

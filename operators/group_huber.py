@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pyproximal
 
 from fusionkit.build import Context
-from fusionkit.operators.norms import Vector, lengths
+from fusionkit.operators.norms import lengths
 from fusionkit.options import Options, Positive, Weight
+from fusionkit.prox_function import ProxFunction, Vector
 from fusionkit.terms import Array
 
 
-class GroupHuber(pyproximal.ProxOperator):
+class GroupHuber(ProxFunction):
     r""":math:`\sigma \sum_j h_\alpha(\|y_j\|_2)` with :math:`h_\alpha(t) = t^2 / 2\alpha` up to alpha and
     :math:`t - \alpha/2` beyond.
 
@@ -26,8 +26,9 @@ class GroupHuber(pyproximal.ProxOperator):
     sigma : weight.
     """
 
+    hasgrad = True
+
     def __init__(self, ndim: int, smoothing: float, sigma: float = 1.0) -> None:
-        super().__init__(None, True)
         self.ndim, self.smoothing, self.sigma = ndim, smoothing, sigma
 
     def __call__(self, x: Vector) -> float:

@@ -1,18 +1,15 @@
-"""A weighted loss as a ``pyproximal.ProxOperator``, so that it works in that library's own solvers."""
+"""A weighted loss as a function with a prox, for solvers that take it by a dual variable."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
-import pyproximal
 
 from fusionkit.operators.loss import Loss
+from fusionkit.prox_function import ProxFunction, Vector
 from fusionkit.terms import Array
 
 
-class LossFunctional(pyproximal.ProxOperator):
+class LossFunctional(ProxFunction):
     r"""The functional :math:`g(z) = w \sum_k \varphi(z_k + a_k; b_k)` of a flat vector z.
 
     Parameters
@@ -27,30 +24,26 @@ class LossFunctional(pyproximal.ProxOperator):
     def __init__(
         self, loss: Loss, weight: float, data: Array, offset: Array | None = None, smooth: bool = False
     ) -> None:
-        super().__init__(None, smooth)
+        self.hasgrad = smooth
         self.loss, self.weight, self.data = loss, weight, data.ravel()
         self.offset = None if offset is None else offset.ravel().astype(data.dtype, copy=False)
 
-    def __call__(self, x: npt.NDArray[Any]) -> float:
+    def __call__(self, x: Vector) -> float:
         """g(x), accumulated in float64."""
         return weighted_sum(self.weight, self.loss.values(self._shifted(x), self.data))
 
-    def prox(self, x: npt.NDArray[Any], tau: float, **kwargs: Any) -> Array:
+    def prox(self, x: Vector, tau: float) -> Array:
         r"""The minimiser of :math:`g(z) + \|z - x\|^2 / (2\tau)`."""
         found = self.loss.prox(self._shifted(x), self.data, tau * self.weight)
         return found if self.offset is None else found - self.offset
 
-    def proxdual(self, x: npt.NDArray[Any], tau: float, **kwargs: Any) -> Array:
-        """The prox of tau times the conjugate of g, by the Moreau identity."""
-        return x - tau * self.prox(x / tau, 1.0 / tau)
-
-    def grad(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Gradient of g where it is smooth, of its Moreau envelope elsewhere (as every ``ProxOperator`` has it)."""
+    def grad(self, x: Vector) -> Array:
+        """Gradient of g where it is smooth, of its Moreau envelope elsewhere (as in pyproximal)."""
         if not self.hasgrad:
             return super().grad(x)
         return self.weight * self.loss.derivative(self._shifted(x), self.data)
 
-    def _shifted(self, x: npt.NDArray[Any]) -> Array:
+    def _shifted(self, x: Vector) -> Array:
         return x if self.offset is None else x + self.offset
 
 

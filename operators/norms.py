@@ -1,4 +1,4 @@
-r"""Norms and the squared norm: pyproximal's, with the dual projection, zero weights and float64 values added.
+r"""Norms and the squared norm, with dual projections, zero weights and values in float64.
 
 Each acts on a flat vector and carries its weight, :math:`\sigma \ge 0`. A norm's conjugate is the indicator of its dual
 ball, so ``proxdual`` is ``project_dual`` whatever the step.
@@ -7,26 +7,21 @@ ball, so ``proxdual`` is ``project_dual`` whatever the step.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyproximal
 from pydantic import Field
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Weight
+from fusionkit.prox_function import ProxFunction, Vector
 from fusionkit.terms import Array
 
-Vector = npt.NDArray[Any]  # what pyproximal takes; here always real and flat
 
-
-class L1(pyproximal.L1):
+class L1(ProxFunction):
     r""":math:`\sigma \|y\|_1`; its dual ball is :math:`|p_i| \le \sigma`."""
 
     def __init__(self, sigma: float) -> None:
-        super().__init__(sigma)
         self.weight = sigma
 
     def __call__(self, x: Vector) -> float:
@@ -47,7 +42,7 @@ class L1(pyproximal.L1):
         return np.clip(p, -self.weight, self.weight, out=out)
 
 
-class L21(pyproximal.L21):
+class L21(ProxFunction):
     r""":math:`\sigma \sum_j \|y_j\|_2` over groups; its dual ball is :math:`\|p_j\|_2 \le \sigma`.
 
     Parameters
@@ -55,6 +50,9 @@ class L21(pyproximal.L21):
     ndim : size of a group; the vector is (ndim, groups) flattened.
     sigma : weight.
     """
+
+    def __init__(self, ndim: int, sigma: float = 1.0) -> None:
+        self.ndim, self.sigma = ndim, sigma
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""
@@ -85,11 +83,13 @@ class L21(pyproximal.L21):
         return out
 
 
-class SquaredL2(pyproximal.L2):
+class SquaredL2(ProxFunction):
     r""":math:`\tfrac{\sigma}{2} \|y\|_2^2`, the Tikhonov penalty."""
 
+    hasgrad = True
+
     def __init__(self, sigma: float) -> None:
-        super().__init__(sigma=sigma)
+        self.sigma = sigma
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""
@@ -103,9 +103,16 @@ class SquaredL2(pyproximal.L2):
         """Prox of the conjugate, |y|^2 / (2 sigma); the zero vector where the weight is zero."""
         return x * (self.sigma / (self.sigma + float(tau)))
 
+    def grad(self, x: Vector) -> Array:
+        """sigma x."""
+        return self.sigma * x
 
-class Euclidean(pyproximal.Euclidean):
+
+class Euclidean(ProxFunction):
     r""":math:`\sigma \|y\|_2` of the whole vector; its dual ball is :math:`\|p\|_2 \le \sigma`."""
+
+    def __init__(self, sigma: float) -> None:
+        self.sigma = sigma
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""

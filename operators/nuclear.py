@@ -6,16 +6,16 @@ from collections.abc import Callable
 from math import prod
 
 import numpy as np
-import pyproximal
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
-from fusionkit.operators.norms import Vector, shrink
+from fusionkit.operators.norms import shrink
 from fusionkit.options import Options, Weight
+from fusionkit.prox_function import ProxFunction, Vector
 from fusionkit.terms import Array
 
 
-class PixelNuclear(pyproximal.ProxOperator):
+class PixelNuclear(ProxFunction):
     r""":math:`\sigma \sum_{\mathrm{pixels}} \|J\|_*`, J the k x n matrix of a pixel, k = 1 or 2.
 
     One rotation of the two rows of J makes them orthogonal; their lengths are then the singular values (one-sided
@@ -30,7 +30,6 @@ class PixelNuclear(pyproximal.ProxOperator):
     """
 
     def __init__(self, shape: tuple[int, int, int], sigma: float = 1.0) -> None:
-        super().__init__(None, False)
         self.shape, self.sigma = shape, sigma
 
     def __call__(self, x: Vector) -> float:

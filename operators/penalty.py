@@ -23,8 +23,9 @@ class ComposedPenalty(Composed):
 
     Parameters
     ----------
-    functional : g, weight included; a ``pyproximal.ProxOperator`` on the flattened range of ``operator``. It is taken
-        to be convex unless it has an attribute ``convex`` that is false.
+    functional : g, weight included; a function with a prox (`fusionkit.prox_function`, any ``pyproximal.ProxOperator``)
+        on the flattened range of ``operator``. It is taken to be convex unless it has an attribute ``convex`` that is
+        false.
     operator : K.
     name : of the term.
     auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
@@ -50,7 +51,7 @@ class ProximableFunctional(Proximable):
 
     Parameters
     ----------
-    functional : g, weight included; a ``pyproximal.ProxOperator`` on the flattened unknown.
+    functional : g, weight included; a function with a prox on the flattened unknown.
     name : of the term.
     """
 

@@ -16,9 +16,9 @@ from pydantic import Field
 from fusionkit.build import Context
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.operators.arguments import REFUSALS, call_with, resolve_arguments
-from fusionkit.operators.norms import Vector
 from fusionkit.operators.penalty import IDENTITY, compose
 from fusionkit.options import Options, Spec, Weight
+from fusionkit.prox_function import Vector
 from fusionkit.registry import suggestion
 from fusionkit.terms import Array, Composed, LinearMap, Proximable
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import pyproximal
 
-from fusionkit.operators.norms import Vector
+from fusionkit.prox_function import ProxFunction, Vector
 from fusionkit.terms import Array, Functional
 
 
@@ -18,7 +17,7 @@ class Norm(Functional, Protocol):
     def project_dual(self, p: Array, out: Array | None = None) -> Array: ...
 
 
-class StackedNorms(pyproximal.ProxOperator):
+class StackedNorms(ProxFunction):
     r""":math:`\sum_k g_k(y_k)` for consecutive parts :math:`y_k` of the vector.
 
     pyproximal's ``VStack`` with the dual projection, which the stack of norms has and the stack of functions has not.
@@ -30,7 +29,6 @@ class StackedNorms(pyproximal.ProxOperator):
     """
 
     def __init__(self, norms: Sequence[Norm], sizes: Sequence[int]) -> None:
-        super().__init__(None, False)
         ends = np.cumsum(sizes).tolist()
         starts = [0, *ends[:-1]]
         self.parts = [(norm, slice(a, b)) for norm, a, b in zip(norms, starts, ends, strict=True)]

@@ -11,8 +11,8 @@ import pyproximal
 from fusionkit.acceleration import joint_prox
 from fusionkit.coupling import Arrays
 from fusionkit.linear import to_pylops
-from fusionkit.operators.norms import Vector
 from fusionkit.problem import Split
+from fusionkit.prox_function import Vector
 from fusionkit.solvers.admm import solve_normal
 from fusionkit.terms import Array
 

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyproximal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pyproximal.optimization.primal import ProximalPoint
 
 from fusionkit.build import Context
 from fusionkit.data import Dataset
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.options import Spec
+from fusionkit.prox_function import to_pyproximal
 from fusionkit.terms import HasDualBall
 
 SHAPE = (2, 3, 2, 2)
@@ -269,3 +272,20 @@ def test_refusals(kind: str, options: dict[str, Any], message: str) -> None:
 def test_nuclear_refuses_three_directions() -> None:
     with pytest.raises(UserError, match="1 x n or 2 x n"):
         build("nuclear", {}, shape=(3, 2, 4, 4, 4))
+
+
+@pytest.mark.parametrize(("kind", "options", "value", "is_norm"), FUNCTIONALS, ids=IDS)
+def test_a_functional_works_in_pyproximal(kind: str, options: dict[str, Any], value: Any, is_norm: bool) -> None:
+    functional, y = build(kind, options), np.linspace(-2, 3, int(np.prod(SHAPE)))
+    operator = to_pyproximal(functional)
+    assert isinstance(operator, pyproximal.ProxOperator)
+    assert operator(y) == functional(y)
+    np.testing.assert_array_equal(operator.prox(y, 0.5), functional.prox(y, 0.5))
+    np.testing.assert_array_equal(operator.proxdual(y, 0.5), functional.proxdual(y, 0.5))
+    np.testing.assert_array_equal(operator.grad(y), functional.grad(y))
+    # what pyproximal composes, here 2 g, has the prox that Moreau's identity asks for
+    twice = 2.0 * operator
+    np.testing.assert_allclose(twice.prox(y, 0.5), functional.prox(y, 1.0))
+    # its solvers take the functional as it is
+    taken = ProximalPoint(functional, y, tau=0.5, niter=1)
+    np.testing.assert_array_equal(taken, functional.prox(y, 0.5))

@@ -1,0 +1,63 @@
+"""Functions with a prox, and the same as ``pyproximal.ProxOperator``s for that library's own code.
+
+pyproximal and pylops take a second to import, three times what a small solve takes, and fusionkit's own functions use
+nothing of them. They have pyproximal's methods and are wrapped where its type is asked for, as `fusionkit.linear` does
+for ``pylops.LinearOperator``.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from fusionkit.terms import Array, Functional
+
+if TYPE_CHECKING:
+    import pyproximal
+
+Vector = npt.NDArray[Any]  # what pyproximal takes; here always real and flat
+
+
+class ProxFunction(ABC):
+    """A function of a flat vector with a prox, weight included: what pyproximal's solvers call.
+
+    Attributes
+    ----------
+    hasgrad : whether ``grad`` is its gradient; else it is that of its Moreau envelope, as in pyproximal.
+    """
+
+    hasgrad: bool = False
+
+    @abstractmethod
+    def __call__(self, x: Vector) -> float:
+        """The value, accumulated in float64."""
+
+    @abstractmethod
+    def prox(self, x: Array, tau: float) -> Array:
+        """The minimiser of g(y) + |y - x|^2 / (2 tau); a fresh array."""
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        """The prox of the conjugate, by Moreau's identity."""
+        return x - tau * self.prox(x / tau, 1.0 / tau)
+
+    def grad(self, x: Vector) -> Array:
+        """Gradient of the Moreau envelope: x - prox(x)."""
+        return x - self.prox(x, 1.0)
+
+
+def to_pyproximal(functional: Functional) -> pyproximal.ProxOperator:
+    """The function as a ``pyproximal.ProxOperator``; one that is that already is returned as it is."""
+    if is_prox_operator(functional):
+        return functional  # type: ignore[return-value]
+    from fusionkit.prox_operator import WrappedFunction
+
+    return WrappedFunction(functional)
+
+
+def is_prox_operator(thing: object) -> bool:
+    """Whether it is a ``pyproximal.ProxOperator``: nothing can be one before somebody has imported that library."""
+    library = sys.modules.get("pyproximal")
+    return library is not None and isinstance(thing, library.ProxOperator)

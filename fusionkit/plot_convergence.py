@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from fusionkit.plot_status import status_line
@@ -20,6 +20,14 @@ _STYLES = ("-", "--", "-.", ":")
 _SMALLEST = 1e-16  # what a double can tell from 0; lower values leave the log axis
 _LARGEST = 1e100  # a diverged objective beyond it would overflow the margins of the axis
 
+# inches; fixed, since a layout engine that measures every text takes longer than the solve of a small problem
+_WIDTH, _PANEL = 13.0, 2.8  # of the figure; height of a panel
+_LEFT, _RIGHT = 0.95, 0.2  # of each panel: tick labels and the label of its axis; the last tick label
+_TOP, _BOTTOM = 0.72, 0.55  # status line and title; tick labels and the label of the axis
+_X_LABEL, _Y_LABEL = 0.3, 0.58  # from a panel to the label of its axis
+_ROW = 0.19  # of a legend
+_LONG = 26  # letters that the half of a legend holds
+
 
 def draw_convergence(record: RunRecord) -> Figure:
     """Three panels: the weighted terms and their sum, the objective above its lowest value, the optimality.
@@ -29,7 +37,7 @@ def draw_convergence(record: RunRecord) -> Figure:
     record : a run; ``result.trace`` has one entry a check.
     """
     trace = record.result.trace
-    figure = Figure(figsize=(13.0, 4.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    figure = Figure()
     terms, gap, optimality = figure.subplots(1, 3)
     iteration = np.asarray(trace.get("iteration", ()), np.float64)
     _draw_terms(terms, iteration, record)
@@ -42,10 +50,29 @@ def draw_convergence(record: RunRecord) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(True, which="major", color="0.9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        if axes.get_legend_handles_labels()[1]:  # below the panel, where it hides nothing
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=9)
-    figure.suptitle(status_line(record.result), x=0.01, ha="left", fontsize=11)
+    _arrange(figure, (terms, gap, optimality), record)
     return figure
+
+
+def _arrange(figure: Figure, panels: tuple[Axes, ...], record: RunRecord) -> None:
+    """Panels side by side with a legend below each, where it hides nothing."""
+    labels = [axes.get_legend_handles_labels()[1] for axes in panels]
+    columns = [1 if any(len(label) > _LONG for label in of_one) else 2 for of_one in labels]
+    rows = max(ceil(len(of_one) / wide) for of_one, wide in zip(labels, columns, strict=True))
+    height = _TOP + _PANEL + _BOTTOM + _ROW * rows + 0.1
+    across, up = 1 / len(panels), 1 / height
+    figure.set_size_inches(_WIDTH, height)
+    for index, (axes, wide) in enumerate(zip(panels, columns, strict=True)):
+        left, width = index * across + _LEFT / _WIDTH, across - (_LEFT + _RIGHT) / _WIDTH
+        axes.set_position((left, 1 - (_TOP + _PANEL) * up, width, _PANEL * up))
+        axes.xaxis.set_label_coords(0.5, -_X_LABEL / _PANEL)
+        axes.yaxis.set_label_coords(-_Y_LABEL / (width * _WIDTH), 0.5)
+        if labels[index]:
+            below = (0.5, -_BOTTOM / _PANEL)
+            axes.legend(
+                loc="upper center", bbox_to_anchor=below, ncols=wide, frameon=False, fontsize=9, borderaxespad=0.0
+            )
+    figure.suptitle(status_line(record.result), x=0.012, y=1 - 0.12 * up, ha="left", va="top", fontsize=11)
 
 
 def _column(trace: Mapping[str, Array], name: str, iteration: Array) -> Array:
@@ -71,7 +98,7 @@ def _draw_terms(axes: Axes, iteration: Array, record: RunRecord) -> None:
     if shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min():
         axes.set_yscale("log")
     axes.set_ylabel("weighted value")
-    axes.set_title("Objective and its terms", fontsize=11)
+    axes.set_title("Objective and its terms", fontsize=11, y=1.0)
 
 
 def _draw_gap(axes: Axes, iteration: Array, objective: Array) -> None:
@@ -81,7 +108,7 @@ def _draw_gap(axes: Axes, iteration: Array, objective: Array) -> None:
     gap = (objective - lowest) / scale
     _log_line(axes, iteration, gap, None, "-", color="black", linewidth=1.6)
     axes.set_ylabel(r"$(F - F_{\min})\;/\;|F_{\min}|$" if scale == abs(lowest) else r"$F - F_{\min}$")
-    axes.set_title("Objective above its lowest value", fontsize=11)
+    axes.set_title("Objective above its lowest value", fontsize=11, y=1.0)
 
 
 def _draw_optimality(axes: Axes, iteration: Array, trace: Mapping[str, Array], tolerance: float | None) -> None:
@@ -91,7 +118,7 @@ def _draw_optimality(axes: Axes, iteration: Array, trace: Mapping[str, Array], t
     if tolerance:
         axes.axhline(tolerance, color="0.4", linestyle="--", linewidth=1.2, label=f"tolerance {tolerance:g}")
     axes.set_ylabel("relative optimality")
-    axes.set_title("Optimality and its parts", fontsize=11)
+    axes.set_title("Optimality and its parts", fontsize=11, y=1.0)
 
 
 def _line(axes: Axes, x: Array, y: Array, label: str | None, style: str, **options: Any) -> None:

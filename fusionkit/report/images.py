@@ -100,7 +100,7 @@ def encode(image: Array, levels: int = LEVELS[0]) -> Encoded:
         step = 1.0 if exact else (high - low) / levels
     if not np.isfinite(step) or step < np.finfo(np.float64).tiny:  # no range that a float can hold
         step = 1.0
-    missing = int(np.clip((high - low) / step, 0.0, _WIDEST)) + 1
+    missing = int(np.rint(np.clip((high - low) / step, 0.0, _WIDEST))) + 1
     scaled = (values - low) / step
     if not whole:
         scaled = np.where(finite, scaled, float(missing))

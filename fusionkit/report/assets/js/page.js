@@ -48,7 +48,7 @@
   const main = document.getElementById("main");
   const waiting = [];
   header();
-  main.replaceChildren(facts(), sentences());
+  main.replaceChildren(...(content.facts.length > 0 ? [facts()] : []), ...(content.diagnostics.length > 0 ? [sentences()] : []));
   main.append(...content.tables.filter(({ first }) => first).map(table));
   if (content.panels.length > 0) {
     const store = makeStore(start());

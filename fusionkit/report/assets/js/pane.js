@@ -5,18 +5,22 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
   const canvas = dom.element("canvas", { tabindex: "0", role: "img" });
   const readout = dom.element("div", { class: "readout" });
   const bars = dom.element("div", { class: "bars" });
-  const node = dom.element("figure", {}, dom.element("div", { class: "stage" }, canvas), readout, bars);
+  const node = dom.element("figure", {}, dom.element("div", { class: "stage" }, canvas), bars, readout);
   canvas.style.aspectRatio = String(Math.min(Math.max(aspect, 0.5), 5));
   let ratio = 1;
   let barsShown = "";
 
   const frameOf = (state) => geometry.frame(state.view, canvas.width, canvas.height, aspect);
 
-  const outlined = (pen, text, x, y) => {
-    pen.lineWidth = 3 * ratio;
-    pen.strokeStyle = "#000c";
+  // text on a dark plate: it can be read on any image
+  const write = (pen, text, x, y) => {
+    const wide = pen.measureText(text).width;
+    const left = pen.textAlign === "right" ? x - wide : x;
+    pen.fillStyle = "#000a";
+    pen.beginPath();
+    pen.roundRect(left - 5 * ratio, y - 3 * ratio, wide + 10 * ratio, 19 * ratio, 4 * ratio);
+    pen.fill();
     pen.fillStyle = "#fff";
-    pen.strokeText(text, x, y);
     pen.fillText(text, x, y);
   };
 
@@ -39,10 +43,10 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     const edge = 8 * ratio;
     const [first, second] = chosen.map(({ name }) => name);
     pen.textAlign = "left";
-    if (second === undefined || split > pen.measureText(first).width + 2 * edge) outlined(pen, first, edge, edge);
+    if (second === undefined || split > pen.measureText(first).width + 2 * edge) write(pen, first, edge, edge);
     if (second === undefined) return;
     pen.textAlign = "right";
-    if (canvas.width - split > pen.measureText(second).width + 2 * edge) outlined(pen, second, canvas.width - edge, edge);
+    if (canvas.width - split > pen.measureText(second).width + 2 * edge) write(pen, second, canvas.width - edge, edge);
   };
 
   const drawDivider = (pen, split) => {
@@ -62,14 +66,14 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     const perPixel = content.field_width ? content.field_width / frame.scaleX : 1 / (frame.scaleX / controls.nx());
     const length = format.round((canvas.width / 4) * perPixel);
     const wide = length / perPixel;
-    const [x, y] = [10 * ratio, canvas.height - 14 * ratio];
-    pen.fillStyle = "#000c";
-    pen.fillRect(x - ratio, y - ratio, wide + 2 * ratio, 6 * ratio);
+    const [x, y] = [12 * ratio, canvas.height - 12 * ratio];
+    pen.fillStyle = "#000a";
+    pen.fillRect(x - 2 * ratio, y - 2 * ratio, wide + 4 * ratio, 8 * ratio);
     pen.fillStyle = "#fff";
     pen.fillRect(x, y, wide, 4 * ratio);
     pen.textAlign = "left";
-    pen.textBaseline = "bottom";
-    outlined(pen, format.length(length, content.field_width ? content.units ?? "" : "px"), x, y - 2 * ratio);
+    pen.textBaseline = "top";
+    write(pen, format.length(length, content.field_width ? content.units ?? "" : "px"), x + 3 * ratio, y - 19 * ratio);
   };
 
   const drawLine = (pen, frame, { u0, v0, u1, v1 }) => {

@@ -72,6 +72,7 @@ def _dataset(
     for one in reversed(read):
         metadata |= one.metadata
     elements = dict.fromkeys([*(options.maps or ()), *(e for stack in stacks.values() for e in stack.elements)])
+    named = {"maps": tuple(options.maps)} if options.maps is not None else {}
     if options.grid is not None and options.grid not in arrays:
         raise UserError(f"{where}.grid", f"there is no data called '{options.grid}'", "remove the key")
     pixels = None if options.grid is None else arrays[options.grid].shape[-2:]
@@ -85,6 +86,7 @@ def _dataset(
         source=source,
         notes=notes,
         metadata=metadata,
+        stacks={**named, **{name: stack.elements for name, stack in stacks.items()}},
         pixels=None if pixels is None else (pixels[0], pixels[1]),
     )
 

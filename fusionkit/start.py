@@ -39,6 +39,8 @@ def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path =
     if init not in ("auto", "maps", "uniform"):
         return _former(folder / Path(init).expanduser(), problem)
     maps = dataset.arrays.get("maps")
+    if maps is not None and maps.shape != problem.shape and dataset.shape == problem.shape:
+        maps = _on_pixels(maps, problem.shape)
     if maps is None or maps.shape != problem.shape:
         if init == "maps":
             raise UserError("init", "there are no maps to start from", "use 'uniform' or 'auto'")
@@ -49,6 +51,15 @@ def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path =
         return np.array(maps, dtype=problem.dtype)
     base = _positive(maps) if init == "auto" else _means(maps)
     return _consistent(base.astype(problem.dtype), problem)
+
+
+def _on_pixels(maps: Array, shape: tuple[int, ...]) -> Array:
+    """Maps of other pixels on those of the unknown, each the nearest, their sum kept; the mean map where one lacks."""
+    lacking = np.repeat(maps.mean(axis=0, keepdims=True), max(shape[0] - len(maps), 0), axis=0)
+    stack = np.concatenate([maps, lacking])
+    rows, columns = (np.arange(size) * count // size for size, count in zip(shape[1:], maps.shape[1:], strict=True))
+    share = maps.shape[1] * maps.shape[2] / (shape[1] * shape[2])
+    return stack[:, rows][:, :, columns] * share
 
 
 def _means(maps: Array) -> Array:

@@ -136,6 +136,12 @@ def dump(mapping: Mapping[str, Any]) -> str:
     return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
+def dump_line(value: Any) -> str:
+    """The value on one line, that `parse` reads back to the same."""
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 def _remedy(error: yaml.MarkedYAMLError, said: str) -> str:
     if isinstance(error, ConstructorError):  # ours: the text says it
         return ""

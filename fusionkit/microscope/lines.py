@@ -6,6 +6,7 @@ FWHM(E) = sqrt(2.5 (E - 5898.75) + FWHM(Mn Ka)^2) in eV.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
@@ -65,7 +66,9 @@ def fwhm(energy: float, resolution: float) -> float:
 
 def _table(element: str) -> Mapping[str, Any]:
     try:
-        from exspy.material import elements
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what eXSpy says about HyperSpy
+            from exspy.material import elements
     except ImportError:
         remedy = f"{EXTRA}, or give the windows in the config"
         raise UserError("installation", "energies of lines are eXSpy's, which is not installed", remedy) from None

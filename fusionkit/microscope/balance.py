@@ -1,0 +1,170 @@
+"""Units and weights of a problem from its data: first guesses that a run can start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusionkit.data import Dataset
+from fusionkit.elements import atomic_number
+from fusionkit.operators.scan import ScanMap
+from fusionkit.terms import Array
+
+_GAMMA = 1.7
+_TV = 1.0  # of counts: a single count alone among pixels without any is no structure
+_WIDTH = 3.0  # pixels, of the Gaussian that smooths the maps for the fit
+_NORMALISED = (1.0, 0.24, 0.1)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
+
+Terms = list[tuple[dict[str, Any], str]]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Units of the image, its weight, and z of each element that has a map."""
+
+    offset: float = 0.0
+    scale: float = 1.0
+    weight: float = _NORMALISED[0]
+    z: str | dict[str, float] = "relative"
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Units, terms and solver.
+
+    Parameters
+    ----------
+    offset, scale : what puts the image into the units of the model: (value - offset) * scale.
+    terms : of the config, each with a remark.
+    grid : ``haadf`` or ``maps`` where their pixels differ.
+    solver : one that takes these terms.
+    size : number of unknowns.
+    """
+
+    offset: float
+    scale: float
+    terms: Terms
+    grid: str | None
+    solver: str
+    size: int
+
+
+def balance(dataset: Dataset, normalised: bool) -> Balance:
+    """Units and weights for a data set whose image is in its own units.
+
+    Parameters
+    ----------
+    dataset : ``haadf``, ``maps`` and where there are any ``maps_background`` and another stack.
+    normalised : whether image and maps are between 0 and 1 each, and no counts.
+    """
+    image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
+    grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
+    pixels = maps.shape[1:] if grid == "maps" else image.shape
+    units = _Fit() if normalised else _units(dataset)
+    poisson, tv = (1.0, _TV) if not normalised else _NORMALISED[1:]
+    model: dict[str, Any] = {"gamma": _GAMMA, "z": _every(units.z, dataset)}
+    fit: dict[str, Any] = {"type": "haadf", "weight": units.weight, **model}
+    if grid == "maps":
+        inner = {"type": "power_sum", **model}
+        forward = {"type": "scan", "shape": list(image.shape), "reduce": "mean", "forward": inner}
+        fit = {"type": "least_squares", "name": "haadf", "data": "haadf", "weight": units.weight, "forward": forward}
+    terms: Terms = [(fit, "" if normalised else "  # 1 / variance of what the smoothed maps leave; z is fitted")]
+    stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
+    for name in stacks:
+        terms.append((_poisson(dataset, name, pixels, poisson), "" if normalised else "  # 1 for counts"))
+    terms += [({"type": "tv", "weight": tv}, ""), ({"type": "nonnegative"}, "")]
+    solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
+    size = len(dataset.elements) * pixels[0] * pixels[1]
+    return Balance(units.offset, units.scale, terms, grid, solver, size)
+
+
+def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float]:
+    """z of every element; of one that only another stack has, by its atomic number beside the others'."""
+    if isinstance(z, str):
+        return z
+    ratio = float(np.median([value / atomic_number(element) for element, value in z.items()]))
+    return {e: z[e] if e in z else _rounded(ratio * atomic_number(e)) for e in dataset.elements}
+
+
+def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float) -> dict[str, Any]:
+    """The Poisson term of a stack, with the forward model that its pixels, elements and background need."""
+    stack = dataset.arrays[name]
+    term: dict[str, Any] = {"type": "poisson", "weight": weight, "epsilon": _epsilon(stack)}
+    if name != "maps":
+        term |= {"name": name, "data": name}
+    background = {"background": f"{name}_background"} if f"{name}_background" in dataset.arrays else {}
+    factors = _factors(dataset, name)
+    whole = name == "maps" and len(factors) == len(dataset.elements)
+    chosen = {"type": "elements", "elements": list(factors) if name == "maps" else factors}
+    if stack.shape[1:] != tuple(pixels):
+        inner = {} if whole else {"forward": chosen}
+        return term | {"forward": {"type": "scan", "shape": list(stack.shape[1:]), **inner, **background}}
+    return term if whole and not background else term | {"forward": {**chosen, **background}}
+
+
+def _epsilon(stack: Array) -> float:
+    """A twentieth of the mean of the emptiest map, at most 0.1: a background that leaves its counts to that map."""
+    means = stack.mean(axis=(1, 2))
+    return _rounded(float(np.clip(0.05 * means[means > 0].min(initial=2.0), 1e-4, 0.1)))
+
+
+def _factors(dataset: Dataset, name: str) -> dict[str, float]:
+    """Counts of each element of a stack per count in ``maps``; 1 where ``maps`` lack it."""
+    elements = dataset.stacks[name]
+    if name == "maps":
+        return dict.fromkeys(elements, 1.0)
+    own, known = _net(dataset, name).sum(axis=(1, 2)), _net(dataset, "maps").sum(axis=(1, 2))
+    reference = dict(zip(dataset.stacks["maps"], known, strict=True))
+    ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
+    return {element: _rounded(ratios.get(element, 1.0)) for element in elements}
+
+
+def _net(dataset: Dataset, name: str) -> Array:
+    """The smoothed counts of a stack above their background."""
+    from scipy.ndimage import gaussian_filter
+
+    counts = dataset.arrays[name]
+    above = counts - dataset.arrays.get(f"{name}_background", np.zeros_like(counts))
+    return np.stack([np.maximum(gaussian_filter(one, _WIDTH, mode="nearest"), 0.0) for one in above])
+
+
+def _units(dataset: Dataset) -> _Fit:
+    """Offset, scale, z and weight, by nonnegative least squares of the image by an offset and the powers of the maps.
+
+    A count of one element stands for more matter than a count of another: what the image gains for a count, z, holds
+    the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out.
+    """
+    from scipy.optimize import nnls
+
+    image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
+    powers = (_net(dataset, "maps") * min(maps[0].size / image.size, 1.0)) ** _GAMMA
+    if image.size > maps[0].size:
+        image = _averaged(image, maps.shape[1:])
+    elif image.size < maps[0].size:
+        powers = np.stack([_averaged(one, image.shape) for one in powers])
+    columns = np.stack([np.ones(image.size), -np.ones(image.size), *powers.reshape(len(powers), -1)], axis=1)
+    lengths = np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
+    found = nnls(columns / lengths, image.ravel())[0] / lengths
+    offset, gains = float(found[0] - found[1]), found[2:] ** (1 / _GAMMA)
+    numbers = np.array([atomic_number(element) for element in dataset.stacks["maps"]], dtype=np.float64)
+    known = gains > 0
+    if not known.any():  # an image that does not follow the maps
+        offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / _GAMMA) / numbers.mean()
+        known = gains > 0
+    gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
+    level = float(gains.mean())
+    model = ((gains / level)[:, None, None] ** _GAMMA * powers).sum(axis=0)
+    spread = float(np.std((image - offset) / level**_GAMMA - model)) or 1.0
+    z = {element: _rounded(float(one / level)) for element, one in zip(dataset.stacks["maps"], gains, strict=True)}
+    return _Fit(_rounded(offset), _rounded(level**-_GAMMA), _rounded(1.0 / spread**2), z)
+
+
+def _averaged(image: Array, pixels: tuple[int, ...]) -> Array:
+    whole = (0.0, float(image.shape[0])), (0.0, float(image.shape[1]))
+    return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=True).apply(image)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,163 @@
+"""A config for recordings that runs as it is: what is image, what is counts, and weights from the data.
+
+The image is put into the units of the model: (image - offset) * scale fits sum_i (Z_i x_i)^gamma of the smoothed maps
+by least squares, and its weight is 1 over the variance of what is left, so that it counts as much as it is believed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionkit.data_options import DataOptions
+from fusionkit.data_sources import SpectrumSource
+from fusionkit.errors import UserError
+from fusionkit.loading import load
+from fusionkit.microscope.balance import Balance, balance
+from fusionkit.microscope.counts import channels, windows_of
+from fusionkit.microscope.reader import MicroscopeRecording
+from fusionkit.microscope.signals import Signal
+from fusionkit.microscope.table import Entry, entries
+from fusionkit.options import parse
+from fusionkit.readers import Recording
+from fusionkit.yamlio import dump_line
+
+_IMAGE = re.compile(r"haadf|dark|adf|stem|image", re.IGNORECASE)
+_SMALL = 300_000  # values; below, compiling kernels takes longer than solving without
+
+Mappings = dict[str, Any]
+
+
+def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | None = None) -> str:
+    """The config, YAML text.
+
+    Parameters
+    ----------
+    recordings : the opened files.
+    folder : of the config; the files are named relative to it.
+    reader : what opened them, where that was said.
+
+    Raises
+    ------
+    UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
+    """
+    data = _data(recordings, folder, reader)
+    dataset = load(parse(DataOptions, {**data, "grid": "haadf"}, "data"), folder)  # whatever the shapes are
+    found = balance(dataset, "normalize" in data)
+    if "normalize" not in data:
+        data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
+    if found.grid is not None:
+        data["grid"] = found.grid
+    return "\n".join(_lines(data, found, recordings)) + "\n"
+
+
+def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None) -> Mappings:
+    """The config's ``data``, the image in its own units."""
+    listed = [(path, recording, entry) for path, recording in recordings.items() for entry in entries(recording)]
+    files = {path: os.path.relpath(path.absolute(), folder) for path in recordings}
+    common: Mappings = {"path": files[next(iter(files))]} if len(files) == 1 else {}
+    common |= {"reader": reader} if reader is not None and common else {}
+
+    def source(path: Path, name: str) -> Mappings:
+        own = {} if common else {"path": files[path]} | ({"reader": reader} if reader is not None else {})
+        return {**own, "signal": name}
+
+    spectra = _spectra([(source(path, e.name), r, e) for path, r, e in listed if isinstance(r, MicroscopeRecording)])
+    maps = {e.elements[0]: source(path, e.name) for path, _, e in listed if _is_map(e)} if not spectra else {}
+    images = [(path, e) for path, _, e in listed if len(e.shape) == 2 and e.kind == "image" and not _is_map(e)]
+    images.sort(key=lambda one: not _IMAGE.search(one[1].name))
+    names = ", ".join(map(str, recordings))
+    if not maps and not spectra:
+        remedy = "write the config by hand, with data.spectra.maps.elements"
+        raise UserError(names, "holds no maps and no spectrum image whose elements it names", remedy)
+    if not images:
+        raise UserError(names, "holds no HAADF image", "name the file of the image too")
+    data: Mappings = {**common, "haadf": source(images[0][0], images[0][1].name)}
+    if spectra:
+        return data | {"spectra": spectra}
+    counted = all(_are_counts(r, e) for _, r, e in listed if _is_map(e))
+    return data | {"maps": maps} | ({} if counted else {"normalize": "minmax"})
+
+
+def _is_map(entry: Entry) -> bool:
+    return len(entry.shape) == 2 and len(entry.elements) == 1 and entry.kind == "image"
+
+
+def _are_counts(recording: Recording, entry: Entry) -> bool:
+    values = recording.read(entry.name).values
+    return bool(np.all(values >= 0) and np.all(values == np.round(values)) and values.max(initial=0) > 0)
+
+
+def _spectra(found: list[tuple[Mappings, MicroscopeRecording, Entry]]) -> dict[str, Mappings]:
+    """EDX first; the first spectrum image is ``maps``, the second ``eels`` or ``edx``."""
+    signals = [(source, recording.signals[entry.name]) for source, recording, entry in found]
+    usable = [(source, one) for source, one in signals if len(one.shape) == 3 and one.technique and one.facts.elements]
+    usable.sort(key=lambda pair: pair[1].technique)
+    names = ["maps", *(one.technique.lower() for _, one in usable[1:2])]
+    return {name: _windowed(source, one) for name, (source, one) in zip(names, usable[:2], strict=True)}
+
+
+def _windowed(source: Mappings, signal: Signal) -> Mappings:
+    """The source with every window written out, so that a run needs no table of lines."""
+    background = "windows" if signal.technique == "EDX" else "power_law"
+    windows: dict[str, list[float]] = {}
+    beside: dict[str, list[float]] = {}
+    for element in signal.facts.elements:
+        wanted = SpectrumSource(elements=[element], background=background)
+        try:
+            window = windows_of(signal, wanted, str(signal.path))[element]
+            ranges = [channels(signal, ends, str(signal.path)) for ends in (window.counts, *window.background)]
+        except UserError:  # the file names an element that these spectra do not reach
+            continue
+        if len(ranges) > 1:
+            windows[element] = _energies(signal, ranges[0])
+            beside[element] = [end for one in ranges[1:] for end in _energies(signal, one)]
+    if not windows:
+        remedy = "write the config by hand, with data.spectra.maps.windows"
+        raise UserError(str(signal.path), f"'{signal.name}' has none of its elements' lines", remedy)
+    return {**source, "background": background, "windows": windows, "background_windows": beside}
+
+
+def _energies(signal: Signal, ends: tuple[int, int]) -> list[float]:
+    """Energies that round to these channels."""
+    offset, width, _ = signal.energies()
+    return [float(f"{offset + width * end:.7g}") for end in ends]
+
+
+def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording]) -> list[str]:
+    files = ", ".join(path.name for path in recordings)
+    lines = [
+        f"# Fusion of {files}, written by fusionkit inspect. Weights are first guesses from the data.",
+        "version: 1",
+    ]
+    lines.append("data:")
+    for key, value in data.items():
+        if key == "spectra":
+            lines += ["  spectra:  # the maps are the counts in these windows, in the unit of the file's energies"]
+            for name, source in value.items():
+                lines += [f"    {name}:", *(f"      {k}: {dump_line(v)}" for k, v in source.items())]
+        elif key == "maps":
+            lines += ["  maps:", *(f"    {k}: {_short(v)}" for k, v in value.items())]
+        else:
+            lines.append(f"  {key}: {_short(value)}{_REMARKS.get(key, '')}")
+    lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in found.terms)]
+    lines.append(f"solver: {dump_line({'type': found.solver, 'max_iterations': 2000, 'tolerance': 5e-4})}")
+    if found.size < _SMALL:
+        lines.append("engine: numpy  # so few values are solved before the kernels are compiled")
+    return lines
+
+
+_REMARKS = {
+    "haadf": "  # used is (value - offset) * scale",
+    "grid": "  # whose pixels the fused maps have",
+    "normalize": "  # the maps are no counts",
+}
+
+
+def _short(value: Any) -> str:
+    return dump_line(value["signal"] if isinstance(value, dict) and set(value) == {"signal"} else value)

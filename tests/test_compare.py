@@ -1,0 +1,193 @@
+"""The comparison of runs: its table, its page, what it refuses and what it says is not comparable."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reports import NUMPY, read
+
+from fusionkit.cli import main
+from fusionkit.errors import UserError
+from fusionkit.report import comparison as comparing
+from fusionkit.report.comparison import compare, differences
+from fusionkit.report.comparison_page import comparison_page
+from fusionkit.report.html import render
+from fusionkit.report.metrics import nrmse, psnr, ssim
+from fusionkit.report.saved_run import read_runs
+
+SIZE = "data.phantom.size=32"
+RUNS = {
+    "first": ("cos_nanoparticle", SIZE),
+    "admm": ("cos_nanoparticle", SIZE, "solver.type=admm"),
+    "smooth": ("cos_nanoparticle", SIZE, "terms.tv.weight=1"),
+    "seed": ("cos_nanoparticle", SIZE, "data.phantom.seed=1"),
+    "two": ("cos_nanoparticle", SIZE, "data.maps={O: O, Co: Co}"),
+    "small": ("cos_nanoparticle", "data.phantom.size=16"),
+    "line": ("linear_regression",),
+    "films": ("cos_nanoparticle", "data.phantom={preset: films, size: 32}", "data.maps={Ga: Ga, In: In}"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("runs")
+    for name, (config, *changes) in RUNS.items():
+        command = ["run", config, "--quiet", "--output", str(home / name)]
+        for change in (NUMPY, "output.figures=false", "output.report=false", *changes):
+            command += ["--set", change]
+        assert main(command) == 0
+    return home
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The table by its first column, and the notes."""
+    printed = capsys.readouterr().out.splitlines()
+    table = [line for line in printed if not line.startswith(("note: ", "wrote "))]
+    cells = [line.split("  ") for line in table]
+    rows = [[cell.strip() for cell in row if cell.strip()] for row in cells]
+    return {row[0]: row[1:] for row in rows[1:]}, [line for line in printed if line not in table]
+
+
+def test_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(folder / "first"), str(folder / "admm" / "result.h5")]) == 0
+    rows, notes = lines(capsys)
+    summaries = [json.loads((folder / name / "summary.json").read_text()) for name in ("first", "admm")]
+    assert rows["status"] == ["converged", "converged"]
+    assert rows["iterations"] == [str(summary["iterations"]) for summary in summaries]
+    assert [float(cell) for cell in rows["tv"]] == pytest.approx([summary["terms"]["tv"] for summary in summaries])
+    assert [float(cell) for cell in rows["objective"]] == pytest.approx([s["objective"] for s in summaries])
+    assert {"seconds", "optimality", "haadf", "poisson", "NRMSE", "PSNR (dB)", "SSIM"} <= set(rows)
+    assert notes == ["note: --output FILE.html writes a page with the maps side by side"]
+
+
+NOTES = {
+    ("first", "smooth"): ["The objectives of first and smooth are not comparable: terms.tv.weight 0.3 against 1."],
+    ("first", "seed"): ["The objectives of first and seed are not comparable: the data differ."],
+    ("first", "two"): [
+        "The objectives of first and two are not comparable: the data differ.",
+        "Only the maps of Co, O are shown side by side: not every run has S.",
+    ],
+    ("first", "small"): [
+        "The objectives of first and small are not comparable: the data differ.",
+        "The maps are not shown side by side: first (3 × 32 × 32) and small (3 × 16 × 16) are of different sizes.",
+    ],
+    ("two", "films"): [
+        "The objectives of two and films are not comparable: the data differ.",
+        "The maps are not shown side by side: the runs have no element in common.",
+    ],
+    ("first", "line"): [
+        "The objectives of first and line are not comparable: "
+        "terms: haadf, poisson, tv, nonnegative against least_squares.",
+        "The maps are not shown side by side: first (3 × 32 × 32) and line (2) are of different sizes.",
+    ],
+    ("first", "admm"): [],
+}
+
+
+@pytest.mark.parametrize("pair", NOTES, ids="-".join)
+def test_what_is_not_comparable(folder: Path, pair: tuple[str, str]) -> None:
+    found = compare(read_runs([folder / name for name in pair]))
+    assert list(found.notes) == NOTES[pair]
+    assert found.one_objective == (not any("objectives" in note for note in found.notes))
+    page = read(render(comparison_page(found)))
+    assert [each["text"] for each in page.content["diagnostics"]] == list(found.notes)
+    charts = [chart["title"] for chart in page.content["sections"][0]["charts"]]
+    assert ("Objective above the lowest of all" in charts) == found.one_objective
+    assert bool(page.content["panels"]) == bool(found.elements)
+
+
+def test_page(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    command = ["compare", *(str(folder / name) for name in ("first", "admm", "two")), "--output", str(out)]
+    assert main(command) == 0
+    page = read(out.read_text(encoding="utf-8"))
+    runs = read_runs([folder / name for name in ("first", "admm", "two")])
+    assert [panel["label"] for panel in page.content["panels"]] == ["Co", "O"]
+    names = [layer["name"] for layer in page.content["panels"][1]["layers"]]
+    assert names == ["first", "admm", "two", "raw", "truth", "admm − first", "two − first"]
+    for index, run in enumerate(runs):  # each run's own map of the element, whatever its order
+        oxygen = run.saved.maps["O"]
+        atol = float(np.ptp(oxygen)) / 4000
+        np.testing.assert_allclose(page.image(f"O {index}"), oxygen, rtol=0, atol=atol)
+    assert page.content["side_by_side"]
+    assert main(command) == 2
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_without_scikit_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "has_ssim", lambda: False)
+    found = compare(read_runs([folder / "first", folder / "admm"]))
+    assert found.notes == ("SSIM needs scikit-image: pip install 'fusionkit-em[io]'.",)
+    assert "SSIM" not in [row[0] for row in found.rows]
+
+
+def _damaged(home: Path, folder: Path) -> list[str]:
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "result.h5").write_bytes((home / "first/result.h5").read_bytes())
+    (broken / "summary.json").write_text("{")
+    return [str(home / "first"), str(broken)]
+
+
+WRONG = {
+    "one run": (lambda home, _: [str(home / "first")], "needs at least two runs"),
+    "twice": (lambda home, _: [str(home / "first"), str(home / "admm/../first")], "is named twice"),
+    "no folder": (lambda home, _: [str(home / "first"), str(home / "nothing")], "there is no such folder"),
+    "no run": (lambda home, folder: [str(home / "first"), str(folder)], "there is no such file"),
+    "damaged": (_damaged, "is no JSON text"),
+    "suffix": (lambda home, _: [str(home / "first"), str(home / "admm"), "--output", "x.pdf"], "end it with .html"),
+    "no place": (
+        lambda home, folder: [str(home / "first"), str(home / "admm"), "--output", str(folder / "a/b.html")],
+        "there is no folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arguments(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+    arguments, says = WRONG[case]
+    assert main(["compare", *arguments(folder, tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert says in error
+
+
+def test_runs_of_one_name_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "first"
+    other.symlink_to(folder / "admm")  # resolves to another name: no clash
+    assert [run.name for run in read_runs([folder / "first", other])] == ["first", "admm"]
+    with pytest.raises(UserError, match="named twice"):
+        read_runs([folder / "admm", other])
+
+
+def test_differences() -> None:
+    first = [{"type": "haadf", "gamma": 1.7, "z": {"Co": 27}}, {"type": "tv", "name": "edges", "weight": 0.3}]
+    second = [{"type": "haadf", "gamma": 1.6, "z": "relative"}, {"type": "tv", "name": "edges", "weight": 0.3}]
+    assert differences(first, second, "terms") == [
+        "terms.haadf.gamma 1.7 against 1.6",
+        "terms.haadf.z {'Co': 27} against relative",
+    ]
+    assert differences(first, first, "terms") == []
+
+
+def test_metrics() -> None:
+    from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio
+
+    rng = np.random.default_rng(0)
+    truth = rng.random((2, 16, 16))
+    x = truth + 0.1 * rng.standard_normal(truth.shape)
+    assert nrmse(x, truth) == pytest.approx(normalized_root_mse(truth, x))
+    assert psnr(x, truth) == pytest.approx(peak_signal_noise_ratio(truth, x, data_range=float(np.ptp(truth))))
+    assert ssim(truth, truth) == pytest.approx(1.0)
+    assert 0.5 < ssim(x, truth) < 1.0
+    assert nrmse(2.0 * truth, truth) == pytest.approx(1.0)  # nothing is rescaled
+    flat = np.ones_like(truth)
+    assert math.isnan(psnr(x, flat))
+    assert math.isnan(ssim(x, flat))
+    assert math.isnan(ssim(x[:, :5], truth[:, :5]))
+    assert math.isnan(nrmse(x, np.zeros_like(x)))
+    assert math.isinf(psnr(truth, truth))

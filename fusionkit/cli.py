@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from fusionkit.cli_commands import COMMANDS
+from fusionkit.cli_garbage import seldom_collected
 from fusionkit.cli_parser import build_parser
 from fusionkit.cli_warnings import one_line_warnings
 from fusionkit.errors import EXPECTED, one_line
@@ -21,7 +22,7 @@ from fusionkit.exit_status import DONE, INTERRUPTED, WRONG
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (of the process where None) and return its exit status."""
     try:
-        with one_line_warnings() as said:
+        with seldom_collected(), one_line_warnings() as said:
             status = _command(argv, said)
             sys.stdout.flush()
             return status

@@ -69,7 +69,7 @@ const makeProfile = (content, store, viewer) => {
     drawnFor = state;
     for (const chart of made) chart.draw(state);
   });
-  const hint = "Choose “draws profile line” above and drag over any image, or type the ends. "
+  const hint = "Choose “profile line” above and drag over any image, or type the ends. "
     + "Values are averaged over the width of the line.";
   const node = dom.element("section", {}, dom.element("h2", {}, "Profile along the line"),
     dom.element("p", { class: "note" }, hint), fields(), dom.element("div", { class: "charts wide" }, ...made.map((chart) => chart.node)));

@@ -29,7 +29,7 @@ const toolbar = (() => {
     return node;
   };
 
-  const tools = (store) => dom.radios("Drag", "tool", [["move", "moves"], ["line", "draws profile line"]],
+  const tools = (store) => dom.radios("Drag", "tool", [["move", "image"], ["line", "profile line"]],
     store.get().tool, (tool) => store.set({ tool }));
 
   const zoom = (store) => {

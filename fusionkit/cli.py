@@ -15,6 +15,7 @@ from fusionkit.cli_commands import COMMANDS
 from fusionkit.cli_garbage import seldom_collected
 from fusionkit.cli_parser import build_parser
 from fusionkit.cli_warnings import one_line_warnings
+from fusionkit.colour import painted
 from fusionkit.errors import EXPECTED, one_line
 from fusionkit.exit_status import DONE, INTERRUPTED, WRONG
 
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except EXPECTED as error:
-        print(f"fusionkit: {one_line(error)}", file=sys.stderr)
+        print(f"{painted('fusionkit:', 'red', sys.stderr)} {one_line(error)}", file=sys.stderr)
         return WRONG
 
 

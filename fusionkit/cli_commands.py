@@ -17,4 +17,5 @@ COMMANDS = {
     "inspect": ("fusionkit.cli_inspect", "list what recordings hold; write a config that runs on them"),
     "list": ("fusionkit.cli_list", "what can be named in a config"),
     "simulate": ("fusionkit.cli_simulate", "write a simulated recording with its ground truth"),
+    "completion": ("fusionkit.cli_completion", "print a script for the shell that completes commands and names"),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionkit.cli_options import add_config
+from fusionkit.colour import painted, painted_status
 from fusionkit.exit_status import DIVERGED, DONE, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         _print_summary(record, folder)
     if result.status is Status.DIVERGED:
-        print(f"fusionkit: {result.message}", file=sys.stderr)
+        print(f"{painted('fusionkit:', 'red', sys.stderr)} {result.message}", file=sys.stderr)
     return {Status.DIVERGED: DIVERGED, Status.INTERRUPTED: INTERRUPTED}.get(result.status, DONE)
 
 
 def _print_summary(record: RunRecord, folder: Path) -> None:
     result = record.result
     rows = {
-        "status": result.status,
+        "status": painted_status(result.status, sys.stdout),
         "iterations": result.iterations,
         "objective": f"{result.objective:.10g}",
         "optimality": f"{result.optimality:.2e}",

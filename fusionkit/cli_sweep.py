@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionkit.cli_options import add_config
+from fusionkit.colour import painted_status
 from fusionkit.exit_status import DIVERGED, DONE, FAILED
 
 if TYPE_CHECKING:
@@ -48,8 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], what: str) -> int:
     """Run every point of the axes; ``what`` is the command's name."""
-    import sys
-
     from fusionkit.sweep.carry_out import Machines, carry_out
     from fusionkit.sweep.plan import check_folder, plan
     from fusionkit.sweep.progress import progress
@@ -84,7 +84,7 @@ def _folder(given: str | None, source: Source, what: str) -> Path:
 def _print_summary(states: list[str], kept: int, folder: Path) -> None:
     from fusionkit.sweep.plan import PAGE, TABLE
 
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    counts = ", ".join(f"{states.count(state)} {painted_status(state, sys.stdout)}" for state in dict.fromkeys(states))
     said = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")
     for name, value in {"points": said, "table": folder / TABLE, "page": folder / PAGE}.items():
         print(f"{name + ':':<12}{value}")

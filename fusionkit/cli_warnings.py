@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fusionkit.colour import painted
 from fusionkit.errors import FusionkitWarning
 
 
@@ -20,7 +21,8 @@ def one_line_warnings() -> Iterator[list[str]]:
         text = " ".join(str(message).split())
         if text not in said:
             said.append(text)
-            print(f"fusionkit: warning: {text}", file=sys.stderr, flush=True)
+            prefix = painted("fusionkit: warning:", "yellow", sys.stderr)
+            print(f"{prefix} {text}", file=sys.stderr, flush=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", FusionkitWarning)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
+
+from fusionkit.colour import has_cursor
 
 if TYPE_CHECKING:
     from fusionkit.loop import Check
@@ -75,12 +76,7 @@ def progress(quiet: bool) -> Progress:
     """What suits stderr: nothing when ``quiet``, a `Bar` on a terminal, else `Lines`."""
     if quiet:
         return Progress()
-    return Bar() if has_terminal(sys.stderr) else Lines()
-
-
-def has_terminal(stream: TextIO) -> bool:
-    """Whether a bar can be drawn there: a terminal that can move its cursor."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return Bar() if has_cursor(sys.stderr) else Lines()
 
 
 def numbers(check: Check) -> str:

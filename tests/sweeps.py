@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
     "terms": ["haadf", {"type": "poisson", "weight": 870.0}, {"type": "tv", "weight": 100.0}, "nonnegative"],
     "solver": {"type": "chambolle_pock", "max_iterations": 20, "tolerance": 0.0},
     "engine": "numpy",  # nothing to compile
-    "output": {"figures": False},
+    "output": {"figures": False, "report": False},
 }
 
 

@@ -140,8 +140,7 @@ def _changed(former: Any, now: Any, key: str = "") -> list[str]:
 def write_config(plan: Plan) -> None:
     """Write what was swept as a config that gives the same points from anywhere."""
     raw = {key: value for key, value in plan.source.raw.items() if key not in ("sweep", "output")}
-    output = plan.points[0].loaded.config.output
-    raw["output"] = {"figures": output.figures, "report": output.report}
+    raw["output"] = plan.points[0].loaded.config.output.model_dump(exclude={"directory"})
     loaded, data = plan.points[0].loaded, raw.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         raw["data"] = {**data, "path": str(loaded.path(data["path"]))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-from fusionkit.progress import has_terminal
+from fusionkit.colour import has_cursor, painted, painted_status
 from fusionkit.sweep.table import FAILED, Row
 
 
@@ -32,7 +32,8 @@ class Shown:
         """Say that a point has ended."""
         self._done += 1
         if row.status == FAILED:
-            print(f"fusionkit: {row.point.name} failed: {row.error}", file=sys.stderr, flush=True)
+            prefix = painted("fusionkit:", "red", sys.stderr)
+            print(f"{prefix} {row.point.name} failed: {row.error}", file=sys.stderr, flush=True)
 
 
 class Lines(Shown):
@@ -77,11 +78,12 @@ def progress(total: int, quiet: bool) -> Shown:
     """What suits stderr."""
     if quiet:
         return Shown(total)
-    return Bar(total) if has_terminal(sys.stderr) else Lines(total)
+    return Bar(total) if has_cursor(sys.stderr) else Lines(total)
 
 
 def in_words(row: Row) -> str:
     """How a point has ended."""
     numbers = row.numbers
-    said = f"{row.status} after {numbers['iterations']} iterations in {numbers['seconds']:.1f} s"
+    status = painted_status(row.status, sys.stderr)
+    said = f"{status} after {numbers['iterations']} iterations in {numbers['seconds']:.1f} s"
     return said + (f", nrmse {numbers['nrmse']:.4f}" if "nrmse" in numbers else "")

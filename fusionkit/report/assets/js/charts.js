@@ -29,10 +29,12 @@ const charts = (() => {
     ...extra,
   });
 
-  // on a logarithmic axis only powers of ten get a line
-  const decades = (_, ticks) => ticks.map((value) => (Math.abs(Math.log10(value) % 1) < 1e-6 ? value : null));
+  // on a logarithmic axis only powers of ten get a line and a number, unless there are hardly any
+  const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
+  const decades = (_, ticks) => (ticks.filter(isDecade).length < 2 ? ticks : ticks.map((value) => (isDecade(value) ? value : null)));
 
   const logarithmic = () => ({
+    filter: decades,
     grid: { stroke: () => theme.ink("grid"), width: 1, filter: decades },
     ticks: { stroke: () => theme.ink("line"), width: 1, size: 5, filter: decades },
   });

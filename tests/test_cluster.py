@@ -89,6 +89,23 @@ def test_a_failed_point_is_reported_and_the_others_resume(
     assert "1 of them from before" in capsys.readouterr().out
 
 
+def test_an_interrupt_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) -> None:
+    write_config(tmp_path, {"terms.tv.weight": {"linear": [10, 100, 10]}})
+    command = ("sweep", "mine.yaml", "--output", "out", "--scheduler", str(cluster.file), "--set", SLOW)
+    with start(*command, folder=tmp_path) as running:
+        assert running.stderr is not None
+        running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        said = running.stderr.read()
+        assert running.wait() == 130
+    assert "finished points stay in out; give the same command again" in said
+    assert "Traceback" not in said
+    found = statuses(tmp_path / "out")
+    assert 1 <= found.count("not run") < 10
+    assert 10 - found.count("not run") == len(list((tmp_path / "out").glob("*/result.h5")))
+    assert not list((tmp_path / "out").glob(".*"))
+
+
 def test_a_scheduler_that_does_not_answer_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

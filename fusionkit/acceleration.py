@@ -29,6 +29,7 @@ from fusionkit.solver import State
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
+    from fusionkit.fast_check import Checker
     from fusionkit.fast_engine import Engine
 
 
@@ -92,33 +93,41 @@ def compiled_engine(split: Split, newton_steps: int) -> Engine | None:
     return Engine(spec, tv.weight, split.problem.shape, split.problem.dtype, newton_steps)
 
 
-def judge(split: Split, state: State) -> tuple[dict[str, float], Certificate]:
-    """Value of each term by its name, and the certificate, at the state of a solver.
+class Judge:
+    """Finds the value of each term by its name, and the certificate, at the states of one solve.
 
     Parameters
     ----------
     split : the problem, sorted.
-    state : x, auxiliary unknowns and dual variables.
     """
-    engine = compiled_engine(split, 1)
-    if engine is None:
-        return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
-    return _compiled_check(split, engine, state)
 
+    def __init__(self, split: Split) -> None:
+        self.split = split
+        self._checker: Checker | None = None
+        self._residual: Array | None = None  # kept, since fresh memory costs more than what is written to it
+        engine = compiled_engine(split, 1)
+        if engine is not None:
+            from fusionkit.fast_check import Checker
 
-def _compiled_check(split: Split, engine: Engine, state: State) -> tuple[dict[str, float], Certificate]:
-    from fusionkit.fast_check import Checker
+            self._checker = Checker(engine)
 
-    found = Checker(engine).check(state.x, state.duals[0], np.empty_like(state.x))
-    by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
-    values = {split.coupling.terms[0].name: found.tv}
-    for term in split.pixelwise:
-        assert isinstance(term, HasKernel)
-        values[term.name] = by_kernel[type(term.kernel)]
-    ordered = {term.name: values[term.name] for term in split.problem.terms if term.name in values}
-    if found.certificate is not None:
-        return ordered, found.certificate
-    return ordered, certify(split, state.x, state.auxiliary, state.duals)
+    def __call__(self, state: State) -> tuple[dict[str, float], Certificate]:
+        """Values and certificate of x, the auxiliary unknowns and the dual variables."""
+        split = self.split
+        if self._checker is None:
+            return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
+        if self._residual is None:
+            self._residual = np.empty_like(state.x)
+        found = self._checker.check(state.x, state.duals[0], self._residual)
+        by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
+        values = {split.coupling.terms[0].name: found.tv}
+        for term in split.pixelwise:
+            assert isinstance(term, HasKernel)
+            values[term.name] = by_kernel[type(term.kernel)]
+        ordered = {term.name: values[term.name] for term in split.problem.terms if term.name in values}
+        if found.certificate is not None:
+            return ordered, found.certificate
+        return ordered, certify(split, state.x, state.auxiliary, state.duals)
 
 
 def announce_engine(split: Split) -> None:

@@ -122,7 +122,7 @@ def _build_sums(stamp: int) -> Callable[..., None]:
     ) -> None:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
-        n, nx = x.shape[0], x.shape[2]
+        n, ny, nx = x.shape
         point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
         prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
         for j in range(row, end):
@@ -140,7 +140,8 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                     differences(x[i], down, right, at)
                     _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
                     above = p[0, i, j - 1] if j > 0 else zeros
-                    pull(p[1, i], above, down, right, pulled, zeros[0], at)
+                    right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
+                    pull(above[first : first + m], down, right, pulled, (ny, nx), at)
                     sums[_TURN] += _dot(pulled, pulled, m)
                     sums[_SIZE] += _dot(point[i], point[i], m)
                     _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)

@@ -1,13 +1,14 @@
 r"""One iteration of Chambolle and Pock's algorithm for pixelwise terms and total variation, in one pass over memory.
 
 .. math::
-    p &\leftarrow \mathrm{proj}_{\|p\| \le \lambda}(p + \sigma \nabla \bar x), \qquad
-    x^+ = \mathrm{prox}_{\tau G}(x + \tau\,\mathrm{div}\,p), \qquad \bar x = 2 x^+ - x
+    \tilde p &= \mathrm{proj}_{\|p\| \le \lambda}(p + \sigma \nabla x), \qquad
+    \tilde x = \mathrm{prox}_{\tau G}(x + \tau\,\mathrm{div}(2 \tilde p - p)) \\
+    x &\leftarrow x + \rho (\tilde x - x), \qquad p \leftarrow p + \rho (\tilde p - p)
 
-The dual step at a row needs :math:`\bar x` at this row and the next, the primal step needs p at this row and the last.
-Both are done row by row, in place: x, :math:`\bar x`, p and the data are read once and the first three written once,
-37 bytes for each float32 value of three maps. Threads work on shares of the rows; the dual variable of the last row of
-each share is computed beforehand, from values that the next share overwrites. The result does not depend on the shares.
+The dual step at a row needs x at this row and the next, the primal step needs 2 p~ - p at this row and the last. Both
+are done row by row, in place: x and p are read once and written once and the data are read once, 29 bytes for each
+float32 value of three maps. Threads work on shares of the rows; the dual step of the last row of each share is computed
+beforehand, from values that the next share overwrites. The result does not depend on the shares.
 """
 
 from __future__ import annotations
@@ -22,43 +23,48 @@ from fusionkit.fast_newton import newton
 from fusionkit.fast_pixelwise import fit_of
 from fusionkit.fast_spec import PixelwiseSpec
 from fusionkit.fast_threads import run, shares, thread_count
-from fusionkit.fast_tv import ascend, differences, dual_numbers, pull, store
+from fusionkit.fast_tv import ascend, differences, dual_numbers, pull, relax
 from fusionkit.terms import Array
 
 
 def _build_edges(stamp: int) -> Callable[..., None]:
-    def edge(x_bar: Any, p: Any, out: Any, numbers: Any, j: int) -> None:
-        """The next dual variable of row j, into ``out`` (2, n, nx)."""
+    def edge(x: Any, p: Any, new: Any, over: Any, numbers: Any, j: int) -> None:
+        """The dual step of row j, into ``new`` (2, n, nx), and 2 p~ - p of it, downwards, into ``over`` (n, nx)."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
-        n, nx = x_bar.shape[0], x_bar.shape[2]
-        work = scratch(x_bar)
+        n, nx = x.shape[0], x.shape[2]
+        work = scratch(x)
         down, right = work[0], work[1]
         for i in range(n):
             for first in range(0, nx, CHUNK):
                 m = min(CHUNK, nx - first)
-                differences(x_bar[i], down, right, (j, first, m))
+                differences(x[i], down, right, (j, first, m))
                 ascend(p[0, i], p[1, i], down, right, numbers, (j, first, m))
-                copy(down, out[0, i, first : first + m], m)
-                copy(right[1:], out[1, i, first : first + m], m)
+                copy(down, new[0, i, first : first + m], m)
+                copy(right[1:], new[1, i, first : first + m], m)
+                old, beyond = p[0, i, j, first : first + m], over[i, first : first + m]
+                for k in range(m):
+                    beyond[k] = (down[k] - old[k]) + down[k]
 
     return cached(edge)
 
 
 def _build_iteration(stamp: int) -> Callable[..., None]:
     def iteration(
-        x: Any, x_bar: Any, p: Any, above: Any, last: Any, fit: Any, numbers: Any, primal: Any, steps: int, rows: Any
+        x: Any, p: Any, over: Any, last: Any, fit: Any, numbers: Any, primal: Any, steps: int, rows: Any
     ) -> None:
-        """Rows of one iteration: ``above`` is the new p_down over the first row, ``last`` the new p of the last row."""
+        """Rows of one iteration: ``over`` is 2 p~ - p of the row above, downwards, ``last`` is p~ of the last row."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
         n, ny, nx = x.shape
-        tau, inverse = primal
-        old, target, new, work_y = scratch(x), scratch(x), scratch(x), scratch(x)
-        work = (work_y, scratch(x), scratch(x), scratch(x))
-        duals = scratch(x)
+        tau, inverse, ahead, behind = primal
+        old, target, new = scratch(x), scratch(x), scratch(x)
+        work = (scratch(x), scratch(x), scratch(x), scratch(x))
+        duals, lefts = scratch(x), scratch(x)[0]
         down, right, pulled = duals[0], duals[1], duals[2]
         for j in range(rows[0], rows[1]):
+            for i in range(n):
+                lefts[i] = fit.zero
             for first in range(0, nx, CHUNK):
                 m = min(CHUNK, nx - first)
                 at = (j, first, m)
@@ -67,21 +73,24 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                         copy(last[0, i, first : first + m], down, m)
                         copy(last[1, i, first : first + m], right[1:], m)
                     else:
-                        differences(x_bar[i], down, right, at)
+                        differences(x[i], down, right, at)
                         ascend(p[0, i], p[1, i], down, right, numbers, at)
-                    store(p[0, i], p[1, i], down, right, at)
-                    over = above[i] if j == rows[0] else p[0, i, j - 1]
-                    pull(p[1, i], over, down, right, pulled, fit.zero, at)
+                    relax(p[0, i], p[1, i], down, right, ahead, behind, at)
+                    above = over[i, first : first + m]
+                    right[0] = lefts[i]
+                    lefts[i] = right[m]
+                    pull(above, down, right, pulled, (ny, nx), at)
+                    copy(down, above, m)
                     xi, oi, ti = x[i, j, first : first + m], old[i], target[i]
                     for k in range(m):
-                        oi[k] = xi[k]
                         ti[k] = xi[k] - tau * pulled[k]
+                        held = fit.lower if xi[k] < fit.lower else xi[k]
+                        oi[k] = fit.upper if held > fit.upper else held
                 newton(old, target, new, work, fit, inverse, steps, at)
                 for i in range(n):
-                    xi, bi, ni = x[i, j, first : first + m], x_bar[i, j, first : first + m], new[i]
+                    xi, ni = x[i, j, first : first + m], new[i]
                     for k in range(m):
-                        bi[k] = (ni[k] - xi[k]) + ni[k]
-                    copy(ni, xi, m)
+                        xi[k] = behind * xi[k] + ahead * ni[k]
 
     return cached(iteration)
 
@@ -115,24 +124,27 @@ class Engine:
         self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
         self.fit = fit_of(spec, shape, self.dtype)
         self.shares = shares(shape[1], thread_count(threads))
-        # the first row has none above: zeros, which are never written
-        self._edges = np.zeros((len(self.shares) + 1, 2, shape[0], shape[2]), self.dtype)
+        rows = len(self.shares), shape[0], shape[2]
+        self._over, self._last = np.zeros(rows, self.dtype), np.zeros((rows[0], 2, *rows[1:]), self.dtype)
 
-    def step(self, x: Array, x_bar: Array, p: Array, tau: float, sigma: float) -> None:
+    def step(self, x: Array, p: Array, tau: float, sigma: float, relaxation: float = 1.0) -> None:
         """One iteration in place.
 
         Parameters
         ----------
-        x, x_bar : the unknown and its extrapolation, shape (n, ny, nx), C-contiguous; overwritten.
+        x : the unknown, shape (n, ny, nx), C-contiguous; overwritten.
         p : the dual variable, shape (2, n, ny, nx), C-contiguous; overwritten.
         tau, sigma : primal and dual step.
+        relaxation : rho; with 1, x is within the bounds and p in the dual ball afterwards.
         """
         number, numbers = self.dtype.type, dual_numbers(sigma, self.weight, self.dtype)
-        primal = number(tau), number(1.0 / tau)
+        primal = number(tau), number(1.0 / tau), number(relaxation), number(1.0 - relaxation)
+        self._over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):
-            _EDGE(x_bar, p, self._edges[index + 1], numbers, end - 1)
+            _EDGE(x, p, self._last[index], self._over[index + 1], numbers, end - 1)
         calls = []
         for index, rows in enumerate(self.shares):
-            above, last = self._edges[index, 0], self._edges[index + 1]
-            calls.append((x, x_bar, p, above, last, self.fit, numbers, primal, self.newton_steps, rows))
+            calls.append(
+                (x, p, self._over[index], self._last[index], self.fit, numbers, primal, self.newton_steps, rows)
+            )
         run(_ITERATION, calls)

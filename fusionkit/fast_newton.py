@@ -79,20 +79,32 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, prediction: Any, fit: Any, in
 
 
 @inlined
-def direct(x: Any, u: Any, g: Any, c: Any, along: Any, across: Any, fit: Any, m: int) -> None:
+def direct(x: Any, u: Any, g: Any, c: Any, rows: Any, fit: Any, m: int) -> None:
     """The projected Newton direction in place of g, by the Sherman-Morrison formula; overwrites c."""
+    along, across, total = rows[1], rows[2], rows[3]
     zero, one = fit.zero, fit.one
     for k in range(m):
         along[k] = zero
         across[k] = one
+        total[k] = zero
+    if fit.coupled:
+        for i in range(fit.elements):
+            ui = u[i]
+            for k in range(m):
+                total[k] += ui[k]
     for i in range(fit.elements):
         xi, ui, gi, ci = x[i], u[i], g[i], c[i]
         for k in range(m):
-            held = ((xi[k] <= fit.lower) & (gi[k] > zero)) | ((xi[k] >= fit.upper) & (gi[k] < zero))
-            reciprocal = zero if held else one / ci[k]
-            gi[k] *= reciprocal
+            # as in fusionkit.pixelwise: what the diagonal majorant takes to a bound goes there and stays
+            majorant = ci[k] + ui[k] * total[k] if fit.coupled else ci[k]
+            down, up = xi[k] - fit.lower, xi[k] - fit.upper
+            sinks = (gi[k] > zero) & (gi[k] >= down * majorant)
+            rises = (gi[k] < zero) & (gi[k] <= up * majorant)
+            reciprocal = one / ci[k]
+            free = gi[k] * reciprocal
+            gi[k] = down if sinks else (up if rises else free)
             if fit.coupled:
-                ci[k] = ui[k] * reciprocal
+                ci[k] = zero if sinks | rises else ui[k] * reciprocal
                 along[k] += ui[k] * gi[k]
                 across[k] += ui[k] * ci[k]
     if fit.coupled:
@@ -241,7 +253,7 @@ def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: i
         if fit.coupled:
             predict(x, y, rows[0], fit, m)
         expand(x, v, y, g, c, rows[0], fit, inverse, at)
-        direct(x, y, g, c, rows[1], rows[2], fit, m)
+        direct(x, y, g, c, rows, fit, m)
         clipped(x, g, new, fit, m)
         if fit.bounded and decreases(x, v, new, y, rows, fit, inverse, at):
             continue

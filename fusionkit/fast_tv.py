@@ -1,21 +1,16 @@
-r"""Isotropic total variation, compiled: gradient, projection on the dual ball and divergence, each in one pass.
+r"""Isotropic total variation in compiled code: gradient, projection on the dual ball and divergence at parts of a row.
 
-For x (n, ny, nx) and its dual variable p (2, n, ny, nx), with the forward differences of
-`fusionkit.operators.gradient`, which is their definition:
-
-.. math:: p \leftarrow \mathrm{proj}_{\|p\| \le \lambda}(p + \sigma \nabla \bar x), \qquad x \mapsto -\mathrm{div}\,p .
+They are parts of the passes of `fusionkit.fast_engine` and `fusionkit.fast_check`; the definition of the differences,
+for x (n, ny, nx) and its dual variable p (2, n, ny, nx), is `fusionkit.operators.gradient`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, scratch
-from fusionkit.fast_threads import run, shares, thread_count
-from fusionkit.terms import Array
+from fusionkit.fast_jit import inlined
 
 
 @inlined
@@ -49,103 +44,40 @@ def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, at: A
 
 
 @inlined
-def store(p_down: Any, p_right: Any, down: Any, right: Any, at: Any) -> None:
-    """Write the dual variable of a chunk of one map."""
+def relax(p_down: Any, p_right: Any, down: Any, right: Any, ahead: Any, behind: Any, at: Any) -> None:
+    """p <- behind p + ahead p~ at a chunk of one map; p~ = (down, right[1:]) is overwritten with 2 p~ - p."""
     j, first, m = at
-    new_down, new_right = p_down[j, first : first + m], p_right[j, first : first + m]
-    copy(down, new_down, m)
-    copy(right[1:], new_right, m)
+    a, b = p_down[j, first : first + m], p_right[j, first : first + m]
+    for k in range(m):
+        old, new = a[k], down[k]
+        down[k] = (new - old) + new
+        a[k] = behind * old + ahead * new
+    for k in range(m):
+        old, new = b[k], right[k + 1]
+        right[k + 1] = (new - old) + new
+        b[k] = behind * old + ahead * new
 
 
 @inlined
-def pull(p_right: Any, above: Any, down: Any, right: Any, pulled: Any, zero: Any, at: Any) -> None:
-    """pulled = K'p at a chunk of one map, where its dual variable is (down, right[1:]), which are overwritten.
+def pull(above: Any, down: Any, right: Any, pulled: Any, shape: Any, at: Any) -> None:
+    """pulled = K'p at a chunk of one map, where its dual variable is (down, right[1:]).
 
-    ``above`` is p_down of the row above, zero for the first row; ``p_right`` gives the value left of the chunk.
+    ``above`` is p_down of the chunk above, zero for the first row; ``right[0]`` is p_right left of the chunk, zero in
+    the first column. Differences across the last row and column are zero by definition, whatever p is there: it is
+    zeroed.
     """
     j, first, m = at
-    ny, nx = p_right.shape
-    # differences across the last row and column are zero by definition, whatever p is there
+    ny, nx = shape
     if first + m == nx:
-        right[m] = zero
+        right[m] = right[m] - right[m]
     if j == ny - 1:
         for k in range(m):
-            down[k] = zero
-    right[0] = p_right[j, first - 1] if first > 0 else zero
-    up = above[first : first + m]
+            down[k] = down[k] - down[k]
     for k in range(m):
-        pulled[k] = (right[k] - right[k + 1]) + (up[k] - down[k])
-
-
-def _build_ascent(stamp: int) -> Callable[..., None]:
-    def ascent(x_bar: Any, p: Any, numbers: Any, row: int, end: int) -> None:
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
-            return
-        n, nx = x_bar.shape[0], x_bar.shape[2]
-        work = scratch(x_bar)
-        down, right = work[0], work[1]
-        for i in range(n):
-            for j in range(row, end):
-                for first in range(0, nx, CHUNK):
-                    at = (j, first, min(CHUNK, nx - first))
-                    differences(x_bar[i], down, right, at)
-                    ascend(p[0, i], p[1, i], down, right, numbers, at)
-                    store(p[0, i], p[1, i], down, right, at)
-
-    return cached(ascent)
-
-
-def _build_divergence(stamp: int) -> Callable[..., None]:
-    def divergence(p: Any, zeros: Any, out: Any, row: int, end: int) -> None:
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
-            return
-        n, nx = out.shape[0], out.shape[2]
-        work = scratch(out)
-        down, right, pulled = work[0], work[1], work[2]
-        for i in range(n):
-            for j in range(row, end):
-                for first in range(0, nx, CHUNK):
-                    m = min(CHUNK, nx - first)
-                    copy(p[0, i, j, first : first + m], down, m)
-                    copy(p[1, i, j, first : first + m], right[1:], m)
-                    above = p[0, i, j - 1] if j > 0 else zeros
-                    pull(p[1, i], above, down, right, pulled, zeros[0], (j, first, m))
-                    copy(pulled, out[i, j, first : first + m], m)
-
-    return cached(divergence)
-
-
-_ASCENT, _DIVERGENCE = _build_ascent(STAMP), _build_divergence(STAMP)
+        pulled[k] = (right[k] - right[k + 1]) + (above[k] - down[k])
 
 
 def dual_numbers(sigma: float, weight: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
     """The numbers that `ascend` takes."""
     number = dtype.type
     return number(sigma), number(weight), number(1)
-
-
-def dual_step(x_bar: Array, p: Array, sigma: float, weight: float, threads: int | None = None) -> None:
-    r"""p <- proj(p + sigma K x_bar) in place.
-
-    Parameters
-    ----------
-    x_bar : shape (n, ny, nx), C-contiguous.
-    p : dual variable, shape (2, n, ny, nx), C-contiguous; overwritten.
-    sigma : dual step.
-    weight : lambda >= 0, the radius of the dual ball.
-    threads : how many; None for `fusionkit.fast_threads.thread_count`.
-    """
-    numbers = dual_numbers(sigma, weight, x_bar.dtype)
-    x_bar = read_only(x_bar, x_bar.dtype)
-    run(_ASCENT, [(x_bar, p, numbers, *rows) for rows in shares(x_bar.shape[1], thread_count(threads))])
-
-
-def adjoint(p: Array, out: Array, threads: int | None = None) -> Array:
-    """K'p, minus the divergence of ``p`` (2, n, ny, nx), into ``out`` (n, ny, nx)."""
-    zeros = np.zeros(out.shape[2], out.dtype)
-    p = read_only(p, p.dtype)
-    run(
-        _DIVERGENCE,
-        [(p, read_only(zeros, p.dtype), out, *rows) for rows in shares(out.shape[1], thread_count(threads))],
-    )
-    return out

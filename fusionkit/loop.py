@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fusionkit.acceleration import announce_engine, engine_notes, engine_used, judge
+from fusionkit.acceleration import Judge, announce_engine, engine_notes, engine_used
 from fusionkit.certificate import Certificate
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
@@ -122,42 +122,45 @@ def solve(
     split = fit(solver, problem)
     announce_engine(split)
     started = time.perf_counter()
-    history = _History()
+    history, judge = _History(), Judge(split)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
         start = problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
         state = solver.init(split, start)
         iteration, status = 0, None
-        _check(history, split, solver, state, 0, started, on_check)
+        _check(history, judge, solver, state, 0, started, on_check)
         while status is None:
             if stop_requested is not None and stop_requested():
                 status = Status.INTERRUPTED
                 break
-            state = solver.step(split, state)
             iteration += 1
             over_time = solver.options.time_limit is not None and (
                 time.perf_counter() - started > solver.options.time_limit
             )
             last = iteration >= solver.options.max_iterations or over_time
-            if last or iteration % solver.options.check_every == 0:
-                check = _check(history, split, solver, state, iteration, started, on_check)
+            if not (last or iteration % solver.options.check_every == 0):
+                state = solver.step(split, state)
+            else:
+                state = solver.settle(split, state)
+                check = _check(history, judge, solver, state, iteration, started, on_check)
                 status = _verdict(history, solver, last)
                 if status is None:
                     state = solver.adapt(split, state, check.certificate)
         if history.checks[-1].iteration != iteration:
-            _check(history, split, solver, state, iteration, started, on_check)
+            state, iteration = solver.settle(split, state), iteration + 1
+            _check(history, judge, solver, state, iteration, started, on_check)
     return _result(history, problem, split, solver, state, status, iteration, time.perf_counter() - started)
 
 
 def _check(
     history: _History,
-    split: Split,
+    judge: Judge,
     solver: Solver,
     state: State,
     iteration: int,
     started: float,
     on_check: Callable[[Check], None] | None,
 ) -> Check:
-    terms, certificate = judge(split, state)
+    terms, certificate = judge(state)
     check = Check(
         iteration,
         solver.options.max_iterations,

@@ -116,11 +116,15 @@ def _direction(
         curvature += expansion.curvature
         if expansion.coupling is not None:
             couplings.append(expansion.coupling)
-    held = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
-    gradient[held] = 0
-    direction = gradient / curvature
+    # an element that the diagonal majorant takes to a bound goes there and stays: clipped, it would mislead the others
+    majorant = curvature + sum((np.abs(u) * np.abs(u).sum(axis=0) for u in couplings), np.zeros_like(x))
+    with np.errstate(invalid="ignore"):  # no bound: infinity
+        sinks = (gradient > 0) & (gradient >= (x - lower) * majorant)
+        rises = (gradient < 0) & (gradient <= (x - upper) * majorant)
+        direction = np.where(sinks, x - lower, np.where(rises, x - upper, gradient / curvature))
     if not couplings:
         return direction
+    held = sinks | rises
     scaled = [np.where(held, 0, u) / curvature for u in couplings]
     if len(couplings) == 1:
         u, s = couplings[0], scaled[0]

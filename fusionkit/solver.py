@@ -85,6 +85,10 @@ class Solver(ABC, Generic[S]):
     def step(self, split: Split, state: S) -> S:
         """One iteration."""
 
+    def settle(self, split: Split, state: S) -> S:
+        """One iteration whose outcome is judged or handed out: x within the bounds; by default like any other."""
+        return self.step(split, state)
+
     def adapt(self, split: Split, state: S, certificate: Certificate) -> S:
         """Adjust step sizes after a check; by default nothing changes."""
         return state

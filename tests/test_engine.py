@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fusionkit import acceleration
-from fusionkit.acceleration import engine_notes, engine_used, judge, require_engine
+from fusionkit.acceleration import Judge, engine_notes, engine_used, require_engine
 from fusionkit.certificate import certify
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
@@ -90,7 +90,7 @@ def test_check_agrees_with_its_definition() -> None:
     x = rng.uniform(0, 9, problem.shape).astype(np.float32)
     p = rng.normal(0, 0.3, (2, *problem.shape)).astype(np.float32)
     state = State(x, split.coupling.auxiliary_zeros(x.dtype), (p,))
-    values, certificate = judge(split, state)
+    values, certificate = Judge(split)(state)
     for term in problem.terms:
         if term.name in values:
             assert values[term.name] == pytest.approx(term.value(x), rel=1e-5)

@@ -1,4 +1,4 @@
-"""The compiled dual step, divergence, iteration and check against their definitions in NumPy."""
+"""The compiled iteration and check against their definitions in NumPy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array
 
 REASON = "the compiled kernels need Numba"
-fast_tv: Any = pytest.importorskip("fusionkit.fast_tv", reason=REASON)
 fast_engine: Any = pytest.importorskip("fusionkit.fast_engine", reason=REASON)
 fast_check: Any = pytest.importorskip("fusionkit.fast_check", reason=REASON)
 
@@ -28,52 +27,46 @@ def tolerance(dtype: Any) -> float:
     return 32 * float(np.finfo(dtype).eps)
 
 
-def ascended(x_bar: Array, p: Array, sigma: float, weight: float) -> Array:
-    """The dual step by the operators."""
-    term = tv(x_bar.shape, weight, x_bar.dtype)
-    moved = p + x_bar.dtype.type(sigma) * term.operator.apply(x_bar)
-    return term.functional.proxdual(moved.ravel(), sigma).reshape(p.shape)
-
-
-def iterated(case: FastCase, x_bar: Array, tau: float, sigma: float, weight: float) -> tuple[Array, Array, Array]:
-    """One iteration as solvers/chambolle_pock.py states it."""
-    p = ascended(x_bar, case.p, sigma, weight)
-    v = case.x - case.x.dtype.type(tau) * tv(case.x.shape, weight, case.x.dtype).operator.adjoint(p)
-    x = PixelwiseProx(case.terms, case.bounds)(v, tau, case.x, 1)
-    return x, 2 * x - case.x, p
+def iterated(case: FastCase, x: Array, tau: float, sigma: float, weight: float, rho: float) -> tuple[Array, Array]:
+    """One iteration from ``x`` as solvers/chambolle_pock.py states it, by the operators."""
+    number, term = x.dtype.type, tv(x.shape, weight, x.dtype)
+    moved = case.p + number(sigma) * term.operator.apply(x)
+    p = term.functional.proxdual(moved.ravel(), sigma).reshape(moved.shape)
+    v = x - number(tau) * term.operator.adjoint(2 * p - case.p)
+    new = PixelwiseProx(case.terms, case.bounds)(v, tau, case.bounds.prox(x, tau), 1)
+    return x + number(rho) * (new - x), case.p + number(rho) * (p - case.p)
 
 
 def stepped(
-    case: FastCase, x_bar: Array, tau: float, sigma: float, weight: float, threads: int = 1
-) -> tuple[Array, Array, Array]:
-    x, x_bar, p = case.x.copy(), x_bar.copy(), case.p.copy()
+    case: FastCase, x: Array, tau: float, sigma: float, weight: float, rho: float, threads: int = 1
+) -> tuple[Array, Array]:
+    x, p = x.copy(), case.p.copy()
     engine = fast_engine.Engine(case.spec, weight, x.shape, x.dtype, 1, threads)
-    engine.step(x, x_bar, p, tau, sigma)
-    return x, x_bar, p
+    engine.step(x, p, tau, sigma, rho)
+    return x, p
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rho", [1.0, 1.5])
 @pytest.mark.parametrize("weight", [0.0, 0.1, 1e6])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_dual_step_and_divergence(shape: tuple[int, int, int], weight: float, dtype: Any) -> None:
+def test_iteration_is_that_of_the_definition(
+    shape: tuple[int, int, int], weight: float, rho: float, dtype: Any
+) -> None:
     case = fast_case(RECIPES["fused"], shape, dtype)
-    expected, p, x = ascended(case.x, case.p, 0.7, weight), case.p.copy(), case.x.copy()
-    fast_tv.dual_step(x, p, 0.7, weight, threads=2)
-    np.testing.assert_allclose(p, expected, atol=tolerance(dtype))
-    np.testing.assert_array_equal(x, case.x)
-    adjoint = tv(shape, weight, case.x.dtype).operator.adjoint(case.p)
-    np.testing.assert_allclose(fast_tv.adjoint(case.p, np.empty_like(x)), adjoint, atol=tolerance(dtype))
+    for found, expected in zip(
+        stepped(case, case.v, 0.05, 0.4, weight, rho), iterated(case, case.v, 0.05, 0.4, weight, rho), strict=True
+    ):
+        close = np.isclose(found, expected, atol=4 * tolerance(dtype))
+        assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_iteration_is_that_of_the_definition(shape: tuple[int, int, int], dtype: Any) -> None:
-    case = fast_case(RECIPES["fused"], shape, dtype)
-    for found, expected in zip(
-        stepped(case, case.v, 0.05, 0.4, 0.1), iterated(case, case.v, 0.05, 0.4, 0.1), strict=True
-    ):
-        close = np.isclose(found, expected, atol=2 * tolerance(dtype))
-        assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
+def test_an_iteration_that_is_not_relaxed_is_feasible(dtype: Any) -> None:
+    case = fast_case(RECIPES["fused"], (3, 20, 257), dtype)
+    x, p = stepped(case, case.v - 1, 0.3, 0.4, 0.1, 1.0, threads=2)
+    assert case.bounds.value(x) == 0.0
+    assert np.sqrt((p.astype(np.float64) ** 2).sum(axis=0)).max() <= 0.1 * (1 + tolerance(dtype))
 
 
 @settings(deadline=None, max_examples=25)
@@ -86,17 +79,17 @@ def test_iteration_is_that_of_the_definition(shape: tuple[int, int, int], dtype:
 )
 def test_threads_do_not_change_a_bit(n: int, ny: int, nx: int, threads: int, seed: int) -> None:
     case = fast_case(Recipe(), (n, ny, nx), np.float32, seed)
-    one, many = (stepped(case, case.v, 0.3, 0.4, 0.1, count) for count in (1, threads))
+    one, many = (stepped(case, case.v, 0.3, 0.4, 0.1, 1.5, count) for count in (1, threads))
     for a, b in zip(one, many, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_iterations_reach_the_minimum() -> None:
     case = fast_case(RECIPES["fused_linear"], (3, 16, 21), np.float64)
-    x, x_bar, p = case.x.copy(), case.x.copy(), np.zeros_like(case.p)
+    x, p = case.x.copy(), np.zeros_like(case.p)
     engine = fast_engine.Engine(case.spec, 0.1, x.shape, x.dtype)
-    for _ in range(3000):
-        engine.step(x, x_bar, p, 0.5, 0.25)
+    for iteration in range(2000):
+        engine.step(x, p, 0.5, 0.25, 1.0 if iteration == 1999 else 1.5)
     check = fast_check.Checker(engine).check(x, p, np.empty_like(x))
     assert check.certificate is not None
     assert check.certificate.optimality < 1e-6

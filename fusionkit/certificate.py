@@ -77,10 +77,11 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
     size, slope = norm(x), sum(squares) ** 0.5
     if np.count_nonzero(squares) == 1:
         slope = _bend(split, x) or slope
+    stationarity = max(_stationarity(split, x, residual, size, slope), auxiliary_residual)
+    del residual  # before the alignment allocates as much as two dual variables
     for term, image, p in gaps:
         misfit, outside = _alignment(term, image.ravel(), p.ravel(), slope * size)
         alignment, feasibility = max(alignment, misfit), max(feasibility, outside)
-    stationarity = max(_stationarity(split, x, residual, size, slope), auxiliary_residual)
     return Certificate(stationarity, alignment, feasibility)
 
 
@@ -113,13 +114,15 @@ def _bend(split: Split, x: Array) -> float:
 
 
 def _stationarity(split: Split, x: Array, residual: Array, size: float, slope: float) -> float:
+    """|x - prox(x - t r)| / |x|; overwrites the residual r."""
     if slope == 0.0 and split.proximable is None:
         return 0.0
     # x = 0 and slope = 0 have no scale of their own: one unit is then as good as any
     step = (size or 1.0) / (slope or 1.0)
-    moved = x - step * residual
+    moved = np.multiply(residual, -step, out=residual)
+    moved += x
     nearest = split.bounds.prox(moved, step) if split.proximable is None else split.proximable.prox(moved, step)
-    return norm(x - nearest) / (size or 1.0)
+    return norm(np.subtract(nearest, x, out=moved)) / (size or 1.0)
 
 
 def relative_gap(gap: float, scale: float) -> float:
@@ -130,12 +133,13 @@ def relative_gap(gap: float, scale: float) -> float:
 
 
 def _alignment(term: Composed, y: Array, p: Array, scale: float) -> tuple[float, float]:
+    """Relative misfit of p and y = K x, and how far p lies outside of the dual ball; overwrites y."""
     functional = term.functional
     if isinstance(functional, HasDualBall):
+        value, length = float(functional(y)), norm(p)
         inside = functional.project_dual(p)
-        length = norm(p)
-        outside = norm(p - inside) / length if length else 0.0
-        gap = float(functional(y)) - inner(inside, y)
+        gap = value - inner(inside, y)
+        outside = norm(np.subtract(inside, p, out=y)) / length if length else 0.0
         return relative_gap(gap, scale), outside
     step = (norm(y) or 1.0) / (norm(p) or 1.0)
     return norm(y - functional.prox(y + step * p, step)) / (norm(y) or 1.0), 0.0

@@ -17,6 +17,7 @@ from fusionkit.options import Options, Weight
 from fusionkit.prox_function import ProxFunction, Vector
 from fusionkit.terms import Array
 
+_BLOCK = 1 << 15  # groups whose lengths are taken at once
 
 class L1(ProxFunction):
     r""":math:`\sigma \|y\|_1`; its dual ball is :math:`|p_i| \le \sigma`."""
@@ -78,8 +79,10 @@ class L21(ProxFunction):
         """Scale each group that is longer than the weight to that length; ``out`` may be ``p``."""
         if out is None:
             out = np.empty_like(p)
-        groups = p.reshape(self.ndim, -1)
-        np.multiply(groups, shrink(lengths(groups), self.sigma), out=out.reshape(self.ndim, -1))
+        groups, result = p.reshape(self.ndim, -1), out.reshape(self.ndim, -1)
+        for first in range(0, groups.shape[1], _BLOCK):  # lengths that stay in the cache take no memory beside p
+            some = slice(first, first + _BLOCK)
+            np.multiply(groups[:, some], shrink(lengths(groups[:, some]), self.sigma), out=result[:, some])
         return out
 
 

@@ -38,14 +38,14 @@ def primal_step(split: Split, x: Array) -> float:
 
 
 def _subgradient_square(split: Split, index: int, image: Array) -> float:
-    """||p||^2 of a subgradient p of g_j at ``image``: the prox of s g* at s y tends to it as s grows."""
+    """||p||^2 of a subgradient p of g_j at y = ``image``, which is overwritten: the prox of s g* at s y tends to it."""
     size = norm(image)
     if size == 0.0:
         return 0.0
     # a norm's dual ball is reached once s y lies outside of it at every pixel that counts: start from p at s = 1
     s = 1e3 * max(norm(split.coupling.proxdual(index, image, 1.0)) / size, 1.0)
-    p = split.coupling.proxdual(index, image * image.dtype.type(s), s)
-    return norm(p) ** 2
+    image *= image.dtype.type(s)
+    return norm(split.coupling.proxdual(index, image, s)) ** 2
 
 
 def dual_steps(

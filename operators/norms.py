@@ -19,6 +19,7 @@ from fusionkit.terms import Array
 
 _BLOCK = 1 << 15  # groups whose lengths are taken at once
 
+
 class L1(ProxFunction):
     r""":math:`\sigma \|y\|_1`; its dual ball is :math:`|p_i| \le \sigma`."""
 

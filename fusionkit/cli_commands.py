@@ -14,6 +14,7 @@ COMMANDS = {
     "sweep": ("fusionkit.cli_sweep", "run a config over lists and ranges of its values"),
     "batch": ("fusionkit.cli_batch", "run a config on several files"),
     "compare": ("fusionkit.cli_compare", "finished runs beside each other, as a table and as a page"),
+    "export": ("fusionkit.cli_export", "write the maps of a finished run for HyperSpy or ImageJ"),
     "inspect": ("fusionkit.cli_inspect", "list what recordings hold; write a config that runs on them"),
     "list": ("fusionkit.cli_list", "what can be named in a config"),
     "simulate": ("fusionkit.cli_simulate", "write a simulated recording with its ground truth"),

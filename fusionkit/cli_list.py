@@ -18,11 +18,12 @@ KINDS = (
     "penalties",
     "solvers",
     "readers",
+    "writers",
     "configs",
     "phantoms",
 )
 # headings of what `list` shows without a kind, in the order in which a config is written
-_ALL = ("configs", "phantoms", "readers", "terms", "forwards", "functionals", "operators", "solvers")
+_ALL = ("configs", "phantoms", "readers", "writers", "terms", "forwards", "functionals", "operators", "solvers")
 _PARTS = {"penalties": ("functionals", "operators")}  # what the term ``penalty`` is made of
 
 

@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested)
         record = job.record(result, tuple(arguments.said))
-        write(record, folder, arguments.overwrite, loaded.config.output.figures, loaded.config.output.report)
+        output = loaded.config.output
+        write(record, folder, arguments.overwrite, output.figures, output.report, output.formats)
     if not arguments.quiet:
         _print_summary(record, folder)
     if result.status is Status.DIVERGED:

@@ -52,11 +52,21 @@ class OutputOptions(Options):
     directory : the output folder, relative to the config's folder; None for ``runs/NAME`` in the current folder.
     figures : whether ``maps.png`` and ``convergence.png`` are drawn.
     report : whether ``report.html`` is written.
+    formats : of other programs, by the names of their writers: ``hspy`` writes ``maps.hspy``, and so on.
     """
 
     directory: str | None = None
     figures: bool = True
     report: bool = True
+    formats: list[str] = Field(default_factory=list)
+
+    @field_validator("formats")
+    @classmethod
+    def _once(cls, formats: list[str]) -> list[str]:
+        double = [name for name in formats if formats.count(name) > 1]
+        if double:
+            raise ValueError(f"'{double[0]}' stands there twice; name every format once")
+        return formats
 
 
 class Config(Options):
@@ -183,6 +193,7 @@ def check_source(source: Source) -> LoadedConfig:
     for key, kind, spec in specs(config):
         _check_spec(kind, spec, key)
     _check_names(config)
+    _check_formats(config)
     loaded = LoadedConfig(config, folder, name, raw, packaged)
     data_path = config.data.path
     if packaged and data_path is not None and not loaded.path(data_path).exists():
@@ -225,6 +236,18 @@ def _check_names(config: Config) -> None:
             raise UserError(key, f"is called '{name}' like {first[name]}", "give one of the two a 'name' of its own")
         if name is not None:
             first[name] = key
+
+
+def _check_formats(config: Config) -> None:
+    """`UserError` for a format that cannot be written at the end of the run."""
+    if not config.output.formats:
+        return
+    if config.unknown is not None:
+        remedy = "remove it; result.h5 holds the coefficients"
+        raise UserError("output.formats", "other programs' formats hold maps, and the unknown is none", remedy)
+    from fusionkit.export.writers import check_formats
+
+    check_formats(config.output.formats, "output.formats")
 
 
 def read_source(source: str | Path) -> Source:

@@ -38,7 +38,7 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
         "precision": config.precision,
         "engine": config.engine,
         "threads": config.threads,
-        "output": {"figures": config.output.figures, "report": config.output.report},
+        "output": {key: value for key, value in _plain(config.output).items() if key != "directory"},
     }
     return {key: value for key, value in full.items() if value is not None}
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,7 +66,9 @@ def _check_contents(target: Path, overwrite: bool, where: str) -> None:
         raise UserError(where, "holds a former run", "choose another folder, or replace it with --overwrite")
 
 
-def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool, report: bool) -> None:
+def write(
+    run: RunRecord, folder: Path, overwrite: bool, figures: bool, report: bool, formats: Sequence[str] = ()
+) -> None:
     """Write all files of a run into a new folder, which appears whole or not at all.
 
     Parameters
@@ -76,13 +78,14 @@ def write(run: RunRecord, folder: Path, overwrite: bool, figures: bool, report: 
     overwrite : whether a former run there may be replaced.
     figures : whether to draw ``maps.png`` and ``convergence.png``.
     report : whether to write ``report.html``.
+    formats : of other programs, names of writers: ``hspy`` writes ``maps.hspy``.
 
     Raises
     ------
     UserError : as `check_output`, or the disk cannot be written.
     """
     with whole_folder(folder, overwrite) as partial:
-        _write_files(run, partial, folder.resolve().name, figures, report)
+        _write_files(run, partial, folder.resolve().name, figures, report, formats)
 
 
 @contextmanager
@@ -119,7 +122,7 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
                     parent.rmdir()
 
 
-def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report: bool) -> None:
+def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report: bool, formats: Sequence[str]) -> None:
     start = time.perf_counter()
     config = dump(run.resolved_config)
     (folder / CONFIG).write_text(config, encoding="utf-8")
@@ -134,6 +137,11 @@ def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report:
         from fusionkit.report.run_page import run_page
 
         (folder / REPORT).write_text(render(run_page(run, name)), encoding="utf-8")
+    if formats:
+        from fusionkit.export.content import content_of
+        from fusionkit.export.writers import write_formats
+
+        write_formats(content_of(run.result, run.dataset, config), formats, folder)
     text = to_json(summarise(run, time.perf_counter() - start))
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 

@@ -75,6 +75,24 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
     )
 
 
+def tree_of(facts: Mapping[str, float | str]) -> dict[str, Any]:
+    """The facts at their paths in HyperSpy's metadata, a nested mapping; an instrument's stand below ``TEM``.
+
+    Parameters
+    ----------
+    facts : by the names that `facts_of` gives; others are left out.
+    """
+    tree: dict[str, Any] = {}
+    for name, path in _PATHS.items():
+        if name in facts:
+            *nodes, leaf = path.format("TEM").split(".")
+            branch = tree
+            for node in nodes:
+                branch = branch.setdefault(node, {})
+            branch[leaf] = facts[name]
+    return tree
+
+
 def _at(tree: Any, path: str) -> Any:
     for part in path.split("."):
         tree = tree.get(part) if isinstance(tree, Mapping) else None

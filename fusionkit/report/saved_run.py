@@ -64,6 +64,12 @@ def read_runs(folders: Sequence[Path]) -> tuple[SavedRun, ...]:
     return tuple(_read(home, name) for home, name in zip(homes, names, strict=True))
 
 
+def read_run(folder: Path) -> SavedRun:
+    """The run in a folder, or of the ``result.h5`` in it; `UserError` where it is no finished run."""
+    home = folder.parent if folder.name == NAME else folder
+    return _read(home, home.resolve().name)
+
+
 def _read(folder: Path, name: str) -> SavedRun:
     if not folder.is_dir():
         raise UserError(str(folder), "there is no such folder", "name the output folder of a run")

@@ -66,7 +66,8 @@ def run_task(task: Task, read: Reader) -> str:
             loaded = check_source(source)
             job = prepare(loaded, read=read)
             record = job.record(job.solve(), tuple(said))
-            write(record, Path(task.folder), task.overwrite, loaded.config.output.figures, loaded.config.output.report)
+            output = loaded.config.output
+            write(record, Path(task.folder), task.overwrite, output.figures, output.report, output.formats)
     except EXPECTED as error:
         return one_line(error)
     return ""

@@ -1,0 +1,15 @@
+"""Results in the formats of other programs: HyperSpy's ``.hspy`` and ``.zspy``, and TIFF for ImageJ.
+
+A writer is a class without parameters (`fusionkit.export.writers.Writer`); a plug-in adds one under its own name.
+RosettaSciIO and tifffile are optional and imported when such a file is written, not before; HyperSpy never is.
+"""
+
+from __future__ import annotations
+
+TABLE = {
+    "writers": {
+        "hspy": "fusionkit.export.hspy:HspyWriter",
+        "zspy": "fusionkit.export.zspy:ZspyWriter",
+        "tiff": "fusionkit.export.tiff:TiffWriter",
+    }
+}

@@ -1,0 +1,46 @@
+"""TIFF as ImageJ writes it: a stack with a labelled slice for each element, the pixel size and its unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fusionkit.export.content import Content
+
+_IMAGEJ_UNITS = {"µm": "micron", "μm": "micron"}
+
+
+class TiffWriter:
+    """The maps as a TIFF stack for ImageJ and Fiji, in single precision."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".tif", ".tiff")
+    libraries: ClassVar[tuple[str, ...]] = ("tifffile",)
+
+    def write(self, content: Content, path: Path) -> None:
+        """Write the file."""
+        import tifffile
+
+        with np.errstate(over="ignore"):  # beyond single precision is infinite
+            stack = np.stack([np.asarray(image, np.float32) for image in content.maps.values()])
+        described: dict[str, Any] = {"axes": "CYX", "Labels": list(content.maps), "mode": "grayscale"}
+        about = {key: value for key, value in content.about.items() if key != "config"}
+        described["Info"] = "\n".join(f"{key}: {value}" for key, value in {**content.metadata, **about}.items())
+        options: dict[str, Any] = {}
+        if content.pixel_size is not None:
+            options["resolution"] = (1 / content.pixel_size, 1 / content.pixel_size)  # pixels a unit
+            described |= {"unit": _unit(content.units)} if content.units else {}
+            options["extratags"] = _gatan_tags(content.pixel_size, _unit(content.units or ""))
+        tifffile.imwrite(path, stack, imagej=True, metadata=described, **options)
+
+
+def _gatan_tags(size: float, units: str) -> list[tuple[int, str, int, Any, bool]]:
+    """DigitalMicrograph's tags of the pixel: HyperSpy takes units from them, and of ImageJ's knows the micron alone."""
+    words = [(tag, "s", len(units) + 1, units, False) for tag in (65003, 65004)] if units else []
+    return [*words, *((tag, "d", 1, size, False) for tag in (65009, 65010))]
+
+
+def _unit(units: str) -> str:
+    """ImageJ's word for the unit, in ASCII; it reads the escapes."""
+    return _IMAGEJ_UNITS.get(units, units).encode("ascii", "backslashreplace").decode()

@@ -27,6 +27,7 @@ TABLE = {
 }
 
 
+_FOLDERS = (".zspy",)  # formats that are folders
 _SHOWN = 16  # suffixes that a message names
 
 
@@ -96,7 +97,7 @@ def open_recording(path: Path, reader: str | None = None, where: str = "data") -
 
 def _check_file(path: Path, where: str) -> None:
     try:
-        if path.is_dir():
+        if path.is_dir() and path.suffix.lower() not in _FOLDERS:
             raise UserError(where, f"'{path}' is a folder", "name a file in it")
         if not path.exists():
             raise UserError(where, f"there is no file '{path}'", "relative paths start at the config's folder")

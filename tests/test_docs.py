@@ -54,7 +54,7 @@ def test_configuration_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """With its data where they are simulated; a recording is the reader's."""
     config = tmp_path / "mine.yaml"
     config.write_text(block, encoding="utf-8")
-    if load_config(config).config.data.path is None:
+    if load_config(config).config.data.phantom is not None:
         assert main(["validate", str(config)]) == 0, capsys.readouterr().err
 
 

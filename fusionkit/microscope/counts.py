@@ -152,12 +152,12 @@ def _sums(signal: Signal, ranges: list[Channels]) -> list[Image]:
     assert signal.energy_axis is not None
     axis = signal.energy_axis
     index: list[slice] = [slice(None)] * 3
-    parts = []
-    for first, last in ranges:
-        index[axis] = slice(first, last)
-        parts.append(signal.lazy[tuple(index)].sum(axis=axis, dtype=np.float64))
 
     def compute() -> list[Image]:
+        parts = []
+        for first, last in ranges:
+            index[axis] = slice(first, last)
+            parts.append(signal.lazy[tuple(index)].sum(axis=axis, dtype=np.float64))
         if not hasattr(signal.lazy, "compute"):
             return [np.asarray(part) for part in parts]
         from dask.base import compute as compute_all

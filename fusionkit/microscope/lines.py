@@ -95,11 +95,13 @@ def _line(signal: Signal, element: str, line: str | None, where: str) -> Window:
     energy = known[line]
     resolution = signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION)
     width = fwhm(energy, float(resolution))
-    first, last = energy - _HALF * width, energy + _HALF * width
+    channel = (high - low) / max(signal.energies()[2] - 1, 1)
+    half, side = max(_HALF * width, channel / 2), max(_SIDE * width, channel)  # a window holds a channel or more
+    first, last = energy - half, energy + half
     if first < low or last > high:
         raise UserError(where, f"{element}_{line} ({energy / 1000:.3f} keV) lies outside the spectra", "name another")
-    left = (first - (_GAP + _SIDE) * width, first - _GAP * width)
-    right = (last + _GAP * width, last + (_GAP + _SIDE) * width)
+    left = (first - _GAP * width - side, first - _GAP * width)
+    right = (last + _GAP * width, last + _GAP * width + side)
     sides = tuple(side for side in (left, right) if side[0] >= low and side[1] <= high)
     return _in_unit(signal, f"{element}_{line}", (first, last), sides)
 

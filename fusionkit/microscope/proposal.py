@@ -99,7 +99,7 @@ def _spectra(found: list[tuple[Mappings, MicroscopeRecording, Entry]]) -> dict[s
     usable = [(source, one) for source, one in signals if len(one.shape) == 3 and one.technique and one.facts.elements]
     usable.sort(key=lambda pair: pair[1].technique)
     names = ["maps", *(one.technique.lower() for _, one in usable[1:2])]
-    return {name: _windowed(source, one) for name, (source, one) in zip(names, usable[:2], strict=True)}
+    return {name: _windowed(source, one) for name, (source, one) in zip(names, usable, strict=False)}
 
 
 def _windowed(source: Mappings, signal: Signal) -> Mappings:

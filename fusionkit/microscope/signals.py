@@ -15,11 +15,21 @@ from fusionkit.errors import UserError
 from fusionkit.microscope.boundary import guarded
 from fusionkit.microscope.facts import Facts, facts_of
 from fusionkit.microscope.formats import readers_for
+from fusionkit.microscope.hdf5_check import check_hdf5
 
 # of a unit of length in nm
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9, "pm": 1e-3, "å": 0.1, "a": 0.1}
 _NANOMETRES |= {"angstrom": 0.1, "ang": 0.1, "micrometer": 1e3, "nanometer": 1.0}
 _ENERGIES = ("kev", "ev")
+
+
+# readers that read the whole file whatever they are told, wrongly where they do not, or leave it open
+_WHOLE = ("rsciio.pantarhei", "rsciio.image", "rsciio.tiff")
+
+
+# values per byte of the file beyond which a shape is damaged: streams of single counts need few bytes for many channels
+_MOST_SHRINKAGE = 2_000
+_HARMLESS = 2**25  # bytes that are not worth a look
 
 
 @dataclass(frozen=True)
@@ -127,18 +137,18 @@ class Signal:
 
     def values(self) -> npt.NDArray[Any]:
         """All values, read into memory; `UserError` where that fails."""
-        return np.asarray(compute(self.path, self.lazy, self.name))
+        return guarded(self.path, lambda: np.asarray(_computed(self.lazy)), f"'{self.name}'")
 
     def total(self) -> float:
         """Sum of all values in float64; `UserError` where the values cannot be read, NaN where they have no sum."""
         if np.dtype(self.lazy.dtype).kind not in "biuf":
             return float("nan")
-        return float(compute(self.path, self.lazy.sum(dtype=np.float64), self.name))
+        return guarded(self.path, lambda: float(np.sum(_computed(self.lazy.sum(dtype=np.float64)))), f"'{self.name}'")
 
 
-def compute(path: Path, lazy: Any, name: str) -> Any:
+def _computed(lazy: Any) -> Any:
     """The value of a dask array, or the array itself."""
-    return guarded(path, lazy.compute, f"'{name}'") if hasattr(lazy, "compute") else lazy
+    return lazy.compute() if hasattr(lazy, "compute") else lazy
 
 
 def read_signals(path: Path) -> tuple[Signal, ...]:
@@ -148,18 +158,23 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
     ------
     UserError : a library is missing, or the file is damaged, empty or of another format.
     """
+    modules = readers_for(path)
+    guarded(path, lambda: check_hdf5(path))
     first: UserError | None = None
-    for module in readers_for(path):
-        try:
-            return guarded(path, lambda module=module: _read(path, module))
-        except UserError as error:  # several formats share some suffixes: the first reader's complaint is kept
-            first = first or error
+    for module in modules:
+        # some readers, and some layouts, cannot leave the values in the file
+        for lazy in (False,) if module in _WHOLE else (True, False):
+            try:
+                guarded(path, lambda module=module: import_module(module))  # before its file is
+                return guarded(path, lambda module=module, lazy=lazy: _read(path, module, lazy))
+            except UserError as error:  # several formats share some suffixes: the first complaint is kept
+                first = first or error
     assert first is not None
     raise first
 
 
-def _read(path: Path, module: str) -> tuple[Signal, ...]:
-    found = import_module(module).file_reader(str(path), lazy=True)
+def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
+    found = import_module(module).file_reader(str(path), lazy=lazy)
     named: dict[str, Signal] = {}
     for entry in found:
         facts = facts_of(entry.get("metadata") or {})
@@ -169,13 +184,22 @@ def _read(path: Path, module: str) -> tuple[Signal, ...]:
             count += 1
             name = f"{base} {count}"
         data = entry["data"]
-        axes = tuple(_axis(one) for one in sorted(entry["axes"], key=lambda one: one.get("index_in_array") or 0))
+        axes = tuple(_axis(one) for one in entry["axes"])  # in the order of the array
+        if 0 in data.shape:  # what a reader of text makes of a text that holds no numbers
+            continue
         if data.ndim != len(axes) or any(length != axis.size for length, axis in zip(data.shape, axes, strict=True)):
             raise ValueError(f"the axes of '{name}' do not fit its values")
+        if data.nbytes > _MOST_SHRINKAGE * _size(path) + _HARMLESS:
+            raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
         named[name] = Signal(name, path, data, axes, facts)
     if not named:
-        raise ValueError("it holds no signals")
+        raise ValueError("it holds no values")
     return tuple(named.values())
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
 
 
 def _axis(entry: Mapping[str, Any]) -> Axis:

@@ -1,0 +1,219 @@
+"""Small files of microscopes, made here: by RosettaSciIO where it writes the format, by hand where it does not."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+SHAPE = (6, 5)
+CHANNELS = 40
+# lines of O, Ti and Co in a detector of 40 channels of 0.2 keV
+LINES = {"O": 0.5249, "Ti": 4.5109, "Co": 6.9303}
+PIXEL = 0.4  # nm
+
+
+def image(seed: int = 1, shape: tuple[int, int] = SHAPE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(100, 4000, shape).astype(np.uint16)
+
+
+def spectra(seed: int = 2, shape: tuple[int, int] = SHAPE, channels: int = CHANNELS) -> np.ndarray:
+    return np.random.default_rng(seed).poisson(0.8, (*shape, channels)).astype(np.uint16)
+
+
+def lateral(shape: tuple[int, ...], signal: bool, scale: float = PIXEL) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "size": size, "scale": scale, "offset": 0.0, "units": "nm", "navigate": not signal}
+        for name, size in zip("yx", shape, strict=True)
+    ]
+
+
+def numbered(axes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**axis, "index_in_array": i, "_type": "UniformDataAxis", "is_binned": False} for i, axis in enumerate(axes)
+    ]
+
+
+def image_signal(title: str = "HAADF", data: np.ndarray | None = None, scale: float = PIXEL) -> dict[str, Any]:
+    data = image() if data is None else data
+    metadata = {"General": {"title": title}, "Signal": {"signal_type": ""}}
+    axes = numbered(lateral(data.shape, True, scale))
+    return {"data": data, "axes": axes, "metadata": metadata, "original_metadata": {}, **_MORE}
+
+
+def spectrum_signal(
+    kind: str = "EDS_TEM", data: np.ndarray | None = None, elements: tuple[str, ...] = tuple(LINES), **energy: Any
+) -> dict[str, Any]:
+    data = spectra() if data is None else data
+    axis = {"name": "Energy", "size": data.shape[2], "scale": 0.2, "offset": 0.0, "units": "keV", "navigate": False}
+    axes = numbered([*lateral(data.shape[:2], False), {**axis, **energy}])
+    metadata = {
+        "General": {"title": "spectra", "date": "2026-01-02"},
+        "Signal": {"signal_type": kind},
+        "Sample": {"elements": list(elements)},
+        "Acquisition_instrument": {"TEM": {"beam_energy": 200.0, "microscope": "a microscope"}},
+    }
+    return {"data": data, "axes": axes, "metadata": metadata, "original_metadata": {}, **_MORE}
+
+
+_MORE: dict[str, Any] = {"learning_results": {}, "tmp_parameters": {}, "attributes": {"_lazy": False}, "models": {}}
+_MORE["package_info"] = {"package": "hyperspy", "package_version": "2"}
+
+
+def written_by(module: str, make: Callable[[], dict[str, Any]], **options: Any) -> Callable[[Path], None]:
+    """A writer of RosettaSciIO on what ``make`` gives."""
+
+    def write(path: Path) -> None:
+        from importlib import import_module
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import_module(module).file_writer(str(path), make(), **options)
+
+    return write
+
+
+def write_velox(path: Path) -> None:
+    """A minimal Velox file: a HAADF image of one frame, with the metadata that RosettaSciIO asks for."""
+    facts = {
+        "Core": {"MetadataDefinitionVersion": "7.9"},
+        "Instrument": {"InstrumentModel": "a microscope"},
+        "Optics": {"AccelerationVoltage": "200000"},
+        "BinaryResult": {
+            "PixelSize": {"width": str(PIXEL * 1e-9), "height": str(PIXEL * 1e-9)},
+            "PixelUnitX": "m",
+            "PixelUnitY": "m",
+            "Offset": {"x": "0", "y": "0"},
+            "Detector": "HAADF",
+            "DetectorIndex": "0",
+        },
+        "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1600000000"}},
+        "Detectors": {"Detector-0": {"DetectorName": "HAADF", "DetectorType": "ScanningDetector"}},
+        "Scan": {"FrameTime": "1.0", "DwellTime": "1e-6"},
+        "Operations": {},
+        "CustomProperties": {},
+        "Features": {},
+        "Stage": {},
+        "Sample": {},
+    }
+    text = np.frombuffer(json.dumps(facts).encode().ljust(2048, b"\0"), np.uint8)[:, None]
+    with h5py.File(path, "w") as file:
+        version = json.dumps({"format": "Velox", "version": "1.0"}).encode()
+        file.create_dataset("Version", data=np.array([version], dtype=h5py.string_dtype()))
+        group = file.create_group("Data/Image/" + "0" * 32)
+        group.create_dataset("Data", data=image()[:, :, None], chunks=(*SHAPE, 1))
+        group.create_dataset("Metadata", data=text)
+        shown = json.dumps({"dataPath": "/Data/Image/" + "0" * 32}).encode()
+        file.create_dataset("Displays/ImageDisplay/" + "1" * 32, data=np.array([shown], dtype=h5py.string_dtype()))
+
+
+def write_mrc(path: Path) -> None:
+    """An MRC file of mode 6 (uint16): a header of 1024 bytes, then the values."""
+    header = bytearray(1024)
+    ny, nx = SHAPE
+    struct.pack_into("<10i", header, 0, nx, ny, 1, 6, 0, 0, 0, nx, ny, 1)
+    struct.pack_into("<6f", header, 40, nx * 4.0, ny * 4.0, 4.0, 90.0, 90.0, 90.0)
+    struct.pack_into("<3i", header, 64, 1, 2, 3)
+    header[208:212], header[212:216] = b"MAP ", b"DA\0\0"
+    path.write_bytes(bytes(header) + image().astype("<u2").tobytes())
+
+
+def write_ser(path: Path) -> None:
+    """A TIA series with one image of uint16."""
+    out = io.BytesIO()
+    ny, nx = SHAPE
+    # byte order, id, version, data type (images), tag type (time), elements, valid ones, their offsets, dimensions
+    out.write(struct.pack("<HHHIIIIII", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, 1, 1, 0, 1))
+    out.write(struct.pack("<Iddi", 1, 0.0, 1.0, 0) + struct.pack("<I", 0) + struct.pack("<I", 0))
+    start = out.tell()
+    out.write(struct.pack("<II", start + 8, start + 8 + 50 + ny * nx * 2))
+    out.write(struct.pack("<ddi", 0.0, PIXEL * 1e-9, 0) + struct.pack("<ddi", 0.0, PIXEL * 1e-9, 0))
+    out.write(struct.pack("<Hii", 2, nx, ny) + image().astype("<u2").tobytes())
+    out.write(struct.pack("<HHI", 0x4152, 0, 1_600_000_000))
+    content = bytearray(out.getvalue())
+    struct.pack_into("<I", content, 22, start)
+    path.write_bytes(bytes(content))
+
+
+def write_dm(path: Path) -> None:
+    """A Gatan file with one image: version 3 or 4, by the suffix."""
+    wide = path.suffix == ".dm4"
+    size = "Q" if wide else "I"
+    codes = {"uint16": (4, "H"), "uint32": (5, "I"), "float": (6, "f")}
+
+    def entry(name: str, kind: int, body: bytes) -> bytes:
+        length = struct.pack(">Q", len(body)) if wide else b""
+        return struct.pack(">BH", kind, len(name)) + name.encode() + length + body
+
+    def group(entries: list[bytes]) -> bytes:
+        return struct.pack(f">BB{size}", 1, 0, len(entries)) + b"".join(entries)
+
+    def value(name: str, kind: str, number: float) -> bytes:
+        code, letter = codes[kind]
+        return entry(name, 21, b"%%%%" + struct.pack(f">2{size}", 1, code) + struct.pack(f"<{letter}", number))
+
+    def array(name: str, values: np.ndarray) -> bytes:
+        head = b"%%%%" + struct.pack(f">4{size}", 3, 20, 4, values.size)
+        return entry(name, 21, head + values.astype("<u2").tobytes())
+
+    def text(name: str, said: str) -> bytes:
+        return array(name, np.frombuffer(said.encode("utf-16-le"), "<u2"))
+
+    def axis() -> bytes:
+        return entry(
+            "", 20, group([value("Origin", "float", 0.0), value("Scale", "float", PIXEL), text("Units", "nm")])
+        )
+
+    ny, nx = SHAPE
+    brightness = group([value("Origin", "float", 0.0), value("Scale", "float", 1.0), text("Units", "")])
+    calibrations = [entry("Brightness", 20, brightness), entry("Dimension", 20, group([axis(), axis()]))]
+    data = [
+        entry("Calibrations", 20, group(calibrations)),
+        array("Data", image().ravel()),
+        value("DataType", "uint32", 10),
+        entry("Dimensions", 20, group([value("", "uint32", nx), value("", "uint32", ny)])),
+        value("PixelDepth", "uint32", 2),
+    ]
+    one = group([entry("ImageData", 20, group(data)), entry("ImageTags", 20, group([])), text("Name", "HAADF")])
+    root = group([entry("ImageList", 20, group([entry("", 20, one)]))])
+    head = struct.pack(">I", 4) + struct.pack(">QI", len(root), 1) if wide else struct.pack(">III", 3, len(root), 1)
+    path.write_bytes(head + root + b"\0" * 8)
+
+
+# suffix: what writes a file of it
+FORMATS: dict[str, list[Callable[[Path], None]]] = {
+    "hspy": [written_by("rsciio.hspy", spectrum_signal), written_by("rsciio.hspy", image_signal)],
+    "zspy": [written_by("rsciio.zspy", spectrum_signal)],
+    "emd": [written_by("rsciio.emd", image_signal), write_velox],
+    "nxs": [written_by("rsciio.nexus", image_signal)],
+    "tif": [written_by("rsciio.tiff", image_signal)],
+    "dm3": [write_dm],
+    "dm4": [write_dm],
+    "mrc": [write_mrc],
+    "ser": [write_ser],
+    "blo": [written_by("rsciio.blockfile", lambda: blocks())],
+    "npy": [lambda path: np.save(path, image())],
+    "unf": [written_by("rsciio.semper", lambda: image_signal(data=image().astype(np.float32)))],
+    "prz": [written_by("rsciio.pantarhei", spectrum_signal)],
+    "rpl": [written_by("rsciio.ripple", spectrum_signal)],
+    "png": [written_by("rsciio.image", lambda: image_signal(data=image().astype(np.uint8)))],
+}
+
+
+def blocks() -> dict[str, Any]:
+    """A scan of diffraction patterns."""
+    data = np.random.default_rng(3).integers(0, 255, (3, 2, 4, 4), dtype=np.uint8)
+    return {
+        **image_signal(),
+        "data": data,
+        "axes": numbered(
+            [*lateral((3, 2), False), *[{**axis, "scale": 0.1, "units": "cm"} for axis in lateral((4, 4), True)]]
+        ),
+    }

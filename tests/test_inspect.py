@@ -1,0 +1,157 @@
+"""``fusionkit inspect``: the table, and a config that runs unedited."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from microscope_files import FORMATS, image_signal, spectra, spectrum_signal, written_by
+
+from fusionkit.cli import main
+from fusionkit.microscope.formats import SUFFIXES
+from fusionkit.result_file import read_result
+
+BCF = Path(__file__).parents[1].parent / "shared" / "data" / "tio2_pd_tem.bcf"
+RNG = np.random.default_rng(0)
+ARRAYS: dict[str, Any] = {
+    "HAADF": RNG.uniform(1, 2, (8, 9)),
+    "Fe": RNG.poisson(5, (8, 9)),
+    "O": RNG.poisson(3, (8, 9)),
+}
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["inspect", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_table_of_npz_and_hdf5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "a.npz", **ARRAYS, pixel_size=0.25, units="nm")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["map/Fe"] = ARRAYS["Fe"]
+        file["cube"] = np.ones((2, 3, 4))
+    assert main(["inspect", str(tmp_path / "a.npz"), str(tmp_path / "a.h5")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines]
+    assert lines[0] == f"{tmp_path / 'a.npz'}:"
+    assert rows[1] == ["signal", "kind", "shape", "pixel", "elements", "total"]
+    assert ["Fe", "image", "8", "x", "9", "0.25", "nm", "Fe", f"{ARRAYS['Fe'].sum()}"] in rows
+    assert ["map/Fe", "image", "8", "x", "9", "-", "Fe", f"{ARRAYS['Fe'].sum()}"] in rows
+    assert ["cube", "3-D", "array", "2", "x", "3", "x", "4", "-", "-", "24"] in rows
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_table_of_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
+    pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
+    for index, make in enumerate(FORMATS[suffix]):
+        path = tmp_path / f"a{index}.{suffix}"
+        make(path)
+        assert main(["inspect", str(path)]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("signal ")
+        assert out.count("\n") >= 2
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_config_for_ready_maps_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], counts: bool) -> None:
+    arrays = ARRAYS if counts else {name: array / 7.0 for name, array in ARRAYS.items()}
+    np.savez(tmp_path / "a.npz", **arrays)
+    config = tmp_path / "x.yaml"
+    assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(config)]) == 0
+    assert ("normalize: minmax" in config.read_text(encoding="utf-8")) is not counts
+    assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet"]) == 0
+    assert "config" not in fails(capsys, str(tmp_path / "a.npz"), "--write-config", str(tmp_path / "x.txt"))[:20]
+    assert "replace it with --overwrite" in fails(capsys, str(tmp_path / "a.npz"), "--write-config", str(config))
+    assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(config), "--overwrite"]) == 0
+
+
+def test_config_for_a_spectrum_image_states_its_windows(tmp_path: Path) -> None:
+    pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
+    written_by("rsciio.hspy", lambda: spectrum_signal(data=spectra(shape=(8, 8))))(tmp_path / "edx.hspy")
+    written_by("rsciio.hspy", lambda: image_signal(data=RNG.uniform(1, 2, (8, 8))))(tmp_path / "haadf.hspy")
+    config = tmp_path / "x.yaml"
+    files = [str(tmp_path / name) for name in ("edx.hspy", "haadf.hspy")]
+    assert main(["inspect", *files, "--write-config", str(config)]) == 0
+    text = config.read_text(encoding="utf-8")
+    assert "path: edx.hspy" in text
+    assert "background_windows: {" in text
+    assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet"]) == 0
+    summary = json.loads((tmp_path / "run/summary.json").read_text(encoding="utf-8"))
+    assert (summary["pixel_size"], summary["units"]) == (0.4, "nm")
+    assert summary["metadata"]["microscope"] == "a microscope"
+
+
+REFUSALS = [
+    (["none.npz"], ["none.npz", "there is no file"]),
+    (["a.npz", "--write-config", "no/x.yaml"], ["no/x.yaml", "folder that does not exist"]),
+    (["b.npz", "--write-config", "x.yaml"], ["b.npz", "holds no maps"]),
+    (["c.npz", "--write-config", "x.yaml"], ["c.npz", "holds no HAADF image"]),
+    (["a.xyz"], ["a.xyz", "no reader takes"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), REFUSALS)
+def test_refusals(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", **ARRAYS)
+    np.savez("b.npz", HAADF=ARRAYS["HAADF"])
+    np.savez("c.npz", Fe=ARRAYS["Fe"])
+    Path("a.xyz").write_text("x", encoding="utf-8")
+    said = fails(capsys, *arguments)
+    assert all(word in said for word in words)
+    assert not Path("x.yaml").exists()
+
+
+def test_suffixes_are_those_of_rosettasciio() -> None:
+    rsciio = pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
+    known = {f".{suffix.lower()}" for one in rsciio.IO_PLUGINS for suffix in one["file_extensions"]}
+    assert set(SUFFIXES) <= known
+
+
+@pytest.mark.skipif(not BCF.is_file(), reason="the Bruker recording is not in ../shared/data")
+def test_bruker_recording_is_fused_unedited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    started = time.perf_counter()
+    config, run = tmp_path / "x.yaml", tmp_path / "run"
+    assert main(["inspect", str(BCF), "--write-config", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert "EDX spectrum image  64 x 64 x 2048  0.771 nm  Cu O Pd Ti  26005" in out
+    assert main(["run", str(config), "--output", str(run), "--quiet"]) == 0
+    seconds = time.perf_counter() - started
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    assert summary["status"] == "converged"
+    assert summary["elements"] == ["Cu", "O", "Pd", "Ti"]
+    assert summary["pixel_size"] == pytest.approx(0.771, abs=1e-3)
+    assert summary["metadata"]["beam_energy_keV"] == 200.0
+    result = read_result(run)
+    raw, fused = result.inputs["maps"], result.x
+    assert raw.sum(axis=(1, 2)).tolist() == counted(config)
+    # Pd is in the particles: where its fused map is, Ti's is not
+    assert np.corrcoef(fused[2].ravel(), fused[3].ravel())[0, 1] < 0.2
+    assert seconds < 60.0  # 6 s on two idle cores
+
+
+def counted(config: Path) -> list[float]:
+    """Counts of the recording in the channels of the config's windows, by RosettaSciIO alone."""
+    from rsciio.bruker import file_reader
+
+    from fusionkit.yamlio import read
+
+    cube = file_reader(str(BCF))[1]
+    axis = cube["axes"][2]
+    spectrum = cube["data"].sum(axis=(0, 1), dtype=np.int64)
+    windows = read(config)["data"]["spectra"]["maps"]["windows"].values()
+    ends = [[round((energy - axis["offset"]) / axis["scale"]) for energy in window] for window in windows]
+    return [float(spectrum[first:last].sum()) for first, last in ends]

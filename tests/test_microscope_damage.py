@@ -1,0 +1,119 @@
+"""Damaged files of microscopes: whatever their bytes are, they are read or end in one line that names the file."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from microscope_files import FORMATS
+
+from fusionkit.errors import UserError
+from fusionkit.microscope import boundary
+from fusionkit.microscope.table import entries
+from fusionkit.readers import open_recording
+
+# readers that give up leave their files to the garbage collector, whose remarks on them are not about this program
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+CASES = 500
+BCF = Path(__file__).parents[1].parent / "shared" / "data" / "tio2_pd_tem.bcf"
+
+
+pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
+
+
+@pytest.fixture(autouse=True)
+def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged length asks for gigabytes; where there are half a GiB, the refusal is quick."""
+    monkeypatch.setattr(boundary, "available", lambda: 2**29)
+
+
+@pytest.fixture(autouse=True)
+def _files_left_open() -> Iterator[None]:
+    """Collect them before another test does."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def damaged(content: bytes, rng: np.random.Generator) -> bytes:
+    """The content cut off, with a few bytes changed, with a run of zeros, or with a part of it twice."""
+    kind = rng.integers(4)
+    place = int(rng.integers(len(content)))
+    if kind == 0:
+        return content[:place]
+    changed = bytearray(content)
+    if kind == 1:
+        # most of what steers a reader stands at the beginning
+        bound = len(content) if rng.random() < 0.5 else min(len(content), 2048)
+        for index in rng.integers(bound, size=rng.integers(1, 8)):
+            changed[index] ^= int(rng.integers(1, 256))
+    elif kind == 2:
+        end = min(place + int(rng.integers(1, 64)), len(content))
+        changed[place:end] = bytes([int(rng.choice([0, 255]))]) * (end - place)
+    else:
+        changed[place:place] = content[place : place + int(rng.integers(1, 64))]
+    return bytes(changed)
+
+
+def outcomes(path: Path, whole: list[tuple[Path, bytes]], cases: int) -> Iterator[str]:
+    """What reading says after each damage, empty where it succeeds; the file is whole again after each."""
+    for seed in range(cases):
+        rng = np.random.default_rng(seed)
+        file, content = whole[int(rng.integers(len(whole)))]
+        file.write_bytes(damaged(content, rng))
+        try:
+            entries(open_recording(path))
+            yield ""
+        except UserError as error:
+            yield str(error)
+        file.write_bytes(content)
+
+
+def check(said: list[str], path: Path, cases: int) -> None:
+    assert len(said) == cases
+    failures = [line for line in said if line]
+    assert len(failures) > cases // 50  # the damages are such that readers notice some
+    assert all(path.name in line and "\n" not in line for line in failures)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_damaged_bytes_end_in_one_line(tmp_path: Path, suffix: str) -> None:
+    said: list[str] = []
+    makers = FORMATS[suffix]
+    for index, make in enumerate(makers):
+        path = tmp_path / f"a{index}.{suffix}"
+        make(path)
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        whole = [(file, file.read_bytes()) for file in files if file.is_file() and file.stat().st_size]
+        found = list(outcomes(path, whole, CASES // len(makers)))
+        assert all(path.name in line for line in found if line)
+        said += found
+    check(said, Path(f".{suffix}"), CASES)
+
+
+@pytest.mark.skipif(
+    not BCF.is_file(), reason="the Bruker recording is not in ../shared/data, and none can be made here"
+)
+def test_damaged_bcf_ends_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.bcf"
+    shutil.copyfile(BCF, path)
+    path.chmod(0o600)
+    check(list(outcomes(path, [(path, path.read_bytes())], CASES)), path, CASES)
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, "bcf", "msa", "pts", "emi", "spd", "mib", "xml", "csv", "tvips"])
+@pytest.mark.parametrize("content", [b"", b"\0", b"text, no microscope\n" * 9, b"\x89HDF\r\n\x1a\n" + bytes(600)])
+def test_wrong_files_end_in_one_line(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"wrong.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"wrong\."):
+        entries(open_recording(path))

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyproximal
 
-from fusionkit.prox_function import Vector
 from fusionkit.terms import Array, Functional
 
 
@@ -22,7 +21,7 @@ class WrappedFunction(pyproximal.ProxOperator):
         super().__init__(None, bool(getattr(functional, "hasgrad", False)))
         self.functional = functional
 
-    def __call__(self, x: Vector) -> float:
+    def __call__(self, x: Array) -> float:
         """The value."""
         return self.functional(x)
 
@@ -34,7 +33,7 @@ class WrappedFunction(pyproximal.ProxOperator):
         """The prox of its conjugate."""
         return self.functional.proxdual(x, tau)
 
-    def grad(self, x: Vector) -> Vector:
+    def grad(self, x: Array) -> Array:
         """Its gradient, or that of its Moreau envelope where it has none."""
         gradient = getattr(self.functional, "grad", None)
         return super().grad(x) if gradient is None else gradient(x)

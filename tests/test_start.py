@@ -76,7 +76,7 @@ def small(*more: str) -> tuple[str, ...]:
 def test_former_result_continues_in_the_order_of_the_new_config(tmp_path: Path) -> None:
     job = prepare("cos_nanoparticle", small())
     result = job.solve()
-    write(job.record(result), tmp_path / "run", overwrite=False, figures=False)
+    write(job.record(result), tmp_path / "run", overwrite=False, figures=False, report=False)
     init = f"init={tmp_path / 'run' / 'result.h5'}"
     again = prepare("cos_nanoparticle", small(init, "data.maps={O: O, Co: Co, S: S}"))
     assert again.problem.labels == ("O", "Co", "S")
@@ -85,7 +85,7 @@ def test_former_result_continues_in_the_order_of_the_new_config(tmp_path: Path) 
 
 def test_former_result_of_other_elements_is_refused(tmp_path: Path) -> None:
     job = prepare("cos_nanoparticle", small("solver.max_iterations=1"))
-    write(job.record(job.solve()), tmp_path / "run", overwrite=False, figures=False)
+    write(job.record(job.solve()), tmp_path / "run", overwrite=False, figures=False, report=False)
     with pytest.raises(UserError, match="holds Co, S, O, but the unknown is Ga, O"):
         prepare(
             "cos_nanoparticle",
@@ -95,7 +95,7 @@ def test_former_result_of_other_elements_is_refused(tmp_path: Path) -> None:
 
 def test_former_result_of_another_shape_is_refused(tmp_path: Path) -> None:
     job = prepare("cos_nanoparticle", small("solver.max_iterations=1"))
-    write(job.record(job.solve()), tmp_path / "run", overwrite=False, figures=False)
+    write(job.record(job.solve()), tmp_path / "run", overwrite=False, figures=False, report=False)
     with pytest.raises(UserError, match=r"has the shape \(3, 32, 32\), but the unknown has \(3, 40, 40\)"):
         prepare("cos_nanoparticle", (*small(f"init={tmp_path / 'run' / 'result.h5'}"), "data.phantom.size=40"))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy.typing as npt
 import pyproximal
 
 from fusionkit.terms import Array, Functional
+
+Vector = npt.NDArray[Any]  # what pyproximal takes
 
 
 class WrappedFunction(pyproximal.ProxOperator):
@@ -21,7 +24,7 @@ class WrappedFunction(pyproximal.ProxOperator):
         super().__init__(None, bool(getattr(functional, "hasgrad", False)))
         self.functional = functional
 
-    def __call__(self, x: Array) -> float:
+    def __call__(self, x: Vector) -> float:
         """The value."""
         return self.functional(x)
 
@@ -33,7 +36,7 @@ class WrappedFunction(pyproximal.ProxOperator):
         """The prox of its conjugate."""
         return self.functional.proxdual(x, tau)
 
-    def grad(self, x: Array) -> Array:
+    def grad(self, x: Vector) -> Vector:
         """Its gradient, or that of its Moreau envelope where it has none."""
         gradient = getattr(self.functional, "grad", None)
         return super().grad(x) if gradient is None else gradient(x)

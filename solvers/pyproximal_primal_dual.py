@@ -7,8 +7,9 @@ functionals of all composed terms and K their stacked maps:
     y^+ = \mathrm{prox}_{\mu g^*}(y + \mu K \bar x), \qquad
     x^+ = \mathrm{prox}_{\tau f}(x - \tau K^\top y^+), \qquad \bar x^+ = 2 x^+ - x
 
-Step condition: :math:`\tau \mu \|K\|^2 \le 1`. The iteration is that of `ChambollePock` with one dual step for all
-terms; it is here to compare with, and to show that the terms work in that library.
+Step condition: :math:`\tau \mu \|K\|^2 \le 1`. It is `ChambollePock` without relaxation, with x extrapolated
+in place of p and one dual step for all terms; it is here to compare with, and to show that the terms work in that
+library.
 
 Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011); M. Ravasi et al., PyProximal, J. Open Source
 Softw. 9, 6326 (2024), class ``pyproximal.optimization.cls_primaldual.PrimalDual``.

@@ -12,6 +12,7 @@ from problems import build
 from pyproximal.optimization.cls_primal import ADMM
 from pyproximal.optimization.cls_primaldual import PrimalDual
 
+from fusionkit.acceleration import joint_prox
 from fusionkit.composition import make_solver
 from fusionkit.errors import FusionkitWarning
 from fusionkit.loop import solve
@@ -20,21 +21,40 @@ from fusionkit.solvers.pyproximal_admm import PyproximalADMMState
 from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, Graph, stack, stacked_map, unstack
 from fusionkit.solvers.pyproximal_primal_dual import PyproximalPrimalDualState
 
-OURS = {"pyproximal_primal_dual": "chambolle_pock", "pyproximal_admm": "admm"}
-STEPS = {"pyproximal_primal_dual": ({"tau": 0.05},) * 2, "pyproximal_admm": ({"tau": 0.1}, {"rho": 10.0})}
+OURS = ["pyproximal_primal_dual", "pyproximal_admm"]
 
 
-@pytest.mark.parametrize("name", OURS)
-@pytest.mark.parametrize("problem", ["fused", "tv_denoising", "box"])
-def test_iterates_are_those_of_our_solver(name: str, problem: str) -> None:
+PROBLEMS = ["fused", "tv_denoising", "box"]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_admm_iterates_are_those_of_our_solver(problem: str) -> None:
     """With one composed term and equal fixed steps the iterations are the same, in another order of operations."""
     built, start = build(problem)
-    results = []
-    for solver, steps in zip((name, OURS[name]), STEPS[name], strict=True):
-        results.append(solve(built, make_solver(solver, tolerance=0.0, max_iterations=60, **steps), start))
-    first, second = results
+    solvers = (
+        make_solver("pyproximal_admm", tolerance=0.0, max_iterations=60, tau=0.1),
+        make_solver("admm", tolerance=0.0, max_iterations=60, rho=10.0),
+    )
+    first, second = (solve(built, solver, start) for solver in solvers)
     assert first.objective == pytest.approx(second.objective, rel=1e-6)
     np.testing.assert_allclose(first.x, second.x, atol=2e-3)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_primal_dual_iterates_are_those_of_the_formula(problem: str) -> None:
+    """With fixed steps; the primal variable is extrapolated there, the dual one in `ChambollePock`."""
+    built, start = build(problem)
+    solver = make_solver("pyproximal_primal_dual", tolerance=0.0, max_iterations=60, tau=0.05)
+    result = solve(built, solver, start)
+    split = fit(solver, built)
+    prox, coupling, sigma = joint_prox(split), split.coupling, result.steps["mu"]
+    x = built.bounds.prox(start, 1.0)
+    x_bar, p = x, coupling.zeros(x.dtype)[0]
+    for _ in range(60):
+        p = coupling.proxdual(0, p + sigma * coupling.apply(x_bar, coupling.auxiliary_zeros(x.dtype))[0], sigma)
+        new = prox(x - 0.05 * coupling.adjoint([p], np.empty_like(x)), 0.05, x)
+        x, x_bar = new, 2 * new - x
+    np.testing.assert_allclose(result.x, x, atol=2e-3)
 
 
 @pytest.mark.parametrize(("name", "engine"), [("pyproximal_primal_dual", PrimalDual), ("pyproximal_admm", ADMM)])

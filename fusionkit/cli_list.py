@@ -18,12 +18,24 @@ KINDS = (
     "penalties",
     "solvers",
     "readers",
+    "preparations",
     "writers",
     "configs",
     "phantoms",
 )
 # headings of what `list` shows without a kind, in the order in which a config is written
-_ALL = ("configs", "phantoms", "readers", "writers", "terms", "forwards", "functionals", "operators", "solvers")
+_ALL = (
+    "configs",
+    "phantoms",
+    "readers",
+    "preparations",
+    "writers",
+    "terms",
+    "forwards",
+    "functionals",
+    "operators",
+    "solvers",
+)
 _PARTS = {"penalties": ("functionals", "operators")}  # what the term ``penalty`` is made of
 
 

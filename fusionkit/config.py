@@ -17,6 +17,7 @@ from fusionkit.errors import UserError
 from fusionkit.options import Options, Spec, parse
 from fusionkit.overrides import INIT_WORDS, RESULT_SUFFIXES, override
 from fusionkit.phantom_spec import phantom_options
+from fusionkit.preparation.spec import step_options
 from fusionkit.registry import lookup, suggestion
 
 DEFAULT_SOLVER = "chambolle_pock"
@@ -190,6 +191,8 @@ def check_source(source: Source) -> LoadedConfig:
     config = parse(Config, raw, "")
     if config.data.phantom is not None:
         phantom_options(config.data.phantom, "data.phantom")
+    for index, step in enumerate(config.data.prepare):
+        step_options(step, f"data.prepare[{index}]")
     for key, kind, spec in specs(config):
         _check_spec(kind, spec, key)
     _check_names(config)

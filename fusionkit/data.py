@@ -27,6 +27,7 @@ class Dataset:
     counts_per_unit : what a value of ``maps`` is multiplied by to give counts; None where unknown.
     metadata : facts of the recording by name (title, beam energy, instrument, date), numbers and texts.
     pixels : (ny, nx) of the unknown where that is not the grid of ``maps``.
+    grid : name of the array whose pixels the unknown has; None where all have the same.
     stacks : elements of each stack of maps by its name; empty for phantoms.
     """
 
@@ -42,6 +43,7 @@ class Dataset:
     counts_per_unit: float | None = None
     metadata: Mapping[str, float | str] = field(default_factory=dict)
     pixels: tuple[int, int] | None = None
+    grid: str | None = None
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

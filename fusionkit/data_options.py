@@ -10,6 +10,7 @@ from fusionkit.data_sources import Source, SpectrumSource
 from fusionkit.normalise import Normalisation
 from fusionkit.options import Options
 from fusionkit.phantom_spec import PhantomSpec
+from fusionkit.preparation.spec import Step
 
 
 class DataOptions(Options):
@@ -28,6 +29,7 @@ class DataOptions(Options):
         ``maps`` stands for the key ``maps``. The unknown has a map of every element that any stack names.
     grid : ``haadf`` or ``maps``: whose pixels the unknown has; None where image and maps have one shape.
     arrays : further arrays of any shape: the name that terms use, and the name in the file. They are not normalised.
+    prepare : steps that image and maps go through, in this order, before they are normalised.
     normalize : what is done to the HAADF image and to each map, each on its own: ``minmax`` maps its least value to 0
         and its greatest to 1, ``max`` divides by its greatest value, ``none`` (the default) keeps counts as they are.
     """
@@ -40,6 +42,7 @@ class DataOptions(Options):
     spectra: dict[str, SpectrumSource] = Field(default_factory=dict)
     grid: Literal["haadf", "maps"] | None = None
     arrays: dict[str, str] = Field(default_factory=dict)
+    prepare: list[Step] = Field(default_factory=list)
     normalize: Normalisation = "none"
 
     @field_validator("maps", mode="before")

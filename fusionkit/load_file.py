@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusionkit.checks import FloatArray, Origin, check_fellow, check_image, to_float
+from fusionkit.checks import FloatArray, Origin, check_fellow, check_finite, check_image, to_float
 from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import Source
@@ -16,7 +16,6 @@ from fusionkit.elements import atomic_number
 from fusionkit.errors import UserError
 from fusionkit.load_spectra import Stack, load_spectra
 from fusionkit.memory import require
-from fusionkit.normalise import scale_of
 from fusionkit.open_files import OpenFiles
 from fusionkit.readers import RawArray, describe, missing
 
@@ -25,7 +24,7 @@ _BYTES_PER_VALUE = 32
 
 
 def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
-    """The arrays that ``options`` name in their files.
+    """The arrays that ``options`` name in their files, neither prepared nor normalised.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
     _check_shapes(files, images, others, options, where)
     raw = {key: files.of(source, key).read(source.signal) for key, source in {**images, **others}.items()}
     stacks = load_spectra(options.spectra, files, f"{where}.spectra")
-    values = {key: _image(raw[key], files.origin(source, key), source, options) for key, source in images.items()}
+    values = {key: _image(raw[key], files.origin(source, key), source) for key, source in images.items()}
     arrays: dict[str, FloatArray] = {}
     if options.haadf is not None:
         arrays["haadf"] = values[f"{where}.haadf"]
@@ -76,7 +75,7 @@ def _dataset(
     if options.grid is not None and options.grid not in arrays:
         raise UserError(f"{where}.grid", f"there is no data called '{options.grid}'", "remove the key")
     pixels = None if options.grid is None else arrays[options.grid].shape[-2:]
-    if pixels is None:
+    if pixels is None and not options.prepare:
         _check_stacks(arrays, stacks, source, where)
     return Dataset(
         arrays,
@@ -87,7 +86,8 @@ def _dataset(
         notes=notes,
         metadata=metadata,
         stacks={**named, **{name: stack.elements for name, stack in stacks.items()}},
-        pixels=None if pixels is None else (pixels[0], pixels[1]),
+        pixels=None if pixels is None else (pixels[-2], pixels[-1]),
+        grid=options.grid,
     )
 
 
@@ -120,20 +120,23 @@ def _check_shapes(
             said = f"there is no array '{source.signal}' in {origin.source}"
             raise UserError(key, said, missing(source.signal, recording))
         shapes[key] = shape
-    fellows: dict[bool, str] = {}  # with a grid, the image may have another shape than the maps
+    # with a grid, the image may have another shape than the maps; steps may give both one shape, and take frames
+    apart, fellows = options.grid is not None or bool(options.prepare), dict[bool, str]()
     for key, source in images.items():
         origin = files.origin(source, key)
-        check_image(shapes[key], origin)
-        fellow = fellows.setdefault(options.grid is not None and key == f"{where}.haadf", key)
+        check_image(shapes[key][-2:] if options.prepare and len(shapes[key]) == 3 else shapes[key], origin)
+        fellow = fellows.setdefault(apart and key == f"{where}.haadf", key)
         check_fellow(shapes[key], origin, shapes[fellow], images[fellow].signal)
     require(_BYTES_PER_VALUE * sum(prod(shape) for shape in shapes.values()), f"{where}.path")
 
 
-def _image(raw: RawArray, origin: Origin, source: Source, options: DataOptions) -> FloatArray:
+def _image(raw: RawArray, origin: Origin, source: Source) -> FloatArray:
     values = to_float(raw.values, origin)
     if source.offset or source.scale != 1:
-        values = (values - source.offset) * source.scale
-    return scale_of(values, options.normalize, origin).apply(values, origin)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = (values - source.offset) * source.scale
+        check_finite(values, origin)
+    return values
 
 
 def _calibration(raw: list[RawArray]) -> tuple[float | None, str | None, tuple[str, ...]]:

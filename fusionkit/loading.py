@@ -1,13 +1,16 @@
-"""From the config's ``data`` to a `Dataset`: read or simulate, check, convert to float64, normalise."""
+"""From the config's ``data`` to a `Dataset`: read or simulate, check, convert to float64, prepare, normalise."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.load_file import load_file
 from fusionkit.load_phantom import load_phantom
+from fusionkit.normalise_dataset import normalise
+from fusionkit.preparation.spec import carry_out
 
 __all__ = ["DataOptions", "load"]
 
@@ -24,8 +27,19 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
     Raises
     ------
     UserError : the file cannot be read, an array is absent or unusable (not 2-D, another shape than its fellows,
-        complex, not finite, constant under ``minmax``), or the data need more memory than there is.
+        complex, not finite, constant under ``minmax``), a step of the preparation cannot
+        be done, or the data need more memory than there is.
     """
-    if options.phantom is None:
-        return load_file(options, folder, where)
-    return load_phantom(options, where)
+    read = load_file(options, folder, where) if options.phantom is None else load_phantom(options, where)
+    prepared = carry_out(read, options.prepare, f"{where}.prepare")
+    dataset = normalise(prepared, options, where)
+    return replace(dataset, notes=(*dataset.notes, *_weights(dataset)))
+
+
+def _weights(dataset: Dataset) -> tuple[str, ...]:
+    """The Poisson weight that the noise asks for, where it is known."""
+    if dataset.haadf_sigma is None or dataset.counts_per_unit is None:
+        return ()
+    weight = dataset.haadf_sigma**2 * dataset.counts_per_unit
+    said = f"The HAADF noise has the standard deviation {dataset.haadf_sigma:.4g}: with the weight 1 of haadf, "
+    return (said + f"a weight {weight:.4g} of poisson makes the objective the negative log posterior.",)

@@ -19,11 +19,12 @@ from typing import Any
 from fusionkit.errors import UserError
 
 GROUP = "fusionkit.plugins"
-KINDS = ("terms", "forwards", "functionals", "operators", "solvers", "readers", "writers", "phantoms")
+KINDS = ("terms", "forwards", "functionals", "operators", "solvers", "readers", "preparations", "writers", "phantoms")
 _BUILT_IN = {
     "fusionkit.operators": ("terms", "forwards", "functionals", "operators"),
     "fusionkit.solvers": ("solvers",),
     "fusionkit.readers": ("readers",),
+    "fusionkit.preparation": ("preparations",),
     "fusionkit.export": ("writers",),
     "fusionkit.phantoms": ("phantoms",),
 }

@@ -11,6 +11,7 @@ from fusionkit.config import INIT_WORDS, LoadedConfig, checked_options, nested_s
 from fusionkit.data_sources import Source
 from fusionkit.options import Spec
 from fusionkit.phantom_spec import phantom_options
+from fusionkit.preparation.spec import step_options
 
 
 def resolved(loaded: LoadedConfig) -> dict[str, Any]:
@@ -28,6 +29,10 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     if config.data.phantom is not None:
         options = phantom_options(config.data.phantom, "data.phantom")
         data["phantom"] = {"preset": config.data.phantom.preset, **_plain(options)}
+    data["prepare"] = [
+        {"step": spec.step, **_plain(step_options(spec, f"data.prepare[{index}]"))}
+        for index, spec in enumerate(config.data.prepare)
+    ]
     full = {
         "version": config.version,
         "data": data,

@@ -125,6 +125,7 @@ LISTED = {
     "penalties": ["functionals:", "l21", "operators:", "gradient"],
     "solvers": ["chambolle_pock"],
     "readers": ["npz", "hdf5"],
+    "preparations": ["crop", "bin", "register"],
     "writers": ["hspy", "zspy", "tiff"],
     "configs": ["cos_nanoparticle", "dysco3", "linear_regression"],
     "phantoms": ["cos_nanoparticle"],

@@ -1,0 +1,177 @@
+r"""The shift between two images of one specimen, and whether to believe it.
+
+The shift is where the cross-correlation of the two is greatest. Three things make it accurate on a tenth of a pixel:
+a window that falls off at the borders, since the correlation is periodic and the images are not; measuring again after
+each shift, since the window does not move with the specimen, so that only a remaining shift of 0 is measured without
+bias; and scikit-image's upsampled transform, to a fiftieth of a pixel.
+
+A correlation always has a greatest value, so that noise has a shift too. It is believed where the correlation
+exceeds what chance gives. Chance depends on the images: smooth ones agree often. It is therefore measured, with
+surrogates of the moving image: its spectrum with random phases, so the same sizes and no places. Their greatest
+correlations within the search, as Fisher's z = artanh r, have a mean m and a standard deviation s and are distributed
+as extreme values are: independent images rarely exceed m + 6 s (1 of 550 pairs of unrelated noise and textures did,
+with m and s from 24 surrogates). Slow variations of the images are removed for this test, since they make most of the
+correlation and say least about the shift.
+
+Source: M. Guizar-Sicairos, S. T. Thurman, J. R. Fienup, Opt. Lett. 33, 156 (2008); J. Theiler et al., Physica D 58,
+77 (1992) for surrogates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.signal.windows import tukey
+
+from fusionkit.errors import UserError
+from fusionkit.terms import Array
+
+_SURROGATES = 24
+_CHANCE = 6.0  # standard deviations above the mean of the surrogates
+_TAPER = 0.3  # of each axis that the window falls off on
+_SLOW = 8.0  # pixels: standard deviation of the Gaussian whose smoothed image is removed for the test
+_RIVAL = 0.9  # of the greatest correlation: a second place that has it fits as well
+_FRACTION = 50  # of a pixel that is told apart
+_ROUNDS = 12
+_NEARLY_ONE = 1 - 1e-12  # rounding
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What brings one image onto another.
+
+    Parameters
+    ----------
+    rows, columns : in pixels; the moving image moves towards larger indices where they are positive.
+    correlation : of the two images after the shift, slow variations removed.
+    by_chance : the correlation that would have been refused.
+    """
+
+    rows: float
+    columns: float
+    correlation: float
+    by_chance: float
+
+    def __str__(self) -> str:
+        said = f"({self.rows:.2f}, {self.columns:.2f}) pixels"
+        return f"{said} (correlation {self.correlation:.2f}; up to {self.by_chance:.2f} may be chance)"
+
+
+def measure(moving: Array, reference: Array, largest: float | None, where: str, what: str) -> Shift:
+    """The shift of ``moving`` onto ``reference``, of the same shape (ny, nx).
+
+    Parameters
+    ----------
+    moving, reference : images in units in which their noise is about the same everywhere; not changed.
+    largest : shifts to look at, in pixels along an axis; None for a quarter of each.
+    where : config key of the step.
+    what : the moving image, for messages.
+
+    Raises
+    ------
+    UserError : an image is constant, scikit-image is missing, or the shift is not credible.
+    """
+    correlate = _phase_cross_correlation(where)
+    window = tukey(reference.shape[0], _TAPER)[:, None] * tukey(reference.shape[1], _TAPER)
+    for image, name in ((moving, what), (reference, "the reference")):
+        if not _energy(_quick(image, window)) > 0:
+            raise UserError(where, f"{name} shows nothing that could be registered", "remove the step")
+    first = _whole(_quick(moving, window), _quick(reference, window), largest, where, what)
+    target, found = _centred(reference, window), np.array(first, dtype=float)
+    for _ in range(_ROUNDS):
+        moved = _centred(shifted(moving, found), window)
+        rest = np.asarray(correlate(target, moved, upsample_factor=_FRACTION, normalization=None)[0], dtype=float)
+        found = found + rest
+        if np.abs(found - first).max() > 2 + _SLOW / 2:
+            remedy = "crop to a part with distinct features"
+            raise UserError(where, f"the shift of {what} is not determined: the images repeat themselves", remedy)
+        if np.abs(rest).max() <= 1 / _FRACTION:
+            break
+    search = _search(reference.shape, largest)
+    reached, chance = _evidence(_quick(shifted(moving, found), window), _quick(reference, window), search)
+    if reached <= chance:
+        problem = (
+            f"the shift of {what} is not credible: correlation {reached:.2f}, and up to {chance:.2f} may be chance"
+        )
+        raise UserError(where, problem, "sum frames, bin pixels, or remove the step")
+    return Shift(float(found[0]), float(found[1]), reached, chance)
+
+
+def shifted(image: Array, by: Array, order: int = 3) -> Array:
+    """The image moved by ``by`` pixels with splines; beyond its border its last values stand."""
+    return ndimage.shift(image, by, order=order, mode="nearest")
+
+
+def _phase_cross_correlation(where: str) -> Any:
+    try:
+        from skimage.registration import phase_cross_correlation  # slow to import
+    except ImportError:
+        raise UserError(where, "needs scikit-image", "pip install 'fusionkit-em[io]'") from None
+    return phase_cross_correlation
+
+
+def _centred(image: Array, window: Array) -> Array:
+    return (image - (image * window).sum() / window.sum()) * window
+
+
+def _quick(image: Array, window: Array) -> Array:
+    """What varies quickly, in the window."""
+    return _centred(image - ndimage.gaussian_filter(image, min(_SLOW, min(image.shape) / 8), mode="nearest"), window)
+
+
+def _energy(image: Array) -> float:
+    """Sum of squares; 0 where there is only rounding."""
+    return 0.0 if np.ptp(image) <= 1e-12 * np.abs(image).max(initial=0.0) else float((image * image).sum())
+
+
+def _surface(moving: Array, reference: Array) -> Array:
+    """Correlation coefficient at every whole shift, the shift 0 in the middle."""
+    product = np.fft.rfft2(reference) * np.conj(np.fft.rfft2(moving))
+    surface = np.fft.irfft2(product, reference.shape)
+    return np.fft.fftshift(surface) / np.sqrt(_energy(moving) * _energy(reference))
+
+
+def _search(shape: tuple[int, ...], largest: float | None) -> list[int]:
+    """The greatest whole shift along each axis that is looked at."""
+    return [max(1, int(length / 4 if largest is None else min(largest, length // 2 - 1))) for length in shape]
+
+
+def _about(shape: tuple[int, ...], reach: list[int]) -> tuple[slice, ...]:
+    """The part of a `_surface` up to the shifts ``reach``."""
+    return tuple(slice(length // 2 - one, length // 2 + one + 1) for length, one in zip(shape, reach, strict=True))
+
+
+def _whole(moving: Array, reference: Array, largest: float | None, where: str, what: str) -> tuple[int, int]:
+    """The whole shift with the greatest correlation; refused at the border of the search, or with a rival."""
+    reach = _search(reference.shape, largest)
+    surface = _surface(moving, reference)[_about(reference.shape, reach)]
+    place = np.unravel_index(int(np.argmax(surface)), surface.shape)
+    found = int(place[0]) - reach[0], int(place[1]) - reach[1]
+    if any(abs(one) == limit for one, limit in zip(found, reach, strict=True)):
+        problem = f"the shift of {what} is not credible: the best is {found}, at the border of what was looked at"
+        raise UserError(where, problem, f"raise 'largest' ({max(reach)} pixels) if the images are so far apart")
+    rivals = np.empty(surface.shape, np.int32)
+    if ndimage.label(surface > _RIVAL * surface[place], output=rivals) != 1:
+        rival = np.argmax(np.where((rivals > 0) & (rivals != rivals[place]), surface, -np.inf))
+        other = np.unravel_index(int(rival), surface.shape)
+        second = int(other[0]) - reach[0], int(other[1]) - reach[1]
+        problem = f"the shift of {what} is not determined: {found} and {second} fit nearly as well"
+        raise UserError(where, problem, "lower 'largest', or crop to a part with distinct features")
+    return found
+
+
+def _evidence(moving: Array, reference: Array, reach: list[int]) -> tuple[float, float]:
+    """The correlation at the shift 0 and its neighbours, and the least that is no chance."""
+    rng = np.random.default_rng(0)  # a run gives the same verdict again
+    spectrum, part = np.abs(np.fft.rfft2(moving)), _about(reference.shape, reach)
+    peaks = []
+    for _ in range(_SURROGATES):
+        phases = np.fft.rfft2(rng.standard_normal(moving.shape))
+        surrogate = np.fft.irfft2(spectrum * phases / np.maximum(np.abs(phases), 1e-300), moving.shape)
+        peaks.append(float(_surface(surrogate, reference)[part].max()))
+    levels = np.arctanh(np.minimum(peaks, _NEARLY_ONE))
+    chance = float(np.tanh(levels.mean() + _CHANCE * levels.std(ddof=1)))
+    return float(_surface(moving, reference)[_about(reference.shape, [1, 1])].max()), chance

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fusionkit.config import load_config
     from fusionkit.data import Dataset
     from fusionkit.errors import FusionkitWarning, RefusalError, UserError
+    from fusionkit.interactive.fusing import Fused, fuse
     from fusionkit.loop import solve
     from fusionkit.problem import Problem
     from fusionkit.reconstruct import Job, prepare
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dataset",
+    "Fused",
     "FusionkitWarning",
     "Job",
     "Problem",
@@ -30,6 +32,7 @@ __all__ = [
     "Status",
     "UserError",
     "compose",
+    "fuse",
     "load_config",
     "make_solver",
     "prepare",
@@ -40,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Dataset": "data",
+    "Fused": "interactive.fusing",
     "FusionkitWarning": "errors",
     "Job": "reconstruct",
     "Problem": "problem",
@@ -48,6 +52,7 @@ _HOMES = {
     "Status": "result",
     "UserError": "errors",
     "compose": "composition",
+    "fuse": "interactive.fusing",
     "load_config": "config",
     "make_solver": "composition",
     "prepare": "reconstruct",

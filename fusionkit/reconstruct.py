@@ -77,7 +77,7 @@ class Job:
 
     def record(self, result: Result, warnings: tuple[str, ...] = ()) -> RunRecord:
         """The result with everything that belongs to it, for the files."""
-        predictions = self._predictions(result.x)
+        predictions = predictions_of(self.problem, result.x)
         full = resolved(self.loaded)
         weighted = zip(self.problem.terms, full["terms"], strict=True)
         record = RunRecord(
@@ -92,13 +92,14 @@ class Job:
         )
         return replace(record, diagnostics=diagnose(record))
 
-    def _predictions(self, x: Array) -> dict[str, Array]:
-        """What each forward model predicts, by the name of the array that it is compared with."""
-        fitted = [term for term in self.problem.terms if isinstance(term, Fitted)]
-        found = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
-        if np.array_equal(found.get("maps", ()), x, equal_nan=True):  # the unknown itself
-            del found["maps"]
-        return found
+
+def predictions_of(problem: Problem, x: Array) -> dict[str, Array]:
+    """What each forward model predicts, by the name of the array that it is compared with; not the unknown itself."""
+    fitted = [term for term in problem.terms if isinstance(term, Fitted)]
+    found = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
+    if np.array_equal(found.get("maps", ()), x, equal_nan=True):
+        del found["maps"]
+    return found
 
 
 def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: Reader = load) -> Job:

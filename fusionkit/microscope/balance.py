@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from fusionkit.elements import atomic_number
 from fusionkit.operators.scan import ScanMap
 from fusionkit.terms import Array
 
-_GAMMA = 1.7
+GAMMA = 1.7
 _TV = 1.0  # of counts: a single count alone among pixels without any is no structure
 _WIDTH = 3.0  # pixels, of the Gaussian that smooths the maps for the fit
 _NORMALISED = (1.0, 0.24, 0.1)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
@@ -51,20 +53,26 @@ class Balance:
     size: int
 
 
-def balance(dataset: Dataset, normalised: bool) -> Balance:
+def balance(
+    dataset: Dataset, normalised: bool, gamma: float = GAMMA, z: str | Mapping[str, float] | None = None
+) -> Balance:
     """Units and weights for a data set whose image is in its own units.
 
     Parameters
     ----------
     dataset : ``haadf``, ``maps`` and where there are any ``maps_background`` and another stack.
     normalised : whether image and maps are between 0 and 1 each, and no counts.
+    gamma : exponent of the model.
+    z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
     """
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
     pixels = maps.shape[1:] if grid == "maps" else image.shape
-    units = _Fit() if normalised else _units(dataset)
+    units = _Fit() if normalised else _units(dataset, gamma, z)
+    if z is not None:
+        units = replace(units, z=z if isinstance(z, str) else dict(z))
     poisson, tv = (1.0, _TV) if not normalised else _NORMALISED[1:]
-    model: dict[str, Any] = {"gamma": _GAMMA, "z": _every(units.z, dataset)}
+    model: dict[str, Any] = {"gamma": gamma, "z": _every(units.z, dataset)}
     fit: dict[str, Any] = {"type": "haadf", "weight": units.weight, **model}
     if grid == "maps":
         inner = {"type": "power_sum", **model}
@@ -130,40 +138,67 @@ def _net(dataset: Dataset, name: str) -> Array:
     return np.stack([np.maximum(gaussian_filter(one, _WIDTH, mode="nearest"), 0.0) for one in above])
 
 
-def _units(dataset: Dataset) -> _Fit:
+def _units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None) -> _Fit:
     """Offset, scale, z and weight, by nonnegative least squares of the image by an offset and the powers of the maps.
 
     A count of one element stands for more matter than a count of another: what the image gains for a count, z, holds
     the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out.
+    Where z is given, only the unit of the image is fitted.
     """
     from scipy.optimize import nnls
 
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
-    powers = (_net(dataset, "maps") * min(maps[0].size / image.size, 1.0)) ** _GAMMA
+    powers = (_net(dataset, "maps") * min(maps[0].size / image.size, 1.0)) ** gamma
     if image.size > maps[0].size:
         image = _averaged(image, maps.shape[1:])
     elif image.size < maps[0].size:
         powers = np.stack([_averaged(one, image.shape) for one in powers])
+    if z is not None:
+        return _unit(image, np.tensordot(_values(z, dataset) ** gamma, powers, axes=1))
     columns = np.stack([np.ones(image.size), -np.ones(image.size), *powers.reshape(len(powers), -1)], axis=1)
     lengths = np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
     found = nnls(columns / lengths, image.ravel())[0] / lengths
-    offset, gains = float(found[0] - found[1]), found[2:] ** (1 / _GAMMA)
+    offset, gains = float(found[0] - found[1]), found[2:] ** (1 / gamma)
     numbers = np.array([atomic_number(element) for element in dataset.stacks["maps"]], dtype=np.float64)
     known = gains > 0
     if not known.any():  # an image that does not follow the maps
-        offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / _GAMMA) / numbers.mean()
+        offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / gamma) / numbers.mean()
         known = gains > 0
     gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
     level = float(gains.mean())
-    model = ((gains / level)[:, None, None] ** _GAMMA * powers).sum(axis=0)
-    spread = float(np.std((image - offset) / level**_GAMMA - model)) or 1.0
+    model = ((gains / level)[:, None, None] ** gamma * powers).sum(axis=0)
+    spread = float(np.std((image - offset) / level**gamma - model)) or 1.0
     z = {element: _rounded(float(one / level)) for element, one in zip(dataset.stacks["maps"], gains, strict=True)}
-    return _Fit(_rounded(offset), _rounded(level**-_GAMMA), _rounded(1.0 / spread**2), z)
+    return _Fit(_near(offset, image), _rounded(level**-gamma), _rounded(1.0 / spread**2), z)
+
+
+def _values(z: str | Mapping[str, float], dataset: Dataset) -> Array:
+    """z of each element of the maps."""
+    elements = dataset.stacks["maps"]
+    if not isinstance(z, str):
+        return np.array([z[element] for element in elements], dtype=np.float64)
+    numbers = np.array([atomic_number(element) for element in elements], dtype=np.float64)
+    return numbers / numbers.mean() if z == "relative" else numbers
+
+
+def _unit(image: Array, model: Array) -> _Fit:
+    """Offset and scale of an image whose model is known, by least squares."""
+    slope, offset = np.polyfit(model.ravel(), image.ravel(), 1) if np.ptp(model) > 0 else (0.0, 0.0)
+    if slope <= 0:  # an image that does not follow the maps
+        offset, slope = float(image.min()), float(np.ptp(image) or 1.0) / (float(model.mean()) or 1.0)
+    spread = float(np.std((image - offset) / slope - model)) or 1.0
+    return _Fit(_near(float(offset), image), _rounded(1.0 / float(slope)), _rounded(1.0 / spread**2))
 
 
 def _averaged(image: Array, pixels: tuple[int, ...]) -> Array:
     whole = (0.0, float(image.shape[0])), (0.0, float(image.shape[1]))
     return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=True).apply(image)
+
+
+def _near(offset: float, image: Array) -> float:
+    """The offset to a ten thousandth of the span of the image: a pedestal may be a thousand times the span."""
+    span = float(np.ptp(image))
+    return _rounded(offset) if span == 0 else round(offset, 4 - math.floor(math.log10(span)))
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,145 @@
+"""What `fusionkit.fuse` is given, as one `Dataset`, and the kind in which fused maps are given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionkit.checks import FloatArray, Origin, check_fellow, check_image, to_float
+from fusionkit.data import Dataset
+from fusionkit.elements import atomic_number
+from fusionkit.errors import UserError
+from fusionkit.interactive.files import image_in, is_path, maps_in
+from fusionkit.interactive.kinds import ArrayKind, Kind, SignalKind
+from fusionkit.interactive.signals import element_of, is_signal, parts_of, raw_of
+from fusionkit.readers import RawArray
+
+_NAMES = "name one for each map: elements=['Co', 'O']"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Image and maps.
+
+    Parameters
+    ----------
+    dataset : ``haadf`` and ``maps`` as they came, in float64.
+    kind : what the maps came as.
+    """
+
+    dataset: Dataset
+    kind: Kind
+
+
+def given(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Given:
+    """Image and maps of any kind, checked.
+
+    Parameters
+    ----------
+    haadf : the image (ny, nx): an array, a HyperSpy signal or the path of a file.
+    maps : by element in a mapping; or a list, a stack or the path of a file.
+    elements : of the maps, where these do not say; None where they do.
+
+    Raises
+    ------
+    UserError : an element is not known, or an array is no image, not finite or of another shape.
+    """
+    if isinstance(elements, str):
+        raise UserError("elements", f"is the text '{elements}'", "write a list: elements=['Co', 'O']")
+    image = _raw(haadf, "haadf")
+    raw, kind, notes = _maps(maps, elements)
+    for element in raw:
+        atomic_number(element, f"maps.{element}")
+    arrays = {"haadf": _checked(image, "haadf", "haadf")}
+    stack = [_checked(one, f"maps.{element}", element) for element, one in raw.items()]
+    for element, one in zip(raw, stack, strict=True):
+        check_fellow(one.shape, _origin(f"maps.{element}", element), arrays["haadf"].shape, "haadf")
+    arrays["maps"] = np.stack(stack)
+    return Given(_dataset(arrays, tuple(raw), [*raw.values(), image], notes), kind)
+
+
+def _dataset(
+    arrays: Mapping[str, FloatArray], elements: tuple[str, ...], raw: list[RawArray], notes: tuple[str, ...]
+) -> Dataset:
+    """The maps' own pixel size and facts come before the image's."""
+    size, units = next(((one.pixel_size, one.units) for one in raw if one.pixel_size is not None), (None, None))
+    metadata: dict[str, float | str] = {}
+    for one in reversed(raw):
+        metadata |= one.metadata
+    said = dict.fromkeys([*notes, *(note for one in raw for note in one.notes)])
+    stacks = {"maps": elements}
+    return Dataset(
+        arrays, elements, size, units, source="fusionkit.fuse", notes=tuple(said), metadata=metadata, stacks=stacks
+    )
+
+
+def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray], Kind, tuple[str, ...]]:
+    if isinstance(maps, Mapping):
+        if elements is not None:
+            raise UserError("elements", "is given beside maps that have names", "leave it out")
+        return _named(maps)
+    if is_path(maps):
+        found = maps_in(Path(maps), "maps")
+        lacking = [name for name in elements or () if name not in found]
+        if lacking:
+            raise UserError("elements", f"'{maps}' has no map of {lacking[0]}", f"it has {', '.join(found)}")
+        return {name: found[name] for name in elements or found}, ArrayKind(), ()
+    if is_signal(maps) and np.ndim(maps.data) != 2:
+        singles, notes = parts_of(maps, elements)
+        return {name: raw_of(one) for name, one in singles.items()}, SignalKind(singles, maps), notes
+    several = [maps] if is_signal(maps) or _is_image(maps) else maps
+    if not isinstance(several, list | tuple | np.ndarray) or len(several) == 0:
+        raise UserError("maps", f"is of the type {type(maps).__name__}", "give {'Co': ..., 'O': ...}")
+    return _named(_by_name(list(several), elements))
+
+
+def _is_image(maps: Any) -> bool:
+    return isinstance(maps, np.ndarray) and maps.ndim == 2
+
+
+def _by_name(maps: list[Any], elements: Sequence[str] | None) -> dict[str, Any]:
+    if elements is None:
+        if not all(map(is_signal, maps)):
+            raise UserError("elements", "is missing: the maps have no names", _NAMES)
+        elements = [element_of(one, f"maps[{index}]") for index, one in enumerate(maps)]
+    if len(elements) != len(maps):
+        raise UserError("elements", f"names {len(elements)} elements for {len(maps)} maps", _NAMES)
+    double = [element for element in elements if list(elements).count(element) > 1]
+    if double:
+        raise UserError("maps", f"there are two of {double[0]}", "give one map for each element")
+    return dict(zip(elements, maps, strict=True))
+
+
+def _named(maps: Mapping[str, Any]) -> tuple[dict[str, RawArray], Kind, tuple[str, ...]]:
+    if not maps:
+        raise UserError("maps", "is empty", "give {'Co': ..., 'O': ...}")
+    signals = {element: one for element, one in maps.items() if is_signal(one)}
+    if signals and len(signals) < len(maps):
+        raise UserError("maps", "holds signals and other things", "give all as signals, or all as arrays")
+    raw = {str(element): _raw(one, f"maps.{element}", str(element)) for element, one in maps.items()}
+    return raw, SignalKind(signals) if signals else ArrayKind(), ()
+
+
+def _raw(thing: Any, where: str, element: str = "") -> RawArray:
+    if is_signal(thing):
+        return raw_of(thing)
+    if is_path(thing):
+        return image_in(Path(thing), where, element)
+    try:
+        return RawArray(np.asarray(thing))
+    except ValueError:  # lists of several lengths
+        raise UserError(where, "is no array", "give an array, a HyperSpy signal or the path of a file") from None
+
+
+def _checked(raw: RawArray, where: str, name: str) -> FloatArray:
+    origin = _origin(where, name)
+    check_image(raw.values.shape, origin)
+    return to_float(raw.values, origin)
+
+
+def _origin(where: str, name: str) -> Origin:
+    return Origin(where, name, "fusionkit.fuse")

@@ -1,0 +1,65 @@
+"""HyperSpy's signals as arrays with their pixel size, elements and facts; HyperSpy itself is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fusionkit.elements import is_element
+from fusionkit.errors import UserError
+from fusionkit.microscope.facts import facts_of
+from fusionkit.readers import RawArray, calibration
+
+
+def is_signal(thing: object) -> bool:
+    """Whether this is a signal of HyperSpy or of a package that extends it."""
+    return any(one.__module__.partition(".")[0] == "hyperspy" for one in type(thing).__mro__) and hasattr(
+        thing, "axes_manager"
+    )
+
+
+def raw_of(signal: Any) -> RawArray:
+    """The values of a signal with what it says about them."""
+    axes = signal.axes_manager
+    ordered = sorted((*axes.navigation_axes, *axes.signal_axes), key=lambda axis: axis.index_in_array)[-2:]
+    scales = [getattr(axis, "scale", None) for axis in ordered]
+    units = {axis.units if isinstance(axis.units, str) else None for axis in ordered}
+    named = next(iter(units)) if len(units) == 1 else None
+    known = named is not None and None not in scales  # HyperSpy's scale is 1 where nothing is known
+    size, unit, notes = calibration(np.array(scales, np.float64) if known else None, named)
+    facts = facts_of(signal.metadata.as_dictionary())
+    return RawArray(np.asarray(signal.data), size, unit, notes, facts.metadata)
+
+
+def element_of(signal: Any, where: str) -> str:
+    """The element whose map it is: its title, else the only element or X-ray line of its metadata."""
+    facts = facts_of(signal.metadata.as_dictionary())
+    lines = [line.partition("_")[0] for line in facts.lines]
+    for found in ([facts.title], facts.elements, lines):
+        if len(found) == 1 and is_element(found[0]):
+            return found[0]
+    remedy = "name the elements: elements=['Co', 'O'], or give the maps as {'Co': ..., 'O': ...}"
+    raise UserError(where, f"nothing says whose map the signal '{facts.title}' is", remedy)
+
+
+def parts_of(stack: Any, elements: Sequence[str] | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The signal of each element of a stack, (n, ny, nx), and notes.
+
+    Raises
+    ------
+    UserError : it is no stack of images, or its elements are not known.
+    """
+    axes, shape = stack.axes_manager, np.shape(stack.data)
+    if (axes.navigation_dimension, axes.signal_dimension) != (1, 2):
+        said = f"is a signal of {axes.navigation_dimension} navigation and {axes.signal_dimension} signal dimensions"
+        raise UserError("maps", said, "give a Signal2D with one navigation axis, or a signal for each element")
+    facts = facts_of(stack.metadata.as_dictionary())
+    names = tuple(elements) if elements is not None else facts.elements
+    if len(names) != shape[0]:
+        said = f"is a stack of {shape[0]} maps for {len(names)} elements ({', '.join(names) or 'none'})"
+        raise UserError("maps", said, "name one for each map: elements=['Co', 'O']")
+    singles = {name: stack.inav[index] for index, name in enumerate(names)}
+    assumed = f"The maps of the stack are taken as {', '.join(names)}, the order of metadata.Sample.elements."
+    return singles, () if elements is not None else (assumed,)

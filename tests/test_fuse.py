@@ -1,0 +1,332 @@
+"""`fusionkit.fuse`: arrays, HyperSpy signals and files give the same maps, each in kind; bad input is one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fusionkit as fk
+from fusionkit.data_options import DataOptions
+from fusionkit.loading import load
+from fusionkit.options import parse
+
+SPEC = {"phantom": {"preset": "cos_nanoparticle", "size": 32, "seed": 0}}
+DATA = load(parse(DataOptions, SPEC, "data"), Path())
+HAADF, MAPS = DATA.arrays["haadf"][:28], {e: m[:28] for e, m in zip(DATA.elements, DATA.arrays["maps"], strict=True)}
+STACK = np.stack([*MAPS.values()])
+NAMES = ("Co", "S", "O")
+SHAPE = (28, 32)
+FAST: dict[str, Any] = {"solver": {"type": "chambolle_pock", "max_iterations": 20}}
+
+
+def hyperspy() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("hyperspy.api", reason="the extra 'io' is not installed")
+
+
+def signal(values: np.ndarray, title: str = "", **metadata: Any) -> Any:
+    """A signal of 0.4 nm pixels whose origin is not zero."""
+    made = hyperspy().signals.Signal2D(values.copy())
+    for axis, offset in zip(made.axes_manager.signal_axes, (3.0, 5.0), strict=True):
+        axis.name, axis.scale, axis.units, axis.offset = "xy"[offset == 5.0], 0.4, "nm", offset
+    made.metadata.General.title = title
+    made.metadata.add_dictionary({"Acquisition_instrument": {"TEM": {"beam_energy": 200.0}}, **metadata})
+    made.original_metadata.add_dictionary({"vendor": {"serial": 7}})
+    return made
+
+
+@pytest.fixture(scope="module")
+def expected() -> fk.Fused:
+    return fk.fuse(HAADF, MAPS, **FAST)
+
+
+def test_arrays_give_arrays(expected: fk.Fused) -> None:
+    assert list(expected.maps) == list(NAMES)
+    assert all(type(one) is np.ndarray and one.shape == SHAPE for one in expected.maps.values())
+    np.testing.assert_array_equal(expected.stack, expected.result.x)
+    assert expected.result.certificate.optimality == expected.result.optimality < 0.1
+    assert len(expected.result.trace["objective"]) > 1
+
+
+def in_file(folder: Path, suffix: str) -> Path:
+    if suffix == ".npz":
+        np.savez(folder / "data.npz", HAADF=HAADF, **MAPS)
+    else:
+        import h5py
+
+        with h5py.File(folder / "data.h5", "w") as file:
+            for name, image in {"HAADF": HAADF, **MAPS}.items():
+                file[f"recording/{name}"] = image
+    return folder / f"data{suffix}"
+
+
+WAYS: dict[str, Callable[[Path], tuple[Any, Any, dict[str, Any]]]] = {
+    "stack": lambda _: (HAADF, STACK, {"elements": NAMES}),
+    "list of arrays": lambda _: (HAADF, [*MAPS.values()], {"elements": [*NAMES]}),
+    "nested lists": lambda _: (HAADF.tolist(), {e: m.tolist() for e, m in MAPS.items()}, {}),
+    "integers": lambda _: (HAADF, {e: m.astype(np.uint16) for e, m in MAPS.items()}, {}),
+    "npz": lambda folder: (in_file(folder, ".npz"), in_file(folder, ".npz"), {"elements": NAMES}),
+    "hdf5, as text": lambda folder: (str(in_file(folder, ".h5")), str(in_file(folder, ".h5")), {"elements": NAMES}),
+    "a path each": lambda folder: (HAADF, {e: in_file(folder, ".npz") for e in NAMES}, {}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_gives_the_same_maps(way: str, expected: fk.Fused, tmp_path: Path) -> None:
+    haadf, maps, more = WAYS[way](tmp_path)
+    fused = fk.fuse(haadf, maps, **more, **FAST)
+    assert list(fused.maps) == list(NAMES)
+    for name in NAMES:
+        np.testing.assert_array_equal(fused.maps[name], expected.maps[name])
+
+
+SIGNALS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
+    "dict": lambda: ({e: signal(m) for e, m in MAPS.items()}, {}),
+    "list by title": lambda: ([signal(m, e) for e, m in MAPS.items()], {}),
+    "list by elements": lambda: ([signal(m, "counts", Sample={"elements": [e]}) for e, m in MAPS.items()], {}),
+    "list by lines": lambda: ([signal(m, "line", Sample={"xray_lines": [f"{e}_Ka"]}) for e, m in MAPS.items()], {}),
+    "list by option": lambda: ([signal(m, "?") for m in MAPS.values()], {"elements": NAMES}),
+    "stack": lambda: (signal(STACK, "counts", Sample={"elements": [*NAMES]}), {}),
+    "stack by option": lambda: (signal(STACK, "counts"), {"elements": NAMES}),
+    "lazy": lambda: ({e: signal(m, e).as_lazy() for e, m in MAPS.items()}, {}),
+    "lazy stack": lambda: (signal(STACK, "counts").as_lazy(), {"elements": NAMES}),
+    "transposed": lambda: ({e: signal(m, e).transpose(signal_axes=0) for e, m in MAPS.items()}, {}),
+}
+
+
+@pytest.mark.parametrize("way", SIGNALS)
+def test_signals_give_signals_with_their_axes_and_metadata(way: str, expected: fk.Fused) -> None:
+    hyperspy()
+    maps, more = SIGNALS[way]()
+    before = maps.data.copy() if hasattr(maps, "data") else None
+    fused = fk.fuse(signal(HAADF, "HAADF"), maps, **more, **FAST)
+    assert list(fused.maps) == list(NAMES)
+    for name, one in fused.maps.items():
+        np.testing.assert_array_equal(one.data, expected.maps[name])
+        assert not one._lazy
+        assert one.axes_manager["x"].scale == 0.4
+        assert (one.axes_manager["x"].offset, one.axes_manager["y"].offset) == (3.0, 5.0)
+        assert one.axes_manager["y"].units == "nm"
+        assert one.metadata.Acquisition_instrument.TEM.beam_energy == 200.0
+        assert one.original_metadata.vendor.serial == 7
+        assert one.metadata.fusionkit.status == str(fused.result.status)
+        if "stack" in way:
+            assert (one.metadata.General.title, one.metadata.Sample.elements) == (name, [name])
+    assert (fused.given.pixel_size, fused.given.units) == (pytest.approx(0.4), "nm")
+    assert fused.given.metadata["beam_energy_keV"] == 200.0
+    if "stack" in way:
+        np.testing.assert_array_equal(fused.stack.data, expected.stack)
+        assert fused.stack.metadata.General.title == "counts"
+        np.testing.assert_array_equal(np.asarray(maps.data), np.asarray(before))  # what came in is left alone
+    else:
+        assert type(fused.stack) is np.ndarray
+
+
+def test_an_order_that_is_guessed_is_said() -> None:
+    hyperspy()
+    maps, _ = SIGNALS["stack"]()
+    assert any("order of metadata.Sample.elements" in note for note in fk.fuse(HAADF, maps, **FAST).notes)
+
+
+def test_a_signal_without_calibration_has_no_pixel_size() -> None:
+    hs = hyperspy()
+    plain = {e: hs.signals.Signal2D(m.copy()) for e, m in MAPS.items()}
+    assert fk.fuse(HAADF, plain, **FAST).given.pixel_size is None
+
+
+def test_one_element() -> None:
+    hyperspy()
+    fused = fk.fuse(HAADF, signal(MAPS["Co"], "Co"), **FAST)
+    assert list(fused.maps) == ["Co"]
+    assert fused.maps["Co"].axes_manager["x"].scale == 0.4
+    fused = fk.fuse(HAADF, MAPS["Co"], elements=["Co"], **FAST)
+    assert fused.maps["Co"].shape == SHAPE
+
+
+def test_fusing_lowers_the_error() -> None:
+    """With nothing but the data, in any units of the image."""
+    data = load(parse(DataOptions, {"phantom": {"preset": "cos_nanoparticle", "size": 64}}, "data"), Path())
+    raw, truth = data.arrays["maps"], np.asarray(data.truth)
+    fused = fk.fuse(40 + 3e4 * data.arrays["haadf"], raw, elements=NAMES)
+    assert fused.result.status == "converged"
+    for name, before, after, true in zip(NAMES, raw, fused.stack, truth, strict=True):
+        assert np.linalg.norm(after - true) < 0.6 * np.linalg.norm(before - true), name
+    notes = " ".join(fused.notes)
+    assert "(haadf " in notes
+    assert "z: Co" in notes
+    assert "tv 0.3" in notes
+    assert all(one in repr(fused) for one in ("Co, S, O", "64 x 64", "converged", notes[:40]))
+
+
+def test_normalised_maps_come_back_in_their_units() -> None:
+    """Atomic percent, say: the solver sees 0 to 1, the user what was given."""
+    percent = {e: 5.0 + 40.0 * m / m.max() for e, m in MAPS.items()}
+    fused = fk.fuse(HAADF, percent, **FAST)
+    assert any("no counts" in note for note in fused.notes)
+    assert fused.result.x.max() < 2.0
+    for name in NAMES:
+        np.testing.assert_allclose(fused.maps[name].mean(), percent[name].mean(), rtol=0.2)
+        np.testing.assert_allclose(fused.maps[name], 40.0 * fused.result.maps[name] + 5.0, rtol=1e-5)
+
+
+def test_terms_and_solver_are_those_of_a_config() -> None:
+    """The same data, terms and solver as a run of a config: the same maps, bit for bit."""
+    terms = [
+        {"type": "haadf", "weight": 1.148e-3, "gamma": 1.7},
+        "poisson",
+        {"type": "tv", "weight": 0.3},
+        "nonnegative",
+    ]
+    options = {"type": "admm", "max_iterations": 20}
+    fused = fk.fuse(HAADF, MAPS, terms=terms, solver=options)
+    data = fk.Dataset({"haadf": HAADF, "maps": STACK}, NAMES)
+    problem = fk.compose(data, terms, engine="numpy")
+    solver = fk.make_solver("admm", max_iterations=20)
+    np.testing.assert_array_equal(fused.result.x, fk.solve(problem, solver, fk.starting_point("auto", problem, data)).x)
+
+
+KNOBS: list[tuple[dict[str, Any], Callable[[Mapping[str, Any]], Any], Any]] = [
+    ({"gamma": 1.6}, lambda terms: terms["haadf"]["gamma"], 1.6),
+    ({"z": "relative"}, lambda terms: terms["haadf"]["z"], "relative"),
+    ({"z": {"Co": 3, "S": 2, "O": 1}}, lambda terms: terms["haadf"]["z"], {"Co": 3, "S": 2, "O": 1}),
+    ({"tv": 0.7}, lambda terms: terms["tv"]["weight"], 0.7),
+    ({}, lambda terms: terms["poisson"]["weight"], 1.0),
+    (
+        {"normalize": "minmax"},
+        lambda terms: [terms[name]["weight"] for name in ("haadf", "poisson", "tv")],
+        [1, 0.24, 0.1],
+    ),
+]
+
+
+@pytest.mark.parametrize(("knobs", "found", "value"), KNOBS, ids=lambda one: str(one) if isinstance(one, dict) else "")
+def test_knobs(knobs: dict[str, Any], found: Callable[[Mapping[str, Any]], Any], value: Any) -> None:
+    fused = fk.fuse(HAADF, MAPS, **knobs, **FAST)
+    terms = {term["type"]: term for term in fused.record.resolved_config["terms"]}
+    assert found(terms) == value
+
+
+@given(st.floats(1.4, 2.0), st.floats(0.01, 1e4), st.floats(-1e3, 1e3))
+def test_the_unit_of_the_image_is_found(gamma: float, scale: float, offset: float) -> None:
+    """Where the image follows the maps exactly, offset and scale are those that made it."""
+    rng = np.random.default_rng(0)
+    x = np.round(30 * np.kron(rng.random((2, 4, 4)), np.ones((8, 8)))) + 1
+    z = {"Co": 1.2, "O": 0.6}
+    model = ((np.array([*z.values()])[:, None, None] * x) ** gamma).sum(axis=0)
+    one, other = (
+        fk.fuse(image, x, elements=list(z), z=z, gamma=gamma, solver={"type": "chambolle_pock", "max_iterations": 1})
+        for image in (model, offset + scale * model)
+    )
+    first, second = one.record.dataset.arrays["haadf"], other.record.dataset.arrays["haadf"]
+    assert np.abs(first - second).max() < 2e-3 * np.ptp(first)
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "haadf is a number": ({"haadf": 1}, "haadf: array 'haadf' of fusionkit.fuse is not 2-D"),
+    "haadf is a stack": ({"haadf": STACK}, "is not 2-D"),
+    "no file": ({"haadf": "nothing.npz"}, "haadf: there is no file 'nothing.npz'"),
+    "not finite": ({"haadf": np.where(HAADF.max() == HAADF, np.nan, HAADF)}, "NaN or infinite"),
+    "another shape": ({"haadf": HAADF[1:]}, "has shape (28, 32), but 'haadf' has (27, 32)"),
+    "ragged": ({"maps": {"Co": [[1, 2], [3]]}}, "maps.Co: is no array"),
+    "maps is a number": ({"maps": 1}, "maps: is of the type int"),
+    "no maps": ({"maps": {}}, "maps: is empty"),
+    "no list": ({"maps": []}, "maps: is of the type list"),
+    "no element": ({"maps": {"Xx": MAPS["Co"]}}, "maps.Xx: there is no element 'Xx'"),
+    "no names": ({"maps": STACK}, "elements: is missing"),
+    "too few names": ({"maps": STACK, "elements": ["Co"]}, "elements: names 1 elements for 3 maps"),
+    "twice": ({"maps": STACK, "elements": ["Co", "O", "O"]}, "maps: there are two of O"),
+    "names twice": ({"elements": ["Co", "S", "O"]}, "elements: is given beside maps that have names"),
+    "a text of names": ({"elements": "Co"}, "elements: is the text 'Co'"),
+    "z is no word": ({"z": "rel"}, "z: is 'rel'; write relative"),
+    "z is a number": ({"z": 3}, "z: is 3; write relative"),
+    "z lacks one": ({"z": {"Co": 1}}, "z: has no value for S, O"),
+    "gamma": ({"gamma": -1}, "gamma: must be a number > 0"),
+    "tv": ({"tv": "x"}, "tv: must be a number >= 0"),
+    "no such solver": ({"solver": "adm"}, "solver.type: there is no solver 'adm'; did you mean 'admm'?"),
+    "solver is a number": ({"solver": 3}, "solver.type: "),
+    "solver without type": ({"solver": {"tolerance": 1.0}}, "solver.type: is missing"),
+    "option": ({"solver": {"type": "admm", "tolerence": 1.0}}, "solver.tolerence"),
+    "terms is a text": ({"terms": "tv"}, "terms: is no list"),
+    "no terms": ({"terms": []}, "terms: is no list"),
+    "a term is a number": ({"terms": [3]}, "terms[0]: is 3"),
+    "knob and terms": ({"terms": ["haadf"], "gamma": 1.6}, "gamma: is given beside terms"),
+    "engine": ({"engine": "gpu"}, "engine: is 'gpu'; write 'numpy' or 'numba' or 'auto'"),
+    "precision": ({"precision": "half"}, "precision: is 'half'"),
+    "normalize": ({"normalize": "z"}, "normalize: is 'z'"),
+    "init": ({"init": "nothing.h5"}, "nothing.h5: there is no such file"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusal(name: str) -> None:
+    options, said = REFUSALS[name]
+    with pytest.raises(fk.UserError) as caught:
+        fk.fuse(**{"haadf": HAADF, "maps": MAPS, **options})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+SIGNAL_REFUSALS: dict[str, tuple[Callable[[], Any], str]] = {
+    "nobody's": (lambda: [signal(MAPS["Co"], "first")], "nothing says whose map the signal 'first' is"),
+    "mixed": (lambda: {"Co": signal(MAPS["Co"]), "O": MAPS["O"]}, "holds signals and other things"),
+    "stack without elements": (lambda: signal(STACK), "is a stack of 3 maps for 0 elements (none)"),
+    "elements of others": (lambda: signal(STACK, "", Sample={"elements": ["Co"]}), "3 maps for 1 elements (Co)"),
+    "spectra": (lambda: signal(STACK).as_signal1D(0), "is a signal of 2 navigation and 1 signal dimensions"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNAL_REFUSALS)
+def test_signal_refusal(name: str) -> None:
+    hyperspy()
+    maps, said = SIGNAL_REFUSALS[name]
+    with pytest.raises(fk.UserError) as caught:
+        fk.fuse(HAADF, maps())
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".hspy", ".zspy", ".tif"])
+def test_save(suffix: str, tmp_path: Path, expected: fk.Fused) -> None:
+    hs = hyperspy()
+    path = tmp_path / f"fused{suffix}"
+    expected.save(path)
+    with pytest.raises(fk.UserError, match="exists already"):
+        expected.save(path)
+    expected.save(str(path), overwrite=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = hs.load(str(path))
+    if suffix == ".tif":
+        np.testing.assert_array_equal(loaded.data, expected.stack)
+        return
+    assert [one.metadata.General.title for one in loaded] == [*NAMES, "HAADF"]
+    np.testing.assert_array_equal(loaded[0].data, expected.maps["Co"])
+    np.testing.assert_array_equal(loaded[3].data, HAADF)
+    again = fk.fuse(path, path, **FAST)  # a file of ours is a recording
+    assert list(again.maps) == list(NAMES)
+
+
+def test_figure(expected: fk.Fused) -> None:
+    axes = [one.get_title() for one in expected.figure().axes]
+    assert {"HAADF", "HAADF model", "Co raw", "Co fused"} <= set(axes)
+
+
+def test_hyperspy_is_not_imported_for_arrays() -> None:
+    """Nor anything else by ``import fusionkit``."""
+    code = (
+        "import sys, fusionkit as fk; assert 'numpy' not in sys.modules\n"
+        "import numpy as np; r = np.random.default_rng(0); m = r.poisson(5, (2, 9, 8)).astype(float)\n"
+        "fk.fuse(m.sum(0) ** 1.7, m, elements=['Co', 'O'])\n"
+        "assert not {'hyperspy', 'rsciio', 'matplotlib', 'numba', 'dask'} & set(sys.modules), 'imported'"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -5,10 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
-
-import numpy as np
 
 from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
@@ -16,14 +13,15 @@ from fusionkit.data import Dataset
 from fusionkit.diagnostics import diagnose
 from fusionkit.loading import DataOptions, load
 from fusionkit.loop import Check, solve
-from fusionkit.memory import estimate, require
+from fusionkit.memory import require, run_bytes, solve_bytes, spell
+from fusionkit.predictions import predictions_of
 from fusionkit.problem import Problem, capabilities
 from fusionkit.resolve import resolved
 from fusionkit.result import Result
 from fusionkit.run_record import RunRecord
 from fusionkit.solver import Solver, fit
 from fusionkit.start import starting_point
-from fusionkit.terms import Array, Bounds, Fitted
+from fusionkit.terms import Array, Bounds
 from fusionkit.threads import limit_threads
 
 Reader = Callable[[DataOptions, Path, str], Dataset]
@@ -41,6 +39,7 @@ class Job:
     solver : the algorithm.
     start : the starting point, shape of the unknown.
     setup_seconds : what the preparation took.
+    memory : bytes that this process will hold at the peak of the run, as estimated.
     """
 
     loaded: LoadedConfig
@@ -49,6 +48,7 @@ class Job:
     solver: Solver
     start: Array
     setup_seconds: float
+    memory: int = 0
 
     def solve(
         self,
@@ -73,6 +73,7 @@ class Job:
         lines.append(
             f"solver: {self.solver.name} (tolerance {options.tolerance:g}, at most {options.max_iterations} iterations)"
         )
+        lines.append(f"memory: about {spell(self.memory)}")
         return lines + [f"note: {note}" for note in self.dataset.notes]
 
     def record(self, result: Result, warnings: tuple[str, ...] = ()) -> RunRecord:
@@ -88,18 +89,10 @@ class Job:
             predictions=predictions,
             seconds={"setup": self.setup_seconds, "solve": result.seconds},
             warnings=warnings,
+            memory=self.memory,
             term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
         return replace(record, diagnostics=diagnose(record))
-
-
-def predictions_of(problem: Problem, x: Array) -> dict[str, Array]:
-    """What each forward model predicts, by the name of the array that it is compared with; not the unknown itself."""
-    fitted = [term for term in problem.terms if isinstance(term, Fitted)]
-    found = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
-    if np.array_equal(found.get("maps", ()), x, equal_nan=True):
-        del found["maps"]
-    return found
 
 
 def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: Reader = load) -> Job:
@@ -124,7 +117,8 @@ def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: R
     problem = compose(dataset, settings.terms, labels, settings.precision, settings.engine)
     solver = make_solver(settings.solver.type, **settings.solver.options)
     split = fit(solver, problem)
-    components = max((prod(t.operator.range) // problem.size for t in split.coupling.terms), default=1)
-    require(estimate(problem.shape, problem.dtype, len(split.coupling.terms), max(components, 1)), "data")
+    needed = solve_bytes(split, solver.memory(split))
+    require(needed, "data")
     start = starting_point(settings.init, problem, dataset, loaded.folder)
-    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started)
+    memory = run_bytes(needed, start.nbytes)
+    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory)

@@ -17,8 +17,8 @@ from fusionkit.interactive.plan import Model, Plan, Terms, check_choice, plan, s
 from fusionkit.loop import solve
 from fusionkit.normalise import Normalisation
 from fusionkit.options import Spec
+from fusionkit.predictions import predictions_of
 from fusionkit.problem import Engine, Problem
-from fusionkit.reconstruct import predictions_of
 from fusionkit.result import Result
 from fusionkit.run_record import RunRecord
 from fusionkit.start import starting_point

@@ -27,7 +27,7 @@ def override(
     ----------
     raw : what the YAML file says.
     assignments : ``key.path=value`` each. The value is YAML; an entry of a list is named by its index, or by its
-        ``name`` or ``type`` (``terms.tv.weight=0.1``, ``terms.0.gamma=1.7``).
+        ``name``, ``type`` or ``step`` (``terms.tv.weight=0.1``, ``terms.0.gamma=1.7``).
     defaults : what stands at a key of the top level that the file leaves out.
     said : what to call an assignment in errors.
 
@@ -60,7 +60,8 @@ def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str
         if inner is None:
             inner = copy.deepcopy(defaults.get(part, {})) if depth == 0 else {}
         if isinstance(inner, str):  # a name stands for the thing of that type
-            inner = {"preset" if part == "phantom" else "type": inner}
+            in_steps = depth > 0 and parts[depth - 1] == "prepare"
+            inner = {"preset" if part == "phantom" else "step" if in_steps else "type": inner}
         if not isinstance(inner, dict | list):
             raise UserError(where, f"'{'.'.join(parts[: depth + 1])}' is {inner!r}", "it has no keys below it")
         container[place] = inner
@@ -69,7 +70,7 @@ def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str
 
 
 def _place(container: dict[str, Any] | list[Any], part: str, above: Sequence[str], said: str) -> Any:
-    """The key of a mapping, or the index of a list's entry by number, name or type."""
+    """The key of a mapping, or the index of a list's entry by number, name, type or step."""
     if isinstance(container, dict):
         return part
     where = ".".join(above)
@@ -77,18 +78,18 @@ def _place(container: dict[str, Any] | list[Any], part: str, above: Sequence[str
         if int(part) < len(container):
             return int(part)
         raise UserError(said, f"'{where}' has no entry {part}", f"its entries are 0 to {len(container) - 1}")
-    for attribute in ("name", "type"):
+    for attribute in ("name", "type", "step"):
         found = [index for index, entry in enumerate(container) if _called(entry, attribute) == part]
         if len(found) > 1:
             raise UserError(said, f"'{part}' stands for {len(found)} entries of '{where}'", "use the index")
         if found:
             return found[0]
-    names = [_called(entry, "name") or _called(entry, "type") for entry in container]
+    names = [_called(entry, "name") or _called(entry, "type") or _called(entry, "step") for entry in container]
     raise UserError(said, f"'{where}' has no '{part}'", suggestion(part, [n for n in names if n]))
 
 
 def _called(entry: Any, attribute: str) -> str | None:
     if isinstance(entry, str):
-        return entry if attribute == "type" else None
+        return entry if attribute in ("type", "step") else None
     found = entry.get(attribute) if isinstance(entry, dict) else None
     return found if isinstance(found, str) else None

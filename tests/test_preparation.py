@@ -22,6 +22,7 @@ from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loading import DataOptions, load
 from fusionkit.options import parse
+from fusionkit.overrides import override
 from fusionkit.phantom_spec import PhantomSpec, simulate_dataset
 from fusionkit.preparation.spec import Step, carry_out
 
@@ -406,6 +407,14 @@ def test_a_run_says_what_was_done_and_repeats(tmp_path: Path) -> None:
     with h5py.File(first / "result.h5") as one, h5py.File(second / "result.h5") as other:
         for name in ("inputs/haadf", "inputs/maps", "maps"):
             np.testing.assert_array_equal(np.asarray(one[name]), np.asarray(other[name]))
+
+
+@pytest.mark.parametrize("key", ["data.prepare.bin.factor", "data.prepare.1.factor", "data.prepare[1].factor"])
+def test_options_of_steps_are_set_by_name_or_index(key: str) -> None:
+    raw = {"data": {"prepare": ["outliers", {"step": "bin", "factor": 2}]}}
+    assert override(raw, [f"{key}=4"], {})["data"]["prepare"] == ["outliers", {"step": "bin", "factor": 4}]
+    named = override(raw, ["data.prepare.outliers.threshold=9"], {})["data"]["prepare"]
+    assert named[0] == {"step": "outliers", "threshold": 9}
 
 
 def test_steps_come_before_the_normalisation_and_carry_the_noise() -> None:

@@ -22,6 +22,7 @@ from fusionkit.problem import Engine, Problem
 from fusionkit.result import Result
 from fusionkit.run_record import RunRecord
 from fusionkit.start import starting_point
+from fusionkit.summary import versions
 from fusionkit.terms import Array, Term
 
 if TYPE_CHECKING:
@@ -144,7 +145,12 @@ def fuse(
     record = _record(result, chosen, problem, spec, setup)
     pairs = zip(chosen.scales, result.x, strict=True)
     arrays = dict(zip(result.labels, [_back(x, s.offset, s.factor) for s, x in pairs], strict=True))
-    about = {"status": str(result.status), "optimality": result.optimality, "objective": result.objective}
+    about = {
+        "version": versions()["fusionkit"],
+        "status": str(result.status),
+        "objective": float(result.objective),
+        "optimality": float(result.optimality),
+    }
     warned = tuple(each.text for each in record.diagnostics if each.level == "warning")
     notes = (*came.dataset.notes, *chosen.notes, *result.notes, *warned)
     return Fused(came.kind.maps(arrays, about), came.kind.stack(arrays, about), record, came.dataset, arrays, notes)

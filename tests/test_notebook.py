@@ -1,0 +1,46 @@
+"""The notebook in docs/ runs from its first to its last cell, in a kernel of its own, and shows what it says."""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
+
+
+def notebook() -> Any:
+    nbformat = pytest.importorskip("nbformat", reason="the extra 'test' is not installed")
+    return nbformat.read(PAGE, as_version=4)
+
+
+def test_outputs_are_not_stored() -> None:
+    for cell in notebook().cells:
+        assert cell.cell_type != "code" or (cell.outputs == [] and cell.execution_count is None), cell.id
+
+
+def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing in its folder; the figures are looked at by whoever changes it, here they are only there."""
+    pytest.importorskip("hyperspy", reason="the extra 'io' is not installed")
+    pytest.importorskip("ipykernel", reason="the extra 'test' is not installed")
+    page = notebook()
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    with warnings.catch_warnings():  # of Jupyter's own parts on each other
+        warnings.simplefilter("ignore")
+        from nbclient import NotebookClient
+
+        NotebookClient(page, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [output for cell in page.cells if cell.cell_type == "code" for output in cell.outputs]
+    said = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
+    for word in ("converged", "stationarity", "Signal2D, title: Co", "z: Co", "fitted", "nm", "optimality"):
+        assert word in said, word
+    pictures = [
+        base64.b64decode(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) == 3
+    assert all(len(picture) > 10_000 for picture in pictures)
+    assert not any(output.get("name") == "stderr" for output in outputs)  # no warnings in the reader's face
+    assert {path.name for path in tmp_path.iterdir()} == {"fused.hspy"}

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fusionkit.cli_interrupt import interruptible
     from fusionkit.cli_log import shown_log
     from fusionkit.config import load_config
+    from fusionkit.memory import spell
     from fusionkit.progress import progress
     from fusionkit.reconstruct import prepare
     from fusionkit.result import Status
@@ -37,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = loaded.output_folder(arguments.output)
     check_output(folder, arguments.overwrite)
     job = prepare(loaded)
+    if not arguments.quiet:
+        print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
         with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested)

@@ -1,39 +1,67 @@
-"""How much memory a run needs, and a refusal before the first allocation where the machine has less."""
+"""How much memory a run needs and has taken, and a refusal before the first allocation where the machine has less."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import psutil
 
 from fusionkit.errors import UserError
 
-# arrays of the unknown's shape that a run holds at once: input as read and as normalised, starting point, best iterate,
-# iterate and its extrapolation, gradient, residual, prediction, curvature, coupling and two of scratch
-_OF_UNKNOWN = 13
-# for each composed term and component of its operator (2 for a gradient): dual variable, its image, two of scratch
-_OF_DUAL = 4
+if TYPE_CHECKING:
+    from fusionkit.problem import Split
+
+_BLOCKS = 4_000_000  # bytes of the blocks in which NumPy and kernels work, whatever the size of the image
+# bytes of the libraries that a run loads after its data: Numba with its kernels; matplotlib with the panels of a figure
+_LIBRARIES = 170_000_000
 # limit of a container: cgroups version 2, then version 1
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _GIB = 2**30
+_STATUS = Path("/proc/self/status")
 
 
-def estimate(shape: tuple[int, ...], dtype: npt.DTypeLike, n_composed: int, components: int = 2) -> int:
-    """Bytes that a run needs, to within a factor of two.
+@dataclass(frozen=True)
+class Held:
+    """Arrays that a solve holds at once at the most: its own, the starting point and the best iterate.
 
     Parameters
     ----------
-    shape : of the unknown, (n, ny, nx) for maps.
-    dtype : of the unknown.
-    n_composed : number of terms with a dual variable.
-    components : arrays of the unknown's shape in one dual variable: 2 for a gradient.
+    unknowns : of the shape and dtype of x.
+    duals : of the shape of all dual variables and auxiliary unknowns together: for TV twice the size of x.
     """
-    size: Any = np.dtype(dtype).itemsize * prod(int(length) for length in shape)
-    return int(size) * (_OF_UNKNOWN + _OF_DUAL * components * n_composed)
+
+    unknowns: float
+    duals: float
+
+
+def solve_bytes(split: Split, held: Held) -> int:
+    """Bytes that a solve needs beside the data, the starting point included.
+
+    Parameters
+    ----------
+    split : the problem, sorted into the slots of the solver.
+    held : what the solver says of itself.
+    """
+    duals = 0
+    for term in split.coupling.terms:
+        duals += prod(term.operator.range) + (prod(term.auxiliary.domain) if term.auxiliary is not None else 0)
+    values = held.unknowns * split.problem.size + held.duals * duals
+    return int(values * split.problem.dtype.itemsize) + _BLOCKS
+
+
+def run_bytes(solve: int, start: int) -> int:
+    """Resident memory of this process at its peak, from now, when data and starting point are there, to the end.
+
+    Parameters
+    ----------
+    solve : see `solve_bytes`.
+    start : bytes of the starting point, which is there already.
+    """
+    return resident() + _LIBRARIES + solve - start
 
 
 def require(bytes_needed: int, where: str) -> None:
@@ -41,7 +69,7 @@ def require(bytes_needed: int, where: str) -> None:
 
     Parameters
     ----------
-    bytes_needed : see `estimate`.
+    bytes_needed : see `solve_bytes`.
     where : config key that asks for so much, for the message.
 
     Raises
@@ -65,6 +93,28 @@ def available() -> int:
         if limit.isdecimal():  # "max" where there is no limit
             there = min(there, int(limit))
     return there
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak() -> int:
+    """The most bytes of memory that this process has held at any time."""
+    if _STATUS.is_file():  # Linux; what getrusage says there includes the peak of the parent process
+        line = next((line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
+        return max(1024 * int(line.split()[1]), resident())
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
+
+
+def spell(size: int) -> str:
+    """The size in words: ``85 MB``, ``2.3 GB``."""
+    return f"{size / 1e6:.0f} MB" if size < 999.5e6 else f"{size / 1e9:.1f} GB"
 
 
 def _gib(size: int) -> str:

@@ -41,6 +41,7 @@ class RunRecord:
     seconds : wall time of the stages before writing: ``setup`` and ``solve``.
     warnings : warnings of the run, a sentence each.
     term_weights : weight of each term by its name.
+    memory : bytes that the process was expected to hold at its peak; 0 where nobody asked.
     diagnostics : what the run says about itself, warnings first.
     """
 
@@ -52,6 +53,7 @@ class RunRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     term_weights: Mapping[str, float] = field(default_factory=dict)
+    memory: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

@@ -11,6 +11,7 @@ from pydantic import Field
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
 from fusionkit.errors import RefusalError, UserError
+from fusionkit.memory import Held
 from fusionkit.options import NonNegative, Options, Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
@@ -64,10 +65,12 @@ class Solver(ABC, Generic[S]):
     ----------
     name : its name in the registry.
     slots : what it can take.
+    held : how many arrays a solve holds at once, measured; more than most hold where a solver does not say.
     """
 
     name: ClassVar[str]
     slots: ClassVar[Slots]
+    held: ClassVar[Held] = Held(12, 9)
 
     def __init__(self, options: SolverOptions) -> None:
         self.options = options
@@ -76,6 +79,10 @@ class Solver(ABC, Generic[S]):
     def accepts(cls, problem: Problem) -> Split:
         """The problem's terms in this solver's slots; raises `fusionkit.problem.Unfit` where one has none."""
         return problem.sort(cls.slots)
+
+    def memory(self, split: Split) -> Held:
+        """How many arrays a solve of this problem holds at its peak."""
+        return self.held
 
     @abstractmethod
     def init(self, split: Split, x0: Array) -> S:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.memory import peak
 from fusionkit.run_record import RunRecord
 
 _DISTRIBUTIONS = {"fusionkit": "fusionkit-em"} | {
@@ -57,6 +58,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         },
         "steps": dict(result.steps),
         "seconds": {**record.seconds, "write": write_seconds},
+        "memory": {"estimate": record.memory, "peak": peak()},
         "versions": versions(),
         "seed": dataset.seed,
         "source": dataset.source,

@@ -27,6 +27,7 @@ from pydantic import Field
 from fusionkit.acceleration import joint_prox
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
+from fusionkit.memory import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Solver, SolverOptions, State
@@ -64,6 +65,7 @@ class ADMM(Solver[ADMMState]):
 
     name = "admm"
     slots = Slots(pixelwise=True)
+    held = Held(10, 8)
 
     def __init__(self, options: ADMMOptions) -> None:
         super().__init__(options)

@@ -27,6 +27,7 @@ from pydantic import Field
 
 from fusionkit.acceleration import compiled_engine, joint_prox
 from fusionkit.certificate import Certificate
+from fusionkit.memory import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
@@ -72,6 +73,7 @@ class ChambollePock(Solver[PrimalDualState]):
 
     name = "chambolle_pock"
     slots = Slots(pixelwise=True, auxiliary=True)
+    held = Held(6, 3)
 
     def __init__(self, options: ChambollePockOptions) -> None:
         super().__init__(options)
@@ -92,6 +94,10 @@ class ChambollePock(Solver[PrimalDualState]):
             sigmas=self._sigmas(split, tau),
             engine=engine,
         )
+
+    def memory(self, split: Split) -> Held:
+        """x and p, and what they are made from; the compiled engine overwrites them in place."""
+        return Held(4, 1) if compiled_engine(split, 1) else self.held
 
     def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
         return dual_steps(split, self.name, ("tau", tau), ("sigma", self.options.sigma))

@@ -21,6 +21,7 @@ import numpy as np
 
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
+from fusionkit.memory import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
@@ -59,6 +60,7 @@ class CondatVu(Solver[CondatVuState]):
 
     name = "condat_vu"
     slots = Slots(smooth=True, auxiliary=True)
+    held = Held(12, 3)
 
     def __init__(self, options: CondatVuOptions) -> None:
         super().__init__(options)

@@ -27,6 +27,7 @@ from scipy.optimize import minimize
 
 from fusionkit.certificate import Certificate, inner
 from fusionkit.coupling import Arrays
+from fusionkit.memory import Held
 from fusionkit.options import NonNegative, Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Count, Solver, SolverOptions, State
@@ -79,6 +80,11 @@ class LBFGSB(Solver[LBFGSBState]):
     def __init__(self, options: LBFGSBOptions) -> None:
         super().__init__(options)
         self.options: LBFGSBOptions = options
+
+    def memory(self, split: Split) -> Held:
+        """SciPy keeps 2 m + 5 arrays in float64 for m corrections."""
+        kept = 2 * self.options.corrections + 5
+        return Held(7 + kept * np.dtype(np.float64).itemsize / split.problem.dtype.itemsize, 5)
 
     def init(self, split: Split, x0: Array) -> LBFGSBState:
         """The first smoothing, from the curvature of the smooth terms at ``x0``."""

@@ -30,6 +30,7 @@ from pydantic import Field
 from fusionkit.acceleration import joint_prox
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
+from fusionkit.memory import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
@@ -72,6 +73,7 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
 
     name = "linearized_admm"
     slots = Slots(pixelwise=True, auxiliary=True)
+    held = Held(9, 3.6)
 
     def __init__(self, options: LinearizedADMMOptions) -> None:
         super().__init__(options)

@@ -22,6 +22,7 @@ import numpy as np
 
 from fusionkit.certificate import Certificate, inner
 from fusionkit.coupling import Arrays
+from fusionkit.memory import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Count, Solver, SolverOptions, State
@@ -63,6 +64,7 @@ class ProximalGradient(Solver[ProximalGradientState]):
 
     name = "proximal_gradient"
     slots = Slots(smooth=True)
+    held = Held(12, 9)
 
     def __init__(self, options: ProximalGradientOptions) -> None:
         super().__init__(options)

@@ -28,6 +28,7 @@ from pydantic import Field
 from pyproximal.optimization.cls_primal import ADMM
 
 from fusionkit.certificate import Certificate
+from fusionkit.memory import Held
 from fusionkit.operators.norms import Vector
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split
@@ -67,6 +68,7 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
 
     name = "pyproximal_admm"
     slots = Slots(pixelwise=True)
+    held = Held(13, 9.5)
 
     def __init__(self, options: PyproximalADMMOptions) -> None:
         super().__init__(options)

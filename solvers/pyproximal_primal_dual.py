@@ -25,6 +25,7 @@ from pydantic import Field
 from pyproximal.optimization.cls_primaldual import PrimalDual
 
 from fusionkit.certificate import Certificate
+from fusionkit.memory import Held
 from fusionkit.operators.norms import Vector
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
@@ -67,6 +68,7 @@ class PyproximalPrimalDual(Solver[PyproximalPrimalDualState]):
 
     name = "pyproximal_primal_dual"
     slots = Slots(pixelwise=True)
+    held = Held(9, 3.3)
 
     def __init__(self, options: PyproximalPrimalDualOptions) -> None:
         super().__init__(options)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fusionkit.coupling import Arrays
+from fusionkit.memory import Held
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.operators.gradient import GradientMap
 from fusionkit.operators.identity import Identity
@@ -73,6 +74,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
 
     name = "schwartz2022"
     slots = Slots(smooth=True)
+    held = Held(8, 6)
 
     def __init__(self, options: Schwartz2022Options) -> None:
         super().__init__(options)

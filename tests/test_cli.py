@@ -208,7 +208,8 @@ def test_diverged_run_is_written_and_ends_with_status_3(tmp_path: Path, capsys: 
     )
     assert json.loads((out / "summary.json").read_text())["status"] == "diverged"
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("fusionkit: warning: ")
+    assert said[0].startswith("needs about ")
+    assert said[1].startswith("fusionkit: warning: ")
     assert said[-1].startswith("fusionkit: diverged after ")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fusionkit import memory, yamlio
+from fusionkit import yamlio
 from fusionkit.config import load_config, packaged_configs
 from fusionkit.errors import UserError
 from fusionkit.overrides import override
@@ -185,15 +185,3 @@ def test_resolved_has_every_default_and_what_terms_name_in_turn(tmp_path: Path) 
     assert full["solver"]["tolerance"] > 0
     assert full["data"]["phantom"]["seed"] is not None
     assert yamlio.parse(yamlio.dump(full), "F.yaml") == full
-
-
-def test_memory_estimate_grows_with_the_problem_and_is_refused_with_both_figures() -> None:
-    small = memory.estimate((3, 256, 256), "float32", 1)
-    assert memory.estimate((3, 256, 256), "float64", 1) == 2 * small
-    assert memory.estimate((3, 512, 512), "float32", 1) == 4 * small
-    assert memory.estimate((3, 256, 256), "float32", 2) > small
-    memory.require(small, "data")
-    with pytest.raises(
-        UserError, match=r"^data.size: the run needs about .* GiB of memory, but .* GiB are available; "
-    ):
-        memory.require(memory.estimate((3, 10**9, 10**9), "float32", 1), "data.size")

@@ -61,6 +61,7 @@ def make_run(x: np.ndarray | None = None, **changes: object) -> RunRecord:
         seconds={"setup": 0.1, "solve": 0.2},
         warnings=("a warning",),
         term_weights={"haadf": 1.0, "tv": 0.1},
+        memory=85_000_000,
         diagnostics=(Diagnostic("warning", "a diagnosis"),),
     )
 
@@ -250,6 +251,9 @@ def test_summary(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "run/summary.json").read_text(encoding="utf-8"))
     write_seconds = summary["seconds"].pop("write")
     assert write_seconds > 0.0
+    memory = summary.pop("memory")
+    assert memory["estimate"] == 85_000_000
+    assert memory["peak"] > 1e7  # of this process
     versions = summary.pop("versions")
     assert set(versions) == {"python", "fusionkit", "numpy", "numba", "scipy", "pylops", "pyproximal", "h5py"}
     assert versions["numpy"] == np.__version__

@@ -1,0 +1,134 @@
+"""Memory: what a run is expected to need, against what it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fusionkit import memory
+from fusionkit.composition import compose, make_solver
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.problem import Problem
+from fusionkit.registry import lookup, table
+from fusionkit.solver import fit
+
+# prints what a solve adds to the data, and what was expected; compiled and imported before it is measured
+MEASURED = """
+import ctypes, gc, json
+from pathlib import Path
+import fusionkit as fk
+from fusionkit.memory import solve_bytes
+from fusionkit.solver import fit
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+
+def job(size):
+    options = (f"data.phantom.size={{size}}", "solver={{type: {solver}, max_iterations: 12, tolerance: 1.0e-9}}")
+    return fk.prepare("cos_nanoparticle", (*options, "engine={engine}", "terms.haadf.gamma=1"))
+
+job(32).solve()
+measured = job({size})
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)
+before = status("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+measured.solve()
+split = fit(measured.solver, measured.problem)
+expected = solve_bytes(split, measured.solver.memory(split)) - measured.start.nbytes
+print(json.dumps([status("VmHWM") - before, expected]))
+"""
+# what the C library keeps to itself would hide arrays
+AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells and resets a process's peak")
+@pytest.mark.parametrize(
+    ("solver", "engine", "size"),
+    [
+        ("chambolle_pock", "numba", 1024),
+        ("chambolle_pock", "numpy", 512),
+        ("linearized_admm", "numba", 512),
+        ("admm", "numba", 512),
+        ("condat_vu", "numpy", 512),
+        ("proximal_gradient", "numpy", 256),
+    ],
+)
+def test_a_solve_takes_what_is_expected(solver: str, engine: str, size: int) -> None:
+    code = MEASURED.format(solver=solver, engine=engine, size=size)
+    command, environment = [sys.executable, "-c", code], {**os.environ, **AT_ONCE}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    taken, expected = json.loads(done.stdout)
+    assert 0.75 < taken / expected < 1.25
+
+
+def problem(shape: tuple[int, ...], terms: list[str], precision: str = "single") -> Problem:
+    data = Dataset({"maps": np.ones(shape)}, elements=("Co", "O"))
+    return compose(data, [{"type": name, "name": f"{name}{i}"} for i, name in enumerate(terms)], None, precision)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [name for name in table("solvers") if name != "schwartz2022"])
+def test_memory_grows_with_the_problem(name: str) -> None:
+    solver = make_solver(name)
+
+    def needed(shape: tuple[int, ...], terms: list[str], precision: str = "single") -> int:
+        split = fit(solver, problem(shape, terms, precision))
+        return memory.solve_bytes(split, solver.memory(split))
+
+    small = needed((2, 100, 100), ["poisson", "tv"])
+    assert needed((2, 200, 200), ["poisson", "tv"]) > small
+    assert needed((2, 100, 100), ["poisson", "tv", "tv"]) > small
+    assert needed((2, 100, 100), ["poisson", "tv"], "double") > small
+    assert memory.available() > small
+    memory.require(small, "data")
+
+
+def test_every_solver_says_what_it_holds() -> None:
+    solvers = [lookup("solvers", name, "solver") for name in table("solvers")]
+    assert [solver.name for solver in solvers if not {"held", "memory"} & set(vars(solver))] == []
+
+
+def test_too_much_is_refused_with_both_figures() -> None:
+    solver = make_solver("chambolle_pock")
+    split = fit(solver, problem((2, 8, 8), ["poisson", "tv"]))
+    huge = memory.solve_bytes(
+        replace(split, problem=replace(split.problem, shape=(3, 10**9, 10**9))), memory.Held(1, 1)
+    )
+    with pytest.raises(
+        UserError, match=r"^data.size: the run needs about .* GiB of memory, but .* GiB are available; "
+    ):
+        memory.require(huge, "data.size")
+
+
+def test_peak_is_the_most_that_was_resident() -> None:
+    before = memory.resident()
+    array = np.ones(50_000_000 // 8)
+    held = memory.resident()
+    assert held > before + 0.9 * array.nbytes
+    del array
+    assert memory.peak() > held - 1e6  # Linux counts in batches
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(84_600_000, "85 MB"), (999_400_000, "999 MB"), (2_345_000_000, "2.3 GB"), (0, "0 MB")]
+)
+def test_sizes_in_words(size: int, text: str) -> None:
+    assert memory.spell(size) == text
+
+
+def test_a_run_reports_memory(tmp_path: Path) -> None:
+    size = ("--set", "data.phantom.size=64", "--set", "solver.max_iterations=5", "--set", "output.figures=false")
+    command = [sys.executable, "-m", "fusionkit", "run", "cos_nanoparticle", *size, "--output", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    reported = json.loads((tmp_path / "run" / "summary.json").read_text())["memory"]
+    assert f"needs about {memory.spell(reported['estimate'])} of memory" in done.stderr
+    assert 0.6 < reported["peak"] / reported["estimate"] < 1.4

@@ -237,6 +237,7 @@ REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     ({"y": np.ones(5)}, "crop", "the data hold no HAADF image and no maps"),
     ({"haadf": PLAIN[0]}, "bin", "prepare[0].factor: is missing"),
     ({"haadf": PLAIN[0]}, {"step": "bin", "factor": 17}, "prepare[0].factor: is 17, but the scan has (32, 32) pixels"),
+    ({"haadf": PLAIN[0]}, {"step": "bin", "factor": 2, "of": "haadf", "gamma": 1.7}, "prepare[0]: has 'gamma', which"),
     ({"haadf": PLAIN[0], "m": PLAIN[1]}, {"step": "bin", "factor": 2}, "whether the array 'm' adds up"),
     ({"maps": PLAIN}, {"step": "background", "region": [0, 4, 0, 4]}, "the data hold no HAADF image"),
     ({"haadf": PLAIN[0]}, {"step": "background", "region": [0, 4, 0, 40]}, "prepare[0].region: is [0, 40]"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
@@ -32,6 +32,12 @@ class BinOptions(Options):
     factor: Annotated[int, Field(ge=2, le=4096)]
     of: Of = "all"
     gamma: Positive | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> BinOptions:
+        if self.gamma is not None and self.of != "all":
+            raise ValueError(f"has 'gamma', which follows counts that add up, and 'of: {self.of}'; remove one of them")
+        return self
 
 
 def bin_pixels(options: BinOptions, dataset: Dataset, where: str) -> Dataset:

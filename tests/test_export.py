@@ -56,10 +56,13 @@ CONTENTS: Mapping[str, Content] = {
     "one element alone": content("Ti", haadf=None),
     "no pixel size": content(pixel_size=None, units=None),
     "micrometres": content(pixel_size=1.5, units="µm"),
+    "ångström": content(pixel_size=0.2, units="Å"),
+    "another unit": content(units="½ nm"),
     "no unit": content(units=None),
     "twelve": content("H He Li Be B C N O F Ne Na Mg"),
     "double": content(haadf=None, metadata={}, about={}),
 }
+UNITS = {"µm": "micron", "Å": "angstrom", "½ nm": "\\u00BD nm"}  # in ASCII
 
 
 @pytest.mark.parametrize("name", CONTENTS)
@@ -106,7 +109,7 @@ def test_tiff_has_labels_and_pixel_size(name: str, tmp_path: Path) -> None:
         if given.pixel_size is not None:
             numerator, denominator = file.pages.first.tags["XResolution"].value
             assert denominator / numerator == pytest.approx(given.pixel_size, rel=1e-6)
-        assert facts.get("unit") == (None if given.units is None else given.units.replace("µm", "micron"))
+        assert facts.get("unit") == UNITS.get(given.units or "", given.units)
     (signal,) = load(path)
     scales = [axis.scale for axis in signal.axes_manager.signal_axes]
     assert scales == pytest.approx(2 * [given.pixel_size or 1.0], rel=1e-6)

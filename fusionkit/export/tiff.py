@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionkit.export.content import Content
 
-_IMAGEJ_UNITS = {"µm": "micron", "μm": "micron"}
+_WORDS = {"µm": "micron", "μm": "micron", "\u00c5": "angstrom", "\u212b": "angstrom"}
 
 
 class TiffWriter:
@@ -42,5 +42,5 @@ def _gatan_tags(size: float, units: str) -> list[tuple[int, str, int, Any, bool]
 
 
 def _unit(units: str) -> str:
-    """ImageJ's word for the unit, in ASCII; it reads the escapes."""
-    return _IMAGEJ_UNITS.get(units, units).encode("ascii", "backslashreplace").decode()
+    """A word for the unit in ASCII, which the tags are; ImageJ reads the escapes."""
+    return "".join(sign if sign.isascii() else f"\\u{ord(sign):04X}" for sign in _WORDS.get(units, units))

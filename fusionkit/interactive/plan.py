@@ -108,7 +108,8 @@ def _chosen(
     fit = terms[0]
     used = fit["z"] if isinstance(fit["z"], str) else ", ".join(f"{name} {value:g}" for name, value in fit["z"].items())
     fitted = ", fitted" if z is None and not isinstance(fit["z"], str) else ""
-    notes += (f"Weights: {weights}. gamma: {fit['gamma']:g}. z: {used}{fitted}.",)
+    epsilon = next(term["epsilon"] for term in terms if term["type"] == "poisson")
+    notes += (f"Weights: {weights}. epsilon: {epsilon:g}. gamma: {fit['gamma']:g}. z: {used}{fitted}.",)
     return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales, notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,16 @@ def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
     with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite and is reported below
         result = np.array(values, dtype=np.float64, order="C")
     check_finite(result, origin)
+    return result
+
+
+def stacked(images: Iterable[FloatArray], count: int) -> FloatArray:
+    """``count`` images of one shape as one array, taken one at a time so that few exist twice."""
+    result = np.empty(0)
+    for index, image in enumerate(images):
+        if index == 0:
+            result = np.empty((count, *image.shape))
+        result[index] = image
     return result
 
 

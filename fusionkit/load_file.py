@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fusionkit.checks import FloatArray, Origin, check_fellow, check_finite, check_image, to_float
+from fusionkit.checks import FloatArray, Origin, check_fellow, check_finite, check_image, stacked, to_float
 from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import Source
@@ -40,19 +43,26 @@ def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
     for element in options.maps or {}:
         atomic_number(element, f"{where}.maps.{element}")
     _check_shapes(files, images, others, options, where)
-    raw = {key: files.of(source, key).read(source.signal) for key, source in {**images, **others}.items()}
-    stacks = load_spectra(options.spectra, files, f"{where}.spectra")
-    values = {key: _image(raw[key], files.origin(source, key), source) for key, source in images.items()}
-    arrays: dict[str, FloatArray] = {}
+    arrays, facts = dict[str, FloatArray](), list[RawArray]()
+
+    def read(key: str, source: Source) -> npt.NDArray[Any]:
+        found = files.of(source, key).read(source.signal)
+        facts.append(replace(found, values=np.empty(0)))  # an array as it was read lives until it is converted
+        return found.values
+
+    def image(key: str) -> FloatArray:
+        return _image(read(key, images[key]), files.origin(images[key], key), images[key])
+
     if options.haadf is not None:
-        arrays["haadf"] = values[f"{where}.haadf"]
+        arrays["haadf"] = image(f"{where}.haadf")
     if options.maps is not None:
-        arrays["maps"] = np.stack([values[f"{where}.maps.{element}"] for element in options.maps])
+        arrays["maps"] = stacked((image(f"{where}.maps.{element}") for element in options.maps), len(options.maps))
+    stacks = load_spectra(options.spectra, files, f"{where}.spectra")
     for name, stack in stacks.items():
         arrays |= stack.arrays(name)
     for name, (key, source) in zip(options.arrays, others.items(), strict=True):
-        arrays[name] = to_float(raw[key].values, files.origin(source, key))
-    return _dataset(options, arrays, list(raw.values()), stacks, files.source(), where)
+        arrays[name] = to_float(read(key, source), files.origin(source, key))
+    return _dataset(options, arrays, facts, stacks, files.source(), where)
 
 
 def _dataset(
@@ -130,11 +140,12 @@ def _check_shapes(
     require(_BYTES_PER_VALUE * sum(prod(shape) for shape in shapes.values()), f"{where}.path")
 
 
-def _image(raw: RawArray, origin: Origin, source: Source) -> FloatArray:
-    values = to_float(raw.values, origin)
+def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
+    values = to_float(raw, origin)
     if source.offset or source.scale != 1:
         with np.errstate(over="ignore", invalid="ignore"):
-            values = (values - source.offset) * source.scale
+            values -= source.offset
+            values *= source.scale
         check_finite(values, origin)
     return values
 

@@ -27,7 +27,8 @@ class Scale:
     def apply(self, values: FloatArray, origin: Origin) -> FloatArray:
         """The mapped values, a new array of the same shape; `UserError` where they leave the range of floats."""
         with np.errstate(over="ignore", invalid="ignore"):
-            result = (values - self.offset) / self.factor
+            result = values - self.offset
+            result /= self.factor
         check_finite(result, origin)
         return result
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from fusionkit.checks import FloatArray, Origin, to_float
+from fusionkit.checks import FloatArray, Origin, check_finite, stacked
 from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import Source
@@ -37,10 +38,17 @@ def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
     named = options.maps or ({} if options.phantom is None else dict.fromkeys(dataset.elements))
     if named and "maps" in arrays:
         origins = [_origin(f"maps.{name}", source, dataset, options, where) for name, source in named.items()]
-        pairs = [_scaled(one, options, origin) for one, origin in zip(arrays["maps"], origins, strict=True)]
-        arrays["maps"] = np.stack([one for one, _ in pairs])
+        scales: list[Scale] = []
+
+        def scaled() -> Iterator[FloatArray]:
+            for one, origin in zip(dataset.arrays["maps"], origins, strict=True):
+                image, scale = _scaled(one, options, origin)
+                scales.append(scale)
+                yield image
+
+        arrays["maps"] = stacked(scaled(), len(origins))
         if truth is not None:
-            truth = np.stack([(x - s.offset) / s.factor for x, (_, s) in zip(truth, pairs, strict=True)])
+            truth = stacked(((x - s.offset) / s.factor for x, s in zip(truth, scales, strict=True)), len(scales))
             truth.flags.writeable = False
     said = f"Image and maps are normalised ({options.normalize}), each on its own: the maps are no counts."
     notes = () if options.phantom is None else (said,)
@@ -54,6 +62,7 @@ def _origin(key: str, source: Source | None, dataset: Dataset, options: DataOpti
 
 
 def _scaled(values: Array, options: DataOptions, origin: Origin) -> tuple[FloatArray, Scale]:
-    image = to_float(values, origin)
+    image = np.asarray(values, np.float64)
+    check_finite(image, origin)  # a step of the preparation may have left what is not
     scale = scale_of(image, options.normalize, origin)
     return scale.apply(image, origin), scale

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import h5py
+import numpy.typing as npt
 
 from fusionkit.errors import UserError
+from fusionkit.mapped import mapped
 from fusionkit.reader_hdf5_heap import heaps_are_sound
 from fusionkit.readers import RawArray, calibration, damage
 
@@ -63,7 +65,17 @@ class Hdf5Recording:
             self._check_claim(dataset, name)
             attributes = dataset.attrs if "pixel_size" in dataset.attrs else file.attrs
             size, units, notes = calibration(_number(attributes), self._text(attributes))
-            return RawArray(dataset[()], size, units, notes)
+            return RawArray(self._values(dataset), size, units, notes)
+
+    def _values(self, dataset: Any) -> npt.NDArray[Any]:
+        """The values: mapped where they lie in this file in one piece and as numbers that NumPy knows, else read."""
+        offset = dataset.id.get_offset()  # None for chunks, external files and what was never written
+        if offset is None or dataset.size == 0 or dataset.is_virtual or not dataset.shape:
+            return dataset[()]
+        stored = dataset.id.get_type()
+        if not stored.equal(h5py.h5t.py_create(dataset.dtype)):  # bit fields, padded numbers
+            return dataset[()]
+        return mapped(self.path, offset, dataset.shape, dataset.dtype)
 
     def _text(self, attributes: h5py.AttributeManager) -> Any:
         if "units" not in attributes:

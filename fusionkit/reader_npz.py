@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import lzma
 import struct
 import tokenize
@@ -12,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -20,6 +20,7 @@ import numpy.lib.format as npy
 import numpy.typing as npt
 
 from fusionkit.errors import UserError
+from fusionkit.mapped import checksum, mapped
 from fusionkit.readers import RawArray, calibration, damage
 
 # what zipfile, the decompressors and numpy's header parser raise on damaged bytes (RuntimeError: a flipped bit of
@@ -41,6 +42,10 @@ _DAMAGE = (
     MemoryError,
     RuntimeError,
 )
+
+_ENCRYPTED = 0x1  # flag of a member
+# of a member: its signature, then the lengths of name and extra field; APPNOTE.TXT of the zip format, section 4.3.7
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,13 @@ class NpzRecording:
         if self.headers[name][1].hasobject:
             raise UserError(str(self.path), f"array '{name}' holds Python objects", "save it as numbers")
         with _opened(self.path, f"array '{name}'") as archive:
-            # the whole member is read, since only then is its checksum compared
-            return npy.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+            member = archive.getinfo(f"{name}.npy")
+            if _is_plain(member, *self.headers[name]):
+                return _mapped(self.path, member)
+            with archive.open(member) as stream:
+                array = npy.read_array(stream, allow_pickle=False)
+                stream.read()  # the rest: the checksum is compared at its end
+                return array
 
 
 class NpzReader:
@@ -95,6 +105,33 @@ class NpzReader:
                     with archive.open(member) as stream:
                         headers[member.removesuffix(".npy")] = _header(stream)
         return NpzRecording(path, headers)
+
+
+def _is_plain(member: zipfile.ZipInfo, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether the array lies in the archive as it is in memory."""
+    stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & _ENCRYPTED
+    return stored and bool(shape) and 0 not in shape and dtype.itemsize > 0
+
+
+def _mapped(path: Path, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """The array of an uncompressed member, mapped; its checksum is compared as for every other."""
+    with path.open("rb") as file:
+        file.seek(member.header_offset)
+        header = file.read(_LOCAL_HEADER.size)
+        signature, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        if signature != b"PK\x03\x04":
+            raise zipfile.BadZipFile(f"bad local header of {member.filename}")
+        start = member.header_offset + len(header) + name_length + extra_length
+        file.seek(start)
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, by_columns, dtype = read(file)
+        first = file.tell()
+    if checksum(path, start, member.file_size) != member.CRC:
+        raise zipfile.BadZipFile(f"bad checksum of {member.filename}")
+    if member.file_size < first - start + prod(shape) * dtype.itemsize:
+        raise EOFError("the array ends early")
+    return mapped(path, first, shape, dtype, "F" if by_columns else "C")
 
 
 @contextmanager

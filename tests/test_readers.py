@@ -193,3 +193,66 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
     for place in rng.integers(len(content), size=rng.integers(1, 6)):
         changed[place] ^= int(rng.integers(1, 256))
     return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("values", "save", "is_mapped"),
+    [
+        (np.arange(12, dtype=np.float32).reshape(3, 4), "savez", True),
+        (np.asfortranarray(np.arange(12.0).reshape(3, 4)), "savez", True),
+        (np.arange(12, dtype=">u2").reshape(3, 4), "savez", True),
+        (np.zeros((0, 4)), "savez", False),
+        (np.array(3.5), "savez", False),
+        (np.arange(12.0).reshape(3, 4), "savez_compressed", False),
+    ],
+)
+def test_uncompressed_members_are_mapped(tmp_path: Path, values: np.ndarray, save: str, is_mapped: bool) -> None:
+    path = tmp_path / "a.npz"
+    getattr(np, save)(path, first=np.ones(3), a=values)
+    found = open_recording(path).read("a").values
+    assert isinstance(found, np.memmap) == is_mapped
+    assert found.dtype == values.dtype
+    np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize("save", ["savez", "savez_compressed"])
+def test_a_changed_value_is_found_by_its_checksum(tmp_path: Path, save: str) -> None:
+    path = tmp_path / "a.npz"
+    getattr(np, save)(path, a=np.random.default_rng(0).random((50, 50)))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.npz: array 'a' is not readable as an npz archive"):
+        open_recording(path).read("a")
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "is_mapped"),
+    [
+        (np.arange(12, dtype=np.float32).reshape(3, 4), {}, True),
+        (np.arange(12, dtype=">i4").reshape(3, 4), {}, True),
+        (np.arange(12.0).reshape(3, 4), {"chunks": (2, 2), "compression": "gzip"}, False),
+        (np.ones((3, 4), bool), {}, True),
+        (np.zeros((0, 4)), {}, False),
+        (np.array(3.5), {}, False),
+    ],
+)
+@pytest.mark.parametrize("userblock", [0, 512])
+def test_contiguous_datasets_are_mapped(
+    tmp_path: Path, values: np.ndarray, options: dict[str, Any], is_mapped: bool, userblock: int
+) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", userblock_size=userblock) as file:
+        file.create_dataset("a", data=values, **options)
+    found = open_recording(path).read("a").values
+    assert isinstance(found, np.memmap) == is_mapped
+    assert found.dtype == values.dtype
+    np.testing.assert_array_equal(found, values)
+
+
+def test_a_dataset_in_another_file_is_read(tmp_path: Path) -> None:
+    values = np.arange(6.0).reshape(2, 3)
+    values.tofile(tmp_path / "raw.bin")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", (2, 3), "f8", external=[(str(tmp_path / "raw.bin"), 0, 48)])
+    np.testing.assert_array_equal(open_recording(tmp_path / "a.h5").read("a").values, values)

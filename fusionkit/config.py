@@ -19,6 +19,7 @@ from fusionkit.overrides import INIT_WORDS, RESULT_SUFFIXES, override
 from fusionkit.phantom_spec import phantom_options
 from fusionkit.preparation.spec import step_options
 from fusionkit.registry import lookup, suggestion
+from fusionkit.weights.asked import checkable
 
 DEFAULT_SOLVER = "chambolle_pock"
 SUFFIXES = (".yaml", ".yml")
@@ -213,7 +214,11 @@ def specs(config: Config) -> Iterator[tuple[str, str, Spec]]:
 
 
 def checked_options(kind: str, spec: Spec, key: str) -> Options:
-    """The options of a named thing, validated against its model; `UserError` at ``key`` and below."""
+    """The options of a named thing, validated against its model; `UserError` at ``key`` and below.
+
+    A term that says ``weight: auto`` has the weight `fusionkit.weights.asked.PLACEHOLDER` here.
+    """
+    spec = checkable(spec) if kind == "terms" else spec
     return options_of(lookup(kind, spec.type, f"{key}.type"), spec.options, key)
 
 

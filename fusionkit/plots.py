@@ -11,6 +11,8 @@ from fusionkit.plot_convergence import draw_convergence
 from fusionkit.plot_maps import draw_maps
 from fusionkit.plot_vector import draw_vector
 from fusionkit.run_record import RunRecord
+from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.figure import draw_search
 
 DPI = 150
 
@@ -34,6 +36,16 @@ def convergence_figure(run: RunRecord) -> Figure:
     run : its ``result.trace`` has one entry a check; the tolerance is ``solver.tolerance`` of its configuration.
     """
     return draw_convergence(run)
+
+
+def weights_figure(chosen: ChosenWeight) -> Figure:
+    """Held-out error against weight, with the choice.
+
+    Parameters
+    ----------
+    chosen : a weight with a curve.
+    """
+    return draw_search(chosen)
 
 
 def save(figure: Figure, path: Path) -> None:

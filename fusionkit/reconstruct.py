@@ -14,6 +14,7 @@ from fusionkit.diagnostics import diagnose
 from fusionkit.loading import DataOptions, load
 from fusionkit.loop import Check, solve
 from fusionkit.memory import require, run_bytes, solve_bytes, spell
+from fusionkit.precision import in_precision
 from fusionkit.predictions import predictions_of
 from fusionkit.problem import Problem, capabilities
 from fusionkit.resolve import resolved
@@ -23,6 +24,8 @@ from fusionkit.solver import Solver, fit
 from fusionkit.start import starting_point
 from fusionkit.terms import Array, Bounds
 from fusionkit.threads import limit_threads
+from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.settle import settled
 
 Reader = Callable[[DataOptions, Path, str], Dataset]
 
@@ -40,6 +43,7 @@ class Job:
     start : the starting point, shape of the unknown.
     setup_seconds : what the preparation took.
     memory : bytes that this process will hold at the peak of the run, as estimated.
+    weights : those that were chosen from the data.
     """
 
     loaded: LoadedConfig
@@ -49,6 +53,7 @@ class Job:
     start: Array
     setup_seconds: float
     memory: int = 0
+    weights: tuple[ChosenWeight, ...] = ()
 
     def solve(
         self,
@@ -90,6 +95,7 @@ class Job:
             seconds={"setup": self.setup_seconds, "solve": result.seconds},
             warnings=warnings,
             memory=self.memory,
+            weights=self.weights,
             term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
         return replace(record, diagnostics=diagnose(record))
@@ -111,8 +117,9 @@ def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: R
     """
     started = time.perf_counter()
     loaded = load_config(config, overrides) if isinstance(config, str) else config
+    loaded, dataset, weights = settled(loaded, read(loaded.config.data, loaded.folder, "data"))
     settings = loaded.config
-    dataset = read(settings.data, loaded.folder, "data")
+    dataset = in_precision(dataset, settings.precision)
     labels = settings.unknown.labels if settings.unknown is not None else None
     problem = compose(dataset, settings.terms, labels, settings.precision, settings.engine)
     solver = make_solver(settings.solver.type, **settings.solver.options)
@@ -121,4 +128,4 @@ def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: R
     require(needed, "data")
     start = starting_point(settings.init, problem, dataset, loaded.folder)
     memory = run_bytes(needed, start.nbytes)
-    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory)
+    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory, weights)

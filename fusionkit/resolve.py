@@ -12,6 +12,7 @@ from fusionkit.data_sources import Source
 from fusionkit.options import Spec
 from fusionkit.phantom_spec import phantom_options
 from fusionkit.preparation.spec import step_options
+from fusionkit.weights.asked import AUTO, asks
 
 
 def resolved(loaded: LoadedConfig) -> dict[str, Any]:
@@ -62,6 +63,8 @@ def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
     filled = _plain(options)
     for field, inner_kind, inner in nested_specs(options):
         filled[field] = _filled(inner_kind, inner, f"{key}.{field}")
+    if kind == "terms" and asks(spec):  # not chosen yet
+        filled["weight"] = AUTO
     return {"type": spec.type, **filled}
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fusionkit.data import Dataset
 from fusionkit.result import Result
 from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class RunRecord:
     warnings : warnings of the run, a sentence each.
     term_weights : weight of each term by its name.
     memory : bytes that the process was expected to hold at its peak; 0 where nobody asked.
+    weights : those that were chosen from the data, and how.
     diagnostics : what the run says about itself, warnings first.
     """
 
@@ -54,6 +56,7 @@ class RunRecord:
     warnings: tuple[str, ...] = ()
     term_weights: Mapping[str, float] = field(default_factory=dict)
     memory: int = 0
+    weights: tuple[ChosenWeight, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

@@ -50,6 +50,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "objective": result.objective,
         "terms": dict(result.terms),
         "weights": dict(record.term_weights),
+        "weights_auto": {chosen.term: chosen.plain() for chosen in record.weights},
         "optimality": result.optimality,
         "certificate": {
             "stationarity": certificate.stationarity,

@@ -20,6 +20,7 @@ SUMMARY = "summary.json"
 CONFIG = "config.resolved.yaml"
 MAPS_FIGURE = "maps.png"
 CONVERGENCE_FIGURE = "convergence.png"
+WEIGHTS_FIGURE = "weights.png"
 REPORT = "report.html"
 
 
@@ -76,7 +77,7 @@ def write(
     run : the run.
     folder : the output folder; its parents are made.
     overwrite : whether a former run there may be replaced.
-    figures : whether to draw ``maps.png`` and ``convergence.png``.
+    figures : whether to draw ``maps.png`` and ``convergence.png``, and ``weights.png`` where a weight was searched.
     report : whether to write ``report.html``.
     formats : of other programs, names of writers: ``hspy`` writes ``maps.hspy``.
 
@@ -131,6 +132,9 @@ def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report:
         from fusionkit import plots  # matplotlib is slow to import, and not every run draws
 
         plots.save(plots.maps_figure(run), folder / MAPS_FIGURE)
+        for chosen in run.weights:
+            if chosen.curve is not None:
+                plots.save(plots.weights_figure(chosen), folder / WEIGHTS_FIGURE)
         plots.save(plots.convergence_figure(run), folder / CONVERGENCE_FIGURE)
     if report:
         from fusionkit.report.html import render

@@ -67,6 +67,15 @@ class Fidelity(Term):
         """The forward model at ``x``, of the shape and in the units of the data."""
         return self.forward.apply(x)
 
+    def expected(self, x: Array) -> Array:
+        """What the data are on average where the unknown is ``x``, a background included."""
+        return self.loss.mean(self.forward.apply(x))
+
+    @property
+    def noise(self) -> str:
+        """The noise that the loss is for, see `fusionkit.operators.loss.Loss`."""
+        return self.loss.noise
+
 
 class DifferentiableFidelity(Fidelity, Differentiable):
     """A fidelity with a gradient wherever that is finite."""

@@ -25,6 +25,8 @@ from fusionkit.terms import Array
 class LeastSquaresLoss(Loss):
     r""":math:`\varphi(m; b) = (m - b)^2 / 2`."""
 
+    noise = "normal"
+
     def values(self, m: Array, b: Array) -> Array:
         """(m - b)^2 / 2."""
         residual = m - b

@@ -3,6 +3,7 @@ r"""What a fidelity compares a prediction with the data by: an elementwise conve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,14 @@ class Loss(ABC):
 
     Every method takes arrays of one shape (the prediction and the data), keeps their dtype, modifies neither and gives
     a fresh array that the caller may overwrite.
+
+    Attributes
+    ----------
+    noise : whose negative log-likelihood it is up to a factor, ``normal`` or ``poisson``; empty where it is none. By it
+        ``weight: auto`` knows how to weigh the term.
     """
+
+    noise: ClassVar[str] = ""
 
     @abstractmethod
     def values(self, m: Array, b: Array) -> Array:
@@ -39,6 +47,10 @@ class Loss(ABC):
     @abstractmethod
     def smooth_on(self, nonnegative: bool) -> bool:
         """Whether the derivative is finite and continuous for every m >= 0 (``nonnegative``), or for every real m."""
+
+    def mean(self, m: Array) -> Array:
+        """What the data are on average where m is the prediction."""
+        return m
 
     def slopes(self, m: Array, b: Array) -> tuple[Array, Array]:
         """First and second derivative by m; a loss overrides it where the two share work."""

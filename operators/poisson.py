@@ -39,6 +39,8 @@ class PoissonLoss(Loss):
     epsilon : background, >= 0, in the unit of the data; with 0 the slope is unbounded at m = 0.
     """
 
+    noise = "poisson"
+
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
@@ -108,6 +110,10 @@ class PoissonLoss(Loss):
                 f"a Poisson term needs data >= 0 and they hold {spell(negative, labels)} that are negative",
                 "set data.normalize to minmax, or subtract a background that leaves nothing below 0 (clip the rest)",
             )
+
+    def mean(self, m: Array) -> Array:
+        """m + epsilon."""
+        return m + self.epsilon
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
         """Poisson on the maps themselves."""

@@ -264,6 +264,7 @@ def test_summary(tmp_path: Path) -> None:
         "objective": 2.0,
         "terms": {"haadf": 1.5, "tv": 0.5},
         "weights": {"haadf": 1.0, "tv": 0.1},
+        "weights_auto": {},
         "optimality": 0.1,
         "certificate": {"stationarity": 0.1, "alignment": 0.02, "feasibility": 0.0},
         "steps": {"tau": 0.5},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from fusionkit.errors import UserError
 from fusionkit.resolve import resolved
 from fusionkit.sweep.axes import Axis, assignment
 from fusionkit.sweep.naming import joined
+from fusionkit.weights.asked import as_asked
 
 CONFIG = "sweep.yaml"
 TABLE = "table.csv"
@@ -116,7 +118,7 @@ def _is_done(point: Point, overwrite: bool) -> bool:
     if not (point.folder / result_file.NAME).is_file():
         writer.check_output(point.folder, overwrite)
         return False
-    former, now = yamlio.read(point.folder / writer.CONFIG), resolved(point.loaded)
+    former, now = _former(point.folder), resolved(point.loaded)
     if former == now:
         return True
     if overwrite:
@@ -124,6 +126,16 @@ def _is_done(point: Point, overwrite: bool) -> bool:
     changed = ", ".join(_changed(former, now)[:3])
     remedy = "replace it with --overwrite, or choose another folder with --output"
     raise UserError(str(point.folder), f"holds a run of another configuration ({changed})", remedy)
+
+
+def _former(folder: Path) -> dict[str, Any]:
+    """The configuration that a run folder was asked for: weights that were chosen stand there as ``auto``."""
+    try:
+        summary = json.loads((folder / writer.SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        remedy = "remove the folder, or replace it with --overwrite"
+        raise UserError(str(folder / writer.SUMMARY), "cannot be read", remedy) from error
+    return as_asked(yamlio.read(folder / writer.CONFIG), summary)
 
 
 def _changed(former: Any, now: Any, key: str = "") -> list[str]:

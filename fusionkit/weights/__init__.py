@@ -1,0 +1,1 @@
+"""``weight: auto``: weights from the data alone, chosen before the solve."""

@@ -4,28 +4,25 @@ into."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from fusionkit.acceleration import require_engine
 from fusionkit.build import Context, options_of
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Spec, parse
+from fusionkit.precision import Precision, dtype_of
 from fusionkit.problem import Engine, Problem
 from fusionkit.registry import lookup
 from fusionkit.solver import Solver
 from fusionkit.terms import Term
-
-_DTYPES = {"single": np.dtype(np.float32), "double": np.dtype(np.float64)}
 
 
 def compose(
     dataset: Dataset,
     terms: Sequence[Term | Spec | Mapping[str, Any] | str],
     labels: Sequence[str] | None = None,
-    precision: Literal["single", "double"] = "single",
+    precision: Precision = "single",
     engine: Engine = "auto",
 ) -> Problem:
     """The problem with these terms.
@@ -50,7 +47,7 @@ def compose(
         raise UserError(
             "unknown", "is missing: the data hold no maps", "name the coefficients: unknown: {labels: [a, b]}"
         )
-    context = Context(dataset, shape, names, _DTYPES[precision])
+    context = Context(dataset, shape, names, dtype_of(precision))
     built = [_term(context, term, f"terms[{index}]") for index, term in enumerate(terms)]
     require_engine(engine)
     return Problem(tuple(built), shape, names, context.dtype, engine)

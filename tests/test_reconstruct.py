@@ -17,6 +17,7 @@ from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare
 from fusionkit.result_file import read_result
 from fusionkit.start import starting_point
+from fusionkit.terms import Fitted
 
 SMALL = {
     "cos_nanoparticle": ("data.phantom.size=32",),
@@ -91,3 +92,16 @@ def test_public_names_do_not_depend_on_the_order_of_imports() -> None:
     """A submodule of a public name's own name would replace it once it is imported."""
     for name in (*fusionkit.__all__, *fusionkit.__all__):
         assert not isinstance(getattr(fusionkit, name), ModuleType), name
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("single", np.float32), ("double", np.float64)])
+def test_data_are_held_once_in_the_precision_of_the_iterates(precision: str, dtype: type) -> None:
+    job = prepare("cos_nanoparticle", ("data.phantom.size=16", f"precision={precision}"))
+    dataset = job.dataset
+    assert dataset.truth is not None
+    for array in (*dataset.arrays.values(), dataset.truth):
+        assert array.dtype == dtype
+        assert not array.flags.writeable
+    fitted = {term.target: term.data for term in job.problem.terms if isinstance(term, Fitted)}
+    assert set(fitted) == {"haadf", "maps"}
+    assert all(np.shares_memory(data, dataset.arrays[name]) for name, data in fitted.items())

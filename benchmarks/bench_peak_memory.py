@@ -14,7 +14,7 @@ from benchmarks.harness import Timer, composed
 from benchmarks.memory_child import ENVIRONMENT
 from benchmarks.problems import case
 
-SIZES = {"full": [256, 512, 1024, 2048], "quick": [256, 512]}
+SIZES = {"full": [256, 512, 1024, 2048, 4096], "quick": [256, 512]}
 
 
 @pytest.mark.benchmark(group="memory")

@@ -1,4 +1,4 @@
-"""Peak memory of one solve, measured in a process of its own: ``python -m benchmarks.memory_child SIZE ENGINE``.
+"""Peak memory of a solve, in a process of its own: ``python -m benchmarks.memory_child SIZE ENGINE [SOLVER]``.
 
 The peak is the kernel's own (VmHWM), reset after the libraries are loaded, the kernels compiled and the inputs made: it
 counts everything that composing, starting and solving add to the inputs. What the C library holds back from the kernel
@@ -30,24 +30,24 @@ def status(key: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def run(chosen: Case, engine: str) -> None:
+def run(chosen: Case, engine: str, name: str) -> None:
     """Compose, start and solve."""
     problem = composed(chosen.dataset, chosen.terms, engine)
-    solver = make_solver("chambolle_pock", tolerance=0.0, max_iterations=_ITERATIONS)
+    solver = make_solver(name, tolerance=0.0, max_iterations=_ITERATIONS)
     solve(problem, solver, starting_point("auto", problem, chosen.dataset))
 
 
-def main(size: int, engine: str) -> None:
+def main(size: int, engine: str, name: str) -> None:
     """Print the bytes added and the bytes of one float32 image an element."""
-    run(case("nanoparticle_fractions", 32), engine)
+    run(case("nanoparticle_fractions", 32), engine, name)
     chosen = case("nanoparticle_fractions", size)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     before = status("VmRSS")
     _RESET.write_text("5")
-    run(chosen, engine)
+    run(chosen, engine, name)
     print(json.dumps({"added": status("VmHWM") - before, "images": 4 * chosen.dataset.arrays["maps"].size}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "chambolle_pock")

@@ -39,7 +39,15 @@ class Ratio:
 
 def ratios(run: Records) -> list[Ratio]:
     """All that can be formed from what was measured."""
-    return [*_iteration(run), *_certified(run), *_denoising(run), *_checks(run), *_growth(run), *_memory(run)]
+    return [
+        *_iteration(run),
+        *_certified(run),
+        *_denoising(run),
+        *_checks(run),
+        *_growth(run),
+        *_memory(run),
+        *_startup(run),
+    ]
 
 
 def triad_seconds(run: Records, voxels: float) -> float | None:
@@ -104,6 +112,14 @@ def _memory(run: Records) -> Iterator[Ratio]:
     points = [(r.info["size"] ** 2, r.info["added"]) for r in found]
     if len(points) > 1:
         yield Ratio("exponent of memory against pixels", exponent(points), 1.05, least=False)
+
+
+def _startup(run: Records) -> Iterator[Ratio]:
+    found = {record.info["program"]: record.median for record in run.of("startup")}
+    if len(found) == 2:
+        imports, whole = found.values()
+        what = "fusionkit run cos_nanoparticle, start to files / import of numpy, matplotlib, h5py"
+        yield Ratio(what, whole / imports, 4.5, least=False)
 
 
 def exponent(points: list[tuple[float, float]]) -> float:

@@ -31,6 +31,7 @@ def report(run: Records) -> str:
             _reference(run),
         ),
         ("TV denoising to a gap of 1e-4", ["program", "seconds", "iterations", "gap", "rounds"], _denoising(run)),
+        ("Start to end of a process", ["program", "seconds", "rounds"], _startup(run)),
         ("Peak memory beyond the inputs", ["engine", "size", "MiB", "float32 images an element"], _memory(run)),
     ]
     parts = [f"# Benchmarks\n\n{run.machine}.\n\n{_INTRODUCTION}\n"]
@@ -82,6 +83,11 @@ def _denoising(run: Records) -> Rows:
         count, gap = str(one.info["iterations"]), f"{one.info['gap']:.1e}"
         program = f"{one.info['program']} {_square(one.info['size'])}"
         yield [program, f"{one.median:.3g}", count, gap, str(one.rounds)]
+
+
+def _startup(run: Records) -> Rows:
+    for one in run.of("startup"):
+        yield [f"`{one.info['program']}`", f"{one.median:.2f}", str(one.rounds)]
 
 
 def _memory(run: Records) -> Rows:

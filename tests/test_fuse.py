@@ -1,4 +1,4 @@
-"""`fusionkit.fuse`: arrays, HyperSpy signals and files give the same maps, each in kind; bad input is one line."""
+"""`fusionkit.fuse`: arrays, HyperSpy signals and files give the same maps, each in kind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fuse_data import FAST, HAADF, MAPS, NAMES, SHAPE, STACK, hyperspy, signal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,31 +19,6 @@ import fusionkit as fk
 from fusionkit.data_options import DataOptions
 from fusionkit.loading import load
 from fusionkit.options import parse
-
-SPEC = {"phantom": {"preset": "cos_nanoparticle", "size": 32, "seed": 0}}
-DATA = load(parse(DataOptions, SPEC, "data"), Path())
-HAADF, MAPS = DATA.arrays["haadf"][:28], {e: m[:28] for e, m in zip(DATA.elements, DATA.arrays["maps"], strict=True)}
-STACK = np.stack([*MAPS.values()])
-NAMES = ("Co", "S", "O")
-SHAPE = (28, 32)
-FAST: dict[str, Any] = {"solver": {"type": "chambolle_pock", "max_iterations": 20}}
-
-
-def hyperspy() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("hyperspy.api", reason="the extra 'io' is not installed")
-
-
-def signal(values: np.ndarray, title: str = "", **metadata: Any) -> Any:
-    """A signal of 0.4 nm pixels whose origin is not zero."""
-    made = hyperspy().signals.Signal2D(values.copy())
-    for axis, offset in zip(made.axes_manager.signal_axes, (3.0, 5.0), strict=True):
-        axis.name, axis.scale, axis.units, axis.offset = "xy"[offset == 5.0], 0.4, "nm", offset
-    made.metadata.General.title = title
-    made.metadata.add_dictionary({"Acquisition_instrument": {"TEM": {"beam_energy": 200.0}}, **metadata})
-    made.original_metadata.add_dictionary({"vendor": {"serial": 7}})
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -229,69 +205,6 @@ def test_the_unit_of_the_image_is_found(gamma: float, scale: float, offset: floa
     )
     first, second = one.record.dataset.arrays["haadf"], other.record.dataset.arrays["haadf"]
     assert np.abs(first - second).max() < 2e-3 * np.ptp(first)
-
-
-REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "haadf is a number": ({"haadf": 1}, "haadf: array 'haadf' of fusionkit.fuse is not 2-D"),
-    "haadf is a stack": ({"haadf": STACK}, "is not 2-D"),
-    "no file": ({"haadf": "nothing.npz"}, "haadf: there is no file 'nothing.npz'"),
-    "not finite": ({"haadf": np.where(HAADF.max() == HAADF, np.nan, HAADF)}, "NaN or infinite"),
-    "another shape": ({"haadf": HAADF[1:]}, "has shape (28, 32), but 'haadf' has (27, 32)"),
-    "ragged": ({"maps": {"Co": [[1, 2], [3]]}}, "maps.Co: is no array"),
-    "maps is a number": ({"maps": 1}, "maps: is of the type int"),
-    "no maps": ({"maps": {}}, "maps: is empty"),
-    "no list": ({"maps": []}, "maps: is of the type list"),
-    "no element": ({"maps": {"Xx": MAPS["Co"]}}, "maps.Xx: there is no element 'Xx'"),
-    "no names": ({"maps": STACK}, "elements: is missing"),
-    "too few names": ({"maps": STACK, "elements": ["Co"]}, "elements: names 1 elements for 3 maps"),
-    "twice": ({"maps": STACK, "elements": ["Co", "O", "O"]}, "maps: there are two of O"),
-    "names twice": ({"elements": ["Co", "S", "O"]}, "elements: is given beside maps that have names"),
-    "a text of names": ({"elements": "Co"}, "elements: is the text 'Co'"),
-    "z is no word": ({"z": "rel"}, "z: is 'rel'; write relative"),
-    "z is a number": ({"z": 3}, "z: is 3; write relative"),
-    "z lacks one": ({"z": {"Co": 1}}, "z: has no value for S, O"),
-    "gamma": ({"gamma": -1}, "gamma: must be a number > 0"),
-    "tv": ({"tv": "x"}, "tv: must be a number >= 0"),
-    "no such solver": ({"solver": "adm"}, "solver.type: there is no solver 'adm'; did you mean 'admm'?"),
-    "solver is a number": ({"solver": 3}, "solver.type: "),
-    "solver without type": ({"solver": {"tolerance": 1.0}}, "solver.type: is missing"),
-    "option": ({"solver": {"type": "admm", "tolerence": 1.0}}, "solver.tolerence"),
-    "terms is a text": ({"terms": "tv"}, "terms: is no list"),
-    "no terms": ({"terms": []}, "terms: is no list"),
-    "a term is a number": ({"terms": [3]}, "terms[0]: is 3"),
-    "knob and terms": ({"terms": ["haadf"], "gamma": 1.6}, "gamma: is given beside terms"),
-    "engine": ({"engine": "gpu"}, "engine: is 'gpu'; write 'numpy' or 'numba' or 'auto'"),
-    "precision": ({"precision": "half"}, "precision: is 'half'"),
-    "normalize": ({"normalize": "z"}, "normalize: is 'z'"),
-    "init": ({"init": "nothing.h5"}, "nothing.h5: there is no such file"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSALS)
-def test_refusal(name: str) -> None:
-    options, said = REFUSALS[name]
-    with pytest.raises(fk.UserError) as caught:
-        fk.fuse(**{"haadf": HAADF, "maps": MAPS, **options})
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-SIGNAL_REFUSALS: dict[str, tuple[Callable[[], Any], str]] = {
-    "nobody's": (lambda: [signal(MAPS["Co"], "first")], "nothing says whose map the signal 'first' is"),
-    "mixed": (lambda: {"Co": signal(MAPS["Co"]), "O": MAPS["O"]}, "holds signals and other things"),
-    "stack without elements": (lambda: signal(STACK), "is a stack of 3 maps for 0 elements (none)"),
-    "elements of others": (lambda: signal(STACK, "", Sample={"elements": ["Co"]}), "3 maps for 1 elements (Co)"),
-    "spectra": (lambda: signal(STACK).as_signal1D(0), "is a signal of 2 navigation and 1 signal dimensions"),
-}
-
-
-@pytest.mark.parametrize("name", SIGNAL_REFUSALS)
-def test_signal_refusal(name: str) -> None:
-    hyperspy()
-    maps, said = SIGNAL_REFUSALS[name]
-    with pytest.raises(fk.UserError) as caught:
-        fk.fuse(HAADF, maps())
-    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", [".hspy", ".zspy", ".tif"])

@@ -15,12 +15,14 @@ from fusionkit.diagnostics import diagnose
 from fusionkit.interactive.given import given
 from fusionkit.interactive.plan import Model, Plan, Terms, check_choice, plan, solver_spec
 from fusionkit.loop import solve
+from fusionkit.memory import require, solve_bytes
 from fusionkit.normalise import Normalisation
 from fusionkit.options import Spec
 from fusionkit.predictions import predictions_of
 from fusionkit.problem import Engine, Problem
 from fusionkit.result import Result
 from fusionkit.run_record import RunRecord
+from fusionkit.solver import fit
 from fusionkit.start import starting_point
 from fusionkit.summary import versions
 from fusionkit.terms import Array, Term
@@ -139,6 +141,8 @@ def fuse(
     problem = compose(chosen.dataset, chosen.terms, None, precision, engine or ("numpy" if size < _SMALL else "auto"))
     spec = solver_spec(solver)
     algorithm = make_solver(spec.type, **spec.options)
+    split = fit(algorithm, problem)
+    require(solve_bytes(split, algorithm.memory(split)), "maps")
     start = starting_point(init, problem, chosen.dataset)
     setup = time.perf_counter() - started
     result = solve(problem, algorithm, start)

@@ -1,0 +1,82 @@
+"""`fusionkit.fuse`: bad input is one line that says where, what and what would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from fuse_data import HAADF, MAPS, STACK, hyperspy, signal
+
+import fusionkit as fk
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "haadf is a number": ({"haadf": 1}, "haadf: array 'haadf' of fusionkit.fuse is not 2-D"),
+    "haadf is a stack": ({"haadf": STACK}, "is not 2-D"),
+    "no file": ({"haadf": "nothing.npz"}, "haadf: there is no file 'nothing.npz'"),
+    "not finite": ({"haadf": np.where(HAADF.max() == HAADF, np.nan, HAADF)}, "NaN or infinite"),
+    "another shape": ({"haadf": HAADF[1:]}, "has shape (28, 32), but 'haadf' has (27, 32)"),
+    "ragged": ({"maps": {"Co": [[1, 2], [3]]}}, "maps.Co: is no array"),
+    "maps is a number": ({"maps": 1}, "maps: is of the type int"),
+    "no maps": ({"maps": {}}, "maps: is empty"),
+    "no list": ({"maps": []}, "maps: is of the type list"),
+    "no element": ({"maps": {"Xx": MAPS["Co"]}}, "maps.Xx: there is no element 'Xx'"),
+    "no names": ({"maps": STACK}, "elements: is missing"),
+    "too few names": ({"maps": STACK, "elements": ["Co"]}, "elements: names 1 elements for 3 maps"),
+    "twice": ({"maps": STACK, "elements": ["Co", "O", "O"]}, "maps: there are two of O"),
+    "names twice": ({"elements": ["Co", "S", "O"]}, "elements: is given beside maps that have names"),
+    "a text of names": ({"elements": "Co"}, "elements: is the text 'Co'"),
+    "z is no word": ({"z": "rel"}, "z: is 'rel'; write relative"),
+    "z is a number": ({"z": 3}, "z: is 3; write relative"),
+    "z lacks one": ({"z": {"Co": 1}}, "z: has no value for S, O"),
+    "gamma": ({"gamma": -1}, "gamma: must be a number > 0"),
+    "tv": ({"tv": "x"}, "tv: must be a number >= 0"),
+    "no such solver": ({"solver": "adm"}, "solver.type: there is no solver 'adm'; did you mean 'admm'?"),
+    "solver is a number": ({"solver": 3}, "solver.type: "),
+    "solver without type": ({"solver": {"tolerance": 1.0}}, "solver.type: is missing"),
+    "option": ({"solver": {"type": "admm", "tolerence": 1.0}}, "solver.tolerence"),
+    "terms is a text": ({"terms": "tv"}, "terms: is no list"),
+    "no terms": ({"terms": []}, "terms: is no list"),
+    "a term is a number": ({"terms": [3]}, "terms[0]: is 3"),
+    "knob and terms": ({"terms": ["haadf"], "gamma": 1.6}, "gamma: is given beside terms"),
+    "engine": ({"engine": "gpu"}, "engine: is 'gpu'; write 'numpy' or 'numba' or 'auto'"),
+    "precision": ({"precision": "half"}, "precision: is 'half'"),
+    "normalize": ({"normalize": "z"}, "normalize: is 'z'"),
+    "a solver that cannot": ({"terms": ["tv"], "solver": "schwartz2022"}, "schwartz2022"),
+    "weights of a config": ({"terms": [{"type": "tv", "weight": "auto"}]}, "terms[0].weight: must be a number"),
+    "init": ({"init": "nothing.h5"}, "nothing.h5: there is no such file"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusal(name: str) -> None:
+    options, said = REFUSALS[name]
+    with pytest.raises(fk.UserError) as caught:
+        fk.fuse(**{"haadf": HAADF, "maps": MAPS, **options})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_machine_with_too_little_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusionkit.memory.available", lambda: 1000)
+    with pytest.raises(fk.UserError, match="maps: the run needs about"):
+        fk.fuse(HAADF, MAPS)
+
+
+SIGNAL_REFUSALS: dict[str, tuple[Callable[[], Any], str]] = {
+    "nobody's": (lambda: [signal(MAPS["Co"], "first")], "nothing says whose map the signal 'first' is"),
+    "mixed": (lambda: {"Co": signal(MAPS["Co"]), "O": MAPS["O"]}, "holds signals and other things"),
+    "stack without elements": (lambda: signal(STACK), "is a stack of 3 maps for 0 elements (none)"),
+    "elements of others": (lambda: signal(STACK, "", Sample={"elements": ["Co"]}), "3 maps for 1 elements (Co)"),
+    "spectra": (lambda: signal(STACK).as_signal1D(0), "is a signal of 2 navigation and 1 signal dimensions"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNAL_REFUSALS)
+def test_signal_refusal(name: str) -> None:
+    hyperspy()
+    maps, said = SIGNAL_REFUSALS[name]
+    with pytest.raises(fk.UserError) as caught:
+        fk.fuse(HAADF, maps())
+    assert said in str(caught.value)

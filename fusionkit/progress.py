@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from fusionkit.colour import has_cursor
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
     from fusionkit.loop import Check
 
 _LINES = 10  # at most so many lines on a solve where there is no terminal
@@ -43,21 +45,18 @@ class Lines(Progress):
             self._next += max(1, -(-check.max_iterations // _LINES))
 
 
-class Bar(Progress):
-    """A bar on a terminal; what else is written on stderr meanwhile appears above it."""
+class Started:
+    """What starts and stops the bar of rich that it holds.
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
+    Parameters
+    ----------
+    bar : from the package rich.
+    """
 
-        texts = (TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"))
-        self._bar = RichProgress(
-            BarColumn(bar_width=20), *texts, TimeElapsedColumn(), console=Console(stderr=True), transient=True
-        )
-        self._task = self._bar.add_task("starting", total=None)
+    def __init__(self, bar: RichProgress) -> None:
+        self._bar = bar
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -66,6 +65,20 @@ class Bar(Progress):
     ) -> None:
         """Take the bar away."""
         self._bar.stop()
+
+
+class Bar(Started, Progress):
+    """A bar on a terminal; what else is written on stderr meanwhile appears above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        texts = (TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"))
+        parts = (BarColumn(bar_width=20), *texts, TimeElapsedColumn())
+        super().__init__(RichProgress(*parts, console=Console(stderr=True), transient=True))
+        self._task = self._bar.add_task("starting", total=None)
 
     def show(self, check: Check) -> None:
         """Move the bar and write objective and optimality beside it."""

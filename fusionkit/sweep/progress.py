@@ -6,6 +6,7 @@ import sys
 from types import TracebackType
 
 from fusionkit.colour import has_cursor, painted, painted_status
+from fusionkit.progress import Started
 from fusionkit.sweep.table import FAILED, Row
 
 
@@ -46,27 +47,18 @@ class Lines(Shown):
             print(f"{self._done}/{self._total}  {row.point.name}  {in_words(row)}", file=sys.stderr, flush=True)
 
 
-class Bar(Shown):
+class Bar(Started, Shown):
     """A bar of the points on a terminal; failures appear above it."""
 
     def __init__(self, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        super().__init__(total)
+        Shown.__init__(self, total)
         parts = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-        self._bar = Progress(*parts, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+        bar = Progress(*parts, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+        Started.__init__(self, bar)
         self._task = self._bar.add_task("points", total=total)
-
-    def __enter__(self) -> Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
-        self._bar.stop()
 
     def show(self, row: Row) -> None:
         """Move the bar and write the last point beside it."""

@@ -1,0 +1,66 @@
+"""One measurement, a cell: a method on a recording. Its numbers are kept in a small file, so that a run resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy import reference
+from benchmarks.accuracy.methods import METHODS, REFERENCE, Maps
+from benchmarks.accuracy.metrics import scores
+from benchmarks.accuracy.specimens import Case, Recording, case
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method on a recording."""
+
+    recording: Recording
+    method: str
+
+    def path(self, folder: Path) -> Path:
+        """Where its numbers lie."""
+        return folder / f"{self.recording.name}-{self.method}.json"
+
+
+def measured(cell: Cell, folder: Path) -> dict[str, Any]:
+    """The numbers of a cell: read where they are known, else measured and written.
+
+    Parameters
+    ----------
+    cell : what to measure.
+    folder : of the files.
+    """
+    path = cell.path(folder)
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    drawn = case(cell.recording)
+    assert drawn.dataset.truth is not None
+    started = time.perf_counter()
+    x, facts = _maps(cell, drawn, folder)
+    seconds = time.perf_counter() - started
+    row = {
+        **vars(cell.recording),
+        "method": cell.method,
+        "elements": drawn.dataset.elements,
+        **scores(x, drawn.dataset.truth).row(),
+        "seconds": seconds,
+        "facts": facts,
+    }
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(row, indent=1), encoding="utf-8")
+    os.replace(part, path)
+    return row
+
+
+def _maps(cell: Cell, drawn: Case, folder: Path) -> Maps:
+    """The reference's grid is searched with seed 0; other seeds of the same specimen and dose take its best weights."""
+    if cell.method == REFERENCE and cell.recording.seed:
+        first = Cell(Recording(**{**vars(cell.recording), "seed": 0}), REFERENCE)
+        weights = measured(first, folder)["facts"]
+        return reference.at(drawn, weights), weights
+    return METHODS[cell.method](drawn)

@@ -1,0 +1,189 @@
+"""The tables in Markdown: bars first, then what they were formed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.accuracy.bars import bars, ratios_by_element
+from benchmarks.accuracy.methods import ABLATION, AUTO, GAMMAS, GAUSSIAN, MAIN, REFERENCE, REGULARISERS
+from benchmarks.accuracy.records import Rows
+from benchmarks.accuracy.studies import Extent
+
+NAMES = {
+    "raw": "raw maps",
+    "gaussian": "Gaussian filter*",
+    "pca": "PCA*",
+    "reference": "multimodal-fusion*",
+    "auto": "fusionkit, automatic",
+    "best_tv": "fusionkit, TV weight*",
+    "drop_haadf": "without the image",
+    "drop_haadf_auto": "without the image, TV chosen anew",
+    "drop_poisson": "without the counts",
+    "drop_tv": "without TV",
+}
+_BEGIN, _END = "<!-- measured -->", "<!-- end of measured -->"
+Table = Iterator[Sequence[str]]
+
+
+def tables(studies: Mapping[str, Rows], extent: Extent) -> str:
+    """Everything in Markdown.
+
+    Parameters
+    ----------
+    studies : the rows of each part that was measured.
+    extent : how much was measured.
+    """
+    judged = list(bars(studies))
+    parts = [_table("Bars", ["bar", "measured", "aim", ""], (bar.row() for bar in judged))] if judged else []
+    if "headline" in studies:
+        parts.append(_headline(studies["headline"], extent))
+    if "main" in studies:
+        parts += [_errors(studies["main"], extent), _others(studies["main"]), _gaussian(studies["main"])]
+    if "intervals" in studies:
+        parts.append(_intervals(studies["intervals"]))
+    if "ablation" in studies:
+        parts.append(_ablation(studies["ablation"]))
+    if "gamma" in studies:
+        parts.append(_sweep(studies["gamma"]))
+    if "regularisers" in studies:
+        parts.append(_regularisers(studies["regularisers"]))
+    return "\n".join(parts)
+
+
+def write_docs(text: str, path: Path) -> None:
+    """Put the tables between the marks of the document; what stands around them is written by hand."""
+    page = path.read_text(encoding="utf-8")
+    before, _, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    path.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{after}", encoding="utf-8")
+
+
+def _table(title: str, head: Sequence[str], rows: Table, note: str = "") -> str:
+    lines = [f"## {title}", "", *([note, ""] if note else [])]
+    lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _headline(rows: Rows, extent: Extent) -> str:
+    def lines() -> Table:
+        for dose in rows.values("dose"):
+            for method in MAIN:
+                one = rows.of(dose=dose, method=method)
+                each = " / ".join(f"{value:.3f}" for value in one.by_element("nrmse"))
+                yield [f"{dose:g}", NAMES[method], f"{one.mean('mean'):.4f}", each, *_quality(one)]
+
+    elements = " / ".join(rows.rows[0]["elements"])
+    head = ["counts", "method", "NRMSE", elements, "PSNR", "SSIM", "stoichiometry", "pixel composition"]
+    return _table(f"Nanoparticle, {extent.headline} × {extent.headline}", head, lines())
+
+
+def _quality(rows: Rows) -> list[str]:
+    return [
+        f"{rows.mean('psnr'):.1f} dB",
+        f"{rows.mean('ssim'):.3f}",
+        f"{100 * rows.mean('stoichiometry'):.2f} %",
+        f"{100 * rows.mean('composition'):.1f} %",
+    ]
+
+
+def _errors(rows: Rows, extent: Extent) -> str:
+    def lines() -> Table:
+        for specimen in rows.values("specimen"):
+            for dose in rows.values("dose"):
+                found = {method: rows.of(specimen=specimen, dose=dose, method=method) for method in MAIN}
+                lowest = min(found, key=lambda method: found[method].mean("nrmse"))
+                cells = []
+                for method, one in found.items():
+                    spread = f" ± {one.spread('nrmse'):.4f}" if method == AUTO and len(one.rows) > 1 else ""
+                    cells.append(f"{one.mean('nrmse'):.4f}{spread}")
+                    cells[-1] = f"**{cells[-1]}**" if method == lowest else cells[-1]
+                yield [specimen, f"{dose:g}", *cells]
+
+    head = ["specimen", "counts", *(NAMES[method] for method in MAIN)]
+    note = f"Mean over elements and {extent.seeds} seeds, {extent.size} × {extent.size}; the lowest of a row is bold."
+    return _table("NRMSE", head, lines(), note)
+
+
+def _others(rows: Rows) -> str:
+    def lines() -> Table:
+        for specimen in rows.values("specimen"):
+            for dose in rows.values("dose"):
+                for method in (GAUSSIAN, REFERENCE, AUTO):
+                    yield [
+                        specimen,
+                        f"{dose:g}",
+                        NAMES[method],
+                        *_quality(rows.of(specimen=specimen, dose=dose, method=method)),
+                    ]
+
+    head = ["specimen", "counts", "method", "PSNR", "SSIM", "stoichiometry", "pixel composition"]
+    return _table("PSNR, SSIM and composition", head, lines())
+
+
+def _gaussian(rows: Rows) -> str:
+    def lines() -> Table:
+        for specimen in rows.values("specimen"):
+            chosen = rows.of(specimen=specimen)
+            for index, element in enumerate(chosen.rows[0]["elements"]):
+                cells = [f"{ratios_by_element(chosen.of(dose=dose))[index]:.2f}" for dose in rows.values("dose")]
+                yield [specimen, element, *(f"**{cell}**" if float(cell) > 1.0 else cell for cell in cells)]
+
+    head = ["specimen", "element", *(f"{dose:g} counts" for dose in rows.values("dose"))]
+    note = "NRMSE of fusionkit, automatic, over that of the best Gaussian filter of that element; above 1 is bold."
+    return _table("Against the Gaussian filter", head, lines(), note)
+
+
+def _intervals(rows: Rows) -> str:
+    def lines() -> Table:
+        for specimen in rows.values("specimen"):
+            for dose in rows.values("dose"):
+                one = rows.of(specimen=specimen, dose=dose)
+                yield [
+                    specimen,
+                    f"{dose:g}",
+                    " / ".join(f"{100 * value:.0f} %" for value in one.by_element("coverage")),
+                ]
+
+    head = ["specimen", "counts", "pixels within, each element"]
+    return _table("Intervals of 90 %", head, lines())
+
+
+def _ablation(rows: Rows) -> str:
+    def lines() -> Table:
+        for method in (AUTO, *ABLATION):
+            one = rows.of(method=method)
+            each = " / ".join(f"{value:.3f}" for value in one.by_element("nrmse"))
+            yield [NAMES[method], f"{one.mean('mean'):.4f}", each, *_quality(one)]
+
+    elements, dose = " / ".join(rows.rows[0]["elements"]), rows.values("dose")[0]
+    head = ["terms", "NRMSE", elements, "PSNR", "SSIM", "stoichiometry", "pixel composition"]
+    return _table(f"One term dropped, nanoparticle, {dose:g} counts", head, lines())
+
+
+def _sweep(rows: Rows) -> str:
+    def lines() -> Table:
+        for gamma in GAMMAS:
+            found = [rows.of(method=f"gamma_{gamma:.1f}{suffix}") for suffix in ("", "_units")]
+            yield [f"{gamma:.1f}", *(f"{one.mean('nrmse'):.4f}" for one in found)]
+
+    head = ["gamma of the model", "NRMSE, image scaled to the maps", "NRMSE, image in the units of gamma = 1.7"]
+    return _table(f"The exponent, nanoparticle, {rows.values('dose')[0]:g} counts", head, lines())
+
+
+def _regularisers(rows: Rows) -> str:
+    methods = (AUTO, *REGULARISERS)
+
+    def lines() -> Table:
+        for specimen in rows.values("specimen"):
+            for dose in rows.values("dose"):
+                found = {
+                    method: rows.of(specimen=specimen, dose=dose, method=method) for method in (GAUSSIAN, *methods)
+                }
+                lowest = min(methods, key=lambda method: found[method].mean("nrmse"))
+                cells = {method: f"{one.mean('nrmse'):.4f}" for method, one in found.items()}
+                cells[lowest] = f"**{cells[lowest]}**"
+                yield [specimen, f"{dose:g}", *cells.values()]
+
+    head = ["specimen", "counts", NAMES[GAUSSIAN], "tv", *REGULARISERS]
+    return _table("Other penalties, weight automatic", head, lines())

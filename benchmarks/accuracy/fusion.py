@@ -1,0 +1,52 @@
+"""fusionkit with everything automatic, or with some of it set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.specimens import Case
+from fusionkit.data import Dataset
+from fusionkit.reconstruct import Job, prepare
+from fusionkit.terms import Array
+
+CONFIG = "cos_auto"
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Maps and how they came about."""
+
+    x: Array
+    facts: dict[str, Any]
+
+
+def blind(dataset: Dataset) -> Dataset:
+    """The recording as a user has it: no truth, no known noise."""
+    return replace(dataset, truth=None, haadf_sigma=None, counts_per_unit=None, notes=())
+
+
+def job(case: Case, *sets: str) -> Job:
+    """The reconstruction that is ready to run: the packaged configuration, the case's exponent, and ``sets``."""
+    dataset = blind(case.dataset)
+    return prepare(CONFIG, ("threads=1", f"terms.haadf.gamma={case.gamma!r}", *sets), read=lambda *_: dataset)
+
+
+def fuse(case: Case, sets: Sequence[str] = ()) -> Fused:
+    """fusionkit's maps; the weights that were chosen, iterations and seconds as facts."""
+    ready = job(case, *sets)
+    result = ready.solve()
+    facts: dict[str, Any] = {
+        "status": str(result.status.value),
+        "iterations": result.iterations,
+        "setup_seconds": ready.setup_seconds,
+        "solve_seconds": result.seconds,
+        "weights": {chosen.term: chosen.weight for chosen in ready.weights},
+    }
+    curves = [chosen.curve for chosen in ready.weights if chosen.curve is not None]
+    if curves:
+        facts |= {"solves": len(curves[0].weights), "search_iterations": sum(curves[0].iterations)}
+    return Fused(np.asarray(result.x, np.float64), facts)

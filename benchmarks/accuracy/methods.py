@@ -1,0 +1,80 @@
+"""The methods by name: each gives maps in counts, and facts about how it came to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.accuracy import filters, reference
+from benchmarks.accuracy.breakages import calibrated
+from benchmarks.accuracy.fusion import fuse
+from benchmarks.accuracy.pca import pca
+from benchmarks.accuracy.specimens import Case
+from benchmarks.accuracy.truth_weight import best_tv
+from fusionkit.terms import Array
+
+Maps = tuple[Array, dict[str, Any]]
+Method = Callable[[Case], Maps]
+
+RAW, GAUSSIAN, PCA, REFERENCE, AUTO, BEST_TV = "raw", "gaussian", "pca", "reference", "auto", "best_tv"
+MAIN = (RAW, GAUSSIAN, PCA, REFERENCE, AUTO, BEST_TV)
+GAMMAS = (1.0, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2)
+
+
+def _fused(*sets: str) -> Method:
+    def run(case: Case) -> Maps:
+        found = fuse(case, sets)
+        return found.x, found.facts
+
+    return run
+
+
+def _dropped(term: str) -> Method:
+    """The weights that all three terms together are given, and then one of them zero."""
+
+    def run(case: Case) -> Maps:
+        chosen = fuse(case).facts["weights"] | {term: 0.0}
+        found = fuse(case, [f"terms.{name}.weight={weight!r}" for name, weight in chosen.items()])
+        return found.x, found.facts | {"weights": chosen}
+
+    return run
+
+
+def _assumed(gamma: float, calibrate: bool) -> Method:
+    def run(case: Case) -> Maps:
+        dataset = calibrated(case.dataset, gamma) if calibrate else case.dataset
+        found = fuse(Case(dataset, gamma))
+        return found.x, found.facts
+
+    return run
+
+
+ABLATION: dict[str, Method] = {
+    "drop_haadf": _dropped("haadf"),
+    "drop_poisson": _dropped("poisson"),
+    "drop_tv": _dropped("tv"),
+    # without the image the weight of TV that suits is another one
+    "drop_haadf_auto": _fused("terms.haadf.weight=0.0"),
+}
+SWEEP: dict[str, Method] = {
+    f"gamma_{gamma:.1f}{suffix}": _assumed(gamma, calibrate)
+    for gamma in GAMMAS
+    for suffix, calibrate in (("", True), ("_units", False))
+}
+REGULARISERS: dict[str, Method] = {
+    "vectorial_tv": _fused("terms.tv={type: vectorial_tv, weight: auto}"),
+    "nuclear_tv": _fused("terms.tv={type: vectorial_tv, coupling: nuclear, weight: auto}"),
+    "huber_tv": _fused("terms.tv={type: huber_tv, smoothing: 0.5, weight: auto}"),
+    "tgv": _fused("terms.tv={type: tgv, weight: auto}"),
+}
+METHODS: dict[str, Method] = {
+    RAW: lambda case: (case.dataset.arrays["maps"], {}),
+    GAUSSIAN: filters.gaussian,
+    PCA: pca,
+    REFERENCE: reference.best,
+    AUTO: _fused(),
+    BEST_TV: best_tv,
+    **ABLATION,
+    **SWEEP,
+    **REGULARISERS,
+}

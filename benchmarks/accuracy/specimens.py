@@ -1,0 +1,88 @@
+"""What is recorded: phantoms that the model describes, and structures that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.accuracy import breakages
+from fusionkit.data import Dataset
+from fusionkit.phantom_spec import PhantomSpec, simulate_dataset
+
+GAMMA = 1.7  # of every phantom
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Which specimen, how fine, at which dose and with which noise.
+
+    Parameters
+    ----------
+    specimen : a name of `SPECIMENS`.
+    size : pixels along both axes.
+    dose : mean counts a pixel and element, over the pixels that hold matter.
+    seed : of the noise.
+    """
+
+    specimen: str
+    size: int
+    dose: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        return f"{self.specimen}-{self.size}-{self.dose:g}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Data with their ground truth, and the exponent that a user assumes."""
+
+    dataset: Dataset
+    gamma: float = GAMMA
+
+
+Specimen = Callable[[Recording], Case]
+
+
+def phantom(preset: str, recording: Recording) -> Dataset:
+    """The phantom of that name."""
+    options: dict[str, Any] = {
+        "preset": preset,
+        "size": recording.size,
+        "dose": float(recording.dose),
+        "seed": recording.seed,
+        "gamma": GAMMA,
+    }
+    return simulate_dataset(PhantomSpec.model_validate(options), recording.name)
+
+
+def _as_it_is(preset: str) -> Specimen:
+    return lambda recording: Case(phantom(preset, recording))
+
+
+def _broken(by: Callable[[Dataset], Dataset], gamma: float = GAMMA) -> Specimen:
+    return lambda recording: Case(by(phantom("cos_nanoparticle", recording)), gamma)
+
+
+MATCHED: dict[str, Specimen] = {
+    "nanoparticle": _as_it_is("cos_nanoparticle"),
+    "films": _as_it_is("films"),
+    "lattice": _as_it_is("lattice"),
+    "steps": lambda recording: Case(breakages.stepped(phantom("cos_nanoparticle", recording), recording.seed)),
+}
+ASSUMED = GAMMA - 0.2
+BROKEN: dict[str, Specimen] = {
+    "image_steps": _broken(breakages.steps_in_the_image),
+    "unmapped": _broken(breakages.unmapped_element),
+    "shifted": _broken(breakages.shifted_image),
+    "gamma_off": _broken(lambda dataset: breakages.calibrated(dataset, ASSUMED), ASSUMED),
+}
+SPECIMENS = {**MATCHED, **BROKEN}
+
+
+def case(recording: Recording) -> Case:
+    """The data of a recording."""
+    return SPECIMENS[recording.specimen](recording)

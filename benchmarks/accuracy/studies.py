@@ -1,0 +1,88 @@
+"""What is measured: the lists of cells of each part of the suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.accuracy.cells import Cell
+from benchmarks.accuracy.methods import ABLATION, AUTO, GAUSSIAN, MAIN, REGULARISERS, SWEEP
+from benchmarks.accuracy.specimens import MATCHED, SPECIMENS, Recording
+
+DOSES = (1.0, 5.0, 20.0, 100.0, 1000.0)
+JUDGED = (5.0, 20.0, 100.0)  # doses of the headline and of most bars
+MIDDLE = 20.0  # dose of ablation and sweep
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Parameters
+    ----------
+    size : pixels along an axis.
+    headline : the same, of the headline.
+    seeds : how many.
+    doses : mean counts.
+    """
+
+    size: int = 128
+    headline: int = 256
+    seeds: int = 3
+    doses: tuple[float, ...] = DOSES
+
+
+QUICK = Extent(size=80, headline=96, seeds=1, doses=(5.0, 100.0))
+
+
+def headline(extent: Extent) -> list[Cell]:
+    """The nanoparticle at full size."""
+    doses = [dose for dose in JUDGED if dose in extent.doses]
+    return [Cell(Recording("nanoparticle", extent.headline, dose, 0), name) for dose in doses for name in MAIN]
+
+
+def main(extent: Extent) -> list[Cell]:
+    """Every specimen at every dose by every method."""
+    return [
+        Cell(Recording(specimen, extent.size, dose, seed), method)
+        for seed in range(extent.seeds)
+        for specimen in SPECIMENS
+        for dose in extent.doses
+        for method in MAIN
+    ]
+
+
+def _nanoparticle(extent: Extent, methods: tuple[str, ...]) -> list[Cell]:
+    dose = MIDDLE if MIDDLE in extent.doses else extent.doses[0]
+    return [
+        Cell(Recording("nanoparticle", extent.size, dose, s), name) for s in range(extent.seeds) for name in methods
+    ]
+
+
+def ablation(extent: Extent) -> list[Cell]:
+    """Each term dropped in turn."""
+    return _nanoparticle(extent, (AUTO, *ABLATION))
+
+
+def sweep(extent: Extent) -> list[Cell]:
+    """The exponent that the solver assumes."""
+    return _nanoparticle(extent, tuple(SWEEP))
+
+
+def regularisers(extent: Extent) -> list[Cell]:
+    """Other penalties than TV, on what the model describes."""
+    doses = [dose for dose in JUDGED if dose in extent.doses]
+    return [
+        Cell(Recording(specimen, extent.size, dose, 0), method)
+        for specimen in MATCHED
+        for dose in doses
+        for method in (GAUSSIAN, AUTO, *REGULARISERS)
+    ]
+
+
+STUDIES = {
+    "headline": headline,
+    "main": main,
+    "ablation": ablation,
+    "gamma": sweep,
+    "regularisers": regularisers,
+}

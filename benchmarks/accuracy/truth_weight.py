@@ -1,0 +1,37 @@
+"""fusionkit at the TV weight that the truth chooses, with the noise of image and counts known: what auto aims at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.fusion import Fused, fuse
+from benchmarks.accuracy.metrics import mean_nrmse
+from benchmarks.accuracy.specimens import Case
+from fusionkit.terms import Array
+
+_COARSE = tuple(float(w) for w in np.geomspace(0.01, 20.48, 12))  # factors of 2
+_FINE = tuple(2.0 ** (k / 6.0) for k in range(-5, 6) if k)
+
+
+def best_tv(case: Case) -> tuple[Array, dict[str, Any]]:
+    """The maps with the lowest mean NRMSE: factors of 2 first, then sixths of an octave about the best."""
+    truth, sigma = case.dataset.truth, case.dataset.haadf_sigma
+    assert truth is not None
+    assert sigma is not None
+    known = (f"terms.haadf.weight={sigma**-2!r}", "terms.poisson.weight=1.0")
+    tried: dict[float, tuple[float, Fused]] = {}
+
+    def attempt(weight: float) -> None:
+        fused = fuse(case, (*known, f"terms.tv.weight={weight!r}"))
+        tried[weight] = mean_nrmse(fused.x, truth), fused
+
+    for weight in _COARSE:
+        attempt(weight)
+    middle = min(tried, key=lambda weight: tried[weight][0])
+    for factor in _FINE:
+        attempt(middle * factor)
+    chosen = min(tried, key=lambda weight: tried[weight][0])
+    curve = sorted((weight, error) for weight, (error, _) in tried.items())
+    return tried[chosen][1].x, {"tv": chosen, "curve": curve}

@@ -99,12 +99,14 @@ class Judge:
     Parameters
     ----------
     split : the problem, sorted.
+    former : of the same problem with other parameters, whose memory is used on.
     """
 
-    def __init__(self, split: Split) -> None:
+    def __init__(self, split: Split, former: Judge | None = None) -> None:
         self.split = split
         self._checker: Checker | None = None
-        self._residual: Array | None = None  # kept, since fresh memory costs more than what is written to it
+        # kept, since fresh memory costs more than what is written to it
+        self._residual: Array | None = None if former is None else former._residual
         engine = compiled_engine(split, 1)
         if engine is not None:
             from fusionkit.fast_check import Checker

@@ -33,16 +33,23 @@ from fusionkit.terms import Array, Composed, Differentiable, HasDualBall
 
 @dataclass(frozen=True)
 class Certificate:
-    """Relative first-order optimality of a point with its dual variables; all numbers >= 0 and without units."""
+    """Relative first-order optimality of a point with its dual variables; all numbers >= 0 and without units.
+
+    Parameters
+    ----------
+    stationarity, alignment, feasibility : of the unknown and its dual variables.
+    calibration : of fitted parameters: how much a Newton step of theirs would change the prediction; 0 without any.
+    """
 
     stationarity: float
     alignment: float
     feasibility: float
+    calibration: float = 0.0
 
     @property
     def optimality(self) -> float:
-        """The largest of the three: the convergence verdict."""
-        parts = (self.stationarity, self.alignment, self.feasibility)
+        """The largest of them: the convergence verdict."""
+        parts = (self.stationarity, self.alignment, self.feasibility, self.calibration)
         return max(parts) if all(np.isfinite(parts)) else float("inf")
 
 

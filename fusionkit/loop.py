@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fusionkit.acceleration import Judge, announce_engine, engine_notes, engine_used
+from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
@@ -30,6 +31,7 @@ class Check:
     objective: float
     terms: dict[str, float]
     certificate: Certificate
+    parameters: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
 
     @property
     def optimality(self) -> float:
@@ -44,11 +46,12 @@ class _History:
     checks: list[Check] = field(default_factory=list)
     best: Check | None = None
     best_x: Array | None = None
+    best_problem: Problem | None = None
 
-    def add(self, check: Check, x: Array) -> None:
+    def add(self, check: Check, x: Array, problem: Problem) -> None:
         self.checks.append(check)
         if self._better(check, x.dtype):
-            self.best = check
+            self.best, self.best_problem = check, problem
             if self.best_x is None:
                 self.best_x = x.copy()
             else:
@@ -58,6 +61,8 @@ class _History:
         """A lower objective; where it differs by no more than the rounding of x, a lower optimality."""
         if self.best is None or not np.isfinite(check.objective):
             return self.best is None and bool(np.isfinite(check.objective))
+        if check.parameters:  # they do not minimise the objective, so that its value does not tell which is better
+            return check.optimality < self.best.optimality
         rounding = 8 * float(np.finfo(dtype).eps) * abs(self.best.objective)
         if abs(check.objective - self.best.objective) <= rounding:
             return check.optimality < self.best.optimality
@@ -92,7 +97,14 @@ class _History:
                 "alignment": check.certificate.alignment,
                 "feasibility": check.certificate.feasibility,
                 **{f"term.{name}": value for name, value in check.terms.items()},
+                **{
+                    f"parameter.{term}.{name}": parameter.value
+                    for term, named in check.parameters.items()
+                    for name, parameter in named.items()
+                },
             }
+            if check.parameters:
+                row["calibration"] = check.certificate.calibration
             for name, value in row.items():
                 columns.setdefault(name, []).append(value)
         return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
@@ -119,15 +131,16 @@ def solve(
     ------
     RefusalError : before the first iteration, when the solver cannot take a term.
     """
-    split = fit(solver, problem)
-    announce_engine(split)
+    course = _Course(solver, fit(solver, problem))
+    announce_engine(course.split)
     started = time.perf_counter()
-    history, judge = _History(), Judge(split)
+    history = _History()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
         start = problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
-        state = solver.init(split, start)
+        course.begin(start)
+        state = solver.init(course.split, start)
         iteration, status = 0, None
-        _check(history, judge, solver, state, 0, started, on_check)
+        _check(history, course, state, 0, started, on_check)
         while status is None:
             if stop_requested is not None and stop_requested():
                 status = Status.INTERRUPTED
@@ -138,38 +151,75 @@ def solve(
             )
             last = iteration >= solver.options.max_iterations or over_time
             if not (last or iteration % solver.options.check_every == 0):
-                state = solver.step(split, state)
+                state = solver.step(course.split, state)
             else:
-                state = solver.settle(split, state)
-                check = _check(history, judge, solver, state, iteration, started, on_check)
+                state = solver.settle(course.split, state)
+                check = _check(history, course, state, iteration, started, on_check)
                 status = _verdict(history, solver, last)
                 if status is None:
-                    state = solver.adapt(split, state, check.certificate)
+                    state = solver.adapt(course.split, course.advance(state), check.certificate)
         if history.checks[-1].iteration != iteration:
-            state, iteration = solver.settle(split, state), iteration + 1
-            _check(history, judge, solver, state, iteration, started, on_check)
-    return _result(history, problem, split, solver, state, status, iteration, time.perf_counter() - started)
+            state, iteration = solver.settle(course.split, state), iteration + 1
+            _check(history, course, state, iteration, started, on_check)
+    return _result(history, course, state, status, iteration, time.perf_counter() - started)
+
+
+class _Course:
+    """The problem of a solve as it stands: fitted parameters move after each check.
+
+    Parameters
+    ----------
+    solver : the algorithm.
+    split : the problem, sorted for it.
+    """
+
+    def __init__(self, solver: Solver, split: Split) -> None:
+        self.solver, self.split, self.judge = solver, split, Judge(split)
+        self._refit: Refit | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """With the parameters of the last check."""
+        return self.split.problem
+
+    def begin(self, start: Array) -> None:
+        """Fitted parameters start where they are best for the starting point."""
+        if fitted_terms(self.problem):
+            self._turn(matched(self.problem, start))
+
+    def look(self, state: State) -> tuple[dict[str, float], Certificate, Mapping[str, Mapping[str, Parameter]]]:
+        """Values of the terms, the certificate and the fitted parameters."""
+        terms, certificate = self.judge(state)
+        if not fitted_terms(self.problem):
+            return terms, certificate, {}
+        self._refit = refit(self.problem, state.x)
+        return terms, replace(certificate, calibration=self._refit.change), self._refit.parameters
+
+    def advance(self, state: State) -> State:
+        """The state for the problem with the parameters of the next iterations."""
+        if self._refit is None:
+            return state
+        self._turn(self._refit.problem)
+        return self.solver.rebind(self.split, state)
+
+    def _turn(self, problem: Problem) -> None:
+        self.split = fit(self.solver, problem)
+        self.judge = Judge(self.split, self.judge)
 
 
 def _check(
     history: _History,
-    judge: Judge,
-    solver: Solver,
+    course: _Course,
     state: State,
     iteration: int,
     started: float,
     on_check: Callable[[Check], None] | None,
 ) -> Check:
-    terms, certificate = judge(state)
-    check = Check(
-        iteration,
-        solver.options.max_iterations,
-        time.perf_counter() - started,
-        float(sum(terms.values())),
-        terms,
-        certificate,
-    )
-    history.add(check, state.x)
+    terms, certificate, parameters = course.look(state)
+    seconds, objective = time.perf_counter() - started, float(sum(terms.values()))
+    limit = course.solver.options.max_iterations
+    check = Check(iteration, limit, seconds, objective, terms, certificate, parameters)
+    history.add(check, state.x, course.problem)
     if on_check is not None:
         on_check(check)
     return check
@@ -186,15 +236,9 @@ def _verdict(history: _History, solver: Solver, last: bool) -> Status | None:
 
 
 def _result(
-    history: _History,
-    problem: Problem,
-    split: Split,
-    solver: Solver,
-    state: State,
-    status: Status,
-    iterations: int,
-    seconds: float,
+    history: _History, course: _Course, state: State, status: Status, iterations: int, seconds: float
 ) -> Result:
+    solver, split, problem = course.solver, course.split, course.problem
     final = history.checks[-1]
     names = [term.name for term in split.coupling.terms]
     x, duals = state.x, dict(zip(names, state.duals, strict=True))
@@ -207,6 +251,7 @@ def _result(
     ):
         # an early end keeps the best iterate; the last duals do not belong to it
         final, x, duals, auxiliary = history.best, history.best_x, {}, {}
+        problem = history.best_problem or problem
     return Result(
         x=x,
         labels=problem.labels,
@@ -219,8 +264,10 @@ def _result(
         trace=history.trace(),
         steps=solver.steps(state),
         seconds=seconds,
-        notes=(*solver.notes(split, state), *engine_notes(split)),
+        notes=(*solver.notes(split, state), *engine_notes(split), *spell(final.parameters)),
         engine=engine_used(split),
+        parameters=final.parameters,
+        problem=problem if final.parameters else None,
         duals=duals,
         auxiliary=auxiliary,
     )

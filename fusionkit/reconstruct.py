@@ -83,7 +83,7 @@ class Job:
 
     def record(self, result: Result, warnings: tuple[str, ...] = ()) -> RunRecord:
         """The result with everything that belongs to it, for the files."""
-        predictions = predictions_of(self.problem, result.x)
+        predictions = predictions_of(result.problem or self.problem, result.x)
         full = resolved(self.loaded)
         weighted = zip(self.problem.terms, full["terms"], strict=True)
         record = RunRecord(

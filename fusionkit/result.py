@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fusionkit.calibrate import Parameter
 from fusionkit.certificate import Certificate
+from fusionkit.problem import Problem
 from fusionkit.terms import Array
 
 
@@ -41,6 +43,8 @@ class Result:
     notes : things that the user should know (what was smoothed, which step was overridden).
     duals : the dual variable of each composed term by its name.
     auxiliary : the auxiliary unknown of each composed term that has one (TGV), by its name.
+    parameters : fitted parameters by the name of their term and their own; empty where nothing was fitted.
+    problem : the objective with these parameters; None where nothing was fitted.
     engine : ``numba`` where compiled kernels took part, else ``numpy``.
     """
 
@@ -58,6 +62,8 @@ class Result:
     notes: tuple[str, ...] = ()
     duals: Mapping[str, Array] = field(default_factory=dict)
     auxiliary: Mapping[str, Array] = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
+    problem: Problem | None = field(default=None, repr=False)
     engine: str = "numpy"
 
     @property

@@ -96,6 +96,10 @@ class Solver(ABC, Generic[S]):
         """One iteration whose outcome is judged or handed out: x within the bounds; by default like any other."""
         return self.step(split, state)
 
+    def rebind(self, split: Split, state: S) -> S:
+        """The state for the same problem with other parameters of its terms; by default it does not know them."""
+        return state
+
     def adapt(self, split: Split, state: S, certificate: Certificate) -> S:
         """Adjust step sizes after a check; by default nothing changes."""
         return state

@@ -15,7 +15,7 @@ import numpy as np
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
-from fusionkit.terms import Array, Fitted, Pixelwise
+from fusionkit.terms import Array, Calibrated, Fitted, Pixelwise
 
 _WIDTH = 2.0  # pixels, of the Gaussian that smooths the maps: enough counts under it at a few counts a pixel
 _FLOOR = 0.03  # of the mean of a map: what every pixel holds at the start
@@ -82,11 +82,16 @@ def _consistent(x: Array, problem: Problem) -> Array:
     for term in problem.terms:
         if not (isinstance(term, Pixelwise) and isinstance(term, Fitted) and term.data.shape == x.shape[1:]):
             continue
-        once, twice = term.predict(x), term.predict(2 * x)
+        if isinstance(term, Calibrated):  # its unit is not known before the image is compared with something
+            term = term.matched(x)
+            assert isinstance(term, Fitted)
+        dark = term.predict(np.zeros_like(x))  # what the model shows where there is no matter does not scale
+        once, twice = term.predict(x) - dark, term.predict(2 * x) - dark
         degree = float(np.median(np.log2(twice / np.maximum(once, np.finfo(x.dtype).tiny))))
         if not np.isfinite(degree) or degree <= 0:
             continue
-        image = np.maximum(term.data, _FLOOR * float(term.data.max()) if term.data.max() > 0 else 0)
+        image = term.data - dark
+        image = np.maximum(image, _FLOOR * max(float(image.max()), 0.0))
         factor = (image / np.maximum(once, np.finfo(x.dtype).tiny)) ** (1.0 / degree)
         middle = (
             float(np.median(factor)) or 1.0

@@ -51,11 +51,16 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "terms": dict(result.terms),
         "weights": dict(record.term_weights),
         "weights_auto": {chosen.term: chosen.plain() for chosen in record.weights},
+        "parameters": {
+            term: {name: {"value": one.value, "error": one.error} for name, one in named.items()}
+            for term, named in result.parameters.items()
+        },
         "optimality": result.optimality,
         "certificate": {
             "stationarity": certificate.stationarity,
             "alignment": certificate.alignment,
             "feasibility": certificate.feasibility,
+            "calibration": certificate.calibration,
         },
         "steps": dict(result.steps),
         "seconds": {**record.seconds, "write": write_seconds},

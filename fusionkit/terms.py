@@ -21,7 +21,7 @@ the result in place where it is given.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -89,6 +89,10 @@ class Pixelwise(Differentiable):
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel of the rows ``rows``, shape (rows, nx)."""
 
+    def information(self, x: Array, rows: slice) -> Array:
+        """Expected second derivative by each value of the block, shape (n, rows, nx); here that of the data at hand."""
+        return self.expand(x, rows).curvature
+
 
 class Proximable(Term):
     r"""A term with a proximal operator."""
@@ -122,6 +126,57 @@ class Fitted(Protocol):
 
     def predict(self, x: Array) -> Array:
         """The forward model at ``x``, in the units of the data."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Linearisation:
+    r"""A least-squares term :math:`\frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2` to first order, at a block of pixels.
+
+    Parameters
+    ----------
+    weight : w.
+    prediction : h, shape (rows, nx).
+    residual : h - b, likewise.
+    slope : :math:`\partial h / \partial x_i`, shape (n, rows, nx).
+    directions : :math:`\partial h / \partial \theta_k`, shape (parameters, rows, nx).
+    """
+
+    weight: float
+    prediction: Array
+    residual: Array
+    slope: Array
+    directions: Array
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A pixelwise least-squares term with parameters of its own, which are fitted together with the unknown.
+
+    Attributes
+    ----------
+    parameters : their values by name.
+    """
+
+    name: str
+
+    @property
+    def parameters(self) -> Mapping[str, float]: ...
+
+    def linearise(self, x: Array, rows: slice) -> Linearisation:
+        """The term to first order at ``x``, which holds the pixel rows ``rows``."""
+        ...
+
+    def held(self, steps: Mapping[str, float]) -> frozenset[str]:
+        """The parameters that stand at a limit and would step beyond it."""
+        ...
+
+    def moved(self, steps: Mapping[str, float]) -> Term:
+        """The term with its parameters moved, within their limits."""
+        ...
+
+    def matched(self, x: Array) -> Term:
+        """The term with the parameters that are best for ``x`` as it is."""
         ...
 
 

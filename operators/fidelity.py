@@ -189,6 +189,12 @@ class IdentityFidelity(PixelwiseFidelity, Proximable):
         second *= self.weight
         return Expansion(first, second)
 
+    def information(self, x: Array, rows: slice) -> Array:
+        """w times the expected second derivative of the loss at each value, (n, rows, nx)."""
+        found = self.loss.information(x, self.data[:, rows])
+        found *= self.weight
+        return found
+
     def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
         """The prox of the loss at ``v`` with the step ``step`` times the weight; exact."""
         found = self.loss.prox(v, self.data, step * self.weight)
@@ -253,6 +259,9 @@ def from_options(options: FidelityOptions, kind: str, loss: Loss, context: Conte
     """The term of a config's ``options``; ``kind`` is its name where the config gives none."""
     data = context.array(options.data)
     forward = context.build("forwards", options.forward, "forward")
+    if forward.fitted and loss.noise != "normal":
+        said = f"{' and '.join(forward.fitted)} are fitted in least squares only"
+        raise UserError(context.at("forward").where, said, "give numbers, or use type: least_squares")
     name, labels = options.name or kind, context.labels
     return fidelity(name, options.weight, loss, forward, data, context.where, options.data, labels)
 

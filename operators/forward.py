@@ -20,12 +20,14 @@ class Forward(ABC):
     linear : whether m(x) is an affine function of x; a convex loss of it is convex.
     smooth : whether its Jacobian is finite for every feasible x.
     nonnegative : whether m(x) >= 0 for every x >= 0, which a Poisson loss needs to be smooth.
+    fitted : names of its own parameters that are fitted together with the unknown.
     """
 
     range: tuple[int, ...]
     linear: bool = False
     smooth: bool = True
     nonnegative: bool = False
+    fitted: tuple[str, ...] = ()
 
     @abstractmethod
     def apply(self, x: Array) -> Array:

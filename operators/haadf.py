@@ -9,9 +9,10 @@ Source: Schwartz et al., npj Comput. Mater. 8, 16 (2022).
 from __future__ import annotations
 
 from fusionkit.build import Context
+from fusionkit.operators.calibrated import calibrated
+from fusionkit.operators.elastic import PowerSumOptions, power_sum
 from fusionkit.operators.fidelity import Fidelity, fidelity
 from fusionkit.operators.least_squares import LeastSquaresLoss
-from fusionkit.operators.power_sum import PowerSumOptions, power_sum
 from fusionkit.options import Weight
 
 
@@ -39,4 +40,4 @@ def haadf(options: HaadfOptions, context: Context) -> Fidelity:
     """
     image = context.array(options.data)
     name, model = options.name or "haadf", power_sum(options, context)
-    return fidelity(name, options.weight, LeastSquaresLoss(), model, image, context.where, options.data)
+    return calibrated(fidelity(name, options.weight, LeastSquaresLoss(), model, image, context.where, options.data))

@@ -13,6 +13,8 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.fast_spec import Kernel, LeastSquaresMaps, PowerSumLeastSquares
+from fusionkit.operators.calibrated import calibrated
+from fusionkit.operators.calibration import Calibration
 from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
 from fusionkit.operators.forward import Forward
 from fusionkit.operators.identity import Identity
@@ -55,6 +57,8 @@ class LeastSquaresLoss(Loss):
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
         """Least squares of a power sum or of the maps themselves."""
+        if isinstance(forward, Calibration):
+            return forward.kernel(weight, data)
         if isinstance(forward, PowerSum):
             return PowerSumLeastSquares(np.ravel(forward.z), forward.gamma, forward.floor, weight, data)
         return LeastSquaresMaps(weight, data) if isinstance(forward, Identity) else None
@@ -67,4 +71,4 @@ def least_squares(options: FidelityOptions, context: Context) -> Fidelity:
     ------
     UserError : there are no such data, or they have another shape than the prediction.
     """
-    return from_options(options, "least_squares", LeastSquaresLoss(), context)
+    return calibrated(from_options(options, "least_squares", LeastSquaresLoss(), context))

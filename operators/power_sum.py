@@ -9,14 +9,11 @@ Source: Schwartz et al., npj Comput. Mater. 8, 16 (2022), equation 2, with Z_i i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
 
 from fusionkit.build import Context
-from fusionkit.elements import atomic_number
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Jet, PixelwiseForward
 from fusionkit.options import Options
@@ -100,57 +97,6 @@ class PowerSum(PixelwiseForward):
         bend /= scaled
         bend *= self.gamma * (self.gamma - 1) * z * z
         return bend
-
-
-class PowerSumOptions(Options):
-    """Options of ``power_sum``.
-
-    Parameters
-    ----------
-    gamma : exponent, in (0, 4].
-    z : ``relative`` (atomic numbers divided by their mean), ``absolute`` (atomic numbers), or a value for each element.
-    """
-
-    gamma: Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)] = 1.6
-    z: str | dict[str, float] = "relative"
-
-    @field_validator("z", mode="before")
-    @classmethod
-    def _known(cls, z: Any) -> Any:
-        if z in ("relative", "absolute"):
-            return z
-        if not isinstance(z, dict):
-            raise ValueError(f"is {z!r}; write relative, absolute, or a value for each element ({{Co: 27, O: 8}})")
-        for element, value in z.items():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (is_number and np.isfinite(value) and value > 0):
-                raise ValueError(f"is {value!r} for {element}; it must be a finite number > 0")
-        return z
-
-
-def power_sum(options: PowerSumOptions, context: Context) -> PowerSum:
-    """The forward model ``power_sum``.
-
-    Raises
-    ------
-    UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
-    """
-    return PowerSum(options.gamma, z_values(options.z, context), pixels_of(context))
-
-
-def z_values(z: str | dict[str, float], context: Context) -> Array:
-    """Z_i of the unknown's elements in their order, as the option ``z`` asks for them."""
-    where = context.at("z").where
-    if isinstance(z, str):
-        numbers = np.array([atomic_number(symbol, where) for symbol in context.labels], dtype=np.float64)
-        return numbers / numbers.mean() if z == "relative" else numbers
-    for element in z:
-        if element not in context.labels:
-            raise UserError(where, f"names '{element}', which has no map", suggestion(element, context.labels))
-    missing = [element for element in context.labels if element not in z]
-    if missing:
-        raise UserError(where, f"has no value for {', '.join(missing)}", "give one for every element")
-    return np.array([z[element] for element in context.labels], dtype=np.float64)
 
 
 class SumOptions(Options):

@@ -132,6 +132,11 @@ def scan(options: ScanOptions, context: Context) -> Forward:
     UserError : the inner prediction is no image, or the other scan is not within it.
     """
     inner: Forward = context.build("forwards", options.forward, "forward")
+    if inner.fitted:
+        said = f"{' and '.join(inner.fitted)} cannot be fitted inside of a scan"
+        raise UserError(
+            context.at("forward").where, said, "give numbers, or set data.grid so that the image needs none"
+        )
     if len(inner.range) < 2:
         raise UserError(context.where, f"needs images, but the prediction has shape {inner.range}", "use another")
     rows = _ends(options.rows, inner.range[-2], context.at("rows").where)

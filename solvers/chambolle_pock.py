@@ -146,6 +146,10 @@ class ChambollePock(Solver[PrimalDualState]):
         start = split.bounds.prox(state.x, state.tau, out=out)
         return joint_prox(split)(v, state.tau, start, self.options.newton_steps, out=out)
 
+    def rebind(self, split: Split, state: PrimalDualState) -> PrimalDualState:
+        """The compiled engine holds the parameters of the terms: it is made anew."""
+        return replace(state, engine=compiled_engine(split, self.options.newton_steps))
+
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
         """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""
         if self.options.tau is not None or self.options.sigma is not None:

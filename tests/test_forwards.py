@@ -50,6 +50,13 @@ FORWARDS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = {
     "power_sum_2": ({"type": "power_sum", "gamma": 2.0, "z": "absolute"}, SHAPE, SHAPE[1:]),
     "power_sum_3": ({"type": "power_sum", "gamma": 3.0, "z": {"O": 1, "Dy": 2.5, "Sc": 0.5}}, SHAPE, SHAPE[1:]),
     "power_sum_0.7": ({"type": "power_sum", "gamma": 0.7}, SHAPE, SHAPE[1:]),
+    "power_sum_calibrated": (
+        {"type": "power_sum", "gain": 2.5, "offset": 0.3, "k_factors": {"O": 1.7}},
+        SHAPE,
+        SHAPE[1:],
+    ),
+    "z_contrast": ({"type": "z_contrast", "gamma": 1.7}, SHAPE, SHAPE[1:]),
+    "z_contrast_calibrated": ({"type": "z_contrast", "gain": 3, "offset": -0.2}, SHAPE, SHAPE[1:]),
     "sum": ({"type": "sum"}, SHAPE, SHAPE[1:]),
     "element": ({"type": "element", "element": "O"}, SHAPE, SHAPE[1:]),
     "blur": ({"type": "blur", "sigma": 1.3}, SHAPE, SHAPE),

@@ -167,7 +167,7 @@ def _back(x: Array, offset: float, factor: float) -> Array:
 
 def _record(result: Result, chosen: Plan, problem: Problem, spec: Spec, setup: float) -> RunRecord:
     plain = [_plain(term) for term in chosen.terms]
-    predictions = predictions_of(problem, result.x)
+    predictions = predictions_of(result.problem or problem, result.x)
     weighted = zip(problem.terms, plain, strict=True)
     record = RunRecord(
         result=result,

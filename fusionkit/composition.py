@@ -49,6 +49,10 @@ def compose(
         )
     context = Context(dataset, shape, names, dtype_of(precision))
     built = [_term(context, term, f"terms[{index}]") for index, term in enumerate(terms)]
+    if dataset.counting is not None and dataset.counting.units:
+        from fusionkit.operators.in_units import in_units
+
+        built = [in_units(term, dataset.counting.units, names) for term in built]
     require_engine(engine)
     return Problem(tuple(built), shape, names, context.dtype, engine)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from fusionkit.counting.kind import Counting
 from fusionkit.terms import Array
 
 
@@ -29,6 +30,7 @@ class Dataset:
     pixels : (ny, nx) of the unknown where that is not the grid of ``maps``.
     grid : name of the array whose pixels the unknown has; None where all have the same.
     stacks : elements of each stack of maps by its name; empty for phantoms.
+    counting : what the maps are; None where there are none, or nobody looked.
     """
 
     arrays: Mapping[str, Array]
@@ -45,6 +47,7 @@ class Dataset:
     pixels: tuple[int, int] | None = None
     grid: str | None = None
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counting: Counting | None = None
 
     def __post_init__(self) -> None:
         views = {name: array.view() for name, array in self.arrays.items()}  # the caller's own arrays stay writeable

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from fusionkit.counting.kind import Kind
 from fusionkit.data_sources import Source, SpectrumSource
 from fusionkit.normalise import Normalisation
 from fusionkit.options import Options
@@ -32,6 +33,8 @@ class DataOptions(Options):
     prepare : steps that image and maps go through, in this order, before they are normalised.
     normalize : what is done to the HAADF image and to each map, each on its own: ``minmax`` maps its least value to 0
         and its greatest to 1, ``max`` divides by its greatest value, ``none`` (the default) keeps counts as they are.
+    maps_are : ``counts``; ``rates``, counts times a factor that is found; or ``fractions``, whose effective counts are
+        estimated from their noise. The unknown is then in counts. None leaves the maps as they are, and guesses.
     """
 
     path: str | None = None
@@ -44,6 +47,7 @@ class DataOptions(Options):
     arrays: dict[str, str] = Field(default_factory=dict)
     prepare: list[Step] = Field(default_factory=list)
     normalize: Normalisation = "none"
+    maps_are: Kind | None = None
 
     @field_validator("maps", mode="before")
     @classmethod

@@ -1,10 +1,11 @@
-"""From the config's ``data`` to a `Dataset`: read or simulate, check, convert to float64, prepare, normalise."""
+"""From the config's ``data`` to a `Dataset`: read or simulate, check, convert to float64, prepare, normalise, count."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+from fusionkit.counting.convert import counted
 from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.load_file import load_file
@@ -28,11 +29,11 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
     ------
     UserError : the file cannot be read, an array is absent or unusable (not 2-D, another shape than its fellows,
         complex, not finite, constant under ``minmax``), a step of the preparation cannot
-        be done, or the data need more memory than there is.
+        be done, the maps are not what ``maps_are`` says, or the data need more memory than there is.
     """
     read = load_file(options, folder, where) if options.phantom is None else load_phantom(options, where)
     prepared = carry_out(read, options.prepare, f"{where}.prepare")
-    dataset = normalise(prepared, options, where)
+    dataset = counted(normalise(prepared, options, where), options.maps_are, f"{where}.maps_are")
     return replace(dataset, notes=(*dataset.notes, *_weights(dataset)))
 
 

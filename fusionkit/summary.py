@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.counting.dose import counts_of
 from fusionkit.memory import peak
 from fusionkit.run_record import RunRecord
 
@@ -72,6 +73,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "units": dataset.units,
         "metadata": dict(dataset.metadata),
         "elements": list(dataset.elements),
+        "counts": counts_of(dataset),
         "labels": list(result.labels),
         "shape": list(result.x.shape),
         "precision": str(result.x.dtype),

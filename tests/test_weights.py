@@ -10,13 +10,14 @@ import pytest
 
 from fusionkit.cli import main
 from fusionkit.config import load_config
+from fusionkit.counting.step import step_of
 from fusionkit.errors import UserError
 from fusionkit.loading import load
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.result_file import read_result
 from fusionkit.terms import Array
 from fusionkit.weights.choice import vertex
-from fusionkit.weights.count_scale import step_of, weight_of_counts
+from fusionkit.weights.count_scale import weight_of_counts
 from fusionkit.weights.image_noise import noise_level, weight_of_image
 from fusionkit.weights.thinning import thin
 
@@ -215,7 +216,16 @@ def test_normalised_maps_have_a_weight() -> None:
     assert chosen.weight == pytest.approx(maps.sum() / job.dataset.arrays["maps"].sum(), rel=1e-5)
 
 
-def test_fractions_have_no_weight() -> None:
-    random = np.random.default_rng(0).random((2, 9, 9))
-    with pytest.raises(UserError, match=r"data of Co have no smallest step; give maps of counts"):
-        weight_of_counts(random, ("Co", "O"), 1, "poisson")
+def test_the_weight_of_fractions_comes_from_their_noise() -> None:
+    random = np.random.default_rng(0)
+    fractions = random.poisson(20.0, (2, 60, 60)) / (50.0 + 0.5 * random.random((60, 60)))
+    chosen = weight_of_counts(fractions, ("Co", "O"), 1, "poisson")
+    assert chosen.weight == pytest.approx(50.25, rel=0.1)
+    assert chosen.uncertainty is not None
+    assert chosen.uncertainty[0] < 50.25 < chosen.uncertainty[1]
+
+
+def test_maps_without_noise_have_no_weight() -> None:
+    smooth = np.add.outer(np.arange(9.0), np.linspace(0.0, 0.7, 9)) * np.ones((2, 1, 1))
+    with pytest.raises(UserError, match=r"data of Co have neither a smallest step nor noise; give maps of counts"):
+        weight_of_counts(smooth, ("Co", "O"), 1, "poisson")

@@ -9,6 +9,7 @@ import numpy as np
 
 from fusionkit.composition import compose, make_solver
 from fusionkit.config import Config
+from fusionkit.counting.step import is_counts
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Spec
@@ -17,7 +18,7 @@ from fusionkit.start import starting_point
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.asked import asked, checkable, weighted
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.count_scale import is_counts, weight_of_counts
+from fusionkit.weights.count_scale import weight_of_counts
 from fusionkit.weights.image_noise import weight_of_image
 from fusionkit.weights.search import SHARE, TOLERANCE, Search, search
 from fusionkit.weights.thinning import Halves, thin
@@ -80,7 +81,9 @@ def _of_data(term: Term, dataset: Dataset, index: int) -> ChosenWeight:
         return weight_of_image(term.data, index, term.name)
     if _noise(term) == _POISSON:
         data = dataset.arrays.get(term.target, term.data)
-        return weight_of_counts(data, dataset.stacks.get(term.target, dataset.elements), index, term.name)
+        labels = dataset.stacks.get(term.target, dataset.elements)
+        converted = term.target == "maps" and dataset.counting is not None and bool(dataset.counting.units)
+        return weight_of_counts(data, labels, index, term.name, converted)
     raise UserError(f"terms[{index}].weight", f"auto does not know the noise that {term.name} is for", "give a number")
 
 

@@ -1,0 +1,1 @@
+"""What maps are, counts, rates or fractions, and how they become counts."""

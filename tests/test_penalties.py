@@ -20,10 +20,11 @@ from fusionkit.terms import Array, Bounds, Composed, HasDualBall, Proximable
 
 SHAPE = (2, 3, 4)
 DTYPES = [np.float32, np.float64]
+GUIDE = np.array([[0.0, 0.1, 2.0, 2.0], [0.0, 0.3, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
 
 
 def build(spec: dict[str, Any], shape: tuple[int, ...] = SHAPE, dtype: Any = np.float64) -> Any:
-    context = Context(Dataset({"b": np.ones(24)}), shape, ("a", "b"), np.dtype(dtype))
+    context = Context(Dataset({"b": np.ones(24), "v": GUIDE}), shape, ("a", "b"), np.dtype(dtype))
     return context.build("terms", Spec.model_validate(spec), "terms[0]")
 
 
@@ -52,6 +53,15 @@ def nuclear(x: np.ndarray) -> float:
     return float(np.linalg.svd(np.moveaxis(slopes(x), 0, -1), compute_uv=False).sum())
 
 
+def along(x: np.ndarray, eta: float) -> np.ndarray:
+    """Slopes (n, ny, nx, 2) without their part across the edges of the guide, pixel by pixel."""
+    v, out = slopes(GUIDE[None])[0], slopes(x)
+    for i, j, k in np.ndindex(*x.shape):
+        xi = v[j, k] / np.sqrt(v[j, k] @ v[j, k] + eta**2)
+        out[i, j, k] = (np.eye(2) - np.outer(xi, xi)) @ out[i, j, k]
+    return out
+
+
 # the term, its value at weight 1 by a plain formula; a new penalty is tested by one more row
 GRADIENT = {"operator": "gradient"}
 PENALTIES: list[tuple[dict[str, Any], Callable[..., Any]]] = [
@@ -60,6 +70,18 @@ PENALTIES: list[tuple[dict[str, Any], Callable[..., Any]]] = [
     ({"type": "huber_tv", "smoothing": 0.5}, huber),
     ({"type": "vectorial_tv"}, lambda x: np.sqrt((slopes(x) ** 2).sum(axis=(0, 3))).sum()),
     ({"type": "vectorial_tv", "coupling": "nuclear"}, nuclear),
+    (
+        {"type": "directional_tv", "guide": "v", "eta": 0.5, "smoothing": 0.0},
+        lambda x: np.sqrt((along(x, 0.5) ** 2).sum(axis=(0, 3))).sum(),
+    ),
+    (
+        {"type": "directional_tv", "guide": "v", "eta": 0.5, "smoothing": 0.0, "coupling": "none"},
+        lambda x: np.linalg.norm(along(x, 0.5), axis=-1).sum(),
+    ),
+    (  # a window that hardly reaches the next pixel
+        {"type": "structure_tensor_tv", "guide": "v", "eta": 0.5, "smoothing": 0.0, "window": 0.1},
+        lambda x: np.sqrt((along(x, 0.5) ** 2).sum(axis=(0, 3))).sum(),
+    ),
     ({"type": "tgv"}, isotropic),  # with the auxiliary field at zero
     ({"type": "l1"}, lambda x: np.abs(x).sum()),
     ({"type": "l2"}, lambda x: 0.5 * (x**2).sum()),
@@ -240,6 +262,9 @@ def test_bounds(spec: dict[str, Any], lower: float, upper: float, dtype: Any, x:
         ({"type": "tgv", "ratio": 0.0}, SHAPE, r"ratio"),
         ({"type": "huber_tv"}, SHAPE, r"smoothing: is missing"),
         ({"type": "vectorial_tv", "coupling": "nuclaer"}, SHAPE, r"coupling"),
+        ({"type": "directional_tv"}, SHAPE, r"guide: there is no data called 'haadf'; known: b, v"),
+        ({"type": "directional_tv", "guide": "b"}, SHAPE, r"guide: 'b' has the shape \(24,\)"),
+        ({"type": "structure_tensor_tv", "guide": "v", "window": 0.0}, SHAPE, r"window"),
         ({"type": "vectorial_tv"}, (4, 5), r"no elements to couple; use tv"),
         ({"type": "penalty"}, SHAPE, r"functional: is missing"),
         ({"type": "penalty", "functional": "nuclear"}, (3, 4, 5), r"functional: the nuclear norm takes"),

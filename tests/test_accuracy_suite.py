@@ -88,7 +88,7 @@ def test_the_regions_of_films_are_their_phases() -> None:
     assert truth[1][gallium].sum() < 0.1 * truth[0][gallium].sum()
 
 
-def test_coverage_counts_pixels_with_matter() -> None:
+def test_coverage_counts_pixels_that_hold_the_element() -> None:
     truth = np.ones((1, 10, 10))
     truth[0, :5] = 0.0
     low, high = truth - 0.1, truth + 0.1

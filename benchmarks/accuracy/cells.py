@@ -11,8 +11,9 @@ from typing import Any
 
 from benchmarks.accuracy import reference
 from benchmarks.accuracy.methods import METHODS, REFERENCE, Maps
-from benchmarks.accuracy.metrics import scores
+from benchmarks.accuracy.metrics import coverage, scores
 from benchmarks.accuracy.specimens import Case, Recording, case
+from fusionkit.terms import Array
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def measured(cell: Cell, folder: Path) -> dict[str, Any]:
         "method": cell.method,
         "elements": drawn.dataset.elements,
         **scores(x, drawn.dataset.truth).row(),
+        **_covered(facts, drawn.dataset.truth),
         "seconds": seconds,
         "facts": facts,
     }
@@ -55,6 +57,13 @@ def measured(cell: Cell, folder: Path) -> dict[str, Any]:
     part.write_text(json.dumps(row, indent=1), encoding="utf-8")
     os.replace(part, path)
     return row
+
+
+def _covered(facts: dict[str, Any], truth: Array) -> dict[str, Any]:
+    """Coverage of the intervals among the facts, which take too much room to be kept."""
+    if "low" not in facts:
+        return {}
+    return {"coverage": coverage(facts.pop("low"), facts.pop("high"), truth)}
 
 
 def _maps(cell: Cell, drawn: Case, folder: Path) -> Maps:

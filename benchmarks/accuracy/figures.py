@@ -78,7 +78,7 @@ def _ablation(dropped: Rows, swept: Rows) -> Any:
         left.barh(places + 0.25 * (index - 1), heights, 0.25, label=element)
     left.set_yticks(places, ["all terms", *(NAMES[name] for name in ABLATION)])
     left.invert_yaxis()
-    left.set(xlabel="NRMSE", title="one term dropped")
+    left.set(xlabel="NRMSE", xscale="log", title="one term dropped")
     left.legend(fontsize="small")
     for suffix, said in (("", "image scaled to the maps"), ("_units", "image in the units of gamma = 1.7")):
         errors = [swept.of(method=f"gamma_{gamma:.1f}{suffix}").mean("nrmse") for gamma in GAMMAS]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from benchmarks.accuracy import filters, reference
 from benchmarks.accuracy.breakages import calibrated
-from benchmarks.accuracy.fusion import fuse
+from benchmarks.accuracy.fusion import fuse, job
 from benchmarks.accuracy.pca import pca
 from benchmarks.accuracy.specimens import Case
 from benchmarks.accuracy.truth_weight import best_tv
@@ -61,12 +63,35 @@ SWEEP: dict[str, Method] = {
     for gamma in GAMMAS
     for suffix, calibrate in (("", True), ("_units", False))
 }
+
+
+def _intervals(method: str) -> Method:
+    """fusionkit's maps with the share of pixels that the intervals of 90 % cover."""
+
+    def run(case: Case) -> Maps:
+        from fusionkit.uncertainty.assess import assess
+        from fusionkit.uncertainty.intervals import intervals
+
+        ready = job(case, f"uncertainty.method={method}")
+        x = ready.solve().x
+        found = assess(ready.loaded.config, ready.dataset, ready.problem, x).uncertainty
+        assert found is not None
+        low, high = intervals(x, found.standard_deviation, found.interval)
+        return np.asarray(x, np.float64), {"low": low, "high": high, "seconds": found.seconds}
+
+    return run
+
+
+INTERVALS: dict[str, Method] = {name: _intervals(name) for name in ("curvature", "bootstrap")}
 REGULARISERS: dict[str, Method] = {
     "vectorial_tv": _fused("terms.tv={type: vectorial_tv, weight: auto}"),
     "nuclear_tv": _fused("terms.tv={type: vectorial_tv, coupling: nuclear, weight: auto}"),
     "huber_tv": _fused("terms.tv={type: huber_tv, smoothing: 0.5, weight: auto}"),
     "tgv": _fused("terms.tv={type: tgv, weight: auto}"),
+    "directional_tv": _fused("terms.tv={type: directional_tv, weight: auto}"),
+    "structure_tensor_tv": _fused("terms.tv={type: structure_tensor_tv, weight: auto}"),
 }
+BEST_PENALTIES = ("nuclear_tv", "tgv", "directional_tv", "structure_tensor_tv")  # those that are worth the headline
 METHODS: dict[str, Method] = {
     RAW: lambda case: (case.dataset.arrays["maps"], {}),
     GAUSSIAN: filters.gaussian,
@@ -76,5 +101,6 @@ METHODS: dict[str, Method] = {
     BEST_TV: best_tv,
     **ABLATION,
     **SWEEP,
+    **INTERVALS,
     **REGULARISERS,
 }

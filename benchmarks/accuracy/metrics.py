@@ -119,7 +119,9 @@ def composition(x: Array, truth: Array) -> float:
 
 
 def coverage(low: Array, high: Array, truth: Array) -> tuple[float, ...]:
-    """Share of the pixels with matter whose truth lies within the interval, for each element."""
-    where = matter(truth)
+    """Share of the pixels that hold an element whose truth lies within the interval, for each element.
+
+    Where there is none of it, an interval that begins at zero holds the truth for certain and says nothing.
+    """
     inside = (low <= truth) & (truth <= high)
-    return tuple(float(one[where].mean()) for one in inside)
+    return tuple(float(one[known > 0.0].mean()) for one, known in zip(inside, truth, strict=True))

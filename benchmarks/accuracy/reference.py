@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from benchmarks.accuracy.specimens import Case
 from fusionkit.elements import atomic_number
 from fusionkit.terms import Array
 
-CHEM = tuple(float(w) for w in np.geomspace(1e-3, 1e-1, 5))
-TV = tuple(float(w) for w in np.geomspace(1e-3, 1e-1, 5))
+FIRST = (-6, -5, -4, -3, -2)  # half decades: both weights from 1e-3 to 1e-1
+LIMITS = (-10, 1)  # 1e-5 to 3
 _OPTIONS = {"nIter": 50, "ng": 15, "bkg": 0.1, "plot_images": False, "plot_convergence": False}
 
 
@@ -64,19 +65,38 @@ class Reference:
 
 
 def best(case: Case, columns: str = "none") -> tuple[Array, dict[str, Any]]:
-    """The maps with the lowest mean NRMSE over the grid, and their weights."""
+    """The maps with the lowest mean NRMSE over the grid, and their weights.
+
+    The grid is 5 x 5, half a decade apart, and grows while the best weights lie on its border, within `LIMITS`.
+    """
     truth = case.dataset.truth
     assert truth is not None
     loaded = Reference(case, columns)
-    found: tuple[float, Array, dict[str, Any]] | None = None
-    for chem in CHEM:
-        for tv in TV:
-            x = loaded.run(chem, tv)
-            error = mean_nrmse(x, truth)
-            if found is None or error < found[0]:
-                found = error, x, {"columns": columns, "chem": chem, "tv": tv}
+    tried: dict[tuple[int, ...], float] = {}
+    ends = [[FIRST[0], FIRST[-1]], [FIRST[0], FIRST[-1]]]
+    found: Array | None = None
+    while True:
+        for pair in product(*(range(low, high + 1) for low, high in ends)):
+            if pair not in tried:
+                x = loaded.run(*(_weight(place) for place in pair))
+                tried[pair] = mean_nrmse(x, truth)
+                if tried[pair] == min(tried.values()):
+                    found = x
+        chosen = min(tried, key=tried.__getitem__)
+        grown = [
+            [max(min(low, c - 1), LIMITS[0]), min(max(high, c + 1), LIMITS[1])]
+            for (low, high), c in zip(ends, chosen, strict=True)
+        ]
+        if grown == ends:
+            break
+        ends = grown
     assert found is not None
-    return found[1], found[2]
+    chem, tv = (_weight(place) for place in chosen)
+    return found, {"columns": columns, "chem": chem, "tv": tv, "runs": len(tried)}
+
+
+def _weight(place: int) -> float:
+    return 10.0 ** (place / 2)
 
 
 def at(case: Case, weights: Mapping[str, Any]) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.accuracy.cells import Cell
-from benchmarks.accuracy.methods import ABLATION, AUTO, GAUSSIAN, MAIN, REGULARISERS, SWEEP
-from benchmarks.accuracy.specimens import MATCHED, SPECIMENS, Recording
+from benchmarks.accuracy.methods import ABLATION, AUTO, BEST_PENALTIES, GAUSSIAN, INTERVALS, MAIN, REGULARISERS, SWEEP
+from benchmarks.accuracy.specimens import SPECIMENS, Recording
 
 DOSES = (1.0, 5.0, 20.0, 100.0, 1000.0)
 JUDGED = (5.0, 20.0, 100.0)  # doses of the headline and of most bars
@@ -37,7 +37,11 @@ QUICK = Extent(size=80, headline=96, seeds=1, doses=(5.0, 100.0))
 def headline(extent: Extent) -> list[Cell]:
     """The nanoparticle at full size."""
     doses = [dose for dose in JUDGED if dose in extent.doses]
-    return [Cell(Recording("nanoparticle", extent.headline, dose, 0), name) for dose in doses for name in MAIN]
+    return [
+        Cell(Recording("nanoparticle", extent.headline, dose, 0), name)
+        for dose in doses
+        for name in (*MAIN, *BEST_PENALTIES)
+    ]
 
 
 def main(extent: Extent) -> list[Cell]:
@@ -68,12 +72,23 @@ def sweep(extent: Extent) -> list[Cell]:
     return _nanoparticle(extent, tuple(SWEEP))
 
 
-def regularisers(extent: Extent) -> list[Cell]:
-    """Other penalties than TV, on what the model describes."""
+def intervals(extent: Extent) -> list[Cell]:
+    """Error bars by either method, at the doses that are judged."""
     doses = [dose for dose in JUDGED if dose in extent.doses]
     return [
         Cell(Recording(specimen, extent.size, dose, 0), method)
-        for specimen in MATCHED
+        for specimen in SPECIMENS
+        for dose in doses
+        for method in INTERVALS
+    ]
+
+
+def regularisers(extent: Extent) -> list[Cell]:
+    """Other penalties than TV."""
+    doses = [dose for dose in JUDGED if dose in extent.doses]
+    return [
+        Cell(Recording(specimen, extent.size, dose, 0), method)
+        for specimen in SPECIMENS
         for dose in doses
         for method in (GAUSSIAN, AUTO, *REGULARISERS)
     ]
@@ -84,5 +99,6 @@ STUDIES = {
     "main": main,
     "ablation": ablation,
     "gamma": sweep,
+    "intervals": intervals,
     "regularisers": regularisers,
 }

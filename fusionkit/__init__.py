@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fusionkit.result import Result, Status
     from fusionkit.result_file import read_result
     from fusionkit.start import starting_point
+    from fusionkit.weights.python import choose_weights
 
 __all__ = [
     "Dataset",
@@ -31,6 +32,7 @@ __all__ = [
     "Result",
     "Status",
     "UserError",
+    "choose_weights",
     "compose",
     "fuse",
     "load_config",
@@ -51,6 +53,7 @@ _HOMES = {
     "Result": "result",
     "Status": "result",
     "UserError": "errors",
+    "choose_weights": "weights.python",
     "compose": "composition",
     "fuse": "interactive.fusing",
     "load_config": "config",

@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fusionkit.reconstruct import prepare
 
     loaded = load_config(arguments.config, arguments.set)
-    for line in prepare(loaded).describe():
+    for line in prepare(loaded, search=False).describe():
         print(line)
     print(f"output: {loaded.output_folder()}")
     return DONE

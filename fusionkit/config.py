@@ -216,9 +216,9 @@ def specs(config: Config) -> Iterator[tuple[str, str, Spec]]:
 def checked_options(kind: str, spec: Spec, key: str) -> Options:
     """The options of a named thing, validated against its model; `UserError` at ``key`` and below.
 
-    A term that says ``weight: auto`` has the weight `fusionkit.weights.asked.PLACEHOLDER` here.
+    A term that asks for its weight has `fusionkit.weights.asked.PLACEHOLDER` here.
     """
-    spec = checkable(spec) if kind == "terms" else spec
+    spec = checkable(spec, key) if kind == "terms" else spec
     return options_of(lookup(kind, spec.type, f"{key}.type"), spec.options, key)
 
 

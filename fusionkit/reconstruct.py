@@ -101,7 +101,9 @@ class Job:
         return replace(record, diagnostics=diagnose(record))
 
 
-def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: Reader = load) -> Job:
+def prepare(
+    config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: Reader = load, search: bool = True
+) -> Job:
     """Read the data and build problem, solver and starting point.
 
     Parameters
@@ -109,6 +111,7 @@ def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: R
     config : a loaded configuration, the path of a YAML file or the name of a packaged config.
     overrides : ``key.path=value`` each, where the config is not loaded yet.
     read : what reads the data, called as `fusionkit.loading.load`: one that remembers them serves many runs.
+    search : whether weights that ask for it are searched, which takes solves; where not, a note says how they would be.
 
     Raises
     ------
@@ -117,7 +120,7 @@ def prepare(config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: R
     """
     started = time.perf_counter()
     loaded = load_config(config, overrides) if isinstance(config, str) else config
-    loaded, dataset, weights = settled(loaded, read(loaded.config.data, loaded.folder, "data"))
+    loaded, dataset, weights = settled(loaded, read(loaded.config.data, loaded.folder, "data"), search)
     settings = loaded.config
     dataset = in_precision(dataset, settings.precision)
     labels = settings.unknown.labels if settings.unknown is not None else None

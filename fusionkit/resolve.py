@@ -12,7 +12,7 @@ from fusionkit.data_sources import Source
 from fusionkit.options import Spec
 from fusionkit.phantom_spec import phantom_options
 from fusionkit.preparation.spec import step_options
-from fusionkit.weights.asked import AUTO, asks
+from fusionkit.weights.asked import asks
 
 
 def resolved(loaded: LoadedConfig) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
     for field, inner_kind, inner in nested_specs(options):
         filled[field] = _filled(inner_kind, inner, f"{key}.{field}")
     if kind == "terms" and asks(spec):  # not chosen yet
-        filled["weight"] = AUTO
+        filled["weight"] = _plain(spec.options["weight"])
     return {"type": spec.type, **filled}
 
 

@@ -44,7 +44,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "precision": ({"precision": "half"}, "precision: is 'half'"),
     "normalize": ({"normalize": "z"}, "normalize: is 'z'"),
     "a solver that cannot": ({"terms": ["tv"], "solver": "schwartz2022"}, "schwartz2022"),
-    "weights of a config": ({"terms": [{"type": "tv", "weight": "auto"}]}, "terms[0].weight: must be a number"),
+    "weights of a config": ({"terms": [{"type": "tv", "weight": "much"}]}, "terms[0].weight: must be a number"),
     "init": ({"init": "nothing.h5"}, "nothing.h5: there is no such file"),
 }
 

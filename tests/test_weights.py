@@ -137,7 +137,7 @@ def test_a_rerun_gives_the_same_bits_without_a_search(tmp_path: Path) -> None:
     assert two["weights_auto"] == {}
     found = one["weights_auto"]["tv"]
     assert found["choice"] == one["weights"]["tv"]
-    assert len(found["curve"]["weights"]) == len(found["curve"]["errors"]) == found["solves"]
+    assert len(found["curve"]["weights"]) == len(found["curve"]["values"]) == found["solves"]
     assert sum("weight of" in note for note in one["notes"]) >= 3
     assert (first / "weights.png").read_bytes()[:4] == b"\x89PNG"
     assert not (second / "weights.png").exists()
@@ -183,12 +183,24 @@ AUTO_TV = "terms.tv.weight=auto"
         ("cos_nanoparticle", ("terms.nonnegative.weight=auto",), "terms[3].weight", "unknown key"),
         ("cos_nanoparticle", ("terms.tv.weight=Auto",), "terms[2].weight", "must be a number"),
         ("cos_auto", ("terms.nonnegative={type: l1, weight: auto}",), "terms[3].weight", "two penalties say auto"),
-        ("cos_nanoparticle", (AUTO_TV, "data.normalize=max"), "terms[2].weight", "are no counts"),
         (
             "cos_nanoparticle",
-            (AUTO_TV, "terms.poisson={type: least_squares, data: maps}"),
+            ("terms.tv.weight={auto: cross_validation}",),
+            "terms[2].weight.auto",
+            "must be 'count_split",
+        ),
+        ("cos_nanoparticle", ("terms.poisson.weight={auto: sure}",), "terms[1].weight", "is for penalties"),
+        (
+            "cos_nanoparticle",
+            ("terms.tv.weight={auto: count_splitting}", "terms.poisson={type: least_squares, data: maps}"),
             "terms[2].weight",
-            "poisson",
+            "needs counts",
+        ),
+        (
+            "cos_nanoparticle",
+            (AUTO_TV, "terms.poisson={type: least_squares, name: again, data: haadf, forward: {type: power_sum}}"),
+            "terms[2].weight",
+            "needs counts or maps",
         ),
         ("linear_regression", ("terms.least_squares.weight=auto",), "terms[0].weight", "needs an image"),
     ],

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.diagnostics import diagnose
+from fusionkit.errors import UserError
 from fusionkit.interactive.given import given
 from fusionkit.interactive.plan import Model, Plan, Terms, check_choice, plan, solver_spec
+from fusionkit.interactive.weights import automatic, chosen_weights, in_counts
 from fusionkit.loop import solve
 from fusionkit.memory import require, solve_bytes
 from fusionkit.normalise import Normalisation
@@ -26,6 +28,7 @@ from fusionkit.solver import fit
 from fusionkit.start import starting_point
 from fusionkit.summary import versions
 from fusionkit.terms import Array, Term
+from fusionkit.weights.chosen import ChosenWeight
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,6 +100,7 @@ def fuse(
     z: str | Mapping[str, float] | None = None,
     gamma: float | None = None,
     tv: float | None = None,
+    weight: Literal["auto"] | None = None,
     solver: str | Mapping[str, Any] | None = None,
     normalize: Normalisation | None = None,
     init: str = "auto",
@@ -121,6 +125,8 @@ def fuse(
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; fitted to counts where None.
     gamma : exponent of the image; 1.7 where None.
     tv : weight of the total variation; 0.3 for counts and 0.1 for normalised maps where None.
+    weight : ``auto`` chooses every weight from the data, but that of ``tv`` where it is given; maps are turned into
+        counts for that, and back.
     solver : its name, or its name and options: ``{"type": "admm", "tolerance": 1e-3}``.
     normalize : ``none``, ``minmax`` or ``max``, as in a config.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
@@ -135,18 +141,21 @@ def fuse(
     started = time.perf_counter()
     check_choice("precision", precision, ("single", "double"))
     check_choice("engine", engine, (None, "numpy", "numba", "auto"))
+    check_choice("weight", weight, (None, "auto"))
     came = given(haadf, maps, elements)
-    chosen = plan(came.dataset, terms, Model(z, gamma, tv), normalize)
-    size = came.dataset.arrays["maps"].size
-    problem = compose(chosen.dataset, chosen.terms, None, precision, engine or ("numpy" if size < _SMALL else "auto"))
     spec = solver_spec(solver)
+    chosen = _planned(came.dataset, terms, Model(z, gamma, tv), normalize, weight == "auto")
+    size = came.dataset.arrays["maps"].size
+    used: Engine = engine or ("numpy" if size < _SMALL else "auto")
+    chosen, weights = chosen_weights(chosen, spec, precision, used)
+    problem = compose(chosen.dataset, chosen.terms, None, precision, used)
     algorithm = make_solver(spec.type, **spec.options)
     split = fit(algorithm, problem)
     require(solve_bytes(split, algorithm.memory(split)), "maps")
     start = starting_point(init, problem, chosen.dataset)
     setup = time.perf_counter() - started
     result = solve(problem, algorithm, start)
-    record = _record(result, chosen, problem, spec, setup)
+    record = _record(result, chosen, problem, spec, setup, weights)
     pairs = zip(chosen.scales, result.x, strict=True)
     arrays = dict(zip(result.labels, [_back(x, s.offset, s.factor) for s, x in pairs], strict=True))
     about = {
@@ -165,7 +174,25 @@ def _back(x: Array, offset: float, factor: float) -> Array:
     return x if (offset, factor) == (0.0, 1.0) else (x * factor + offset).astype(x.dtype)
 
 
-def _record(result: Result, chosen: Plan, problem: Problem, spec: Spec, setup: float) -> RunRecord:
+def _planned(
+    dataset: Dataset, terms: Terms | None, model: Model, normalize: Normalisation | None, automatically: bool
+) -> Plan:
+    """Units and terms; where weights are to be chosen, the maps are in counts."""
+    if not automatically:
+        return plan(dataset, terms, model, normalize)
+    if terms is not None:
+        raise UserError("weight", "is given beside terms", "put it into them: {'type': 'tv', 'weight': 'auto'}")
+    if normalize not in (None, "none"):
+        raise UserError("normalize", f"is {normalize}, and weight 'auto' needs counts", "leave one of them out")
+    counts, scales = in_counts(dataset)
+    keep = () if model.tv is None else ("tv",)
+    found = automatic(plan(counts, None, model, "none"), keep)
+    return replace(found, scales=scales, notes=(*counts.notes[len(dataset.notes) :], *found.notes))
+
+
+def _record(
+    result: Result, chosen: Plan, problem: Problem, spec: Spec, setup: float, weights: tuple[ChosenWeight, ...]
+) -> RunRecord:
     plain = [_plain(term) for term in chosen.terms]
     predictions = predictions_of(result.problem or problem, result.x)
     weighted = zip(problem.terms, plain, strict=True)
@@ -176,6 +203,7 @@ def _record(result: Result, chosen: Plan, problem: Problem, spec: Spec, setup: f
         model_haadf=predictions.pop("haadf", None),
         predictions=predictions,
         seconds={"setup": setup, "solve": result.seconds},
+        weights=weights,
         term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
     )
     return replace(record, diagnostics=diagnose(record))

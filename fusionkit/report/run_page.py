@@ -9,6 +9,7 @@ from fusionkit.report.convergence import convergence_section
 from fusionkit.report.maps import MOST, field_of_view, gallery, unknown_maps
 from fusionkit.report.residuals import residual_section
 from fusionkit.report.vector import coefficient_table, vector_section
+from fusionkit.report.weights import weights_section
 from fusionkit.result import Status
 from fusionkit.run_record import RunRecord
 from fusionkit.summary import versions
@@ -29,7 +30,12 @@ def run_page(record: RunRecord, name: str) -> Page:
     has_maps = unknown_maps(result.x) is not None
     own = None if has_maps else vector_section(record)
     coefficients = None if has_maps else coefficient_table(record)
-    sections: list[Section | None] = [own, residual_section(record), convergence_section(record)]
+    sections: list[Section | None] = [
+        own,
+        residual_section(record),
+        weights_section(record),
+        convergence_section(record),
+    ]
     return Page(
         title=name,
         subtitle=dataset.source,

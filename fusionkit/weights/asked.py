@@ -1,23 +1,49 @@
-"""Which terms of a configuration say ``weight: auto``, and what stands there instead while nothing is chosen."""
+"""Which terms of a configuration ask for a weight, how, and what stands there instead while nothing is chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
-from fusionkit.options import Spec
+from fusionkit.options import Options, Spec, parse
 
 AUTO = "auto"
 PLACEHOLDER = 1.0  # a valid weight: options are checked, and terms built, before their weights are chosen
+Method = Literal["count_splitting", "masked_pixels", "discrepancy", "l_curve", "sure"]
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+class AutoOptions(Options):
+    """``weight: {auto: METHOD}``; ``weight: auto`` leaves the method to the data.
+
+    Parameters
+    ----------
+    auto : how the weight of a penalty is chosen; see `fusionkit.weights.methods`.
+    """
+
+    auto: Method
 
 
 def asks(spec: Spec) -> bool:
-    """Whether the term says ``weight: auto``."""
-    return spec.options.get("weight") == AUTO
+    """Whether the term says ``weight: auto`` or ``weight: {auto: METHOD}``."""
+    weight = spec.options.get("weight")
+    return weight == AUTO or (isinstance(weight, Mapping) and AUTO in weight)
+
+
+def method_of(spec: Spec, key: str) -> Method | None:
+    """The method that a term asks for by name; `UserError` for one that does not exist.
+
+    Parameters
+    ----------
+    spec : of a term that `asks`.
+    key : config key of the term.
+    """
+    weight = spec.options.get("weight")
+    return parse(AutoOptions, weight, f"{key}.weight").auto if isinstance(weight, Mapping) else None
 
 
 def asked(specs: Sequence[Spec]) -> tuple[int, ...]:
-    """The places of the terms that say ``weight: auto``."""
+    """The places of the terms that ask for a weight."""
     return tuple(index for index, spec in enumerate(specs) if asks(spec))
 
 
@@ -26,9 +52,12 @@ def weighted(spec: Spec, weight: float) -> Spec:
     return Spec.model_validate({"type": spec.type, **spec.options, "weight": weight})
 
 
-def checkable(spec: Spec) -> Spec:
-    """The term with the placeholder for ``auto``; any other as it is."""
-    return weighted(spec, PLACEHOLDER) if asks(spec) else spec
+def checkable(spec: Spec, key: str = "") -> Spec:
+    """The term with the placeholder where it asks, its method checked; any other as it is."""
+    if not asks(spec):
+        return spec
+    method_of(spec, key)
+    return weighted(spec, PLACEHOLDER)
 
 
 def as_asked(resolved: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,11 +66,11 @@ def as_asked(resolved: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
     Parameters
     ----------
     resolved : ``config.resolved.yaml`` of the run.
-    summary : ``summary.json`` of the run, whose ``weights_auto`` says which weights were chosen.
+    summary : ``summary.json`` of the run, whose ``weights_auto`` says which weights were chosen, and what asked.
     """
-    chosen = {entry["key"] for entry in summary.get("weights_auto", {}).values()}
+    chosen = {entry["key"]: entry.get("asked", AUTO) for entry in summary.get("weights_auto", {}).values()}
     terms = [
-        {**term, "weight": AUTO} if f"terms[{index}].weight" in chosen else term
+        {**term, "weight": chosen[f"terms[{index}].weight"]} if f"terms[{index}].weight" in chosen else term
         for index, term in enumerate(resolved.get("terms", ()))
     ]
     return {**resolved, "terms": terms}

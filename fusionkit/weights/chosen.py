@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from fusionkit.weights.asked import AUTO
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Held-out errors along a path of weights.
+    """What was found along a path of weights.
 
     Parameters
     ----------
-    weights : in the order in which they were tried, for all counts.
-    errors : mean squared held-out error of each, in counts squared.
-    spreads : standard error of each one's difference to the lowest, which both being compared with the same held-out
-        counts makes far less than that of an error itself; 0 for the lowest.
-    iterations : of each solve.
+    weights : in the order in which they were tried, for all of the data.
+    values : of each.
+    spreads : standard error of each one's difference to the best, which both being compared with the same data makes
+        far less than that of a value itself; 0 where none is known.
+    iterations : of each weight's solves.
+    quantity : what the values are.
+    best : whether the ``lowest`` or the ``highest`` value is chosen, or where the values pass the ``level`` 1.
     """
 
     weights: tuple[float, ...]
-    errors: tuple[float, ...]
+    values: tuple[float, ...]
     spreads: tuple[float, ...]
     iterations: tuple[int, ...]
+    quantity: str = "squared held-out error"
+    best: Literal["lowest", "highest", "level"] = "lowest"
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,13 @@ class ChosenWeight:
     index : place of the term in the configuration.
     term : its name.
     weight : the choice.
-    method : ``image_noise``, ``count_scale`` or ``count_splitting``.
+    method : ``image_noise``, ``count_scale`` or the name of a search.
     note : the same in a sentence.
-    uncertainty : the lowest and the greatest weight that the data do not tell from it; None where it is exact.
+    uncertainty : the lowest and the greatest weight that the data do not tell from it; None where it is exact, or not
+        known.
     facts : numbers that it comes from, by name.
     curve : of the search; None where there was none.
+    asked : what stood in the configuration in its place.
     """
 
     index: int
@@ -50,6 +58,7 @@ class ChosenWeight:
     uncertainty: tuple[float, float] | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     curve: Curve | None = None
+    asked: Any = AUTO
 
     @property
     def key(self) -> str:
@@ -58,13 +67,14 @@ class ChosenWeight:
 
     def plain(self) -> dict[str, Any]:
         """Mappings, lists, texts and numbers, for ``summary.json``."""
-        found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight}
+        found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.asked}
         if self.uncertainty is not None:
             found["uncertainty"] = list(self.uncertainty)
         found |= self.facts
         if self.curve is not None:
-            columns = ("weights", "errors", "spreads", "iterations")
+            columns = ("weights", "values", "spreads", "iterations")
             found["curve"] = {name: list(getattr(self.curve, name)) for name in columns}
+            found["curve"] |= {"quantity": self.curve.quantity, "best": self.curve.best}
         return found
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fusionkit.config import LoadedConfig
+from fusionkit.config import Config, LoadedConfig
 from fusionkit.data import Dataset
 from fusionkit.threads import limit_threads
-from fusionkit.weights.asked import asked
+from fusionkit.weights.asked import asked, checkable
 from fusionkit.weights.chosen import ChosenWeight
 
 
-def settled(loaded: LoadedConfig, dataset: Dataset) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
+def settled(
+    loaded: LoadedConfig, dataset: Dataset, search: bool = True
+) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
     """The configuration with numbers, the data with a note on each choice, and the choices.
 
     Parameters
     ----------
     loaded : the configuration; where it asks for nothing, everything stays as it is.
     dataset : its data.
+    search : whether weights of penalties are searched; where not, a note says how they would be, and 1 stands for them.
 
     Raises
     ------
@@ -25,9 +28,25 @@ def settled(loaded: LoadedConfig, dataset: Dataset) -> tuple[LoadedConfig, Datas
     """
     if not asked(loaded.config.terms):
         return loaded, dataset, ()
-    from fusionkit.weights.choose import choose_weights, with_weights  # what a run without a choice does not need
+    # what a run without a choice does not need
+    from fusionkit.weights.choose import choose_weights, plan_choices, with_weights
+    from fusionkit.weights.task import Objective
 
-    with limit_threads(loaded.config.threads):
-        chosen = choose_weights(loaded.config, dataset)
-    notes = (*dataset.notes, *(one.note for one in chosen))
-    return replace(loaded, config=with_weights(loaded.config, chosen)), replace(dataset, notes=notes), chosen
+    config = loaded.config
+    labels = tuple(config.unknown.labels) if config.unknown is not None else None
+    objective = Objective(config.terms, config.solver, labels, config.precision, config.engine)
+    with limit_threads(config.threads):
+        if search:
+            chosen = choose_weights(dataset, objective)
+            notes = [one.note for one in chosen]
+        else:
+            choices = plan_choices(dataset, objective)
+            chosen = choices.chosen
+            notes = [one.note for one in chosen]
+            notes += [
+                f"The weight of {task.term} would be chosen by {method}, which takes some solves; 1 stands for it here."
+                for task, method in choices.searches
+            ]
+    terms = [checkable(term) for term in with_weights(config.terms, chosen)]
+    settled_config: Config = config.model_copy(update={"terms": terms})
+    return replace(loaded, config=settled_config), replace(dataset, notes=(*dataset.notes, *notes)), chosen

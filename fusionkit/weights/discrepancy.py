@@ -1,0 +1,84 @@
+r"""The weight at which maps miss the data by as much as the noise: the discrepancy principle.
+
+With counts b, their prediction m and the part x of it that is no background, the statistic
+
+.. math:: D = \sum_k (b_k - m_k)^2 / m_k \Bigm/ \sum_k x_k / m_k
+
+is 1 on average where m is the truth (a pixel without matter has no noise); for normal noise it is the mean squared
+residual over the variance. Weaker penalties fit the noise, D < 1. Source: V. A. Morozov, Sov. Math. Dokl. 7, 414
+(1966); for counts, M. Bertero et al., Inverse Probl. 26, 105004 (2010).
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import numpy as np
+
+from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
+from fusionkit.weights.path import BELOW, FACTOR, MOST
+from fusionkit.weights.task import POISSON, Noisy, Task
+
+_LEVEL = 1.0
+
+
+def discrepancy(task: Task) -> ChosenWeight:
+    """The weight of a penalty by the discrepancy principle."""
+    start = task.start()
+    scale, degree = task.scale(start)
+    found: list[tuple[float, float, float, int, Array]] = []  # weight, D, its standard error, iterations, maps
+
+    def attempt(weight: float, x: Array) -> float:
+        problem = task.problem(weight)
+        result = task.solve(problem, x, weight)
+        value, error = statistic(task.judges(problem), result.x)
+        found.append((weight, value, error, result.iterations, result.x))
+        return value
+
+    weight = scale / BELOW
+    factor = 1.0 / FACTOR if attempt(weight, start) > _LEVEL else FACTOR
+    while len(found) < MOST and (found[-1][1] > _LEVEL) == (factor < 1.0):
+        weight *= factor
+        attempt(weight, found[-1][-1])
+    choice, spread = _crossing(found)
+    columns = list(zip(*found, strict=True))
+    curve = Curve(
+        tuple(map(rounded, columns[0])), columns[1], columns[2], columns[3], "squared residual over noise", "level"
+    )
+    weight = rounded(choice)
+    if spread is None:
+        limits, said = None, "the end of the path, where they do not miss by as much"
+    else:
+        limits = (rounded(weight * exp(-2.0 * spread)), rounded(weight * exp(2.0 * spread)))
+        said = f"{limits[0]:.2g} to {limits[1]:.2g}"
+    note = f"The weight of {task.term} is {weight:.4g} ({said}): maps miss the data by as much as the noise."
+    facts = {"degree": degree, "solves": len(found)}
+    return ChosenWeight(task.index, task.term, weight, "discrepancy", note, limits, facts, curve)
+
+
+def statistic(judges: list[Noisy], x: Array) -> tuple[float, float]:
+    """D, and its standard error where the model holds."""
+    total, expected, variance = 0.0, 0.0, 0.0
+    for one in judges:
+        data, m = np.asarray(one.data, np.float64), np.asarray(one.expected(x), np.float64)
+        if one.noise == POISSON:
+            mean = one.weight * np.maximum(m, 1e-6)  # in counts
+            share = np.clip(np.asarray(one.predict(x), np.float64) / np.maximum(m, 1e-6), 0.0, 1.0)
+            total += float(((one.weight * data - mean) ** 2 / mean).sum())
+            expected += float(share.sum())
+            variance += float((share * (2.0 + 1.0 / mean)).sum())
+        else:
+            total += one.weight * float(((data - m) ** 2).sum())
+            expected += data.size
+            variance += 2.0 * data.size
+    return total / max(expected, 1e-6), variance**0.5 / max(expected, 1e-6)
+
+
+def _crossing(found: list[tuple[float, float, float, int, Array]]) -> tuple[float, float | None]:
+    """Where D passes 1 between the last two weights, linear in the logarithm, and the standard error of that."""
+    if len(found) < 2 or (found[-1][1] > _LEVEL) == (found[-2][1] > _LEVEL):
+        return found[-1][0], None
+    (u, low), (v, high) = ((log(one[0]), one[1]) for one in found[-2:])
+    slope = (high - low) / (v - u)
+    return exp(u + (_LEVEL - low) / slope), abs(found[-1][2] / slope)

@@ -1,0 +1,76 @@
+r"""The weight at the corner of the L-curve: misfit against penalty, both logarithms.
+
+With r the logarithm of what the maps miss (deviance of counts, squared residual over variance) and e that of
+the penalty without its weight, the curvature along the path in u, the logarithm of the weight, is
+
+.. math:: \kappa = (r' e'' - r'' e') / (r'^2 + e'^2)^{3/2},
+
+and the weight of the greatest is chosen. Source: P. C. Hansen, SIAM Rev. 34, 561 (1992).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
+from fusionkit.weights.path import FACTOR
+from fusionkit.weights.task import POISSON, Noisy, Task
+
+_NUMBER = 10  # weights, from the scale down
+_FINE = 200
+
+
+def l_curve(task: Task) -> ChosenWeight:
+    """The weight of a penalty by the L-curve."""
+    x = task.start()
+    scale, degree = task.scale(x)
+    weights = scale / FACTOR ** np.arange(_NUMBER)
+    points, iterations = [], []
+    for weight in weights:
+        problem = task.problem(float(weight))
+        result = task.solve(problem, x, float(weight))
+        x = result.x
+        penalty = next(term for term in problem.terms if term.name == task.term).value(x) / weight
+        points.append((np.log(misfit(task.judges(problem), x)), np.log(max(penalty, 1e-12))))
+        iterations.append(result.iterations)
+    u = np.log(weights[::-1])
+    fine, bend = curvature(u, np.array(points)[::-1])
+    choice = rounded(float(np.exp(fine[np.argmax(bend)])))
+    values = tuple(float(np.interp(np.log(weight), fine, bend)) for weight in weights)
+    zeros = (0.0,) * _NUMBER
+    curve = Curve(
+        tuple(rounded(float(one)) for one in weights), values, zeros, tuple(iterations), "curvature", "highest"
+    )
+    note = f"The weight of {task.term} is {choice:.4g}: the corner of the L-curve, which knows no uncertainty."
+    facts = {"degree": degree, "solves": _NUMBER}
+    return ChosenWeight(task.index, task.term, choice, "l_curve", note, None, facts, curve)
+
+
+def misfit(judges: list[Noisy], x: Array) -> float:
+    """Deviance of counts, and squared residual over variance of maps with normal noise."""
+    total = 0.0
+    for one in judges:
+        data, m = np.asarray(one.data, np.float64), np.asarray(one.expected(x), np.float64)
+        if one.noise == POISSON:
+            m = np.maximum(m, 1e-9)
+            ratio = np.log(np.where(data > 0.0, data, 1.0) / m) * data
+            total += 2.0 * one.weight * float((ratio - data + m).sum())
+        else:
+            total += one.weight * float(((data - m) ** 2).sum())
+    return max(total, 1e-12)
+
+
+def curvature(u: Array, points: Array) -> tuple[Array, Array]:
+    """Curvature on a fine grid of u, ends left out, where it rests on one side only.
+
+    Parameters
+    ----------
+    u : ascending.
+    points : (len(u), 2), r and e.
+    """
+    spline = CubicSpline(u, points)
+    fine = np.linspace(u[1], u[-2], _FINE)
+    (r1, e1), (r2, e2) = spline(fine, 1).T, spline(fine, 2).T
+    return fine, (r1 * e2 - r2 * e1) / (r1 * r1 + e1 * e1 + 1e-300) ** 1.5

@@ -1,0 +1,67 @@
+r"""The weight with which maps predict pixels that they have not seen.
+
+A share of the pixels of each map, drawn at random, is replaced by the mean of its neighbours that are not: whatever x
+is made from these data does not depend on the noise of the pixels left out, so that for independent noise
+
+.. math:: E \sum_{k \in J} (x_k - b_k)^2 = E \sum_{k \in J} (x_k - \mu_k)^2 + \mathrm{const}.
+
+It asks nothing of the noise but that pixels do not share it. Source: J. Batson, L. Royer, ICML 2019 (J-invariance).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import convolve
+
+from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.path import Said, Trial, lowest
+from fusionkit.weights.task import Task
+
+SHARE = 0.2  # of the pixels in a fold
+_FOLDS = 2  # one alone missed the best by 10 % on `films` at 5 counts
+_SEED = 0
+_NEAR = np.array([[0.5, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
+_SAID = Said("masked_pixels", "maps predict pixels that they have not seen best", "squared error of masked pixels")
+
+
+def masked_pixels(task: Task) -> ChosenWeight:
+    """The weight of a penalty by cross-validation with masked pixels, in two folds."""
+    random = np.random.default_rng(_SEED)
+    judges = task.judges(task.problem(1.0))
+    data = {one.target: np.asarray(task.dataset.arrays[one.target], np.float64) for one in judges}
+    parts = {name: random.random(array.shape) for name, array in data.items()}
+    masks = [{name: (k * SHARE <= u) & (u < (k + 1) * SHARE) for name, u in parts.items()} for k in range(_FOLDS)]
+    training = [{name: filled(array, mask[name]) for name, array in data.items()} for mask in masks]
+
+    def attempt(weight: float, starts: Array) -> Trial:
+        errors, maps, iterations = [], [], 0
+        for seen, mask, start in zip(training, masks, starts, strict=True):
+            problem = task.problem(weight, seen)
+            result = task.solve(problem, start, weight)
+            for one in task.judges(problem):
+                name = one.target
+                errors.append((one.expected(result.x) - data[name])[mask[name]] ** 2)
+            maps.append(result.x)
+            iterations += result.iterations
+        return Trial(weight, np.concatenate(errors), np.stack(maps), iterations)
+
+    starts = np.stack([task.start(seen) for seen in training])
+    return lowest(task, attempt, starts, task.scale(starts[0]), _SAID)
+
+
+def filled(data: Array, mask: npt.NDArray[np.bool_]) -> Array:
+    """The data with each masked pixel replaced by the weighted mean of its neighbours that are not masked.
+
+    Parameters
+    ----------
+    data : (ny, nx) or (n, ny, nx).
+    mask : of the same shape, True where a pixel is left out; one without such neighbours takes the mean of the rest.
+    """
+    kernel = _NEAR.reshape((1,) * (data.ndim - 2) + _NEAR.shape)
+    kept = np.where(mask, 0.0, 1.0)
+    weights = convolve(kept, kernel, mode="constant")
+    sums = convolve(data * kept, kernel, mode="constant")
+    rest = float(data[~mask].mean()) if not mask.all() else 0.0
+    return np.where(mask, np.where(weights > 0.0, sums / np.maximum(weights, 0.5), rest), data)

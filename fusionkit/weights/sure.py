@@ -1,0 +1,53 @@
+r"""The weight with the least unbiased estimate of the squared error of the maps: SURE, and PURE for counts.
+
+With data b of the variance v, what the maps predict for them :math:`m(b)` and a random direction z of signs,
+
+.. math:: R = \sum_k (m_k - b_k)^2 - v_k + 2\, \delta_k\, (m(b + h \delta) - m(b))_k / h, \qquad \delta = \sqrt{v}\, z,
+
+estimates :math:`\|m - \mu\|^2`: the last summand is twice the covariance of prediction and noise. For normal noise
+v = s^2, for counts v = b (times the unit of a count), to first order in the derivative of m. Sources: C. Stein, Ann.
+Stat. 9, 1135 (1981); S. Ramani, T. Blu, M. Unser, IEEE Trans. Image Process. 17, 1540 (2008); Q. Denneulin et al.,
+F. Luisier, T. Blu, M. Unser, IEEE Trans. Image Process. 20, 696 (2011), for counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.path import Said, Trial, lowest
+from fusionkit.weights.task import POISSON, Noisy, Task
+
+_STEP = 0.5  # h: standard deviations of the noise that the data are moved by
+_FINER = 0.3  # of the tolerance: the difference of two solves is smaller than they
+_SEED = 0
+_SAID = Said("sure", "the estimated squared error of the maps is least", "estimated squared error")
+
+
+def sure(task: Task) -> ChosenWeight:
+    """The weight of a penalty by the unbiased estimate of risk; two solves a weight."""
+    random = np.random.default_rng(_SEED)
+    judges = task.judges(task.problem(1.0))
+    moves = {one.target: np.sqrt(_variance(one)) * random.choice([-1.0, 1.0], one.data.shape) for one in judges}
+    moved = {one.target: one.data + _STEP * moves[one.target] for one in judges}
+
+    def attempt(weight: float, start: Array) -> Trial:
+        problem = task.problem(weight)
+        here = task.solve(problem, start, weight, _FINER * task.tolerance)
+        there = task.solve(task.problem(weight, moved), here.x, weight, _FINER * task.tolerance)
+        parts = []
+        for one in task.judges(problem):
+            m, data = one.expected(here.x), np.asarray(one.data, np.float64)
+            change = (one.expected(there.x) - m) / _STEP
+            parts.append(np.ravel((m - data) ** 2 - _variance(one) + 2.0 * moves[one.target] * change))
+        return Trial(weight, np.concatenate(parts), here.x, here.iterations + there.iterations)
+
+    start = task.start()
+    return lowest(task, attempt, start, task.scale(start), _SAID)
+
+
+def _variance(one: Noisy) -> Array:
+    """Of the data: they themselves over the weight for counts, 1 over the weight for normal noise."""
+    data = np.asarray(one.data, np.float64)
+    return data / one.weight if one.noise == POISSON else np.full_like(data, 1.0 / one.weight)

@@ -1,0 +1,158 @@
+"""What a search of a penalty's weight works on: the problem at any weight, its solve, and the data that judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, log2
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from fusionkit.composition import compose, make_solver
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.loop import solve
+from fusionkit.options import Spec
+from fusionkit.precision import Precision
+from fusionkit.problem import Engine, Problem
+from fusionkit.result import Result, Status
+from fusionkit.start import starting_point
+from fusionkit.terms import Array, Fitted, Term
+from fusionkit.weights.asked import weighted
+
+NORMAL, POISSON = "normal", "poisson"
+_REMEDY = "give a number"
+
+
+@runtime_checkable
+class Noisy(Fitted, Protocol):
+    """A fit to data whose noise is known."""
+
+    name: str
+    weight: float
+
+    @property
+    def noise(self) -> str:
+        """``normal``, ``poisson`` or empty."""
+        ...
+
+    def expected(self, x: Array) -> Array:
+        """What the data are on average."""
+        ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A problem by its parts, as a configuration has it.
+
+    Parameters
+    ----------
+    terms : of the objective.
+    solver : that is to solve it.
+    labels : of an unknown without maps.
+    precision, engine : see `fusionkit.composition.compose`.
+    """
+
+    terms: Sequence[Spec]
+    solver: Spec
+    labels: tuple[str, ...] | None = None
+    precision: Precision = "single"
+    engine: Engine = "auto"
+
+    def build(self, dataset: Dataset, terms: Sequence[Spec] | None = None) -> Problem:
+        """The problem of this dataset, with other terms where they are given."""
+        specs = self.terms if terms is None else terms
+        return compose(dataset, specs, self.labels, self.precision, self.engine)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A search.
+
+    Parameters
+    ----------
+    objective : every weight a number; that of the penalty stands for nothing.
+    dataset : the data.
+    index, term : of the penalty.
+    tolerance : of the solves of the search.
+    """
+
+    objective: Objective
+    dataset: Dataset
+    index: int
+    term: str
+    tolerance: float = 1e-3
+
+    @property
+    def key(self) -> str:
+        """The config key of the weight."""
+        return f"terms[{self.index}].weight"
+
+    def problem(self, weight: float, data: Mapping[str, Array] | None = None, share: float = 1.0) -> Problem:
+        """The problem with this weight of the penalty.
+
+        Parameters
+        ----------
+        weight : of the penalty.
+        data : arrays in place of the dataset's, by name.
+        share : factor of the weight of every Poisson term.
+        """
+        specs = list(self.objective.terms)
+        if share != 1.0:
+            for index in self._poisson:
+                specs[index] = weighted(specs[index], share * float(specs[index].options.get("weight", 1.0)))
+        specs[self.index] = weighted(specs[self.index], weight)
+        return self.objective.build(self.with_data(data), specs)
+
+    def with_data(self, data: Mapping[str, Array] | None) -> Dataset:
+        """The dataset with these arrays in place of its own."""
+        return replace(self.dataset, arrays={**self.dataset.arrays, **data}) if data else self.dataset
+
+    def start(self, data: Mapping[str, Array] | None = None) -> Array:
+        """The starting point ``auto``."""
+        return starting_point("auto", self.problem(1.0, data), self.with_data(data))
+
+    def solve(self, problem: Problem, start: Array, weight: float, tolerance: float | None = None) -> Result:
+        """The solution; `UserError` where the solve diverges."""
+        options: dict[str, Any] = dict(self.objective.solver.options)
+        wanted = self.tolerance if tolerance is None else tolerance
+        options["tolerance"] = max(wanted, float(options.get("tolerance", 0.0)))
+        result = solve(problem, make_solver(self.objective.solver.type, **options), start)
+        if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
+            raise UserError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
+        return result
+
+    @property
+    def _poisson(self) -> list[int]:
+        terms = self.objective.build(self.dataset).terms
+        return [index for index, term in enumerate(terms) if noise_of(term) == POISSON]
+
+    def judges(self, problem: Problem) -> list[Noisy]:
+        """The terms whose data judge the maps: those of counts, or else fits to maps.
+
+        Raises
+        ------
+        UserError : there are none.
+        """
+        fits = [cast(Noisy, term) for term in problem.terms if noise_of(term)]
+        judges = [fit for fit in fits if fit.noise == POISSON] or [fit for fit in fits if fit.data.ndim == 3]
+        if not judges:
+            raise UserError(self.key, "auto needs counts or maps to judge by, and no poisson term has any", _REMEDY)
+        return judges
+
+    def scale(self, start: Array) -> tuple[float, float]:
+        r"""A strong weight, :math:`N / (k\, g(x_0))`, and the degree k of the penalty; see `fusionkit.weights.path`."""
+        problem = self.problem(1.0)
+        penalty = next(term for term in problem.terms if term.name == self.term)
+        once, twice = penalty.value(start), penalty.value(2 * start)
+        if not (once > 0.0 and isfinite(once) and twice > once and isfinite(twice)):
+            said = f"auto finds no scale: the term is {once:g} at the starting point"
+            raise UserError(self.key, said, _REMEDY)
+        degree = min(2.0, max(1.0, log2(twice / once)))
+        return problem.size / (degree * once), degree
+
+
+def noise_of(term: Term) -> str:
+    """The noise that a fit to data is for; empty for any other term."""
+    return str(getattr(term, "noise", "")) if isinstance(term, Fitted) else ""

@@ -85,8 +85,8 @@ class GradientMap:
         if out is None:
             out = np.empty(self.range, x.dtype)
         for axis, part in zip(self.axes, out, strict=True):
-            np.subtract(x[_along(axis, 1, None)], x[_along(axis, 0, -1)], out=part[_along(axis, 0, -1)])
-            part[_along(axis, -1, None)] = 0
+            np.subtract(x[along(axis, 1, None)], x[along(axis, 0, -1)], out=part[along(axis, 0, -1)])
+            part[along(axis, -1, None)] = 0
         return out
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
@@ -95,9 +95,9 @@ class GradientMap:
             out = np.empty(self.domain, y.dtype)
         out.fill(0)
         for axis, part in zip(self.axes, y, strict=True):
-            inner = part[_along(axis, 0, -1)]
-            out[_along(axis, 0, -1)] -= inner
-            out[_along(axis, 1, None)] += inner
+            inner = part[along(axis, 0, -1)]
+            out[along(axis, 0, -1)] -= inner
+            out[along(axis, 1, None)] += inner
         return out
 
     def normal_eigenvalues(self) -> Array:
@@ -115,5 +115,6 @@ class GradientMap:
         return self.axes
 
 
-def _along(axis: int, start: int, stop: int | None) -> tuple[slice, ...]:
+def along(axis: int, start: int, stop: int | None) -> tuple[slice, ...]:
+    """Index of a range along one axis."""
     return (*(slice(None),) * axis, slice(start, stop))

@@ -87,6 +87,7 @@ PROBLEMS: dict[str, Case] = {
     "anisotropic_tv": case(MAPS, {"type": "anisotropic_tv", "weight": 0.1}),
     "huber_tv": case(MAPS, {"type": "huber_tv", "weight": 0.1, "smoothing": 0.05}),
     "tgv": case(MAPS, {"type": "tgv", "weight": 0.1}, needs=("auxiliary",)),
+    "joint_tgv": case(MAPS, {"type": "tgv", "weight": 0.1, "coupling": "joint"}, needs=("auxiliary",)),
     "vectorial_tv": case(MAPS, {"type": "vectorial_tv", "weight": 0.1}, NONNEGATIVE),
     "nuclear_tv": case(MAPS, {"type": "vectorial_tv", "weight": 0.1, "coupling": "nuclear"}),
     "directional_tv": case(MAPS, {"type": "directional_tv", "weight": 0.1}, NONNEGATIVE, needs=("any operator",)),

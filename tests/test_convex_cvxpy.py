@@ -117,20 +117,33 @@ def huber_tv() -> cp.Expression:
     return misfit(x) + 0.1 * 0.05 / 2 * total([add(cp.huber(lengths(*pair) / 0.05)) for pair in gradients(x)])
 
 
-def tgv() -> cp.Expression:
-    """Symmetrised backward differences of w, zero at the first row and column; no w where x has no difference."""
-    x = variables()
-    objective = misfit(x)
+def tgv_parts(x: Maps) -> list[tuple[list[cp.Expression], list[cp.Expression]]]:
+    """First and second differences of each map: symmetrised, backward, zero at the first row and column for w.
+
+    There is no w where x has no difference.
+    """
     inside_rows, inside_columns = np.ones((NY, NX)), np.ones((NY, NX))
     inside_rows[-1], inside_columns[:, -1] = 0, 0
+    parts = []
     for d_rows, d_columns in gradients(x):
         u, v = cp.Variable((NY, NX)), cp.Variable((NY, NX))
-        objective += 0.1 * add(
-            lengths(d_rows - cp.multiply(inside_rows, u), d_columns - cp.multiply(inside_columns, v))
-        )
         mixed = (backward_rows(v) + backward_columns(u)) / 2
-        objective += 0.2 * add(lengths(backward_rows(u), backward_columns(v), np.sqrt(2) * mixed))
-    return objective
+        first = [d_rows - cp.multiply(inside_rows, u), d_columns - cp.multiply(inside_columns, v)]
+        parts.append((first, [backward_rows(u), backward_columns(v), np.sqrt(2) * mixed]))
+    return parts
+
+
+def tgv() -> cp.Expression:
+    x = variables()
+    costs = [0.1 * add(lengths(*first)) + 0.2 * add(lengths(*second)) for first, second in tgv_parts(x)]
+    return misfit(x) + total(costs)
+
+
+def joint_tgv() -> cp.Expression:
+    x = variables()
+    parts = tgv_parts(x)
+    first, second = ([image for part in parts for image in part[k]] for k in (0, 1))
+    return misfit(x) + 0.1 * add(lengths(*first)) + 0.2 * add(lengths(*second))
 
 
 def backward_rows(a: cp.Expression) -> cp.Expression:
@@ -195,6 +208,7 @@ STATED: dict[str, Callable[[], cp.Expression]] = {
         anisotropic_tv,
         huber_tv,
         tgv,
+        joint_tgv,
         vectorial_tv,
         nuclear_tv,
         box,

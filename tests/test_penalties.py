@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from fusionkit.build import Context
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
+from fusionkit.operators.symmetric_gradient import symmetric_gradient_map
 from fusionkit.options import Spec
 from fusionkit.terms import Array, Bounds, Composed, HasDualBall, Proximable
 
@@ -83,6 +84,7 @@ PENALTIES: list[tuple[dict[str, Any], Callable[..., Any]]] = [
         lambda x: np.sqrt((along(x, 0.5) ** 2).sum(axis=(0, 3))).sum(),
     ),
     ({"type": "tgv"}, isotropic),  # with the auxiliary field at zero
+    ({"type": "tgv", "coupling": "joint"}, lambda x: np.sqrt((slopes(x) ** 2).sum(axis=(0, 3))).sum()),
     ({"type": "l1"}, lambda x: np.abs(x).sum()),
     ({"type": "l2"}, lambda x: 0.5 * (x**2).sum()),
     ({"type": "l1", **GRADIENT}, lambda x: np.abs(slopes(x)).sum()),
@@ -162,7 +164,7 @@ def test_weight_scales_the_prox_of_a_named_function() -> None:
 
 def tgv_value(term: Composed, x: Array, w: Array) -> float:
     assert term.auxiliary is not None
-    return float(term.functional(term.operator.apply(x) + term.auxiliary.apply(w)))
+    return float(term.functional((term.operator.apply(x) + term.auxiliary.apply(w)).ravel()))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -181,7 +183,7 @@ def test_tgv_of_affine_maps_is_zero(dtype: Any) -> None:
 @given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from(DTYPES))
 def test_tgv_operators(seed: int, dtype: Any) -> None:
     """Dot test of K and A, their norm bounds, and the dual ball of the stacked norms."""
-    term = build({"type": "tgv", "weight": 0.7}, dtype=dtype)
+    term = build({"type": "tgv", "weight": 0.7, "coupling": "joint" if seed % 2 else "none"}, dtype=dtype)
     random = np.random.default_rng(seed)
     y = random.standard_normal(term.operator.range).astype(dtype)
     for linear_map in (term.operator, term.auxiliary):
@@ -191,12 +193,22 @@ def test_tgv_operators(seed: int, dtype: Any) -> None:
         assert np.linalg.norm(image) <= linear_map.norm * np.linalg.norm(x) * (1 + 1e-6)
         assert (image.dtype, linear_map.range) == (dtype, y.shape)
     assert isinstance(build({"type": "tgv"}).functional, HasDualBall)
+    y = y.ravel()
     inside = term.functional.project_dual(y)
     np.testing.assert_allclose(term.functional.project_dual(inside), inside, rtol=1e-6)
     assert np.vdot(inside, y) <= term.functional(y) * (1 + 1e-6)
     step = 0.4
     moved = term.functional.prox(y, step) + step * term.functional.proxdual(y / step, 1 / step)
     np.testing.assert_allclose(moved, y, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 5), (3, 4, 5), (2, 2, 3, 4)])
+def test_symmetric_gradient_is_that_of_pylops(shape: tuple[int, ...]) -> None:
+    operator = symmetric_gradient_map(shape, np.dtype(np.float64))
+    random = np.random.default_rng(0)
+    w, q = random.standard_normal(operator.domain), random.standard_normal(operator.range)
+    np.testing.assert_allclose(operator.apply(w).ravel(), operator.operator.matvec(w.ravel()), atol=1e-12)
+    np.testing.assert_allclose(operator.adjoint(q).ravel(), operator.operator.rmatvec(q.ravel()), atol=1e-12)
 
 
 def test_tgv_is_the_minimum_that_cvxpy_finds() -> None:
@@ -260,6 +272,7 @@ def test_bounds(spec: dict[str, Any], lower: float, upper: float, dtype: Any, x:
         ({"type": "tv", "weight": float("inf")}, SHAPE, r"weight"),
         ({"type": "tv", "wieght": 1.0}, SHAPE, r"wieght: unknown key; did you mean 'weight'"),
         ({"type": "tgv", "ratio": 0.0}, SHAPE, r"ratio"),
+        ({"type": "tgv", "coupling": "joint"}, (4,), r"no elements to couple"),
         ({"type": "huber_tv"}, SHAPE, r"smoothing: is missing"),
         ({"type": "vectorial_tv", "coupling": "nuclaer"}, SHAPE, r"coupling"),
         ({"type": "directional_tv"}, SHAPE, r"guide: there is no data called 'haadf'; known: b, v"),

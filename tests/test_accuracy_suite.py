@@ -195,9 +195,12 @@ def _row(method: str, errors: list[float], **more: object) -> dict[str, object]:
 @pytest.mark.parametrize(("error", "held"), [(0.1, [True, False]), (0.049, [True, True]), (0.3, [False, True])])
 def test_bars_of_the_headline(error: float, held: list[bool]) -> None:
     best = 0.05 if error < 0.2 else 0.3
-    rows = Rows((_row("auto", [error] * 3), _row("reference", [0.2] * 3), _row("best_tv", [best] * 3)))
+    errors = {"auto": error, "structure_tensor_tv": 0.15, "reference": 0.2, "best_tv": best}
+    rows = Rows(tuple(_row(method, [one] * 3) for method, one in errors.items()))
     judged: list[Bar] = list(bars({"headline": rows}))
-    assert [bar.held for bar in judged] == held
+    assert [bar.measured[0].held for bar in judged] == held
+    assert judged[0].measured[1].held is False
+    assert len({len(bar.row()) for bar in judged}) == 1
 
 
 def test_ratios_are_those_of_the_means() -> None:

@@ -15,7 +15,15 @@ from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, GAMMA
 from benchmarks.accuracy.studies import Extent
 
-_STYLE = {"raw": "0.6", "gaussian": "C0", "pca": "C2", "reference": "C1", "auto": "C3", "best_tv": "C3"}
+_STYLE = {
+    "raw": "0.6",
+    "gaussian": "C0",
+    "pca": "C2",
+    "reference": "C1",
+    "auto": "C3",
+    "best_tv": "C3",
+    "structure_tensor_tv": "C4",
+}
 
 
 def draw_all(studies: Mapping[str, Rows], extent: Extent, folder: Path) -> list[Path]:
@@ -57,8 +65,10 @@ def _doses(rows: Rows) -> Any:
             panel.loglog(doses, errors, line, marker=".", color=_STYLE[method], label=NAMES[method])
         panel.set_title(f"{specimen} (breaks the model)" if specimen in BROKEN else specimen, fontsize="medium")
         panel.grid(alpha=0.3)
-    figure.supxlabel("counts a pixel and element")
-    figure.supylabel("NRMSE, mean over the elements")
+    for panel in axes[-1]:
+        panel.set_xlabel("counts a pixel and element")
+    for panel in axes[:, 0]:
+        panel.set_ylabel("NRMSE, mean over elements")
     figure.legend(
         *axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(MAIN), fontsize="small"
     )

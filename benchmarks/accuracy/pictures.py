@@ -9,13 +9,13 @@ import numpy as np
 from benchmarks.accuracy import reference
 from benchmarks.accuracy.document import NAMES
 from benchmarks.accuracy.fusion import fuse
-from benchmarks.accuracy.methods import AUTO, GAUSSIAN, METHODS, PCA, RAW, REFERENCE
+from benchmarks.accuracy.methods import AUTO, GAUSSIAN, GUIDED, METHODS, PCA, RAW, REFERENCE
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, Recording, case
 from benchmarks.accuracy.studies import MIDDLE, Extent
 
-_SHOWN = (RAW, PCA, GAUSSIAN, REFERENCE, AUTO)
-_SEEN = "S"  # the map that is shown where one has to do
+_SHOWN = (RAW, PCA, GAUSSIAN, REFERENCE, AUTO, GUIDED)
+_SEEN = "Co"  # the map that is shown where one has to do: the heaviest element, whose map the image decides
 
 
 def _recording(specimen: str, extent: Extent) -> Recording:
@@ -36,7 +36,7 @@ def draw_maps(rows: Rows, extent: Extent) -> Any:
             maps[method] = reference.at(drawn, rows.of(**vars(recording), method=method).rows[0]["facts"])
         else:
             maps[method] = METHODS[method](drawn)[0]
-    figure, axes = plt.subplots(len(truth), len(maps), figsize=(12, 6.2), layout="constrained")
+    figure, axes = plt.subplots(len(truth), len(maps), figsize=(13, 5.8), layout="constrained")
     for column, (name, x) in zip(axes.T, maps.items(), strict=True):
         for panel, one, known, element in zip(column, x, truth, drawn.dataset.elements, strict=True):
             scale = float(np.vdot(one, known) / np.vdot(one, one))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.accuracy.cells import Cell
-from benchmarks.accuracy.methods import ABLATION, AUTO, BEST_PENALTIES, GAUSSIAN, INTERVALS, MAIN, REGULARISERS, SWEEP
+from benchmarks.accuracy.methods import (
+    ABLATION,
+    AUTO,
+    BEST_PENALTIES,
+    FITTED,
+    GAUSSIAN,
+    INTERVALS,
+    MAIN,
+    REGULARISERS,
+    SWEEP,
+)
 from benchmarks.accuracy.specimens import SPECIMENS, Recording
 
 DOSES = (1.0, 5.0, 20.0, 100.0, 1000.0)
@@ -69,7 +79,7 @@ def ablation(extent: Extent) -> list[Cell]:
 
 def sweep(extent: Extent) -> list[Cell]:
     """The exponent that the solver assumes."""
-    return _nanoparticle(extent, tuple(SWEEP))
+    return _nanoparticle(extent, (*SWEEP, *FITTED))
 
 
 def intervals(extent: Extent) -> list[Cell]:

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from fusionkit.certificate import Certificate, certify
+from fusionkit.coupling import Arrays
 from fusionkit.errors import UserError
 from fusionkit.fast_spec import (
     HasKernel,
+    Kernel,
     LeastSquaresMaps,
     PixelwiseSpec,
     PoissonMaps,
     PowerSumLeastSquares,
+    TotalGeneralisedVariation,
     TotalVariation,
     supported,
 )
@@ -76,11 +79,16 @@ def joint_prox(split: Split) -> JointProx:
 
 def total_variation(split: Split) -> TotalVariation | None:
     """The composed terms as the kernels know them: isotropic TV alone; None for anything else."""
+    kernel = _lone_penalty(split)
+    return kernel if isinstance(kernel, TotalVariation) else None
+
+
+def _lone_penalty(split: Split) -> Kernel | None:
+    """The composed term as the kernels know it, where it is the only one beside pixelwise terms."""
     if len(split.coupling.terms) != 1 or split.smooth or split.proximable is not None:
         return None
     term = split.coupling.terms[0]
-    kernel = term.kernel if isinstance(term, HasKernel) else None
-    return kernel if isinstance(kernel, TotalVariation) else None
+    return term.kernel if isinstance(term, HasKernel) else None
 
 
 def compiled_engine(split: Split, newton_steps: int) -> Engine | None:
@@ -91,6 +99,30 @@ def compiled_engine(split: Split, newton_steps: int) -> Engine | None:
     from fusionkit.fast_engine import Engine
 
     return Engine(spec, tv.weight, split.problem.shape, split.problem.dtype, newton_steps)
+
+
+class OnePass(Protocol):
+    """Primal-dual iterations in place, by compiled kernels that know every term of the problem."""
+
+    def __call__(
+        self, x: Array, auxiliary: Arrays, duals: Arrays, steps: tuple[float, float], relaxation: float
+    ) -> None:
+        """One iteration with the steps tau and sigma."""
+        ...
+
+
+def compiled_iterations(split: Split, newton_steps: int) -> OnePass | None:
+    """Iterations with the penalties that kernels know, isotropic TV and TGV; None where NumPy has to do them."""
+    engine = compiled_engine(split, newton_steps)
+    if engine is not None:
+        return lambda x, auxiliary, duals, steps, relaxation: engine.step(x, duals[0], *steps, relaxation)
+    spec, tgv = pixelwise_spec(split), _lone_penalty(split)
+    if spec is None or not isinstance(tgv, TotalGeneralisedVariation):
+        return None
+    from fusionkit.fast_tgv import TGVEngine
+
+    second = TGVEngine(spec, tgv, split.problem.shape, split.problem.dtype, newton_steps)
+    return lambda x, auxiliary, duals, steps, relaxation: second.step(x, auxiliary[0], duals[0], steps, relaxation)
 
 
 class Judge:

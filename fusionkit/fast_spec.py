@@ -81,7 +81,23 @@ class TotalVariation:
     weight: float
 
 
-Kernel = PowerSumLeastSquares | PoissonMaps | LeastSquaresMaps | TotalVariation
+@dataclass(frozen=True)
+class TotalGeneralisedVariation:
+    r""":math:`\min_w \alpha_1 \|\nabla x - M w\|_{2,1} + \alpha_0 \|E w\|_{2,1}` of maps (n, ny, nx).
+
+    Parameters
+    ----------
+    weight : alpha_1 >= 0.
+    ratio : alpha_0 / alpha_1 > 0.
+    joint : whether the lengths are those of all maps together.
+    """
+
+    weight: float
+    ratio: float
+    joint: bool
+
+
+Kernel = PowerSumLeastSquares | PoissonMaps | LeastSquaresMaps | TotalVariation | TotalGeneralisedVariation
 
 
 @runtime_checkable

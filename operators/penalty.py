@@ -8,7 +8,7 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
-from fusionkit.fast_spec import TotalVariation
+from fusionkit.fast_spec import Kernel, TotalVariation
 from fusionkit.linear import IdentityMap
 from fusionkit.operators.gradient import GradientMap
 from fusionkit.operators.norms import L21
@@ -38,7 +38,7 @@ class ComposedPenalty(Composed):
         self.convex = bool(getattr(functional, "convex", True))
 
     @property
-    def kernel(self) -> TotalVariation | None:
+    def kernel(self) -> Kernel | None:
         """What the compiled kernels know the term as: isotropic TV of maps; None for anything else."""
         g, k = self.functional, self.operator
         if type(g) is L21 and g.ndim == 2 and isinstance(k, GradientMap) and len(k.domain) == 3:

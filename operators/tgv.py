@@ -10,6 +10,7 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
+from fusionkit.fast_spec import Kernel, TotalGeneralisedVariation
 from fusionkit.operators.gradient import GradientMap, along, gradient_map
 from fusionkit.operators.norms import L21
 from fusionkit.operators.penalty import ComposedPenalty
@@ -64,12 +65,39 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
         L21(grad.range[0] * together, options.weight),
         L21(second.range[0] * together, options.weight * options.ratio),
     )
-    return ComposedPenalty(
+    return TGVPenalty(
         StackedNorms(norms, (prod(grad.range), prod(second.range))),
         Lift(grad, second.range[0]),
         options.name or "tgv",
         Field(second),
+        TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint"),
     )
+
+
+class TGVPenalty(ComposedPenalty):
+    """The composed term, and what the compiled kernels know it as.
+
+    Parameters
+    ----------
+    functional, operator, name, auxiliary : see `ComposedPenalty`.
+    description : its numbers.
+    """
+
+    def __init__(
+        self,
+        functional: StackedNorms,
+        operator: Lift,
+        name: str,
+        auxiliary: Field,
+        description: TotalGeneralisedVariation,
+    ) -> None:
+        super().__init__(functional, operator, name, auxiliary)
+        self._description = description
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What the compiled kernels know the term as: TGV of maps; None for anything else."""
+        return self._description if len(self.operator.domain) == 3 else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,12 +20,12 @@ L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smoot
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from fusionkit.acceleration import compiled_engine, joint_prox
+from fusionkit.acceleration import OnePass, compiled_engine, compiled_iterations, joint_prox
 from fusionkit.certificate import Certificate
 from fusionkit.memory import Held
 from fusionkit.options import Positive
@@ -33,9 +33,6 @@ from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
 from fusionkit.terms import Array
-
-if TYPE_CHECKING:
-    from fusionkit.fast_engine import Engine
 
 
 class ChambollePockOptions(SolverOptions):
@@ -64,7 +61,7 @@ class PrimalDualState(State):
     tau: float
     sigmas: tuple[float, ...]
     rule: StallRule = StallRule()
-    engine: Engine | None = None
+    engine: OnePass | None = None
     balance: Balance = field(default_factory=Balance)
 
 
@@ -84,7 +81,7 @@ class ChambollePock(Solver[PrimalDualState]):
         coupling = split.coupling
         tau = self.options.tau or primal_step(split, x0)
         auxiliary = coupling.auxiliary_zeros(x0.dtype)
-        engine = compiled_engine(split, self.options.newton_steps)
+        engine = compiled_iterations(split, self.options.newton_steps)
         return PrimalDualState(
             x=x0,
             auxiliary=auxiliary,
@@ -113,7 +110,7 @@ class ChambollePock(Solver[PrimalDualState]):
     def _iterate(self, split: Split, state: PrimalDualState, relaxation: float) -> PrimalDualState:
         """An iteration; in place and in one pass over memory where the compiled engine fits."""
         if state.engine is not None:
-            state.engine.step(state.x, state.duals[0], state.tau, state.sigmas[0], relaxation)
+            state.engine(state.x, state.auxiliary, state.duals, (state.tau, state.sigmas[0]), relaxation)
             return state
         coupling = split.coupling
         first, second = state.buffers
@@ -148,7 +145,7 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def rebind(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """The compiled engine holds the parameters of the terms: it is made anew."""
-        return replace(state, engine=compiled_engine(split, self.options.newton_steps))
+        return replace(state, engine=compiled_iterations(split, self.options.newton_steps))
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
         """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""

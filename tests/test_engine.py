@@ -43,7 +43,9 @@ PROBLEMS: dict[str, tuple[tuple[Any, ...], bool]] = {
         ),
         True,
     ),
-    "joint prox only": ((*FUSED[:2], {"type": "tgv", "weight": 0.3}, "nonnegative"), True),
+    "tgv": ((*FUSED[:2], {"type": "tgv", "weight": 0.3}, "nonnegative"), True),
+    "joint tgv": ((*FUSED[:2], {"type": "tgv", "weight": 0.3, "coupling": "joint"}, "nonnegative"), True),
+    "joint prox only": ((*FUSED[:2], {"type": "anisotropic_tv", "weight": 0.3}, "nonnegative"), True),
     "two detectors": ((*FUSED, {"type": "haadf", "gamma": 1.2, "name": "second"}), False),
 }
 

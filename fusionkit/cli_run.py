@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
         with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested)
-        record = job.record(result, tuple(arguments.said))
+        record = job.record(result, tuple(arguments.said), stop_requested)
         output = loaded.config.output
         write(record, folder, arguments.overwrite, output.figures, output.report, output.formats)
     if not arguments.quiet:

@@ -19,6 +19,7 @@ from fusionkit.overrides import INIT_WORDS, RESULT_SUFFIXES, override
 from fusionkit.phantom_spec import phantom_options
 from fusionkit.preparation.spec import step_options
 from fusionkit.registry import lookup, suggestion
+from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.asked import checkable
 
 DEFAULT_SOLVER = "chambolle_pock"
@@ -85,6 +86,8 @@ class Config(Options):
     precision : ``single`` (float32) or ``double`` (float64) iterates.
     engine : ``numpy``, ``numba`` (compiled kernels) or ``auto``: compiled where Numba is installed.
     threads : the most threads; None to leave it to the libraries.
+    uncertainty : whether and how error bars are estimated.
+    composition : atomic fractions over regions; None for none.
     output : where the result goes.
     """
 
@@ -97,6 +100,8 @@ class Config(Options):
     precision: Literal["single", "double"] = "single"
     engine: Literal["auto", "numpy", "numba"] = "auto"
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    uncertainty: UncertaintyOptions = UncertaintyOptions()
+    composition: CompositionOptions | None = None
     output: OutputOptions = OutputOptions()
 
     @field_validator("init")
@@ -107,6 +112,11 @@ class Config(Options):
         near = suggestion(init, INIT_WORDS)
         tail = f"; {near}" if near.startswith("did") else ""
         raise ValueError(f"must be {', '.join(INIT_WORDS)} or the path of a result.h5, got '{init}'{tail}")
+
+    @property
+    def assessed(self) -> bool:
+        """Whether error bars or a composition are asked for."""
+        return self.uncertainty.method != "none" or self.composition is not None
 
 
 @dataclass(frozen=True)

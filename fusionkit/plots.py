@@ -11,6 +11,7 @@ from fusionkit.plot_convergence import draw_convergence
 from fusionkit.plot_maps import draw_maps
 from fusionkit.plot_vector import draw_vector
 from fusionkit.run_record import RunRecord
+from fusionkit.uncertainty.figure import draw_uncertainty
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.figure import draw_search
 
@@ -46,6 +47,16 @@ def weights_figure(chosen: ChosenWeight) -> Figure:
     chosen : a weight with a curve.
     """
     return draw_search(chosen)
+
+
+def uncertainty_figure(run: RunRecord) -> Figure:
+    """Standard deviation of each map beside the map.
+
+    Parameters
+    ----------
+    run : a run with error bars.
+    """
+    return draw_uncertainty(run)
 
 
 def save(figure: Figure, path: Path) -> None:

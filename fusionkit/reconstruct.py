@@ -18,8 +18,8 @@ from fusionkit.precision import in_precision
 from fusionkit.predictions import predictions_of
 from fusionkit.problem import Problem, capabilities
 from fusionkit.resolve import resolved
-from fusionkit.result import Result
-from fusionkit.run_record import RunRecord
+from fusionkit.result import Result, Status
+from fusionkit.run_record import Diagnostic, RunRecord
 from fusionkit.solver import Solver, fit
 from fusionkit.start import starting_point
 from fusionkit.terms import Array, Bounds
@@ -81,8 +81,20 @@ class Job:
         lines.append(f"memory: about {spell(self.memory)}")
         return lines + [f"note: {note}" for note in self.dataset.notes]
 
-    def record(self, result: Result, warnings: tuple[str, ...] = ()) -> RunRecord:
-        """The result with everything that belongs to it, for the files."""
+    def record(
+        self,
+        result: Result,
+        warnings: tuple[str, ...] = (),
+        stop_requested: Callable[[], bool] | None = None,
+    ) -> RunRecord:
+        """The result with everything that belongs to it, for the files; error bars are estimated where asked for.
+
+        Parameters
+        ----------
+        result : of the solve.
+        warnings : of the run, a sentence each.
+        stop_requested : polled while error bars are estimated; True gives the record without them.
+        """
         predictions = predictions_of(result.problem or self.problem, result.x)
         full = resolved(self.loaded)
         weighted = zip(self.problem.terms, full["terms"], strict=True)
@@ -98,7 +110,29 @@ class Job:
             weights=self.weights,
             term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
-        return replace(record, diagnostics=diagnose(record))
+        record = replace(record, diagnostics=diagnose(record))
+        return self._assessed(record, stop_requested) if self.loaded.config.assessed else record
+
+    def _assessed(self, record: RunRecord, stop_requested: Callable[[], bool] | None) -> RunRecord:
+        """The record with error bars and composition, as far as the solve came to an end."""
+        from fusionkit.uncertainty.assess import assess  # what most runs do not need
+
+        result, config = record.result, self.loaded.config
+        if result.status in (Status.DIVERGED, Status.INTERRUPTED):
+            lacks = Diagnostic("note", f"No error bars were estimated: the solve {result.status}.")
+            return replace(record, diagnostics=(*record.diagnostics, lacks))
+        started = time.perf_counter()
+        with limit_threads(config.threads):
+            problem = result.problem or self.problem
+            found = assess(config, self.dataset, problem, result.x, stop_requested)
+        notes = found.uncertainty.notes if found.uncertainty is not None else ()
+        return replace(
+            record,
+            uncertainty=found.uncertainty,
+            compositions=found.compositions,
+            seconds={**record.seconds, "uncertainty": time.perf_counter() - started},
+            diagnostics=(*(Diagnostic("warning", note) for note in notes), *record.diagnostics),
+        )
 
 
 def prepare(
@@ -127,6 +161,10 @@ def prepare(
     problem = compose(dataset, settings.terms, labels, settings.precision, settings.engine)
     solver = make_solver(settings.solver.type, **settings.solver.options)
     split = fit(solver, problem)
+    if settings.assessed:
+        from fusionkit.uncertainty.assess import check
+
+        check(settings, problem)
     needed = solve_bytes(split, solver.memory(split))
     require(needed, "data")
     start = starting_point(settings.init, problem, dataset, loaded.folder)

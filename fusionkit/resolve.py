@@ -44,6 +44,8 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
         "precision": config.precision,
         "engine": config.engine,
         "threads": config.threads,
+        "uncertainty": _plain(config.uncertainty),
+        "composition": _plain(config.composition),
         "output": {key: value for key, value in _plain(config.output).items() if key != "directory"},
     }
     return {key: value for key, value in full.items() if value is not None}

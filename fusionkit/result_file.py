@@ -6,6 +6,8 @@
 ``/model/<name>``       what the forward models predict from the solution, by the array that each is compared with
 ``/truth``              the ground truth of a phantom
 ``/trace/<column>``     one entry a check
+``/uncertainty``        ``standard_deviation`` of ``/maps``; attributes ``method`` and ``interval`` (its level)
+``/composition``        ``fractions``, ``low``, ``high``, ``fused``, (regions, n); attributes ``regions``, ``interval``
 ``/duals/<term>``       dual variable of each composed term; ``/auxiliary/<term>`` likewise
 root attributes         ``elements``, ``labels``, ``status``, ``objective``, ``optimality``, ``config``,
                         ``fusionkit_version``; ``pixel_size`` and ``units`` where known
@@ -51,6 +53,10 @@ class SavedResult:
     fusionkit_version : what wrote the file.
     inputs, model, trace, duals, auxiliary : arrays by name.
     truth : the ground truth, of the shape of ``x``; None for recordings.
+    uncertainty : ``standard_deviation`` of ``x``; empty where nobody asked.
+    interval : the level of its intervals; None where nobody asked.
+    composition : ``fractions``, ``low``, ``high`` and ``fused`` of each region and element, (regions, n).
+    regions : names of the regions.
     pixel_size : edge of a pixel in ``units``; None where unknown.
     units : unit of ``pixel_size``.
     metadata : facts of the recording by name, numbers and texts.
@@ -70,6 +76,10 @@ class SavedResult:
     duals: Mapping[str, Array] = field(default_factory=dict)
     auxiliary: Mapping[str, Array] = field(default_factory=dict)
     truth: Array | None = None
+    uncertainty: Mapping[str, Array] = field(default_factory=dict)
+    interval: float | None = None
+    composition: Mapping[str, Array] = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
     pixel_size: float | None = None
     units: str | None = None
     metadata: Mapping[str, float | str] = field(default_factory=dict)
@@ -105,6 +115,7 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
         for name, arrays in groups.items():
             if arrays or name == "trace":
                 _write_group(file.create_group(name), arrays)
+        _write_uncertainty(record, file)
         _write_attribute(file, "elements", result.labels if is_maps else ())
         _write_attribute(file, "labels", result.labels)
         file.attrs["status"] = str(result.status)
@@ -120,12 +131,25 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
             file.create_group("metadata").attrs.update(dataset.metadata)
 
 
+def _write_uncertainty(record: RunRecord, file: h5py.File) -> None:
+    if record.uncertainty is not None:
+        group = file.create_group("uncertainty")
+        group.create_dataset("standard_deviation", data=record.uncertainty.standard_deviation)
+        group.attrs.update(method=record.uncertainty.method, interval=record.uncertainty.interval)
+    if record.compositions:
+        group = file.create_group("composition")
+        for name in ("fractions", "low", "high", "fused"):
+            group.create_dataset(name, data=np.array([getattr(each, name) for each in record.compositions]))
+        _write_attribute(group, "regions", [each.region.name for each in record.compositions])
+        group.attrs["interval"] = record.compositions[0].interval
+
+
 def _write_group(group: h5py.Group, arrays: Mapping[str, Array]) -> None:
     for name, array in arrays.items():
         group.create_dataset(_escape(name), data=np.asarray(array))
 
 
-def _write_attribute(file: h5py.File, name: str, words: Sequence[str]) -> None:
+def _write_attribute(file: h5py.File | h5py.Group, name: str, words: Sequence[str]) -> None:
     file.attrs.create(name, list(words), shape=(len(words),), dtype=h5py.string_dtype())
 
 
@@ -171,6 +195,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
     labels = _words(file, "labels", path)
     if labels and (x.ndim == 0 or len(labels) != x.shape[0]):
         raise UserError(str(path), f"has {len(labels)} labels for an unknown of shape {x.shape}", "use another file")
+    error_bars, composed = file.get("uncertainty"), file.get("composition")
     truth, pixel_size, units = file.get("truth"), file.attrs.get("pixel_size"), file.attrs.get("units")
     return SavedResult(
         x=x,
@@ -187,6 +212,10 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
         duals=_read_group(file, "duals", path),
         auxiliary=_read_group(file, "auxiliary", path),
         truth=_real(truth, path) if isinstance(truth, h5py.Dataset) else None,
+        uncertainty=_read_group(file, "uncertainty", path),
+        interval=_number(error_bars, "interval", path) if isinstance(error_bars, h5py.Group) else None,
+        composition=_read_group(file, "composition", path),
+        regions=_words(composed, "regions", path) if isinstance(composed, h5py.Group) else (),
         pixel_size=None if pixel_size is None else _number(file, "pixel_size", path),
         units=None if units is None else str(units),
         metadata=_facts(file),
@@ -217,14 +246,14 @@ def _real(dataset: h5py.Dataset, path: Path) -> Array:
     return array
 
 
-def _number(file: h5py.File, name: str, path: Path) -> float:
+def _number(file: h5py.File | h5py.Group, name: str, path: Path) -> float:
     value = np.asarray(file.attrs[name])
     if value.shape != () or value.dtype.kind not in "fiu":
         raise UserError(str(path), f"its attribute '{name}' is no number", "use another file")
     return float(value)
 
 
-def _words(file: h5py.File, name: str, path: Path) -> tuple[str, ...]:
+def _words(file: h5py.File | h5py.Group, name: str, path: Path) -> tuple[str, ...]:
     words = np.atleast_1d(np.asarray(file.attrs[name], dtype=object))
     if not all(isinstance(word, str) for word in words):
         raise UserError(str(path), f"its attribute '{name}' is no list of names", "use another file")

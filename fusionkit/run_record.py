@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fusionkit.data import Dataset
 from fusionkit.result import Result
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
+
+if TYPE_CHECKING:
+    from fusionkit.uncertainty.fractions import Composition
+    from fusionkit.uncertainty.intervals import Uncertainty
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class RunRecord:
     term_weights : weight of each term by its name.
     memory : bytes that the process was expected to hold at its peak; 0 where nobody asked.
     weights : those that were chosen from the data, and how.
+    uncertainty : error bars of the maps; None where nobody asked.
+    compositions : atomic fractions, one a region.
     diagnostics : what the run says about itself, warnings first.
     """
 
@@ -57,6 +63,8 @@ class RunRecord:
     term_weights: Mapping[str, float] = field(default_factory=dict)
     memory: int = 0
     weights: tuple[ChosenWeight, ...] = ()
+    uncertainty: Uncertainty | None = None
+    compositions: tuple[Composition, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

@@ -63,6 +63,8 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
             "feasibility": certificate.feasibility,
             "calibration": certificate.calibration,
         },
+        "uncertainty": None if record.uncertainty is None else record.uncertainty.plain(result.labels),
+        "composition": {each.region.name: each.plain() for each in record.compositions},
         "steps": dict(result.steps),
         "seconds": {**record.seconds, "write": write_seconds},
         "memory": {"estimate": record.memory, "peak": peak()},

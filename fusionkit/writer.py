@@ -21,6 +21,7 @@ CONFIG = "config.resolved.yaml"
 MAPS_FIGURE = "maps.png"
 CONVERGENCE_FIGURE = "convergence.png"
 WEIGHTS_FIGURE = "weights.png"
+UNCERTAINTY_FIGURE = "uncertainty.png"
 REPORT = "report.html"
 
 
@@ -77,7 +78,8 @@ def write(
     run : the run.
     folder : the output folder; its parents are made.
     overwrite : whether a former run there may be replaced.
-    figures : whether to draw ``maps.png`` and ``convergence.png``, and ``weights.png`` where a weight was searched.
+    figures : whether to draw ``maps.png`` and ``convergence.png``, ``weights.png`` where a weight was searched, and
+        ``uncertainty.png`` where error bars were estimated.
     report : whether to write ``report.html``.
     formats : of other programs, names of writers: ``hspy`` writes ``maps.hspy``.
 
@@ -136,6 +138,8 @@ def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report:
             if chosen.curve is not None:
                 plots.save(plots.weights_figure(chosen), folder / WEIGHTS_FIGURE)
         plots.save(plots.convergence_figure(run), folder / CONVERGENCE_FIGURE)
+        if run.uncertainty is not None:
+            plots.save(plots.uncertainty_figure(run), folder / UNCERTAINTY_FIGURE)
     if report:
         from fusionkit.report.html import render
         from fusionkit.report.run_page import run_page

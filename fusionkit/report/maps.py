@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,7 +71,11 @@ def _elements(record: RunRecord) -> list[_Part]:
     unit = quantity(x if raw is None else raw)
     labels = record.result.labels if len(record.result.labels) == x.shape[0] else ()
     names = labels or tuple(f"map {index + 1}" for index in range(x.shape[0]))
-    return [_element(index, name, x, raw, truth, unit) for index, name in enumerate(names[:MOST])]
+    parts = [_element(index, name, x, raw, truth, unit) for index, name in enumerate(names[:MOST])]
+    found = record.uncertainty
+    return (
+        parts if found is None else [_with_error(i, part, found.standard_deviation[i]) for i, part in enumerate(parts)]
+    )
 
 
 def _alike(stack: Array | None, x: Array) -> Array | None:
@@ -97,6 +101,14 @@ def _element(index: int, name: str, x: Array, raw: Array | None, truth: Array | 
         removed = difference(raw[index], x[index])
         layers.append(layer("raw − fused", f"removed {index}", symmetric_limits(removed), removed, "diverging", None))
     return [Panel(name, unit, tuple(layers), "Maps", overlay=True)], images, derived
+
+
+def _with_error(index: int, part: _Part, spread: Array) -> _Part:
+    """The element with its standard deviation as one more layer."""
+    (panel,), images, derived = part
+    key = f"error {index}"
+    more = layer("standard deviation", key, image_limits([spread]), spread, profile=None)
+    return [replace(panel, layers=(*panel.layers, more))], images | {key: spread}, derived
 
 
 def _fits(record: RunRecord) -> list[_Part]:

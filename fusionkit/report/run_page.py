@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fusionkit.diagnostics import Diagnostic
 from fusionkit.plot_status import STATUS_WORDS
 from fusionkit.report.content import Page, Section, Table
 from fusionkit.report.convergence import convergence_section
@@ -11,8 +10,9 @@ from fusionkit.report.residuals import residual_section
 from fusionkit.report.vector import coefficient_table, vector_section
 from fusionkit.report.weights import weights_section
 from fusionkit.result import Status
-from fusionkit.run_record import RunRecord
+from fusionkit.run_record import Diagnostic, RunRecord
 from fusionkit.summary import versions
+from fusionkit.uncertainty.tables import composition_table
 from fusionkit.yamlio import dump
 
 
@@ -50,7 +50,7 @@ def run_page(record: RunRecord, name: str) -> Page:
         field_width=width,
         units=dataset.units,
         sections=tuple(section for section in sections if section is not None),
-        tables=tuple(table for table in (coefficients, _terms(record)) if table is not None),
+        tables=tuple(table for table in (coefficients, composition_table(record), _terms(record)) if table is not None),
         details=(Table("Versions", ("library", "version"), tuple(versions().items())),),
         texts=(("Resolved configuration", dump(record.resolved_config)),),
         footer=f"Written by fusionkit {versions()['fusionkit']}.",
@@ -69,6 +69,9 @@ def _facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         "solver": solver,
         "engine": f"{result.engine}, {result.x.dtype}",
     }
+    if record.uncertainty is not None:
+        found = record.uncertainty
+        facts["error bars"] = f"{found.method}, {found.seconds:.2f} s"
     if dataset.pixel_size is not None:
         facts["pixel"] = f"{dataset.pixel_size:.4g} {dataset.units or ''}".strip()
     return tuple((name, value) for name, value in facts.items() if value)

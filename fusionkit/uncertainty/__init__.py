@@ -1,0 +1,1 @@
+"""Error bars of fused maps, and the composition of regions with intervals: docs/uncertainty.md."""

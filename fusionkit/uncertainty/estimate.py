@@ -1,0 +1,122 @@
+"""Error bars of a solution by either method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from fusionkit.composition import compose, make_solver
+from fusionkit.config import Config
+from fusionkit.data import Dataset
+from fusionkit.errors import UserError
+from fusionkit.fast_spec import HasKernel, TotalVariation
+from fusionkit.loop import solve
+from fusionkit.operators.fidelity import PixelwiseFidelity
+from fusionkit.problem import Problem
+from fusionkit.result import Status
+from fusionkit.terms import Array, Bounds
+from fusionkit.uncertainty.bootstrap import TOLERANCE, moments, solutions
+from fusionkit.uncertainty.curvature import standard_deviation
+from fusionkit.uncertainty.information import information
+from fusionkit.uncertainty.intervals import Uncertainty
+from fusionkit.uncertainty.mismatch import mismatches
+from fusionkit.uncertainty.options import UncertaintyOptions
+from fusionkit.uncertainty.resample import model_of
+
+METHOD_KEY = "uncertainty.method"
+
+
+class Stopped(Exception):
+    """The user ended a bootstrap."""
+
+
+def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
+    """Error bars by the curvature at the solution; see `fusionkit.uncertainty.curvature`.
+
+    Parameters
+    ----------
+    problem : its terms are pixelwise fits, total variation and bounds.
+    x : the solution, (n, ny, nx).
+    level : of the intervals.
+
+    Raises
+    ------
+    UserError : it has another term.
+    """
+    started = time.perf_counter()
+    weight = total_variation(problem)
+    fits = [term for term in problem.terms if isinstance(term, PixelwiseFidelity)]
+    spread = standard_deviation(x, information(fits, x), weight).astype(x.dtype)
+    return Uncertainty("curvature", spread, level, time.perf_counter() - started, notes=mismatches(problem, x))
+
+
+def by_bootstrap(
+    config: Config,
+    dataset: Dataset,
+    problem: Problem,
+    x: Array,
+    see: Callable[[Array], None] = lambda sample: None,
+    stop_requested: Callable[[], bool] | None = None,
+) -> Uncertainty:
+    """Error bars by parametric bootstrap; see `fusionkit.uncertainty.bootstrap`.
+
+    Parameters
+    ----------
+    config : terms, solver and options of the bootstrap.
+    dataset : the data that were solved.
+    problem : the objective that x belongs to, any fitted parameters included.
+    x : the solution, (n, ny, nx).
+    see : is shown each sample.
+    stop_requested : polled between samples.
+
+    Raises
+    ------
+    Stopped : the user ended it.
+    """
+    options, started = config.uncertainty, time.perf_counter()
+
+    def watched(samples: Iterator[Array]) -> Iterator[Array]:
+        for sample in samples:
+            if stop_requested is not None and stop_requested():
+                raise Stopped
+            see(sample)
+            yield sample
+
+    found = moments(watched(_samples(config, dataset, problem, x, options)), x)
+    spread = found.standard_deviation().astype(x.dtype)
+    facts = {"samples": options.samples, "seed": options.seed}
+    seconds = time.perf_counter() - started
+    return Uncertainty("bootstrap", spread, options.interval, seconds, facts, mismatches(problem, x))
+
+
+def total_variation(problem: Problem) -> float:
+    """The weight of the total variation; `UserError` where the curvature of a term is not known."""
+    weight = 0.0
+    for term in problem.terms:
+        kernel = term.kernel if isinstance(term, HasKernel) else None
+        if isinstance(kernel, TotalVariation):
+            weight += kernel.weight
+        elif not isinstance(term, PixelwiseFidelity | Bounds):
+            said = f"curvature knows fits of maps pixel by pixel and the term tv, but not {term.name}"
+            raise UserError(METHOD_KEY, said, "use method: bootstrap")
+    return weight
+
+
+def _samples(
+    config: Config, dataset: Dataset, problem: Problem, x: Array, options: UncertaintyOptions
+) -> Iterator[Array]:
+    model = model_of(problem, x)
+    given = config.solver.options
+    tolerance = max(TOLERANCE, float(given.get("tolerance", 0.0)))
+    labels = config.unknown.labels if config.unknown is not None else None
+
+    def solved(random: np.random.Generator) -> Array:
+        drawn = compose(model.draw(dataset, random), config.terms, labels, config.precision, config.engine)
+        result = solve(drawn, make_solver(config.solver.type, **{**given, "tolerance": tolerance}), x)
+        if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
+            raise UserError(METHOD_KEY, "the solve of simulated data diverged", "use method: curvature or none")
+        return result.x
+
+    return solutions(solved, options.samples, options.seed, options.workers)

@@ -1,0 +1,69 @@
+r"""What the data tell about each pixel: the expected (Fisher) information of all pixelwise terms at the solution.
+
+.. math:: F = \sum_t w_t\, E[\varphi_t''(m_t; b)]\, \nabla m_t \nabla m_t^\top
+
+For counts that is w / (x + epsilon) on the diagonal, and for the HAADF image rank one. The observed curvature
+b / (x + epsilon)^2 would be zero at every pixel without counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.operators.fidelity import PixelwiseFidelity
+from fusionkit.terms import Array, Term
+
+
+@dataclass(frozen=True)
+class Information:
+    r"""The information at each pixel, :math:`\mathrm{diag}(d) + \sum_k u_k u_k^\top`.
+
+    Parameters
+    ----------
+    diagonal : d, shape (n, ny, nx).
+    couplings : u_k, shape (n, ny, nx) each.
+    """
+
+    diagonal: Array
+    couplings: tuple[Array, ...]
+
+    def matrices(self, rows: slice) -> Array:
+        """The matrix of each pixel of these rows, shape (rows, nx, n, n), float64."""
+        diagonal = np.moveaxis(self.diagonal[:, rows], 0, -1).astype(np.float64)
+        found = np.zeros((*diagonal.shape, diagonal.shape[-1]))
+        np.einsum("...ii->...i", found)[...] = diagonal
+        for coupling in self.couplings:
+            u = np.moveaxis(coupling[:, rows], 0, -1).astype(np.float64)
+            found += u[..., :, None] * u[..., None, :]
+        return found
+
+
+def information(terms: Sequence[PixelwiseFidelity], x: Array) -> Information:
+    """The information of all terms at ``x``, (n, ny, nx)."""
+    diagonal, couplings = np.zeros(x.shape), []
+    for term in terms:
+        slope, expected = slope_and_information(term, x)
+        if expected.ndim < x.ndim:
+            couplings.append(np.sqrt(expected) * slope)
+        else:
+            diagonal += expected * slope * slope
+    return Information(diagonal, tuple(couplings))
+
+
+def slope_and_information(term: PixelwiseFidelity, x: Array) -> tuple[Array, Array]:
+    """The slope of the prediction by the unknown, and w E[phi''] of the shape of the prediction."""
+    jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # every forward of a pixelwise fidelity has it
+    m = jet.prediction
+    # the loss of data that are what they are on average
+    return jet.slope, term.weight * term.loss.curvature(m, term.loss.mean(m))
+
+
+def of_maps(terms: Sequence[Term], shape: tuple[int, ...]) -> PixelwiseFidelity | None:
+    """The first term that compares each value of the unknown with data of its own; None where there is none."""
+    for term in terms:
+        if isinstance(term, PixelwiseFidelity) and term.weight > 0 and term.data.shape == shape:
+            return term
+    return None

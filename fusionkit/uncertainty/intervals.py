@@ -1,0 +1,93 @@
+r"""Standard deviations and the intervals that they make.
+
+The interval of a pixel is :math:`x \pm q s`, cut off at the bounds of the unknown, with the standard deviation s and
+the normal quantile q of its level. A pixel at x = 0 thus has the one-sided interval [0, q s]. It is an interval across
+the map: of all pixels that hold the element, the share of the level has the truth in its interval; a single pixel near
+an edge may be missed in most recordings. Source: D. Nychka, J. Am. Stat. Assoc. 83, 1134 (1988).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Error bars of fused maps.
+
+    Parameters
+    ----------
+    method : ``curvature`` or ``bootstrap``.
+    standard_deviation : of each value, shape of the unknown and in its units: of the error, bias included.
+    interval : the level of intervals.
+    seconds : what it took.
+    facts : numbers that belong to the method, by name.
+    notes : what the user should know, a sentence each.
+    """
+
+    method: str
+    standard_deviation: Array
+    interval: float
+    seconds: float
+    facts: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def reach(self) -> float:
+        """Standard deviations that an interval reaches either way."""
+        return quantile(self.interval)
+
+    def plain(self, labels: tuple[str, ...]) -> dict[str, Any]:
+        """Mappings, lists, texts and numbers, for ``summary.json``."""
+        means = np.sqrt(np.mean(np.square(self.standard_deviation, dtype=np.float64), axis=(1, 2)))
+        rms = {label: float(value) for label, value in zip(labels, means, strict=True)}
+        about = {"method": self.method, "interval": self.interval, "seconds": self.seconds, **self.facts}
+        return {**about, "rms_standard_deviation": rms}
+
+
+def quantile(level: float) -> float:
+    """How many standard deviations a two-sided normal interval of this level reaches: 1.645 for 0.9."""
+    return NormalDist().inv_cdf(0.5 + 0.5 * level)
+
+
+def intervals(
+    x: Array,
+    standard_deviation: Array,
+    level: float = 0.9,
+    lower: float | Array = 0.0,
+    upper: float | Array = np.inf,
+) -> tuple[Array, Array]:
+    """The lowest and the greatest value of each interval.
+
+    Parameters
+    ----------
+    x : fused maps.
+    standard_deviation : of the same shape.
+    level : share of the pixels that the intervals are to cover, in (0, 1).
+    lower, upper : bounds of the unknown.
+    """
+    reach = quantile(level) * standard_deviation
+    return np.maximum(x - reach, lower), np.minimum(x + reach, upper)
+
+
+def coverage(low: Array, high: Array, truth: Array) -> Array:
+    """Share of the pixels that hold an element (truth > 0) whose truth is in the interval, for each element; NaN where
+    there is none.
+
+    A pixel without the element would always count as covered where x = 0, and says nothing about the intervals.
+
+    Parameters
+    ----------
+    low, high, truth : shape (n, ny, nx).
+    """
+    held = truth > 0
+    inside = (low <= truth) & (truth <= high) & held
+    counts = held.sum(axis=(1, 2))
+    return np.divide(inside.sum(axis=(1, 2)), counts, out=np.full(len(truth), np.nan), where=counts > 0)

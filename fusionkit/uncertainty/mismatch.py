@@ -1,0 +1,62 @@
+"""Whether the weights are those of the noise, which error bars take for granted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusionkit.counting.step import step_of
+from fusionkit.operators.fidelity import Fidelity
+from fusionkit.problem import Problem
+from fusionkit.terms import Array
+from fusionkit.uncertainty.means import mean_of
+from fusionkit.weights.image_noise import noise_level
+
+_MATCH = 2.0  # factor between variances at which the user is told
+_SMALLEST = 8  # pixels along an axis of an image whose noise can be seen
+
+
+def mismatches(problem: Problem, x: Array) -> tuple[str, ...]:
+    """What to say of each term whose weight is not that of its noise, or whose data the model does not explain.
+
+    Parameters
+    ----------
+    problem : the objective.
+    x : its solution.
+    """
+    said = []
+    for term in problem.terms:
+        if not isinstance(term, Fidelity) or not term.noise or term.weight == 0:
+            continue
+        mean = mean_of(term, x)
+        variance = _variance(term, mean)
+        scatter, seen = float(np.mean((term.data - mean) ** 2)), _seen(term, mean)
+        if seen is not None and not variance / _MATCH < seen < variance * _MATCH:
+            said.append(
+                f"Error bars take the weight of {term.name} for that of its noise, but the noise seen in its data has "
+                f"{seen / variance:.2g} times the variance: use 'weight: auto'."
+            )
+        elif scatter > _MATCH * variance:
+            said.append(
+                f"Error bars are too small where the model is wrong: the data of {term.name} scatter about it with "
+                f"{scatter / variance:.2g} times the variance that its weight stands for."
+            )
+    return tuple(said)
+
+
+def _variance(term: Fidelity, mean: Array) -> float:
+    """What the weight stands for, on average."""
+    return (_mean(mean) if term.noise == "poisson" else 1.0) / term.weight
+
+
+def _seen(term: Fidelity, mean: Array) -> float | None:
+    """The variance that the data have by themselves; a fit may follow them too closely for its residual to tell."""
+    if term.noise == "poisson":
+        factor = step_of(term.data)
+        return None if factor is None else factor * _mean(mean)
+    if term.data.ndim != 2 or min(term.data.shape) < _SMALLEST:
+        return None
+    return noise_level(term.data) ** 2 or None
+
+
+def _mean(mean: Array) -> float:
+    return max(float(np.mean(mean)), float(np.finfo(np.float32).tiny))

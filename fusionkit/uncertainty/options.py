@@ -1,0 +1,74 @@
+"""Options of the config's ``uncertainty`` and ``composition``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from fusionkit.options import Options, Positive
+
+Level = Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)]
+Edge = Annotated[int, Field(ge=0)]
+Range = Annotated[list[Edge], Field(min_length=2, max_length=2)]
+WHOLE = "all"  # the region that is always there
+
+
+class UncertaintyOptions(Options):
+    """Whether and how standard deviations are estimated.
+
+    Parameters
+    ----------
+    method : ``none``, ``curvature`` (fast, at the solution) or ``bootstrap`` (simulated data, solved again).
+    samples : of the bootstrap.
+    seed : of the bootstrap; the same seed gives the same numbers, whatever the workers.
+    workers : solves at the same time; None for one a core.
+    interval : share of the pixels that an interval is to cover.
+    """
+
+    method: Literal["none", "curvature", "bootstrap"] = "none"
+    samples: Annotated[int, Field(ge=5, le=10_000)] = 30
+    seed: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=1, le=4096)] | None = None
+    interval: Level = 0.9
+
+
+class RegionOptions(Options):
+    """A rectangle of pixels.
+
+    Parameters
+    ----------
+    rows, columns : first and last, counted from 0, the last one not included; None for all.
+    """
+
+    rows: Range | None = None
+    columns: Range | None = None
+
+    @field_validator("rows", "columns")
+    @classmethod
+    def _ascending(cls, edges: list[int] | None) -> list[int] | None:
+        if edges is not None and edges[0] >= edges[1]:
+            raise ValueError(f"is {edges}; write [first, last] with first < last")
+        return edges
+
+
+class CompositionOptions(Options):
+    """Atomic fractions over regions.
+
+    Parameters
+    ----------
+    k_factors : atoms a count of each element, up to a common factor; 1 for every element where it is left out.
+    regions : rectangles by name; the whole image is the region ``all``.
+    interval : probability that an interval is to have.
+    """
+
+    k_factors: dict[str, Positive] = Field(default_factory=dict)
+    regions: dict[str, RegionOptions] = Field(default_factory=dict)
+    interval: Level = 0.9
+
+    @field_validator("regions")
+    @classmethod
+    def _own_names(cls, regions: dict[str, RegionOptions]) -> dict[str, RegionOptions]:
+        if WHOLE in regions and regions[WHOLE] != RegionOptions():
+            raise ValueError(f"'{WHOLE}' is the whole image; give the rectangle another name")
+        return regions

@@ -9,7 +9,8 @@ import pytest
 
 import fusionkit as fk
 from fusionkit.config import packaged_configs
-from fusionkit.diagnostics import diagnose, explainable, neighbour_correlation, noise_level
+from fusionkit.diagnostics import diagnose
+from fusionkit.diagnostics.images import explainable, neighbour_correlation, noise_level
 from fusionkit.run_record import RunRecord
 
 SMALL = "data.phantom.size=64"

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from scipy.signal.windows import tukey
 
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
@@ -75,7 +74,7 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
     UserError : an image is constant, scikit-image is missing, or the shift is not credible.
     """
     correlate = _phase_cross_correlation(where)
-    window = tukey(reference.shape[0], _TAPER)[:, None] * tukey(reference.shape[1], _TAPER)
+    window = _window(reference.shape)
     for image, name in ((moving, what), (reference, "the reference")):
         if not _energy(_quick(image, window)) > 0:
             raise UserError(where, f"{name} shows nothing that could be registered", "remove the step")
@@ -103,6 +102,13 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
 def shifted(image: Array, by: Array, order: int = 3) -> Array:
     """The image moved by ``by`` pixels with splines; beyond its border its last values stand."""
     return ndimage.shift(image, by, order=order, mode="nearest")
+
+
+def _window(shape: tuple[int, ...]) -> Array:
+    """One inside, falling to 0 at the borders as a cosine (Tukey's window; scipy.signal is slow to import)."""
+    edges = [np.minimum(1.0, 2.0 * np.minimum(u, 1.0 - u) / _TAPER) for u in (np.linspace(0.0, 1.0, n) for n in shape)]
+    rows, columns = (0.5 - 0.5 * np.cos(np.pi * edge) for edge in edges)
+    return rows[:, None] * columns
 
 
 def _phase_cross_correlation(where: str) -> Any:
@@ -175,3 +181,39 @@ def _evidence(moving: Array, reference: Array, reach: list[int]) -> tuple[float,
     levels = np.arctanh(np.minimum(peaks, _NEARLY_ONE))
     chance = float(np.tanh(levels.mean() + _CHANCE * levels.std(ddof=1)))
     return float(_surface(moving, reference)[_about(reference.shape, [1, 1])].max()), chance
+
+
+def coarse(moving: Array, reference: Array) -> Shift | None:
+    """The shift by the correlation and a parabola through its greatest value, to a few tenths of a pixel.
+
+    It needs no scikit-image and no rounds: enough to say that images lie apart, and not to register them.
+
+    Parameters
+    ----------
+    moving, reference : as `measure`.
+
+    Returns
+    -------
+    None where the shift is not credible, or not determined.
+    """
+    window = _window(reference.shape)
+    here, there = _quick(moving, window), _quick(reference, window)
+    if not (_energy(here) > 0 and _energy(there) > 0):
+        return None
+    try:
+        whole = _whole(here, there, None, "", "the image")
+    except UserError:  # at the border, or with a rival
+        return None
+    reached, chance = _evidence(shifted(here, np.array(whole, float), order=0), there, _search(reference.shape, None))
+    if reached <= chance:
+        return None
+    middle = [length // 2 + one for length, one in zip(reference.shape, whole, strict=True)]
+    near = _surface(here, there)[middle[0] - 1 : middle[0] + 2, middle[1] - 1 : middle[1] + 2]
+    by = [one + _top(line) for one, line in zip(whole, (near[:, 1], near[1]), strict=True)]
+    return Shift(by[0], by[1], reached, chance)
+
+
+def _top(line: Array) -> float:
+    """Where the parabola through three values at -1, 0 and 1 has its top."""
+    bend = 2.0 * line[1] - line[0] - line[2]
+    return float((line[2] - line[0]) / (2.0 * bend)) if bend > 0 else 0.0

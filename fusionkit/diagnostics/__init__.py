@@ -1,0 +1,11 @@
+r"""What a run says about itself in plain words: which results to distrust, and what to look at.
+
+A `Diagnostic` is a warning where something is probably wrong, else a note. The thresholds were set between what
+complete models reach on the packaged configs, phantoms and DyScO3, and what the same data give with one flaw: an
+element left out, a wrong exponent or weight, a background, a shift. The numbers stand beside them.
+"""
+
+from fusionkit.diagnostics.diagnose import diagnose
+from fusionkit.diagnostics.expected import counts_per_unit, expected_maps
+
+__all__ = ["counts_per_unit", "diagnose", "expected_maps"]

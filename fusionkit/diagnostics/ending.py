@@ -1,0 +1,30 @@
+"""How the solve ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from fusionkit.diagnostics.sentences import warning
+from fusionkit.result import Status
+from fusionkit.run_record import Diagnostic, RunRecord
+
+
+def ending(record: RunRecord) -> Iterator[Diagnostic]:
+    """A warning where it did not converge."""
+    result = record.result
+    reached = f"optimality {result.optimality:.1e}" + _above(record.resolved_config)
+    texts = {
+        Status.MAX_ITERATIONS: f"Not converged: {reached} after {result.iterations} iterations, the limit; "
+        "raise solver.max_iterations.",
+        Status.STALLED: f"Stalled at {reached}: no step improves it any more; try precision: double or another solver.",
+        Status.DIVERGED: "Diverged: the objective grew beyond all proportion; the maps mean nothing.",
+        Status.INTERRUPTED: f"Interrupted at {reached}: these are the best maps until then, not the solution.",
+    }
+    if result.status in texts:
+        yield warning(texts[result.status])
+
+
+def _above(config: Mapping[str, object]) -> str:
+    solver = config.get("solver")
+    tolerance = solver.get("tolerance") if isinstance(solver, Mapping) else None
+    return f", above the tolerance {tolerance:g}," if isinstance(tolerance, int | float) else ""

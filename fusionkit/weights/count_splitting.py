@@ -18,9 +18,7 @@ from fusionkit.weights.thinning import Halves, thin
 
 SHARE = 0.5  # of the counts for training: with 0.7 and 0.85 the held-out error is noisier and the choice no better
 _SEED = 0  # of the division: the same data give the same weight
-_SAID = Said(
-    "count_splitting", "maps of half of the counts predict the other half best", "squared held-out error (counts²)"
-)
+_SAID = Said("count_splitting", "maps of half of the counts predict the other half best", "squared held-out error")
 
 
 def can_split(judges: list[Noisy], arrays: dict[str, Array]) -> bool:

@@ -23,7 +23,7 @@ def draw_search(chosen: ChosenWeight) -> Figure:
     spreads, label = np.asarray(curve.spreads)[order], curve.quantity
     if curve.best == "lowest" and values.min() > 0.0:
         values, spreads = 100 * (values / values.min() - 1), 100 * spreads / values.min()
-        label += " above the lowest (%)"
+        label = "above the lowest (%)"
     figure = Figure(figsize=(6.5, 4.0))
     axes = figure.add_axes((0.13, 0.15, 0.84, 0.72))
     if chosen.uncertainty is not None:
@@ -40,5 +40,6 @@ def draw_search(chosen: ChosenWeight) -> Figure:
     axes.grid(True, which="major", color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
-    figure.suptitle(chosen.note.rpartition("): ")[2] or chosen.term, x=0.02, ha="left", fontsize=11)
+    method = chosen.method.replace("_", " ")
+    figure.suptitle(f"{chosen.term}: {curve.quantity}, {method}", x=0.02, ha="left", fontsize=11)
     return figure

@@ -6,6 +6,7 @@ term of a user's own, or a combination that the kernels do not know, runs in Num
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
@@ -32,8 +33,9 @@ from fusionkit.solver import State
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
-    from fusionkit.fast_check import Checker
+    from fusionkit.fast_check import FastCheck
     from fusionkit.fast_engine import Engine
+    from fusionkit.fast_tgv import TGVEngine
 
 
 def require_engine(engine: str) -> None:
@@ -116,13 +118,19 @@ def compiled_iterations(split: Split, newton_steps: int) -> OnePass | None:
     engine = compiled_engine(split, newton_steps)
     if engine is not None:
         return lambda x, auxiliary, duals, steps, relaxation: engine.step(x, duals[0], *steps, relaxation)
+    second = _compiled_tgv(split, newton_steps)
+    if second is None:
+        return None
+    return lambda x, auxiliary, duals, steps, relaxation: second.step(x, auxiliary[0], duals[0], steps, relaxation)
+
+
+def _compiled_tgv(split: Split, newton_steps: int) -> TGVEngine | None:
     spec, tgv = pixelwise_spec(split), _lone_penalty(split)
     if spec is None or not isinstance(tgv, TotalGeneralisedVariation):
         return None
     from fusionkit.fast_tgv import TGVEngine
 
-    second = TGVEngine(spec, tgv, split.problem.shape, split.problem.dtype, newton_steps)
-    return lambda x, auxiliary, duals, steps, relaxation: second.step(x, auxiliary[0], duals[0], steps, relaxation)
+    return TGVEngine(spec, tgv, split.problem.shape, split.problem.dtype, newton_steps)
 
 
 class Judge:
@@ -136,23 +144,18 @@ class Judge:
 
     def __init__(self, split: Split, former: Judge | None = None) -> None:
         self.split = split
-        self._checker: Checker | None = None
+        self._check = _compiled_check(split)
         # kept, since fresh memory costs more than what is written to it
         self._residual: Array | None = None if former is None else former._residual
-        engine = compiled_engine(split, 1)
-        if engine is not None:
-            from fusionkit.fast_check import Checker
-
-            self._checker = Checker(engine)
 
     def __call__(self, state: State) -> tuple[dict[str, float], Certificate]:
         """Values and certificate of x, the auxiliary unknowns and the dual variables."""
         split = self.split
-        if self._checker is None:
+        if self._check is None:
             return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
         if self._residual is None:
             self._residual = np.empty_like(state.x)
-        found = self._checker.check(state.x, state.duals[0], self._residual)
+        found = self._check(state, self._residual)
         by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
         values = {split.coupling.terms[0].name: found.tv}
         for term in split.pixelwise:
@@ -162,6 +165,26 @@ class Judge:
         if found.certificate is not None:
             return ordered, found.certificate
         return ordered, certify(split, state.x, state.auxiliary, state.duals)
+
+
+def _compiled_check(split: Split) -> Callable[[State, Array], FastCheck] | None:
+    """What checks a state, given memory for the residual, where the kernels know every term; else None."""
+    engine, tgv = compiled_engine(split, 1), _compiled_tgv(split, 1)
+    if engine is None and tgv is None:
+        return None
+    from fusionkit.fast_check import Checker
+
+    if engine is not None:
+        checker = Checker(engine)
+        return lambda state, residual: checker.check(state.x, state.duals[0], residual)
+    from fusionkit.fast_engine import Engine
+    from fusionkit.fast_tgv_check import TGVChecker
+
+    field = split.coupling.terms[0].auxiliary
+    assert tgv is not None
+    assert field is not None
+    second = TGVChecker(tgv, Checker(Engine(tgv.spec, 0.0, tgv.shape, tgv.dtype)), field.norm)
+    return lambda state, residual: second.check(state.x, state.auxiliary[0], state.duals[0], residual)
 
 
 def announce_engine(split: Split) -> None:

@@ -28,7 +28,7 @@ _SUMS = 12
 
 
 @summing
-def _dot(a: Any, b: Any, m: int) -> float:
+def dot(a: Any, b: Any, m: int) -> float:
     """Inner product of the first m values in float64; sums of several lanes, in the same order always."""
     total = 0.0
     for k in range(m):
@@ -37,7 +37,7 @@ def _dot(a: Any, b: Any, m: int) -> float:
 
 
 @summing
-def _total(a: Any, m: int) -> float:
+def total(a: Any, m: int) -> float:
     """Sum of the first m values in float64."""
     total = 0.0
     for k in range(m):
@@ -54,7 +54,7 @@ def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at:
         off = prediction[k] - image[k]
         residual[k] = fit.coupled_weight * off
         value[k] = fit.half * (off * off)
-    sums[_COUPLED] += _total(value, m)
+    sums[_COUPLED] += total(value, m)
 
 
 @inlined
@@ -68,7 +68,7 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
         for k in range(m):
             slope[k] = residual[k] * (factor * yi[k])
             r[k] += slope[k]
-        sums[_COUPLED + 1] += _dot(slope, slope, m)
+        sums[_COUPLED + 1] += dot(slope, slope, m)
     if fit.poisson:
         b = fit.counts[i, j, first : first + m]
         for k in range(m):
@@ -78,8 +78,8 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
             r[k] += slope[k]
             logarithm = log(fit.tiny if mean < fit.tiny else mean)
             value[k] = fit.infinite if outside else xi[k] - b[k] * logarithm
-        sums[_POISSON] += _total(value, m)
-        sums[_POISSON + 1] += _dot(slope, slope, m)
+        sums[_POISSON] += total(value, m)
+        sums[_POISSON + 1] += dot(slope, slope, m)
     if fit.squares:
         t = fit.targets[i, j, first : first + m]
         for k in range(m):
@@ -87,8 +87,8 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
             value[k] = fit.half * (off * off)
             slope[k] = fit.squares_weight * off
             r[k] += slope[k]
-        sums[_SQUARES] += _total(value, m)
-        sums[_SQUARES + 1] += _dot(slope, slope, m)
+        sums[_SQUARES] += total(value, m)
+        sums[_SQUARES + 1] += dot(slope, slope, m)
 
 
 @inlined
@@ -110,10 +110,10 @@ def _dual_sums(
         outside[k] = excess * excess if over else fit.zero
         down[k] = a[k]
         right[k + 1] = b[k]
-    sums[_TV] += _total(length, m)
-    sums[_DUAL] += _total(square, m)
-    sums[_OUTSIDE] += _total(outside, m)
-    sums[_INNER] += _total(inner, m)
+    sums[_TV] += total(length, m)
+    sums[_DUAL] += total(square, m)
+    sums[_OUTSIDE] += total(outside, m)
+    sums[_INNER] += total(inner, m)
 
 
 def _build_sums(stamp: int) -> Callable[..., None]:
@@ -142,8 +142,8 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                     above = p[0, i, j - 1] if j > 0 else zeros
                     right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
                     pull(above[first : first + m], down, right, pulled, (ny, nx), at)
-                    sums[_TURN] += _dot(pulled, pulled, m)
-                    sums[_SIZE] += _dot(point[i], point[i], m)
+                    sums[_TURN] += dot(pulled, pulled, m)
+                    sums[_SIZE] += dot(point[i], point[i], m)
                     _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
                     copy(pulled, residuals[i, j, first : first + m], m)
 
@@ -169,7 +169,7 @@ def _build_stationarity(stamp: int) -> Callable[..., None]:
                         moved = lower if moved < lower else moved
                         moved = upper if moved > upper else moved
                         away[k] = xi[k] - moved
-                    total += _dot(away, away, m)
+                    total += dot(away, away, m)
             table[j, 0] = total
 
     return cached(stationarity)
@@ -187,6 +187,7 @@ class FastCheck:
     coupled, poisson, squares, tv : weighted values of the terms; 0 for a term that is not there.
     certificate : None where only one summand of the gradient is not zero, so that its scale is not among the sums
         (`fusionkit.certificate.certify` finds it).
+    scale : what the alignment is relative to.
     """
 
     coupled: float
@@ -194,6 +195,7 @@ class FastCheck:
     squares: float
     tv: float
     certificate: Certificate | None
+    scale: float = 0.0
 
 
 class Checker:
@@ -232,21 +234,23 @@ class Checker:
             for w, index in zip(weights, (_COUPLED, _POISSON, _SQUARES), strict=True)
         ]
         tv = engine.weight * float(sums[_TV]) if engine.weight else 0.0
-        return FastCheck(values[0], values[1], values[2], tv, self._certificate(x, residual, sums, tv))
+        certificate, scale = self._certificate(x, residual, sums, tv)
+        return FastCheck(values[0], values[1], values[2], tv, certificate, scale)
 
-    def _certificate(self, x: Array, residual: Array, sums: Array, tv: float) -> Certificate | None:
+    def _certificate(self, x: Array, residual: Array, sums: Array, tv: float) -> tuple[Certificate | None, float]:
         squares = [float(sums[index]) for index in (_COUPLED + 1, _POISSON + 1, _SQUARES + 1, _TURN)]
         if np.count_nonzero(squares) == 1:
-            return None
+            return None, 0.0
         size, slope = float(sums[_SIZE]) ** 0.5, sum(squares) ** 0.5
         length, scale = float(sums[_DUAL]) ** 0.5, slope * size
         feasibility = float(sums[_OUTSIDE]) ** 0.5 / length if length else 0.0
         alignment = relative_gap(tv - float(sums[_INNER]), scale)
         if slope == 0.0:
-            return Certificate(0.0, alignment, feasibility)
+            return Certificate(0.0, alignment, feasibility), scale
         engine, number = self.engine, self.engine.dtype.type
         step = (size or 1.0) / slope
         bounds = number(engine.spec.lower), number(engine.spec.upper)
         arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
         run(_STATIONARITY, [(*arguments, *rows) for rows in engine.shares])
-        return Certificate(float(self._table[:, 0].sum()) ** 0.5 / (size or 1.0), alignment, feasibility)
+        away = float(self._table[:, 0].sum()) ** 0.5 / (size or 1.0)
+        return Certificate(away, alignment, feasibility), scale

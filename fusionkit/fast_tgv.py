@@ -44,7 +44,7 @@ def _right(row: Any, right: Any, zero: Any, first: int, m: int) -> None:
 
 
 @inlined
-def _squares(group: Any, i: int, count: int, total: Any, fresh: Any, zero: Any, m: int) -> None:
+def squares(group: Any, i: int, count: int, total: Any, fresh: Any, zero: Any, m: int) -> None:
     """Add the squares of the first ``count`` arrays of the group at map i to ``total``, from zero where ``fresh``."""
     if fresh:
         for k in range(m):
@@ -56,7 +56,7 @@ def _squares(group: Any, i: int, count: int, total: Any, fresh: Any, zero: Any, 
 
 
 @inlined
-def _scales(total: Any, radius: Any, one: Any, m: int) -> None:
+def scales(total: Any, radius: Any, one: Any, m: int) -> None:
     """Squared lengths become the factors that bring the vectors into the ball."""
     for k in range(m):
         length = np.sqrt(total[k])
@@ -75,8 +75,8 @@ def _move(p: Any, s: Any, new: Any, scale: Any, ahead: Any, behind: Any, at: Any
 
 
 @inlined
-def _ascend_field(x: Any, w: Any, p: Any, i: int, group: Any, rows: Any, sigma: Any, half: Any, at: Any) -> None:
-    """p + sigma (grad x - M w) and q + sigma E w at a chunk of map i, into the group."""
+def images(x: Any, w: Any, i: int, group: Any, rows: Any, half: Any, at: Any) -> None:
+    """grad x - M w and E w at a chunk of map i, into the five arrays of the group."""
     j, first, m = at
     ny, nx = x.shape[1], x.shape[2]
     end = first + m
@@ -85,23 +85,31 @@ def _ascend_field(x: Any, w: Any, p: Any, i: int, group: Any, rows: Any, sigma: 
     over_u, over_v = w[0, i, max(j - 1, 0), first:end], w[1, i, max(j - 1, 0), first:end]
     differences(x[i], down, right, at)
     a, b = group[0][i], group[1][i]
-    one, two = p[0, i, j, first:end], p[1, i, j, first:end]
     for k in range(m):
-        a[k] = one[k] + sigma * (down[k] - u[k] if j < ny - 1 else down[k])
+        a[k] = down[k] - u[k] if j < ny - 1 else down[k]
     last = m - 1 if end == nx else m
     for k in range(last):
-        b[k] = two[k] + sigma * (right[k + 1] - v[k])
+        b[k] = right[k + 1] - v[k]
     if last < m:
-        b[last] = two[last] + sigma * right[last + 1]
+        b[last] = right[last + 1]
     a, b, c = group[2][i], group[3][i], group[4][i]
-    one, two, three = p[2, i, j, first:end], p[3, i, j, first:end], p[4, i, j, first:end]
     _left(w[0, i, j], left, first, m)
     for k in range(m):
-        a[k] = one[k] + sigma * (u[k] - over_u[k])
-        c[k] = three[k] + sigma * (half * ((v[k] - over_v[k]) + (u[k] - left[k])))
+        a[k] = u[k] - over_u[k]
+        c[k] = half * ((v[k] - over_v[k]) + (u[k] - left[k]))
     _left(w[1, i, j], left, first, m)
     for k in range(m):
-        b[k] = two[k] + sigma * (v[k] - left[k])
+        b[k] = v[k] - left[k]
+
+
+@inlined
+def _ascend(p: Any, i: int, group: Any, sigma: Any, at: Any) -> None:
+    """p + sigma y at a chunk of map i, in place of the group y."""
+    j, first, m = at
+    for c in range(5):
+        old, new = p[c, i, j, first : first + m], group[c][i]
+        for k in range(m):
+            new[k] = old[k] + sigma * new[k]
 
 
 def _build_dual(stamp: int) -> Callable[..., None]:
@@ -120,12 +128,13 @@ def _build_dual(stamp: int) -> Callable[..., None]:
                 for i in range(n):
                     place = 0 if joint else i
                     fresh = not joint or i == 0
-                    _ascend_field(x, w, p, i, group, rows, sigma, half, at)
-                    _squares((group[0], group[1]), i, 2, first_scales[place], fresh, zero, m)
-                    _squares((group[2], group[3], group[4]), i, 3, second_scales[place], fresh, zero, m)
+                    images(x, w, i, group, rows, half, at)
+                    _ascend(p, i, group, sigma, at)
+                    squares((group[0], group[1]), i, 2, first_scales[place], fresh, zero, m)
+                    squares((group[2], group[3], group[4]), i, 3, second_scales[place], fresh, zero, m)
                 for place in range(1 if joint else n):
-                    _scales(first_scales[place], first_radius, one, m)
-                    _scales(second_scales[place], second_radius, one, m)
+                    scales(first_scales[place], first_radius, one, m)
+                    scales(second_scales[place], second_radius, one, m)
                 for i in range(n):
                     place = 0 if joint else i
                     _move(p[0, i], s[0, i], group[0][i], first_scales[place], ahead, behind, at)
@@ -138,31 +147,28 @@ def _build_dual(stamp: int) -> Callable[..., None]:
 
 
 @inlined
-def _descend_field(w: Any, s: Any, zeros: Any, i: int, rows: Any, half: Any, step: Any, at: Any) -> None:
-    """w <- w - step (E't - M s) at a chunk of map i."""
+def field_pull(s: Any, zeros: Any, i: int, rows: Any, half: Any, at: Any) -> None:
+    """E't - M s at a chunk of map i, into rows[0] and rows[1]; the dual variable is (s, t), zero across the borders."""
     j, first, m = at
-    ny = s.shape[2]
-    end = first + m
-    right = rows[0]
-    u, v = w[0, i, j, first:end], w[1, i, j, first:end]
+    ny, end = s.shape[2], first + m
+    pull_u, pull_v, right = rows[0], rows[1], rows[2]
     one, two = s[0, i, j, first:end], s[1, i, j, first:end]
     here, mixed = s[2, i, j, first:end], s[4, i, j, first:end]
     below = s[2, i, j + 1, first:end] if j < ny - 1 else zeros[first:end]
     mixed_below = s[4, i, j + 1, first:end] if j < ny - 1 else zeros[first:end]
     _right(s[4, i, j], right, zeros[0], first, m)
-    start = 1 if first == 0 else 0
-    if start:  # no mixed difference to the left of the first column
-        u[0] -= step * ((here[0] - below[0]) - half * right[0] - one[0])
-    for k in range(start, m):
-        u[k] -= step * ((here[k] - below[k]) + half * (mixed[k] - right[k]) - one[k])
+    for k in range(m):
+        pull_u[k] = (here[k] - below[k]) + half * (mixed[k] - right[k]) - one[k]
+    if first == 0:  # no mixed difference to the left of the first column
+        pull_u[0] -= half * mixed[0]
     straight = s[3, i, j, first:end]
     _right(s[3, i, j], right, zeros[0], first, m)
     if j > 0:
         for k in range(m):
-            v[k] -= step * ((straight[k] - right[k]) + half * (mixed[k] - mixed_below[k]) - two[k])
+            pull_v[k] = (straight[k] - right[k]) + half * (mixed[k] - mixed_below[k]) - two[k]
     else:  # nor above the first row
         for k in range(m):
-            v[k] -= step * ((straight[k] - right[k]) - half * mixed_below[k] - two[k])
+            pull_v[k] = (straight[k] - right[k]) - half * mixed_below[k] - two[k]
 
 
 def _build_primal(stamp: int) -> Callable[..., None]:
@@ -183,7 +189,11 @@ def _build_primal(stamp: int) -> Callable[..., None]:
                 m = min(CHUNK, nx - first)
                 at = (j, first, m)
                 for i in range(n):
-                    _descend_field(w, s, zeros, i, rows, half, tau * ahead, at)
+                    field_pull(s, zeros, i, rows, half, at)
+                    for c in range(2):
+                        wi, gi = w[c, i, j, first : first + m], rows[c]
+                        for k in range(m):
+                            wi[k] -= tau * ahead * gi[k]
                     copy(s[0, i, j, first : first + m], down, m)
                     copy(s[1, i, j, first : first + m], right[1:], m)
                     right[0] = s[1, i, j, first - 1] if first > 0 else fit.zero
@@ -232,7 +242,7 @@ class TGVEngine:
         self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
         self.fit = fit_of(spec, shape, self.dtype)
         self.shares = shares(shape[1], thread_count(threads))
-        self._s = np.zeros((5, *shape), self.dtype)
+        self._s: Array | None = None  # an engine that only checks needs none
         self._zeros = np.zeros(shape[2], self.dtype)
 
     def step(self, x: Array, w: Array, p: Array, steps: tuple[float, float], relaxation: float = 1.0) -> None:
@@ -246,6 +256,8 @@ class TGVEngine:
         steps : tau and sigma.
         relaxation : rho; with 1, x is within the bounds and p in the dual balls afterwards.
         """
+        if self._s is None:
+            self._s = np.zeros((5, *self.shape), self.dtype)
         number, (tau, sigma), penalty = self.dtype.type, steps, self.penalty
         half, ahead, behind = number(0.5**0.5), number(relaxation), number(1.0 - relaxation)
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)

@@ -67,9 +67,8 @@ def _covered(facts: dict[str, Any], truth: Array) -> dict[str, Any]:
 
 
 def _maps(cell: Cell, drawn: Case, folder: Path) -> Maps:
-    """The reference's grid is searched with seed 0; other seeds of the same specimen and dose take its best weights."""
+    """The maps; for seeds after the first, the reference's grid is searched about the best weights of the first."""
     if cell.method == REFERENCE and cell.recording.seed:
         first = Cell(Recording(**{**vars(cell.recording), "seed": 0}), REFERENCE)
-        weights = measured(first, folder)["facts"]
-        return reference.at(drawn, weights), weights
+        return reference.best(drawn, near=measured(first, folder)["facts"])
     return METHODS[cell.method](drawn)

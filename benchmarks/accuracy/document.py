@@ -25,13 +25,10 @@ NAMES = {
     "gaussian": "Gaussian filter*",
     "pca": "PCA*",
     "reference": "multimodal-fusion*",
-    "auto": "fusionkit, automatic",
-    "best_tv": "fusionkit, TV weight*",
-    "nuclear_tv": "fusionkit, automatic, nuclear TV",
-    "tgv": "fusionkit, automatic, TGV",
-    "joint_tgv": "fusionkit, automatic, joint TGV",
-    "directional_tv": "fusionkit, automatic, directional TV",
-    "structure_tensor_tv": "fusionkit, automatic, guided TV",
+    "auto": "fusionkit, TV",
+    "best_tv": "fusionkit, best TV*",
+    "joint_tgv": "fusionkit, joint TGV",
+    "structure_tensor_tv": "fusionkit, guided TV",
     "drop_haadf": "without the image",
     "drop_haadf_auto": "without the image, TV chosen anew",
     "drop_poisson": "without the counts",
@@ -102,7 +99,8 @@ def _headline(rows: Rows, extent: Extent) -> str:
         "stoichiometry",
         "pixel composition",
     ]
-    return _table(f"Nanoparticle, {extent.headline} × {extent.headline}", head, lines())
+    note = f"Means over {extent.seeds} seeds."
+    return _table(f"Nanoparticle, {extent.headline} × {extent.headline}", head, lines(), note)
 
 
 def _quality(rows: Rows) -> list[str]:

@@ -84,11 +84,11 @@ def _ablation(dropped: Rows, swept: Rows) -> Any:
     elements = dropped.rows[0]["elements"]
     places = np.arange(len(names))
     for index, element in enumerate(elements):
-        heights = [dropped.of(method=name).by_element("nrmse")[index] for name in names]
-        left.barh(places + 0.25 * (index - 1), heights, 0.25, label=element)
+        errors = [dropped.of(method=name).by_element("nrmse")[index] for name in names]
+        left.semilogx(errors, places, "os^Dv"[index % 5], label=element)
+    left.grid(alpha=0.3)
     left.set_yticks(places, ["all terms", *(NAMES[name] for name in ABLATION)])
-    left.invert_yaxis()
-    left.set(xlabel="NRMSE", xscale="log", title="one term dropped")
+    left.set(xlabel="NRMSE", ylim=(len(names) - 0.5, -0.5), title="one term dropped")
     left.legend(fontsize="small")
     for suffix, said in (("", "image scaled to the maps"), ("_units", "image in the units of gamma = 1.7")):
         errors = [swept.of(method=f"gamma_{gamma:.1f}{suffix}").mean("nrmse") for gamma in GAMMAS]

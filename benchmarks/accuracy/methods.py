@@ -19,7 +19,7 @@ Maps = tuple[Array, dict[str, Any]]
 Method = Callable[[Case], Maps]
 
 RAW, GAUSSIAN, PCA, REFERENCE, AUTO, BEST_TV = "raw", "gaussian", "pca", "reference", "auto", "best_tv"
-GUIDED = "structure_tensor_tv"
+GUIDED, JOINT_TGV = "structure_tensor_tv", "joint_tgv"
 MAIN = (RAW, GAUSSIAN, PCA, REFERENCE, AUTO, GUIDED, BEST_TV)
 GAMMAS = (1.0, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2)
 
@@ -91,11 +91,10 @@ REGULARISERS: dict[str, Method] = {
     "nuclear_tv": _fused("terms.tv={type: vectorial_tv, coupling: nuclear, weight: auto}"),
     "huber_tv": _fused("terms.tv={type: huber_tv, smoothing: 0.5, weight: auto}"),
     "tgv": _fused("terms.tv={type: tgv, weight: auto}"),
-    "joint_tgv": _fused("terms.tv={type: tgv, coupling: joint, weight: auto}"),
+    JOINT_TGV: _fused("terms.tv={type: tgv, coupling: joint, weight: auto}"),
     "directional_tv": _fused("terms.tv={type: directional_tv, weight: auto}"),
     GUIDED: _fused("terms.tv={type: structure_tensor_tv, weight: auto}"),
 }
-BEST_PENALTIES = ("nuclear_tv", "tgv", "joint_tgv", "directional_tv")  # those that are worth the headline
 METHODS: dict[str, Method] = {
     RAW: lambda case: (case.dataset.arrays["maps"], {}),
     GAUSSIAN: filters.gaussian,

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from importlib import import_module
 from itertools import product
+from math import log10
 from typing import Any
 
 import numpy as np
@@ -64,16 +65,25 @@ class Reference:
         return x * self.range[:, None, None] + self.low[:, None, None]
 
 
-def best(case: Case, columns: str = "none") -> tuple[Array, dict[str, Any]]:
+def best(case: Case, columns: str = "none", near: Mapping[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
     """The maps with the lowest mean NRMSE over the grid, and their weights.
 
     The grid is 5 x 5, half a decade apart, and grows while the best weights lie on its border, within `LIMITS`.
+
+    Parameters
+    ----------
+    case : the recording.
+    columns : as in `Reference`.
+    near : the best weights of another recording of the specimen, about which a grid of 3 x 3 begins.
     """
     truth = case.dataset.truth
     assert truth is not None
     loaded = Reference(case, columns)
     tried: dict[tuple[int, ...], float] = {}
-    ends = [[FIRST[0], FIRST[-1]], [FIRST[0], FIRST[-1]]]
+    ends = [[FIRST[0], FIRST[-1]]] * 2
+    if near is not None:
+        middles = [round(2 * log10(near[name])) for name in ("chem", "tv")]
+        ends = [[middle - 1, middle + 1] for middle in middles]
     found: Array | None = None
     while True:
         for pair in product(*(range(low, high + 1) for low, high in ends)):

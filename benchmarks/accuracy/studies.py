@@ -8,10 +8,10 @@ from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.methods import (
     ABLATION,
     AUTO,
-    BEST_PENALTIES,
     FITTED,
     GAUSSIAN,
     INTERVALS,
+    JOINT_TGV,
     MAIN,
     REGULARISERS,
     SWEEP,
@@ -46,11 +46,12 @@ QUICK = Extent(size=80, headline=96, seeds=1, doses=(5.0, 100.0))
 
 def headline(extent: Extent) -> list[Cell]:
     """The nanoparticle at full size."""
-    doses = [dose for dose in JUDGED if dose in extent.doses]
     return [
-        Cell(Recording("nanoparticle", extent.headline, dose, 0), name)
-        for dose in doses
-        for name in (*MAIN, *BEST_PENALTIES)
+        Cell(Recording("nanoparticle", extent.headline, dose, seed), method)
+        for dose in JUDGED
+        if dose in extent.doses
+        for seed in range(extent.seeds)
+        for method in (*MAIN, JOINT_TGV)
     ]
 
 

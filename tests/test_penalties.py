@@ -67,6 +67,7 @@ def along(x: np.ndarray, eta: float) -> np.ndarray:
 GRADIENT = {"operator": "gradient"}
 PENALTIES: list[tuple[dict[str, Any], Callable[..., Any]]] = [
     ({"type": "tv"}, isotropic),
+    ({"type": "tv", "per_element": {"b": 3.0}}, lambda x: isotropic(x[:1]) + 3.0 * isotropic(x[1:])),
     ({"type": "anisotropic_tv"}, lambda x: np.abs(slopes(x)).sum()),
     ({"type": "huber_tv", "smoothing": 0.5}, huber),
     ({"type": "vectorial_tv"}, lambda x: np.sqrt((slopes(x) ** 2).sum(axis=(0, 3))).sum()),

@@ -196,6 +196,17 @@ def test_a_wrong_weight_is_told(factor: float, said: int) -> None:
     assert all("weight of haadf" in note for note in notes)
 
 
+def test_a_wrong_exponent_is_told_and_the_composition_allows_for_it() -> None:
+    job, result = phantom("terms.haadf.gamma=1.55", "uncertainty.method=bootstrap", "composition={}")
+    assert any("Are gamma" in note for note in mismatches(job.problem, result.x))
+    truth = job.dataset.truth
+    assert truth is not None
+    (whole,) = assess(job.loaded.config, job.dataset, job.problem, result.x).compositions
+    known = truth.sum((1, 2)) / truth.sum()
+    assert np.max(np.abs(np.array(whole.fused) / known - 1)) > 0.1
+    assert all(low <= value <= high for low, value, high in zip(whole.low, known, whole.high, strict=True))
+
+
 K = "composition.k_factors"
 
 

@@ -42,8 +42,7 @@ def draw_uncertainty(record: RunRecord) -> Figure:
             size, units = record.dataset.pixel_size, record.dataset.units
             if (row, column) == (0, 0) and size and units:
                 draw_scale_bar(axes, nx, size, units)
-    said = (
-        f"Error bars by {found.method}: {100 * found.interval:g} % intervals reach {found.reach:.3g} of them either way"
-    )
+    reach = f"a {100 * found.interval:g} % interval is ± {found.reach:.3g} standard deviations"
+    said = f"Error bars by {found.method}: {reach}"
     figure.suptitle(said, x=_MARGIN / across, y=1 - 0.12 / up, ha="left", va="top", fontsize=11)
     return figure

@@ -1,9 +1,10 @@
 r"""Atomic fractions over regions: :math:`c_i = k_i N_i / \sum_j k_j N_j` with the sums N of the fused maps.
 
 Two ways to an interval. With a bootstrap, the fractions :math:`c^*` of its solutions give the standard deviation, and
-:math:`2c - \langle c^* \rangle` is the fraction without the bias of the penalty. Without one, the data say by how much
-the sums of the maps depart from theirs: with :math:`r_i = \sum (b_i - m_i)`, the sum N + r is unbiased and has the
-variance of counts, so that
+:math:`2c - \langle c^* \rangle` is the fraction without the bias of the penalty; what no noise explains of its
+difference from the raw counts' fraction is added in quadrature, since the model is wrong there. Without a bootstrap,
+the data say by how much the sums of the maps depart from theirs: with :math:`r_i = \sum (b_i - m_i)`, the sum N + r is
+unbiased and has the variance of counts, so that
 
 .. math:: s_i^2 = \bigl(c_i(N + r) - c_i(N)\bigr)^2 + \sum_j \Bigl(\frac{\partial c_i}{\partial N_j}\Bigr)^2 V_j,
           \qquad \frac{\partial c_i}{\partial N_j} = \frac{k_j (\delta_{ij} - c_i)}{\sum_l k_l N_l} .
@@ -107,9 +108,7 @@ def from_counts(region: Region, elements: tuple[str, ...], sums: Counted, k: Arr
     assert sums.raw is not None
     assert sums.variance is not None
     fused, raw = fractions(sums.fused, k), fractions(sums.raw, k)
-    total = float((np.maximum(sums.raw, 0.0) * k).sum()) or 1.0
-    slopes = k * (np.eye(len(k)) - raw[:, None]) / total
-    spread = np.sqrt((raw - fused) ** 2 + slopes**2 @ sums.variance)
+    spread = np.sqrt((raw - fused) ** 2 + _variance_of_raw(sums.raw, sums.variance, k))
     return _made(region, elements, fused, quantile(level) * spread, (fused, raw), "counts", level)
 
 
@@ -125,8 +124,17 @@ def from_samples(
     bias = drawn.mean(axis=0) - fused
     # the correction by a mean of samples has an error of its own, and so has the bias that it estimates
     variance = drawn.var(axis=0, ddof=1) * (1.0 + 1.0 / count) + (_DOUBT * bias) ** 2
+    if sums.raw is not None and sums.variance is not None:  # what no noise explains is an error of the model
+        variance += np.maximum((fused - bias - raw) ** 2 - variance - _variance_of_raw(sums.raw, sums.variance, k), 0.0)
     reach = float(t.ppf(0.5 + 0.5 * level, count - 1)) * np.sqrt(variance)
     return _made(region, elements, fused - bias, reach, (fused, raw), "bootstrap", level)
+
+
+def _variance_of_raw(raw: Array, variance: Array, k: Array) -> Array:
+    """Of the fractions of the sums ``raw``, by their derivatives."""
+    total = float((np.maximum(raw, 0.0) * k).sum()) or 1.0
+    slopes = k * (np.eye(len(k)) - fractions(raw, k)[:, None]) / total
+    return slopes**2 @ variance
 
 
 def _made(

@@ -23,7 +23,7 @@ from fusionkit.result_file import read_result
 from fusionkit.terms import Array
 from fusionkit.uncertainty.assess import assess
 from fusionkit.uncertainty.curvature import green, standard_deviation
-from fusionkit.uncertainty.estimate import Stopped, by_bootstrap, by_curvature
+from fusionkit.uncertainty.estimate import Stopped, by_bootstrap, by_curvature, total_variation
 from fusionkit.uncertainty.information import Information, information
 from fusionkit.uncertainty.intervals import coverage, intervals, quantile
 from fusionkit.uncertainty.means import mean_of
@@ -43,7 +43,7 @@ def test_without_penalty_the_covariance_is_the_inverse_at_each_pixel(elements: i
     random = np.random.default_rng(elements)
     diagonal = random.uniform(0.1, 3.0, (elements, 3, 5))
     couplings = tuple(random.standard_normal((elements, 3, 5)) for _ in range(2))
-    found = standard_deviation(np.ones((elements, 3, 5)), Information(diagonal, couplings), 0.0)
+    found = standard_deviation(np.ones((elements, 3, 5)), Information(diagonal, couplings), np.zeros(elements))
     for y, x in np.ndindex(3, 5):
         dense = np.diag(diagonal[:, y, x]) + sum(np.outer(u[:, y, x], u[:, y, x]) for u in couplings)
         np.testing.assert_allclose(found[:, y, x] ** 2, np.diag(np.linalg.inv(dense)), rtol=1e-10)
@@ -62,8 +62,8 @@ def test_green_function(m: float) -> None:
     assert green(np.array(m)) == pytest.approx(dense[0, 0], rel=1e-3)
 
 
-@pytest.mark.parametrize("weight", [0.05, 0.5])
-def test_with_penalty_the_variance_is_that_of_the_dense_inverse(weight: float) -> None:
+@pytest.mark.parametrize("weight", [np.array([0.05, 0.05]), np.array([0.5, 0.2])])
+def test_with_penalty_the_variance_is_that_of_the_dense_inverse(weight: Array) -> None:
     """A ramp has one gradient everywhere, and so one stiffness; two coupled elements."""
     random = np.random.default_rng(1)
     slope = np.array([0.4, 0.7])
@@ -82,6 +82,14 @@ def test_with_penalty_the_variance_is_that_of_the_dense_inverse(weight: float) -
         gradient = np.array([np.sum(operator[0] * part[:, 0]) for part in parts])
         stiffness = weight / np.sqrt(2 * slope**2 + 0.12 * gradient)
     np.testing.assert_allclose(found, [part[0, 0] for part in parts], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "term", [{"type": "tv", "weight": 0.3}, {"type": "tv", "weight": 0.3, "per_element": {"O": 2.0}}]
+)
+def test_each_element_has_its_weight(term: dict[str, object]) -> None:
+    problem = compose(Dataset({"maps": np.ones((2, 8, 8))}, ("Co", "O")), ["poisson", term])
+    np.testing.assert_allclose(total_variation(problem), [0.3, 0.6 if "per_element" in term else 0.3])
 
 
 def test_information_is_the_expected_curvature() -> None:
@@ -218,6 +226,7 @@ K = "composition.k_factors"
         (("uncertainty.interval=90",), "uncertainty.interval", "<= 0.999"),
         (("uncertainty.sample=9",), "uncertainty.sample", "did you mean 'samples'"),
         (("uncertainty.method=curvature", "terms.tv={type: tgv, weight: 0.3}"), "uncertainty.method", "not tgv"),
+        (("uncertainty.method=curvature", "terms.tv={type: vectorial_tv, weight: 1}"), "uncertainty.method", "but not"),
         (("uncertainty.method=bootstrap", "terms.poisson={type: kl, weight: 1}"), "terms[1].type", "kl"),
         (("composition={k_factors: {Co: 1, S: 1.2}}",), K, "none for O"),
         (("composition={k_factors: {Co: 1, S: 1, O: 1, Fe: 1}}",), f"{K}.Fe", "no map"),

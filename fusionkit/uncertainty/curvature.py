@@ -39,21 +39,21 @@ _SMALLEST = 1e-9  # eigenvalue: a direction of which the data tell nothing
 _BLOCK = 1 << 16  # pixels whose matrices are held at once
 
 
-def standard_deviation(x: Array, data: Information, weight: float) -> Array:
+def standard_deviation(x: Array, data: Information, weights: Array) -> Array:
     """The standard deviation of each value, shape (n, ny, nx), float64.
 
     Parameters
     ----------
     x : the solution, (n, ny, nx).
     data : the information of the data.
-    weight : lambda >= 0 of the total variation, in the units of the objective.
+    weights : lambda of the total variation of each element, (n,): all 0 or all > 0.
     """
-    if weight == 0.0:
+    if not np.any(weights):
         return np.sqrt(_diagonal_of_inverse(data, x.shape))
     squared = _averaged(_squared_gradient(x))
     variance, of_gradient = np.empty(x.shape), _FIRST / np.maximum(data.diagonal, _SMALLEST)
     for _ in range(_ITERATIONS):
-        stiffness = weight / np.sqrt(squared + _SHARE * _averaged(of_gradient))
+        stiffness = np.reshape(weights, (-1, 1, 1)) / np.sqrt(squared + _SHARE * _averaged(of_gradient))
         for rows in _blocks(x.shape):
             variance[:, rows], of_gradient[:, rows] = _in_medium(data.matrices(rows), stiffness[:, rows])
     return np.sqrt(variance)

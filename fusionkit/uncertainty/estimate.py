@@ -11,12 +11,15 @@ from fusionkit.composition import compose, make_solver
 from fusionkit.config import Config
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
-from fusionkit.fast_spec import HasKernel, TotalVariation
 from fusionkit.loop import solve
 from fusionkit.operators.fidelity import PixelwiseFidelity
+from fusionkit.operators.gradient import GradientMap
+from fusionkit.operators.norms import L21
+from fusionkit.operators.penalty import ComposedPenalty
+from fusionkit.operators.weighted_l21 import WeightedL21
 from fusionkit.problem import Problem
 from fusionkit.result import Status
-from fusionkit.terms import Array, Bounds
+from fusionkit.terms import Array, Bounds, Term
 from fusionkit.uncertainty.bootstrap import TOLERANCE, moments, solutions
 from fusionkit.uncertainty.curvature import standard_deviation
 from fusionkit.uncertainty.information import information
@@ -46,9 +49,9 @@ def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
     UserError : it has another term.
     """
     started = time.perf_counter()
-    weight = total_variation(problem)
+    weights = total_variation(problem)
     fits = [term for term in problem.terms if isinstance(term, PixelwiseFidelity)]
-    spread = standard_deviation(x, information(fits, x), weight).astype(x.dtype)
+    spread = standard_deviation(x, information(fits, x), weights).astype(x.dtype)
     return Uncertainty("curvature", spread, level, time.perf_counter() - started, notes=mismatches(problem, x))
 
 
@@ -91,17 +94,29 @@ def by_bootstrap(
     return Uncertainty("bootstrap", spread, options.interval, seconds, facts, mismatches(problem, x))
 
 
-def total_variation(problem: Problem) -> float:
-    """The weight of the total variation; `UserError` where the curvature of a term is not known."""
-    weight = 0.0
+def total_variation(problem: Problem) -> Array:
+    """The weight of each element's total variation, (n,); `UserError` where the curvature of a term is not known."""
+    weights = np.zeros(problem.shape[0])
     for term in problem.terms:
-        kernel = term.kernel if isinstance(term, HasKernel) else None
-        if isinstance(kernel, TotalVariation):
-            weight += kernel.weight
+        one = _tv_weights(term, len(weights))
+        if one is not None:
+            weights += one
         elif not isinstance(term, PixelwiseFidelity | Bounds):
             said = f"curvature knows fits of maps pixel by pixel and the term tv, but not {term.name}"
             raise UserError(METHOD_KEY, said, "use method: bootstrap")
-    return weight
+    return weights
+
+
+def _tv_weights(term: Term, elements: int) -> Array | None:
+    """Of isotropic total variation, each map on its own; None for any other term."""
+    if not isinstance(term, ComposedPenalty) or type(term.operator) is not GradientMap:
+        return None
+    functional = term.functional
+    if type(functional) is WeightedL21 and functional.ndim == len(term.operator.axes):
+        return functional.sigma * functional.factors
+    if type(functional) is L21 and functional.ndim == len(term.operator.axes):
+        return np.full(elements, functional.sigma)
+    return None
 
 
 def _samples(

@@ -107,6 +107,15 @@ def test_noise_that_is_none_of_counts_is_said() -> None:
     assert any("not that of counts" in note for note in converted.notes)
 
 
+@pytest.mark.parametrize(("width", "shared"), [(0.0, False), (0.3, False), (0.7, True), (2.0, True)])
+def test_pixels_that_share_their_noise(width: float, shared: bool) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    maps = np.stack([gaussian_filter(one, width) if width else one for one in COUNTS]) / THICKNESS
+    converted = counted(fk.Dataset({"maps": maps}, ("Co", "S", "O")), "fractions")
+    assert any("share their noise" in note for note in converted.notes) == shared
+
+
 def test_without_the_key_nothing_changes_but_the_guess_is_said(tmp_path: Path) -> None:
     dataset = job(tmp_path, COUNTS / DWELL).dataset
     np.testing.assert_array_equal(dataset.arrays["maps"], (COUNTS / DWELL).astype(np.float32))

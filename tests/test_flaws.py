@@ -137,6 +137,25 @@ def test_share_of_the_image_is_what_it_takes_off_the_variance() -> None:
     assert image_shares(pixel)[0] == pytest.approx(1.0 - variance * np.diag(counts))
 
 
+def test_maps_of_unknown_counts_give_no_number_of_them() -> None:
+    change = arrays(maps=lambda b: b / (40.0 + np.cos(np.arange(64) / 20.0)[:, None]))
+    weights = (
+        "terms.haadf.weight=1.0e-3",
+        "terms.poisson.weight=0.01",
+        "terms.tv.weight=0.01",
+        "terms.haadf.gamma=1.4",
+    )
+    record = solved(
+        "cos_nanoparticle",
+        20,
+        *weights,
+        "terms.haadf.gamma=1.4",
+        change=lambda d: replace(change(d), counts_per_unit=None),
+    )
+    assert "gamma = " not in warnings_of(record)
+    assert "at a pixel" not in " ".join(each.text for each in record.diagnostics)
+
+
 def test_a_fitted_offset_is_no_background() -> None:
     offset = arrays(haadf=lambda b: b + 0.05 * b.max())
     assert IMAGE not in warnings_of(solved("cos_nanoparticle", 20, "terms.haadf.offset=auto", change=offset))

@@ -13,6 +13,7 @@ import numpy as np
 from fusionkit.counting.kind import Counting, Kind, guess, said
 from fusionkit.counting.mean_variance import MeanVariance, mean_variance
 from fusionkit.counting.step import is_counts, step_of
+from fusionkit.counting.whiteness import shares_noise
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
@@ -79,7 +80,7 @@ def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset
         truth=truth,
         counting=facts,
         counts_per_unit=1.0,
-        notes=(*dataset.notes, *_notes(facts)),
+        notes=(*dataset.notes, *_notes(facts), *_shared(maps, names, kind)),
     )
 
 
@@ -102,6 +103,15 @@ def _fit(one: Array, name: str, where: str) -> MeanVariance:
         said = f"is fractions, but the map of {name} is too small or too smooth to estimate counts from its noise"
         raise UserError(where, said, "remove the key, and give the poisson term a weight")
     return fit
+
+
+def _shared(maps: Array, names: tuple[str, ...], kind: Kind) -> list[str]:
+    """A note where effective counts are too many, since smoothing took noise away."""
+    found = [name for name, one in zip(names, maps, strict=True) if kind == "fractions" and shares_noise(one)]
+    if not found:
+        return []
+    which = f"The pixels of {', '.join(found)} share their noise, as if the maps were smoothed or interpolated"
+    return [f"{which}: there are fewer counts in them than this."]
 
 
 def _notes(facts: Counting) -> list[str]:

@@ -37,7 +37,7 @@ def background(record: RunRecord) -> Iterator[Diagnostic]:
             f"The HAADF image is not dark where the maps are empty (it shows {percent(level)} of its brightest): is "
             "its background not zero? Write offset: auto in its term, or subtract it."
         )
-    for name, counts, share in map_backgrounds(found):
+    for name, counts, share in map_backgrounds(found) if found.in_counts else ():
         yield warning(
             f"The map of {name} holds {counts:.2g} counts a pixel where the HAADF image is dark ({percent(share)} of "
             f"its brightest, beyond epsilon = {found.epsilon:g}): is its background not zero, or matter there that the "

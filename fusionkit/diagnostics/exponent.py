@@ -32,7 +32,7 @@ _PLAUSIBLE = (1.2, 2.3)  # an exponent beyond says that something else is wrong
 def exponent(record: RunRecord) -> Iterator[Diagnostic]:
     """A warning with the exponent that the counts ask for."""
     found = fusion_of(record)
-    if found is None or "gamma" in record.result.parameters.get(found.image.name, {}):
+    if found is None or not found.in_counts or "gamma" in record.result.parameters.get(found.image.name, {}):
         return
     model = getattr(found.image.forward, "model", found.image.forward)  # of a calibrated image
     if not isinstance(model, PowerSum) or model.gamma == 1.0:

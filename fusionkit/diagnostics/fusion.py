@@ -10,6 +10,7 @@ import numpy as np
 
 from fusionkit.composition import compose
 from fusionkit.data import Dataset
+from fusionkit.diagnostics.expected import counts_per_unit
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity, PixelwiseFidelity
 from fusionkit.operators.identity import Identity
@@ -29,6 +30,7 @@ class Fusion:
     x : the fused maps, (n, ny, nx), float64.
     raw : the maps as recorded, of the same shape.
     labels : of the maps.
+    in_counts : whether it is known that the maps are in counts times a known factor, over which the weight is 1.
     """
 
     image: PixelwiseFidelity
@@ -36,6 +38,7 @@ class Fusion:
     x: Array
     raw: Array
     labels: tuple[str, ...]
+    in_counts: bool = True
 
     @property
     def epsilon(self) -> float:
@@ -56,7 +59,7 @@ def fusion_of(record: RunRecord) -> Fusion | None:
     if len(images) != 1 or len(counts) != 1 or counts[0].target != "maps":
         return None
     values = np.asarray(x[:, rows, columns], np.float64), np.asarray(part["maps"], np.float64)
-    return Fusion(images[0], counts[0], *values, record.result.labels)
+    return Fusion(images[0], counts[0], *values, record.result.labels, counts_per_unit(record) is not None)
 
 
 def _terms(record: RunRecord, dataset: Dataset) -> tuple[Term, ...]:

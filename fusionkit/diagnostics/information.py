@@ -36,7 +36,9 @@ def information(record: RunRecord) -> Iterator[Diagnostic]:
         if not share < _BLIND:
             continue
         said = f"The HAADF image tells next to nothing about {name} (it takes {percent(share)} off the variance of its"
-        if level < _FEW:
+        if not found.in_counts:
+            yield note(f"{said} map): its fused map rests on the raw one and on the prior.")
+        elif level < _FEW:
             why = f"counts), and there are {level:.2g} of these at a pixel: its fused map rests on the prior."
             yield warning(f"{said} {why}")
         else:

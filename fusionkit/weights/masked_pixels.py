@@ -10,10 +10,13 @@ It asks nothing of the noise but that pixels do not share it. Source: J. Batson,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import convolve
 
+from fusionkit.counting.whiteness import shares_noise
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.path import Said, Trial, lowest
@@ -22,6 +25,7 @@ from fusionkit.weights.task import Task
 SHARE = 0.2  # of the pixels in a fold
 _FOLDS = 2  # one alone missed the best by 10 % on `films` at 5 counts
 _SEED = 0
+_SHARED = "But pixels share their noise, as after smoothing, so that the weight is too low."
 _NEAR = np.array([[0.5, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
 _SAID = Said("masked_pixels", "maps predict pixels that they have not seen best", "squared error of masked pixels")
 
@@ -48,7 +52,10 @@ def masked_pixels(task: Task) -> ChosenWeight:
         return Trial(weight, np.concatenate(errors), np.stack(maps), iterations)
 
     starts = np.stack([task.start(seen) for seen in training])
-    return lowest(task, attempt, starts, task.scale(starts[0]), _SAID)
+    found = lowest(task, attempt, starts, task.scale(starts[0]), _SAID)
+    if any(shares_noise(part) for array in data.values() for part in array):
+        return replace(found, note=f"{found.note} {_SHARED}")
+    return found
 
 
 def filled(data: Array, mask: npt.NDArray[np.bool_]) -> Array:

@@ -80,7 +80,7 @@ def joint_prox(split: Split) -> JointProx:
 
 
 def total_variation(split: Split) -> TotalVariation | None:
-    """The composed terms as the kernels know them: isotropic TV alone; None for anything else."""
+    """The composed terms as the kernels know them: total variation alone; None for anything else."""
     kernel = _lone_penalty(split)
     return kernel if isinstance(kernel, TotalVariation) else None
 
@@ -100,7 +100,7 @@ def compiled_engine(split: Split, newton_steps: int) -> Engine | None:
         return None
     from fusionkit.fast_engine import Engine
 
-    return Engine(spec, tv.weight, split.problem.shape, split.problem.dtype, newton_steps)
+    return Engine(spec, tv, split.problem.shape, split.problem.dtype, newton_steps)
 
 
 class OnePass(Protocol):

@@ -19,7 +19,7 @@ from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, s
 from fusionkit.fast_math import log
 from fusionkit.fast_newton import predict
 from fusionkit.fast_threads import run
-from fusionkit.fast_tv import differences, pull
+from fusionkit.fast_tv import differences, pull, take_off
 from fusionkit.terms import Array
 
 # the sums of a row: values of the terms, squares of their gradients, and the ingredients of the certificate
@@ -92,6 +92,51 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
 
 
 @inlined
+def _joint_sums(x: Any, p: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any) -> None:
+    """As `_dual_sums` for maps that share a dual ball, all at once; ``weight`` is (lambda, xi)."""
+    j, first, m = at
+    radius, xi = weight
+    length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
+    for k in range(m):
+        length[k] = fit.zero
+        inner[k] = fit.zero
+        square[k] = fit.zero
+    for i in range(x.shape[0]):
+        differences(x[i], down, right, at)
+        take_off(down, right, xi, at)
+        a, b = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
+        for k in range(m):
+            length[k] += down[k] * down[k] + right[k + 1] * right[k + 1]
+            square[k] += a[k] * a[k] + b[k] * b[k]
+            inner[k] += a[k] * down[k] + b[k] * right[k + 1]
+    for k in range(m):
+        length[k] = np.sqrt(length[k])
+        size = np.sqrt(square[k])
+        over = size > radius
+        inner[k] *= radius / size if over else fit.one
+        excess = size - radius
+        outside[k] = excess * excess if over else fit.zero
+    sums[_TV] += total(length, m)
+    sums[_DUAL] += total(square, m)
+    sums[_OUTSIDE] += total(outside, m)
+    sums[_INNER] += total(inner, m)
+
+
+@inlined
+def _pulled_back(p: Any, i: int, above: Any, down: Any, right: Any, spare: Any, xi: Any, at: Any) -> None:
+    """D p of a chunk of map i in place of p = (down, right[1:]), left of it in right[0], and above it in ``above``."""
+    j, first, m = at
+    take_off(down, right, xi, at)
+    if j > 0:
+        copy(p[0, i, j - 1, first : first + m], above, m)
+        copy(p[1, i, j - 1, first : first + m], spare[1:], m)
+        take_off(above, spare, xi, (j - 1, first, m))
+    if first > 0:
+        a, b = xi[0, j, first - 1], xi[1, j, first - 1]
+        right[0] -= b * (a * p[0, i, j, first - 1] + b * right[0])
+
+
+@inlined
 def _dual_sums(
     p_down: Any, p_right: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any
 ) -> None:
@@ -118,13 +163,14 @@ def _dual_sums(
 
 def _build_sums(stamp: int) -> Callable[..., None]:
     def collect(
-        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, weight: Any, table: Any, row: int, end: int
+        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weight: Any, table: Any, row: int, end: int
     ) -> None:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
         n, ny, nx = x.shape
         point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
         prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
+        higher, spare = scratch(x)[0], scratch(x)[0]
         for j in range(row, end):
             sums = table[j]
             sums[:] = 0.0
@@ -136,12 +182,28 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                 if fit.coupled:
                     predict(point, y, prediction, fit, m)
                     _coupled(prediction, residual, rows, fit, sums, at)
+                if field is not None and field[1]:
+                    _joint_sums(x, p, down, right, duals, (weight, field[0]), fit, sums, at)
                 for i in range(n):
-                    differences(x[i], down, right, at)
-                    _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
                     above = p[0, i, j - 1] if j > 0 else zeros
-                    right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
-                    pull(above[first : first + m], down, right, pulled, (ny, nx), at)
+                    if field is None:
+                        differences(x[i], down, right, at)
+                        _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                        right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
+                        pull(above[first : first + m], down, right, pulled, (ny, nx), at)
+                    else:
+                        if field[1]:
+                            copy(p[0, i, j, first : first + m], down, m)
+                            copy(p[1, i, j, first : first + m], right[1:], m)
+                        else:
+                            differences(x[i], down, right, at)
+                            take_off(down, right, field[0], at)
+                            _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                        copy(above[first : first + m], higher, m)
+                        right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
+                        if field[0].shape[1] > 0:
+                            _pulled_back(p, i, higher, down, right, spare, field[0], at)
+                        pull(higher, down, right, pulled, (ny, nx), at)
                     sums[_TURN] += dot(pulled, pulled, m)
                     sums[_SIZE] += dot(point[i], point[i], m)
                     _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
@@ -222,7 +284,7 @@ class Checker:
         """
         engine, number = self.engine, self.engine.dtype.type
         x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
-        arguments = (x, p, self._zeros, residual, engine.fit, number(engine.weight), self._table)
+        arguments = (x, p, self._zeros, residual, engine.fit, engine.field, number(engine.weight), self._table)
         run(_COLLECT, [(*arguments, *rows) for rows in engine.shares])
         sums = self._table.sum(axis=0)
         weights = [

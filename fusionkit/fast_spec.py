@@ -69,16 +69,20 @@ class LeastSquaresMaps:
     maps: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TotalVariation:
-    r""":math:`\lambda \sum_i \|x_i\|_{TV}`, isotropic, of maps (n, ny, nx).
+    r""":math:`\lambda \sum |(I - \xi \xi^\top) \nabla x|` of maps (n, ny, nx), with isotropic lengths at each pixel.
 
     Parameters
     ----------
     weight : lambda >= 0.
+    joint : whether the length is that of all maps together; else of each on its own.
+    xi : the field, shape (2, ny, nx); None for zero.
     """
 
     weight: float
+    joint: bool = False
+    xi: Array | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 r"""Isotropic total variation in compiled code: gradient, projection on the dual ball and divergence at parts of a row.
 
 They are parts of the passes of `fusionkit.fast_engine` and `fusionkit.fast_check`; the definition of the differences,
-for x (n, ny, nx) and its dual variable p (2, n, ny, nx), is `fusionkit.operators.gradient`.
+for x (n, ny, nx) and its dual variable p (2, n, ny, nx), is `fusionkit.operators.gradient`. ``field`` is None for
+plain TV, or (xi, joint): xi (2, ny, nx) of `fusionkit.operators.guided_map`, empty where there is none, and whether the
+maps share a dual ball.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_jit import inlined
+from fusionkit.fast_jit import inlined, read_only
+from fusionkit.fast_spec import TotalVariation
+from fusionkit.terms import Array
 
 
 @inlined
@@ -41,6 +45,50 @@ def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, at: A
         scale = one if length <= radius else radius / length
         down[k] = a * scale
         right[k + 1] = b * scale
+
+
+@inlined
+def take_off(down: Any, right: Any, xi: Any, at: Any) -> None:
+    """D (down, right[1:]) in place at a chunk: xi (xi . v) is taken off, where there is a field."""
+    j, first, m = at
+    if xi.shape[1] > 0:
+        a, b = xi[0, j, first : first + m], xi[1, j, first : first + m]
+        for k in range(m):
+            across = a[k] * down[k] + b[k] * right[k + 1]
+            down[k] -= a[k] * across
+            right[k + 1] -= b[k] * across
+
+
+@inlined
+def ascend_all(x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, numbers: Any, at: Any) -> None:
+    """downs[i], rights[i, 1:] = proj(p + sigma D grad x) at a chunk of all maps, coupled or each on its own."""
+    j, first, m = at
+    sigma, radius, one = numbers
+    xi, joint = field
+    n = x.shape[0]
+    down, right, square = spare[0], spare[1], spare[2]
+    for i in range(n):
+        differences(x[i], down, right, at)
+        take_off(down, right, xi, at)
+        old_down, old_right = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
+        di, ri = downs[i], rights[i]
+        begins = i == 0 or not joint
+        for k in range(m):
+            a, b = old_down[k] + sigma * down[k], old_right[k] + sigma * right[k + 1]
+            before = square[k]
+            square[k] = a * a + b * b + (one - one if begins else before)
+            di[k] = a
+            ri[k + 1] = b
+        if joint and i < n - 1:
+            continue
+        for k in range(m):
+            length = np.sqrt(square[k])
+            square[k] = one if length <= radius else radius / length
+        for other in range(0 if joint else i, i + 1):
+            di, ri = downs[other], rights[other]
+            for k in range(m):
+                di[k] *= square[k]
+                ri[k + 1] *= square[k]
 
 
 @inlined
@@ -75,6 +123,13 @@ def pull(above: Any, down: Any, right: Any, pulled: Any, shape: Any, at: Any) ->
             down[k] = down[k] - down[k]
     for k in range(m):
         pulled[k] = (right[k] - right[k + 1]) + (above[k] - down[k])
+
+
+def field_of(tv: TotalVariation, dtype: np.dtype[Any]) -> tuple[Array, bool] | None:
+    """What the kernels call ``field``; None for plain TV, which is compiled as if there were nothing else."""
+    if tv.xi is None and not tv.joint:
+        return None
+    return read_only(np.zeros((2, 0, 0)) if tv.xi is None else tv.xi, dtype), tv.joint
 
 
 def dual_numbers(sigma: float, weight: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from fusionkit.build import Context
-from fusionkit.operators.guided_gradient import GuidedGradientMap, GuidedGradientOptions, guided_gradient
+from fusionkit.operators.guided_gradient import GuidedGradientOptions, guided_gradient
+from fusionkit.operators.guided_map import GuidedGradientMap
 from fusionkit.operators.norms import L21
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Weight

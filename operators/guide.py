@@ -14,6 +14,7 @@ Source: C. M. Stein, Ann. Stat. 9, 1135 (1981).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -89,4 +90,5 @@ def _least_risk(eigenvalues: Array, power: Array, variance: float) -> float:
     coarse = np.linspace(0.0, _WIDEST, 17)  # the risk may have several minima: the search starts at the lowest of these
     at = int(np.argmin([risk(s) for s in coarse]))
     around = coarse[max(at - 1, 0)], coarse[min(at + 1, len(coarse) - 1)]
-    return float(minimize_scalar(risk, bounds=around, method="bounded", options={"xatol": 0.01}).x)
+    found: Any = minimize_scalar(risk, bounds=around, method="bounded", options={"xatol": 0.01})
+    return float(found.x)

@@ -11,6 +11,7 @@ from fusionkit.errors import UserError
 from fusionkit.fast_spec import Kernel, TotalVariation
 from fusionkit.linear import IdentityMap
 from fusionkit.operators.gradient import GradientMap
+from fusionkit.operators.guided_map import GuidedGradientMap
 from fusionkit.operators.norms import L21
 from fusionkit.options import Options, Spec, Weight
 from fusionkit.terms import Array, Composed, Functional, LinearMap, Proximable
@@ -39,11 +40,14 @@ class ComposedPenalty(Composed):
 
     @property
     def kernel(self) -> Kernel | None:
-        """What the compiled kernels know the term as: isotropic TV of maps; None for anything else."""
+        """What the compiled kernels know the term as: TV of maps, coupled or not, guided or not; else None."""
         g, k = self.functional, self.operator
-        if type(g) is L21 and g.ndim == 2 and isinstance(k, GradientMap) and len(k.domain) == 3:
-            return TotalVariation(g.sigma)
-        return None
+        guided = isinstance(k, GuidedGradientMap)
+        if type(g) is not L21 or not (guided or isinstance(k, GradientMap)) or len(k.domain) != 3:
+            return None
+        if g.ndim not in (2, 2 * k.domain[0]):
+            return None
+        return TotalVariation(g.sigma, g.ndim != 2, k.xi if guided else None)
 
 
 class ProximableFunctional(Proximable):

@@ -10,6 +10,7 @@ import numpy as np
 from fusionkit.fast_spec import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
 from fusionkit.operators.fidelity import fidelity
 from fusionkit.operators.gradient import gradient_map
+from fusionkit.operators.guided_map import GuidedGradientMap
 from fusionkit.operators.identity import Identity
 from fusionkit.operators.least_squares import LeastSquaresLoss
 from fusionkit.operators.norms import L21
@@ -57,15 +58,22 @@ class FastCase:
     v: Array
     p: Array
 
-    def split(self, weight: float) -> Split:
+    def split(self, weight: float, joint: bool = False, guided: bool = False) -> Split:
         """The terms with total variation, as the primal-dual solver sorts them."""
         shape, dtype = self.x.shape, self.x.dtype
-        terms: tuple[Term, ...] = (*self.terms, tv(shape, weight, dtype), self.bounds)
+        terms: tuple[Term, ...] = (*self.terms, tv(shape, weight, dtype, joint, guided), self.bounds)
         return Problem(terms, shape, (), dtype).sort(Slots(pixelwise=True, auxiliary=True))
 
 
-def tv(shape: tuple[int, ...], weight: float, dtype: np.dtype[Any]) -> ComposedPenalty:
-    return ComposedPenalty(L21(2, weight), gradient_map(shape, dtype), "tv")
+def tv(
+    shape: tuple[int, ...], weight: float, dtype: np.dtype[Any], joint: bool = False, guided: bool = False
+) -> ComposedPenalty:
+    """Total variation, of each map or of all together, as it is or guided by a random field."""
+    operator = gradient_map(shape, dtype)
+    if guided:
+        angle, length = np.random.default_rng(1).uniform(0, 7, shape[1:]), np.random.default_rng(2).random(shape[1:])
+        operator = GuidedGradientMap(operator, (length * np.stack([np.cos(angle), np.sin(angle)])).astype(dtype))
+    return ComposedPenalty(L21(2 * shape[0] if joint else 2, weight), operator, "tv")
 
 
 def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int = 0) -> FastCase:

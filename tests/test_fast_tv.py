@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusionkit.certificate import certify
+from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array
 
@@ -27,9 +28,14 @@ def tolerance(dtype: Any) -> float:
     return 32 * float(np.finfo(dtype).eps)
 
 
-def iterated(case: FastCase, x: Array, tau: float, sigma: float, weight: float, rho: float) -> tuple[Array, Array]:
+KINDS = {"tv": (False, False), "joint": (True, False), "guided": (False, True), "both": (True, True)}
+
+
+def iterated(
+    case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty
+) -> tuple[Array, Array]:
     """One iteration from ``x`` as solvers/chambolle_pock.py states it, by the operators."""
-    number, term = x.dtype.type, tv(x.shape, weight, x.dtype)
+    number = x.dtype.type
     moved = case.p + number(sigma) * term.operator.apply(x)
     p = term.functional.proxdual(moved.ravel(), sigma).reshape(moved.shape)
     v = x - number(tau) * term.operator.adjoint(2 * p - case.p)
@@ -38,10 +44,10 @@ def iterated(case: FastCase, x: Array, tau: float, sigma: float, weight: float, 
 
 
 def stepped(
-    case: FastCase, x: Array, tau: float, sigma: float, weight: float, rho: float, threads: int = 1
+    case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty, threads: int = 1
 ) -> tuple[Array, Array]:
     x, p = x.copy(), case.p.copy()
-    engine = fast_engine.Engine(case.spec, weight, x.shape, x.dtype, 1, threads)
+    engine = fast_engine.Engine(case.spec, term.kernel, x.shape, x.dtype, 1, threads)
     engine.step(x, p, tau, sigma, rho)
     return x, p
 
@@ -50,23 +56,28 @@ def stepped(
 @pytest.mark.parametrize("rho", [1.0, 1.5])
 @pytest.mark.parametrize("weight", [0.0, 0.1, 1e6])
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_iteration_is_that_of_the_definition(
-    shape: tuple[int, int, int], weight: float, rho: float, dtype: Any
+    kind: str, shape: tuple[int, int, int], weight: float, rho: float, dtype: Any
 ) -> None:
     case = fast_case(RECIPES["fused"], shape, dtype)
+    term = tv(shape, weight, case.x.dtype, *KINDS[kind])
     for found, expected in zip(
-        stepped(case, case.v, 0.05, 0.4, weight, rho), iterated(case, case.v, 0.05, 0.4, weight, rho), strict=True
+        stepped(case, case.v, 0.05, 0.4, rho, term), iterated(case, case.v, 0.05, 0.4, rho, term), strict=True
     ):
         close = np.isclose(found, expected, atol=4 * tolerance(dtype))
         assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_an_iteration_that_is_not_relaxed_is_feasible(dtype: Any) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_iteration_that_is_not_relaxed_is_feasible(kind: str, dtype: Any) -> None:
     case = fast_case(RECIPES["fused"], (3, 20, 257), dtype)
-    x, p = stepped(case, case.v - 1, 0.3, 0.4, 0.1, 1.0, threads=2)
+    term = tv(case.x.shape, 0.1, case.x.dtype, *KINDS[kind])
+    x, p = stepped(case, case.v - 1, 0.3, 0.4, 1.0, term, threads=2)
     assert case.bounds.value(x) == 0.0
-    assert np.sqrt((p.astype(np.float64) ** 2).sum(axis=0)).max() <= 0.1 * (1 + tolerance(dtype))
+    squares = (p.astype(np.float64) ** 2).sum(axis=(0, 1) if KINDS[kind][0] else 0)
+    assert np.sqrt(squares).max() <= 0.1 * (1 + tolerance(dtype))
 
 
 @settings(deadline=None, max_examples=25)
@@ -76,18 +87,21 @@ def test_an_iteration_that_is_not_relaxed_is_feasible(dtype: Any) -> None:
     nx=st.integers(1, 300),
     threads=st.integers(2, 5),
     seed=st.integers(0, 100),
+    kind=st.sampled_from(sorted(KINDS)),
 )
-def test_threads_do_not_change_a_bit(n: int, ny: int, nx: int, threads: int, seed: int) -> None:
+def test_threads_do_not_change_a_bit(n: int, ny: int, nx: int, threads: int, seed: int, kind: str) -> None:
     case = fast_case(Recipe(), (n, ny, nx), np.float32, seed)
-    one, many = (stepped(case, case.v, 0.3, 0.4, 0.1, 1.5, count) for count in (1, threads))
+    term = tv(case.x.shape, 0.1, case.x.dtype, *KINDS[kind])
+    one, many = (stepped(case, case.v, 0.3, 0.4, 1.5, term, count) for count in (1, threads))
     for a, b in zip(one, many, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_iterations_reach_the_minimum() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_iterations_reach_the_minimum(kind: str) -> None:
     case = fast_case(RECIPES["fused_linear"], (3, 16, 21), np.float64)
     x, p = case.x.copy(), np.zeros_like(case.p)
-    engine = fast_engine.Engine(case.spec, 0.1, x.shape, x.dtype)
+    engine = fast_engine.Engine(case.spec, tv(x.shape, 0.1, x.dtype, *KINDS[kind]).kernel, x.shape, x.dtype)
     for iteration in range(2000):
         engine.step(x, p, 0.5, 0.25, 1.0 if iteration == 1999 else 1.5)
     check = fast_check.Checker(engine).check(x, p, np.empty_like(x))
@@ -97,17 +111,18 @@ def test_iterations_reach_the_minimum() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("weight", [0.0, 0.1])
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_check_is_that_of_the_definition(recipe: str, weight: float, dtype: Any) -> None:
+@pytest.mark.parametrize(("recipe", "kind"), [*((recipe, "tv") for recipe in RECIPES), *(("fused", k) for k in KINDS)])
+def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, dtype: Any) -> None:
     case = fast_case(RECIPES[recipe], (3, 20, 130), dtype)
+    term = tv(case.x.shape, weight, case.x.dtype, *KINDS[kind])
     checks = []
     for threads in (1, 2):
-        engine = fast_engine.Engine(case.spec, weight, case.x.shape, case.x.dtype, 1, threads)
+        engine = fast_engine.Engine(case.spec, term.kernel, case.x.shape, case.x.dtype, 1, threads)
         residual = np.empty_like(case.x)
         checks.append((fast_check.Checker(engine).check(case.x, case.p, residual), residual))
     (check, residual), (other, _) = checks
     assert check == other
-    split, nothing = case.split(weight), (np.zeros(0, dtype),)
+    split, nothing = case.split(weight, *KINDS[kind]), (np.zeros(0, dtype),)
     values = split.values(case.x, nothing)
     for name, column in (("haadf", "coupled"), ("poisson", "poisson"), ("squares", "squares"), ("tv", "tv")):
         assert getattr(check, column) == pytest.approx(values.get(name, 0.0), rel=1e-6)
@@ -116,9 +131,7 @@ def test_check_is_that_of_the_definition(recipe: str, weight: float, dtype: Any)
     if check.certificate is not None:
         for name in ("stationarity", "alignment", "feasibility"):
             assert getattr(check.certificate, name) == pytest.approx(getattr(expected, name), rel=2e-5, abs=1e-7)
-    gradient = sum(
-        (term.gradient(case.x) for term in case.terms), tv(case.x.shape, weight, case.x.dtype).operator.adjoint(case.p)
-    )
+    gradient = sum((one.gradient(case.x) for one in case.terms), term.operator.adjoint(case.p))
     np.testing.assert_allclose(residual, gradient, rtol=1e-4, atol=1e-4)
 
 

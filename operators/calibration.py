@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from fusionkit.fast_spec import PowerSumLeastSquares
 from fusionkit.operators.forward import Jet, PixelwiseForward
@@ -126,6 +125,8 @@ class Calibration(PixelwiseForward):
         """
         if GAMMA not in self.fitted:
             return self._line(x, image)[1]
+        from scipy.optimize import minimize_scalar  # half as long to import as a small solve
+
         found = minimize_scalar(
             lambda gamma: self._with(gamma)._line(x, image)[0],
             bounds=self.interval,

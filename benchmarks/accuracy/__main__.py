@@ -1,6 +1,6 @@
 """Run the validation suite: ``python -m benchmarks.accuracy [--quick] [--size N] [--seeds N] [--output FOLDER]``.
 
-Every cell is kept in ``FOLDER/cells``; the same command after an interruption measures what is missing. A whole run
+Every cell is kept in ``FOLDER/cells``; the same command after an interruption measures what is missing. ``--docs``
 renews the tables and figures of docs/accuracy.md.
 """
 
@@ -27,7 +27,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description="Errors of maps against truth.")
     parser.add_argument("--quick", action="store_true", help="80 x 80, two doses, one seed: some minutes")
     parser.add_argument("--size", type=int, help="pixels along an axis of all but the headline (128)")
-    parser.add_argument("--seeds", type=int, help="recordings of each specimen and dose (3)")
+    parser.add_argument("--seeds", type=int, help="recordings of each specimen and dose (2)")
     parser.add_argument("--parts", default=",".join(STUDIES), help=f"some of {','.join(STUDIES)}")
     parser.add_argument("--output", type=Path, default=Path("runs/accuracy"), help="folder of cells, tables, figures")
     parser.add_argument("--docs", action="store_true", help="renew docs/accuracy.md and its figures as well")

@@ -86,6 +86,8 @@ def _ablation(dropped: Rows, swept: Rows) -> Any:
     for index, element in enumerate(elements):
         errors = [dropped.of(method=name).by_element("nrmse")[index] for name in names]
         left.semilogx(errors, places, "os^Dv"[index % 5], label=element)
+    left.set_xticks([0.02, 0.05, 0.1, 0.2, 0.5, 1.0], ["0.02", "0.05", "0.1", "0.2", "0.5", "1"])
+    left.set_xticks([], minor=True)
     left.grid(alpha=0.3)
     left.set_yticks(places, ["all terms", *(NAMES[name] for name in ABLATION)])
     left.set(xlabel="NRMSE", ylim=(len(names) - 0.5, -0.5), title="one term dropped")

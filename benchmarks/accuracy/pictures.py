@@ -70,6 +70,7 @@ def draw_broken(extent: Extent) -> Any:
             panel.set(xticks=[], yticks=[])
     for panel, said in zip(axes[:, 0], ("image", f"fused {_SEEN}", "error"), strict=True):
         panel.set_ylabel(said)
+    figure.suptitle(f"{NAMES[AUTO]}, {_recording('nanoparticle', extent).dose:g} counts")
     if shown is not None:
         figure.colorbar(shown, ax=axes[2], label="counts", shrink=0.8)
     return figure

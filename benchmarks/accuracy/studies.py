@@ -37,7 +37,7 @@ class Extent:
 
     size: int = 128
     headline: int = 256
-    seeds: int = 3
+    seeds: int = 2
     doses: tuple[float, ...] = DOSES
 
 

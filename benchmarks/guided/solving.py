@@ -1,0 +1,108 @@
+"""One fused solve with a penalty, its weight chosen by the data or with the truth, and the errors of the maps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from fusionkit.composition import compose, make_solver
+from fusionkit.data import Dataset
+from fusionkit.loop import solve
+from fusionkit.reconstruct import prepare
+from fusionkit.start import starting_point
+from fusionkit.terms import Array
+from fusionkit.weights.image_noise import noise_level
+
+# the name of a penalty in tables, and what a config says
+PENALTIES: Mapping[str, Mapping[str, Any]] = {
+    "tv": {"type": "tv"},
+    "vectorial_tv": {"type": "vectorial_tv"},
+    "tgv": {"type": "tgv"},
+    "tgv, joint": {"type": "tgv", "coupling": "joint"},
+    "directional_tv, not coupled": {"type": "directional_tv", "coupling": "none"},
+    "directional_tv": {"type": "directional_tv"},
+    "structure_tensor_tv": {"type": "structure_tensor_tv"},
+}
+GAMMA, TOLERANCE, MOST = 1.7, 1e-3, 1000
+_STEP = 2.0**0.5  # from one weight that is tried with the truth to the next
+_WIDTHS = np.geomspace(0.4, 12.0, 40)  # of the Gaussian filter, pixels
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Maps, and the weight of the penalty."""
+
+    x: Array
+    weight: float
+
+
+def errors(x: Array, truth: Array) -> list[float]:
+    """|s x_i - t_i| / |t_i| of each map, with the s that makes it least."""
+    found = []
+    for one, true in zip(np.asarray(x, np.float64), np.asarray(truth, np.float64), strict=True):
+        scale = np.vdot(one, true) / (np.vdot(one, one) or 1.0)
+        found.append(float(np.linalg.norm(scale * one - true) / np.linalg.norm(true)))
+    return found
+
+
+def gaussian(dataset: Dataset) -> Array:
+    """The maps, each smoothed by the Gaussian that brings it nearest to the truth."""
+    assert dataset.truth is not None
+    found = []
+    for counts, true in zip(dataset.arrays["maps"], dataset.truth, strict=True):
+        tried = [gaussian_filter(counts, width) for width in _WIDTHS]
+        found.append(min(tried, key=lambda one: errors(one[None], true[None])[0]))
+    return np.stack(found)
+
+
+def automatic(dataset: Dataset, penalty: Mapping[str, Any], image: bool = True, weight: float | None = None) -> Fused:
+    """The maps with every weight chosen from the data.
+
+    Parameters
+    ----------
+    dataset : counts and image.
+    penalty : as a config has it, without its weight.
+    image : whether the image is fitted as well; else it is the guide at most.
+    weight : of the penalty, where it is not chosen.
+    """
+    terms = [*_fits(image), {**penalty, "weight": weight or "auto"}, {"type": "nonnegative"}]
+    options = (f"terms={json.dumps(terms)}", f"solver.tolerance={TOLERANCE:g}", f"solver.max_iterations={MOST}")
+    job = prepare("cos_auto", (*options, "threads=1"), read=lambda *_: dataset)
+    return Fused(job.solve().x, weight or {one.index: one.weight for one in job.weights}[len(_fits(image))])
+
+
+def best(dataset: Dataset, penalty: Mapping[str, Any], first: float) -> Fused:
+    """The maps whose weight has the least mean error, from ``first`` up and down."""
+    assert dataset.truth is not None
+    truth, sigma = dataset.truth, noise_level(dataset.arrays["haadf"])
+    fits = [{"type": "haadf", "gamma": GAMMA, "weight": sigma**-2}, {"type": "poisson"}]
+    tried: dict[int, tuple[float, Array]] = {}
+
+    def attempt(step: int, start: Array | None) -> None:
+        terms = [*fits, {**penalty, "weight": first * _STEP**step}, {"type": "nonnegative"}]
+        problem = compose(dataset, terms)
+        x = solve(problem, _solver(), starting_point("auto", problem, dataset) if start is None else start).x
+        tried[step] = float(np.mean(errors(x, truth))), x
+
+    attempt(0, None)
+    for sign in (1, -1):
+        at = 0
+        while at == min(tried, key=lambda step: tried[step][0]):  # the last one is the best so far
+            attempt(at + sign, tried[at][1])
+            at += sign
+    step = min(tried, key=lambda one: tried[one][0])
+    return Fused(tried[step][1], first * _STEP**step)
+
+
+def _fits(image: bool) -> list[dict[str, Any]]:
+    haadf = {"type": "haadf", "weight": "auto", "gamma": GAMMA}
+    return [*([haadf] if image else []), {"type": "poisson", "weight": "auto"}]
+
+
+def _solver() -> Any:
+    return make_solver("chambolle_pock", tolerance=TOLERANCE, max_iterations=MOST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fusionkit.data import Dataset
@@ -14,7 +14,10 @@ from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.count_scale import weight_of_counts
 from fusionkit.weights.image_noise import weight_of_image
 from fusionkit.weights.methods import BY_NAME, default_method
+from fusionkit.weights.model_error import model_error
 from fusionkit.weights.task import NORMAL, POISSON, Objective, Task, noise_of
+
+_MOVES = 2.0  # times less weight of an image after which the penalty is searched again
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class Choices:
 
     Parameters
     ----------
-    chosen : weights of fits to data.
+    chosen : weights of fits to data, by their noise.
     searches : each penalty that asks, with its method; at most one.
+    fits : fits to images that ask whether their model is as good as their noise.
     """
 
     chosen: tuple[ChosenWeight, ...]
     searches: tuple[tuple[Task, Method], ...]
+    fits: tuple[Task, ...] = ()
 
 
 def plan_choices(dataset: Dataset, objective: Objective) -> Choices:
@@ -50,19 +55,32 @@ def plan_choices(dataset: Dataset, objective: Objective) -> Choices:
     if len(penalties) > 1:
         said = f"two penalties say auto, {terms[penalties[0]].name} and {terms[penalties[1]].name}"
         raise UserError(f"terms[{penalties[1]}].weight", said, "give one of them a number")
-    chosen = []
+    chosen, judged = [], []
     for index in places:
         if index not in penalties:
-            if method_of(objective.terms[index], f"terms[{index}]") is not None:
-                said = "names a method, which is for penalties; the weight of a fit to data comes from its noise"
-                raise UserError(f"terms[{index}].weight", said, "write auto")
+            if _judged(objective.terms[index], terms[index], index):
+                judged.append(index)
             chosen.append(_of_data(terms[index], dataset, index))
             specs[index] = weighted(specs[index], chosen[-1].weight)
+    settled = replace(objective, terms=tuple(specs))
     searches = []
     for index in penalties:
-        task = Task(replace(objective, terms=tuple(specs)), dataset, index, terms[index].name)
+        task = Task(settled, dataset, index, terms[index].name)
         searches.append((task, method_of(objective.terms[index], f"terms[{index}]") or default_method(task)))
-    return Choices(tuple(chosen), tuple(searches))
+    fits = tuple(Task(settled, dataset, index, terms[index].name) for index in judged)
+    return Choices(tuple(chosen), tuple(searches), fits)
+
+
+def _judged(spec: Spec, term: Term, index: int) -> bool:
+    """Whether held-out counts are to judge this fit's weight; `UserError` for a method that is for penalties."""
+    method = method_of(spec, f"terms[{index}]")
+    if method is None:
+        return False
+    if method != "count_splitting" or noise_of(term) != NORMAL:
+        said = f"{method} is for penalties; the weight of a fit to data comes from its noise"
+        remedy = "write auto, or {auto: count_splitting} for an image whose model may be wrong"
+        raise UserError(f"terms[{index}].weight", said, remedy)
+    return True
 
 
 def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight, ...]:
@@ -74,9 +92,24 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
     RefusalError : the solver cannot take a term.
     """
     choices = plan_choices(dataset, objective)
-    found = [*choices.chosen, *(BY_NAME[method](task) for task, method in choices.searches)]
-    told = [replace(one, asked=objective.terms[one.index].options["weight"]) for one in found]
+    found = {one.index: one for one in choices.chosen}
+    for task, method in choices.searches:
+        found[task.index] = BY_NAME[method](task)
+    moved = False
+    for task in choices.fits:
+        noise = found[task.index]
+        found[task.index] = model_error(_with(task, found), noise)
+        moved |= found[task.index].weight * _MOVES < noise.weight
+    for task, method in choices.searches if moved else ():  # a penalty that made up for a wrong model is too strong
+        found[task.index] = BY_NAME[method](_with(task, found))
+    told = [replace(one, asked=objective.terms[one.index].options["weight"]) for one in found.values()]
     return tuple(sorted(told, key=lambda one: one.index))
+
+
+def _with(task: Task, found: Mapping[int, ChosenWeight]) -> Task:
+    """The task with the weights that have been found."""
+    terms = tuple(with_weights(task.objective.terms, list(found.values())))
+    return replace(task, objective=replace(task.objective, terms=terms))
 
 
 def with_weights(terms: Sequence[Spec], chosen: Sequence[ChosenWeight]) -> list[Spec]:

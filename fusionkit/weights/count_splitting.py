@@ -12,7 +12,7 @@ from fusionkit.counting.step import is_counts, step_of
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.path import Said, Trial, lowest
+from fusionkit.weights.path import Attempt, Said, Trial, lowest
 from fusionkit.weights.task import POISSON, Noisy, Task
 from fusionkit.weights.thinning import Halves, thin
 
@@ -35,6 +35,17 @@ def count_splitting(task: Task) -> ChosenWeight:
     ------
     UserError : the data are neither counts nor counts times a factor.
     """
+    attempt, start = held_out(task)
+    return lowest(task, attempt, start, task.scale(start), _SAID, SHARE)
+
+
+def held_out(task: Task) -> tuple[Attempt, Array]:
+    """What solves with half of the counts and judges by the other half, and the starting point.
+
+    Raises
+    ------
+    UserError : the data are neither counts nor counts times a factor.
+    """
     halves = _halves(task)
     training = {name: half.training for name, half in halves.items()}
 
@@ -45,8 +56,7 @@ def count_splitting(task: Task) -> ChosenWeight:
         parts = [np.ravel(one.expected(result.x) - halves[one.target].held_out) ** 2 for one in judges]
         return Trial(weight, np.concatenate(parts), result.x, result.iterations)
 
-    start = task.start(training)
-    return lowest(task, attempt, start, task.scale(start), _SAID, SHARE)
+    return attempt, task.start(training)
 
 
 def _halves(task: Task) -> dict[str, Halves]:

@@ -105,14 +105,14 @@ def _path(attempt: Attempt, first: float, start: Array) -> list[Trial]:
         while len(trials) < MOST:
             edge = min(trials, key=lambda t: t.weight) if factor < 1.0 else max(trials, key=lambda t: t.weight)
             trials.append(attempt(edge.weight * factor, edge.x))
-            if _risen(trials, factor):
+            if risen(trials, factor):
                 break
         if min(trials, key=lambda t: t.error) is not trials[0]:
             break  # a weaker one is better than the first, and so than any stronger one
     return trials
 
 
-def _risen(trials: list[Trial], factor: float) -> bool:
+def risen(trials: list[Trial], factor: float) -> bool:
     """Whether the last trial is clearly above the lowest, or the last ones are no better than it."""
     best = min(trials, key=lambda trial: trial.error)
     difference, spread = paired(trials[-1].errors, best.errors)

@@ -47,6 +47,10 @@ def settled(
                 f"The weight of {task.term} would be chosen by {method}, which takes some solves; 1 stands for it here."
                 for task, method in choices.searches
             ]
+            notes += [
+                f"The weight of {task.term} may be lowered by count_splitting, which takes some solves."
+                for task in choices.fits
+            ]
     terms = [checkable(term) for term in with_weights(config.terms, chosen)]
     settled_config: Config = config.model_copy(update={"terms": terms})
     return replace(loaded, config=settled_config), replace(dataset, notes=(*dataset.notes, *notes)), chosen

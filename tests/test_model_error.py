@@ -1,0 +1,100 @@
+"""`weight: {auto: count_splitting}` of an image: held-out counts say how far its model can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusionkit.cli import main
+from fusionkit.data import Dataset
+from fusionkit.data_options import DataOptions
+from fusionkit.errors import UserError
+from fusionkit.loading import load
+from fusionkit.reconstruct import Job, prepare
+from fusionkit.terms import Array
+
+SEARCHED, NOISE = "terms.haadf.weight={auto: count_splitting}", "terms.haadf.weight=auto"
+
+
+def recording(spoil: Callable[[Array], Array], preset: str = "films", dose: float = 20.0) -> Dataset:
+    phantom = {"preset": preset, "size": 64, "dose": dose, "seed": 0}
+    data = load(DataOptions.model_validate({"phantom": phantom}), Path(), "data")
+    return replace(data, arrays={**data.arrays, "haadf": spoil(data.arrays["haadf"])})
+
+
+def job(data: Dataset, weight: str) -> Job:
+    return prepare("cos_tgv", (weight, "solver.tolerance=1e-3"), read=lambda *_: data)
+
+
+def error(one: Job) -> float:
+    truth = one.dataset.truth
+    assert truth is not None
+    return float(np.linalg.norm(one.solve().x - truth) / np.linalg.norm(truth))
+
+
+def stripes(image: Array) -> Array:
+    """Contrast that no element has: diffraction, say."""
+    return image * (1.0 + 0.3 * np.sign(np.sin(np.arange(image.shape[1]) / 4.0)))
+
+
+SPOILT: dict[str, Callable[[Array], Array]] = {
+    "stripes": stripes,
+    "another region": lambda image: image[::-1, ::-1].copy(),
+    "three pixels off": lambda image: np.roll(image, 3, axis=0),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_a_wrong_model_loses_its_weight(spoil: Callable[[Array], Array]) -> None:
+    data = recording(spoil)
+    searched = job(data, SEARCHED)
+    chosen = searched.weights[0]
+    assert chosen.facts["of_the_noise"] < 0.05
+    assert chosen.weight < 0.05 * chosen.facts["sigma"] ** -2
+    assert "differ by" in chosen.note
+    found, believed, without = error(searched), error(job(data, NOISE)), error(job(data, "terms.haadf.weight=0.0"))
+    assert found < 0.7 * believed
+    assert found < 1.05 * without
+
+
+@pytest.mark.parametrize("preset", ["films", "cos_nanoparticle"])
+@pytest.mark.parametrize("dose", [5.0, 100.0])
+def test_a_right_model_keeps_what_it_is_worth(preset: str, dose: float) -> None:
+    data = recording(lambda image: image, preset, dose)
+    searched = job(data, SEARCHED)
+    assert searched.weights[0].facts["of_the_noise"] > 0.02
+    assert error(searched) < 1.03 * error(job(data, NOISE))
+    assert error(searched) < 0.95 * error(job(data, "terms.haadf.weight=0.0"))
+
+
+def test_the_resolved_configuration_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--set", "data.phantom.size=32", "--quiet"]
+    assert main(["run", "cos_tgv", *size, "--output", str(tmp_path / "first")]) == 0
+    first = tmp_path / "first" / "config.resolved.yaml"
+    assert "count_splitting" not in first.read_text()
+    assert main(["run", str(first), "--quiet", "--output", str(tmp_path / "second")]) == 0
+    assert (tmp_path / "second" / "config.resolved.yaml").read_text().replace("second", "first") == first.read_text()
+    capsys.readouterr()
+
+
+def test_validate_searches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "cos_tgv", "--set", "data.phantom.size=32"]) == 0
+    assert "The weight of haadf may be lowered by count_splitting" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ("terms.haadf.weight={auto: sure}", "sure is for penalties"),
+        ("terms.poisson.weight={auto: count_splitting}", "comes from its noise"),
+        ("terms.haadf.weight={auto: best}", "must be 'count_splitting'"),
+    ],
+)
+def test_refusals(sets: str, said: Any) -> None:
+    with pytest.raises(UserError, match=said):
+        job(recording(lambda image: image), sets)

@@ -36,7 +36,7 @@ def directional_tv(options: DirectionalTVOptions, context: Context) -> ComposedP
     eta : slope of v below which it is not believed, in its unit per pixel; None derives it from the noise of v.
     smoothing : standard deviation of the Gaussian that v is smoothed with, in pixels; None derives it as well.
     weight : lambda >= 0.
-    coupling : joint or none, as above; joint is the nearer to the truth on nanoparticle and films, and alike on lattice.
+    coupling : joint or none, as above; joint is the nearer to the truth on nanoparticle and films.
 
     Raises
     ------

@@ -312,7 +312,7 @@ def validate(term: str) -> list[str]:
 def test_plugin_without_its_library_leaves_the_rest_usable(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lay_out(site, "broken_import", "import no_such_library\nPLUGIN = {'terms': {'mine': print}}")
     assert main(["list", "terms"]) == 0
-    assert "plug-in broken  cannot be used: No module named 'no_such_library'\n" in capsys.readouterr().out
+    assert re.search(r"plug-in broken +cannot be used: No module named 'no_such_library'\n", capsys.readouterr().out)
     assert main(validate("tv")) == 0
     capsys.readouterr()
     assert main(validate("mine")) == 2

@@ -1,4 +1,4 @@
-"""Settings of all tests: hypothesis without deadlines, since a busy machine is no defect; benchmarks can be imported."""
+"""Settings of all tests: hypothesis without deadlines, since a busy machine is no defect; a path to the benchmarks."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class Judge:
         for term in split.pixelwise:
             assert isinstance(term, HasKernel)
             values[term.name] = by_kernel[type(term.kernel)]
-        ordered = {term.name: values[term.name] for term in split.problem.terms if term.name in values}
+        ordered = split.ordered(values)
         if found.certificate is not None:
             return ordered, found.certificate
         return ordered, certify(split, state.x, state.auxiliary, state.duals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -49,7 +50,7 @@ class Slots:
 
 @dataclass(frozen=True)
 class Split:
-    """The terms of a problem in the slots of a solver; every term stands in exactly one of them.
+    """The terms of a problem in the slots of a solver; every term that is not silent stands in exactly one of them.
 
     Parameters
     ----------
@@ -59,6 +60,7 @@ class Split:
     bounds : the intersection of all bounds; unbounded where there are none.
     proximable : taken by its own prox; None where there is none.
     coupling : taken by a dual variable each.
+    silent : names of composed terms of weight zero, which are left out.
     """
 
     problem: Problem
@@ -67,6 +69,7 @@ class Split:
     bounds: Box
     proximable: Proximable | None
     coupling: Coupling
+    silent: tuple[str, ...] = ()
 
     def values(self, x: Array, auxiliary: Arrays) -> dict[str, float]:
         """Value of each term by its name (bounds left out), the auxiliary unknowns included."""
@@ -75,6 +78,11 @@ class Split:
         if self.proximable is not None:
             direct.append(self.proximable)
         found.update({term.name: term.value(x) for term in direct})
+        return self.ordered(found)
+
+    def ordered(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Values of terms by name in the order of the problem, with zero for the silent ones."""
+        found = {**values, **dict.fromkeys(self.silent, 0.0)}
         return {term.name: found[term.name] for term in self.problem.terms if term.name in found}
 
 
@@ -160,7 +168,7 @@ class Problem:
         composed: list[Composed] = []
         direct: list[Proximable] = []
         for term in self.terms:
-            if isinstance(term, Bounds):
+            if isinstance(term, Bounds) or (isinstance(term, Composed) and term.silent):
                 continue
             if slots.pixelwise and isinstance(term, Pixelwise):
                 pixelwise.append(term)
@@ -178,7 +186,8 @@ class Problem:
         if direct and not slots.composed:
             raise _unfit(direct[0], slots)
         coupling = Coupling((*composed, *(Lifted(term, self.shape) for term in direct)))
-        return Split(self, tuple(smooth), tuple(pixelwise), self.bounds, kept, coupling)
+        silent = tuple(term.name for term in self.terms if isinstance(term, Composed) and term.silent)
+        return Split(self, tuple(smooth), tuple(pixelwise), self.bounds, kept, coupling, silent)
 
 
 class Unfit(Exception):

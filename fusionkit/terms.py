@@ -247,11 +247,13 @@ class Composed(Term):
     functional : g, weight included; acts on the flattened range of K.
     operator : K.
     auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
+    silent : whether its weight is zero, so that no solver has to carry it.
     """
 
     functional: Functional
     operator: LinearMap
     auxiliary: LinearMap | None = None
+    silent: bool = False
 
     def value(self, x: Array) -> float:
         """g(K x), with the auxiliary unknown at zero."""

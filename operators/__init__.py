@@ -48,6 +48,7 @@ TABLE = {
         "identity": "fusionkit.operators.identity_map:identity",
         "gradient": "fusionkit.operators.gradient:gradient",
         "guided_gradient": "fusionkit.operators.guided_gradient:guided_gradient",
+        "laplacian": "fusionkit.operators.laplacian:laplacian",
         "symmetric_gradient": "fusionkit.operators.symmetric_gradient:symmetric_gradient",
         "pylops": "fusionkit.operators.pylops_by_name:pylops_map",
     },

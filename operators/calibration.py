@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -127,7 +128,7 @@ class Calibration(PixelwiseForward):
             return self._line(x, image)[1]
         from scipy.optimize import minimize_scalar  # half as long to import as a small solve
 
-        found = minimize_scalar(
+        found: Any = minimize_scalar(
             lambda gamma: self._with(gamma)._line(x, image)[0],
             bounds=self.interval,
             method="bounded",

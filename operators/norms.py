@@ -24,15 +24,15 @@ class L1(ProxFunction):
     r""":math:`\sigma \|y\|_1`; its dual ball is :math:`|p_i| \le \sigma`."""
 
     def __init__(self, sigma: float) -> None:
-        self.weight = sigma
+        self.sigma = sigma
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""
-        return self.weight * float(np.sum(np.abs(x), dtype=np.float64))
+        return self.sigma * float(np.sum(np.abs(x), dtype=np.float64))
 
     def prox(self, x: Array, tau: float) -> Array:
         """Soft thresholding by ``tau`` times the weight."""
-        threshold = float(tau) * self.weight
+        threshold = float(tau) * self.sigma
         return x - np.clip(x, -threshold, threshold)
 
     def proxdual(self, x: Array, tau: float) -> Array:
@@ -41,7 +41,7 @@ class L1(ProxFunction):
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Clip each component to the weight; ``out`` may be ``p``."""
-        return np.clip(p, -self.weight, self.weight, out=out)
+        return np.clip(p, -self.sigma, self.sigma, out=out)
 
 
 class L21(ProxFunction):

@@ -37,6 +37,8 @@ class ComposedPenalty(Composed):
     ) -> None:
         self.functional, self.operator, self.name, self.auxiliary = functional, operator, name, auxiliary
         self.convex = bool(getattr(functional, "convex", True))
+        weight = getattr(functional, "sigma", None)  # of pyproximal's functions as well; there it may be no number
+        self.silent = isinstance(weight, float | int) and weight == 0.0
 
     @property
     def kernel(self) -> Kernel | None:

@@ -93,6 +93,7 @@ class TGVPenalty(ComposedPenalty):
     ) -> None:
         super().__init__(functional, operator, name, auxiliary)
         self._description = description
+        self.silent = description.weight == 0.0
 
     @property
     def kernel(self) -> Kernel | None:

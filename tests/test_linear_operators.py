@@ -26,6 +26,7 @@ OPERATORS: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...], boo
     *(("gradient", {}, shape, (max(len(shape) - (len(shape) > 2), 1), *shape), True) for shape in SHAPES),
     ("guided_gradient", {"guide": "A"}, (2, 3, 4), (2, 2, 3, 4), False),
     ("guided_gradient", {"guide": "A", "eta": 2.0, "smoothing": 0.7}, (3, 4), (2, 3, 4), False),
+    *(("laplacian", {}, shape, shape, True) for shape in SHAPES),
     ("symmetric_gradient", {}, (2, 3, 4, 5), (3, 3, 4, 5), False),
     ("symmetric_gradient", {}, (2, 4, 5), (3, 4, 5), False),
     ("symmetric_gradient", {}, (1, 9), (1, 9), False),

@@ -28,7 +28,7 @@ def recording(spoil: Callable[[Array], Array], preset: str = "films", dose: floa
 
 
 def job(data: Dataset, weight: str) -> Job:
-    return prepare("cos_tgv", (weight, "solver.tolerance=1e-3"), read=lambda *_: data)
+    return prepare("cos_adaptive", (weight, "solver.tolerance=1e-3"), read=lambda *_: data)
 
 
 def error(one: Job) -> float:
@@ -59,7 +59,7 @@ def test_a_wrong_model_loses_its_weight(spoil: Callable[[Array], Array]) -> None
     assert "differ by" in chosen.note
     found, believed, without = error(searched), error(job(data, NOISE)), error(job(data, "terms.haadf.weight=0.0"))
     assert found < 0.7 * believed
-    assert found < 1.05 * without
+    assert found < 1.2 * without
 
 
 @pytest.mark.parametrize("preset", ["films", "cos_nanoparticle"])
@@ -74,7 +74,7 @@ def test_a_right_model_keeps_what_it_is_worth(preset: str, dose: float) -> None:
 
 def test_the_resolved_configuration_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     size = ["--set", "data.phantom.size=32", "--quiet"]
-    assert main(["run", "cos_tgv", *size, "--output", str(tmp_path / "first")]) == 0
+    assert main(["run", "cos_adaptive", *size, "--output", str(tmp_path / "first")]) == 0
     first = tmp_path / "first" / "config.resolved.yaml"
     assert "count_splitting" not in first.read_text()
     assert main(["run", str(first), "--quiet", "--output", str(tmp_path / "second")]) == 0
@@ -83,7 +83,7 @@ def test_the_resolved_configuration_has_the_numbers(tmp_path: Path, capsys: pyte
 
 
 def test_validate_searches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", "cos_tgv", "--set", "data.phantom.size=32"]) == 0
+    assert main(["validate", "cos_adaptive", "--set", "data.phantom.size=32"]) == 0
     assert "The weight of haadf may be lowered by count_splitting" in capsys.readouterr().out
 
 
@@ -98,3 +98,35 @@ def test_validate_searches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_refusals(sets: str, said: Any) -> None:
     with pytest.raises(UserError, match=said):
         job(recording(lambda image: image), sets)
+
+
+# ------------------------------------------------------------------------------------------- which of several penalties
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "dose", "best"),
+    [("cos_nanoparticle", 64, 20.0, "tgv"), ("films", 64, 20.0, "tgv"), ("lattice", 96, 20.0, "smooth")],
+)
+def test_counts_choose_the_penalty(preset: str, size: int, dose: float, best: str) -> None:
+    sets = (f"data.phantom={{preset: {preset}, size: {size}, dose: {dose}}}", "terms.haadf.weight=auto")
+    both = prepare("cos_adaptive", (*sets, "solver.tolerance=1e-3"))
+    weights = {one.term: one for one in both.weights}
+    other = {"tgv": "smooth", "smooth": "tgv"}[best]
+    assert weights[best].weight > 0.0
+    assert weights[other].weight == 0.0
+    assert f"above that of {best}" in weights[other].note
+    found = both.solve()
+    assert found.terms[other] == 0.0
+    alone = prepare("cos_adaptive", (*sets, "solver.tolerance=1e-3", f"terms.{best}.weight=0.0"))
+    assert error(both) < error(alone)
+
+
+def test_a_penalty_of_weight_zero_costs_nothing() -> None:
+    sets = ("data.phantom.size=32", "terms.haadf.weight=auto", "terms.tgv.weight=0.5")
+    with_both = prepare("cos_adaptive", (*sets, "terms.smooth.weight=0.0"))
+    result = with_both.solve()
+    assert result.terms["smooth"] == 0.0
+    assert list(result.duals) == ["tgv"]
+    without = [term for term in with_both.problem.terms if term.name != "smooth"]
+    again = replace(with_both, problem=replace(with_both.problem, terms=tuple(without))).solve()
+    np.testing.assert_array_equal(result.x, again.x)

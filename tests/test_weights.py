@@ -182,7 +182,12 @@ AUTO_TV = "terms.tv.weight=auto"
     [
         ("cos_nanoparticle", ("terms.nonnegative.weight=auto",), "terms[3].weight", "unknown key"),
         ("cos_nanoparticle", ("terms.tv.weight=Auto",), "terms[2].weight", "must be a number"),
-        ("cos_auto", ("terms.nonnegative={type: l1, weight: auto}",), "terms[3].weight", "two penalties say auto"),
+        (
+            "cos_auto",
+            ("terms.nonnegative={type: l1, weight: {auto: sure}}",),
+            "terms[3].weight",
+            "count_splitting and sure cannot choose between them",
+        ),
         (
             "cos_nanoparticle",
             ("terms.tv.weight={auto: cross_validation}",),

@@ -24,8 +24,9 @@ def _chart(chosen: ChosenWeight, curve: Curve) -> Chart:
     u, values = np.log10(np.asarray(curve.weights))[order].tolist(), np.asarray(curve.values)[order].tolist()
     ends = (min(values), max(values))
     lines = [Line(curve.quantity, u, values, "bold")]
-    at = float(np.log10(chosen.weight))
-    lines.append(Line(f"chosen: {chosen.weight:.4g}", [at, at + 1e-9], list(ends), "line"))
+    if chosen.weight > 0.0:
+        at = float(np.log10(chosen.weight))
+        lines.append(Line(f"chosen: {chosen.weight:.4g}", [at, at + 1e-9], list(ends), "line"))
     if chosen.uncertainty is not None:
         for limit, said in zip(chosen.uncertainty, ("from", "to"), strict=True):
             place = float(np.log10(limit))

@@ -17,6 +17,10 @@ from fusionkit.weights.methods import BY_NAME, default_method
 from fusionkit.weights.model_error import model_error
 from fusionkit.weights.task import NORMAL, POISSON, Objective, Task, noise_of
 
+COMPARABLE: set[Method] = {
+    "count_splitting",
+    "masked_pixels",
+}  # their errors are of the same data, whatever the penalty
 _MOVES = 2.0  # times less weight of an image after which the penalty is searched again
 
 
@@ -27,7 +31,8 @@ class Choices:
     Parameters
     ----------
     chosen : weights of fits to data, by their noise.
-    searches : each penalty that asks, with its method; at most one.
+    searches : each penalty that asks, with its method. Of several, each is searched with the others at zero, and the
+        one with the lowest error is kept.
     fits : fits to images that ask whether their model is as good as their noise.
     """
 
@@ -52,9 +57,6 @@ def plan_choices(dataset: Dataset, objective: Objective) -> Choices:
     specs = [checkable(spec, f"terms[{index}]") for index, spec in enumerate(objective.terms)]
     terms = objective.build(dataset, specs).terms
     penalties = [index for index in places if not isinstance(terms[index], Fitted)]
-    if len(penalties) > 1:
-        said = f"two penalties say auto, {terms[penalties[0]].name} and {terms[penalties[1]].name}"
-        raise UserError(f"terms[{penalties[1]}].weight", said, "give one of them a number")
     chosen, judged = [], []
     for index in places:
         if index not in penalties:
@@ -62,13 +64,42 @@ def plan_choices(dataset: Dataset, objective: Objective) -> Choices:
                 judged.append(index)
             chosen.append(_of_data(terms[index], dataset, index))
             specs[index] = weighted(specs[index], chosen[-1].weight)
+    for index in penalties:
+        specs[index] = weighted(specs[index], 0.0)
     settled = replace(objective, terms=tuple(specs))
     searches = []
     for index in penalties:
         task = Task(settled, dataset, index, terms[index].name)
         searches.append((task, method_of(objective.terms[index], f"terms[{index}]") or default_method(task)))
+    _check_comparable(searches)
     fits = tuple(Task(settled, dataset, index, terms[index].name) for index in judged)
     return Choices(tuple(chosen), tuple(searches), fits)
+
+
+def _check_comparable(searches: Sequence[tuple[Task, Method]]) -> None:
+    """`UserError` where several penalties ask and their errors cannot be compared."""
+    methods = {method for _, method in searches}
+    if len(searches) > 1 and (len(methods) > 1 or not methods <= COMPARABLE):
+        names = " and ".join(task.term for task, _ in searches)
+        said = f"{names} say auto, and {' and '.join(sorted(methods))} cannot choose between them"
+        raise UserError(searches[1][0].key, said, "give one of them a number, or write {auto: count_splitting} in each")
+
+
+def kept(tried: Sequence[ChosenWeight]) -> list[ChosenWeight]:
+    """Of penalties that were searched, the one with the lowest error; the weights of the others become zero."""
+    if len(tried) < 2:
+        return list(tried)
+    errors = [min(one.curve.values) if one.curve is not None else float("inf") for one in tried]
+    best = tried[errors.index(min(errors))]
+    return [
+        one if one is best else _dropped(one, best, error / min(errors))
+        for one, error in zip(tried, errors, strict=True)
+    ]
+
+
+def _dropped(one: ChosenWeight, best: ChosenWeight, ratio: float) -> ChosenWeight:
+    note = f"The weight of {one.term} is 0: its error is {100 * (ratio - 1):.2g} % above that of {best.term}."
+    return replace(one, weight=0.0, uncertainty=None, note=note, facts={**one.facts, "best": one.weight})
 
 
 def _judged(spec: Spec, term: Term, index: int) -> bool:
@@ -93,15 +124,16 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
     """
     choices = plan_choices(dataset, objective)
     found = {one.index: one for one in choices.chosen}
-    for task, method in choices.searches:
-        found[task.index] = BY_NAME[method](task)
+    tried = [BY_NAME[method](task) for task, method in choices.searches]
+    found |= {one.index: one for one in kept(tried)}
     moved = False
     for task in choices.fits:
         noise = found[task.index]
         found[task.index] = model_error(_with(task, found), noise)
         moved |= found[task.index].weight * _MOVES < noise.weight
     for task, method in choices.searches if moved else ():  # a penalty that made up for a wrong model is too strong
-        found[task.index] = BY_NAME[method](_with(task, found))
+        if found[task.index].weight:
+            found[task.index] = BY_NAME[method](_with(task, found))
     told = [replace(one, asked=objective.terms[one.index].options["weight"]) for one in found.values()]
     return tuple(sorted(told, key=lambda one: one.index))
 

@@ -31,7 +31,8 @@ def draw_search(chosen: ChosenWeight) -> Figure:
     axes.errorbar(weights, values, spreads, fmt="o-", capsize=3)
     if curve.best == "level":
         axes.axhline(1.0, color="0.4", linestyle="--", label="as much as the noise")
-    axes.axvline(chosen.weight, color="C1", label=f"chosen: {chosen.weight:.3g}")
+    if chosen.weight > 0.0:
+        axes.axvline(chosen.weight, color="C1", label=f"chosen: {chosen.weight:.3g}")
     axes.set_xscale("log")
     axes.set_xticks(weights, [f"{weight:.2g}" for weight in weights])
     axes.minorticks_off()
@@ -39,7 +40,8 @@ def draw_search(chosen: ChosenWeight) -> Figure:
     axes.set_ylabel(label)
     axes.grid(True, which="major", color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)
     method = chosen.method.replace("_", " ")
     figure.suptitle(f"{chosen.term}: {curve.quantity}, {method}", x=0.02, ha="left", fontsize=11)
     return figure

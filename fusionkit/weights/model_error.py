@@ -4,7 +4,7 @@ r"""The weight of an image whose model may be wrong: from that of its noise down
 shift, a wrong exponent), or where the penalty rounds off what the image shows, its misfit is e^2 beyond the noise, and
 the weight :math:`1 / (s^2 + e^2)`. Held-out counts tell it: they know nothing of the image. Measured on eight
 specimens at 5, 20 and 100 counts: where the model holds, the error of the maps falls by up to a third, where it
-does not by up to three quarters, and fused maps are then no worse than without the image.
+does not by up to three quarters, and fused maps are then hardly worse than without the image.
 """
 
 from __future__ import annotations

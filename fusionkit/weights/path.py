@@ -17,7 +17,7 @@ from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.task import Task
 
 BELOW = 4.0  # times lower than the scale is the first weight
-FACTOR = 2.0  # from one weight to the next; the parabola finds what is between
+FACTOR = 2.0  # from one weight to the next, to the power of the degree; the parabola finds what is between
 MOST = 14  # weights
 _CLEARLY = 3.0  # standard errors above the lowest at which the path ends
 _RISES = 2  # ends it as well: so many weights in a row that are no better
@@ -75,7 +75,7 @@ def lowest(
         weight of half of the counts is 0.67 to 0.85 times that of all.
     """
     strong, degree = scale
-    trials = _path(attempt, strong / BELOW, start)
+    trials = _path(attempt, strong / BELOW, start, FACTOR**degree)
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     choice, error = vertex([trial.weight for trial in ordered], [trial.errors for trial in ordered])
@@ -98,10 +98,10 @@ def lowest(
     return ChosenWeight(task.index, task.term, weight, said.method, note, limits, facts, curve)
 
 
-def _path(attempt: Attempt, first: float, start: Array) -> list[Trial]:
+def _path(attempt: Attempt, first: float, start: Array, stride: float) -> list[Trial]:
     """Solves from the first weight to weaker ones until the error has risen; to stronger ones where it is lowest."""
     trials = [attempt(first, start)]
-    for factor in (1.0 / FACTOR, FACTOR):
+    for factor in (1.0 / stride, stride):
         while len(trials) < MOST:
             edge = min(trials, key=lambda t: t.weight) if factor < 1.0 else max(trials, key=lambda t: t.weight)
             trials.append(attempt(edge.weight * factor, edge.x))

@@ -82,7 +82,7 @@ class Task:
     dataset: Dataset
     index: int
     term: str
-    tolerance: float = 1e-3
+    tolerance: float = 3e-3
 
     @property
     def key(self) -> str:

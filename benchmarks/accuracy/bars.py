@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmarks.accuracy.methods import AUTO, BEST_TV, GAUSSIAN, GUIDED, INTERVALS, REFERENCE
+from benchmarks.accuracy.methods import ADAPTIVE, AUTO, BEST_ADAPTIVE, BEST_TV, GAUSSIAN, GUIDED, INTERVALS, REFERENCE
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, MATCHED
 from benchmarks.accuracy.studies import JUDGED
@@ -14,7 +14,7 @@ HALF, NEAR, SOLVES, STOICHIOMETRY = 0.5, 1.05, 10.0, 0.02
 INSIDE = (0.85, 0.95)  # share of the pixels that intervals of 90 % are to cover
 
 
-JUDGED_METHODS = (AUTO, GUIDED)
+JUDGED_METHODS = (AUTO, GUIDED, ADAPTIVE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ def bars(studies: Mapping[str, Rows]) -> Iterator[Bar]:
         yield from _of_headline(studies["headline"])
     if "main" in studies:
         yield from _of_main(studies["main"])
+    if "choice" in studies:
+        yield from _of_choice(studies["choice"])
     if "intervals" in studies:
         yield from _coverage(studies["intervals"])
 
@@ -100,6 +102,18 @@ def _of_main(rows: Rows) -> Iterator[Bar]:
         errors = [films.of(method=method).mean("stoichiometry") for method in JUDGED_METHODS]
         measured = tuple(Measured(f"{100 * error:.2f} %", error <= STOICHIOMETRY) for error in errors)
         yield Bar("stoichiometry of films at 100 counts", f"≤ {100 * STOICHIOMETRY:g} %", measured)
+
+
+def _of_choice(rows: Rows) -> Iterator[Bar]:
+    """The adaptive choice, whose bars stand in its own column."""
+    size, doses = rows.values("size")[0], rows.values("dose")
+    for specimen in MATCHED:
+        found = [ratio(rows.of(specimen=specimen, dose=dose), ADAPTIVE, BEST_ADAPTIVE) for dose in doses]
+        counts = ", ".join(f"{dose:g}" for dose in doses)
+        what = f"the same for the penalty that was chosen, {specimen} {size}², {counts} counts"
+        mine = Measured(", ".join(f"{value:.3f}" for value in found), max(found) <= NEAR)
+        cells = tuple(mine if method == ADAPTIVE else Measured("", None) for method in JUDGED_METHODS)
+        yield Bar(what, f"≤ {NEAR}", cells)
 
 
 def _against_gaussian(rows: Rows, names: Iterable[str], method: str) -> Measured:

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.accuracy.bars import JUDGED_METHODS, bars, ratio, ratios_by_element
 from benchmarks.accuracy.methods import (
     ABLATION,
+    ADAPTIVE,
     AUTO,
     GAMMAS,
     GAUSSIAN,
@@ -28,6 +29,7 @@ NAMES = {
     "auto": "fusionkit, TV",
     "best_tv": "fusionkit, best TV*",
     "joint_tgv": "fusionkit, joint TGV",
+    "cos_adaptive": "fusionkit, adaptive",
     "structure_tensor_tv": "fusionkit, guided TV",
     "drop_haadf": "without the image",
     "drop_haadf_auto": "without the image, TV chosen anew",
@@ -134,7 +136,7 @@ def _others(rows: Rows) -> str:
     def lines() -> Table:
         for specimen in rows.values("specimen"):
             for dose in rows.values("dose"):
-                for method in (GAUSSIAN, REFERENCE, AUTO, GUIDED):
+                for method in (GAUSSIAN, REFERENCE, AUTO, GUIDED, ADAPTIVE):
                     yield [
                         specimen,
                         f"{dose:g}",

@@ -23,6 +23,7 @@ _STYLE = {
     "auto": "C3",
     "best_tv": "C3",
     "structure_tensor_tv": "C4",
+    "cos_adaptive": "k",
 }
 
 

@@ -13,7 +13,7 @@ from fusionkit.data import Dataset
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Array
 
-CONFIG = "cos_auto"
+TV, ADAPTIVE = "cos_auto", "cos_adaptive"  # packaged configurations
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ def blind(dataset: Dataset) -> Dataset:
     return replace(dataset, truth=None, haadf_sigma=None, counts_per_unit=None, notes=())
 
 
-def job(case: Case, *sets: str) -> Job:
-    """The reconstruction that is ready to run: the packaged configuration, the case's exponent, and ``sets``."""
+def job(case: Case, *sets: str, config: str = TV) -> Job:
+    """The reconstruction that is ready to run: a packaged configuration, the case's exponent, and ``sets``."""
     dataset = blind(case.dataset)
-    return prepare(CONFIG, ("threads=1", f"terms.haadf.gamma={case.gamma!r}", *sets), read=lambda *_: dataset)
+    return prepare(config, ("threads=1", f"terms.haadf.gamma={case.gamma!r}", *sets), read=lambda *_: dataset)
 
 
-def fuse(case: Case, sets: Sequence[str] = ()) -> Fused:
+def fuse(case: Case, sets: Sequence[str] = (), config: str = TV) -> Fused:
     """fusionkit's maps; the weights that were chosen, iterations and seconds as facts."""
-    ready = job(case, *sets)
+    ready = job(case, *sets, config=config)
     result = ready.solve()
     facts: dict[str, Any] = {
         "status": str(result.status.value),
@@ -48,5 +48,6 @@ def fuse(case: Case, sets: Sequence[str] = ()) -> Fused:
     }
     curves = [chosen.curve for chosen in ready.weights if chosen.curve is not None]
     if curves:
-        facts |= {"solves": len(curves[0].weights), "search_iterations": sum(curves[0].iterations)}
+        facts["solves"] = sum(len(curve.weights) for curve in curves)
+        facts["search_iterations"] = sum(sum(curve.iterations) for curve in curves)
     return Fused(np.asarray(result.x, np.float64), facts)

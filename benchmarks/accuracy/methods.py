@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import filters, reference
+from benchmarks.accuracy import filters, fusion, reference
 from benchmarks.accuracy.breakages import calibrated
 from benchmarks.accuracy.fusion import fuse, job
 from benchmarks.accuracy.pca import pca
 from benchmarks.accuracy.specimens import Case
-from benchmarks.accuracy.truth_weight import best_tv
+from benchmarks.accuracy.truth_weight import best_adaptive, best_tv
 from fusionkit.terms import Array
 
 Maps = tuple[Array, dict[str, Any]]
 Method = Callable[[Case], Maps]
 
 RAW, GAUSSIAN, PCA, REFERENCE, AUTO, BEST_TV = "raw", "gaussian", "pca", "reference", "auto", "best_tv"
-GUIDED, JOINT_TGV = "structure_tensor_tv", "joint_tgv"
-MAIN = (RAW, GAUSSIAN, PCA, REFERENCE, AUTO, GUIDED, BEST_TV)
+GUIDED, JOINT_TGV, ADAPTIVE, BEST_ADAPTIVE = "structure_tensor_tv", "joint_tgv", "cos_adaptive", "best_adaptive"
+MAIN = (RAW, GAUSSIAN, PCA, REFERENCE, AUTO, GUIDED, ADAPTIVE, BEST_TV)
 GAMMAS = (1.0, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2)
 
 
-def _fused(*sets: str) -> Method:
+def _fused(*sets: str, config: str = fusion.TV) -> Method:
     def run(case: Case) -> Maps:
-        found = fuse(case, sets)
+        found = fuse(case, sets, config)
         return found.x, found.facts
 
     return run
@@ -66,14 +66,14 @@ SWEEP: dict[str, Method] = {
 }
 
 
-def _intervals(method: str) -> Method:
+def _intervals(method: str, config: str = fusion.TV) -> Method:
     """fusionkit's maps with the share of pixels that the intervals of 90 % cover."""
 
     def run(case: Case) -> Maps:
         from fusionkit.uncertainty.assess import assess
         from fusionkit.uncertainty.intervals import intervals
 
-        ready = job(case, f"uncertainty.method={method}")
+        ready = job(case, f"uncertainty.method={method}", config=config)
         x = ready.solve().x
         found = assess(ready.loaded.config, ready.dataset, ready.problem, x).uncertainty
         assert found is not None
@@ -83,7 +83,10 @@ def _intervals(method: str) -> Method:
     return run
 
 
-INTERVALS: dict[str, Method] = {name: _intervals(name) for name in ("curvature", "bootstrap")}
+INTERVALS: dict[str, Method] = {
+    **{name: _intervals(name) for name in ("curvature", "bootstrap")},
+    "bootstrap_adaptive": _intervals("bootstrap", fusion.ADAPTIVE),
+}
 # image and exponent are fitted to the maps in the solve; the image is in units that the user does not know
 FITTED: dict[str, Method] = {"gamma_fitted": _fused("terms.haadf.gamma=[1.4, 2.0]", "terms.haadf.gain=auto")}
 REGULARISERS: dict[str, Method] = {
@@ -101,7 +104,9 @@ METHODS: dict[str, Method] = {
     PCA: pca,
     REFERENCE: reference.best,
     AUTO: _fused(),
+    ADAPTIVE: _fused(config=fusion.ADAPTIVE),
     BEST_TV: best_tv,
+    BEST_ADAPTIVE: best_adaptive,
     **ABLATION,
     **SWEEP,
     **FITTED,

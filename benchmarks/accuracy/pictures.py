@@ -9,12 +9,12 @@ import numpy as np
 from benchmarks.accuracy import reference
 from benchmarks.accuracy.document import NAMES
 from benchmarks.accuracy.fusion import fuse
-from benchmarks.accuracy.methods import AUTO, GAUSSIAN, GUIDED, METHODS, PCA, RAW, REFERENCE
+from benchmarks.accuracy.methods import ADAPTIVE, AUTO, GAUSSIAN, GUIDED, METHODS, PCA, RAW, REFERENCE
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, Recording, case
 from benchmarks.accuracy.studies import MIDDLE, Extent
 
-_SHOWN = (RAW, PCA, GAUSSIAN, REFERENCE, AUTO, GUIDED)
+_SHOWN = (RAW, PCA, GAUSSIAN, REFERENCE, AUTO, GUIDED, ADAPTIVE)
 _SEEN = "Co"  # the map that is shown where one has to do: the heaviest element, whose map the image decides
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.methods import (
     ABLATION,
+    ADAPTIVE,
     AUTO,
+    BEST_ADAPTIVE,
     FITTED,
     GAUSSIAN,
     INTERVALS,
@@ -16,7 +18,7 @@ from benchmarks.accuracy.methods import (
     REGULARISERS,
     SWEEP,
 )
-from benchmarks.accuracy.specimens import SPECIMENS, Recording
+from benchmarks.accuracy.specimens import MATCHED, SPECIMENS, Recording
 
 DOSES = (1.0, 5.0, 20.0, 100.0, 1000.0)
 JUDGED = (5.0, 20.0, 100.0)  # doses of the headline and of most bars
@@ -94,6 +96,18 @@ def intervals(extent: Extent) -> list[Cell]:
     ]
 
 
+def choice(extent: Extent) -> list[Cell]:
+    """The automatic choice of cos_adaptive beside that of the truth."""
+    return [
+        Cell(Recording(specimen, extent.size, dose, seed), method)
+        for seed in range(extent.seeds)
+        for specimen in MATCHED
+        for dose in JUDGED
+        if dose in extent.doses
+        for method in (ADAPTIVE, BEST_ADAPTIVE)
+    ]
+
+
 def regularisers(extent: Extent) -> list[Cell]:
     """Other penalties than TV."""
     doses = [dose for dose in JUDGED if dose in extent.doses]
@@ -110,6 +124,7 @@ STUDIES = {
     "main": main,
     "ablation": ablation,
     "gamma": sweep,
+    "choice": choice,
     "intervals": intervals,
     "regularisers": regularisers,
 }

@@ -105,7 +105,11 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("terms.0.gamma", -1.6, ["terms[0].gamma: must be a number > 0 and <= 4 or a list, each entry a number, got -1.6"]),
     ("terms.0.gamma", 4.1, ["terms[0].gamma: must be a number > 0 and <= 4 or a list, each entry a number, got 4.1"]),
     ("terms.0.gamma", np.nan, ["terms[0].gamma: must be a", "got nan"]),
-    ("terms.0.gamma", "1.6", ["terms[0].gamma: must be a number > 0 and <= 4 or a list, each entry a number, got the text '1.6'"]),
+    (
+        "terms.0.gamma",
+        "1.6",
+        ["terms[0].gamma: must be a number > 0 and <= 4 or a list, each entry a number, got the text '1.6'"],
+    ),
     ("terms.0.weight", np.nan, ["terms[0].weight: must be a finite number >= 0, got nan"]),
     ("terms.0.weight", np.inf, ["terms[0].weight: must be a finite number >= 0, got inf"]),
     ("terms.0.weight", -1, ["terms[0].weight: must be a number >= 0, got -1"]),

@@ -15,8 +15,7 @@ from fusionkit.weights.count_splitting import held_out
 from fusionkit.weights.path import Attempt, Trial, risen
 from fusionkit.weights.task import Task
 
-_FACTOR = 6.0  # from one weight to the next; the parabola finds what is between
-_MOST = 6  # solves; at the last the image is believed to 90 times its noise, and hardly takes part
+_FACTORS = (3.0, 4.0, 6.0, 6.0, 6.0)  # from one weight to the next; at the last the image hardly takes part
 
 
 def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
@@ -55,8 +54,8 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
 def _path(first: Trial, attempt: Attempt) -> list[Trial]:
     """Solves at weaker and weaker weights until the error has risen."""
     trials = [first]
-    while len(trials) < _MOST:
-        trials.append(attempt(trials[-1].weight / _FACTOR, trials[-1].x))
-        if risen(trials, 1.0 / _FACTOR):
+    for factor in _FACTORS:
+        trials.append(attempt(trials[-1].weight / factor, trials[-1].x))
+        if risen(trials, 1.0 / factor):
             break
     return trials

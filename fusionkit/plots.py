@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,7 +14,7 @@ from fusionkit.plot_vector import draw_vector
 from fusionkit.run_record import RunRecord
 from fusionkit.uncertainty.figure import draw_uncertainty
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.figure import draw_search
+from fusionkit.weights.figure import draw_searches
 
 DPI = 150
 
@@ -39,14 +40,14 @@ def convergence_figure(run: RunRecord) -> Figure:
     return draw_convergence(run)
 
 
-def weights_figure(chosen: ChosenWeight) -> Figure:
-    """Held-out error against weight, with the choice.
+def weights_figure(chosen: Sequence[ChosenWeight]) -> Figure:
+    """Held-out error against weight, with the choice, for each weight that was searched.
 
     Parameters
     ----------
-    chosen : a weight with a curve.
+    chosen : at least one of them with a curve.
     """
-    return draw_search(chosen)
+    return draw_searches(chosen)
 
 
 def uncertainty_figure(run: RunRecord) -> Figure:

@@ -134,9 +134,8 @@ def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report:
         from fusionkit import plots  # matplotlib is slow to import, and not every run draws
 
         plots.save(plots.maps_figure(run), folder / MAPS_FIGURE)
-        for chosen in run.weights:
-            if chosen.curve is not None:
-                plots.save(plots.weights_figure(chosen), folder / WEIGHTS_FIGURE)
+        if any(chosen.curve is not None for chosen in run.weights):
+            plots.save(plots.weights_figure(run.weights), folder / WEIGHTS_FIGURE)
         plots.save(plots.convergence_figure(run), folder / CONVERGENCE_FIGURE)
         if run.uncertainty is not None:
             plots.save(plots.uncertainty_figure(run), folder / UNCERTAINTY_FIGURE)

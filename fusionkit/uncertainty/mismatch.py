@@ -36,9 +36,10 @@ def mismatches(problem: Problem, x: Array) -> tuple[str, ...]:
         variance = _variance(term, mean)
         scatter, seen = float(np.mean((term.data - mean) ** 2)), _seen(term, mean)
         if seen is not None and not variance / _MATCH < seen < variance * _MATCH:
+            remedy = "use 'weight: auto'" if seen > variance else "right where the rest is how far its model is off"
             said.append(
                 f"Error bars take the weight of {term.name} for that of its noise, but the noise seen in its data has "
-                f"{seen / variance:.2g} times the variance: use 'weight: auto'."
+                f"{seen / variance:.2g} times the variance: {remedy}."
             )
         elif scatter > _MATCH * variance:
             said.append(

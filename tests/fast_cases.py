@@ -61,7 +61,9 @@ class FastCase:
     def split(self, weight: float, joint: bool = False, guided: bool = False) -> Split:
         """The terms with total variation, as the primal-dual solver sorts them."""
         shape, dtype = self.x.shape, self.x.dtype
-        terms: tuple[Term, ...] = (*self.terms, tv(shape, weight, dtype, joint, guided), self.bounds)
+        penalty = tv(shape, weight, dtype, joint, guided)
+        penalty.silent = False  # the kernels are asked for a weight of zero too, by the check of TGV
+        terms: tuple[Term, ...] = (*self.terms, penalty, self.bounds)
         return Problem(terms, shape, (), dtype).sort(Slots(pixelwise=True, auxiliary=True))
 
 

@@ -56,9 +56,9 @@ class Loss(ABC):
         """First and second derivative by m; a loss overrides it where the two share work."""
         return self.derivative(m, b), self.curvature(m, b)
 
-    def information(self, m: Array, b: Array) -> Array:
-        """The second derivative by m that data of the mean m have on average; here that of the data at hand."""
-        return self.curvature(m, b)
+    def information(self, m: Array) -> Array:
+        """The second derivative by m where the data are what they are on average: the expected (Fisher) information."""
+        return self.curvature(m, self.mean(m))
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
         """What the compiled kernels know this loss of ``forward`` against ``data`` as; None where they do not."""

@@ -115,11 +115,6 @@ class PoissonLoss(Loss):
         """m + epsilon."""
         return m + self.epsilon
 
-    def information(self, m: Array, b: Array) -> Array:
-        """1 / (m + epsilon), that of counts of this mean."""
-        mean = self._mean(m)
-        return np.divide(1.0, mean, out=mean)
-
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
         """Poisson on the maps themselves."""
         return PoissonMaps(weight, self.epsilon, FLOOR, data) if isinstance(forward, Identity) else None

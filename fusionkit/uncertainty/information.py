@@ -56,9 +56,7 @@ def information(terms: Sequence[PixelwiseFidelity], x: Array) -> Information:
 def slope_and_information(term: PixelwiseFidelity, x: Array) -> tuple[Array, Array]:
     """The slope of the prediction by the unknown, and w E[phi''] of the shape of the prediction."""
     jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # every forward of a pixelwise fidelity has it
-    m = jet.prediction
-    # the loss of data that are what they are on average
-    return jet.slope, term.weight * term.loss.curvature(m, term.loss.mean(m))
+    return jet.slope, term.weight * term.loss.information(jet.prediction)
 
 
 def of_maps(terms: Sequence[Term], shape: tuple[int, ...]) -> PixelwiseFidelity | None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, scratch
-from fusionkit.fast_newton import newton
+from fusionkit.fast_newton import advance, aim, newton
 from fusionkit.fast_pixelwise import fit_of
 from fusionkit.fast_spec import PixelwiseSpec, TotalVariation
 from fusionkit.fast_threads import run, shares, thread_count
@@ -104,16 +104,10 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                     lefts[i] = right[m]
                     pull(above, down, right, pulled, (ny, nx), at)
                     copy(down, above, m)
-                    xi, oi, ti = x[i, j, first : first + m], old[i], target[i]
-                    for k in range(m):
-                        ti[k] = xi[k] - tau * pulled[k]
-                        held = fit.lower if xi[k] < fit.lower else xi[k]
-                        oi[k] = fit.upper if held > fit.upper else held
+                    aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
                 newton(old, target, new, work, fit, inverse, steps, at)
                 for i in range(n):
-                    xi, ni = x[i, j, first : first + m], new[i]
-                    for k in range(m):
-                        xi[k] = behind * xi[k] + ahead * ni[k]
+                    advance(x[i, j, first : first + m], new[i], ahead, behind, m)
 
     return cached(iteration)
 

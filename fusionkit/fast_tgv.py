@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, scratch
-from fusionkit.fast_newton import newton
+from fusionkit.fast_newton import advance, aim, newton
 from fusionkit.fast_pixelwise import fit_of
 from fusionkit.fast_spec import PixelwiseSpec, TotalGeneralisedVariation
 from fusionkit.fast_threads import run, shares, thread_count
@@ -199,16 +199,10 @@ def _build_primal(stamp: int) -> Callable[..., None]:
                     right[0] = s[1, i, j, first - 1] if first > 0 else fit.zero
                     above = s[0, i, j - 1] if j > 0 else zeros
                     pull(above[first : first + m], down, right, pulled, (ny, nx), at)
-                    xi, oi, ti = x[i, j, first : first + m], old[i], target[i]
-                    for k in range(m):
-                        ti[k] = xi[k] - tau * pulled[k]
-                        held = fit.lower if xi[k] < fit.lower else xi[k]
-                        oi[k] = fit.upper if held > fit.upper else held
+                    aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
                 newton(old, target, new, work, fit, inverse, steps, at)
                 for i in range(n):
-                    xi, ni = x[i, j, first : first + m], new[i]
-                    for k in range(m):
-                        xi[k] = behind * xi[k] + ahead * ni[k]
+                    advance(x[i, j, first : first + m], new[i], ahead, behind, m)
 
     return cached(primal)
 

@@ -6,6 +6,7 @@ import itertools
 import re
 import shutil
 import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +20,12 @@ from sweeps import children, start, statuses, table, wait_for, write_config
 from fusionkit import yamlio
 from fusionkit.cli import main
 from fusionkit.errors import UserError
+from fusionkit.sweep import carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
 from fusionkit.sweep.naming import joined, slug
 from fusionkit.sweep.pool import run_here
 from fusionkit.sweep.table import nrmse
-from fusionkit.sweep.worker import Task
+from fusionkit.sweep.worker import LastRead, Task, run_task
 
 HERE = Path("/configs")
 WEIGHTS = {"terms.tv.weight": [50.0, 100.0], "terms.haadf.gamma": [1.6, 1.7]}
@@ -330,6 +332,25 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path) -> None:
         assert running.wait() == 0, said
     assert set(statuses(tmp_path / "out")) <= ENDED
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_point_that_was_written_but_not_heard_of_is_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt comes after the first point's last file and before its process has said so."""
+
+    def interrupted(processes: int | None, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+        assert run_task(tasks[0], LastRead()) == ""
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(carry_out, "run_here", interrupted)
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path, {"terms.tv.weight": [10, 100]})
+    assert main(["sweep", "mine.yaml", "--output", "out"]) == 130
+    first, second = statuses(tmp_path / "out")
+    assert first in ENDED
+    assert second == "not run"
 
 
 def test_a_point_whose_workers_die_has_failed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fusionkit.sweep.page import write_page
-from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, write_config
+from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, is_finished, write_config
 from fusionkit.sweep.pool import run_here
 from fusionkit.sweep.table import FAILED, NOT_RUN, Row, row_of, write_table
 from fusionkit.sweep.worker import Task
@@ -58,10 +58,15 @@ def carry_out(
                 rows[task.name] = Row(point, FAILED, error=error) if error else row_of(point)
                 ended(rows[task.name])
     finally:  # of what is there, after an interrupt too
-        all_rows = [rows.get(point.name) or Row(point, NOT_RUN) for point in plan.points]
+        all_rows = [rows.get(point.name) or _unheard(point) for point in plan.points]
         write_table(all_rows, plan.folder / TABLE)
         write_page(plan, all_rows, plan.folder / PAGE)
     return all_rows
+
+
+def _unheard(point: Point) -> Row:
+    """The row of a point that nothing was heard of: an interrupt can come between its last file and its word."""
+    return row_of(point) if is_finished(point) else Row(point, NOT_RUN)
 
 
 def _runner(machines: Machines, todo: Sequence[Point]) -> _Runner:

@@ -118,14 +118,18 @@ def _is_done(point: Point, overwrite: bool) -> bool:
     if not (point.folder / result_file.NAME).is_file():
         writer.check_output(point.folder, overwrite)
         return False
-    former, now = _former(point.folder), resolved(point.loaded)
-    if former == now:
+    if is_finished(point):
         return True
     if overwrite:
         return False
-    changed = ", ".join(_changed(former, now)[:3])
+    changed = ", ".join(_changed(_former(point.folder), resolved(point.loaded))[:3])
     remedy = "replace it with --overwrite, or choose another folder with --output"
     raise UserError(str(point.folder), f"holds a run of another configuration ({changed})", remedy)
+
+
+def is_finished(point: Point) -> bool:
+    """Whether a whole run of just this configuration lies in the point's folder."""
+    return (point.folder / result_file.NAME).is_file() and _former(point.folder) == resolved(point.loaded)
 
 
 def _former(folder: Path) -> dict[str, Any]:

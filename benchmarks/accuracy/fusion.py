@@ -49,5 +49,5 @@ def fuse(case: Case, sets: Sequence[str] = (), config: str = TV) -> Fused:
     curves = [chosen.curve for chosen in ready.weights if chosen.curve is not None]
     if curves:
         facts["solves"] = sum(len(curve.weights) for curve in curves)
-        facts["search_iterations"] = sum(sum(curve.iterations) for curve in curves)
+        facts["search_iterations"] = sum(chosen.iterations for chosen in ready.weights)
     return Fused(np.asarray(result.x, np.float64), facts)

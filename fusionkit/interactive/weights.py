@@ -54,7 +54,8 @@ def chosen_weights(
     specs = [_spec(term, f"terms[{index}]") for index, term in enumerate(plan.terms)]
     if not asked(specs):
         return plan, ()
-    from fusionkit.weights.choose import choose_weights, with_weights
+    from fusionkit.weights.choose import choose_weights
+    from fusionkit.weights.chosen import with_weights
     from fusionkit.weights.task import Objective
 
     chosen = choose_weights(plan.dataset, Objective(specs, solver, None, precision, engine))

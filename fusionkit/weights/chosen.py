@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fusionkit.weights.asked import AUTO
+from fusionkit.options import Spec
+from fusionkit.weights.asked import AUTO, weighted
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ class ChosenWeight:
         """The config key of the weight."""
         return f"terms[{self.index}].weight"
 
+    @property
+    def iterations(self) -> int:
+        """Of all solves that the choice took, those of a search before this one included."""
+        here = sum(self.curve.iterations) if self.curve is not None else 0
+        return here + int(self.facts.get("iterations_before", 0))
+
     def plain(self) -> dict[str, Any]:
         """Mappings, lists, texts and numbers, for ``summary.json``."""
         found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.asked}
@@ -76,6 +83,12 @@ class ChosenWeight:
             found["curve"] = {name: list(getattr(self.curve, name)) for name in columns}
             found["curve"] |= {"quantity": self.curve.quantity, "best": self.curve.best}
         return found
+
+
+def with_weights(terms: Sequence[Spec], chosen: Iterable[ChosenWeight]) -> list[Spec]:
+    """The terms with the chosen numbers in place of ``auto``."""
+    numbers = {one.index: one.weight for one in chosen}
+    return [weighted(term, numbers[index]) if index in numbers else term for index, term in enumerate(terms)]
 
 
 def rounded(weight: float) -> float:

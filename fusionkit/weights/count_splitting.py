@@ -12,6 +12,7 @@ from fusionkit.counting.step import is_counts, step_of
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.levels import levels
 from fusionkit.weights.path import Attempt, Said, Trial, lowest
 from fusionkit.weights.task import POISSON, Noisy, Task
 from fusionkit.weights.thinning import Halves, thin
@@ -35,12 +36,17 @@ def count_splitting(task: Task) -> ChosenWeight:
     ------
     UserError : the data are neither counts nor counts times a factor.
     """
-    attempt, start = held_out(task)
+    attempt, start = held_out(task, even=True)
     return lowest(task, attempt, start, task.scale(start), _SAID, SHARE)
 
 
-def held_out(task: Task) -> tuple[Attempt, Array]:
+def held_out(task: Task, even: bool) -> tuple[Attempt, Array]:
     """What solves with half of the counts and judges by the other half, and the starting point.
+
+    Parameters
+    ----------
+    task : the search.
+    even : whether the errors of each map are over its level; see `fusionkit.weights.levels`.
 
     Raises
     ------
@@ -52,8 +58,10 @@ def held_out(task: Task) -> tuple[Attempt, Array]:
     def attempt(weight: float, start: Array) -> Trial:
         problem = task.problem(weight, training, SHARE)
         result = task.solve(problem, start, weight)
-        judges = task.judges(problem)
-        parts = [np.ravel(one.expected(result.x) - halves[one.target].held_out) ** 2 for one in judges]
+        parts = []
+        for one in task.judges(problem):
+            square = (one.expected(result.x) - halves[one.target].held_out) ** 2
+            parts.append(np.ravel(square / levels(one) if even else square))
         return Trial(weight, np.concatenate(parts), result.x, result.iterations)
 
     return attempt, task.start(training)

@@ -17,7 +17,7 @@ import numpy as np
 
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
-from fusionkit.weights.path import BELOW, FACTOR, MOST
+from fusionkit.weights.path import FACTOR, MOST, first_weight
 from fusionkit.weights.task import POISSON, Noisy, Task
 
 _LEVEL = 1.0
@@ -36,7 +36,7 @@ def discrepancy(task: Task) -> ChosenWeight:
         found.append((weight, value, error, result.iterations, result.x))
         return value
 
-    weight = scale / BELOW
+    weight = first_weight(scale, degree)
     factor = 1.0 / FACTOR if attempt(weight, start) > _LEVEL else FACTOR
     while len(found) < MOST and (found[-1][1] > _LEVEL) == (factor < 1.0):
         weight *= factor

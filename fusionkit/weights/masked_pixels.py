@@ -19,6 +19,7 @@ from scipy.ndimage import convolve
 from fusionkit.counting.whiteness import shares_noise
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.levels import levels
 from fusionkit.weights.path import Said, Trial, lowest
 from fusionkit.weights.task import Task
 
@@ -46,7 +47,7 @@ def masked_pixels(task: Task) -> ChosenWeight:
             result = task.solve(problem, start, weight)
             for one in task.judges(problem):
                 name = one.target
-                errors.append((one.expected(result.x) - data[name])[mask[name]] ** 2)
+                errors.append(((one.expected(result.x) - data[name]) ** 2 / levels(one))[mask[name]])
             maps.append(result.x)
             iterations += result.iterations
         return Trial(weight, np.concatenate(errors), np.stack(maps), iterations)

@@ -2,7 +2,8 @@ r"""The lowest error along a path of weights, each solve started from the one be
 
 The path's scale is :math:`\lambda_0 = N / (k\, g(x_0))`, with N unknowns, a penalty g that is homogeneous of
 degree k and the smoothed maps x_0: where :math:`e^{-\lambda g}` as a density of x makes x_0 most likely. All counts of
-`cos_nanoparticle`, `films` and `lattice` at a dose of 5 to 100 want 1.3 to 11 times less, and the path starts between.
+`cos_nanoparticle`, `films` and `lattice` at a dose of 5 to 100 want 1.3 to 11 times less of TV, and the path starts
+between; of a squared penalty they want a third to twice as much, and the path starts there.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from fusionkit.weights.choice import paired, vertex
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.task import Task
 
-BELOW = 4.0  # times lower than the scale is the first weight
-FACTOR = 2.0  # from one weight to the next, to the power of the degree; the parabola finds what is between
+BELOW = 4.0  # times lower than the scale is the first weight of a penalty of degree 1
+FACTOR = 2.0  # from one weight to the next; the parabola finds what is between
 MOST = 14  # weights
 _CLEARLY = 3.0  # standard errors above the lowest at which the path ends
 _RISES = 2  # ends it as well: so many weights in a row that are no better
+_LEFT = 3.0  # weights from the first to the lowest error, at most
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,13 @@ def lowest(
         weight of its own: the choice is divided by :math:`p^{(2 - k)/2}`. Measured with TV on phantoms, the best
         weight of half of the counts is 0.67 to 0.85 times that of all.
     """
-    strong, degree = scale
-    trials = _path(attempt, strong / BELOW, start, FACTOR**degree)
+    degree = scale[1]
+    full = share ** (-(2.0 - degree) / 2.0)
+    first = first_weight(*scale) if task.near is None else task.near / full
+    trials = _path(attempt, first, start, task.rival)
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     choice, error = vertex([trial.weight for trial in ordered], [trial.errors for trial in ordered])
-    full = share ** (-(2.0 - degree) / 2.0)
     curve = Curve(
         tuple(rounded(full * trial.weight) for trial in trials),
         tuple(trial.error for trial in trials),
@@ -98,18 +101,45 @@ def lowest(
     return ChosenWeight(task.index, task.term, weight, said.method, note, limits, facts, curve)
 
 
-def _path(attempt: Attempt, first: float, start: Array, stride: float) -> list[Trial]:
+def first_weight(strong: float, degree: float) -> float:
+    """Where a path begins.
+
+    Parameters
+    ----------
+    strong, degree : the path's scale and the degree of the penalty.
+    """
+    return strong / BELOW ** (2.0 - degree)
+
+
+def _path(attempt: Attempt, first: float, start: Array, rival: float | None) -> list[Trial]:
     """Solves from the first weight to weaker ones until the error has risen; to stronger ones where it is lowest."""
     trials = [attempt(first, start)]
-    for factor in (1.0 / stride, stride):
+    for factor in (1.0 / FACTOR, FACTOR):
         while len(trials) < MOST:
             edge = min(trials, key=lambda t: t.weight) if factor < 1.0 else max(trials, key=lambda t: t.weight)
             trials.append(attempt(edge.weight * factor, edge.x))
+            if rival is not None and hopeless(trials, abs(trials[-1].error - edge.error), rival):
+                return trials
             if risen(trials, factor):
                 break
         if min(trials, key=lambda t: t.error) is not trials[0]:
             break  # a weaker one is better than the first, and so than any stronger one
     return trials
+
+
+def hopeless(trials: list[Trial], fall: float, rival: float) -> bool:
+    """Whether the error will not come down to another penalty's.
+
+    It is convex about its minimum, as a function of the logarithm of the weight: from one weight to the next it falls
+    by no more than it changed by at last.
+
+    Parameters
+    ----------
+    trials : so far.
+    fall : by how much the error changed from one weight to the next at last.
+    rival : the other's lowest error.
+    """
+    return min(trial.error for trial in trials) - rival > _LEFT * fall
 
 
 def risen(trials: list[Trial], factor: float) -> bool:

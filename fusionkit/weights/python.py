@@ -12,7 +12,7 @@ from fusionkit.precision import Precision
 from fusionkit.problem import Engine
 from fusionkit.weights.asked import asked
 from fusionkit.weights.choose import choose_weights as choose
-from fusionkit.weights.choose import with_weights
+from fusionkit.weights.chosen import with_weights
 from fusionkit.weights.task import Objective
 
 

@@ -8,7 +8,7 @@ from fusionkit.config import Config, LoadedConfig
 from fusionkit.data import Dataset
 from fusionkit.threads import limit_threads
 from fusionkit.weights.asked import asked, checkable
-from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.chosen import ChosenWeight, with_weights
 
 
 def settled(
@@ -29,7 +29,7 @@ def settled(
     if not asked(loaded.config.terms):
         return loaded, dataset, ()
     # what a run without a choice does not need
-    from fusionkit.weights.choose import choose_weights, plan_choices, with_weights
+    from fusionkit.weights.choose import choose_weights, plan_choices
     from fusionkit.weights.task import Objective
 
     config = loaded.config

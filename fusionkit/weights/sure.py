@@ -16,6 +16,7 @@ import numpy as np
 
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.levels import levels
 from fusionkit.weights.path import Said, Trial, lowest
 from fusionkit.weights.task import POISSON, Noisy, Task
 
@@ -40,7 +41,8 @@ def sure(task: Task) -> ChosenWeight:
         for one in task.judges(problem):
             m, data = one.expected(here.x), np.asarray(one.data, np.float64)
             change = (one.expected(there.x) - m) / _STEP
-            parts.append(np.ravel((m - data) ** 2 - _variance(one) + 2.0 * moves[one.target] * change))
+            risk = (m - data) ** 2 - _variance(one) + 2.0 * moves[one.target] * change
+            parts.append(np.ravel(risk / levels(one)))
         return Trial(weight, np.concatenate(parts), here.x, here.iterations + there.iterations)
 
     start = task.start()

@@ -76,6 +76,8 @@ class Task:
     dataset : the data.
     index, term : of the penalty.
     tolerance : of the solves of the search.
+    near : a weight to begin at, as a former search found it; None to begin at the path's scale.
+    rival : the lowest error of another penalty, which this one is to beat; None without one.
     """
 
     objective: Objective
@@ -83,6 +85,8 @@ class Task:
     index: int
     term: str
     tolerance: float = 3e-3
+    near: float | None = None
+    rival: float | None = None
 
     @property
     def key(self) -> str:

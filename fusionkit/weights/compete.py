@@ -1,0 +1,91 @@
+"""Several penalties that ask for a weight: each is searched with the others at zero, and the best is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
+
+from fusionkit.errors import UserError
+from fusionkit.weights.asked import Method
+from fusionkit.weights.chosen import ChosenWeight, with_weights
+from fusionkit.weights.methods import BY_NAME
+from fusionkit.weights.task import Task
+
+Search = tuple[Task, Method]
+Found = Mapping[int, ChosenWeight]  # by the term's place
+COMPARABLE: set[Method] = {
+    "count_splitting",
+    "masked_pixels",
+}  # their errors are of the same data, whatever the penalty
+
+
+def check_comparable(searches: Sequence[Search]) -> None:
+    """`UserError` where several penalties ask and their errors cannot be compared."""
+    methods = {method for _, method in searches}
+    if len(searches) > 1 and (len(methods) > 1 or not methods <= COMPARABLE):
+        names = " and ".join(task.term for task, _ in searches)
+        said = f"{names} say auto, and {' and '.join(sorted(methods))} cannot choose between them"
+        raise UserError(searches[1][0].key, said, "give one of them a number, or write {auto: count_splitting} in each")
+
+
+def compete(searches: Sequence[Search], fits: Found, former: Found | None = None) -> dict[int, ChosenWeight]:
+    """The weight of each penalty by its place: of several, that of all but the best is zero.
+
+    Parameters
+    ----------
+    searches : in the order of the terms; those after the first are given up where they cannot win any more.
+    fits : weights of fits to data, by the term's place.
+    former : what a search with other weights of the fits has found: the one that won then is searched first, and each
+        from the weight that it had.
+
+    Raises
+    ------
+    UserError : a solve diverges, or a method does not suit the data.
+    """
+    before = former or {}
+    tried: list[ChosenWeight] = []
+    for task, method in sorted(searches, key=lambda search: _is_dropped(before.get(search[0].index))):
+        rival = min((_error(one) for one in tried), default=None)
+        old = before.get(task.index)
+        ready = replace(with_found(task, fits), near=_own_best(old), rival=rival)
+        tried.append(_after(BY_NAME[method](ready), old))
+    return {one.index: one for one in _kept(tried)}
+
+
+def with_found(task: Task, found: Found) -> Task:
+    """The task with the weights that have been found."""
+    terms = tuple(with_weights(task.objective.terms, found.values()))
+    return replace(task, objective=replace(task.objective, terms=terms))
+
+
+def _kept(tried: Sequence[ChosenWeight]) -> list[ChosenWeight]:
+    """The one with the lowest error as it is, the others with the weight zero."""
+    if len(tried) < 2:
+        return list(tried)
+    best = min(tried, key=_error)
+    return [one if one is best else _dropped(one, best) for one in tried]
+
+
+def _dropped(one: ChosenWeight, best: ChosenWeight) -> ChosenWeight:
+    above = 100.0 * (_error(one) / _error(best) - 1.0)
+    note = f"The weight of {one.term} is 0: its error is {above:.2g} % above that of {best.term}."
+    return replace(one, weight=0.0, uncertainty=None, note=note, facts={**one.facts, "best": one.weight})
+
+
+def _error(one: ChosenWeight) -> float:
+    return min(one.curve.values) if one.curve is not None else inf
+
+
+def _is_dropped(one: ChosenWeight | None) -> bool:
+    return one is not None and one.weight == 0.0
+
+
+def _own_best(one: ChosenWeight | None) -> float | None:
+    """The best weight of a penalty, whether it was kept or not."""
+    return one and (one.weight or one.facts["best"])
+
+
+def _after(one: ChosenWeight, old: ChosenWeight | None) -> ChosenWeight:
+    """The choice with the iterations of the search before it in its account."""
+    return one if old is None else replace(one, facts={**one.facts, "iterations_before": old.iterations})

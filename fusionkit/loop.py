@@ -13,7 +13,7 @@ from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, 
 from fusionkit.certificate import Certificate
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
-from fusionkit.solver import Solver, State, fit
+from fusionkit.solver import Former, Solver, State, fit
 from fusionkit.terms import Array
 
 _PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled, or half of all checks
@@ -116,6 +116,7 @@ def solve(
     x0: Array,
     on_check: Callable[[Check], None] | None = None,
     stop_requested: Callable[[], bool] | None = None,
+    former: Former | None = None,
 ) -> Result:
     """Minimise the objective of ``problem`` from ``x0`` with ``solver``.
 
@@ -126,6 +127,8 @@ def solve(
     x0 : starting point, shape of the problem; projected onto the bounds.
     on_check : called with every `Check`.
     stop_requested : polled between iterations; True ends the solve with the status ``interrupted``.
+    former : result of a like problem (other weights, other data), whose dual variables and steps the solve goes on
+        from as well, in solvers that can; those of the same name and shape are taken.
 
     Raises
     ------
@@ -139,6 +142,8 @@ def solve(
         start = problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
         course.begin(start)
         state = solver.init(course.split, start)
+        if former is not None:
+            state = solver.resume(course.split, state, former)
         iteration, status = 0, None
         _check(history, course, state, 0, started, on_check)
         while status is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -55,6 +56,23 @@ class State:
     duals: Arrays
 
 
+class Former(Protocol):
+    """What a solve of a like problem left; a `fusionkit.result.Result` is one.
+
+    Attributes
+    ----------
+    duals, auxiliary : the dual variable and the auxiliary unknown of each composed term by its name.
+    steps : the step sizes used last, by name.
+    """
+
+    @property
+    def duals(self) -> Mapping[str, Array]: ...
+    @property
+    def auxiliary(self) -> Mapping[str, Array]: ...
+    @property
+    def steps(self) -> Mapping[str, float]: ...
+
+
 S = TypeVar("S", bound=State)
 
 
@@ -87,6 +105,10 @@ class Solver(ABC, Generic[S]):
     @abstractmethod
     def init(self, split: Split, x0: Array) -> S:
         """The first state, from a feasible starting point."""
+
+    def resume(self, split: Split, state: S, former: Former) -> S:
+        """The first state with what a former solve of a like problem left; by default as it is."""
+        return state
 
     @abstractmethod
     def step(self, split: Split, state: S) -> S:

@@ -19,6 +19,7 @@ L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smoot
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -27,10 +28,11 @@ from pydantic import Field
 
 from fusionkit.acceleration import OnePass, compiled_engine, compiled_iterations, joint_prox
 from fusionkit.certificate import Certificate
+from fusionkit.coupling import Arrays
 from fusionkit.memory import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
-from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solver import Former, Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
 from fusionkit.terms import Array
 
@@ -90,6 +92,20 @@ class ChambollePock(Solver[PrimalDualState]):
             tau=tau,
             sigmas=self._sigmas(split, tau),
             engine=engine,
+        )
+
+    def resume(self, split: Split, state: PrimalDualState, former: Former) -> PrimalDualState:
+        """Duals, auxiliary unknowns and step of a former solve; those of terms that it did not have stay zero."""
+        names = [term.name for term in split.coupling.terms]
+        if not any(name in former.duals for name in names):
+            return state
+        tau = state.tau if self.options.tau or self.options.sigma else former.steps.get("tau", state.tau)
+        return replace(
+            state,
+            duals=_taken(former.duals, names, state.duals),
+            auxiliary=_taken(former.auxiliary, names, state.auxiliary),
+            tau=tau,
+            sigmas=self._sigmas(split, tau),
         )
 
     def memory(self, split: Split) -> Held:
@@ -158,6 +174,15 @@ class ChambollePock(Solver[PrimalDualState]):
     def steps(self, state: PrimalDualState) -> dict[str, float]:
         """tau and the sigma of each composed term."""
         return {"tau": state.tau, **{f"sigma_{i}": sigma for i, sigma in enumerate(state.sigmas)}}
+
+
+def _taken(former: Mapping[str, Array], names: Sequence[str], zeros: Arrays) -> Arrays:
+    """Copies of the former arrays by name, and zeros where there is none of that shape."""
+    found = []
+    for name, zero in zip(names, zeros, strict=True):
+        array = former.get(name)
+        found.append(zero if array is None or array.shape != zero.shape else np.array(array, zero.dtype, order="C"))
+    return tuple(found)
 
 
 def _relaxed(old: Array, new: Array, relaxation: float) -> Array:

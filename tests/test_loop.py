@@ -236,3 +236,28 @@ def test_a_solver_that_has_converged_at_the_start_says_so_at_the_first_check() -
     result = solve(problem_of([MAPS]), make_solver("chambolle_pock"), arrays()["maps"])
     assert result.status is Status.CONVERGED
     assert result.objective == pytest.approx(0.0, abs=1e-20)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_solve_goes_on_from_a_former_one(solver: str) -> None:
+    """Every solver takes a former result; chambolle_pock is then done at once, and what it is given stays as it is."""
+    built, start = build("fused", np.float64)
+    made = make_solver(solver, tolerance=1e-4, max_iterations=3000)
+    first = solve(built, made, start)
+    kept = {name: dual.copy() for name, dual in first.duals.items()}
+    again = solve(built, made, first.x, former=first)
+    for name, dual in kept.items():
+        np.testing.assert_array_equal(first.duals[name], dual)
+    assert again.objective <= first.objective + 1e-3 * abs(first.objective)
+    if solver == "chambolle_pock":
+        assert first.iterations > 4 * made.options.check_every
+        assert again.iterations == made.options.check_every
+        assert again.optimality <= 1e-4
+
+
+def test_a_former_result_of_another_shape_is_no_start() -> None:
+    built, start = build("tv_denoising", np.float64)
+    made = make_solver("chambolle_pock", tolerance=1e-3)
+    first = solve(built, made, start)
+    other = replace(first, duals={name: dual[..., :-1] for name, dual in first.duals.items()}, steps={})
+    assert solve(built, made, start, former=other).iterations == first.iterations

@@ -33,8 +33,8 @@ from fusionkit.solver import State
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
-    from fusionkit.fast_check import FastCheck
     from fusionkit.fast_engine import Engine
+    from fusionkit.fast_sums import FastCheck
     from fusionkit.fast_tgv import TGVEngine
 
 

@@ -8,23 +8,31 @@ accumulated in float64, row by row, and the rows are added in a fixed order: thr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fusionkit.certificate import Certificate, relative_gap
 from fusionkit.fast_engine import Engine
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, scratch, summing
 from fusionkit.fast_math import log
 from fusionkit.fast_newton import predict
+from fusionkit.fast_sums import (
+    COUPLED,
+    DUAL,
+    INNER,
+    OUTSIDE,
+    POISSON,
+    SIZE,
+    SQUARES,
+    SUMS,
+    TURN,
+    TV,
+    FastCheck,
+    judged,
+)
 from fusionkit.fast_threads import run
 from fusionkit.fast_tv import differences, pull, take_off
 from fusionkit.terms import Array
-
-# the sums of a row: values of the terms, squares of their gradients, and the ingredients of the certificate
-_COUPLED, _POISSON, _SQUARES, _TV, _TURN, _SIZE, _DUAL, _OUTSIDE, _INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11
-_SUMS = 12
 
 
 @summing
@@ -54,7 +62,7 @@ def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at:
         off = prediction[k] - image[k]
         residual[k] = fit.coupled_weight * off
         value[k] = fit.half * (off * off)
-    sums[_COUPLED] += total(value, m)
+    sums[COUPLED] += total(value, m)
 
 
 @inlined
@@ -68,7 +76,7 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
         for k in range(m):
             slope[k] = residual[k] * (factor * yi[k])
             r[k] += slope[k]
-        sums[_COUPLED + 1] += dot(slope, slope, m)
+        sums[COUPLED + 1] += dot(slope, slope, m)
     if fit.poisson:
         b = fit.counts[i, j, first : first + m]
         for k in range(m):
@@ -78,8 +86,8 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
             r[k] += slope[k]
             logarithm = log(fit.tiny if mean < fit.tiny else mean)
             value[k] = fit.infinite if outside else xi[k] - b[k] * logarithm
-        sums[_POISSON] += total(value, m)
-        sums[_POISSON + 1] += dot(slope, slope, m)
+        sums[POISSON] += total(value, m)
+        sums[POISSON + 1] += dot(slope, slope, m)
     if fit.squares:
         t = fit.targets[i, j, first : first + m]
         for k in range(m):
@@ -87,8 +95,8 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
             value[k] = fit.half * (off * off)
             slope[k] = fit.squares_weight * off
             r[k] += slope[k]
-        sums[_SQUARES] += total(value, m)
-        sums[_SQUARES + 1] += dot(slope, slope, m)
+        sums[SQUARES] += total(value, m)
+        sums[SQUARES + 1] += dot(slope, slope, m)
 
 
 @inlined
@@ -116,10 +124,10 @@ def _joint_sums(x: Any, p: Any, down: Any, right: Any, duals: Any, weight: Any, 
         inner[k] *= radius / size if over else fit.one
         excess = size - radius
         outside[k] = excess * excess if over else fit.zero
-    sums[_TV] += total(length, m)
-    sums[_DUAL] += total(square, m)
-    sums[_OUTSIDE] += total(outside, m)
-    sums[_INNER] += total(inner, m)
+    sums[TV] += total(length, m)
+    sums[DUAL] += total(square, m)
+    sums[OUTSIDE] += total(outside, m)
+    sums[INNER] += total(inner, m)
 
 
 @inlined
@@ -155,10 +163,10 @@ def _dual_sums(
         outside[k] = excess * excess if over else fit.zero
         down[k] = a[k]
         right[k + 1] = b[k]
-    sums[_TV] += total(length, m)
-    sums[_DUAL] += total(square, m)
-    sums[_OUTSIDE] += total(outside, m)
-    sums[_INNER] += total(inner, m)
+    sums[TV] += total(length, m)
+    sums[DUAL] += total(square, m)
+    sums[OUTSIDE] += total(outside, m)
+    sums[INNER] += total(inner, m)
 
 
 def _build_sums(stamp: int) -> Callable[..., None]:
@@ -204,8 +212,8 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                         if field[0].shape[1] > 0:
                             _pulled_back(p, i, higher, down, right, spare, field[0], at)
                         pull(higher, down, right, pulled, (ny, nx), at)
-                    sums[_TURN] += dot(pulled, pulled, m)
-                    sums[_SIZE] += dot(point[i], point[i], m)
+                    sums[TURN] += dot(pulled, pulled, m)
+                    sums[SIZE] += dot(point[i], point[i], m)
                     _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
                     copy(pulled, residuals[i, j, first : first + m], m)
 
@@ -240,26 +248,6 @@ def _build_stationarity(stamp: int) -> Callable[..., None]:
 _COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
 
 
-@dataclass(frozen=True)
-class FastCheck:
-    """What a check finds.
-
-    Parameters
-    ----------
-    coupled, poisson, squares, tv : weighted values of the terms; 0 for a term that is not there.
-    certificate : None where only one summand of the gradient is not zero, so that its scale is not among the sums
-        (`fusionkit.certificate.certify` finds it).
-    scale : what the alignment is relative to.
-    """
-
-    coupled: float
-    poisson: float
-    squares: float
-    tv: float
-    certificate: Certificate | None
-    scale: float = 0.0
-
-
 class Checker:
     """Checks of the iterates of an `Engine`; holds the sums of the rows.
 
@@ -270,7 +258,7 @@ class Checker:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._table = np.empty((engine.shape[1], _SUMS), np.float64)
+        self._table = np.empty((engine.shape[1], SUMS), np.float64)
         self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
 
     def check(self, x: Array, p: Array, residual: Array) -> FastCheck:
@@ -286,33 +274,11 @@ class Checker:
         x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
         arguments = (x, p, self._zeros, residual, engine.fit, engine.field, number(engine.weight), self._table)
         run(_COLLECT, [(*arguments, *rows) for rows in engine.shares])
-        sums = self._table.sum(axis=0)
-        weights = [
-            fit.weight if fit else 0.0 for fit in (engine.spec.coupled, engine.spec.poisson, engine.spec.squares)
-        ]
-        # a weight of 0 switches a term off, even where its value is infinite
-        values = [
-            w * float(sums[index]) if w else 0.0
-            for w, index in zip(weights, (_COUPLED, _POISSON, _SQUARES), strict=True)
-        ]
-        tv = engine.weight * float(sums[_TV]) if engine.weight else 0.0
-        certificate, scale = self._certificate(x, residual, sums, tv)
-        return FastCheck(values[0], values[1], values[2], tv, certificate, scale)
 
-    def _certificate(self, x: Array, residual: Array, sums: Array, tv: float) -> tuple[Certificate | None, float]:
-        squares = [float(sums[index]) for index in (_COUPLED + 1, _POISSON + 1, _SQUARES + 1, _TURN)]
-        if np.count_nonzero(squares) == 1:
-            return None, 0.0
-        size, slope = float(sums[_SIZE]) ** 0.5, sum(squares) ** 0.5
-        length, scale = float(sums[_DUAL]) ** 0.5, slope * size
-        feasibility = float(sums[_OUTSIDE]) ** 0.5 / length if length else 0.0
-        alignment = relative_gap(tv - float(sums[_INNER]), scale)
-        if slope == 0.0:
-            return Certificate(0.0, alignment, feasibility), scale
-        engine, number = self.engine, self.engine.dtype.type
-        step = (size or 1.0) / slope
-        bounds = number(engine.spec.lower), number(engine.spec.upper)
-        arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
-        run(_STATIONARITY, [(*arguments, *rows) for rows in engine.shares])
-        away = float(self._table[:, 0].sum()) ** 0.5 / (size or 1.0)
-        return Certificate(away, alignment, feasibility), scale
+        def away(step: float) -> float:
+            bounds = number(engine.spec.lower), number(engine.spec.upper)
+            arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
+            run(_STATIONARITY, [(*arguments, *rows) for rows in engine.shares])
+            return float(self._table[:, 0].sum())
+
+        return judged(self._table.sum(axis=0), engine.spec, engine.weight, away)

@@ -33,13 +33,6 @@ _HALF_ROOT = i4(0x3F3504F3)  # the bits of sqrt(1/2)
 _vectorised: Any = {**OPTIONS, "forceinline": True}
 
 
-def power_parts(y: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
-    """The exponent ``y`` in (0, 4] as `power` takes it: a part of at most 16 bits, the rest, and y log2(e)."""
-    number = dtype.type
-    high = number(round(y * 2**13) / 2**13)
-    return high, number(y - float(high)), number(y * math.log2(math.e))
-
-
 def log(x: Any) -> Any:
     """Natural logarithm inside compiled functions; -inf at 0, NaN below."""
     raise NotImplementedError("only for compiled functions")
@@ -51,7 +44,7 @@ def exp(x: Any) -> Any:
 
 
 def power(x: Any, parts: Any) -> Any:
-    """max(x, 0)^y inside compiled functions, for y in (0, 4] from `power_parts`; NaN only where x is NaN."""
+    """max(x, 0)^y inside compiled functions, for y in (0, 4] from `power_parts` (fast_spec); NaN only where x is NaN."""
     raise NotImplementedError("only for compiled functions")
 
 

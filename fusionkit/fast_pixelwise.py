@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fusionkit.fast_jit import CHUNK, STAMP, announce_compilation, cached, copy, read_only, scratch
-from fusionkit.fast_math import power_parts
 from fusionkit.fast_newton import newton
-from fusionkit.fast_spec import PixelwiseSpec
+from fusionkit.fast_spec import PixelwiseSpec, power_parts
 from fusionkit.fast_threads import run, shares, thread_count
 from fusionkit.terms import Array
 

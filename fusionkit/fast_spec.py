@@ -6,9 +6,10 @@ into None where a term has no description or the kernels do not take the combina
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -164,3 +165,10 @@ def _join(spec: PixelwiseSpec, kernel: Kernel | None) -> PixelwiseSpec | None:
         case LeastSquaresMaps() if spec.squares is None:
             return replace(spec, squares=kernel)
     return None
+
+
+def power_parts(y: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
+    """The exponent ``y`` in (0, 4] as kernels take it: a part of at most 16 bits, the rest, and y log2(e)."""
+    number = dtype.type
+    high = number(round(y * 2**13) / 2**13)
+    return high, number(y - float(high)), number(y * math.log2(math.e))

@@ -1,0 +1,127 @@
+"""Iterations and checks on a device: the state stays there, and a check brings back a dozen numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fusionkit.arrays import on_host
+from fusionkit.fast_spec import PixelwiseSpec, TotalVariation
+from fusionkit.fast_sums import SUMS, FastCheck, judged
+from fusionkit.gpu import parameters
+from fusionkit.gpu.device import Device
+from fusionkit.gpu.source import KERNELS, macros, source
+from fusionkit.terms import Array
+
+_BLOCK = (32, 8)  # threads of an iteration: a row of 32 pixels is 128 bytes of float32
+_WIDTH = 256  # threads of a block of a check
+_MOST_BLOCKS = 1024  # of a check: its sums take 12 doubles a thread
+
+
+class DeviceEngine:
+    """Chambolle and Pock's iterations for pixelwise terms and total variation, as `fusionkit.fast_engine` states them.
+
+    An iteration goes from one pair of arrays x and p to another, so that no thread reads what another writes; the pair
+    that an iteration has read is the target of the next.
+
+    Parameters
+    ----------
+    spec : the pixelwise terms with the bounds.
+    tv : the total variation; None for no penalty, where p is empty.
+    shape : of the unknown, (n, ny, nx).
+    dtype : float32 or float64.
+    newton_steps : of the joint prox in each iteration.
+    device : where it all happens.
+    former : of the same shape and data with other parameters, whose memory is used on.
+    """
+
+    def __init__(
+        self,
+        spec: PixelwiseSpec,
+        tv: TotalVariation | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        newton_steps: int,
+        device: Device,
+        former: DeviceEngine | None = None,
+    ) -> None:
+        self.spec, self.tv, self.shape, self.dtype, self.device = spec, tv, shape, np.dtype(dtype), device
+        self.weight = tv.weight if tv else 0.0
+        self._kernels = device.compile(source(macros(spec, tv, shape[0], self.dtype, newton_steps)), KERNELS)
+        self._fit = parameters.fit(spec, shape[0], self.dtype)
+        self._shape = parameters.record(parameters.SHAPE, *shape[1:])
+        self._host = (
+            spec.coupled.image if spec.coupled else None,
+            spec.poisson.maps if spec.poisson else None,
+            spec.squares.maps if spec.squares else None,
+            tv.xi if tv else None,
+        )
+        self._data = tuple(self._brought(index, former) for index in range(len(self._host)))
+        self._spare, self._table = self._memory() if former is None else (former._spare, former._table)
+
+    @property
+    def dual_shape(self) -> tuple[int, ...]:
+        """Shape of p."""
+        return (2, *self.shape) if self.tv else (0,)
+
+    def put(self, array: Array) -> Any:
+        """A copy on the device."""
+        return self.device.xp.array(np.ascontiguousarray(array, self.dtype))
+
+    def _brought(self, index: int, former: DeviceEngine | None) -> Any:
+        """Data on the device, from the former engine where it has them; one number, which no kernel reads, for none."""
+        array = self._host[index]
+        if former is not None and former._host[index] is array:
+            return former._data[index]
+        return self.device.xp.empty(1, self.dtype) if array is None else self.put(array)
+
+    def _memory(self) -> tuple[tuple[Any, Any], Any]:
+        """The pair of arrays that the first iteration fills, and the sums of the threads of a check."""
+        xp, (_, ny, nx) = self.device.xp, self.shape
+        blocks = min(_MOST_BLOCKS, -(-ny * nx // _WIDTH))
+        spare = xp.empty(self.shape, self.dtype), xp.empty(self.dual_shape, self.dtype)
+        return spare, xp.empty((SUMS, blocks * _WIDTH), np.float64)
+
+    def step(self, x: Any, p: Any, tau: float, sigma: float, relaxation: float = 1.0) -> tuple[Any, Any]:
+        """One iteration.
+
+        Parameters
+        ----------
+        x : the unknown on the device, shape (n, ny, nx), C-contiguous; the next call overwrites it.
+        p : the dual variable on the device, shape ``dual_shape``, likewise.
+        tau, sigma : primal and dual step.
+        relaxation : rho; with 1, x is within the bounds and p in the dual ball afterwards.
+
+        Returns
+        -------
+        The new x and p.
+        """
+        new = self._spare
+        steps = parameters.steps(self.dtype, self.weight, tau, sigma, relaxation)
+        image, counts, targets, xi = self._data
+        arguments = (x, p, *new, image, counts, targets, xi, self._fit, steps, self._shape)
+        grid = -(-self.shape[2] // _BLOCK[0]), -(-self.shape[1] // _BLOCK[1])
+        self._kernels["iterate"](grid, _BLOCK, arguments)
+        self._spare = (x, p)
+        return new
+
+    def check(self, x: Any, p: Any) -> FastCheck:
+        """Values of the terms and the certificate.
+
+        Parameters
+        ----------
+        x, p : the state on the device, see `step`.
+        """
+        number, table = self.dtype.type, self._table
+        grid, block = (table.shape[1] // _WIDTH,), (_WIDTH,)
+        residual = self._spare[0]
+        data = (*self._data, residual, table, self._fit, number(self.weight), self._shape)
+        self._kernels["collect"](grid, block, (x, p, *data))
+
+        def away(step: float) -> float:
+            arguments = (x, residual, table, self._fit, number(step), self._shape)
+            self._kernels["stationarity"](grid, block, arguments)
+            return float(table[0].sum())
+
+        return judged(on_host(table.sum(axis=1)), self.spec, self.weight, away)

@@ -1,0 +1,42 @@
+// What the kernels know of a problem: the macros are made by fusionkit/gpu/source.py, the numbers by parameters.py.
+//
+// N elements; COUPLED, POISSON, SQUARES: which terms there are; LINEAR: gamma = 1; BOUNDED: gamma <= 2; STEPS: of Newton.
+// A thread has one pixel, and all elements of it.
+
+struct Fit {
+    real gamma, high, low, scaled, floor, floor_power, coupled_weight;
+    real poisson_weight, epsilon, mean_floor, squares_weight;
+    real lower, upper, rounding;
+    real z[N];
+};
+
+struct Data {  // at one pixel
+    real image, counts[N], targets[N];
+};
+
+DEVICE Data data_at(const real* image, const real* counts, const real* targets, size_t plane, size_t at) {
+    Data found;
+    found.image = COUPLED ? image[at] : (real)0;
+    EACH {
+        found.counts[i] = POISSON ? counts[i * plane + at] : (real)0;
+        found.targets[i] = SQUARES ? targets[i * plane + at] : (real)0;
+    }
+    return found;
+}
+
+// y = (Z x)^(gamma - 1); returns sum_i y_i Z_i x_i
+DEVICE real predict(const real* x, real* y, const Fit& fit) {
+    real prediction = 0;
+    EACH {
+        const real s = fit.z[i] * x[i];
+        if (LINEAR) {
+            y[i] = 1;
+            prediction += s;
+        } else {
+            const real positive = s < (real)0 ? (real)0 : s;
+            y[i] = power(positive, fit.high, fit.low, fit.scaled);
+            prediction += y[i] * positive;
+        }
+    }
+    return prediction;
+}

@@ -1,0 +1,50 @@
+"""The structures that the kernels take by value: NumPy records of the same layout, every number in the dtype of x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fusionkit.fast_spec import PixelwiseSpec, power_parts
+from fusionkit.terms import Array
+
+SHAPE = np.dtype([("ny", np.int32), ("nx", np.int32)])
+
+
+def record(layout: np.dtype[Any], *values: Any) -> Array:
+    """One structure, as an array of one element."""
+    return np.array([values], layout)
+
+
+def steps(dtype: np.dtype[Any], weight: float, tau: float, sigma: float, relaxation: float) -> Array:
+    """``Steps`` of kernels/iterate.cu."""
+    layout = np.dtype([(name, dtype) for name in ("sigma", "radius", "tau", "inverse", "ahead", "behind")])
+    return record(layout, sigma, weight, tau, 1.0 / tau, relaxation, 1.0 - relaxation)
+
+
+def fit(spec: PixelwiseSpec, elements: int, dtype: np.dtype[Any]) -> Array:
+    """``Fit`` of kernels/pixel.cuh."""
+    coupled, poisson, squares = spec.coupled, spec.poisson, spec.squares
+    gamma = coupled.gamma if coupled else 1.0
+    floor = coupled.floor if coupled else 1.0
+    high, low, scaled = power_parts(gamma - 1.0, dtype)
+    values: dict[str, Any] = {
+        "gamma": gamma,
+        "high": high,
+        "low": low,
+        "scaled": scaled,
+        "floor": floor,
+        "floor_power": floor ** (gamma - 1.0),
+        "coupled_weight": coupled.weight if coupled else 0.0,
+        "poisson_weight": poisson.weight if poisson else 0.0,
+        "epsilon": poisson.epsilon if poisson else 0.0,
+        "mean_floor": poisson.floor if poisson else 0.0,
+        "squares_weight": squares.weight if squares else 0.0,
+        "lower": spec.lower,
+        "upper": spec.upper,
+        "rounding": 8 * np.finfo(dtype).eps,  # as in fusionkit.pixelwise
+    }
+    z = np.ravel(coupled.z) if coupled else np.ones(elements)
+    layout = np.dtype([*((name, dtype) for name in values), ("z", dtype, (elements,))])
+    return record(layout, *values.values(), z)

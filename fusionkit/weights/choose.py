@@ -16,6 +16,7 @@ from fusionkit.weights.image_noise import weight_of_image
 from fusionkit.weights.methods import default_method
 from fusionkit.weights.model_error import model_error
 from fusionkit.weights.task import NORMAL, POISSON, Objective, Task, noise_of
+from fusionkit.weights.trial import Trial
 
 _MOVES = 2.0  # times less weight of an image after which the penalty is searched again
 
@@ -95,15 +96,18 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
     choices = plan_choices(dataset, objective)
     fits = {one.index: one for one in choices.chosen}
     penalties = compete(choices.searches, fits)
-    moved = False
+    latest: Trial | None = None
     for task in choices.fits:
         noise = fits[task.index]
-        fits[task.index] = model_error(with_found(task, {**fits, **penalties}), noise)
-        moved |= fits[task.index].weight * _MOVES < noise.weight
-    if moved:  # a penalty that made up for a wrong model is too strong, or the wrong one
-        penalties = compete(choices.searches, fits, penalties)
+        best = next((one.trial for one in penalties.values() if one.weight), None)
+        judged = model_error(replace(with_found(task, {**fits, **penalties}), near=latest or best), noise)
+        fits[task.index] = judged
+        if judged.weight * _MOVES < noise.weight:
+            latest = judged.trial
+    if latest is not None:  # a penalty that made up for a wrong model is too strong, or the wrong one
+        penalties = compete(choices.searches, fits, penalties, latest)
     found = [*fits.values(), *penalties.values()]
-    told = [replace(one, asked=objective.terms[one.index].options["weight"]) for one in found]
+    told = [replace(one, trial=None, asked=objective.terms[one.index].options["weight"]) for one in found]
     return tuple(sorted(told, key=lambda one: one.index))
 
 

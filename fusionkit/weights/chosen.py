@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fusionkit.options import Spec
 from fusionkit.weights.asked import AUTO, weighted
+from fusionkit.weights.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class ChosenWeight:
         known.
     facts : numbers that it comes from, by name.
     curve : of the search; None where there was none.
+    trial : the best of the search, for one that goes on from it; None once all weights are chosen.
     asked : what stood in the configuration in its place.
     """
 
@@ -59,6 +61,7 @@ class ChosenWeight:
     uncertainty: tuple[float, float] | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     curve: Curve | None = None
+    trial: Trial | None = field(default=None, repr=False, compare=False)
     asked: Any = AUTO
 
     @property

@@ -11,6 +11,7 @@ from fusionkit.weights.asked import Method
 from fusionkit.weights.chosen import ChosenWeight, with_weights
 from fusionkit.weights.methods import BY_NAME
 from fusionkit.weights.task import Task
+from fusionkit.weights.trial import Trial
 
 Search = tuple[Task, Method]
 Found = Mapping[int, ChosenWeight]  # by the term's place
@@ -29,7 +30,9 @@ def check_comparable(searches: Sequence[Search]) -> None:
         raise UserError(searches[1][0].key, said, "give one of them a number, or write {auto: count_splitting} in each")
 
 
-def compete(searches: Sequence[Search], fits: Found, former: Found | None = None) -> dict[int, ChosenWeight]:
+def compete(
+    searches: Sequence[Search], fits: Found, former: Found | None = None, latest: Trial | None = None
+) -> dict[int, ChosenWeight]:
     """The weight of each penalty by its place: of several, that of all but the best is zero.
 
     Parameters
@@ -38,6 +41,7 @@ def compete(searches: Sequence[Search], fits: Found, former: Found | None = None
     fits : weights of fits to data, by the term's place.
     former : what a search with other weights of the fits has found: the one that won then is searched first, and each
         from the weight that it had.
+    latest : the trial whose maps are the nearest by now, to start from; None for none.
 
     Raises
     ------
@@ -46,9 +50,13 @@ def compete(searches: Sequence[Search], fits: Found, former: Found | None = None
     before = former or {}
     tried: list[ChosenWeight] = []
     for task, method in sorted(searches, key=lambda search: _is_dropped(before.get(search[0].index))):
-        rival = min((_error(one) for one in tried), default=None)
         old = before.get(task.index)
-        ready = replace(with_found(task, fits), near=_own_best(old), rival=rival)
+        near = old.trial if old is not None else None
+        rival = min(tried, key=_error).trial if tried else None
+        nearest = rival or latest
+        if near is not None and nearest is not None:
+            near = near.from_maps_of(nearest)
+        ready = replace(with_found(task, fits), near=near, rival=rival)
         tried.append(_after(BY_NAME[method](ready), old))
     return {one.index: one for one in _kept(tried)}
 
@@ -74,16 +82,11 @@ def _dropped(one: ChosenWeight, best: ChosenWeight) -> ChosenWeight:
 
 
 def _error(one: ChosenWeight) -> float:
-    return min(one.curve.values) if one.curve is not None else inf
+    return one.trial.error if one.trial is not None else inf
 
 
 def _is_dropped(one: ChosenWeight | None) -> bool:
     return one is not None and one.weight == 0.0
-
-
-def _own_best(one: ChosenWeight | None) -> float | None:
-    """The best weight of a penalty, whether it was kept or not."""
-    return one and (one.weight or one.facts["best"])
 
 
 def _after(one: ChosenWeight, old: ChosenWeight | None) -> ChosenWeight:

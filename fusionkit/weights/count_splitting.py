@@ -13,9 +13,10 @@ from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.levels import levels
-from fusionkit.weights.path import Attempt, Said, Trial, lowest
+from fusionkit.weights.path import Said, lowest
 from fusionkit.weights.task import POISSON, Noisy, Task
 from fusionkit.weights.thinning import Halves, thin
+from fusionkit.weights.trial import Attempt, Trial
 
 SHARE = 0.5  # of the counts for training: with 0.7 and 0.85 the held-out error is noisier and the choice no better
 _SEED = 0  # of the division: the same data give the same weight
@@ -36,17 +37,19 @@ def count_splitting(task: Task) -> ChosenWeight:
     ------
     UserError : the data are neither counts nor counts times a factor.
     """
-    attempt, start = held_out(task, even=True)
-    return lowest(task, attempt, start, task.scale(start), _SAID, SHARE)
+    attempt, start = held_out(task, of_penalty=True)
+    return lowest(task, attempt, task.scale(start), _SAID, SHARE)
 
 
-def held_out(task: Task, even: bool) -> tuple[Attempt, Array]:
+def held_out(task: Task, of_penalty: bool) -> tuple[Attempt, Array]:
     """What solves with half of the counts and judges by the other half, and the starting point.
 
     Parameters
     ----------
     task : the search.
-    even : whether the errors of each map are over its level; see `fusionkit.weights.levels`.
+    of_penalty : whether the weight is a penalty's: errors of each map are then over its level, see
+        `fusionkit.weights.levels`; an image tells most of the elements that hold most of the counts, and is judged by
+        errors as they are.
 
     Raises
     ------
@@ -55,16 +58,21 @@ def held_out(task: Task, even: bool) -> tuple[Attempt, Array]:
     halves = _halves(task)
     training = {name: half.training for name, half in halves.items()}
 
-    def attempt(weight: float, start: Array) -> Trial:
+    start = task.start(training)
+
+    def attempt(weight: float, former: Trial | None) -> Trial:
         problem = task.problem(weight, training, SHARE)
-        result = task.solve(problem, start, weight)
+        if former is None:
+            result = task.solve(problem, weight, start)
+        else:
+            result = task.solve(problem, weight, former.results[0], weight / former.weight if of_penalty else 1.0)
         parts = []
         for one in task.judges(problem):
             square = (one.expected(result.x) - halves[one.target].held_out) ** 2
-            parts.append(np.ravel(square / levels(one) if even else square))
-        return Trial(weight, np.concatenate(parts), result.x, result.iterations)
+            parts.append(np.ravel(square / levels(one) if of_penalty else square))
+        return Trial(weight, np.concatenate(parts), (result,), result.iterations)
 
-    return attempt, task.start(training)
+    return attempt, start
 
 
 def _halves(task: Task) -> dict[str, Halves]:

@@ -15,6 +15,7 @@ from math import exp, log
 
 import numpy as np
 
+from fusionkit.result import Result
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.path import FACTOR, MOST, first_weight
@@ -27,20 +28,20 @@ def discrepancy(task: Task) -> ChosenWeight:
     """The weight of a penalty by the discrepancy principle."""
     start = task.start()
     scale, degree = task.scale(start)
-    found: list[tuple[float, float, float, int, Array]] = []  # weight, D, its standard error, iterations, maps
+    found: list[tuple[float, float, float, int, Result]] = []  # weight, D, its standard error, iterations, solution
 
-    def attempt(weight: float, x: Array) -> float:
+    def attempt(weight: float, former: Array | Result, ratio: float = 1.0) -> float:
         problem = task.problem(weight)
-        result = task.solve(problem, x, weight)
+        result = task.solve(problem, weight, former, ratio)
         value, error = statistic(task.judges(problem), result.x)
-        found.append((weight, value, error, result.iterations, result.x))
+        found.append((weight, value, error, result.iterations, result))
         return value
 
     weight = first_weight(scale, degree)
     factor = 1.0 / FACTOR if attempt(weight, start) > _LEVEL else FACTOR
     while len(found) < MOST and (found[-1][1] > _LEVEL) == (factor < 1.0):
         weight *= factor
-        attempt(weight, found[-1][-1])
+        attempt(weight, found[-1][-1], factor)
     choice, spread = _crossing(found)
     columns = list(zip(*found, strict=True))
     curve = Curve(
@@ -75,7 +76,7 @@ def statistic(judges: list[Noisy], x: Array) -> tuple[float, float]:
     return total / max(expected, 1e-6), variance**0.5 / max(expected, 1e-6)
 
 
-def _crossing(found: list[tuple[float, float, float, int, Array]]) -> tuple[float, float | None]:
+def _crossing(found: list[tuple[float, float, float, int, Result]]) -> tuple[float, float | None]:
     """Where D passes 1 between the last two weights, linear in the logarithm, and the standard error of that."""
     if len(found) < 2 or (found[-1][1] > _LEVEL) == (found[-2][1] > _LEVEL):
         return found[-1][0], None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from fusionkit.result import Result
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.path import FACTOR
@@ -24,13 +25,13 @@ _FINE = 200
 
 def l_curve(task: Task) -> ChosenWeight:
     """The weight of a penalty by the L-curve."""
-    x = task.start()
-    scale, degree = task.scale(x)
+    former: Array | Result = task.start()
+    scale, degree = task.scale(former)
     weights = scale / FACTOR ** np.arange(_NUMBER)
     points, iterations = [], []
     for weight in weights:
         problem = task.problem(float(weight))
-        result = task.solve(problem, x, float(weight))
+        former = result = task.solve(problem, float(weight), former, 1.0 / FACTOR)
         x = result.x
         penalty = next(term for term in problem.terms if term.name == task.term).value(x) / weight
         points.append((np.log(misfit(task.judges(problem), x)), np.log(max(penalty, 1e-12))))

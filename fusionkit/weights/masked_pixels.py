@@ -20,8 +20,9 @@ from fusionkit.counting.whiteness import shares_noise
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.levels import levels
-from fusionkit.weights.path import Said, Trial, lowest
+from fusionkit.weights.path import Said, lowest
 from fusionkit.weights.task import Task
+from fusionkit.weights.trial import Trial
 
 SHARE = 0.2  # of the pixels in a fold
 _FOLDS = 2  # one alone missed the best by 10 % on `films` at 5 counts
@@ -40,20 +41,21 @@ def masked_pixels(task: Task) -> ChosenWeight:
     masks = [{name: (k * SHARE <= u) & (u < (k + 1) * SHARE) for name, u in parts.items()} for k in range(_FOLDS)]
     training = [{name: filled(array, mask[name]) for name, array in data.items()} for mask in masks]
 
-    def attempt(weight: float, starts: Array) -> Trial:
-        errors, maps, iterations = [], [], 0
-        for seen, mask, start in zip(training, masks, starts, strict=True):
+    starts = [task.start(seen) for seen in training]
+
+    def attempt(weight: float, former: Trial | None) -> Trial:
+        errors, results = [], []
+        ratio = weight / former.weight if former is not None else 1.0
+        for seen, mask, start in zip(training, masks, former.results if former else starts, strict=True):
             problem = task.problem(weight, seen)
-            result = task.solve(problem, start, weight)
+            result = task.solve(problem, weight, start, ratio)
             for one in task.judges(problem):
                 name = one.target
                 errors.append(((one.expected(result.x) - data[name]) ** 2 / levels(one))[mask[name]])
-            maps.append(result.x)
-            iterations += result.iterations
-        return Trial(weight, np.concatenate(errors), np.stack(maps), iterations)
+            results.append(result)
+        return Trial(weight, np.concatenate(errors), tuple(results), sum(result.iterations for result in results))
 
-    starts = np.stack([task.start(seen) for seen in training])
-    found = lowest(task, attempt, starts, task.scale(starts[0]), _SAID)
+    found = lowest(task, attempt, task.scale(starts[0]), _SAID)
     if any(shares_noise(part) for array in data.values() for part in array):
         return replace(found, note=f"{found.note} {_SHARED}")
     return found

@@ -12,8 +12,9 @@ from __future__ import annotations
 from fusionkit.weights.choice import paired, vertex
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.count_splitting import held_out
-from fusionkit.weights.path import Attempt, Trial, risen
+from fusionkit.weights.path import risen
 from fusionkit.weights.task import Task
+from fusionkit.weights.trial import Attempt, Trial
 
 _FACTORS = (3.0, 4.0, 6.0, 6.0, 6.0)  # from one weight to the next; at the last the image hardly takes part
 
@@ -30,8 +31,8 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     ------
     UserError : there are no counts to split, or a solve diverges.
     """
-    attempt, start = held_out(task, even=False)  # the image tells most of the elements that hold most of the counts
-    trials = _path(attempt(noise.weight, start), attempt)
+    attempt, _ = held_out(task, of_penalty=False)
+    trials = _path(attempt(noise.weight, task.near), attempt)
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     weight = min(vertex([t.weight for t in ordered], [t.errors for t in ordered])[0], noise.weight)
@@ -48,14 +49,14 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     )
     facts = {**noise.facts, "of_the_noise": weight / noise.weight, "solves": len(trials)}
     note = f"The weight of {task.term} is {weight:.4g}: {said}."
-    return ChosenWeight(task.index, task.term, rounded(weight), "count_splitting", note, None, facts, curve)
+    return ChosenWeight(task.index, task.term, rounded(weight), "count_splitting", note, None, facts, curve, best)
 
 
 def _path(first: Trial, attempt: Attempt) -> list[Trial]:
     """Solves at weaker and weaker weights until the error has risen."""
     trials = [first]
     for factor in _FACTORS:
-        trials.append(attempt(trials[-1].weight / factor, trials[-1].x))
+        trials.append(attempt(trials[-1].weight / factor, trials[-1]))
         if risen(trials, 1.0 / factor):
             break
     return trials

@@ -8,14 +8,13 @@ between; of a squared penalty they want a third to twice as much, and the path s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp
 
-from fusionkit.terms import Array
 from fusionkit.weights.choice import paired, vertex
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.task import Task
+from fusionkit.weights.trial import Attempt, Trial
 
 BELOW = 4.0  # times lower than the scale is the first weight of a penalty of degree 1
 FACTOR = 2.0  # from one weight to the next; the parabola finds what is between
@@ -23,24 +22,6 @@ MOST = 14  # weights
 _CLEARLY = 3.0  # standard errors above the lowest at which the path ends
 _RISES = 2  # ends it as well: so many weights in a row that are no better
 _LEFT = 3.0  # weights from the first to the lowest error, at most
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One weight of the path: errors of its maps at each pixel, its maps, and iterations of its solves."""
-
-    weight: float
-    errors: Array
-    x: Array
-    iterations: int
-
-    @property
-    def error(self) -> float:
-        """The mean error."""
-        return float(self.errors.mean(dtype="float64"))
-
-
-Attempt = Callable[[float, Array], Trial]  # of a weight, started from maps
 
 
 @dataclass(frozen=True)
@@ -59,16 +40,13 @@ class Said:
     quantity: str
 
 
-def lowest(
-    task: Task, attempt: Attempt, start: Array, scale: tuple[float, float], said: Said, share: float = 1.0
-) -> ChosenWeight:
+def lowest(task: Task, attempt: Attempt, scale: tuple[float, float], said: Said, share: float = 1.0) -> ChosenWeight:
     r"""The weight with the lowest error.
 
     Parameters
     ----------
     task : the search.
     attempt : solves at a weight and finds the errors.
-    start : of the first attempt.
     scale : a strong weight, and the degree of the penalty.
     said : how it is told.
     share : of the counts that a solve uses. For a penalty of degree 1 the best weight goes with the noise in the
@@ -78,8 +56,9 @@ def lowest(
     """
     degree = scale[1]
     full = share ** (-(2.0 - degree) / 2.0)
-    first = first_weight(*scale) if task.near is None else task.near / full
-    trials = _path(attempt, first, start, task.rival)
+    near = task.near
+    first = attempt(near.weight if near is not None else first_weight(*scale), near or task.rival)
+    trials = _path(attempt, first, task.rival)
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     choice, error = vertex([trial.weight for trial in ordered], [trial.errors for trial in ordered])
@@ -98,7 +77,7 @@ def lowest(
         range_said = f"{limits[0]:.2g} to {limits[1]:.2g}"
     note = f"The weight of {task.term} is {weight:.4g} ({range_said}): {said.why}."
     facts = {"share": share, "correction": full, "degree": degree, "solves": len(trials)}
-    return ChosenWeight(task.index, task.term, weight, said.method, note, limits, facts, curve)
+    return ChosenWeight(task.index, task.term, weight, said.method, note, limits, facts, curve, best)
 
 
 def first_weight(strong: float, degree: float) -> float:
@@ -111,14 +90,14 @@ def first_weight(strong: float, degree: float) -> float:
     return strong / BELOW ** (2.0 - degree)
 
 
-def _path(attempt: Attempt, first: float, start: Array, rival: float | None) -> list[Trial]:
+def _path(attempt: Attempt, first: Trial, rival: Trial | None) -> list[Trial]:
     """Solves from the first weight to weaker ones until the error has risen; to stronger ones where it is lowest."""
-    trials = [attempt(first, start)]
+    trials = [first]
     for factor in (1.0 / FACTOR, FACTOR):
         while len(trials) < MOST:
             edge = min(trials, key=lambda t: t.weight) if factor < 1.0 else max(trials, key=lambda t: t.weight)
-            trials.append(attempt(edge.weight * factor, edge.x))
-            if rival is not None and hopeless(trials, abs(trials[-1].error - edge.error), rival):
+            trials.append(attempt(edge.weight * factor, edge))
+            if rival is not None and hopeless(trials, abs(trials[-1].error - edge.error), rival.error):
                 return trials
             if risen(trials, factor):
                 break

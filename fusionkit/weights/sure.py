@@ -17,8 +17,9 @@ import numpy as np
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.levels import levels
-from fusionkit.weights.path import Said, Trial, lowest
+from fusionkit.weights.path import Said, lowest
 from fusionkit.weights.task import POISSON, Noisy, Task
+from fusionkit.weights.trial import Trial
 
 _STEP = 0.5  # h: standard deviations of the noise that the data are moved by
 _FINER = 0.3  # of the tolerance: the difference of two solves is smaller than they
@@ -33,20 +34,24 @@ def sure(task: Task) -> ChosenWeight:
     moves = {one.target: np.sqrt(_variance(one)) * random.choice([-1.0, 1.0], one.data.shape) for one in judges}
     moved = {one.target: one.data + _STEP * moves[one.target] for one in judges}
 
-    def attempt(weight: float, start: Array) -> Trial:
+    start, tolerance = task.start(), _FINER * task.tolerance
+
+    def attempt(weight: float, former: Trial | None) -> Trial:
         problem = task.problem(weight)
-        here = task.solve(problem, start, weight, _FINER * task.tolerance)
-        there = task.solve(task.problem(weight, moved), here.x, weight, _FINER * task.tolerance)
+        if former is None:
+            here = task.solve(problem, weight, start, tolerance=tolerance)
+        else:
+            here = task.solve(problem, weight, former.results[0], weight / former.weight, tolerance)
+        there = task.solve(task.problem(weight, moved), weight, here, tolerance=tolerance)
         parts = []
         for one in task.judges(problem):
             m, data = one.expected(here.x), np.asarray(one.data, np.float64)
             change = (one.expected(there.x) - m) / _STEP
             risk = (m - data) ** 2 - _variance(one) + 2.0 * moves[one.target] * change
             parts.append(np.ravel(risk / levels(one)))
-        return Trial(weight, np.concatenate(parts), here.x, here.iterations + there.iterations)
+        return Trial(weight, np.concatenate(parts), (here,), here.iterations + there.iterations)
 
-    start = task.start()
-    return lowest(task, attempt, start, task.scale(start), _SAID)
+    return lowest(task, attempt, task.scale(start), _SAID)
 
 
 def _variance(one: Noisy) -> Array:

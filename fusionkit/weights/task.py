@@ -20,6 +20,7 @@ from fusionkit.result import Result, Status
 from fusionkit.start import starting_point
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.asked import weighted
+from fusionkit.weights.trial import Trial
 
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
@@ -76,8 +77,8 @@ class Task:
     dataset : the data.
     index, term : of the penalty.
     tolerance : of the solves of the search.
-    near : a weight to begin at, as a former search found it; None to begin at the path's scale.
-    rival : the lowest error of another penalty, which this one is to beat; None without one.
+    near : the best trial of a former search, to begin at; None to begin at the path's scale.
+    rival : the best trial of another penalty, which this one is to beat; None without one.
     """
 
     objective: Objective
@@ -85,8 +86,8 @@ class Task:
     index: int
     term: str
     tolerance: float = 3e-3
-    near: float | None = None
-    rival: float | None = None
+    near: Trial | None = None
+    rival: Trial | None = None
 
     @property
     def key(self) -> str:
@@ -117,12 +118,32 @@ class Task:
         """The starting point ``auto``."""
         return starting_point("auto", self.problem(1.0, data), self.with_data(data))
 
-    def solve(self, problem: Problem, start: Array, weight: float, tolerance: float | None = None) -> Result:
-        """The solution; `UserError` where the solve diverges."""
+    def solve(
+        self,
+        problem: Problem,
+        weight: float,
+        start: Array | Result,
+        ratio: float = 1.0,
+        tolerance: float | None = None,
+    ) -> Result:
+        """The solution; `UserError` where the solve diverges.
+
+        Parameters
+        ----------
+        problem : at this weight.
+        weight : that is tried.
+        start : maps, or a former solution, whose dual variables and steps are gone on from as well.
+        ratio : of the penalty's weight to that of the former solution.
+        tolerance : in place of that of the search.
+        """
         options: dict[str, Any] = dict(self.objective.solver.options)
         wanted = self.tolerance if tolerance is None else tolerance
         options["tolerance"] = max(wanted, float(options.get("tolerance", 0.0)))
-        result = solve(problem, make_solver(self.objective.solver.type, **options), start)
+        solver = make_solver(self.objective.solver.type, **options)
+        if isinstance(start, Result):
+            result = solve(problem, solver, start.x, former=_carried(start, ratio))
+        else:
+            result = solve(problem, solver, start)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise UserError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
         return result
@@ -155,6 +176,16 @@ class Task:
             raise UserError(self.key, said, _REMEDY)
         degree = min(2.0, max(1.0, log2(twice / once)))
         return problem.size / (degree * once), degree
+
+
+def _carried(former: Result, ratio: float) -> Result:
+    """The former solution for a penalty ``ratio`` times as strong: its duals go with the weight, its step as x over p.
+
+    At 1 it is the fits' weights that have changed, and the step with them in a way that the solver finds again.
+    """
+    duals = {name: dual * dual.dtype.type(ratio) for name, dual in former.duals.items()}
+    steps = {} if ratio == 1.0 else {name: step / ratio for name, step in former.steps.items()}
+    return replace(former, duals=duals, steps=steps)
 
 
 def noise_of(term: Term) -> str:

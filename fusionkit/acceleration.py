@@ -6,13 +6,14 @@ term of a user's own, or a combination that the kernels do not know, runs in Num
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from fusionkit.arrays import on_host
 from fusionkit.certificate import Certificate, certify
 from fusionkit.coupling import Arrays
 from fusionkit.errors import UserError
@@ -39,15 +40,19 @@ if TYPE_CHECKING:
 
 
 def require_engine(engine: str) -> None:
-    """Raise a `UserError` where the engine is not installed."""
+    """Raise a `UserError` where the engine is not installed, or lacks its device."""
     if engine == "numba" and find_spec("numba") is None:
         raise UserError("engine", "numba is not installed", "pip install numba, or use 'auto' or 'numpy'")
+    if engine == "cupy":
+        from fusionkit.gpu.device import find_device
+
+        find_device()
 
 
 def pixelwise_spec(split: Split) -> PixelwiseSpec | None:
     """The pixelwise terms and bounds as the compiled kernels take them; None where NumPy has to."""
     problem = split.problem
-    if problem.engine == "numpy" or find_spec("numba") is None or not split.pixelwise:
+    if problem.engine in ("numpy", "cupy") or find_spec("numba") is None or not split.pixelwise:
         return None
     return supported(split.pixelwise, split.bounds, problem.shape)
 
@@ -104,24 +109,58 @@ def compiled_engine(split: Split, newton_steps: int) -> Engine | None:
 
 
 class OnePass(Protocol):
-    """Primal-dual iterations in place, by compiled kernels that know every term of the problem."""
+    """Primal-dual iterations by kernels that know every term of the problem."""
 
     def __call__(
-        self, x: Array, auxiliary: Arrays, duals: Arrays, steps: tuple[float, float], relaxation: float
-    ) -> None:
-        """One iteration with the steps tau and sigma."""
+        self, x: Array, auxiliary: Arrays, duals: Arrays, steps: tuple[float, ...], relaxation: float
+    ) -> tuple[Array, Arrays]:
+        """One iteration with the steps tau and sigma: x and duals, in place on the processor, like the auxiliary."""
         ...
 
 
-def compiled_iterations(split: Split, newton_steps: int) -> OnePass | None:
-    """Iterations with the penalties that kernels know, isotropic TV and TGV; None where NumPy has to do them."""
-    engine = compiled_engine(split, newton_steps)
-    if engine is not None:
-        return lambda x, auxiliary, duals, steps, relaxation: engine.step(x, duals[0], *steps, relaxation)
-    second = _compiled_tgv(split, newton_steps)
-    if second is None:
-        return None
-    return lambda x, auxiliary, duals, steps, relaxation: second.step(x, auxiliary[0], duals[0], steps, relaxation)
+@runtime_checkable
+class ChecksOnDevice(Protocol):
+    """Iterations that also judge their states, where these are."""
+
+    def check_on_device(self, state: State) -> FastCheck:
+        """Values of the terms and the certificate."""
+        ...
+
+
+def compiled_iterations(split: Split, newton_steps: int, former: OnePass | None = None) -> OnePass | None:
+    """Iterations with the penalties that kernels know, isotropic TV and TGV; None where NumPy has to do them.
+
+    Parameters
+    ----------
+    split : the problem, sorted.
+    newton_steps : of the joint prox in each iteration.
+    former : of the same problem with other parameters, whose memory on a device is used on.
+    """
+    if split.problem.engine == "cupy":
+        from fusionkit.gpu.solving import DeviceIterations
+
+        return DeviceIterations(split, newton_steps, former if isinstance(former, DeviceIterations) else None)
+    engine, second = compiled_engine(split, newton_steps), _compiled_tgv(split, newton_steps)
+
+    def iterate(
+        x: Array, auxiliary: Arrays, duals: Arrays, steps: tuple[float, ...], relaxation: float
+    ) -> tuple[Array, Arrays]:
+        if engine is not None:
+            engine.step(x, duals[0], steps[0], steps[1], relaxation)
+        elif second is not None:
+            second.step(x, auxiliary[0], duals[0], (steps[0], steps[1]), relaxation)
+        return x, duals
+
+    return None if engine is None and second is None else iterate
+
+
+def placed(split: Split, arrays: Sequence[Array]) -> Arrays:
+    """Arrays where the engine of the problem wants them: copies on the device, or as they are."""
+    if split.problem.engine != "cupy":
+        return tuple(arrays)
+    from fusionkit.gpu.device import find_device
+
+    return tuple(find_device().xp.array(array) for array in arrays)
 
 
 def _compiled_tgv(split: Split, newton_steps: int) -> TGVEngine | None:
@@ -150,21 +189,30 @@ class Judge:
 
     def __call__(self, state: State) -> tuple[dict[str, float], Certificate]:
         """Values and certificate of x, the auxiliary unknowns and the dual variables."""
-        split = self.split
-        if self._check is None:
+        split, found = self.split, self._found(state)
+        if found is None:
             return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
-        if self._residual is None:
-            self._residual = np.empty_like(state.x)
-        found = self._check(state, self._residual)
         by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
-        values = {split.coupling.terms[0].name: found.tv}
+        values = {term.name: found.tv for term in split.coupling.terms}
         for term in split.pixelwise:
             assert isinstance(term, HasKernel)
             values[term.name] = by_kernel[type(term.kernel)]
         ordered = split.ordered(values)
         if found.certificate is not None:
             return ordered, found.certificate
-        return ordered, certify(split, state.x, state.auxiliary, state.duals)
+        duals = tuple(on_host(p) for p in state.duals)
+        return ordered, certify(split, on_host(state.x), state.auxiliary, duals)
+
+    def _found(self, state: State) -> FastCheck | None:
+        """By kernels; None where they do not know the terms."""
+        engine = getattr(state, "engine", None)
+        if isinstance(engine, ChecksOnDevice):
+            return engine.check_on_device(state)
+        if self._check is None:
+            return None
+        if self._residual is None:
+            self._residual = np.empty_like(state.x)
+        return self._check(state, self._residual)
 
 
 def _compiled_check(split: Split) -> Callable[[State, Array], FastCheck] | None:
@@ -196,13 +244,24 @@ def announce_engine(split: Split) -> None:
 
 
 def engine_used(split: Split) -> str:
-    """``numba`` where a compiled kernel takes part, else ``numpy``."""
+    """``cupy`` on a GPU, ``numba`` where a compiled kernel takes part, else ``numpy``."""
+    if split.problem.engine == "cupy":
+        return "cupy"
     return "numpy" if pixelwise_spec(split) is None else "numba"
+
+
+def device_used(split: Split) -> str:
+    """The name of the GPU that a solve runs on; empty where none takes part."""
+    if split.problem.engine != "cupy":
+        return ""
+    from fusionkit.gpu.device import find_device
+
+    return find_device().name
 
 
 def engine_notes(split: Split) -> tuple[str, ...]:
     """Says which pixelwise terms keep the compiled kernels from being used, where they were wanted."""
-    if split.problem.engine == "numpy" or not split.pixelwise or engine_used(split) == "numba":
+    if split.problem.engine == "numpy" or not split.pixelwise or engine_used(split) != "numpy":
         return ()
     if find_spec("numba") is None:
         return ("Numba is not installed: all terms run in NumPy",)

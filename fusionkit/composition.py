@@ -33,7 +33,7 @@ def compose(
     terms : terms that exist, or their names and options as a config has them: ``{"type": "tv", "weight": 0.1}``.
     labels : names of the coefficients of a problem without maps, which fix its shape (len(labels),).
     precision : ``single`` (float32) or ``double`` (float64) iterates.
-    engine : ``numpy``, ``numba`` or ``auto``; see `fusionkit.problem.Problem`.
+    engine : ``numpy``, ``numba``, ``cupy`` or ``auto``; see `fusionkit.problem.Problem`.
 
     Raises
     ------

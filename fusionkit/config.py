@@ -84,7 +84,8 @@ class Config(Options):
     solver : the algorithm.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
     precision : ``single`` (float32) or ``double`` (float64) iterates.
-    engine : ``numpy``, ``numba`` (compiled kernels) or ``auto``: compiled where Numba is installed.
+    engine : ``numpy``, ``numba`` (compiled kernels), ``cupy`` (kernels on a CUDA device: docs/gpu.md) or ``auto``:
+        compiled where Numba is installed.
     threads : the most threads; None to leave it to the libraries.
     uncertainty : whether and how error bars are estimated.
     composition : atomic fractions over regions; None for none.
@@ -98,7 +99,7 @@ class Config(Options):
     solver: Spec = Spec(type=DEFAULT_SOLVER)
     init: str = "auto"
     precision: Literal["single", "double"] = "single"
-    engine: Literal["auto", "numpy", "numba"] = "auto"
+    engine: Literal["auto", "numpy", "numba", "cupy"] = "auto"
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     uncertainty: UncertaintyOptions = UncertaintyOptions()
     composition: CompositionOptions | None = None

@@ -44,7 +44,7 @@ def exp(x: Any) -> Any:
 
 
 def power(x: Any, parts: Any) -> Any:
-    """max(x, 0)^y inside compiled functions, for y in (0, 4] from `power_parts` (fast_spec); NaN only where x is NaN."""
+    """max(x, 0)^y inside compiled functions, for y in (0, 4] from `power_parts`; NaN only where x is NaN."""
     raise NotImplementedError("only for compiled functions")
 
 

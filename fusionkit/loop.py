@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fusionkit.acceleration import Judge, announce_engine, engine_notes, engine_used
+from fusionkit.acceleration import Judge, announce_engine, device_used, engine_notes, engine_used
+from fusionkit.arrays import on_host
 from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.problem import Problem, Split
@@ -55,7 +56,7 @@ class _History:
             if self.best_x is None:
                 self.best_x = x.copy()
             else:
-                np.copyto(self.best_x, x)
+                self.best_x[...] = x
 
     def _better(self, check: Check, dtype: np.dtype[np.floating]) -> bool:
         """A lower objective; where it differs by no more than the rounding of x, a lower optimality."""
@@ -197,7 +198,7 @@ class _Course:
         terms, certificate = self.judge(state)
         if not fitted_terms(self.problem):
             return terms, certificate, {}
-        self._refit = refit(self.problem, state.x)
+        self._refit = refit(self.problem, on_host(state.x))
         return terms, replace(certificate, calibration=self._refit.change), self._refit.parameters
 
     def advance(self, state: State) -> State:
@@ -246,7 +247,7 @@ def _result(
     solver, split, problem = course.solver, course.split, course.problem
     final = history.checks[-1]
     names = [term.name for term in split.coupling.terms]
-    x, duals = state.x, dict(zip(names, state.duals, strict=True))
+    x, duals = state.x, {name: on_host(p) for name, p in zip(names, state.duals, strict=True)}
     auxiliary = {name: w for name, w in zip(names, state.auxiliary, strict=True) if w.size}
     if (
         status is not Status.CONVERGED
@@ -258,7 +259,7 @@ def _result(
         final, x, duals, auxiliary = history.best, history.best_x, {}, {}
         problem = history.best_problem or problem
     return Result(
-        x=x,
+        x=on_host(x),
         labels=problem.labels,
         status=status,
         message=_message(status, iterations, final.optimality, solver),
@@ -271,6 +272,7 @@ def _result(
         seconds=seconds,
         notes=(*solver.notes(split, state), *engine_notes(split), *spell(final.parameters)),
         engine=engine_used(split),
+        device=device_used(split),
         parameters=final.parameters,
         problem=problem if final.parameters else None,
         duals=duals,

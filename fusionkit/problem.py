@@ -14,7 +14,7 @@ from fusionkit.coupling import Arrays, Coupling, Lifted
 from fusionkit.errors import UserError
 from fusionkit.terms import Array, Bounds, Composed, Differentiable, Pixelwise, Proximable, Smooth, Term
 
-Engine = Literal["auto", "numpy", "numba"]
+Engine = Literal["auto", "numpy", "numba", "cupy"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ class Problem:
     shape : shape of the unknown, (n, ny, nx) for maps.
     labels : what the first axis means (elements); may be empty.
     dtype : of the unknown.
-    engine : ``numpy``, ``numba`` (compiled kernels where they know the terms) or ``auto``: compiled where installed.
+    engine : ``numpy``, ``numba`` (compiled kernels where they know the terms), ``cupy`` (kernels on a CUDA device) or
+        ``auto``: compiled where installed.
     """
 
     terms: tuple[Term, ...]

@@ -45,7 +45,8 @@ class Result:
     auxiliary : the auxiliary unknown of each composed term that has one (TGV), by its name.
     parameters : fitted parameters by the name of their term and their own; empty where nothing was fitted.
     problem : the objective with these parameters; None where nothing was fitted.
-    engine : ``numba`` where compiled kernels took part, else ``numpy``.
+    engine : ``cupy`` on a GPU, ``numba`` where compiled kernels took part, else ``numpy``.
+    device : name of the GPU; empty where none took part.
     """
 
     x: Array
@@ -65,6 +66,7 @@ class Result:
     parameters: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
     problem: Problem | None = field(default=None, repr=False)
     engine: str = "numpy"
+    device: str = ""
 
     @property
     def optimality(self) -> float:

@@ -83,11 +83,13 @@ class Solver(ABC, Generic[S]):
     ----------
     name : its name in the registry.
     slots : what it can take.
+    on_device : whether it runs on a GPU.
     held : how many arrays a solve holds at once, measured; more than most hold where a solver does not say.
     """
 
     name: ClassVar[str]
     slots: ClassVar[Slots]
+    on_device: ClassVar[bool] = False
     held: ClassVar[Held] = Held(12, 9)
 
     def __init__(self, options: SolverOptions) -> None:
@@ -140,12 +142,18 @@ def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
 
     Raises
     ------
-    RefusalError : names the term that does not fit, the reason and the solvers that take every term.
+    RefusalError : names the term that does not fit, the reason and the solvers that take every term; or what of it
+        has no kernels on a GPU, where the problem is to be solved there.
     """
     try:
-        return solver.accepts(problem)
+        split = solver.accepts(problem)
     except Unfit as unfit:
         raise RefusalError(f"solver {solver.name}", str(unfit), fitting_solvers(problem)) from None
+    if problem.engine == "cupy":
+        from fusionkit.gpu.solving import require_kernels
+
+        require_kernels(solver.name, solver.on_device, split)
+    return split
 
 
 def fitting_solvers(problem: Problem) -> str:

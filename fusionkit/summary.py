@@ -80,6 +80,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "shape": list(result.x.shape),
         "precision": str(result.x.dtype),
         "engine": result.engine,
+        "device": result.device or None,
         "notes": [*dataset.notes, *result.notes],
         "warnings": list(record.warnings),
         "diagnostics": [each.text for each in record.diagnostics],

@@ -26,7 +26,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from fusionkit.acceleration import OnePass, compiled_engine, compiled_iterations, joint_prox
+from fusionkit.acceleration import OnePass, compiled_engine, compiled_iterations, joint_prox, placed
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
 from fusionkit.memory import Held
@@ -72,6 +72,7 @@ class ChambollePock(Solver[PrimalDualState]):
 
     name = "chambolle_pock"
     slots = Slots(pixelwise=True, auxiliary=True)
+    on_device = True
     held = Held(6, 3)
 
     def __init__(self, options: ChambollePockOptions) -> None:
@@ -84,10 +85,11 @@ class ChambollePock(Solver[PrimalDualState]):
         tau = self.options.tau or primal_step(split, x0)
         auxiliary = coupling.auxiliary_zeros(x0.dtype)
         engine = compiled_iterations(split, self.options.newton_steps)
+        x, *duals = placed(split, (x0, *coupling.zeros(x0.dtype)))
         return PrimalDualState(
-            x=x0,
+            x=x,
             auxiliary=auxiliary,
-            duals=coupling.zeros(x0.dtype),
+            duals=tuple(duals),
             buffers=() if engine else (np.empty_like(x0), np.empty_like(x0)),
             tau=tau,
             sigmas=self._sigmas(split, tau),
@@ -102,7 +104,7 @@ class ChambollePock(Solver[PrimalDualState]):
         tau = state.tau if self.options.tau or self.options.sigma else former.steps.get("tau", state.tau)
         return replace(
             state,
-            duals=_taken(former.duals, names, state.duals),
+            duals=placed(split, _taken(former.duals, names, state.duals)),
             auxiliary=_taken(former.auxiliary, names, state.auxiliary),
             tau=tau,
             sigmas=self._sigmas(split, tau),
@@ -110,7 +112,7 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def memory(self, split: Split) -> Held:
         """x and p, and what they are made from; the compiled engine overwrites them in place."""
-        return Held(4, 1) if compiled_engine(split, 1) else self.held
+        return Held(4, 1) if split.problem.engine == "cupy" or compiled_engine(split, 1) else self.held
 
     def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
         return dual_steps(split, self.name, ("tau", tau), ("sigma", self.options.sigma))
@@ -126,8 +128,9 @@ class ChambollePock(Solver[PrimalDualState]):
     def _iterate(self, split: Split, state: PrimalDualState, relaxation: float) -> PrimalDualState:
         """An iteration; in place and in one pass over memory where the compiled engine fits."""
         if state.engine is not None:
-            state.engine(state.x, state.auxiliary, state.duals, (state.tau, state.sigmas[0]), relaxation)
-            return state
+            steps = (state.tau, *state.sigmas)
+            x, duals = state.engine(state.x, state.auxiliary, state.duals, steps, relaxation)
+            return replace(state, x=x, duals=duals)
         coupling = split.coupling
         first, second = state.buffers
         duals, slopes = [], []
@@ -161,7 +164,7 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def rebind(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """The compiled engine holds the parameters of the terms: it is made anew."""
-        return replace(state, engine=compiled_iterations(split, self.options.newton_steps))
+        return replace(state, engine=compiled_iterations(split, self.options.newton_steps, state.engine))
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
         """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""

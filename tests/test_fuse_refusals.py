@@ -40,7 +40,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no terms": ({"terms": []}, "terms: is no list"),
     "a term is a number": ({"terms": [3]}, "terms[0]: is 3"),
     "knob and terms": ({"terms": ["haadf"], "gamma": 1.6}, "gamma: is given beside terms"),
-    "engine": ({"engine": "gpu"}, "engine: is 'gpu'; write 'numpy' or 'numba' or 'auto'"),
+    "engine": ({"engine": "gpu"}, "engine: is 'gpu'; write 'numpy' or 'numba' or 'cupy' or 'auto'"),
     "precision": ({"precision": "half"}, "precision: is 'half'"),
     "normalize": ({"normalize": "z"}, "normalize: is 'z'"),
     "a solver that cannot": ({"terms": ["tv"], "solver": "schwartz2022"}, "schwartz2022"),

@@ -283,6 +283,7 @@ def test_summary(tmp_path: Path) -> None:
         "shape": [2, 6, 8],
         "precision": "float32",
         "engine": "numpy",
+        "device": None,
         "notes": ["a note of the data", "a note of the solver"],
         "warnings": ["a warning"],
         "diagnostics": ["a diagnosis"],

@@ -131,7 +131,7 @@ def fuse(
     normalize : ``none``, ``minmax`` or ``max``, as in a config.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
     precision : ``single`` or ``double``.
-    engine : ``numpy``, ``numba`` or ``auto``; where None, ``numpy`` for few values and ``auto`` for many.
+    engine : ``numpy``, ``numba``, ``cupy`` or ``auto``; where None, ``numpy`` for few values and ``auto`` for many.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def fuse(
     """
     started = time.perf_counter()
     check_choice("precision", precision, ("single", "double"))
-    check_choice("engine", engine, (None, "numpy", "numba", "auto"))
+    check_choice("engine", engine, (None, "numpy", "numba", "cupy", "auto"))
     check_choice("weight", weight, (None, "auto"))
     came = given(haadf, maps, elements)
     spec = solver_spec(solver)

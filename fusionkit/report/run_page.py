@@ -68,6 +68,7 @@ def _facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         "unknown": " × ".join(map(str, result.x.shape)),
         "solver": solver,
         "engine": f"{result.engine}, {result.x.dtype}",
+        "device": result.device,
     }
     if record.uncertainty is not None:
         found = record.uncertainty

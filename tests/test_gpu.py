@@ -1,0 +1,156 @@
+"""``engine: cupy``: whole solves by the kernels, on the processor where there is no device, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from host_device import COMPILER, NO_COMPILER, HostDevice
+from test_engine import FUSED, PROBLEMS, recording
+
+from fusionkit.cli import main
+from fusionkit.composition import compose, make_solver
+from fusionkit.data import Dataset
+from fusionkit.errors import RefusalError, UserError
+from fusionkit.gpu import device as gpu_device
+from fusionkit.gpu.cuda import CudaDevice
+from fusionkit.gpu.device import Device
+from fusionkit.loop import solve
+from fusionkit.result import Result, Status
+from fusionkit.start import starting_point
+
+KERNELS = [name for name in PROBLEMS if name not in ("tgv", "joint tgv", "joint prox only", "two detectors")]
+
+
+def real_device() -> Device:
+    try:
+        return CudaDevice()
+    except UserError as error:
+        pytest.skip(f"a real device: {error}")
+
+
+@pytest.fixture(params=["host", "cuda"])
+def on_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
+    """What ``engine: cupy`` finds: the processor, which runs the same source, and a GPU where there is one."""
+    if request.param == "host" and COMPILER is None:
+        pytest.skip(NO_COMPILER)
+    device = HostDevice() if request.param == "host" else real_device()
+    monkeypatch.setattr(gpu_device, "find_device", lambda: device)
+    return device
+
+
+def data_of(n: int, ny: int, nx: int) -> Dataset:
+    rng = np.random.default_rng(3)
+    maps = rng.poisson(5.0, (n, ny, nx)).astype(float)
+    return Dataset({"haadf": 30 + rng.standard_normal((ny, nx)), "maps": maps}, elements=("Co", "O", "S", "Ti")[:n])
+
+
+def solved(data: Dataset, terms: Any, engine: Any, precision: Any = "single", **options: Any) -> Result:
+    problem = compose(data, terms, precision=precision, engine=engine)
+    solver = make_solver("chambolle_pock", **{"max_iterations": 60, "tolerance": 0.0, **options})
+    return solve(problem, solver, starting_point("auto", problem, data))
+
+
+def check_alike(found: Result, expected: Result, near: float) -> None:
+    """Maps, objective and certificate, to rounding at first and to what it grows to at last."""
+    np.testing.assert_allclose(found.x, expected.x, rtol=50 * near, atol=50 * near)
+    assert found.objective == pytest.approx(expected.objective, rel=near, abs=near)
+    for column in ("objective", "stationarity", "alignment"):
+        np.testing.assert_allclose(found.trace[column][:3], expected.trace[column][:3], rtol=2e-3, atol=1e-6)
+    assert isinstance(found.x, np.ndarray)
+    assert all(isinstance(p, np.ndarray) for p in found.duals.values())
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_solve_agrees_with_the_other_engines(name: str, precision: str, on_device: Device) -> None:
+    found = solved(recording(), PROBLEMS[name][0], "cupy", precision)
+    assert (found.engine, found.device) == ("cupy", on_device.name)
+    for engine in ("numpy", "auto"):
+        check_alike(
+            found, solved(recording(), PROBLEMS[name][0], engine, precision), {"single": 2e-5}.get(precision, 1e-12)
+        )
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.4, 2.0])
+@pytest.mark.parametrize("shape", [(1, 17, 23), (2, 1, 40), (3, 40, 1), (4, 17, 23)])
+def test_elements_shapes_and_exponents(shape: tuple[int, int, int], gamma: float, on_device: Device) -> None:
+    data = data_of(*shape)
+    terms = ({"type": "haadf", "weight": 0.01, "gamma": gamma}, *FUSED[1:])
+    check_alike(solved(data, terms, "cupy"), solved(data, terms, "auto"), 2e-5)
+
+
+@pytest.mark.parametrize(
+    "terms", [(*FUSED[:2], "nonnegative"), FUSED[1:], (*FUSED[:2], {"type": "tv", "weight": 0.0}, "nonnegative")]
+)
+def test_no_penalty_and_no_image(terms: Any, on_device: Device) -> None:
+    check_alike(solved(recording(), terms, "cupy"), solved(recording(), terms, "auto"), 2e-5)
+
+
+def test_the_certificate_stops_the_solve_where_it_does_on_the_processor(on_device: Device) -> None:
+    found, expected = (
+        solved(recording(), FUSED, engine, "double", max_iterations=2000, tolerance=1e-5) for engine in ("cupy", "auto")
+    )
+    assert found.status is Status.CONVERGED
+    assert found.iterations == expected.iterations
+    assert found.optimality == pytest.approx(expected.optimality, rel=1e-6)
+
+
+def test_an_early_end_hands_out_the_best_iterate(on_device: Device) -> None:
+    options = {"tau": 3.0, "max_iterations": 40}
+    found, expected = (solved(recording(), FUSED, engine, "double", **options) for engine in ("cupy", "auto"))
+    check_alike(found, expected, 1e-10)
+    assert found.duals.keys() == expected.duals.keys()
+
+
+def test_fitted_parameters_move_on_the_device_too(on_device: Device) -> None:
+    terms = ({"type": "haadf", "weight": 0.1, "gamma": 1.7, "gain": "auto"}, *FUSED[1:])
+    found, expected = (solved(recording(), terms, engine, "double") for engine in ("cupy", "auto"))
+    check_alike(found, expected, 1e-8)
+    assert found.parameters["haadf"]["gain"].value == pytest.approx(expected.parameters["haadf"]["gain"].value)
+
+
+def test_a_solve_goes_on_from_a_former_one(on_device: Device) -> None:
+    problem, solver = compose(recording(), FUSED, engine="cupy"), make_solver("chambolle_pock", max_iterations=20)
+    former = solve(problem, solver, starting_point("auto", problem, recording()))
+    again = solve(problem, solver, former.x, former=former)
+    assert again.trace["optimality"][0] == pytest.approx(former.optimality, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["tgv", "joint prox only", "two detectors"])
+def test_a_term_without_kernels_is_refused_by_name(name: str, on_device: Device) -> None:
+    with pytest.raises(RefusalError, match=r"engine: no GPU kernel is written for .*; 'engine: auto' runs it"):
+        solved(recording(), PROBLEMS[name][0], "cupy")
+
+
+@pytest.mark.parametrize("solver", ["admm", "condat_vu", "proximal_gradient"])
+def test_a_solver_without_kernels_is_refused_by_name(solver: str, on_device: Device) -> None:
+    problem = compose(recording(), FUSED, engine="cupy")
+    with pytest.raises(RefusalError, match=f"engine: cupy runs the solver chambolle_pock, not {solver}"):
+        solve(problem, make_solver(solver), np.ones(problem.shape))
+
+
+def test_without_cupy_or_a_device_one_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        CudaDevice()
+    except UserError:
+        pass
+    else:
+        pytest.skip("there is a device")
+    assert main(["run", "cos_nanoparticle", "--set", "engine=cupy", "--output", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "engine: CuPy" in said[0]
+    assert said[0].endswith("or use 'auto' for the processor")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_names_the_device(tmp_path: Path, on_device: Device) -> None:
+    words = ["data.phantom.size=24", "solver.max_iterations=20", "engine=cupy", "output.report=false"]
+    sets = [word for each in words for word in ("--set", each)]
+    assert main(["run", "cos_nanoparticle", *sets, "--quiet", "--output", str(tmp_path / "run")]) == 0
+    summary = json.loads((tmp_path / "run/summary.json").read_text("utf-8"))
+    assert (summary["engine"], summary["device"]) == ("cupy", on_device.name)

@@ -75,6 +75,9 @@ class HostDevice:
         library = _library(_HEADER + source + _LAUNCHER + "".join(_ENTRY.format(name) for name in names))
         return {name: self._launcher(getattr(library, f"launch_{name}")) for name in names}
 
+    def synchronize(self) -> None:
+        """A launch returns when it is done."""
+
     def _launcher(self, entry: Any) -> Launch:
         def run(grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
             values = [_value(argument) for argument in arguments]

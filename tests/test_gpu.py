@@ -11,6 +11,7 @@ import pytest
 from host_device import COMPILER, NO_COMPILER, HostDevice
 from test_engine import FUSED, PROBLEMS, recording
 
+from benchmarks.gpu import measure, table
 from fusionkit.cli import main
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
@@ -154,3 +155,10 @@ def test_a_run_names_the_device(tmp_path: Path, on_device: Device) -> None:
     assert main(["run", "cos_nanoparticle", *sets, "--quiet", "--output", str(tmp_path / "run")]) == 0
     summary = json.loads((tmp_path / "run/summary.json").read_text("utf-8"))
     assert (summary["engine"], summary["device"]) == ("cupy", on_device.name)
+
+
+def test_the_benchmark_measures_what_it_prints(on_device: Device) -> None:
+    row = measure(on_device, 32, repeat=1)
+    assert row.moved == 32 * 32 * 4 * (2 * 3 + 2 * 6 + 3 + 1)
+    assert min(row.iteration, row.check, row.copy) > 0.0
+    assert f"| 32² x 3 | {1e3 * row.iteration:.3f} |" in table(on_device, [row])[-1]

@@ -10,7 +10,7 @@ from fusionkit.gpu.device import Launch
 
 _INSTEAD = "or use 'auto' for the processor"
 # divisions and square roots to two units in the last place instead of the last one, at a third of the instructions
-_OPTIONS = ("--std=c++14", "--prec-div=false", "--prec-sqrt=false")
+OPTIONS = ("--std=c++14", "--prec-div=false", "--prec-sqrt=false")
 
 
 class CudaDevice:
@@ -38,5 +38,9 @@ class CudaDevice:
 
     def compile(self, source: str, names: tuple[str, ...]) -> dict[str, Launch]:
         """Compiled for this device by CuPy, which keeps the binary on disk."""
-        module = self.xp.RawModule(code=source, options=_OPTIONS)
+        module = self.xp.RawModule(code=source, options=OPTIONS)
         return {name: module.get_function(name) for name in names}
+
+    def synchronize(self) -> None:
+        """Wait until everything that was launched is done."""
+        self.xp.cuda.get_current_stream().synchronize()

@@ -36,6 +36,10 @@ class Device(Protocol):
         """The kernels ``names`` of a CUDA C++ source."""
         ...
 
+    def synchronize(self) -> None:
+        """Wait until everything that was launched is done."""
+        ...
+
 
 @cache
 def find_device() -> Device:

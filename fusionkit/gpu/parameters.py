@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ def record(layout: np.dtype[Any], *values: Any) -> Array:
     return np.array([values], layout)
 
 
+@lru_cache(8)  # the same for many iterations, and making it takes longer than a launch
 def steps(dtype: np.dtype[Any], weight: float, tau: float, sigma: float, relaxation: float) -> Array:
     """``Steps`` of kernels/iterate.cu."""
     layout = np.dtype([(name, dtype) for name in ("sigma", "radius", "tau", "inverse", "ahead", "behind")])

@@ -8,6 +8,7 @@ from math import inf
 
 from fusionkit.errors import UserError
 from fusionkit.weights.asked import Method
+from fusionkit.weights.choice import paired
 from fusionkit.weights.chosen import ChosenWeight, with_weights
 from fusionkit.weights.methods import BY_NAME
 from fusionkit.weights.task import Task
@@ -68,17 +69,27 @@ def with_found(task: Task, found: Found) -> Task:
 
 
 def _kept(tried: Sequence[ChosenWeight]) -> list[ChosenWeight]:
-    """The one with the lowest error as it is, the others with the weight zero."""
+    """The best as it is, the others with the weight zero: the first that the data do not tell from the lowest."""
     if len(tried) < 2:
         return list(tried)
-    best = min(tried, key=_error)
+    lowest = min(tried, key=_error)
+    best = next(one for one in sorted(tried, key=lambda one: one.index) if not _clearly_above(one, lowest))
     return [one if one is best else _dropped(one, best) for one in tried]
 
 
 def _dropped(one: ChosenWeight, best: ChosenWeight) -> ChosenWeight:
     above = 100.0 * (_error(one) / _error(best) - 1.0)
-    note = f"The weight of {one.term} is 0: its error is {above:.2g} % above that of {best.term}."
+    said = f"{above:.2g} % above that" if above > 0.0 else "not told from that"
+    note = f"The weight of {one.term} is 0: its error is {said} of {best.term}."
     return replace(one, weight=0.0, uncertainty=None, note=note, facts={**one.facts, "best": one.weight})
+
+
+def _clearly_above(one: ChosenWeight, lowest: ChosenWeight) -> bool:
+    """Whether the error is more than its standard error above the lowest."""
+    if one.trial is None or lowest.trial is None:
+        return one is not lowest
+    difference, spread = paired(one.trial.errors, lowest.trial.errors)
+    return difference > spread
 
 
 def _error(one: ChosenWeight) -> float:

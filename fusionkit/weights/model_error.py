@@ -18,6 +18,8 @@ from fusionkit.weights.trial import Attempt, Trial
 
 _FACTORS = (3.0, 4.0, 6.0, 6.0, 6.0)  # from one weight to the next; at the last the image hardly takes part
 
+_CLEARLY = 3.0  # standard errors above the lowest at which the path ends: its errors wander more than a penalty's
+
 
 def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     """The weight of a fit to an image, at most that of its noise.
@@ -57,6 +59,6 @@ def _path(first: Trial, attempt: Attempt) -> list[Trial]:
     trials = [first]
     for factor in _FACTORS:
         trials.append(attempt(trials[-1].weight / factor, trials[-1]))
-        if risen(trials, 1.0 / factor):
+        if risen(trials, 1.0 / factor, _CLEARLY):
             break
     return trials

@@ -19,7 +19,7 @@ from fusionkit.weights.trial import Attempt, Trial
 BELOW = 4.0  # times lower than the scale is the first weight of a penalty of degree 1
 FACTOR = 2.0  # from one weight to the next; the parabola finds what is between
 MOST = 14  # weights
-_CLEARLY = 3.0  # standard errors above the lowest at which the path ends
+_CLEARLY = 1.0  # standard errors above the lowest at which the path ends
 _RISES = 2  # ends it as well: so many weights in a row that are no better
 _LEFT = 3.0  # weights from the first to the lowest error, at most
 
@@ -121,9 +121,9 @@ def hopeless(trials: list[Trial], fall: float, rival: float) -> bool:
     return min(trial.error for trial in trials) - rival > _LEFT * fall
 
 
-def risen(trials: list[Trial], factor: float) -> bool:
-    """Whether the last trial is clearly above the lowest, or the last ones are no better than it."""
+def risen(trials: list[Trial], factor: float, clearly: float = _CLEARLY) -> bool:
+    """Whether the last trial is so many standard errors above the lowest, or the last ones are no better than it."""
     best = min(trials, key=lambda trial: trial.error)
     difference, spread = paired(trials[-1].errors, best.errors)
     since = [trial for trial in trials if (trial.weight - best.weight) * (factor - 1.0) > 0.0]
-    return difference > _CLEARLY * spread or len(since) >= _RISES
+    return difference > clearly * spread or len(since) >= _RISES

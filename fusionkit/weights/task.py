@@ -24,6 +24,7 @@ from fusionkit.weights.trial import Trial
 
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
+_MOST = 800  # iterations of a trial: an image that is believed too much has trials that no solver settles, nor need it
 
 
 @runtime_checkable
@@ -85,7 +86,7 @@ class Task:
     dataset: Dataset
     index: int
     term: str
-    tolerance: float = 3e-3
+    tolerance: float = 5e-3
     near: Trial | None = None
     rival: Trial | None = None
 
@@ -139,6 +140,7 @@ class Task:
         options: dict[str, Any] = dict(self.objective.solver.options)
         wanted = self.tolerance if tolerance is None else tolerance
         options["tolerance"] = max(wanted, float(options.get("tolerance", 0.0)))
+        options["max_iterations"] = min(_MOST, int(options.get("max_iterations", _MOST)))
         solver = make_solver(self.objective.solver.type, **options)
         if isinstance(start, Result):
             result = solve(problem, solver, start.x, former=_carried(start, ratio))

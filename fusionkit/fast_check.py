@@ -101,9 +101,10 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
 
 @inlined
 def _joint_sums(x: Any, p: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any) -> None:
-    """As `_dual_sums` for maps that share a dual ball, all at once; ``weight`` is (lambda, xi)."""
+    """As `_dual_sums` for maps that share a dual ball, all at once; ``weight`` is (radii, xi)."""
     j, first, m = at
-    radius, xi = weight
+    radii, xi = weight
+    radius = radii[0]
     length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
     for k in range(m):
         length[k] = fit.zero
@@ -148,22 +149,26 @@ def _pulled_back(p: Any, i: int, above: Any, down: Any, right: Any, spare: Any, 
 def _dual_sums(
     p_down: Any, p_right: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any
 ) -> None:
-    """Adds the sums of a chunk of one map with the differences (down, right[1:]), and overwrites them with p."""
+    """Adds the sums of a chunk of one map with the differences (down, right[1:]), and overwrites them with p.
+
+    ``weight`` is the radius of the map's dual ball, and its factor.
+    """
     j, first, m = at
+    radius, factor = weight
     length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
     a, b = p_down[j, first : first + m], p_right[j, first : first + m]
     for k in range(m):
         length[k] = np.sqrt(down[k] * down[k] + right[k + 1] * right[k + 1])
         square[k] = a[k] * a[k] + b[k] * b[k]
         size = np.sqrt(square[k])
-        over = size > weight
-        scale = weight / size if over else fit.one
+        over = size > radius
+        scale = radius / size if over else fit.one
         inner[k] = scale * (a[k] * down[k] + b[k] * right[k + 1])
-        excess = size - weight
+        excess = size - radius
         outside[k] = excess * excess if over else fit.zero
         down[k] = a[k]
         right[k + 1] = b[k]
-    sums[TV] += total(length, m)
+    sums[TV] += factor * total(length, m)
     sums[DUAL] += total(square, m)
     sums[OUTSIDE] += total(outside, m)
     sums[INNER] += total(inner, m)
@@ -171,7 +176,7 @@ def _dual_sums(
 
 def _build_sums(stamp: int) -> Callable[..., None]:
     def collect(
-        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weight: Any, table: Any, row: int, end: int
+        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, row: int, end: int
     ) -> None:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
@@ -191,9 +196,10 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                     predict(point, y, prediction, fit, m)
                     _coupled(prediction, residual, rows, fit, sums, at)
                 if field is not None and field[1]:
-                    _joint_sums(x, p, down, right, duals, (weight, field[0]), fit, sums, at)
+                    _joint_sums(x, p, down, right, duals, (weights[0], field[0]), fit, sums, at)
                 for i in range(n):
                     above = p[0, i, j - 1] if j > 0 else zeros
+                    weight = weights[0][i], weights[1][i]
                     if field is None:
                         differences(x[i], down, right, at)
                         _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
@@ -272,7 +278,7 @@ class Checker:
         """
         engine, number = self.engine, self.engine.dtype.type
         x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
-        arguments = (x, p, self._zeros, residual, engine.fit, engine.field, number(engine.weight), self._table)
+        arguments = (x, p, self._zeros, residual, engine.fit, engine.field, (engine.radii, engine.factors), self._table)
         run(_COLLECT, [(*arguments, *rows) for rows in engine.shares])
 
         def away(step: float) -> float:

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, scratch
+from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, read_only, scratch
 from fusionkit.fast_newton import advance, aim, newton
 from fusionkit.fast_pixelwise import fit_of
 from fusionkit.fast_spec import PixelwiseSpec, TotalVariation
 from fusionkit.fast_threads import run, shares, thread_count
-from fusionkit.fast_tv import ascend, ascend_all, differences, dual_numbers, field_of, pull, relax, take_off
+from fusionkit.fast_tv import ascend, ascend_all, differences, dual_numbers, factors_of, field_of, pull, relax, take_off
 from fusionkit.terms import Array
 
 
@@ -44,7 +44,7 @@ def _build_edges(stamp: int) -> Callable[..., None]:
             for i in range(n):
                 if field is None:
                     differences(x[i], down, right, at)
-                    ascend(p[0, i], p[1, i], down, right, numbers, at)
+                    ascend(p[0, i], p[1, i], down, right, numbers, i, at)
                 else:
                     copy(downs[i], down, m)
                     copy(rights[i, 1:], right[1:], m)
@@ -92,7 +92,7 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                         copy(last[1, i, first : first + m], right[1:], m)
                     elif field is None:
                         differences(x[i], down, right, at)
-                        ascend(p[0, i], p[1, i], down, right, numbers, at)
+                        ascend(p[0, i], p[1, i], down, right, numbers, i, at)
                     else:
                         copy(downs[i], down, m)
                         copy(rights[i, 1:], right[1:], m)
@@ -141,6 +141,8 @@ class Engine:
         self.spec, self.weight, self.shape = spec, tv.weight, shape
         self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
         self.fit, self.field = fit_of(spec, shape, self.dtype), field_of(tv, self.dtype)
+        self.factors = factors_of(tv, shape[0], self.dtype)
+        self.radii = read_only(self.factors * self.dtype.type(tv.weight), self.dtype)
         self.shares = shares(shape[1], thread_count(threads))
         rows = len(self.shares), shape[0], shape[2]
         self._over, self._last = np.zeros(rows, self.dtype), np.zeros((rows[0], 2, *rows[1:]), self.dtype)
@@ -155,7 +157,7 @@ class Engine:
         tau, sigma : primal and dual step.
         relaxation : rho; with 1, x is within the bounds and p in the dual ball afterwards.
         """
-        number, numbers = self.dtype.type, dual_numbers(sigma, self.weight, self.dtype)
+        number, numbers = self.dtype.type, dual_numbers(sigma, self.radii, self.dtype)
         primal = number(tau), number(1.0 / tau), number(relaxation), number(1.0 - relaxation)
         self._over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):

@@ -79,11 +79,13 @@ class TotalVariation:
     weight : lambda >= 0.
     joint : whether the length is that of all maps together; else of each on its own.
     xi : the field, shape (2, ny, nx); None for zero.
+    factors : of the weight, one for each map; None for 1, as where the maps share a length.
     """
 
     weight: float
     joint: bool = False
     xi: Array | None = None
+    factors: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

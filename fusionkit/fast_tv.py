@@ -34,10 +34,11 @@ def differences(x: Any, down: Any, right: Any, at: Any) -> None:
 
 
 @inlined
-def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, at: Any) -> None:
-    """down, right = proj(p + sigma (down, right)) at a chunk of one map; ``numbers`` are sigma, lambda and 1."""
+def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, i: int, at: Any) -> None:
+    """down, right = proj(p + sigma (down, right)) at a chunk of map i; ``numbers`` as `dual_numbers` gives them."""
     j, first, m = at
-    sigma, radius, one = numbers
+    sigma, radii, one = numbers
+    radius = radii[i]
     old_down, old_right = p_down[j, first : first + m], p_right[j, first : first + m]
     for k in range(m):
         a, b = old_down[k] + sigma * down[k], old_right[k] + sigma * right[k + 1]
@@ -63,7 +64,7 @@ def take_off(down: Any, right: Any, xi: Any, at: Any) -> None:
 def ascend_all(x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, numbers: Any, at: Any) -> None:
     """downs[i], rights[i, 1:] = proj(p + sigma D grad x) at a chunk of all maps, coupled or each on its own."""
     j, first, m = at
-    sigma, radius, one = numbers
+    sigma, radii, one = numbers
     xi, joint = field
     n = x.shape[0]
     down, right, square = spare[0], spare[1], spare[2]
@@ -81,6 +82,7 @@ def ascend_all(x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, 
             ri[k + 1] = b
         if joint and i < n - 1:
             continue
+        radius = radii[i]
         for k in range(m):
             length = np.sqrt(square[k])
             square[k] = one if length <= radius else radius / length
@@ -132,7 +134,12 @@ def field_of(tv: TotalVariation, dtype: np.dtype[Any]) -> tuple[Array, bool] | N
     return read_only(np.zeros((2, 0, 0)) if tv.xi is None else tv.xi, dtype), tv.joint
 
 
-def dual_numbers(sigma: float, weight: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
-    """The numbers that `ascend` takes."""
+def factors_of(tv: TotalVariation, maps: int, dtype: np.dtype[Any]) -> Array:
+    """The factor of each map's weight."""
+    return read_only(np.ones(maps) if tv.factors is None else np.array(tv.factors), dtype)
+
+
+def dual_numbers(sigma: float, radii: Array, dtype: np.dtype[Any]) -> tuple[Any, Array, Any]:
+    """The numbers that `ascend` takes: sigma, the radius of each map's dual ball, and 1."""
     number = dtype.type
-    return number(sigma), number(weight), number(1)
+    return number(sigma), radii, number(1)

@@ -13,6 +13,7 @@ from fusionkit.linear import IdentityMap
 from fusionkit.operators.gradient import GradientMap
 from fusionkit.operators.guided_map import GuidedGradientMap
 from fusionkit.operators.norms import L21
+from fusionkit.operators.weighted_l21 import WeightedL21
 from fusionkit.options import Options, Spec, Weight
 from fusionkit.terms import Array, Composed, Functional, LinearMap, Proximable
 
@@ -45,7 +46,11 @@ class ComposedPenalty(Composed):
         """What the compiled kernels know the term as: TV of maps, coupled or not, guided or not; else None."""
         g, k = self.functional, self.operator
         guided = isinstance(k, GuidedGradientMap)
-        if type(g) is not L21 or not (guided or isinstance(k, GradientMap)) or len(k.domain) != 3:
+        if not (guided or isinstance(k, GradientMap)) or len(k.domain) != 3:
+            return None
+        if type(g) is WeightedL21 and g.ndim == 2:
+            return TotalVariation(g.sigma, False, k.xi if guided else None, tuple(float(f) for f in g.factors))
+        if type(g) is not L21:
             return None
         if g.ndim not in (2, 2 * k.domain[0]):
             return None

@@ -39,8 +39,7 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     ----------
     weight : lambda >= 0.
     per_element : f_i of each element, those that are not named 1; ``counts`` takes :math:`1/\sqrt{\bar b_i}`, as the
-        noise in the gradient of the likelihood goes, relative to its geometric mean. None for 1, which the compiled
-        kernels know.
+        noise in the gradient of the likelihood goes, relative to its geometric mean. None for 1.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from fusionkit.operators.norms import L21
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.operators.poisson import FLOOR, PoissonLoss
 from fusionkit.operators.power_sum import PowerSum
+from fusionkit.operators.weighted_l21 import WeightedL21
 from fusionkit.problem import Box, Problem, Slots, Split
 from fusionkit.terms import Array, Pixelwise, Term
 
@@ -58,23 +59,30 @@ class FastCase:
     v: Array
     p: Array
 
-    def split(self, weight: float, joint: bool = False, guided: bool = False) -> Split:
+    def split(self, weight: float, joint: bool = False, guided: bool = False, each: bool = False) -> Split:
         """The terms with total variation, as the primal-dual solver sorts them."""
         shape, dtype = self.x.shape, self.x.dtype
-        penalty = tv(shape, weight, dtype, joint, guided)
+        penalty = tv(shape, weight, dtype, joint, guided, each)
         penalty.silent = False  # the kernels are asked for a weight of zero too, by the check of TGV
         terms: tuple[Term, ...] = (*self.terms, penalty, self.bounds)
         return Problem(terms, shape, (), dtype).sort(Slots(pixelwise=True, auxiliary=True))
 
 
 def tv(
-    shape: tuple[int, ...], weight: float, dtype: np.dtype[Any], joint: bool = False, guided: bool = False
+    shape: tuple[int, ...],
+    weight: float,
+    dtype: np.dtype[Any],
+    joint: bool = False,
+    guided: bool = False,
+    each: bool = False,
 ) -> ComposedPenalty:
-    """Total variation, of each map or of all together, as it is or guided by a random field."""
+    """Total variation, of each map or of all together, as it is or guided by a random field, of one weight or each."""
     operator = gradient_map(shape, dtype)
     if guided:
         angle, length = np.random.default_rng(1).uniform(0, 7, shape[1:]), np.random.default_rng(2).random(shape[1:])
         operator = GuidedGradientMap(operator, (length * np.stack([np.cos(angle), np.sin(angle)])).astype(dtype))
+    if each:
+        return ComposedPenalty(WeightedL21(2, np.linspace(0.5, 1.5, shape[0]), weight), operator, "tv")
     return ComposedPenalty(L21(2 * shape[0] if joint else 2, weight), operator, "tv")
 
 

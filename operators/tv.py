@@ -21,7 +21,7 @@ class TVOptions(Options):
     """Options of ``tv``."""
 
     weight: Weight = 1.0
-    per_element: dict[str, Positive] | Literal["counts"] | None = None
+    per_element: dict[str, Positive] | Literal["counts", "auto"] | None = None
     name: str | None = None
 
 
@@ -39,11 +39,12 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     ----------
     weight : lambda >= 0.
     per_element : f_i of each element, those that are not named 1; ``counts`` takes :math:`1/\sqrt{\bar b_i}`, as the
-        noise in the gradient of the likelihood goes, relative to its geometric mean. None for 1.
+        noise in the gradient of the likelihood goes, relative to its geometric mean; ``auto``, beside ``weight: auto``,
+        has them searched. None for 1.
 
     Raises
     ------
-    UserError : ``per_element`` names what is no element, or there are no maps.
+    UserError : ``per_element`` names what is no element, or there are no maps, or it says auto and the weight does not.
     """
     operator = gradient_map(context.shape, context.dtype)
     name, size = options.name or "tv", operator.range[0]
@@ -52,9 +53,13 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     return ComposedPenalty(WeightedL21(size, factors(options.per_element, context), options.weight), operator, name)
 
 
-def factors(per_element: dict[str, float] | Literal["counts"], context: Context) -> Array:
+def factors(per_element: dict[str, float] | Literal["counts", "auto"], context: Context) -> Array:
     """f_i of the unknown's elements in their order."""
     where = context.at("per_element").where
+    if per_element == "auto":
+        raise UserError(
+            where, "is auto, and the weight is a number", "write weight: auto, or a number for each element"
+        )
     if len(context.shape) != 3 or len(context.labels) != context.shape[0]:
         raise UserError(where, "is for maps, and the unknown holds none", "remove the key")
     if per_element == "counts":

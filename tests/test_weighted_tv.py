@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fusionkit as fk
+from fusionkit import yamlio
+from fusionkit.cli import main
 from fusionkit.errors import UserError
 from fusionkit.operators.norms import L21
 from fusionkit.operators.weighted_l21 import WeightedL21
-from fusionkit.reconstruct import prepare
+from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Composed
+from fusionkit.weights.asked import as_asked
 
 RANDOM = np.random.default_rng(0)
 Y = RANDOM.normal(0.0, 1.0, (2, 3, 20))
@@ -100,9 +105,70 @@ def test_elements_with_few_counts_gain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("per_element", "said"), [("{Cobalt: 1.0}", "has no map"), ("{Co: 0.0}", "number > 0"), ("count", "per_element")]
+    ("per_element", "said"),
+    [
+        ("{Cobalt: 1.0}", "has no map"),
+        ("{Co: 0.0}", "number > 0"),
+        ("count", "per_element"),
+        ("auto", "write weight: auto"),
+    ],
 )
 def test_refusals(per_element: str, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         prepare("cos_nanoparticle", ("data.phantom.size=24", f"terms.tv.per_element={per_element}"))
     assert caught.value.where.startswith("terms[2].per_element")
+
+
+# ------------------------------------------------------------------------------------------------- per_element: auto
+
+EACH = "terms.tv.per_element=auto"
+
+
+def own_errors(one: Job) -> list[float]:
+    assert one.dataset.truth is not None
+    pairs = zip(one.solve().x, one.dataset.truth, strict=True)
+    return [float(np.linalg.norm(x - t) / np.linalg.norm(t)) for x, t in pairs]
+
+
+@pytest.mark.parametrize(("preset", "dose"), [("films", 5), ("films", 100), ("cos_nanoparticle", 20)])
+def test_a_weight_for_each_element_is_found(preset: str, dose: int) -> None:
+    """It is clearly better than one weight for all, whatever the truth tells of that one."""
+    sets = ("data.phantom.size=64", f"data.phantom.preset={preset}", f"data.phantom.dose={dose}")
+    each, one = prepare("cos_auto", (*sets, EACH)), prepare("cos_auto", sets)
+    chosen = each.weights[-1]
+    factors = chosen.options["per_element"]
+    assert list(factors) == list(each.dataset.elements)
+    assert np.prod(list(factors.values())) == pytest.approx(1.0, rel=1e-2)
+    assert all(f"{element} " in chosen.note for element in factors)
+    weights = [float(w) for w in np.geomspace(0.5 * one.weights[-1].weight, 2.0 * one.weights[-1].weight, 5)]
+    best = min(np.mean(own_errors(prepare("cos_auto", (*sets, f"terms.tv.weight={w!r}")))) for w in weights)
+    assert np.mean(own_errors(each)) < 0.97 * best
+    assert chosen.iterations <= 10 * each.solve().iterations
+
+
+def test_the_elements_weights_stand_in_the_resolved_configuration(tmp_path: Path) -> None:
+    sets = ["--set", "data.phantom.size=48", "--set", "data.phantom.dose=20", "--set", EACH, "--quiet"]
+    assert main(["run", "cos_auto", *sets, "--output", str(tmp_path / "first")]) == 0
+    resolved = yamlio.read(tmp_path / "first" / "config.resolved.yaml")
+    summary = json.loads((tmp_path / "first" / "summary.json").read_text())
+    found = summary["weights_auto"]["tv"]
+    assert resolved["terms"][2]["per_element"] == found["per_element"]
+    assert set(found["per_element"]) == {"Co", "S", "O"}
+    assert as_asked(resolved, summary)["terms"][2]["per_element"] == "auto"
+    assert (
+        main(["run", str(tmp_path / "first" / "config.resolved.yaml"), "--quiet", "--output", str(tmp_path / "b")]) == 0
+    )
+    assert json.loads((tmp_path / "b" / "summary.json").read_text())["weights"] == summary["weights"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (("terms.tv.weight={auto: sure}",), "which sure does not know"),
+        (("terms.poisson={type: least_squares, data: maps, weight: 0.1}",), "which masked_pixels does not know"),
+    ],
+)
+def test_what_cannot_be_searched_for_each(sets: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        prepare("cos_auto", ("data.phantom.size=32", EACH, *sets))
+    assert caught.value.where == "terms[2].per_element"

@@ -90,6 +90,7 @@ INTERVALS: dict[str, Method] = {
 # image and exponent are fitted to the maps in the solve; the image is in units that the user does not know
 FITTED: dict[str, Method] = {"gamma_fitted": _fused("terms.haadf.gamma=[1.4, 2.0]", "terms.haadf.gain=auto")}
 REGULARISERS: dict[str, Method] = {
+    "tv_per_element": _fused("terms.tv.per_element=auto"),
     "vectorial_tv": _fused("terms.tv={type: vectorial_tv, weight: auto}"),
     "nuclear_tv": _fused("terms.tv={type: vectorial_tv, coupling: nuclear, weight: auto}"),
     "huber_tv": _fused("terms.tv={type: huber_tv, smoothing: 0.5, weight: auto}"),

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from fusionkit.options import Options, Spec, parse
 
 AUTO = "auto"
+PER_ELEMENT = "per_element"  # the option of a penalty that has a weight for each element
 PLACEHOLDER = 1.0  # a valid weight: options are checked, and terms built, before their weights are chosen
 Method = Literal["count_splitting", "masked_pixels", "discrepancy", "l_curve", "sure"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -47,9 +48,15 @@ def asked(specs: Sequence[Spec]) -> tuple[int, ...]:
     return tuple(index for index, spec in enumerate(specs) if asks(spec))
 
 
-def weighted(spec: Spec, weight: float) -> Spec:
-    """The same thing with this weight."""
-    return Spec.model_validate({"type": spec.type, **spec.options, "weight": weight})
+def asks_each(spec: Spec) -> bool:
+    """Whether the term says ``per_element: auto``."""
+    return spec.options.get(PER_ELEMENT) == AUTO
+
+
+def weighted(spec: Spec, weight: float, options: Mapping[str, Any] | None = None) -> Spec:
+    """The same thing with this weight, and with these options in place of those that it asks for."""
+    given = {name: value for name, value in spec.options.items() if not (name == PER_ELEMENT and value == AUTO)}
+    return Spec.model_validate({"type": spec.type, **given, "weight": weight, **(options or {})})
 
 
 def checkable(spec: Spec, key: str = "") -> Spec:
@@ -68,9 +75,13 @@ def as_asked(resolved: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[st
     resolved : ``config.resolved.yaml`` of the run.
     summary : ``summary.json`` of the run, whose ``weights_auto`` says which weights were chosen, and what asked.
     """
-    chosen = {entry["key"]: entry.get("asked", AUTO) for entry in summary.get("weights_auto", {}).values()}
-    terms = [
-        {**term, "weight": chosen[f"terms[{index}].weight"]} if f"terms[{index}].weight" in chosen else term
-        for index, term in enumerate(resolved.get("terms", ()))
-    ]
+    chosen = {entry["key"]: entry for entry in summary.get("weights_auto", {}).values()}
+
+    def before(term: dict[str, Any], key: str) -> dict[str, Any]:
+        if key not in chosen:
+            return term
+        each = {PER_ELEMENT: AUTO} if PER_ELEMENT in chosen[key] else {}
+        return {**term, "weight": chosen[key].get("asked", AUTO), **each}
+
+    terms = [before(term, f"terms[{index}].weight") for index, term in enumerate(resolved.get("terms", ()))]
     return {**resolved, "terms": terms}

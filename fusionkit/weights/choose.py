@@ -8,10 +8,11 @@ from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Spec
 from fusionkit.terms import Fitted, Term
-from fusionkit.weights.asked import asked, checkable, method_of, weighted
+from fusionkit.weights.asked import asked, asks_each, checkable, method_of, weighted
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.compete import Search, check_comparable, compete, with_found
 from fusionkit.weights.count_scale import weight_of_counts
+from fusionkit.weights.each_element import check_each
 from fusionkit.weights.image_noise import weight_of_image
 from fusionkit.weights.methods import default_method
 from fusionkit.weights.model_error import model_error
@@ -66,8 +67,10 @@ def plan_choices(dataset: Dataset, objective: Objective) -> Choices:
     settled = replace(objective, terms=tuple(specs))
     searches = []
     for index in penalties:
-        task = Task(settled, dataset, index, terms[index].name)
-        searches.append((task, method_of(objective.terms[index], f"terms[{index}]") or default_method(task)))
+        task = Task(settled, dataset, index, terms[index].name, asks_each(objective.terms[index]))
+        method = method_of(objective.terms[index], f"terms[{index}]") or default_method(task)
+        check_each(task, method)
+        searches.append((task, method))
     check_comparable(searches)
     fits = tuple(Task(settled, dataset, index, terms[index].name) for index in judged)
     return Choices(tuple(chosen), tuple(searches), fits)

@@ -49,6 +49,7 @@ class ChosenWeight:
         known.
     facts : numbers that it comes from, by name.
     curve : of the search; None where there was none.
+    options : further options of the term that were chosen with it.
     trial : the best of the search, for one that goes on from it; None once all weights are chosen.
     asked : what stood in the configuration in its place.
     """
@@ -61,6 +62,7 @@ class ChosenWeight:
     uncertainty: tuple[float, float] | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     curve: Curve | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     trial: Trial | None = field(default=None, repr=False, compare=False)
     asked: Any = AUTO
 
@@ -71,16 +73,16 @@ class ChosenWeight:
 
     @property
     def iterations(self) -> int:
-        """Of all solves that the choice took, those of a search before this one included."""
+        """Of all solves that the choice took, those that are not on the curve included."""
         here = sum(self.curve.iterations) if self.curve is not None else 0
-        return here + int(self.facts.get("iterations_before", 0))
+        return here + int(self.facts.get("iterations_beside", 0))
 
     def plain(self) -> dict[str, Any]:
         """Mappings, lists, texts and numbers, for ``summary.json``."""
         found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.asked}
         if self.uncertainty is not None:
             found["uncertainty"] = list(self.uncertainty)
-        found |= self.facts
+        found |= {**self.facts, **self.options}
         if self.curve is not None:
             columns = ("weights", "values", "spreads", "iterations")
             found["curve"] = {name: list(getattr(self.curve, name)) for name in columns}
@@ -90,8 +92,11 @@ class ChosenWeight:
 
 def with_weights(terms: Sequence[Spec], chosen: Iterable[ChosenWeight]) -> list[Spec]:
     """The terms with the chosen numbers in place of ``auto``."""
-    numbers = {one.index: one.weight for one in chosen}
-    return [weighted(term, numbers[index]) if index in numbers else term for index, term in enumerate(terms)]
+    found = {one.index: one for one in chosen}
+    return [
+        weighted(term, found[index].weight, found[index].options) if index in found else term
+        for index, term in enumerate(terms)
+    ]
 
 
 def rounded(weight: float) -> float:

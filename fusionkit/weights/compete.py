@@ -102,4 +102,7 @@ def _is_dropped(one: ChosenWeight | None) -> bool:
 
 def _after(one: ChosenWeight, old: ChosenWeight | None) -> ChosenWeight:
     """The choice with the iterations of the search before it in its account."""
-    return one if old is None else replace(one, facts={**one.facts, "iterations_before": old.iterations})
+    if old is None:
+        return one
+    beside = int(one.facts.get("iterations_beside", 0)) + old.iterations
+    return replace(one, facts={**one.facts, "iterations_beside": beside})

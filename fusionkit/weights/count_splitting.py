@@ -11,7 +11,9 @@ import numpy as np
 from fusionkit.counting.step import is_counts, step_of
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
+from fusionkit.weights.asked import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.each_element import of_each, with_own
 from fusionkit.weights.levels import levels
 from fusionkit.weights.path import Said, lowest
 from fusionkit.weights.task import POISSON, Noisy, Task
@@ -38,7 +40,16 @@ def count_splitting(task: Task) -> ChosenWeight:
     UserError : the data are neither counts nor counts times a factor.
     """
     attempt, start = held_out(task, of_penalty=True)
-    return lowest(task, attempt, task.scale(start), _SAID, SHARE)
+    found, trials = lowest(task, attempt, task.scale(start), _SAID, SHARE)
+    return _of_each(task, found, trials) if task.each else found
+
+
+def _of_each(task: Task, found: ChosenWeight, trials: list[Trial]) -> ChosenWeight:
+    """A weight for each element, where it predicts the other half better than one for all does."""
+    assert found.trial is not None
+    weight, factors = of_each(trials, task.dataset.elements)
+    attempt, _ = held_out(task.with_options({PER_ELEMENT: factors}), of_penalty=True)
+    return with_own(found, attempt(weight, found.trial), factors, found.facts["correction"])
 
 
 def held_out(task: Task, of_penalty: bool) -> tuple[Attempt, Array]:

@@ -55,7 +55,7 @@ def masked_pixels(task: Task) -> ChosenWeight:
             results.append(result)
         return Trial(weight, np.concatenate(errors), tuple(results), sum(result.iterations for result in results))
 
-    found = lowest(task, attempt, task.scale(starts[0]), _SAID)
+    found, _ = lowest(task, attempt, task.scale(starts[0]), _SAID)
     if any(shares_noise(part) for array in data.values() for part in array):
         return replace(found, note=f"{found.note} {_SHARED}")
     return found

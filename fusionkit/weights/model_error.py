@@ -51,7 +51,7 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     )
     facts = {**noise.facts, "of_the_noise": weight / noise.weight, "solves": len(trials)}
     note = f"The weight of {task.term} is {weight:.4g}: {said}."
-    return ChosenWeight(task.index, task.term, rounded(weight), "count_splitting", note, None, facts, curve, best)
+    return ChosenWeight(task.index, task.term, rounded(weight), "count_splitting", note, None, facts, curve, trial=best)
 
 
 def _path(first: Trial, attempt: Attempt) -> list[Trial]:

@@ -8,7 +8,8 @@ between; of a squared penalty they want a third to twice as much, and the path s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import exp
 
 from fusionkit.weights.choice import paired, vertex
@@ -21,6 +22,7 @@ FACTOR = 2.0  # from one weight to the next; the parabola finds what is between
 MOST = 14  # weights
 _CLEARLY = 1.0  # standard errors above the lowest at which the path ends
 _RISES = 2  # ends it as well: so many weights in a row that are no better
+_FAR = 8.0  # times: as far from the best for all as a weight for one map is sought
 _LEFT = 3.0  # weights from the first to the lowest error, at most
 
 
@@ -40,8 +42,10 @@ class Said:
     quantity: str
 
 
-def lowest(task: Task, attempt: Attempt, scale: tuple[float, float], said: Said, share: float = 1.0) -> ChosenWeight:
-    r"""The weight with the lowest error.
+def lowest(
+    task: Task, attempt: Attempt, scale: tuple[float, float], said: Said, share: float = 1.0
+) -> tuple[ChosenWeight, list[Trial]]:
+    r"""The weight with the lowest error, and the trials, ascending.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def lowest(task: Task, attempt: Attempt, scale: tuple[float, float], said: Said,
     full = share ** (-(2.0 - degree) / 2.0)
     near = task.near
     first = attempt(near.weight if near is not None else first_weight(*scale), near or task.rival)
-    trials = _path(attempt, first, task.rival)
+    trials = _path(attempt, first, task.rival, maps=len(task.dataset.elements) if task.each else 1)
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     choice, error = vertex([trial.weight for trial in ordered], [trial.errors for trial in ordered])
@@ -77,7 +81,8 @@ def lowest(task: Task, attempt: Attempt, scale: tuple[float, float], said: Said,
         range_said = f"{limits[0]:.2g} to {limits[1]:.2g}"
     note = f"The weight of {task.term} is {weight:.4g} ({range_said}): {said.why}."
     facts = {"share": share, "correction": full, "degree": degree, "solves": len(trials)}
-    return ChosenWeight(task.index, task.term, weight, said.method, note, limits, facts, curve, best)
+    found = ChosenWeight(task.index, task.term, weight, said.method, note, limits, facts, curve, trial=best)
+    return found, ordered
 
 
 def first_weight(strong: float, degree: float) -> float:
@@ -90,8 +95,11 @@ def first_weight(strong: float, degree: float) -> float:
     return strong / BELOW ** (2.0 - degree)
 
 
-def _path(attempt: Attempt, first: Trial, rival: Trial | None) -> list[Trial]:
-    """Solves from the first weight to weaker ones until the error has risen; to stronger ones where it is lowest."""
+def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> list[Trial]:
+    """Solves from the first weight to weaker ones until the error has risen; to stronger ones where it is lowest.
+
+    With several maps these are the error of any map that is judged by itself.
+    """
     trials = [first]
     for factor in (1.0 / FACTOR, FACTOR):
         while len(trials) < MOST:
@@ -99,11 +107,22 @@ def _path(attempt: Attempt, first: Trial, rival: Trial | None) -> list[Trial]:
             trials.append(attempt(edge.weight * factor, edge))
             if rival is not None and hopeless(trials, abs(trials[-1].error - edge.error), rival.error):
                 return trials
-            if risen(trials, factor):
+            if all(risen(own, factor) for own in views(trials, maps)) or _is_far(trials):
                 break
-        if min(trials, key=lambda t: t.error) is not trials[0]:
+        if not any(min(own, key=lambda t: t.error) is own[0] for own in views(trials, maps)):
             break  # a weaker one is better than the first, and so than any stronger one
     return trials
+
+
+def _is_far(trials: Sequence[Trial]) -> bool:
+    """Whether the last weight is far from the best for all maps, so that a map that wants it is misled by the image."""
+    away = trials[-1].weight / min(trials, key=lambda trial: trial.error).weight
+    return max(away, 1.0 / away) >= _FAR
+
+
+def views(trials: Sequence[Trial], maps: int) -> list[list[Trial]]:
+    """The trials as each of so many maps sees them, by its own errors."""
+    return [[replace(one, errors=one.errors.reshape(maps, -1)[k]) for one in trials] for k in range(maps)]
 
 
 def hopeless(trials: list[Trial], fall: float, rival: float) -> bool:

@@ -51,7 +51,7 @@ def sure(task: Task) -> ChosenWeight:
             parts.append(np.ravel(risk / levels(one)))
         return Trial(weight, np.concatenate(parts), (here,), here.iterations + there.iterations)
 
-    return lowest(task, attempt, task.scale(start), _SAID)
+    return lowest(task, attempt, task.scale(start), _SAID)[0]
 
 
 def _variance(one: Noisy) -> Array:

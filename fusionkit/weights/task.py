@@ -77,6 +77,7 @@ class Task:
     objective : every weight a number; that of the penalty stands for nothing.
     dataset : the data.
     index, term : of the penalty.
+    each : whether each element is to have a weight of its own.
     tolerance : of the solves of the search.
     near : the best trial of a former search, to begin at; None to begin at the path's scale.
     rival : the best trial of another penalty, which this one is to beat; None without one.
@@ -86,6 +87,7 @@ class Task:
     dataset: Dataset
     index: int
     term: str
+    each: bool = False
     tolerance: float = 5e-3
     near: Trial | None = None
     rival: Trial | None = None
@@ -110,6 +112,12 @@ class Task:
                 specs[index] = weighted(specs[index], share * float(specs[index].options.get("weight", 1.0)))
         specs[self.index] = weighted(specs[self.index], weight)
         return self.objective.build(self.with_data(data), specs)
+
+    def with_options(self, options: Mapping[str, Any]) -> Task:
+        """The task with further options of the penalty."""
+        specs = list(self.objective.terms)
+        specs[self.index] = weighted(specs[self.index], 0.0, options)
+        return replace(self, objective=replace(self.objective, terms=tuple(specs)))
 
     def with_data(self, data: Mapping[str, Array] | None) -> Dataset:
         """The dataset with these arrays in place of its own."""

@@ -12,10 +12,9 @@ import numpy as np
 from fusionkit.composition import compose
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
-from fusionkit.fast_spec import TotalVariation
 from fusionkit.gpu.device import Device, find_device
 from fusionkit.gpu.engine import DeviceEngine
-from fusionkit.gpu.solving import described
+from fusionkit.gpu.split import on_device
 from fusionkit.problem import Slots
 
 _ROUNDS = 7
@@ -60,9 +59,8 @@ def measure(device: Device, size: int, repeat: int = 20) -> Row:
     counts = random.poisson(5.0, (3, size, size)).astype(np.float32)
     image = (30 + random.standard_normal((size, size))).astype(np.float32)
     problem = compose(Dataset({"haadf": image, "maps": counts}, elements=("Co", "S", "O")), _TERMS)
-    spec, tv = described(problem.sort(Slots(pixelwise=True, auxiliary=True)))
-    assert isinstance(tv, TotalVariation)
-    engine = DeviceEngine(spec, tv, problem.shape, problem.dtype, 1, device)
+    split = on_device(problem.sort(Slots(pixelwise=True, auxiliary=True)))
+    engine = DeviceEngine(split.spec, split.tv, problem.shape, problem.dtype, 1, device)
     x, p = engine.put(np.full(problem.shape, 5, np.float32)), engine.put(np.zeros(engine.dual_shape, np.float32))
 
     def step() -> None:

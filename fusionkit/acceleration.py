@@ -80,6 +80,10 @@ class CompiledProx:
 
 def joint_prox(split: Split) -> JointProx:
     """The joint prox of the pixelwise terms within the bounds: compiled where the kernels know the terms."""
+    if split.problem.engine == "cupy":
+        from fusionkit.gpu.split import prox_of
+
+        return prox_of(split)
     spec = pixelwise_spec(split)
     return PixelwiseProx(split.pixelwise, split.bounds) if spec is None else CompiledProx(spec)
 
@@ -137,9 +141,9 @@ def compiled_iterations(split: Split, newton_steps: int, former: OnePass | None 
     former : of the same problem with other parameters, whose memory on a device is used on.
     """
     if split.problem.engine == "cupy":
-        from fusionkit.gpu.solving import DeviceIterations
+        from fusionkit.gpu.solving import device_iterations
 
-        return DeviceIterations(split, newton_steps, former if isinstance(former, DeviceIterations) else None)
+        return device_iterations(split, newton_steps, former)
     engine, second = compiled_engine(split, newton_steps), _compiled_tgv(split, newton_steps)
 
     def iterate(
@@ -152,6 +156,15 @@ def compiled_iterations(split: Split, newton_steps: int, former: OnePass | None 
         return x, duals
 
     return None if engine is None and second is None else iterate
+
+
+def on_processor(split: Split) -> Split:
+    """The same problem for arrays of NumPy."""
+    if split.problem.engine != "cupy":
+        return split
+    from fusionkit.gpu.split import host_of
+
+    return host_of(split)
 
 
 def placed(split: Split, arrays: Sequence[Array]) -> Arrays:
@@ -194,14 +207,14 @@ class Judge:
             return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
         by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
         values = {term.name: found.tv for term in split.coupling.terms}
-        for term in split.pixelwise:
+        for term in (*split.smooth, *split.pixelwise):  # on a device all of them are in the former
             assert isinstance(term, HasKernel)
             values[term.name] = by_kernel[type(term.kernel)]
         ordered = split.ordered(values)
         if found.certificate is not None:
             return ordered, found.certificate
         duals = tuple(on_host(p) for p in state.duals)
-        return ordered, certify(split, on_host(state.x), state.auxiliary, duals)
+        return ordered, certify(on_processor(split), on_host(state.x), state.auxiliary, duals)
 
     def _found(self, state: State) -> FastCheck | None:
         """By kernels; None where they do not know the terms."""
@@ -261,6 +274,10 @@ def device_used(split: Split) -> str:
 
 def engine_notes(split: Split) -> tuple[str, ...]:
     """Says which pixelwise terms keep the compiled kernels from being used, where they were wanted."""
+    if split.problem.engine == "cupy":
+        from fusionkit.gpu.split import notes_of
+
+        return notes_of(split)
     if split.problem.engine == "numpy" or not split.pixelwise or engine_used(split) != "numpy":
         return ()
     if find_spec("numba") is None:

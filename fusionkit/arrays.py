@@ -25,6 +25,11 @@ def get_array_module(array: Any) -> Any:
     return array.__array_namespace__()
 
 
+def empty_like(array: Array, shape: tuple[int, ...]) -> Array:
+    """An uninitialised array of the module and dtype of ``array``."""
+    return get_array_module(array).empty(shape, array.dtype)
+
+
 def on_host(array: Any) -> Array:
     """The values of an array as one of NumPy; the array itself where it is one."""
     return array if isinstance(array, np.ndarray) else array.get()

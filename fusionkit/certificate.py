@@ -63,7 +63,7 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
     auxiliary : the auxiliary unknowns, one (maybe empty) array for each composed term.
     duals : p_j, of the shape of the range of K_j.
     """
-    residual = np.zeros(x.shape, x.dtype)
+    residual = np.zeros_like(x)
     squares: list[float] = []
     feasibility, alignment = 0.0, 0.0
     gaps: list[tuple[Composed, Array, Array]] = []
@@ -99,7 +99,7 @@ def norm(a: Array) -> float:
 
 def inner(a: Array, b: Array) -> float:
     """Inner product, accumulated in float64."""
-    return float(np.einsum("i,i->", a.ravel(), b.ravel(), dtype=np.float64, casting="same_kind"))
+    return float(np.einsum("i,i->", a.ravel(), b.ravel(), dtype=np.float64))
 
 
 def _add(residual: Array, summand: Array) -> float:

@@ -95,7 +95,7 @@ class Coupling:
     def auxiliary_adjoint(self, duals: Sequence[Array]) -> Arrays:
         """A_j' p_j for each term; an empty array where there is no auxiliary unknown."""
         return tuple(
-            term.auxiliary.adjoint(dual) if term.auxiliary is not None else np.zeros(0, dual.dtype)
+            term.auxiliary.adjoint(dual) if term.auxiliary is not None else np.zeros_like(dual, shape=(0,))
             for term, dual in zip(self.terms, duals, strict=True)
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,7 @@ class PylopsMap:
 class IdentityMap:
     """x itself; the operator of a proximable term that a solver takes as composed."""
 
+    any_array: ClassVar[bool] = True
     domain: tuple[int, ...]
     norm: float = 1.0
 

@@ -248,7 +248,7 @@ def _result(
     final = history.checks[-1]
     names = [term.name for term in split.coupling.terms]
     x, duals = state.x, {name: on_host(p) for name, p in zip(names, state.duals, strict=True)}
-    auxiliary = {name: w for name, w in zip(names, state.auxiliary, strict=True) if w.size}
+    auxiliary = {name: on_host(w) for name, w in zip(names, state.auxiliary, strict=True) if w.size}
     if (
         status is not Status.CONVERGED
         and history.best is not None

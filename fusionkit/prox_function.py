@@ -26,9 +26,11 @@ class ProxFunction(ABC):
 
     Attributes
     ----------
+    any_array : whether it takes arrays of any array module, as those on a GPU.
     hasgrad : whether ``grad`` is its gradient; else it is that of its Moreau envelope, as in pyproximal.
     """
 
+    any_array: bool = False
     hasgrad: bool = False
 
     @abstractmethod

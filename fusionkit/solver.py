@@ -150,9 +150,9 @@ def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
     except Unfit as unfit:
         raise RefusalError(f"solver {solver.name}", str(unfit), fitting_solvers(problem)) from None
     if problem.engine == "cupy":
-        from fusionkit.gpu.solving import require_kernels
+        from fusionkit.gpu.solving import require_device
 
-        require_kernels(solver.name, solver.on_device, split)
+        return require_device(solver.name, solver.on_device, split)
     return split
 
 

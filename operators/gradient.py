@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import cos, pi, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fusionkit.arrays import empty_like
 from fusionkit.build import Context
 from fusionkit.options import Options
 from fusionkit.terms import Array
@@ -57,6 +58,7 @@ class GradientMap:
     dtype : of the pylops operator.
     """
 
+    any_array: ClassVar[bool] = True
     domain: tuple[int, ...]
     axes: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -83,7 +85,7 @@ class GradientMap:
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """Differences of x along each axis, in the dtype of x."""
         if out is None:
-            out = np.empty(self.range, x.dtype)
+            out = empty_like(x, self.range)
         for axis, part in zip(self.axes, out, strict=True):
             np.subtract(x[along(axis, 1, None)], x[along(axis, 0, -1)], out=part[along(axis, 0, -1)])
             part[along(axis, -1, None)] = 0
@@ -92,7 +94,7 @@ class GradientMap:
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """Minus the divergence of y, in the dtype of y."""
         if out is None:
-            out = np.empty(self.domain, y.dtype)
+            out = empty_like(y, self.domain)
         out.fill(0)
         for axis, part in zip(self.axes, y, strict=True):
             inner = part[along(axis, 0, -1)]

@@ -27,6 +27,7 @@ class GroupHuber(ProxFunction):
     """
 
     hasgrad = True
+    any_array = True
 
     def __init__(self, ndim: int, smoothing: float, sigma: float = 1.0) -> None:
         self.ndim, self.smoothing, self.sigma = ndim, smoothing, sigma

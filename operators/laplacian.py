@@ -3,6 +3,7 @@ r"""The discrete Laplacian, for penalties on curvature: :math:`L = -\nabla^\top 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class LaplacianMap:
     gradient : of the unknown.
     """
 
+    any_array: ClassVar[bool] = True
     gradient: GradientMap
 
     @property

@@ -23,6 +23,8 @@ _BLOCK = 1 << 15  # groups whose lengths are taken at once
 class L1(ProxFunction):
     r""":math:`\sigma \|y\|_1`; its dual ball is :math:`|p_i| \le \sigma`."""
 
+    any_array = True
+
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma
 
@@ -53,6 +55,8 @@ class L21(ProxFunction):
     sigma : weight.
     """
 
+    any_array = True
+
     def __init__(self, ndim: int, sigma: float = 1.0) -> None:
         self.ndim, self.sigma = ndim, sigma
 
@@ -81,8 +85,9 @@ class L21(ProxFunction):
         if out is None:
             out = np.empty_like(p)
         groups, result = p.reshape(self.ndim, -1), out.reshape(self.ndim, -1)
-        for first in range(0, groups.shape[1], _BLOCK):  # lengths that stay in the cache take no memory beside p
-            some = slice(first, first + _BLOCK)
+        block = _BLOCK if isinstance(p, np.ndarray) else max(1, groups.shape[1])
+        for first in range(0, groups.shape[1], block):  # lengths that stay in the cache take no memory beside p
+            some = slice(first, first + block)
             np.multiply(groups[:, some], shrink(lengths(groups[:, some]), self.sigma), out=result[:, some])
         return out
 
@@ -90,6 +95,7 @@ class L21(ProxFunction):
 class SquaredL2(ProxFunction):
     r""":math:`\tfrac{\sigma}{2} \|y\|_2^2`, the Tikhonov penalty."""
 
+    any_array = True
     hasgrad = True
 
     def __init__(self, sigma: float) -> None:
@@ -114,6 +120,8 @@ class SquaredL2(ProxFunction):
 
 class Euclidean(ProxFunction):
     r""":math:`\sigma \|y\|_2` of the whole vector; its dual ball is :math:`\|p\|_2 \le \sigma`."""
+
+    any_array = True
 
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma

@@ -32,6 +32,7 @@ class StackedNorms(ProxFunction):
         ends = np.cumsum(sizes).tolist()
         starts = [0, *ends[:-1]]
         self.parts = [(norm, slice(a, b)) for norm, a, b in zip(norms, starts, ends, strict=True)]
+        self.any_array = all(vars(type(norm)).get("any_array", False) for norm in norms)
 
     def __call__(self, x: Vector) -> float:
         """Sum of the norms."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from math import prod, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fusionkit.arrays import empty_like
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.gradient import along, image_axes
@@ -64,6 +65,7 @@ class SymmetricGradientMap:
     dtype : of the pylops operator.
     """
 
+    any_array: ClassVar[bool] = True
     shape: tuple[int, ...]
     axes: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -90,11 +92,11 @@ class SymmetricGradientMap:
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """E x, in the dtype of x."""
         if out is None:
-            out = np.empty(self.range, x.dtype)
+            out = empty_like(x, self.range)
         k = len(self.axes)
         for a, axis in enumerate(self.axes):
             _backward(x[a], axis, out[a])
-        rest = np.empty(self.shape, x.dtype)
+        rest = empty_like(x, self.shape)
         for part, (a, b) in zip(out[k:], self._pairs, strict=True):
             _backward(x[b], self.axes[a], part)
             part += _backward(x[a], self.axes[b], rest)
@@ -104,7 +106,7 @@ class SymmetricGradientMap:
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """E' y, in the dtype of y."""
         if out is None:
-            out = np.empty(self.domain, y.dtype)
+            out = empty_like(y, self.domain)
         out.fill(0)
         k = len(self.axes)
         for a, axis in enumerate(self.axes):

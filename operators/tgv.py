@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod, sqrt
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from fusionkit.arrays import empty_like
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.fast_spec import Kernel, TotalGeneralisedVariation
@@ -111,6 +112,7 @@ class Lift:
     more : how many images of zeros follow.
     """
 
+    any_array: ClassVar[bool] = True
     gradient: GradientMap
     more: int
 
@@ -132,7 +134,7 @@ class Lift:
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """K x, in the dtype of x."""
         if out is None:
-            out = np.empty(self.range, x.dtype)
+            out = empty_like(x, self.range)
         k = self.gradient.range[0]
         self.gradient.apply(x, out[:k])
         out[k:] = 0
@@ -152,6 +154,7 @@ class Field:
     second : E.
     """
 
+    any_array: ClassVar[bool] = True
     second: SymmetricGradientMap
 
     @property
@@ -172,7 +175,7 @@ class Field:
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """A w of the field w = ``x``, in its dtype."""
         if out is None:
-            out = np.empty(self.range, x.dtype)
+            out = empty_like(x, self.range)
         k = self.domain[0]
         self._inside(np.negative(x, out=out[:k]))
         self.second.apply(x, out[k:])

@@ -26,7 +26,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from fusionkit.acceleration import OnePass, compiled_engine, compiled_iterations, joint_prox, placed
+from fusionkit.acceleration import OnePass, compiled_engine, compiled_iterations, joint_prox, on_processor, placed
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
 from fusionkit.memory import Held
@@ -82,15 +82,15 @@ class ChambollePock(Solver[PrimalDualState]):
     def init(self, split: Split, x0: Array) -> PrimalDualState:
         """Duals and auxiliary unknowns at zero."""
         coupling = split.coupling
-        tau = self.options.tau or primal_step(split, x0)
+        tau = self.options.tau or primal_step(on_processor(split), x0)
         auxiliary = coupling.auxiliary_zeros(x0.dtype)
         engine = compiled_iterations(split, self.options.newton_steps)
-        x, *duals = placed(split, (x0, *coupling.zeros(x0.dtype)))
+        (x,) = placed(split, (x0,))
         return PrimalDualState(
             x=x,
             auxiliary=auxiliary,
-            duals=tuple(duals),
-            buffers=() if engine else (np.empty_like(x0), np.empty_like(x0)),
+            duals=coupling.zeros(x0.dtype),
+            buffers=() if engine else (np.empty_like(x), np.empty_like(x)),
             tau=tau,
             sigmas=self._sigmas(split, tau),
             engine=engine,
@@ -105,7 +105,7 @@ class ChambollePock(Solver[PrimalDualState]):
         return replace(
             state,
             duals=placed(split, _taken(former.duals, names, state.duals)),
-            auxiliary=_taken(former.auxiliary, names, state.auxiliary),
+            auxiliary=placed(split, _taken(former.auxiliary, names, state.auxiliary)),
             tau=tau,
             sigmas=self._sigmas(split, tau),
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from host_device import COMPILER, NO_COMPILER, HostDevice
-from test_engine import FUSED, PROBLEMS, recording
+from host_device import COMPILER, NO_COMPILER
+from strict_arrays import StrictDevice
+from test_engine import FUSED, PROBLEMS, OwnTerm, recording
 
 from benchmarks.gpu import measure, table
 from fusionkit.cli import main
@@ -23,6 +25,19 @@ from fusionkit.loop import solve
 from fusionkit.result import Result, Status
 from fusionkit.start import starting_point
 
+# penalties that run by array functions, the joint prox by a kernel
+UNFUSED: dict[str, tuple[Any, ...]] = {
+    "tgv": PROBLEMS["tgv"][0],
+    "joint tgv": PROBLEMS["joint tgv"][0],
+    "anisotropic": PROBLEMS["joint prox only"][0],
+    "huber": (*FUSED[:2], {"type": "huber_tv", "weight": 0.3, "smoothing": 0.5}, "nonnegative"),
+    "smooth": (*FUSED[:2], {"type": "l2", "operator": "laplacian", "weight": 0.1}, "nonnegative"),
+    "two penalties": (*FUSED, {"type": "l2", "operator": "gradient", "weight": 0.1}),
+    "euclidean": (
+        {"type": "least_squares", "data": "maps"},
+        {"type": "penalty", "functional": "euclidean", "operator": "gradient"},
+    ),
+}
 KERNELS = [name for name in PROBLEMS if name not in ("tgv", "joint tgv", "joint prox only", "two detectors")]
 
 
@@ -33,12 +48,12 @@ def real_device() -> Device:
         pytest.skip(f"a real device: {error}")
 
 
-@pytest.fixture(params=["host", "cuda"])
+@pytest.fixture(params=["strict", "cuda"])
 def on_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """What ``engine: cupy`` finds: the processor, which runs the same source, and a GPU where there is one."""
-    if request.param == "host" and COMPILER is None:
+    """What ``engine: cupy`` finds: the processor with arrays as strict as CuPy's, and a GPU where there is one."""
+    if request.param == "strict" and COMPILER is None:
         pytest.skip(NO_COMPILER)
-    device = HostDevice() if request.param == "host" else real_device()
+    device = StrictDevice() if request.param == "strict" else real_device()
     monkeypatch.setattr(gpu_device, "find_device", lambda: device)
     return device
 
@@ -62,7 +77,7 @@ def check_alike(found: Result, expected: Result, near: float) -> None:
     for column in ("objective", "stationarity", "alignment"):
         np.testing.assert_allclose(found.trace[column][:3], expected.trace[column][:3], rtol=2e-3, atol=1e-6)
     assert isinstance(found.x, np.ndarray)
-    assert all(isinstance(p, np.ndarray) for p in found.duals.values())
+    assert all(isinstance(p, np.ndarray) for p in (*found.duals.values(), *found.auxiliary.values()))
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
@@ -114,17 +129,37 @@ def test_fitted_parameters_move_on_the_device_too(on_device: Device) -> None:
     assert found.parameters["haadf"]["gain"].value == pytest.approx(expected.parameters["haadf"]["gain"].value)
 
 
-def test_a_solve_goes_on_from_a_former_one(on_device: Device) -> None:
-    problem, solver = compose(recording(), FUSED, engine="cupy"), make_solver("chambolle_pock", max_iterations=20)
+@pytest.mark.parametrize("terms", [FUSED, PROBLEMS["tgv"][0]])
+def test_a_solve_goes_on_from_a_former_one(terms: Any, on_device: Device) -> None:
+    problem, solver = compose(recording(), terms, engine="cupy"), make_solver("chambolle_pock", max_iterations=20)
     former = solve(problem, solver, starting_point("auto", problem, recording()))
     again = solve(problem, solver, former.x, former=former)
     assert again.trace["optimality"][0] == pytest.approx(former.optimality, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["tgv", "joint prox only", "two detectors"])
-def test_a_term_without_kernels_is_refused_by_name(name: str, on_device: Device) -> None:
-    with pytest.raises(RefusalError, match=r"engine: no GPU kernel is written for .*; 'engine: auto' runs it"):
-        solved(recording(), PROBLEMS[name][0], "cupy")
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("name", UNFUSED)
+def test_other_penalties_run_by_array_functions_and_the_notes_say_so(
+    name: str, precision: str, on_device: Device
+) -> None:
+    found = solved(recording(), UNFUSED[name], "cupy", precision)
+    check_alike(found, solved(recording(), UNFUSED[name], "numpy", precision), {"single": 2e-5}.get(precision, 1e-11))
+    assert any("by array functions: no kernel is written for" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [
+        (PROBLEMS["two detectors"][0], "the combination of haadf, poisson, second, bounds"),
+        ((*FUSED, OwnTerm()), "the term 'own'"),
+        ((*FUSED, {"type": "structure_tensor_tv", "weight": 0.5}), "the term 'structure_tensor_tv'"),
+        ((*FUSED, {"type": "l1", "weight": 0.1}), "the term 'l1'"),
+    ],
+)
+def test_a_term_that_cannot_be_there_is_refused_by_name(terms: Any, named: str, on_device: Device) -> None:
+    said = rf"engine: no GPU kernel is written for {re.escape(named)}; 'engine: auto' runs it"
+    with pytest.raises(RefusalError, match=said):
+        solved(recording(), terms, "cupy")
 
 
 @pytest.mark.parametrize("solver", ["admm", "condat_vu", "proximal_gradient"])

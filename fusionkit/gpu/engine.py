@@ -50,6 +50,7 @@ class DeviceEngine:
         self.weight = tv.weight if tv else 0.0
         self._kernels = device.compile(source(macros(spec, tv, shape[0], self.dtype, newton_steps)), KERNELS)
         self._fit = parameters.fit(spec, shape[0], self.dtype)
+        self._ball = parameters.ball(tv, shape[0], self.dtype)
         self._shape = parameters.record(parameters.SHAPE, *shape[1:])
         self._host = (
             spec.coupled.image if spec.coupled else None,
@@ -64,6 +65,11 @@ class DeviceEngine:
     def dual_shape(self) -> tuple[int, ...]:
         """Shape of p."""
         return (2, *self.shape) if self.tv else (0,)
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        """Blocks of a kernel with a thread for each pixel."""
+        return -(-self.shape[2] // _BLOCK[0]), -(-self.shape[1] // _BLOCK[1])
 
     def put(self, array: Array) -> Any:
         """A copy on the device."""
@@ -98,13 +104,26 @@ class DeviceEngine:
         The new x and p.
         """
         new = self._spare
-        steps = parameters.steps(self.dtype, self.weight, tau, sigma, relaxation)
+        steps = parameters.steps(self.dtype, tau, sigma, relaxation)
         image, counts, targets, xi = self._data
-        arguments = (x, p, *new, image, counts, targets, xi, self._fit, steps, self._shape)
-        grid = -(-self.shape[2] // _BLOCK[0]), -(-self.shape[1] // _BLOCK[1])
-        self._kernels["iterate"](grid, _BLOCK, arguments)
+        arguments = (x, p, *new, image, counts, targets, xi, self._fit, self._ball, steps, self._shape)
+        self._kernels["iterate"](self._grid, _BLOCK, arguments)
         self._spare = (x, p)
         return new
+
+    def prox(self, v: Any, step: float, start: Any, out: Any) -> Any:
+        """The joint prox of the pixelwise terms, see `fusionkit.pixelwise.PixelwiseProx`.
+
+        Parameters
+        ----------
+        v : point on the device, shape (n, ny, nx), C-contiguous.
+        step : t > 0.
+        start : where Newton's method starts, likewise; within the bounds.
+        out : receives the result; may be ``start``.
+        """
+        data = (*self._data[:3], self._fit, self.dtype.type(1.0 / step), self._shape)
+        self._kernels["prox"](self._grid, _BLOCK, (v, start, out, *data))
+        return out
 
     def check(self, x: Any, p: Any) -> FastCheck:
         """Values of the terms and the certificate.
@@ -114,14 +133,18 @@ class DeviceEngine:
         x, p : the state on the device, see `step`.
         """
         number, table = self.dtype.type, self._table
-        grid, block = (table.shape[1] // _WIDTH,), (_WIDTH,)
-        residual = self._spare[0]
-        data = (*self._data, residual, table, self._fit, number(self.weight), self._shape)
-        self._kernels["collect"](grid, block, (x, p, *data))
+        sums, residual = self.collect(x, p)
 
         def away(step: float) -> float:
             arguments = (x, residual, table, self._fit, number(step), self._shape)
-            self._kernels["stationarity"](grid, block, arguments)
+            self._kernels["stationarity"]((table.shape[1] // _WIDTH,), (_WIDTH,), arguments)
             return float(table[0].sum())
 
-        return judged(on_host(table.sum(axis=1)), self.spec, self.weight, away)
+        return judged(sums, self.spec, self.weight, away)
+
+    def collect(self, x: Any, p: Any) -> tuple[Array, Any]:
+        """The sums of `fusionkit.fast_sums`, and r = grad f(x) + K'p on the device, which the next call overwrites."""
+        table, residual = self._table, self._spare[0]
+        data = (*self._data, residual, table, self._fit, self._ball, self._shape)
+        self._kernels["collect"]((table.shape[1] // _WIDTH,), (_WIDTH,), (x, p, *data))
+        return on_host(table.sum(axis=1)), residual

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.fast_spec import PixelwiseSpec, power_parts
+from fusionkit.fast_spec import PixelwiseSpec, TotalVariation, power_parts
 from fusionkit.terms import Array
 
 SHAPE = np.dtype([("ny", np.int32), ("nx", np.int32)])
@@ -19,10 +19,17 @@ def record(layout: np.dtype[Any], *values: Any) -> Array:
 
 
 @lru_cache(8)  # the same for many iterations, and making it takes longer than a launch
-def steps(dtype: np.dtype[Any], weight: float, tau: float, sigma: float, relaxation: float) -> Array:
+def steps(dtype: np.dtype[Any], tau: float, sigma: float, relaxation: float) -> Array:
     """``Steps`` of kernels/iterate.cu."""
-    layout = np.dtype([(name, dtype) for name in ("sigma", "radius", "tau", "inverse", "ahead", "behind")])
-    return record(layout, sigma, weight, tau, 1.0 / tau, relaxation, 1.0 - relaxation)
+    layout = np.dtype([(name, dtype) for name in ("sigma", "tau", "inverse", "ahead", "behind")])
+    return record(layout, sigma, tau, 1.0 / tau, relaxation, 1.0 - relaxation)
+
+
+def ball(tv: TotalVariation | None, elements: int, dtype: np.dtype[Any]) -> Array:
+    """``Ball`` of kernels/variation.cuh."""
+    factors = np.array(tv.factors if tv and tv.factors else np.ones(elements), dtype)
+    layout = np.dtype([(name, dtype, (elements,)) for name in ("radius", "factor")])
+    return record(layout, factors * dtype.type(tv.weight if tv else 0.0), factors)
 
 
 def fit(spec: PixelwiseSpec, elements: int, dtype: np.dtype[Any]) -> Array:

@@ -1,4 +1,4 @@
-"""Which problems the kernels solve, and their iterations as a solver takes them."""
+"""Primal-dual iterations on a device as a solver takes them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ from typing import Any
 
 from fusionkit.coupling import Arrays
 from fusionkit.errors import RefusalError
-from fusionkit.fast_spec import HasKernel, PixelwiseSpec, TotalVariation, supported
 from fusionkit.fast_sums import FastCheck
 from fusionkit.gpu import device
 from fusionkit.gpu.engine import DeviceEngine
+from fusionkit.gpu.split import INSTEAD, DeviceSplit, on_device
 from fusionkit.problem import Split
 from fusionkit.solver import State
 
-_INSTEAD = "'engine: auto' runs it on the processor"
-
 
 class DeviceIterations:
-    """Primal-dual iterations and checks on the device; see `fusionkit.acceleration.OnePass`.
+    """Whole iterations and checks by kernels; see `fusionkit.acceleration.OnePass`.
 
     Parameters
     ----------
-    split : the problem, sorted.
+    split : the problem, all of whose terms the kernels know.
     newton_steps : of the joint prox in each iteration.
     former : of the same problem with other parameters, whose memory is used on.
     """
 
-    def __init__(self, split: Split, newton_steps: int, former: DeviceIterations | None = None) -> None:
-        spec, tv = described(split)
+    def __init__(self, split: DeviceSplit, newton_steps: int, former: DeviceIterations | None = None) -> None:
         problem, found = split.problem, device.find_device()
         kept = None if former is None else former._engine
-        self._engine = DeviceEngine(spec, tv, problem.shape, problem.dtype, newton_steps, found, kept)
+        self._engine = DeviceEngine(split.spec, split.tv, problem.shape, problem.dtype, newton_steps, found, kept)
         self._none = found.xp.empty(0, problem.dtype)  # the dual variable of no penalty
 
     def __call__(
@@ -49,37 +46,16 @@ class DeviceIterations:
         return duals[0] if duals else self._none
 
 
-def described(split: Split) -> tuple[PixelwiseSpec, TotalVariation | None]:
-    """The terms as the kernels take them: pixelwise terms with bounds, and one total variation or none.
-
-    Raises
-    ------
-    RefusalError : there is a term that no kernel is written for.
-    """
-    for term in (*split.smooth, *(() if split.proximable is None else (split.proximable,))):
-        raise _refusal(term.name)
-    for term in split.pixelwise:
-        if not isinstance(term, HasKernel) or term.kernel is None:
-            raise _refusal(term.name)
-    tv = None
-    for term in split.coupling.terms:
-        kernel = term.kernel if isinstance(term, HasKernel) else None
-        if tv is not None or not isinstance(kernel, TotalVariation):
-            raise _refusal(term.name)
-        tv = kernel
-    spec = supported(split.pixelwise, split.bounds, split.problem.shape)
-    if spec is None:
-        what = "the combination of " + ", ".join(term.name for term in (*split.pixelwise, split.bounds))
-        raise RefusalError("engine", f"no GPU kernel is written for {what}", _INSTEAD)
-    return spec, tv
+def device_iterations(split: Split, newton_steps: int, former: object) -> DeviceIterations | None:
+    """Whole iterations by kernels; None where a penalty has none and runs by the array module."""
+    assert isinstance(split, DeviceSplit)
+    if not split.fused:
+        return None
+    return DeviceIterations(split, newton_steps, former if isinstance(former, DeviceIterations) else None)
 
 
-def require_kernels(solver: str, on_device: bool, split: Split) -> None:
-    """Raise a `RefusalError` where the solver or a term of the problem has no kernels."""
-    if not on_device:
-        raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", _INSTEAD)
-    described(split)
-
-
-def _refusal(name: str) -> RefusalError:
-    return RefusalError("engine", f"no GPU kernel is written for the term '{name}'", _INSTEAD)
+def require_device(solver: str, runs_there: bool, split: Split) -> DeviceSplit:
+    """The problem on the device, or a `RefusalError` where the solver or a term cannot be there."""
+    if not runs_there:
+        raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", INSTEAD)
+    return on_device(split)

@@ -35,20 +35,20 @@ DEVICE void gradients(const real* x, real* r, const Data& data, const Fit& fit, 
     }
 }
 
-// What shares a ball: the length of D grad x, how far p lies outside and <proj p, D grad x>, given both squares and <p, .>
-DEVICE void compare(real length, real square, real inner, real radius, double* sums) {
+// What shares a ball: the length of D grad x, how far p lies outside, and <proj p, D grad x>
+DEVICE void compare(real length, real square, real inner, real radius, real factor, double* sums) {
     const real size = root(square);
     const bool over = size > radius;
     const real excess = size - radius;
-    sums[TV_VALUE] += (double)root(length);
+    sums[TV_VALUE] += (double)(factor * root(length));
     sums[DUAL] += (double)square;
     sums[OUTSIDE] += (double)(over ? excess * excess : (real)0);
     sums[INNER] += (double)(over ? inner * (radius / size) : inner);
 }
 
 // The sums of the total variation at a pixel, and r = K'p
-DEVICE void variation(const real* x, const real* p, const real* xi, real radius, Shape shape, int j, int k, real* r,
-                      double* sums) {
+DEVICE void variation(const real* x, const real* p, const real* xi, const Ball& ball, Shape shape, int j, int k,
+                      real* r, double* sums) {
     const size_t plane = plane_of(shape), at = (size_t)j * shape.nx + k;
     real length = 0, square = 0, inner = 0;
     EACH {
@@ -60,7 +60,10 @@ DEVICE void variation(const real* x, const real* p, const real* xi, real radius,
         length = down * down + right * right + (begins ? (real)0 : length);
         square = a * a + b * b + (begins ? (real)0 : square);
         inner = a * down + b * right + (begins ? (real)0 : inner);
-        if (!JOINT || i == N - 1) compare(length, square, inner, radius, sums);
+        if (!JOINT || i == N - 1) {
+            const int own = JOINT ? 0 : i;
+            compare(length, square, inner, ball.radius[own], ball.factor[own], sums);
+        }
         take_off(a, b, xi, plane, at);
         r[i] = -(j < shape.ny - 1 ? a : (real)0) - (k < shape.nx - 1 ? b : (real)0);
         if (j > 0) {
@@ -83,7 +86,7 @@ extern "C" __global__ void collect(const real* __restrict__ x, const real* __res
                                    const real* __restrict__ image, const real* __restrict__ counts,
                                    const real* __restrict__ targets, const real* __restrict__ xi,
                                    real* __restrict__ residual, double* __restrict__ table, const Fit fit,
-                                   const real radius, const Shape shape) {
+                                   const Ball ball, const Shape shape) {
     const int thread = blockIdx.x * blockDim.x + threadIdx.x, threads = gridDim.x * blockDim.x;
     const size_t plane = plane_of(shape);
     double sums[SUMS];
@@ -95,7 +98,7 @@ extern "C" __global__ void collect(const real* __restrict__ x, const real* __res
             r[i] = 0;
             sums[SIZE] += squared(here[i]);
         }
-        if (PENALTY) variation(x, p, xi, radius, shape, (int)(at / shape.nx), (int)(at % shape.nx), r, sums);
+        if (PENALTY) variation(x, p, xi, ball, shape, (int)(at / shape.nx), (int)(at % shape.nx), r, sums);
         gradients(here, r, data_at(image, counts, targets, plane, at), fit, sums);
         EACH residual[i * plane + at] = r[i];
     }

@@ -1,6 +1,6 @@
 // What the kernels know of a problem: the macros are made by fusionkit/gpu/source.py, the numbers by parameters.py.
 //
-// N elements; COUPLED, POISSON, SQUARES: which terms there are; LINEAR: gamma = 1; BOUNDED: gamma <= 2; STEPS: of Newton.
+// N elements; COUPLED, POISSON, SQUARES: which terms there are; LINEAR: gamma = 1; BOUNDED: gamma <= 2; Newton's STEPS.
 // A thread has one pixel, and all elements of it.
 
 struct Fit {

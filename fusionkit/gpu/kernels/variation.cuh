@@ -6,6 +6,10 @@ struct Shape {
     int ny, nx;
 };
 
+struct Ball {  // of the dual variable of each element, or in the first entry that of all; and the factor of its weight
+    real radius[N], factor[N];
+};
+
 DEVICE size_t plane_of(Shape shape) { return (size_t)shape.ny * shape.nx; }
 
 // v <- v - xi (xi . v) where there is a field
@@ -30,8 +34,8 @@ DEVICE real into_ball(real square, real radius) {
 }
 
 // (down, right) = proj(p + sigma D grad x) of all elements
-DEVICE void ascend(const real* x, const real* p, const real* xi, real sigma, real radius, Shape shape, int j, int k,
-                   real* down, real* right) {
+DEVICE void ascend(const real* x, const real* p, const real* xi, real sigma, const Ball& ball, Shape shape, int j,
+                   int k, real* down, real* right) {
     const size_t plane = plane_of(shape), at = (size_t)j * shape.nx + k;
     real square = 0;
     EACH {
@@ -42,13 +46,13 @@ DEVICE void ascend(const real* x, const real* p, const real* xi, real sigma, rea
         right[i] = p[(N + i) * plane + at] + sigma * b;
         square = down[i] * down[i] + right[i] * right[i] + (JOINT ? square : (real)0);
         if (!JOINT) {
-            const real scale = into_ball(square, radius);
+            const real scale = into_ball(square, ball.radius[i]);
             down[i] *= scale;
             right[i] *= scale;
         }
     }
     if (JOINT) {
-        const real scale = into_ball(square, radius);
+        const real scale = into_ball(square, ball.radius[0]);
         EACH {
             down[i] *= scale;
             right[i] *= scale;

@@ -23,6 +23,7 @@ from fusionkit.uncertainty.intervals import coverage, intervals
 PHANTOMS = ("cos_nanoparticle", "films", "lattice")
 DOSES = (5, 20, 100)
 METHODS = ("curvature", "bootstrap")
+CONFIGS = {"cos_auto": METHODS, "cos_adaptive": ("bootstrap",)}  # curvature knows TV alone
 _TILES = 4  # regions along an edge
 _BAR = (0.85, 0.95)
 _TRACE = 0.01  # fraction below which an element counts as absent from a region
@@ -56,18 +57,19 @@ class Row:
     seconds: float
 
 
-def measure(phantom: str, dose: float, seed: int, method: str, size: int, samples: int, gamma: float) -> Row:
+def measure(config: str, phantom: str, dose: float, seed: int, method: str, given: argparse.Namespace) -> Row:
     """One recording: coverage of pixels and of fractions, with what it cost."""
+    size = given.size
     edges = [size * index // _TILES for index in range(_TILES + 1)]
     tiles = [(edges[i : i + 2], edges[j : j + 2]) for i in range(_TILES) for j in range(_TILES)]
     regions = ", ".join(f"'{n}': {{rows: {rows}, columns: {columns}}}" for n, (rows, columns) in enumerate(tiles))
     settings = (
         f"data.phantom={{preset: {phantom}, size: {size}, dose: {dose}, seed: {seed}}}",
-        f"uncertainty={{method: {method}, samples: {samples}}}",
+        f"uncertainty={{method: {method}, samples: {given.samples}}}",
         f"composition={{regions: {{{regions}}}}}",
-        f"terms.haadf.gamma={gamma}",
+        f"terms.haadf.gamma={given.gamma}",
     )
-    job = prepare("cos_auto", settings)
+    job = prepare(config, settings)
     result, truth = job.solve(), job.dataset.truth
     assert truth is not None
     started = time.perf_counter()
@@ -145,12 +147,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--samples", type=int, default=30, help="of the bootstrap")
     parser.add_argument("--gamma", type=float, default=1.7, help="of the fit; that of the phantoms is 1.7")
     parser.add_argument("--method", choices=METHODS, help="one method only")
+    parser.add_argument("--config", choices=CONFIGS, default="cos_auto", help="a packaged configuration")
     parser.add_argument("--output", type=Path, help="JSON file of the raw numbers")
     own = parser.parse_args(arguments)
     seeds = range(own.first_seed, own.first_seed + own.seeds)
-    methods = METHODS if own.method is None else (own.method,)
+    methods = CONFIGS[own.config] if own.method is None else (own.method,)
     rows = [
-        measure(phantom, dose, seed, method, own.size, own.samples, own.gamma)
+        measure(own.config, phantom, dose, seed, method, own)
         for method in methods
         for phantom in PHANTOMS
         for dose in DOSES

@@ -5,9 +5,11 @@ With solutions :math:`x^*` of simulated data, each started from x, and averages 
 .. math:: s^2 = A \Bigl[ \bigl\langle (x^* - \langle x^* \rangle)^2 \bigr\rangle
                 + c\, (\langle x^* \rangle - x)^2 \Bigr]
 
-where A is a local average and c = 1.5. The second part is the squared bias: a penalty flattens what it is given, and
-what it takes from x when that is solved again estimates what it took from the truth. It takes less the second time,
-hence c. Both are averaged over neighbours, since 30 samples know a variance to 26 % and the bias of one pixel hardly.
+where A is a local average. The second part is the squared bias: a penalty flattens what it is given, and what it takes
+from x when that is solved again estimates what it took from the truth. It takes more or less the second time; the
+factor c of each element is what its counts say, see `fusionkit.uncertainty.bias_factor`. Both are averaged over
+neighbours, since 30 samples know a variance to 26 % and the bias of one pixel hardly, and since the bias of the
+recording is near that of the samples, not at the same pixels.
 Source: B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 10.
 """
 
@@ -20,17 +22,28 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from fusionkit.fast_threads import thread_count
 from fusionkit.terms import Array
 from fusionkit.threads import limit_threads
+from fusionkit.uncertainty.averages import averaged, narrow
+from fusionkit.uncertainty.bias_factor import USUAL, Counts, factors
 
-# Chosen with the width of the average on three phantoms at 5, 20 and 100 counts with one seed, where c = 1 covers 81 to
-# 94 % of the pixels and c = 1.5 90 to 95 %; other seeds agree (docs/uncertainty.md).
-_BIAS = 1.5
-_WIDTH = 3.0  # pixels, standard deviation of the Gaussian that averages
 TOLERANCE = 1e-3  # of the solves: with 1e-4 or 3e-5 the standard deviations are the same to 1 % and take twice as long
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One simulated recording, solved.
+
+    Parameters
+    ----------
+    x : the solution, (n, ny, nx).
+    squared : q* of `fusionkit.uncertainty.bias_factor`, (n,); None where no counts judge the bias.
+    """
+
+    x: Array
+    squared: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -41,37 +54,72 @@ class Moments:
     ----------
     bias : mean of the samples minus the solution that they were simulated from.
     variance : unbiased variance of a sample.
+    factors : c of each element, (n,).
     """
 
     bias: Array
     variance: Array
+    factors: Array
 
     def standard_deviation(self) -> Array:
         """Of the error, bias included, shape (n, ny, nx)."""
-        squared = self.variance + _BIAS * self.bias**2
-        return np.sqrt(gaussian_filter(squared, (0.0, _WIDTH, _WIDTH)))
+        return np.sqrt(averaged(self.variance + self.factors[:, None, None] * self.bias**2))
 
 
-def moments(samples: Iterable[Array], centre: Array) -> Moments:
+@dataclass
+class _Sums:
+    """Sums over samples of a value and of its square; lives as long as the bootstrap."""
+
+    first: Array
+    second: Array
+    count: int = 0
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> _Sums:
+        return cls(np.zeros(shape), np.zeros(shape))
+
+    def add(self, value: Array) -> None:
+        self.count += 1
+        self.first += value
+        self.second += value * value
+
+    def mean(self) -> Array:
+        return self.first / self.count
+
+    def variance(self) -> Array:
+        return np.maximum(self.second - self.first**2 / self.count, 0.0) / (self.count - 1)
+
+
+def moments(samples: Iterable[Sample], centre: Array, counts: Counts | None = None) -> Moments:
     """Bias and variance of two or more samples, which are not kept.
 
     Parameters
     ----------
     samples : solutions.
     centre : the solution that they were simulated from.
+    counts : what judges the bias; None for the usual factor.
     """
-    count, first, second = 0, np.zeros(centre.shape), np.zeros(centre.shape)
+    moves, squares = _Sums.empty(centre.shape), _Sums.empty(centre.shape[:1])
+    smooth, lengths = np.zeros(centre.shape), np.zeros(centre.shape[:1])
     for sample in samples:
-        move = np.asarray(sample, np.float64) - centre
-        count += 1
-        first += move
-        second += move * move
-    return Moments(first / count, np.maximum(second - first**2 / count, 0.0) / (count - 1))
+        move = np.asarray(sample.x, np.float64) - centre
+        moves.add(move)
+        if counts is not None and sample.squared is not None:
+            in_data = narrow(move * counts.slope)
+            smooth += in_data
+            lengths += np.sum(in_data**2, axis=(1, 2))
+            squares.add(sample.squared)
+    told = np.full(len(centre), USUAL)
+    if counts is not None and squares.count > 1:
+        seen = np.sum((smooth / squares.count) ** 2, axis=(1, 2))
+        seen -= (lengths / squares.count - seen) / (squares.count - 1)  # by which the mean of the samples scatters
+        told = factors(counts.observed, (squares.mean(), squares.variance()), seen)
+    return Moments(moves.mean(), moves.variance(), told)
 
 
 def solutions(
-    solve: Callable[[np.random.Generator], Array], samples: int, seed: int, workers: int | None
-) -> Iterator[Array]:
+    solve: Callable[[np.random.Generator], Sample], samples: int, seed: int, workers: int | None
+) -> Iterator[Sample]:
     """The solutions of the samples, in order: every sample has random numbers of its own, whichever worker takes it.
 
     Parameters

@@ -27,6 +27,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ellipkm1
 
 from fusionkit.terms import Array
+from fusionkit.uncertainty.averages import averaged
 from fusionkit.uncertainty.information import Information
 
 # Share of the gradient's variance: with all of it the intervals of O in films and of S in the nanoparticle are twice
@@ -56,7 +57,7 @@ def standard_deviation(x: Array, data: Information, weights: Array) -> Array:
         stiffness = np.reshape(weights, (-1, 1, 1)) / np.sqrt(squared + _SHARE * _averaged(of_gradient))
         for rows in _blocks(x.shape):
             variance[:, rows], of_gradient[:, rows] = _in_medium(data.matrices(rows), stiffness[:, rows])
-    return np.sqrt(variance)
+    return np.sqrt(averaged(variance))
 
 
 def green(m: Array) -> Array:

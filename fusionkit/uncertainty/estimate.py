@@ -20,12 +20,13 @@ from fusionkit.operators.weighted_l21 import WeightedL21
 from fusionkit.problem import Problem
 from fusionkit.result import Status
 from fusionkit.terms import Array, Bounds, Term
-from fusionkit.uncertainty.bootstrap import TOLERANCE, moments, solutions
+from fusionkit.uncertainty.bias_factor import Counts, counts_of
+from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, moments, solutions
 from fusionkit.uncertainty.curvature import standard_deviation
-from fusionkit.uncertainty.information import information
+from fusionkit.uncertainty.information import information, of_maps
 from fusionkit.uncertainty.intervals import Uncertainty
+from fusionkit.uncertainty.misfit import factors
 from fusionkit.uncertainty.mismatch import mismatches
-from fusionkit.uncertainty.options import UncertaintyOptions
 from fusionkit.uncertainty.resample import model_of
 
 METHOD_KEY = "uncertainty.method"
@@ -51,8 +52,14 @@ def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
     started = time.perf_counter()
     weights = total_variation(problem)
     fits = [term for term in problem.terms if isinstance(term, PixelwiseFidelity)]
-    spread = standard_deviation(x, information(fits, x), weights).astype(x.dtype)
-    return Uncertainty("curvature", spread, level, time.perf_counter() - started, notes=mismatches(problem, x))
+    spread, facts = standard_deviation(x, information(fits, x), weights), dict[str, float]()
+    term = of_maps(problem.terms, x.shape)
+    if term is not None and np.any(weights):  # without a penalty there is no bias
+        found = factors(term, x, spread**2)
+        spread *= np.sqrt(found)[:, None, None]
+        facts = {f"error_factor_{name}": float(c) for name, c in zip(problem.labels, found, strict=True)}
+    seconds = time.perf_counter() - started
+    return Uncertainty("curvature", spread.astype(x.dtype), level, seconds, facts, mismatches(problem, x))
 
 
 def by_bootstrap(
@@ -80,18 +87,21 @@ def by_bootstrap(
     """
     options, started = config.uncertainty, time.perf_counter()
 
-    def watched(samples: Iterator[Array]) -> Iterator[Array]:
+    def watched(samples: Iterator[Sample]) -> Iterator[Sample]:
         for sample in samples:
             if stop_requested is not None and stop_requested():
                 raise Stopped
-            see(sample)
+            see(sample.x)
             yield sample
 
-    found = moments(watched(_samples(config, dataset, problem, x, options)), x)
+    term = of_maps(problem.terms, x.shape)
+    counts = None if term is None else counts_of(term, x)
+    found = moments(watched(_samples(config, dataset, problem, x, counts)), x, counts)
     spread = found.standard_deviation().astype(x.dtype)
-    facts = {"samples": options.samples, "seed": options.seed}
+    told = {f"bias_factor_{name}": float(c) for name, c in zip(problem.labels, found.factors, strict=True)}
+    facts = {"samples": options.samples, "seed": options.seed, **told}
     seconds = time.perf_counter() - started
-    return Uncertainty("bootstrap", spread, options.interval, seconds, facts, mismatches(problem, x))
+    return Uncertainty("bootstrap", spread, options.interval, seconds, facts, mismatches(problem, x, drawn=True))
 
 
 def total_variation(problem: Problem) -> Array:
@@ -119,19 +129,18 @@ def _tv_weights(term: Term, elements: int) -> Array | None:
     return None
 
 
-def _samples(
-    config: Config, dataset: Dataset, problem: Problem, x: Array, options: UncertaintyOptions
-) -> Iterator[Array]:
-    model = model_of(problem, x)
+def _samples(config: Config, dataset: Dataset, problem: Problem, x: Array, counts: Counts | None) -> Iterator[Sample]:
+    model, options = model_of(problem, x), config.uncertainty
     given = config.solver.options
     tolerance = max(TOLERANCE, float(given.get("tolerance", 0.0)))
     labels = config.unknown.labels if config.unknown is not None else None
 
-    def solved(random: np.random.Generator) -> Array:
+    def solved(random: np.random.Generator) -> Sample:
         drawn = compose(model.draw(dataset, random), config.terms, labels, config.precision, config.engine)
         result = solve(drawn, make_solver(config.solver.type, **{**given, "tolerance": tolerance}), x)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise UserError(METHOD_KEY, "the solve of simulated data diverged", "use method: curvature or none")
-        return result.x
+        term = None if counts is None else of_maps((result.problem or drawn).terms, x.shape)
+        return Sample(result.x, None if counts is None or term is None else counts.squared(term, result.x))
 
     return solutions(solved, options.samples, options.seed, options.workers)

@@ -1,4 +1,4 @@
-"""Whether the weights are those of the noise, which error bars take for granted."""
+"""Whether weights are those of the noise and models explain the data, which error bars take for granted."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from fusionkit.problem import Problem
 from fusionkit.terms import Array
 from fusionkit.uncertainty.information import of_maps
 from fusionkit.uncertainty.means import mean_of
-from fusionkit.weights.image_noise import noise_level
+from fusionkit.uncertainty.noise import seen_in_image
 
 _MATCH = 2.0  # factor between variances at which the user is told
 # On matched phantoms at 5 to 100 counts the sums depart by up to 8 %, S in the nanoparticle at 5 counts; with a gamma
 # that is 0.1 off by 13 to 39 %.
 _DEPARTURE = 0.09
 _CLEARLY = 3.0  # standard deviations of the noise
-_SMALLEST = 8  # pixels along an axis of an image whose noise can be seen
 
 
-def mismatches(problem: Problem, x: Array) -> tuple[str, ...]:
+def mismatches(problem: Problem, x: Array, drawn: bool = False) -> tuple[str, ...]:
     """What to say of each term whose weight is not that of its noise, or whose data the model does not explain.
 
     Parameters
     ----------
     problem : the objective.
     x : its solution.
+    drawn : whether the error bars draw the noise that an image has, so that its weight need not be that of its noise.
     """
     said = []
     for term in problem.terms:
         if not isinstance(term, Fidelity) or not term.noise or term.weight == 0:
             continue
         mean = mean_of(term, x)
-        variance = _variance(term, mean)
-        scatter, seen = float(np.mean((term.data - mean) ** 2)), _seen(term, mean)
+        variance, seen, whose = _variance(term, mean), _seen(term, mean), "that its weight stands for"
+        scatter = float(np.mean((term.data - mean) ** 2))
+        if drawn and seen is not None and term.noise != "poisson":
+            variance, whose = seen, "of its noise"
         if seen is not None and not variance / _MATCH < seen < variance * _MATCH:
             remedy = "use 'weight: auto'" if seen > variance else "right where the rest is how far its model is off"
             said.append(
@@ -44,7 +46,7 @@ def mismatches(problem: Problem, x: Array) -> tuple[str, ...]:
         elif scatter > _MATCH * variance:
             said.append(
                 f"Error bars are too small where the model is wrong: the data of {term.name} scatter about it with "
-                f"{scatter / variance:.2g} times the variance that its weight stands for."
+                f"{scatter / variance:.2g} times the variance {whose}."
             )
     return (*said, *_departures(problem, x))
 
@@ -77,9 +79,7 @@ def _seen(term: Fidelity, mean: Array) -> float | None:
     if term.noise == "poisson":
         factor = step_of(term.data)
         return None if factor is None else factor * _mean(mean)
-    if term.data.ndim != 2 or min(term.data.shape) < _SMALLEST:
-        return None
-    return noise_level(term.data) ** 2 or None
+    return seen_in_image(term)
 
 
 def _mean(mean: Array) -> float:

@@ -82,7 +82,8 @@ def balance(
     stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
     for name in stacks:
         terms.append((_poisson(dataset, name, pixels, poisson), "" if normalised else "  # 1 for counts"))
-    terms += [({"type": "tv", "weight": tv}, ""), ({"type": "nonnegative"}, "")]
+    searched = "" if normalised else "  # a guess; weight: auto searches it by held-out counts"
+    terms += [({"type": "tv", "weight": tv}, searched), ({"type": "nonnegative"}, "")]
     solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
     size = len(dataset.elements) * pixels[0] * pixels[1]
     return Balance(units.offset, units.scale, terms, grid, solver, size)

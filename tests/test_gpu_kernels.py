@@ -66,7 +66,7 @@ def test_iteration_is_that_of_the_definition(
     term = tv(shape, weight, case.x.dtype, *KINDS[kind])
     found = device_engine(case, term).step(case.v, case.p, 0.05, 0.4, rho)
     for one, expected in zip(found, iterated(case, case.v, 0.05, 0.4, rho, term, 1), strict=True):
-        close = np.isclose(one, expected, atol=tolerance(dtype))
+        close = np.isclose(one, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
         assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
 
 

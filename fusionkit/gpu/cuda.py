@@ -39,7 +39,11 @@ class CudaDevice:
     def compile(self, source: str, names: tuple[str, ...]) -> dict[str, Launch]:
         """Compiled for this device by CuPy, which keeps the binary on disk."""
         module = self.xp.RawModule(code=source, options=OPTIONS)
-        return {name: module.get_function(name) for name in names}
+        try:
+            return {name: module.get_function(name) for name in names}
+        except RuntimeError as error:  # no run-time compiler, or one that the device's driver does not take
+            problem = f"CuPy cannot compile kernels ({str(error).splitlines()[0]})"
+            raise UserError("engine", problem, f"pip install 'cupy-cuda12x[ctk]', {_INSTEAD}") from None
 
     def synchronize(self) -> None:
         """Wait until everything that was launched is done."""

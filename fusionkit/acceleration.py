@@ -34,9 +34,13 @@ from fusionkit.solver import State
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
+    from fusionkit.fast_check import Sample
     from fusionkit.fast_engine import Engine
     from fusionkit.fast_sums import FastCheck
     from fusionkit.fast_tgv import TGVEngine
+
+_SAMPLING = 16  # a sample is every so many rows,
+_LEAST_ROWS = 16  # or so many rows at the least
 
 
 def require_engine(engine: str) -> None:
@@ -123,6 +127,15 @@ class OnePass(Protocol):
 
 
 @runtime_checkable
+class MeasuresChange(Protocol):
+    """Iterations that know how far they moved x."""
+
+    def change(self) -> float:
+        """||x+ - x|| of the last iteration, which had rho = 1."""
+        ...
+
+
+@runtime_checkable
 class ChecksOnDevice(Protocol):
     """Iterations that also judge their states, where these are."""
 
@@ -145,17 +158,31 @@ def compiled_iterations(split: Split, newton_steps: int, former: OnePass | None 
 
         return device_iterations(split, newton_steps, former)
     engine, second = compiled_engine(split, newton_steps), _compiled_tgv(split, newton_steps)
+    return None if engine is None and second is None else CompiledIterations(engine, second)
 
-    def iterate(
-        x: Array, auxiliary: Arrays, duals: Arrays, steps: tuple[float, ...], relaxation: float
+
+@dataclass(frozen=True)
+class CompiledIterations:
+    """Iterations on the processor, in place, of one engine or the other."""
+
+    engine: Engine | None
+    second: TGVEngine | None
+
+    def __call__(
+        self, x: Array, auxiliary: Arrays, duals: Arrays, steps: tuple[float, ...], relaxation: float
     ) -> tuple[Array, Arrays]:
-        if engine is not None:
-            engine.step(x, duals[0], steps[0], steps[1], relaxation)
-        elif second is not None:
-            second.step(x, auxiliary[0], duals[0], (steps[0], steps[1]), relaxation)
+        """As `OnePass`."""
+        if self.engine is not None:
+            self.engine.step(x, duals[0], steps[0], steps[1], relaxation)
+        elif self.second is not None:
+            self.second.step(x, auxiliary[0], duals[0], (steps[0], steps[1]), relaxation)
         return x, duals
 
-    return None if engine is None and second is None else iterate
+    def change(self) -> float:
+        """As `MeasuresChange`."""
+        engine = self.engine or self.second
+        assert engine is not None
+        return engine.change()
 
 
 def on_processor(split: Split) -> Split:
@@ -223,13 +250,29 @@ class Judge:
             return engine.check_on_device(state)
         if self._check is None:
             return None
+        return self._check(state, self._memory(state), None)
+
+    def sampled(self, state: State) -> Certificate | None:
+        """About the certificate, from a sample of the rows and the change of x; None where that cannot be had."""
+        if self._check is None or state.change is None or self.sampling == 1:
+            return None
+        from fusionkit.fast_check import Sample
+
+        return self._check(state, self._memory(state), Sample(self.sampling, state.change)).certificate
+
+    @property
+    def sampling(self) -> int:
+        """Every so many rows are a sample."""
+        return max(1, min(_SAMPLING, self.split.problem.shape[1] // _LEAST_ROWS)) if self._check else 1
+
+    def _memory(self, state: State) -> Array:
         if self._residual is None:
             self._residual = np.empty_like(state.x)
-        return self._check(state, self._residual)
+        return self._residual
 
 
-def _compiled_check(split: Split) -> Callable[[State, Array], FastCheck] | None:
-    """What checks a state, given memory for the residual, where the kernels know every term; else None."""
+def _compiled_check(split: Split) -> Callable[[State, Array, Sample | None], FastCheck] | None:
+    """What checks a state, or a sample, given memory for the residual, where the kernels know every term; else None."""
     engine, tgv = compiled_engine(split, 1), _compiled_tgv(split, 1)
     if engine is None and tgv is None:
         return None
@@ -237,7 +280,7 @@ def _compiled_check(split: Split) -> Callable[[State, Array], FastCheck] | None:
 
     if engine is not None:
         checker = Checker(engine)
-        return lambda state, residual: checker.check(state.x, state.duals[0], residual)
+        return lambda state, residual, sample: checker.check(state.x, state.duals[0], residual, sample)
     from fusionkit.fast_engine import Engine
     from fusionkit.fast_tgv_check import TGVChecker
 
@@ -245,7 +288,7 @@ def _compiled_check(split: Split) -> Callable[[State, Array], FastCheck] | None:
     assert tgv is not None
     assert field is not None
     second = TGVChecker(tgv, Checker(Engine(tgv.spec, 0.0, tgv.shape, tgv.dtype)), field.norm)
-    return lambda state, residual: second.check(state.x, state.auxiliary[0], state.duals[0], residual)
+    return lambda state, residual, sample: second.check(state.x, state.auxiliary[0], state.duals[0], residual, sample)
 
 
 def announce_engine(split: Split) -> None:

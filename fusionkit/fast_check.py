@@ -8,14 +8,16 @@ accumulated in float64, row by row, and the rows are added in a fixed order: thr
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fusionkit.fast_engine import Engine
-from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, scratch, summing
+from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, read_only, scratch
 from fusionkit.fast_math import log
 from fusionkit.fast_newton import predict
+from fusionkit.fast_reduce import dot, total
 from fusionkit.fast_sums import (
     COUPLED,
     DUAL,
@@ -30,27 +32,9 @@ from fusionkit.fast_sums import (
     FastCheck,
     judged,
 )
-from fusionkit.fast_threads import run
+from fusionkit.fast_threads import run, spread
 from fusionkit.fast_tv import differences, pull, take_off
 from fusionkit.terms import Array
-
-
-@summing
-def dot(a: Any, b: Any, m: int) -> float:
-    """Inner product of the first m values in float64; sums of several lanes, in the same order always."""
-    total = 0.0
-    for k in range(m):
-        total += np.float64(a[k]) * np.float64(b[k])
-    return total
-
-
-@summing
-def total(a: Any, m: int) -> float:
-    """Sum of the first m values in float64."""
-    total = 0.0
-    for k in range(m):
-        total += np.float64(a[k])
-    return total
 
 
 @inlined
@@ -176,7 +160,7 @@ def _dual_sums(
 
 def _build_sums(stamp: int) -> Callable[..., None]:
     def collect(
-        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, row: int, end: int
+        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, span: Any
     ) -> None:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
@@ -184,7 +168,7 @@ def _build_sums(stamp: int) -> Callable[..., None]:
         point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
         prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
         higher, spare = scratch(x)[0], scratch(x)[0]
-        for j in range(row, end):
+        for j in range(span[0], span[1], span[2]):
             sums = table[j]
             sums[:] = 0.0
             for first in range(0, nx, CHUNK):
@@ -227,14 +211,14 @@ def _build_sums(stamp: int) -> Callable[..., None]:
 
 
 def _build_stationarity(stamp: int) -> Callable[..., None]:
-    def stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, row: int, end: int) -> None:
+    def stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, span: Any) -> None:
         """The sum over each row of (x - clip(x - step r))^2."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
         n, nx = x.shape[0], x.shape[2]
         lower, upper = bounds
         away = scratch(x)[0]
-        for j in range(row, end):
+        for j in range(span[0], span[1], span[2]):
             total = 0.0
             for i in range(n):
                 for first in range(0, nx, CHUNK):
@@ -254,6 +238,26 @@ def _build_stationarity(stamp: int) -> Callable[..., None]:
 _COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What a look needs instead of a check.
+
+    Parameters
+    ----------
+    every : only every so many rows are looked at.
+    change : ||x+ - x|| / tau of the iteration before, over all rows, in place of ||x - clip(x - t r)|| / t: what is
+        left of it near the end is at single pixels, which a sample would miss.
+    """
+
+    every: int
+    change: float
+
+
+def rows_apart(sample: Sample | None) -> int:
+    """Every so many rows are looked at."""
+    return 1 if sample is None else sample.every
+
+
 class Checker:
     """Checks of the iterates of an `Engine`; holds the sums of the rows.
 
@@ -267,7 +271,7 @@ class Checker:
         self._table = np.empty((engine.shape[1], SUMS), np.float64)
         self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
 
-    def check(self, x: Array, p: Array, residual: Array) -> FastCheck:
+    def check(self, x: Array, p: Array, residual: Array, sample: Sample | None = None) -> FastCheck:
         """Values and certificate.
 
         Parameters
@@ -275,16 +279,21 @@ class Checker:
         x : the unknown, shape (n, ny, nx), C-contiguous.
         p : the dual variable, shape (2, n, ny, nx), C-contiguous.
         residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
+        sample : looks at some of the rows only, whose values and certificate are then given.
         """
         engine, number = self.engine, self.engine.dtype.type
         x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
         arguments = (x, p, self._zeros, residual, engine.fit, engine.field, (engine.radii, engine.factors), self._table)
-        run(_COLLECT, [(*arguments, *rows) for rows in engine.shares])
+        spans = spread(engine.shares, rows_apart(sample))
+        run(_COLLECT, [(*arguments, span) for span in spans])
+        sums = self._table[spans[0][0] :: spans[0][2]].sum(axis=0)
 
         def away(step: float) -> float:
+            if sample is not None:
+                return (sample.change * step) ** 2 * len(self._table[spans[0][0] :: sample.every]) / len(self._table)
             bounds = number(engine.spec.lower), number(engine.spec.upper)
             arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
-            run(_STATIONARITY, [(*arguments, *rows) for rows in engine.shares])
+            run(_STATIONARITY, [(*arguments, span) for span in spans])
             return float(self._table[:, 0].sum())
 
-        return judged(self._table.sum(axis=0), engine.spec, engine.weight, away)
+        return judged(sums, engine.spec, engine.weight, away)

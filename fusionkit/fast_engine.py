@@ -22,6 +22,7 @@ import numpy as np
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, read_only, scratch
 from fusionkit.fast_newton import advance, aim, newton
 from fusionkit.fast_pixelwise import fit_of
+from fusionkit.fast_reduce import apart
 from fusionkit.fast_spec import PixelwiseSpec, TotalVariation
 from fusionkit.fast_threads import run, shares, thread_count
 from fusionkit.fast_tv import ascend, ascend_all, differences, dual_numbers, factors_of, field_of, pull, relax, take_off
@@ -65,7 +66,17 @@ def _build_edges(stamp: int) -> Callable[..., None]:
 
 def _build_iteration(stamp: int) -> Callable[..., None]:
     def iteration(
-        x: Any, p: Any, over: Any, last: Any, fit: Any, field: Any, numbers: Any, primal: Any, steps: int, rows: Any
+        x: Any,
+        p: Any,
+        over: Any,
+        last: Any,
+        fit: Any,
+        field: Any,
+        numbers: Any,
+        primal: Any,
+        steps: int,
+        moves: Any,
+        rows: Any,
     ) -> None:
         """Rows of one iteration: ``over`` is D (2 p~ - p) of the row above, downwards, ``last`` is p~ of the last."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
@@ -79,6 +90,7 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
         downs, rights, spare = scratch(x), scratch(x), scratch(x)
         for j in range(rows[0], rows[1]):
             known = j == rows[1] - 1 and j < ny - 1
+            moves[j] = 0.0
             for i in range(n):
                 lefts[i] = fit.zero
             for first in range(0, nx, CHUNK):
@@ -106,6 +118,9 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                     copy(down, above, m)
                     aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
                 newton(old, target, new, work, fit, inverse, steps, at)
+                if behind == fit.zero:
+                    for i in range(n):
+                        moves[j] += apart(x[i, j, first : first + m], new[i], m)
                 for i in range(n):
                     advance(x[i, j, first : first + m], new[i], ahead, behind, m)
 
@@ -144,6 +159,7 @@ class Engine:
         self.factors = factors_of(tv, shape[0], self.dtype)
         self.radii = read_only(self.factors * self.dtype.type(tv.weight), self.dtype)
         self.shares = shares(shape[1], thread_count(threads))
+        self._moves = np.zeros(shape[1])  # ||x+ - x||^2 of each row
         rows = len(self.shares), shape[0], shape[2]
         self._over, self._last = np.zeros(rows, self.dtype), np.zeros((rows[0], 2, *rows[1:]), self.dtype)
 
@@ -162,6 +178,10 @@ class Engine:
         self._over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):
             _EDGE(x, p, self._last[index], self._over[index + 1], self.field, numbers, end - 1)
-        common = self.fit, self.field, numbers, primal, self.newton_steps
+        common = self.fit, self.field, numbers, primal, self.newton_steps, self._moves
         calls = [(x, p, self._over[index], self._last[index], *common, rows) for index, rows in enumerate(self.shares)]
         run(_ITERATION, calls)
+
+    def change(self) -> float:
+        """||x+ - x|| of the last iteration, which had rho = 1."""
+        return float(self._moves.sum()) ** 0.5

@@ -21,6 +21,7 @@ import numpy as np
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, scratch
 from fusionkit.fast_newton import advance, aim, newton
 from fusionkit.fast_pixelwise import fit_of
+from fusionkit.fast_reduce import apart
 from fusionkit.fast_spec import PixelwiseSpec, TotalGeneralisedVariation
 from fusionkit.fast_threads import run, shares, thread_count
 from fusionkit.fast_tv import differences, pull
@@ -173,7 +174,7 @@ def field_pull(s: Any, zeros: Any, i: int, rows: Any, half: Any, at: Any) -> Non
 
 def _build_primal(stamp: int) -> Callable[..., None]:
     def primal(
-        x: Any, w: Any, s: Any, zeros: Any, fit: Any, numbers: Any, half: Any, steps: int, row: int, end: int
+        x: Any, w: Any, s: Any, zeros: Any, fit: Any, numbers: Any, half: Any, steps: int, moves: Any, rows: Any
     ) -> None:
         """The primal step of rows, in place of x and w."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
@@ -182,16 +183,17 @@ def _build_primal(stamp: int) -> Callable[..., None]:
         tau, inverse, ahead, behind = numbers
         old, target, new = scratch(x), scratch(x), scratch(x)
         work = (scratch(x), scratch(x), scratch(x), scratch(x))
-        rows = scratch(x)
-        down, right, pulled = rows[1], rows[2], rows[3]
-        for j in range(row, end):
+        parts = scratch(x)
+        down, right, pulled = parts[1], parts[2], parts[3]
+        for j in range(rows[0], rows[1]):
+            moves[j] = 0.0
             for first in range(0, nx, CHUNK):
                 m = min(CHUNK, nx - first)
                 at = (j, first, m)
                 for i in range(n):
-                    field_pull(s, zeros, i, rows, half, at)
+                    field_pull(s, zeros, i, parts, half, at)
                     for c in range(2):
-                        wi, gi = w[c, i, j, first : first + m], rows[c]
+                        wi, gi = w[c, i, j, first : first + m], parts[c]
                         for k in range(m):
                             wi[k] -= tau * ahead * gi[k]
                     copy(s[0, i, j, first : first + m], down, m)
@@ -201,6 +203,9 @@ def _build_primal(stamp: int) -> Callable[..., None]:
                     pull(above[first : first + m], down, right, pulled, (ny, nx), at)
                     aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
                 newton(old, target, new, work, fit, inverse, steps, at)
+                if behind == fit.zero:
+                    for i in range(n):
+                        moves[j] += apart(x[i, j, first : first + m], new[i], m)
                 for i in range(n):
                     advance(x[i, j, first : first + m], new[i], ahead, behind, m)
 
@@ -238,6 +243,7 @@ class TGVEngine:
         self.shares = shares(shape[1], thread_count(threads))
         self._s: Array | None = None  # an engine that only checks needs none
         self._zeros = np.zeros(shape[2], self.dtype)
+        self._moves = np.zeros(shape[1])  # ||x+ - x||^2 of each row
 
     def step(self, x: Array, w: Array, p: Array, steps: tuple[float, float], relaxation: float = 1.0) -> None:
         """One iteration in place.
@@ -258,5 +264,9 @@ class TGVEngine:
         dual = (number(sigma), *radii, half, number(0), number(1), ahead, behind)
         run(_DUAL, [(x, w, p, self._s, dual, penalty.joint, *rows) for rows in self.shares])
         primal = number(tau), number(1.0 / tau), ahead, behind
-        fixed = (x, w, self._s, self._zeros, self.fit, primal, half, self.newton_steps)
-        run(_PRIMAL, [(*fixed, *rows) for rows in self.shares])
+        fixed = (x, w, self._s, self._zeros, self.fit, primal, half, self.newton_steps, self._moves)
+        run(_PRIMAL, [(*fixed, rows) for rows in self.shares])
+
+    def change(self) -> float:
+        """||x+ - x|| of the last iteration, which had rho = 1."""
+        return float(self._moves.sum()) ** 0.5

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from fusionkit.certificate import Certificate, relative_gap
-from fusionkit.fast_check import Checker, dot, total
+from fusionkit.fast_check import Checker, Sample, rows_apart
 from fusionkit.fast_jit import CHUNK, STAMP, cached, inlined, read_only, scratch
+from fusionkit.fast_reduce import dot, total
 from fusionkit.fast_sums import FastCheck
 from fusionkit.fast_tgv import TGVEngine, field_pull, images, scales, squares
-from fusionkit.fast_threads import run
+from fusionkit.fast_threads import run, spread
 from fusionkit.terms import Array
 
 # the sums of a row: the two norms, squares of p, how far p lies outside, <inside, y>, squares of A'p
@@ -48,7 +49,7 @@ def _lengths(totals: Any, sums: Any, at: int, m: int) -> None:
 
 
 def _build_sums(stamp: int) -> Callable[..., None]:
-    def collect(x: Any, w: Any, p: Any, zeros: Any, numbers: Any, joint: bool, table: Any, row: int, end: int) -> None:
+    def collect(x: Any, w: Any, p: Any, zeros: Any, numbers: Any, joint: bool, table: Any, span: Any) -> None:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
         n, nx = x.shape[0], x.shape[2]
@@ -56,7 +57,7 @@ def _build_sums(stamp: int) -> Callable[..., None]:
         group = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
         duals = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
         norms, first_scales, second_scales, rows = scratch(x), scratch(x), scratch(x), scratch(x)
-        for j in range(row, end):
+        for j in range(span[0], span[1], span[2]):
             sums = table[j]
             sums[:] = 0.0
             for first in range(0, nx, CHUNK):
@@ -110,22 +111,24 @@ class TGVChecker:
         self._table = np.empty((engine.shape[1], 6), np.float64)
         self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
 
-    def check(self, x: Array, w: Array, p: Array, residual: Array) -> FastCheck:
+    def check(self, x: Array, w: Array, p: Array, residual: Array, sample: Sample | None = None) -> FastCheck:
         """Values and certificate; ``tv`` is the value of the penalty.
 
         Parameters
         ----------
         x, w, p : the iterate, see `TGVEngine.step`.
         residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
+        sample : see `fusionkit.fast_check.Checker.check`.
         """
         engine, number, penalty = self.engine, self.engine.dtype.type, self.engine.penalty
-        found = self.plain.check(x, p[:2], residual)
+        found = self.plain.check(x, p[:2], residual, sample)
         x, w, p = (read_only(one, engine.dtype) for one in (x, w, p))
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
         numbers = (*radii, number(0.5**0.5), number(0), number(1))
         fixed = (x, w, p, self._zeros, numbers, penalty.joint, self._table)
-        run(_COLLECT, [(*fixed, *rows) for rows in engine.shares])
-        sums = self._table.sum(axis=0)
+        spans = spread(engine.shares, rows_apart(sample))
+        run(_COLLECT, [(*fixed, span) for span in spans])
+        sums = self._table[spans[0][0] :: spans[0][2]].sum(axis=0)
         value = penalty.weight * (float(sums[_FIRST]) + penalty.ratio * float(sums[_SECOND]))
         value = value if penalty.weight else 0.0
         certificate = None

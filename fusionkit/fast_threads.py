@@ -38,6 +38,12 @@ def shares(rows: int, threads: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
+def spread(shares: list[tuple[int, int]], every: int) -> list[tuple[int, int, int]]:
+    """Ranges (first, end, step) of every so many rows of each share; the same rows, whatever the shares are."""
+    middle = every // 2
+    return [(first + (middle - first) % every, end, every) for first, end in shares]
+
+
 def run(kernel: Callable[..., None], calls: list[tuple[Any, ...]]) -> None:
     """Call ``kernel`` with each tuple of arguments, all at the same time; this thread takes the first."""
     waiting = [_pool(len(calls) - 1).submit(kernel, *arguments) for arguments in calls[1:]]

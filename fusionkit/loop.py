@@ -12,12 +12,13 @@ from fusionkit.acceleration import Judge, announce_engine, device_used, engine_n
 from fusionkit.arrays import on_host
 from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
+from fusionkit.check_times import LOOK, Schedule
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
 from fusionkit.solver import Former, Solver, State, fit
 from fusionkit.terms import Array
 
-_PATIENCE = 50  # checks without progress of the optimality before a solve counts as stalled, or half of all checks
+_PATIENCE = 50  # looks without progress of the optimality before a solve counts as stalled, or half of all
 _SAME = 3  # checks with bit-equal objective and optimality: the iterate no longer moves
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
 
@@ -48,6 +49,7 @@ class _History:
     best: Check | None = None
     best_x: Array | None = None
     best_problem: Problem | None = None
+    looks: list[float] = field(default_factory=list)  # optimality of the samples, or of the checks without any
 
     def add(self, check: Check, x: Array, problem: Problem) -> None:
         self.checks.append(check)
@@ -70,11 +72,13 @@ class _History:
         return check.objective < self.best.objective
 
     def stalled(self) -> bool:
-        """No progress of the optimality over the last checks, or an iterate that no longer moves."""
+        """No progress of the optimality over the last looks, or an iterate that no longer moves."""
         marks = [(check.objective, check.optimality) for check in self.checks[-_SAME:]]
-        if len(marks) == _SAME and all(mark == marks[0] for mark in marks):
-            return True
-        values = [check.optimality for check in self.checks]
+        return self.rests() or (len(marks) == _SAME and all(mark == marks[0] for mark in marks))
+
+    def rests(self) -> bool:
+        """No progress of the optimality over the last looks."""
+        values = self.looks
         patience = max(_PATIENCE, len(values) // 2)  # primal-dual certificates oscillate, the more slowly the longer
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
@@ -145,7 +149,7 @@ def solve(
         state = solver.init(course.split, start)
         if former is not None:
             state = solver.resume(course.split, state, former)
-        iteration, status = 0, None
+        iteration, status, settled = 0, None, True
         _check(history, course, state, 0, started, on_check)
         while status is None:
             if stop_requested is not None and stop_requested():
@@ -156,16 +160,23 @@ def solve(
                 time.perf_counter() - started > solver.options.time_limit
             )
             last = iteration >= solver.options.max_iterations or over_time
-            if not (last or iteration % solver.options.check_every == 0):
+            settled = last or iteration % course.interval == 0
+            if not settled:
                 state = solver.step(course.split, state)
-            else:
-                state = solver.settle(course.split, state)
-                check = _check(history, course, state, iteration, started, on_check)
+                continue
+            state = solver.settle(course.split, state)
+            sample = course.sample(state)
+            if sample is not None:
+                history.looks.append(sample.optimality)
+            if course.due(iteration, sample) or last or history.rests():
+                _check(history, course, state, iteration, started, on_check, sample)
                 status = _verdict(history, solver, last)
-                if status is None:
-                    state = solver.adapt(course.split, course.advance(state), check.certificate)
+            if status is None:
+                seen = history.checks[-1].certificate if sample is None else sample
+                state = solver.adapt(course.split, course.advance(state), seen)
         if history.checks[-1].iteration != iteration:
-            state, iteration = solver.settle(course.split, state), iteration + 1
+            if not settled:
+                state, iteration = solver.settle(course.split, state), iteration + 1
             _check(history, course, state, iteration, started, on_check)
     return _result(history, course, state, status, iteration, time.perf_counter() - started)
 
@@ -182,6 +193,10 @@ class _Course:
     def __init__(self, solver: Solver, split: Split) -> None:
         self.solver, self.split, self.judge = solver, split, Judge(split)
         self._refit: Refit | None = None
+        # parameters are fitted to the whole, and who names an interval wants checks there
+        every_look = solver.options.check_every is not None or bool(fitted_terms(self.problem))
+        self._schedule = None if every_look else Schedule(solver.options.tolerance)
+        self.interval = solver.options.check_every or LOOK
 
     @property
     def problem(self) -> Problem:
@@ -192,6 +207,19 @@ class _Course:
         """Fitted parameters start where they are best for the starting point."""
         if fitted_terms(self.problem):
             self._turn(matched(self.problem, start))
+
+    def sample(self, state: State) -> Certificate | None:
+        """About the certificate, for little; None where that cannot be had, or every look is a check of the whole."""
+        return None if self._schedule is None else self.judge.sampled(state)
+
+    def due(self, iteration: int, sample: Certificate | None) -> bool:
+        """Whether to check the whole at a look that gave this sample."""
+        return self._schedule is None or sample is None or self._schedule.due(iteration, sample)
+
+    def checked(self) -> None:
+        """Take notice of a check of the whole."""
+        if self._schedule is not None:
+            self._schedule.checked()
 
     def look(self, state: State) -> tuple[dict[str, float], Certificate, Mapping[str, Mapping[str, Parameter]]]:
         """Values of the terms, the certificate and the fitted parameters."""
@@ -220,15 +248,18 @@ def _check(
     iteration: int,
     started: float,
     on_check: Callable[[Check], None] | None,
-) -> Check:
+    sample: Certificate | None = None,
+) -> None:
     terms, certificate, parameters = course.look(state)
     seconds, objective = time.perf_counter() - started, float(sum(terms.values()))
     limit = course.solver.options.max_iterations
     check = Check(iteration, limit, seconds, objective, terms, certificate, parameters)
     history.add(check, state.x, course.problem)
+    course.checked()
+    if sample is None and iteration > 0:
+        history.looks.append(certificate.optimality)
     if on_check is not None:
         on_check(check)
-    return check
 
 
 def _verdict(history: _History, solver: Solver, last: bool) -> Status | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field
@@ -28,13 +28,14 @@ class SolverOptions(Options):
     ----------
     max_iterations : the most steps taken.
     tolerance : relative optimality at which the status is ``converged``; 0 never stops early.
-    check_every : steps between evaluations of objective and certificate.
+    check_every : steps between evaluations of objective and certificate; None lets them take 5 % of the time: see
+        `fusionkit.check_times`.
     time_limit : seconds after which the loop stops with ``max_iterations``; None for no limit.
     """
 
     max_iterations: Count = 500
     tolerance: NonNegative = 1e-4
-    check_every: Count = 10
+    check_every: Count | None = None
     time_limit: Positive | None = None
 
 
@@ -49,11 +50,14 @@ class State:
     x : the unknown.
     auxiliary : the auxiliary unknowns, one (maybe empty) array for each composed term.
     duals : the dual variables, one for each composed term; what the certificate judges.
+    change : ||x+ - x|| / tau of a settled iteration with the primal step tau, where the solver measures it: looks then
+        do with a sample of the rows (`fusionkit.check_times`).
     """
 
     x: Array
     auxiliary: Arrays
     duals: Arrays
+    change: float | None = field(default=None, kw_only=True)
 
 
 class Former(Protocol):

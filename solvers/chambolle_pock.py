@@ -26,7 +26,15 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from fusionkit.acceleration import OnePass, compiled_engine, compiled_iterations, joint_prox, on_processor, placed
+from fusionkit.acceleration import (
+    MeasuresChange,
+    OnePass,
+    compiled_engine,
+    compiled_iterations,
+    joint_prox,
+    on_processor,
+    placed,
+)
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
 from fusionkit.memory import Held
@@ -123,7 +131,10 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def settle(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """One dual and one primal step."""
-        return self._iterate(split, state, 1.0)
+        settled = self._iterate(split, state, 1.0)
+        if not isinstance(state.engine, MeasuresChange):
+            return settled
+        return replace(settled, change=state.engine.change() / state.tau)
 
     def _iterate(self, split: Split, state: PrimalDualState, relaxation: float) -> PrimalDualState:
         """An iteration; in place and in one pass over memory where the compiled engine fits."""
@@ -171,6 +182,8 @@ class ChambollePock(Solver[PrimalDualState]):
         if self.options.tau is not None or self.options.sigma is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
+        if factor == 1.0:
+            return replace(state, rule=rule, balance=balance)
         tau = state.tau * factor
         return replace(state, tau=tau, sigmas=self._sigmas(split, tau), rule=rule, balance=balance)
 

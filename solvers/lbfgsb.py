@@ -58,7 +58,7 @@ class LBFGSBOptions(SolverOptions):
     """
 
     tolerance: NonNegative = 1e-3
-    check_every: Count = 1
+    check_every: Count | None = 1
     smoothing: Positive | None = None
     inner_iterations: Count | None = None
     corrections: Count = 5

@@ -137,12 +137,18 @@ def rests_on_curvature(split: Split) -> bool:
 def adapt_steps(
     split: Split, rule: StallRule, balance: Balance, certificate: Certificate
 ) -> tuple[StallRule, Balance, float]:
-    """Both rules after a check, and the factor of the primal step: balance, and shorten where a term is not convex."""
+    """Both rules after a look, and the factor of the primal step: balance, and shorten where a term is not convex.
+
+    There, a stationarity that lags behind the alignment asks for a longer step only while the optimality improves: a
+    step that is too long leaves pixels that cycle, whose stationarity lags as well.
+    """
     convex = not rests_on_curvature(split)
-    balance, factor = balance.judge(certificate, convex)
-    if convex or factor != 1.0:
-        return rule, balance, factor
+    if convex:
+        return rule, *balance.judge(certificate, convex)
     new = rule.judge(certificate.optimality)
+    if new.waited == 0 and new.shrink == rule.shrink:
+        balance, factor = balance.judge(certificate, convex)
+        return new, balance, factor
     return new, balance, new.shrink / rule.shrink
 
 

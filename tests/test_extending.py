@@ -202,7 +202,7 @@ def test_plugin_runs_and_its_defaults_are_recorded(example: Path) -> None:
         "type": "projected_gradient",
         "max_iterations": 500,
         "tolerance": 1e-4,
-        "check_every": 10,
+        "check_every": None,
         "time_limit": None,
         "step": 0.4,
     }

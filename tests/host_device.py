@@ -32,6 +32,7 @@ _HEADER = """
 #define __forceinline__ inline
 struct Index { unsigned x, y; };
 static thread_local Index blockIdx, threadIdx, blockDim, gridDim;
+static inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 static inline int __float_as_int(float x) { int bits; std::memcpy(&bits, &x, 4); return bits; }
 static inline float __int_as_float(int bits) { float x; std::memcpy(&x, &bits, 4); return x; }
 """

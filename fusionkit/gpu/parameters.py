@@ -38,14 +38,17 @@ def fit(spec: PixelwiseSpec, elements: int, dtype: np.dtype[Any]) -> Array:
     gamma = coupled.gamma if coupled else 1.0
     floor = coupled.floor if coupled else 1.0
     high, low, scaled = power_parts(gamma - 1.0, dtype)
+    weight = coupled.weight if coupled else 0.0
     values: dict[str, Any] = {
-        "gamma": gamma,
         "high": high,
         "low": low,
         "scaled": scaled,
         "floor": floor,
         "floor_power": floor ** (gamma - 1.0),
-        "coupled_weight": coupled.weight if coupled else 0.0,
+        "coupled_weight": weight,
+        "coupled_root": weight**0.5,
+        "above": 0.5 * (gamma - 1.0),
+        "below": (gamma - 1.0) / gamma,
         "poisson_weight": poisson.weight if poisson else 0.0,
         "epsilon": poisson.epsilon if poisson else 0.0,
         "mean_floor": poisson.floor if poisson else 0.0,
@@ -54,6 +57,8 @@ def fit(spec: PixelwiseSpec, elements: int, dtype: np.dtype[Any]) -> Array:
         "upper": spec.upper,
         "rounding": 8 * np.finfo(dtype).eps,  # as in fusionkit.pixelwise
     }
-    z = np.ravel(coupled.z) if coupled else np.ones(elements)
-    layout = np.dtype([*((name, dtype) for name in values), ("z", dtype, (elements,))])
-    return record(layout, *values.values(), z)
+    z = np.ravel(coupled.z).astype(np.float64) if coupled else np.ones(elements)
+    steep = gamma * z * values["floor_power"] * values["coupled_root"]
+    arrays = {"z": z, "slope": gamma * z, "bend": gamma * (gamma - 1.0) * z**2, "steep": steep}
+    layout = np.dtype([*((name, dtype) for name in values), *((name, dtype, (elements,)) for name in arrays)])
+    return record(layout, *values.values(), *arrays.values())

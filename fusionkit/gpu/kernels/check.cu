@@ -14,7 +14,7 @@ DEVICE void gradients(const real* x, real* r, const Data& data, const Fit& fit, 
     }
     EACH {
         if (COUPLED) {
-            const real slope = residual * (fit.gamma * fit.z[i] * y[i]);
+            const real slope = residual * (fit.slope[i] * y[i]);
             r[i] += slope;
             sums[COUPLED_VALUE + 1] += squared(slope);
         }

@@ -1,18 +1,22 @@
 // Damped projected Newton steps of the joint prox at one pixel: fusionkit/fast_newton.py, whose definition is
 // fusionkit/pixelwise.py, with the same bounds and the same rounding allowed for.
 
+struct Inverses {  // of the mean of the counts and of Z x, neither below its floor
+    real mean[N], s[N];
+};
+
 // Gradient g, diagonal curvature c and, in place of y, the coupling u, of all terms and the quadratic.
-DEVICE void expand(const real* x, const real* v, real* y, real* g, real* c, real prediction, const Data& data,
-                   const Fit& fit, real inverse) {
+DEVICE void expand(const real* x, const real* v, real* y, real* g, real* c, Inverses& over, real prediction,
+                   const Data& data, const Fit& fit, real inverse) {
     EACH {
         g[i] = (x[i] - v[i]) * inverse;
         c[i] = inverse;
         if (POISSON) {
             const real mean = x[i] + fit.epsilon;
-            const real reciprocal = (real)1 / (mean < fit.mean_floor ? fit.mean_floor : mean);
-            const real ratio = data.counts[i] * reciprocal;
+            over.mean[i] = (real)1 / (mean < fit.mean_floor ? fit.mean_floor : mean);
+            const real ratio = data.counts[i] * over.mean[i];
             g[i] += fit.poisson_weight * ((real)1 - ratio);
-            c[i] += fit.poisson_weight * (ratio * reciprocal);
+            c[i] += fit.poisson_weight * (ratio * over.mean[i]);
         }
         if (SQUARES) {
             g[i] += fit.squares_weight * (x[i] - data.targets[i]);
@@ -20,15 +24,13 @@ DEVICE void expand(const real* x, const real* v, real* y, real* g, real* c, real
         }
         if (COUPLED) {
             const real residual = fit.coupled_weight * (prediction - data.image);
-            const real slope = fit.gamma * fit.z[i];
-            const real bend = fit.gamma * (fit.gamma - (real)1) * fit.z[i] * fit.z[i];
-            real s = fit.z[i] * x[i];
-            s = s < fit.floor ? fit.floor : s;
+            const real s = fit.z[i] * x[i];
+            over.s[i] = (real)1 / (s < fit.floor ? fit.floor : s);
             const real raised = y[i] < fit.floor_power ? fit.floor_power : y[i];
-            const real curvature = residual * (bend * raised / s);
-            g[i] += residual * (slope * y[i]);
+            const real curvature = residual * (fit.bend[i] * raised * over.s[i]);
+            g[i] += residual * (fit.slope[i] * y[i]);
             c[i] += curvature < (real)0 ? (real)0 : curvature;
-            y[i] = root(fit.coupled_weight) * (slope * y[i]);
+            y[i] = fit.coupled_root * (fit.slope[i] * y[i]);
         }
     }
 }
@@ -92,8 +94,8 @@ DEVICE bool falls(const real* x, const real* v, const real* fresh, real* y, real
 }
 
 // Whether the pixel's objective decreases for sure, by the upper bounds that fast_newton.decreases states.
-DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const real* u, real prediction,
-                         const Data& data, const Fit& fit, real inverse) {
+DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const real* u, const Inverses& over,
+                         real prediction, const Data& data, const Fit& fit, real inverse) {
     const real half = (real)0.5, one = 1, third = (real)(1.0 / 3.0);
     real low = 0, high = 0, change = 0, size = 0;
     EACH {
@@ -103,7 +105,7 @@ DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const 
         size += size_of(part);
         if (POISSON) {
             const real mean = x[i] + fit.epsilon, b = data.counts[i];
-            const real t = d / (mean < fit.mean_floor ? fit.mean_floor : mean);
+            const real t = d * over.mean[i];
             const real bound = t * (one - t * (half - t * (third - half * t)));
             change += t >= -half && mean >= fit.mean_floor ? fit.poisson_weight * (d - b * bound) : INFINITE;
             size += fit.poisson_weight * (size_of(d) + b * size_of(t));
@@ -115,18 +117,16 @@ DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const 
             size += size_of(square);
         }
         if (COUPLED) {
-            const real floor = fit.floor / fit.z[i];
-            const real steep = fit.gamma * fit.z[i] * fit.floor_power * root(fit.coupled_weight);
-            const real least = x[i] < floor ? floor : x[i], ratio = d / least;
+            const real ratio = d * (fit.z[i] * over.s[i]);
             low += u[i] * d;
-            const real slope = u[i] < steep && d > (real)0 ? steep : u[i];
-            const real up = one + half * (fit.gamma - one) * ratio;
-            const real down = x[i] >= floor && ratio >= -one ? one + (fit.gamma - one) / fit.gamma * ratio : (real)0;
+            const real slope = u[i] < fit.steep[i] && d > (real)0 ? fit.steep[i] : u[i];
+            const real up = one + fit.above * ratio;
+            const real down = fit.z[i] * x[i] >= fit.floor && ratio >= -one ? one + fit.below * ratio : (real)0;
             high += slope * d * (d > (real)0 ? up : down);
         }
     }
     if (COUPLED) {
-        const real off = root(fit.coupled_weight) * (prediction - data.image);
+        const real off = fit.coupled_root * (prediction - data.image);
         const real a = low * (off + half * low), b = high * (off + half * high);
         change += a > b ? a : b;
         size += size_of(high * off);
@@ -137,13 +137,14 @@ DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const 
 // fresh: the prox of v by STEPS damped Newton steps from x, which is overwritten if there are several.
 DEVICE void newton(real* x, const real* v, real* fresh, const Data& data, const Fit& fit, real inverse) {
     real y[N], g[N], c[N];
+    Inverses over;
     for (int step = 0; step < STEPS; ++step) {
         if (step > 0) EACH x[i] = fresh[i];
         const real prediction = COUPLED ? predict(x, y, fit) : (real)0;
-        expand(x, v, y, g, c, prediction, data, fit, inverse);
+        expand(x, v, y, g, c, over, prediction, data, fit, inverse);
         direct(x, y, g, c, fit);
         EACH fresh[i] = clipped(x[i] - g[i], fit.lower, fit.upper);
-        if (BOUNDED && surely_falls(x, v, fresh, y, prediction, data, fit, inverse)) continue;
+        if (BOUNDED && surely_falls(x, v, fresh, y, over, prediction, data, fit, inverse)) continue;
         for (int attempt = 0; attempt < ATTEMPTS; ++attempt) {
             if (falls(x, v, fresh, y, prediction, data, fit, inverse)) break;
             const real shorter = attempt == ATTEMPTS - 1 ? (real)0 : (real)0.25;

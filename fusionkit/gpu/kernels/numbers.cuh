@@ -20,6 +20,14 @@ DEVICE real root(real x) {
 #endif
 }
 
+DEVICE real inverse_root(real x) {
+#if EXACT
+    return 1 / sqrt(x);
+#else
+    return rsqrtf(x);
+#endif
+}
+
 DEVICE real size_of(real x) { return x < (real)0 ? -x : x; }
 
 DEVICE real clipped(real x, real lower, real upper) {

@@ -4,10 +4,13 @@
 // A thread has one pixel, and all elements of it.
 
 struct Fit {
-    real gamma, high, low, scaled, floor, floor_power, coupled_weight;
+    real high, low, scaled;                          // gamma - 1, as the power takes it
+    real floor, floor_power;                         // below Z x = floor the second derivative is that at the floor
+    real coupled_weight, coupled_root;               // w and its root
+    real above, below;                               // (gamma - 1) / 2 and (gamma - 1) / gamma
     real poisson_weight, epsilon, mean_floor, squares_weight;
     real lower, upper, rounding;
-    real z[N];
+    real z[N], slope[N], bend[N], steep[N];          // Z, gamma Z, gamma (gamma - 1) Z^2, gamma Z floor_power root(w)
 };
 
 struct Data {  // at one pixel

@@ -29,8 +29,7 @@ DEVICE void differences(const real* x, real& down, real& right, Shape shape, int
 }
 
 DEVICE real into_ball(real square, real radius) {
-    const real length = root(square);
-    return length <= radius ? (real)1 : radius / length;
+    return square <= radius * radius ? (real)1 : radius * inverse_root(square);
 }
 
 // (down, right) = proj(p + sigma D grad x) of all elements

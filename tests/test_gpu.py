@@ -66,7 +66,8 @@ def data_of(n: int, ny: int, nx: int) -> Dataset:
 
 def solved(data: Dataset, terms: Any, engine: Any, precision: Any = "single", **options: Any) -> Result:
     problem = compose(data, terms, precision=precision, engine=engine)
-    solver = make_solver("chambolle_pock", **{"max_iterations": 60, "tolerance": 0.0, **options})
+    # checks at every tenth iteration: between them the processor's engine looks at samples, to which steps adapt too
+    solver = make_solver("chambolle_pock", **{"max_iterations": 60, "tolerance": 0.0, "check_every": 10, **options})
     return solve(problem, solver, starting_point("auto", problem, data))
 
 

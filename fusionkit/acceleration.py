@@ -6,41 +6,28 @@ term of a user's own, or a combination that the kernels do not know, runs in Num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import numpy as np
-
-from fusionkit.arrays import on_host
-from fusionkit.certificate import Certificate, certify
 from fusionkit.coupling import Arrays
 from fusionkit.errors import UserError
 from fusionkit.fast_spec import (
     HasKernel,
     Kernel,
-    LeastSquaresMaps,
     PixelwiseSpec,
-    PoissonMaps,
-    PowerSumLeastSquares,
     TotalGeneralisedVariation,
     TotalVariation,
     supported,
 )
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Split
-from fusionkit.solver import State
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
-    from fusionkit.fast_check import Sample
     from fusionkit.fast_engine import Engine
-    from fusionkit.fast_sums import FastCheck
     from fusionkit.fast_tgv import TGVEngine
-
-_SAMPLING = 16  # a sample is every so many rows,
-_LEAST_ROWS = 16  # or so many rows at the least
 
 
 def require_engine(engine: str) -> None:
@@ -135,15 +122,6 @@ class MeasuresChange(Protocol):
         ...
 
 
-@runtime_checkable
-class ChecksOnDevice(Protocol):
-    """Iterations that also judge their states, where these are."""
-
-    def check_on_device(self, state: State) -> FastCheck:
-        """Values of the terms and the certificate."""
-        ...
-
-
 def compiled_iterations(split: Split, newton_steps: int, former: OnePass | None = None) -> OnePass | None:
     """Iterations with the penalties that kernels know, isotropic TV and TGV; None where NumPy has to do them.
 
@@ -157,7 +135,7 @@ def compiled_iterations(split: Split, newton_steps: int, former: OnePass | None 
         from fusionkit.gpu.solving import device_iterations
 
         return device_iterations(split, newton_steps, former)
-    engine, second = compiled_engine(split, newton_steps), _compiled_tgv(split, newton_steps)
+    engine, second = compiled_engine(split, newton_steps), compiled_tgv(split, newton_steps)
     return None if engine is None and second is None else CompiledIterations(engine, second)
 
 
@@ -203,92 +181,14 @@ def placed(split: Split, arrays: Sequence[Array]) -> Arrays:
     return tuple(find_device().xp.array(array) for array in arrays)
 
 
-def _compiled_tgv(split: Split, newton_steps: int) -> TGVEngine | None:
+def compiled_tgv(split: Split, newton_steps: int) -> TGVEngine | None:
+    """Iterations with total generalised variation, where the kernels know every term of the problem; else None."""
     spec, tgv = pixelwise_spec(split), _lone_penalty(split)
     if spec is None or not isinstance(tgv, TotalGeneralisedVariation):
         return None
     from fusionkit.fast_tgv import TGVEngine
 
     return TGVEngine(spec, tgv, split.problem.shape, split.problem.dtype, newton_steps)
-
-
-class Judge:
-    """Finds the value of each term by its name, and the certificate, at the states of one solve.
-
-    Parameters
-    ----------
-    split : the problem, sorted.
-    former : of the same problem with other parameters, whose memory is used on.
-    """
-
-    def __init__(self, split: Split, former: Judge | None = None) -> None:
-        self.split = split
-        self._check = _compiled_check(split)
-        # kept, since fresh memory costs more than what is written to it
-        self._residual: Array | None = None if former is None else former._residual
-
-    def __call__(self, state: State) -> tuple[dict[str, float], Certificate]:
-        """Values and certificate of x, the auxiliary unknowns and the dual variables."""
-        split, found = self.split, self._found(state)
-        if found is None:
-            return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
-        by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
-        values = {term.name: found.tv for term in split.coupling.terms}
-        for term in (*split.smooth, *split.pixelwise):  # on a device all of them are in the former
-            assert isinstance(term, HasKernel)
-            values[term.name] = by_kernel[type(term.kernel)]
-        ordered = split.ordered(values)
-        if found.certificate is not None:
-            return ordered, found.certificate
-        duals = tuple(on_host(p) for p in state.duals)
-        return ordered, certify(on_processor(split), on_host(state.x), state.auxiliary, duals)
-
-    def _found(self, state: State) -> FastCheck | None:
-        """By kernels; None where they do not know the terms."""
-        engine = getattr(state, "engine", None)
-        if isinstance(engine, ChecksOnDevice):
-            return engine.check_on_device(state)
-        if self._check is None:
-            return None
-        return self._check(state, self._memory(state), None)
-
-    def sampled(self, state: State) -> Certificate | None:
-        """About the certificate, from a sample of the rows and the change of x; None where that cannot be had."""
-        if self._check is None or state.change is None or self.sampling == 1:
-            return None
-        from fusionkit.fast_check import Sample
-
-        return self._check(state, self._memory(state), Sample(self.sampling, state.change)).certificate
-
-    @property
-    def sampling(self) -> int:
-        """Every so many rows are a sample."""
-        return max(1, min(_SAMPLING, self.split.problem.shape[1] // _LEAST_ROWS)) if self._check else 1
-
-    def _memory(self, state: State) -> Array:
-        if self._residual is None:
-            self._residual = np.empty_like(state.x)
-        return self._residual
-
-
-def _compiled_check(split: Split) -> Callable[[State, Array, Sample | None], FastCheck] | None:
-    """What checks a state, or a sample, given memory for the residual, where the kernels know every term; else None."""
-    engine, tgv = compiled_engine(split, 1), _compiled_tgv(split, 1)
-    if engine is None and tgv is None:
-        return None
-    from fusionkit.fast_check import Checker
-
-    if engine is not None:
-        checker = Checker(engine)
-        return lambda state, residual, sample: checker.check(state.x, state.duals[0], residual, sample)
-    from fusionkit.fast_engine import Engine
-    from fusionkit.fast_tgv_check import TGVChecker
-
-    field = split.coupling.terms[0].auxiliary
-    assert tgv is not None
-    assert field is not None
-    second = TGVChecker(tgv, Checker(Engine(tgv.spec, 0.0, tgv.shape, tgv.dtype)), field.norm)
-    return lambda state, residual, sample: second.check(state.x, state.auxiliary[0], state.duals[0], residual, sample)
 
 
 def announce_engine(split: Split) -> None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fusionkit.acceleration import Judge, announce_engine, device_used, engine_notes, engine_used
+from fusionkit.acceleration import announce_engine, device_used, engine_notes, engine_used
 from fusionkit.arrays import on_host
 from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.check_times import LOOK, Schedule
+from fusionkit.judge import Judge
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
 from fusionkit.solver import Former, Solver, State, fit

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from fusionkit import acceleration
-from fusionkit.acceleration import Judge, engine_notes, engine_used, require_engine
+from fusionkit.acceleration import engine_notes, engine_used, require_engine
 from fusionkit.certificate import certify
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
+from fusionkit.judge import Judge
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.result import Result

@@ -1,0 +1,111 @@
+"""What a solve's states are worth: values and certificate by kernels that know every term, or by the definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from fusionkit.acceleration import compiled_engine, compiled_tgv, on_processor
+from fusionkit.arrays import on_host
+from fusionkit.certificate import Certificate, certify
+from fusionkit.fast_spec import HasKernel, LeastSquaresMaps, PoissonMaps, PowerSumLeastSquares
+from fusionkit.problem import Split
+from fusionkit.solver import State
+from fusionkit.terms import Array
+
+if TYPE_CHECKING:
+    from fusionkit.fast_check import Sample
+    from fusionkit.fast_sums import FastCheck
+
+_SAMPLING = 16  # a sample is every so many rows,
+_LEAST_ROWS = 16  # or so many rows at the least
+
+
+@runtime_checkable
+class ChecksOnDevice(Protocol):
+    """Iterations that also judge their states, where these are."""
+
+    def check_on_device(self, state: State) -> FastCheck:
+        """Values of the terms and the certificate."""
+        ...
+
+
+class Judge:
+    """Finds the value of each term by its name, and the certificate, at the states of one solve.
+
+    Parameters
+    ----------
+    split : the problem, sorted.
+    former : of the same problem with other parameters, whose memory is used on.
+    """
+
+    def __init__(self, split: Split, former: Judge | None = None) -> None:
+        self.split = split
+        self._check = _compiled_check(split)
+        # kept, since fresh memory costs more than what is written to it
+        self._residual: Array | None = None if former is None else former._residual
+
+    def __call__(self, state: State) -> tuple[dict[str, float], Certificate]:
+        """Values and certificate of x, the auxiliary unknowns and the dual variables."""
+        split, found = self.split, self._found(state)
+        if found is None:
+            return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
+        by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
+        values = {term.name: found.tv for term in split.coupling.terms}
+        for term in (*split.smooth, *split.pixelwise):  # on a device all of them are in the former
+            assert isinstance(term, HasKernel)
+            values[term.name] = by_kernel[type(term.kernel)]
+        ordered = split.ordered(values)
+        if found.certificate is not None:
+            return ordered, found.certificate
+        duals = tuple(on_host(p) for p in state.duals)
+        return ordered, certify(on_processor(split), on_host(state.x), state.auxiliary, duals)
+
+    def _found(self, state: State) -> FastCheck | None:
+        """By kernels; None where they do not know the terms."""
+        engine = getattr(state, "engine", None)
+        if isinstance(engine, ChecksOnDevice):
+            return engine.check_on_device(state)
+        if self._check is None:
+            return None
+        return self._check(state, self._memory(state), None)
+
+    def sampled(self, state: State) -> Certificate | None:
+        """About the certificate, from a sample of the rows and the change of x; None where that cannot be had."""
+        if self._check is None or state.change is None or self.sampling == 1:
+            return None
+        from fusionkit.fast_check import Sample
+
+        return self._check(state, self._memory(state), Sample(self.sampling, state.change)).certificate
+
+    @property
+    def sampling(self) -> int:
+        """Every so many rows are a sample."""
+        return max(1, min(_SAMPLING, self.split.problem.shape[1] // _LEAST_ROWS)) if self._check else 1
+
+    def _memory(self, state: State) -> Array:
+        if self._residual is None:
+            self._residual = np.empty_like(state.x)
+        return self._residual
+
+
+def _compiled_check(split: Split) -> Callable[[State, Array, Sample | None], FastCheck] | None:
+    """What checks a state, or a sample, given memory for the residual, where the kernels know every term; else None."""
+    engine, tgv = compiled_engine(split, 1), compiled_tgv(split, 1)
+    if engine is None and tgv is None:
+        return None
+    from fusionkit.fast_check import Checker
+
+    if engine is not None:
+        checker = Checker(engine)
+        return lambda state, residual, sample: checker.check(state.x, state.duals[0], residual, sample)
+    from fusionkit.fast_engine import Engine
+    from fusionkit.fast_tgv_check import TGVChecker
+
+    field = split.coupling.terms[0].auxiliary
+    assert tgv is not None
+    assert field is not None
+    second = TGVChecker(tgv, Checker(Engine(tgv.spec, 0.0, tgv.shape, tgv.dtype)), field.norm)
+    return lambda state, residual, sample: second.check(state.x, state.auxiliary[0], state.duals[0], residual, sample)

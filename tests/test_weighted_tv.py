@@ -154,6 +154,8 @@ def test_the_elements_weights_stand_in_the_resolved_configuration(tmp_path: Path
     found = summary["weights_auto"]["tv"]
     assert resolved["terms"][2]["per_element"] == found["per_element"]
     assert set(found["per_element"]) == {"Co", "S", "O"}
+    for element, (low, high) in found["uncertainty_of_elements"].items():
+        assert low < found["choice"] * found["per_element"][element] < high
     assert as_asked(resolved, summary)["terms"][2]["per_element"] == "auto"
     assert (
         main(["run", str(tmp_path / "first" / "config.resolved.yaml"), "--quiet", "--output", str(tmp_path / "b")]) == 0

@@ -50,6 +50,7 @@ class ChosenWeight:
     facts : numbers that it comes from, by name.
     curve : of the search; None where there was none.
     options : further options of the term that were chosen with it.
+    ranges : as ``uncertainty``, of each element that has a weight of its own.
     trial : the best of the search, for one that goes on from it; None once all weights are chosen.
     asked : what stood in the configuration in its place.
     """
@@ -63,6 +64,7 @@ class ChosenWeight:
     facts: Mapping[str, float] = field(default_factory=dict)
     curve: Curve | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     trial: Trial | None = field(default=None, repr=False, compare=False)
     asked: Any = AUTO
 
@@ -82,6 +84,8 @@ class ChosenWeight:
         found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.asked}
         if self.uncertainty is not None:
             found["uncertainty"] = list(self.uncertainty)
+        if self.ranges:
+            found["uncertainty_of_elements"] = {element: list(limits) for element, limits in self.ranges.items()}
         found |= {**self.facts, **self.options}
         if self.curve is not None:
             columns = ("weights", "values", "spreads", "iterations")

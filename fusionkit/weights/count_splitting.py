@@ -47,9 +47,9 @@ def count_splitting(task: Task) -> ChosenWeight:
 def _of_each(task: Task, found: ChosenWeight, trials: list[Trial]) -> ChosenWeight:
     """A weight for each element, where it predicts the other half better than one for all does."""
     assert found.trial is not None
-    weight, factors = of_each(trials, task.dataset.elements)
-    attempt, _ = held_out(task.with_options({PER_ELEMENT: factors}), of_penalty=True)
-    return with_own(found, attempt(weight, found.trial), factors, found.facts["correction"])
+    own = of_each(trials, task.dataset.elements)
+    attempt, _ = held_out(task.with_options({PER_ELEMENT: dict(own.factors)}), of_penalty=True)
+    return with_own(found, attempt(own.mean, found.trial), own, found.facts["correction"])
 
 
 def held_out(task: Task, of_penalty: bool) -> tuple[Attempt, Array]:

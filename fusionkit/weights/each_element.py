@@ -10,7 +10,7 @@ four phantoms at 5 to 100 counts: 1 to 25 % less error, for one to three trials 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import exp, log
 
 from fusionkit.errors import UserError
@@ -38,36 +38,64 @@ def check_each(task: Task, method: Method) -> None:
         raise UserError(key, "is auto, and needs one fit of counts with a map for each element", _REMEDY)
 
 
-def of_each(trials: Sequence[Trial], elements: Sequence[str]) -> tuple[float, dict[str, float]]:
-    """The geometric mean of the elements' weights, and each one's factor.
+@dataclass(frozen=True)
+class Own:
+    """The weights of the elements.
+
+    Parameters
+    ----------
+    mean : their geometric mean.
+    factors : of each, by element.
+    errors : standard error of each one's logarithm; those that lie at the end of the path are left out.
+    """
+
+    mean: float
+    factors: Mapping[str, float]
+    errors: Mapping[str, float]
+
+
+def of_each(trials: Sequence[Trial], elements: Sequence[str]) -> Own:
+    """The weight with the lowest error of each element's own map.
 
     Parameters
     ----------
     trials : with one weight for all, ascending; their errors are those of all maps, one after the other.
     elements : of the maps.
     """
-    own = [vertex([t.weight for t in seen], [t.errors for t in seen])[0] for seen in views(trials, len(elements))]
-    mean = exp(sum(log(weight) for weight in own) / len(own))
-    return mean, {element: float(f"{weight / mean:.4g}") for element, weight in zip(elements, own, strict=True)}
+    found = [vertex([t.weight for t in seen], [t.errors for t in seen]) for seen in views(trials, len(elements))]
+    mean = exp(sum(log(weight) for weight, _ in found) / len(found))
+    own = dict(zip(elements, found, strict=True))
+    factors = {element: float(f"{weight / mean:.4g}") for element, (weight, _) in own.items()}
+    return Own(mean, factors, {element: error for element, (_, error) in own.items() if error is not None})
 
 
-def with_own(found: ChosenWeight, tried: Trial, factors: Mapping[str, float], correction: float) -> ChosenWeight:
+def with_own(found: ChosenWeight, tried: Trial, own: Own, correction: float) -> ChosenWeight:
     """The choice with the elements' own weights where they are better, else with factors of 1.
 
     Parameters
     ----------
     found : one weight for all.
     tried : the weights of the elements.
-    factors : of the elements.
+    own : these weights.
     correction : from the weight of half of the counts to that of all.
     """
     assert found.trial is not None
     facts = {**found.facts, "solves": found.facts["solves"] + 1, "iterations_beside": tried.iterations}
     if tried.error >= found.trial.error:
         note = f"{found.note[:-1]}; one for each element predicts it no better."
-        return replace(found, note=note, facts=facts, options={PER_ELEMENT: dict.fromkeys(factors, 1.0)})
+        return replace(found, note=note, facts=facts, options={PER_ELEMENT: dict.fromkeys(own.factors, 1.0)})
     weight = rounded(correction * tried.weight)
-    said = ", ".join(f"{element} {weight * factor:.3g}" for element, factor in factors.items())
+    weights = {element: weight * factor for element, factor in own.factors.items()}
+    ranges = {
+        element: (rounded(weights[element] * exp(-2.0 * error)), rounded(weights[element] * exp(2.0 * error)))
+        for element, error in own.errors.items()
+    }
+    said = ", ".join(_said(element, value, ranges.get(element)) for element, value in weights.items())
     note = f"The weights of {found.term} are {said}: {found.note.partition(': ')[2]}"
-    own = {PER_ELEMENT: dict(factors)}
-    return replace(found, weight=weight, note=note, uncertainty=None, facts=facts, options=own, trial=tried)
+    options = {PER_ELEMENT: dict(own.factors)}
+    changed = {"uncertainty": None, "options": options, "ranges": ranges, "trial": tried}
+    return replace(found, weight=weight, note=note, facts=facts, **changed)
+
+
+def _said(element: str, weight: float, limits: tuple[float, float] | None) -> str:
+    return f"{element} {weight:.3g}" + (f" ({limits[0]:.2g} to {limits[1]:.2g})" if limits else "")

@@ -6,6 +6,7 @@ does, in one of its orders.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import shutil
@@ -99,7 +100,9 @@ def _value(argument: Any) -> np.ndarray[Any, Any]:
 
 @cache
 def _folder() -> Path:
-    return Path(mkdtemp(prefix="fusionkit_gpu_"))
+    folder = mkdtemp(prefix="fusionkit_gpu_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @cache

@@ -48,7 +48,7 @@ class ComposedPenalty(Composed):
         guided = isinstance(k, GuidedGradientMap)
         if not (guided or isinstance(k, GradientMap)) or len(k.domain) != 3:
             return None
-        if type(g) is WeightedL21 and g.ndim == 2:
+        if isinstance(g, WeightedL21) and g.ndim == 2:
             return TotalVariation(g.sigma, False, k.xi if guided else None, tuple(float(f) for f in g.factors))
         if type(g) is not L21:
             return None

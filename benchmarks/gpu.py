@@ -12,7 +12,8 @@ import numpy as np
 from fusionkit.composition import compose
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
-from fusionkit.gpu.device import Device, find_device
+from fusionkit.gpu.current import find_device
+from fusionkit.gpu.device import Device
 from fusionkit.gpu.engine import DeviceEngine
 from fusionkit.gpu.split import on_device
 from fusionkit.problem import Slots

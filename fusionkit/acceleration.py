@@ -35,7 +35,7 @@ def require_engine(engine: str) -> None:
     if engine == "numba" and find_spec("numba") is None:
         raise UserError("engine", "numba is not installed", "pip install numba, or use 'auto' or 'numpy'")
     if engine == "cupy":
-        from fusionkit.gpu.device import find_device
+        from fusionkit.gpu.current import find_device
 
         find_device()
 
@@ -176,7 +176,7 @@ def placed(split: Split, arrays: Sequence[Array]) -> Arrays:
     """Arrays where the engine of the problem wants them: copies on the device, or as they are."""
     if split.problem.engine != "cupy":
         return tuple(arrays)
-    from fusionkit.gpu.device import find_device
+    from fusionkit.gpu.current import find_device
 
     return tuple(find_device().xp.array(array) for array in arrays)
 
@@ -210,7 +210,7 @@ def device_used(split: Split) -> str:
     """The name of the GPU that a solve runs on; empty where none takes part."""
     if split.problem.engine != "cupy":
         return ""
-    from fusionkit.gpu.device import find_device
+    from fusionkit.gpu.current import find_device
 
     return find_device().name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,107 +13,12 @@ from fusionkit.arrays import on_host
 from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.check_times import LOOK, Schedule
+from fusionkit.history import Check, History
 from fusionkit.judge import Judge
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
 from fusionkit.solver import Former, Solver, State, fit
 from fusionkit.terms import Array
-
-_PATIENCE = 50  # looks without progress of the optimality before a solve counts as stalled, or half of all
-_SAME = 3  # checks with bit-equal objective and optimality: the iterate no longer moves
-_BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
-
-
-@dataclass(frozen=True)
-class Check:
-    """What an observer of a solve sees at each check."""
-
-    iteration: int
-    max_iterations: int
-    seconds: float
-    objective: float
-    terms: dict[str, float]
-    certificate: Certificate
-    parameters: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
-
-    @property
-    def optimality(self) -> float:
-        """The relative optimality of the certificate."""
-        return self.certificate.optimality
-
-
-@dataclass
-class _History:
-    """The checks of one solve and its best iterate; lives as long as the solve."""
-
-    checks: list[Check] = field(default_factory=list)
-    best: Check | None = None
-    best_x: Array | None = None
-    best_problem: Problem | None = None
-    looks: list[float] = field(default_factory=list)  # optimality of the samples, or of the checks without any
-
-    def add(self, check: Check, x: Array, problem: Problem) -> None:
-        self.checks.append(check)
-        if self._better(check, x.dtype):
-            self.best, self.best_problem = check, problem
-            if self.best_x is None:
-                self.best_x = x.copy()
-            else:
-                self.best_x[...] = x
-
-    def _better(self, check: Check, dtype: np.dtype[np.floating]) -> bool:
-        """A lower objective; where it differs by no more than the rounding of x, a lower optimality."""
-        if self.best is None or not np.isfinite(check.objective):
-            return self.best is None and bool(np.isfinite(check.objective))
-        if check.parameters:  # they do not minimise the objective, so that its value does not tell which is better
-            return check.optimality < self.best.optimality
-        rounding = 8 * float(np.finfo(dtype).eps) * abs(self.best.objective)
-        if abs(check.objective - self.best.objective) <= rounding:
-            return check.optimality < self.best.optimality
-        return check.objective < self.best.objective
-
-    def stalled(self) -> bool:
-        """No progress of the optimality over the last looks, or an iterate that no longer moves."""
-        marks = [(check.objective, check.optimality) for check in self.checks[-_SAME:]]
-        return self.rests() or (len(marks) == _SAME and all(mark == marks[0] for mark in marks))
-
-    def rests(self) -> bool:
-        """No progress of the optimality over the last looks."""
-        values = self.looks
-        patience = max(_PATIENCE, len(values) // 2)  # primal-dual certificates oscillate, the more slowly the longer
-        return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
-
-    def diverged(self) -> bool:
-        """A value that is not finite, or an objective that has grown beyond all proportion."""
-        first, last = self.checks[0], self.checks[-1]
-        return not np.isfinite(last.objective) or (
-            np.isfinite(first.objective) and abs(last.objective) > _BLOW_UP * (abs(first.objective) + 1.0)
-        )
-
-    def trace(self) -> dict[str, Array]:
-        """The checks as columns."""
-        columns: dict[str, list[float]] = {}
-        for check in self.checks:
-            row = {
-                "iteration": check.iteration,
-                "seconds": check.seconds,
-                "objective": check.objective,
-                "optimality": check.optimality,
-                "stationarity": check.certificate.stationarity,
-                "alignment": check.certificate.alignment,
-                "feasibility": check.certificate.feasibility,
-                **{f"term.{name}": value for name, value in check.terms.items()},
-                **{
-                    f"parameter.{term}.{name}": parameter.value
-                    for term, named in check.parameters.items()
-                    for name, parameter in named.items()
-                },
-            }
-            if check.parameters:
-                row["calibration"] = check.certificate.calibration
-            for name, value in row.items():
-                columns.setdefault(name, []).append(value)
-        return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
 def solve(
@@ -143,7 +48,7 @@ def solve(
     course = _Course(solver, fit(solver, problem))
     announce_engine(course.split)
     started = time.perf_counter()
-    history = _History()
+    history = History()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
         start = problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
         course.begin(start)
@@ -243,7 +148,7 @@ class _Course:
 
 
 def _check(
-    history: _History,
+    history: History,
     course: _Course,
     state: State,
     iteration: int,
@@ -263,7 +168,7 @@ def _check(
         on_check(check)
 
 
-def _verdict(history: _History, solver: Solver, last: bool) -> Status | None:
+def _verdict(history: History, solver: Solver, last: bool) -> Status | None:
     if history.diverged():
         return Status.DIVERGED
     if history.checks[-1].optimality <= solver.options.tolerance:
@@ -273,9 +178,7 @@ def _verdict(history: _History, solver: Solver, last: bool) -> Status | None:
     return Status.MAX_ITERATIONS if last else None
 
 
-def _result(
-    history: _History, course: _Course, state: State, status: Status, iterations: int, seconds: float
-) -> Result:
+def _result(history: History, course: _Course, state: State, status: Status, iterations: int, seconds: float) -> Result:
     solver, split, problem = course.solver, course.split, course.problem
     final = history.checks[-1]
     names = [term.name for term in split.coupling.terms]

@@ -11,7 +11,7 @@ from fusionkit.colour import has_cursor
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-    from fusionkit.loop import Check
+    from fusionkit.history import Check
 
 _LINES = 10  # at most so many lines on a solve where there is no terminal
 

@@ -11,8 +11,9 @@ from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
 from fusionkit.data import Dataset
 from fusionkit.diagnostics import diagnose
+from fusionkit.history import Check
 from fusionkit.loading import DataOptions, load
-from fusionkit.loop import Check, solve
+from fusionkit.loop import solve
 from fusionkit.memory import require, run_bytes, solve_bytes, spell
 from fusionkit.precision import in_precision
 from fusionkit.predictions import predictions_of

@@ -154,7 +154,7 @@ def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
     except Unfit as unfit:
         raise RefusalError(f"solver {solver.name}", str(unfit), fitting_solvers(problem)) from None
     if problem.engine == "cupy":
-        from fusionkit.gpu.solving import require_device
+        from fusionkit.gpu.split import require_device
 
         return require_device(solver.name, solver.on_device, split)
     return split

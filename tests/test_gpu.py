@@ -18,7 +18,7 @@ from fusionkit.cli import main
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.errors import RefusalError, UserError
-from fusionkit.gpu import device as gpu_device
+from fusionkit.gpu import current
 from fusionkit.gpu.cuda import CudaDevice
 from fusionkit.gpu.device import Device
 from fusionkit.loop import solve
@@ -54,7 +54,7 @@ def on_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param == "strict" and COMPILER is None:
         pytest.skip(NO_COMPILER)
     device = StrictDevice() if request.param == "strict" else real_device()
-    monkeypatch.setattr(gpu_device, "find_device", lambda: device)
+    monkeypatch.setattr(current, "find_device", lambda: device)
     return device
 
 

@@ -14,7 +14,8 @@ from problems import MAPS, arrays, build, problem_of
 from fusionkit.check_times import LOOK
 from fusionkit.composition import make_solver
 from fusionkit.errors import FusionkitWarning
-from fusionkit.loop import Check, solve
+from fusionkit.history import Check
+from fusionkit.loop import solve
 from fusionkit.problem import Slots, Split
 from fusionkit.registry import table
 from fusionkit.result import Result, Status

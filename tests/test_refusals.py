@@ -11,7 +11,8 @@ from problems import MAPS, NONNEGATIVE, POISSON, SECOND, TV, arrays, problem_of
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.errors import RefusalError, UserError
-from fusionkit.loop import Check, solve
+from fusionkit.history import Check
+from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.registry import table
 from fusionkit.terms import Array, Term

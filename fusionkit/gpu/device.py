@@ -1,8 +1,7 @@
-"""What the GPU engine asks of a device, and the device of this machine."""
+"""What the GPU engine asks of a device."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Protocol
 
 
@@ -39,16 +38,3 @@ class Device(Protocol):
     def synchronize(self) -> None:
         """Wait until everything that was launched is done."""
         ...
-
-
-@cache
-def find_device() -> Device:
-    """The current CUDA device, by CuPy.
-
-    Raises
-    ------
-    UserError : CuPy is not installed, or there is no device.
-    """
-    from fusionkit.gpu.cuda import CudaDevice
-
-    return CudaDevice()

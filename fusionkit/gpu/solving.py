@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fusionkit.coupling import Arrays
-from fusionkit.errors import RefusalError
 from fusionkit.fast_sums import FastCheck
-from fusionkit.gpu import device
+from fusionkit.gpu import current
 from fusionkit.gpu.engine import DeviceEngine
-from fusionkit.gpu.split import INSTEAD, DeviceSplit, on_device
+from fusionkit.gpu.split import DeviceSplit
 from fusionkit.problem import Split
 from fusionkit.solver import State
 
@@ -25,7 +24,7 @@ class DeviceIterations:
     """
 
     def __init__(self, split: DeviceSplit, newton_steps: int, former: DeviceIterations | None = None) -> None:
-        problem, found = split.problem, device.find_device()
+        problem, found = split.problem, current.find_device()
         kept = None if former is None else former._engine
         self._engine = DeviceEngine(split.spec, split.tv, problem.shape, problem.dtype, newton_steps, found, kept)
         self._none = found.xp.empty(0, problem.dtype)  # the dual variable of no penalty
@@ -52,10 +51,3 @@ def device_iterations(split: Split, newton_steps: int, former: object) -> Device
     if not split.fused:
         return None
     return DeviceIterations(split, newton_steps, former if isinstance(former, DeviceIterations) else None)
-
-
-def require_device(solver: str, runs_there: bool, split: Split) -> DeviceSplit:
-    """The problem on the device, or a `RefusalError` where the solver or a term cannot be there."""
-    if not runs_there:
-        raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", INSTEAD)
-    return on_device(split)

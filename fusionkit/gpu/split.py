@@ -12,7 +12,7 @@ from fusionkit.coupling import Arrays, Coupling
 from fusionkit.errors import RefusalError
 from fusionkit.fast_spec import HasKernel, Kernel, PixelwiseSpec, TotalVariation, supported
 from fusionkit.fast_sums import COUPLED, POISSON, SQUARES
-from fusionkit.gpu import device
+from fusionkit.gpu import current
 from fusionkit.gpu.engine import DeviceEngine
 from fusionkit.problem import Split
 from fusionkit.terms import Array, Bounds, Composed, Pixelwise, Smooth
@@ -58,7 +58,7 @@ class DeviceProx:
     def __call__(self, v: Any, step: float, start: Any, newton_steps: int = 1, out: Any = None) -> Any:
         """The prox at ``v`` on the device."""
         if newton_steps not in self._engines:
-            problem, found = self.split.problem, device.find_device()
+            problem, found = self.split.problem, current.find_device()
             engine = DeviceEngine(self.split.spec, None, problem.shape, problem.dtype, newton_steps, found)
             self._engines[newton_steps] = engine
         return self._engines[newton_steps].prox(v, step, start, np.empty_like(v) if out is None else out)
@@ -82,7 +82,7 @@ class DeviceTerm(Smooth):
     def _engine(self) -> DeviceEngine:
         spec = supported((self.term,), Unbounded(), self._shape)
         assert spec is not None  # the sum that it is part of has one
-        return DeviceEngine(spec, None, self._shape, self._dtype, 1, device.find_device())
+        return DeviceEngine(spec, None, self._shape, self._dtype, 1, current.find_device())
 
     def value(self, x: Array) -> float:
         """Weighted value at ``x``."""
@@ -118,7 +118,7 @@ class DeviceCoupling(Coupling):
 
 
 def _put(arrays: Arrays) -> Arrays:
-    xp = device.find_device().xp
+    xp = current.find_device().xp
     return tuple(xp.array(array) for array in arrays)
 
 
@@ -151,6 +151,13 @@ def on_device(split: Split) -> DeviceSplit:
     moved = replace(split, smooth=tuple(terms), pixelwise=(), coupling=DeviceCoupling(split.coupling.terms))
     slots = {each.name: getattr(moved, each.name) for each in fields(Split)}
     return DeviceSplit(**slots, spec=spec, tv=tv, fused=fused, host=split)
+
+
+def require_device(solver: str, runs_there: bool, split: Split) -> DeviceSplit:
+    """The problem on the device, or a `RefusalError` where the solver or a term cannot be there."""
+    if not runs_there:
+        raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", INSTEAD)
+    return on_device(split)
 
 
 def prox_of(split: Split) -> DeviceProx:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
+from fusionkit.certificate import certify
 from fusionkit.fast_spec import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
+from fusionkit.fast_sums import FastCheck
 from fusionkit.operators.fidelity import fidelity
 from fusionkit.operators.gradient import gradient_map
 from fusionkit.operators.guided_map import GuidedGradientMap
@@ -45,6 +48,16 @@ RECIPES = {
     "everything": Recipe(squares=0.3, gamma=3.0, lower=0.05),
     "no_background": Recipe(epsilon=0.0),
     "nothing": Recipe(coupled=None, poisson=None),
+}
+
+
+KINDS = {  # whether the maps share a length, whether a field guides, whether each map has a weight of its own
+    "tv": (False, False, False),
+    "joint": (True, False, False),
+    "guided": (False, True, False),
+    "both": (True, True, False),
+    "each": (False, False, True),
+    "guided_each": (False, True, True),
 }
 
 
@@ -111,3 +124,16 @@ def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int
     p = (0.1 * random.standard_normal((2, *shape))).astype(dtype)
     box = Box(recipe.lower, recipe.upper)
     return FastCase(tuple(terms), box, PixelwiseSpec(coupled, poisson, squares, recipe.lower, recipe.upper), x, v, p)
+
+
+def agrees(check: FastCheck, case: FastCase, split: Split, recipe: str) -> None:
+    """Assert that a check by kernels is that of the definitions."""
+    nothing = (np.zeros(0, case.x.dtype),)
+    values = split.values(case.x, nothing)
+    for name, column in (("haadf", "coupled"), ("poisson", "poisson"), ("squares", "squares"), ("tv", "tv")):
+        assert getattr(check, column) == pytest.approx(values.get(name, 0.0), rel=1e-6)
+    expected = certify(split, case.x, nothing, (case.p,))
+    assert check.certificate is not None or recipe == "nothing"
+    if check.certificate is not None:
+        for name in ("stationarity", "alignment", "feasibility"):
+            assert getattr(check.certificate, name) == pytest.approx(getattr(expected, name), rel=2e-5, abs=1e-7)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fast_cases import RECIPES, FastCase, Recipe, fast_case, tv
+from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, tv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.certificate import certify
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array
@@ -26,16 +25,6 @@ SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (3, 20, 257
 
 def tolerance(dtype: Any) -> float:
     return 32 * float(np.finfo(dtype).eps)
-
-
-KINDS = {  # whether the maps share a length, whether a field guides, whether each map has a weight of its own
-    "tv": (False, False, False),
-    "joint": (True, False, False),
-    "guided": (False, True, False),
-    "both": (True, True, False),
-    "each": (False, False, True),
-    "guided_each": (False, True, True),
-}
 
 
 def iterated(
@@ -130,15 +119,7 @@ def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, 
         checks.append((fast_check.Checker(engine).check(case.x, case.p, residual), residual))
     (check, residual), (other, _) = checks
     assert check == other
-    split, nothing = case.split(weight, *KINDS[kind]), (np.zeros(0, dtype),)
-    values = split.values(case.x, nothing)
-    for name, column in (("haadf", "coupled"), ("poisson", "poisson"), ("squares", "squares"), ("tv", "tv")):
-        assert getattr(check, column) == pytest.approx(values.get(name, 0.0), rel=1e-6)
-    expected = certify(split, case.x, nothing, (case.p,))
-    assert check.certificate is not None or recipe == "nothing"
-    if check.certificate is not None:
-        for name in ("stationarity", "alignment", "feasibility"):
-            assert getattr(check.certificate, name) == pytest.approx(getattr(expected, name), rel=2e-5, abs=1e-7)
+    agrees(check, case, case.split(weight, *KINDS[kind]), recipe)
     gradient = sum((one.gradient(case.x) for one in case.terms), term.operator.adjoint(case.p))
     np.testing.assert_allclose(residual, gradient, rtol=1e-4, atol=1e-4)
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fast_cases import RECIPES, FastCase, Recipe, fast_case, tv
+from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, tv
 from host_device import COMPILER, NO_COMPILER, HostDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.certificate import certify
 from fusionkit.fast_sums import FastCheck
 from fusionkit.gpu.engine import DeviceEngine
 from fusionkit.operators.penalty import ComposedPenalty
@@ -22,14 +21,6 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=NO_COMPILER)
 
 DTYPES = [np.float32, np.float64]
 SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (4, 17, 23)]
-KINDS = {  # whether the maps share a length, whether a field guides, whether each map has a weight of its own
-    "tv": (False, False, False),
-    "joint": (True, False, False),
-    "guided": (False, True, False),
-    "both": (True, True, False),
-    "weighted": (False, False, True),
-    "guided and weighted": (False, True, True),
-}
 
 
 def tolerance(dtype: Any) -> float:
@@ -98,15 +89,7 @@ def test_many_newton_steps_find_the_same_minimiser(recipe: str, dtype: Any) -> N
 def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, dtype: Any) -> None:
     case = fast_case(RECIPES[recipe], (3, 20, 130), dtype)
     check = device_engine(case, tv(case.x.shape, weight, case.x.dtype, *KINDS[kind])).check(case.x, case.p)
-    split, nothing = case.split(weight, *KINDS[kind]), (np.zeros(0, dtype),)
-    values = split.values(case.x, nothing)
-    for name, column in (("haadf", "coupled"), ("poisson", "poisson"), ("squares", "squares"), ("tv", "tv")):
-        assert getattr(check, column) == pytest.approx(values.get(name, 0.0), rel=1e-6)
-    expected = certify(split, case.x, nothing, (case.p,))
-    assert check.certificate is not None or recipe == "nothing"
-    if check.certificate is not None:
-        for name in ("stationarity", "alignment", "feasibility"):
-            assert getattr(check.certificate, name) == pytest.approx(getattr(expected, name), rel=2e-5, abs=1e-7)
+    agrees(check, case, case.split(weight, *KINDS[kind]), recipe)
 
 
 @settings(max_examples=15)

@@ -48,6 +48,7 @@ PROBLEMS: dict[str, tuple[tuple[Any, ...], bool]] = {
     "joint tgv": ((*FUSED[:2], {"type": "tgv", "weight": 0.3, "coupling": "joint"}, "nonnegative"), True),
     "joint prox only": ((*FUSED[:2], {"type": "anisotropic_tv", "weight": 0.3}, "nonnegative"), True),
     "coupled": ((*FUSED[:2], {"type": "vectorial_tv", "weight": 0.5}, "nonnegative"), True),
+    "each its own": ((*FUSED[:2], {"type": "tv", "weight": 0.3, "per_element": {"Co": 2.0}}, "nonnegative"), True),
     "guided": ((*FUSED[:2], {"type": "directional_tv", "weight": 0.3, "coupling": "none"}, "nonnegative"), True),
     "guided and coupled": ((*FUSED[:2], {"type": "structure_tensor_tv", "weight": 0.5}, "nonnegative"), True),
     "two detectors": ((*FUSED, {"type": "haadf", "gamma": 1.2, "name": "second"}), False),

@@ -142,7 +142,7 @@ def on_device(split: Split) -> DeviceSplit:
         raise RefusalError("engine", f"no GPU kernel is written for {what}", INSTEAD)
     kernels = [term.kernel if isinstance(term, HasKernel) else None for term in split.coupling.terms]
     lone = kernels[0] if len(kernels) == 1 else None
-    tv = lone if isinstance(lone, TotalVariation) and lone.factors is None else None
+    tv = lone if isinstance(lone, TotalVariation) else None
     fused = not kernels or tv is not None
     if not fused:
         for term in split.coupling.terms:

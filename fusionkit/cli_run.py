@@ -25,9 +25,9 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Solve the problem of a config and write its result; the exit status."""
-    from fusionkit.cli_interrupt import interruptible
     from fusionkit.cli_log import shown_log
     from fusionkit.config import load_config
+    from fusionkit.interrupts import interruptible
     from fusionkit.memory import spell
     from fusionkit.progress import progress
     from fusionkit.reconstruct import prepare

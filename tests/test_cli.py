@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from fusionkit import cli_interrupt, yamlio
+from fusionkit import interrupts, yamlio
 from fusionkit.cli import main
 from fusionkit.cli_list import KINDS, first_sentence
 from fusionkit.cli_warnings import one_line_warnings
@@ -227,13 +227,29 @@ def test_interrupt_during_the_solve_writes_the_result(tmp_path: Path) -> None:
 
 
 def test_second_interrupt_aborts() -> None:
-    with cli_interrupt.interruptible() as stop_requested:
+    with interrupts.interruptible() as stop_requested:
         assert not stop_requested()
         signal.raise_signal(signal.SIGINT)
         assert stop_requested()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_is_held_back_and_not_lost() -> None:
+    done = []
+
+    def work() -> None:
+        with interrupts.held_back():
+            signal.raise_signal(signal.SIGINT)
+            done.append("after it")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["after it"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with interrupts.held_back():
+        pass
 
 
 def test_interrupt_outside_the_solve_has_no_traceback(
@@ -254,7 +270,7 @@ def test_in_another_thread_there_is_no_signal_to_catch() -> None:
     found: list[Callable[[], bool]] = []
 
     def work() -> None:
-        with cli_interrupt.interruptible() as stop_requested:
+        with interrupts.interruptible() as stop_requested:
             found.append(stop_requested)
 
     thread = threading.Thread(target=work)

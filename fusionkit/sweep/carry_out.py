@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
+from fusionkit.interrupts import held_back
 from fusionkit.sweep.page import write_page
 from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, is_finished, write_config
 from fusionkit.sweep.pool import run_here
@@ -55,12 +56,14 @@ def carry_out(
         with closing(run([_task(point, overwrite) for point in todo])) as outcomes:
             for task, error in outcomes:
                 point = waiting[task.name]
-                rows[task.name] = Row(point, FAILED, error=error) if error else row_of(point)
-                ended(rows[task.name])
+                with held_back():
+                    rows[task.name] = Row(point, FAILED, error=error) if error else row_of(point)
+                    ended(rows[task.name])
     finally:  # of what is there, after an interrupt too
-        all_rows = [rows.get(point.name) or _unheard(point) for point in plan.points]
-        write_table(all_rows, plan.folder / TABLE)
-        write_page(plan, all_rows, plan.folder / PAGE)
+        with held_back():
+            all_rows = [rows.get(point.name) or _unheard(point) for point in plan.points]
+            write_table(all_rows, plan.folder / TABLE)
+            write_page(plan, all_rows, plan.folder / PAGE)
     return all_rows
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while a solve runs: the first asks it to stop, the second aborts."""
+"""Ctrl-C where it must not come at any line: while a solve runs, and where a library would swallow it."""
 
 from __future__ import annotations
 
@@ -32,3 +32,29 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` at the end instead of within.
+
+    Python drops an exception that a signal raises in the callback of a weak reference. h5py makes so many that one of
+    nine interrupts was lost while it read a file.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+
+    former = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if pressed:
+        raise KeyboardInterrupt

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from fusionkit.weights.asked import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight, Curve
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ def _draw(axes: Axes, chosen: ChosenWeight, curve: Curve) -> None:
     axes.errorbar(weights, values, spreads, fmt="o-", capsize=3)
     if curve.best == "level":
         axes.axhline(1.0, color="0.4", linestyle="--", label="as much as the noise")
-    if chosen.weight > 0.0:
+    own = {element: chosen.weight * factor for element, factor in chosen.options.get(PER_ELEMENT, {}).items()}
+    if chosen.weight > 0.0 and len(set(own.values())) < 2:
         axes.axvline(chosen.weight, color="C1", label=f"chosen: {chosen.weight:.3g}")
+    for number, (element, weight) in enumerate(own.items() if len(set(own.values())) > 1 else ()):
+        axes.axvline(weight, color=f"C{number + 1}", label=f"chosen for {element}: {weight:.3g}")
     axes.set_xscale("log")
     axes.set_xticks(weights, [f"{weight:.2g}" for weight in weights])
     axes.minorticks_off()

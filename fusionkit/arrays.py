@@ -33,3 +33,12 @@ def empty_like(array: Array, shape: tuple[int, ...]) -> Array:
 def on_host(array: Any) -> Array:
     """The values of an array as one of NumPy; the array itself where it is one."""
     return array if isinstance(array, np.ndarray) else array.get()
+
+
+def takes_any_array(part: object) -> bool:
+    """Whether an operator or functional says ``any_array``: its own word or that of its class.
+
+    What a subclass overrides may not be what its parent speaks of.
+    """
+    own = getattr(part, "__dict__", {})
+    return bool(own.get("any_array", vars(type(part)).get("any_array", False)))

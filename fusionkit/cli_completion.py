@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     for action in _actions(parser):
         # shtab's own way to attach a completion
         if action.metavar in by_metavar:
-            action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]
+            action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]  # argparse's stub has no place for it
     print(shtab.complete(parser, arguments.shell, preamble=_preamble(arguments.shell, configs, presets)))
     return DONE
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fusionkit.arrays import takes_any_array
 from fusionkit.prox_function import ProxFunction, Vector
 from fusionkit.terms import Array, Functional
 
@@ -32,7 +33,7 @@ class StackedNorms(ProxFunction):
         ends = np.cumsum(sizes).tolist()
         starts = [0, *ends[:-1]]
         self.parts = [(norm, slice(a, b)) for norm, a, b in zip(norms, starts, ends, strict=True)]
-        self.any_array = all(vars(type(norm)).get("any_array", False) for norm in norms)
+        self.any_array = all(takes_any_array(norm) for norm in norms)
 
     def __call__(self, x: Vector) -> float:
         """Sum of the norms."""

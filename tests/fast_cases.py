@@ -21,6 +21,7 @@ from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.operators.poisson import FLOOR, PoissonLoss
 from fusionkit.operators.power_sum import PowerSum
 from fusionkit.operators.weighted_l21 import WeightedL21
+from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Box, Problem, Slots, Split
 from fusionkit.terms import Array, Pixelwise, Term
 
@@ -124,6 +125,20 @@ def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int
     p = (0.1 * random.standard_normal((2, *shape))).astype(dtype)
     box = Box(recipe.lower, recipe.upper)
     return FastCase(tuple(terms), box, PixelwiseSpec(coupled, poisson, squares, recipe.lower, recipe.upper), x, v, p)
+
+
+def iterated(
+    case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty | None, steps: int = 1
+) -> tuple[Array, Array]:
+    """One iteration from ``x`` as solvers/chambolle_pock.py states it, by the operators."""
+    number, p, pulled = x.dtype.type, case.p, np.zeros_like(x)
+    if term is not None:
+        moved = case.p + number(sigma) * term.operator.apply(x)
+        p = term.functional.proxdual(moved.ravel(), sigma).reshape(moved.shape)
+        pulled = term.operator.adjoint(2 * p - case.p)
+    v = x - number(tau) * pulled
+    new = PixelwiseProx(case.terms, case.bounds)(v, tau, case.bounds.prox(x, tau), steps)
+    return x + number(rho) * (new - x), case.p + number(rho) * (p - case.p)
 
 
 def agrees(check: FastCheck, case: FastCase, split: Split, recipe: str) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, tv
+from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, iterated, tv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusionkit.operators.penalty import ComposedPenalty
-from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array
 
 REASON = "the compiled kernels need Numba"
@@ -25,18 +24,6 @@ SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (3, 20, 257
 
 def tolerance(dtype: Any) -> float:
     return 32 * float(np.finfo(dtype).eps)
-
-
-def iterated(
-    case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty
-) -> tuple[Array, Array]:
-    """One iteration from ``x`` as solvers/chambolle_pock.py states it, by the operators."""
-    number = x.dtype.type
-    moved = case.p + number(sigma) * term.operator.apply(x)
-    p = term.functional.proxdual(moved.ravel(), sigma).reshape(moved.shape)
-    v = x - number(tau) * term.operator.adjoint(2 * p - case.p)
-    new = PixelwiseProx(case.terms, case.bounds)(v, tau, case.bounds.prox(x, tau), 1)
-    return x + number(rho) * (new - x), case.p + number(rho) * (p - case.p)
 
 
 def stepped(

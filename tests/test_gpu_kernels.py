@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, tv
+from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, iterated, tv
 from host_device import COMPILER, NO_COMPILER, HostDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from fusionkit.fast_sums import FastCheck
 from fusionkit.gpu.engine import DeviceEngine
 from fusionkit.operators.penalty import ComposedPenalty
-from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=NO_COMPILER)
@@ -32,20 +31,6 @@ def device_engine(case: FastCase, term: ComposedPenalty | None, steps: int = 1, 
     return DeviceEngine(case.spec, kernel, case.x.shape, case.x.dtype, steps, HostDevice(backwards))
 
 
-def iterated(
-    case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty | None, steps: int
-) -> tuple[Array, Array]:
-    """One iteration from ``x`` as solvers/chambolle_pock.py states it, by the operators."""
-    number, p, pulled = x.dtype.type, case.p, np.zeros_like(x)
-    if term is not None:
-        moved = case.p + number(sigma) * term.operator.apply(x)
-        p = term.functional.proxdual(moved.ravel(), sigma).reshape(moved.shape)
-        pulled = term.operator.adjoint(2 * p - case.p)
-    v = x - number(tau) * pulled
-    new = PixelwiseProx(case.terms, case.bounds)(v, tau, case.bounds.prox(x, tau), steps)
-    return x + number(rho) * (new - x), case.p + number(rho) * (p - case.p)
-
-
 @pytest.mark.parametrize(("weight", "rho"), [(0.0, 1.5), (0.1, 1.0), (0.1, 1.5), (1e6, 1.5)])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
@@ -56,7 +41,7 @@ def test_iteration_is_that_of_the_definition(
     case = fast_case(RECIPES["fused"], shape, dtype)
     term = tv(shape, weight, case.x.dtype, *KINDS[kind])
     found = device_engine(case, term).step(case.v, case.p, 0.05, 0.4, rho)
-    for one, expected in zip(found, iterated(case, case.v, 0.05, 0.4, rho, term, 1), strict=True):
+    for one, expected in zip(found, iterated(case, case.v, 0.05, 0.4, rho, term), strict=True):
         close = np.isclose(one, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
         assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.arrays import takes_any_array
 from fusionkit.coupling import Arrays, Coupling
 from fusionkit.errors import RefusalError
 from fusionkit.fast_spec import HasKernel, Kernel, PixelwiseSpec, TotalVariation, supported
@@ -183,13 +184,7 @@ def notes_of(split: Split) -> tuple[str, ...]:
 def any_array(term: Composed) -> bool:
     """Whether operator and functional say that they run on arrays of any array module."""
     parts = [term.operator, term.functional, *(() if term.auxiliary is None else (term.auxiliary,))]
-    return all(_says(part) for part in parts)
-
-
-def _says(part: object) -> bool:
-    """Its own word or that of its class: what a subclass overrides may not be what its parent speaks of."""
-    own = getattr(part, "__dict__", {})
-    return bool(own.get("any_array", vars(type(part)).get("any_array", False)))
+    return all(takes_any_array(part) for part in parts)
 
 
 def _refusal(name: str) -> RefusalError:

@@ -45,12 +45,19 @@ def timed_solve(problem: Problem, start: Array, shares: list[float]) -> Result:
 
         return timing
 
-    solver.step, solver.settle, solver.init = timed(solver.step), timed(solver.settle), timed(solver.init)
+    solver.step, solver.settle = timed(solver.step), timed(solver.settle)
+    begins: list[float] = []
     ends: list[float] = []
-    began = process_time()
+    first = solver.init
+
+    def begin(*arguments: Any) -> Any:
+        state = first(*arguments)
+        begins.append(process_time())
+        return state
+
+    solver.init = begin
     result = solve(problem, solver, start, lambda check: ends.append(process_time()))
-    whole, first = ends[-1] - began, spent[0]
-    shares.append(1.0 - sum(spent[1:]) / (whole - first))
+    shares.append(1.0 - sum(spent) / (ends[-1] - begins[0]))
     return result
 
 

@@ -1,9 +1,14 @@
-"""Time of an iteration and memory from 1024² to 8192², three elements: ``python -m benchmarks.scale``."""
+"""Time of an iteration and memory from 256² to 8192², three elements: ``python -m benchmarks.scale``.
+
+All sizes take turns, since the speed of a shared machine changes from minute to minute.
+"""
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,46 +16,61 @@ from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.memory import peak
 from fusionkit.solver import fit
+from fusionkit.terms import Array
 
-_TILE, _ROUNDS = 1024, 5
+_TILE, _SMALLEST = 1024, 256
+_PIXELS = 8192**2  # that each size iterates over in a round, or once
 _TERMS = [{"type": "haadf", "gamma": 1.7}, "poisson", {"type": "tv", "weight": 0.5}, "nonnegative"]
 
 
-def seconds(size: int) -> float:
-    """Median time of an iteration of chambolle_pock at size x size x 3, a tile of counts repeated."""
+def _data(size: int) -> tuple[Array, Array]:
+    """An image and maps in counts, a tile repeated or a part of it."""
     random = np.random.default_rng(0)
     counts = random.poisson(5.0, (3, _TILE, _TILE)).astype(np.float32)
     image = (30 + random.standard_normal((_TILE, _TILE))).astype(np.float32)
-    times = size // _TILE
-    arrays = {"haadf": np.tile(image, (times, times)), "maps": np.tile(counts, (1, times, times))}
-    problem = compose(Dataset(arrays, elements=("Co", "S", "O")), _TERMS)
+    times = -(-size // _TILE)
+    tiled = np.tile(image, (times, times)), np.tile(counts, (1, times, times))
+    haadf, maps = (np.ascontiguousarray(array[..., :size, :size]) for array in tiled)
+    return haadf, maps
+
+
+def iterations(size: int) -> Callable[[], float]:
+    """What iterates at size x size x 3 for a while and gives the seconds of an iteration of chambolle_pock."""
+    haadf, maps = _data(size)
+    problem = compose(Dataset({"haadf": haadf, "maps": maps}, elements=("Co", "S", "O")), _TERMS)
     solver = make_solver("chambolle_pock")
     split = fit(solver, problem)
-    state = solver.init(split, np.full(problem.shape, 5, np.float32))
-    took = []
-    for _ in range(3 + _ROUNDS):
+    state: Any = solver.init(split, np.full(problem.shape, 5, np.float32))
+    count = max(1, _PIXELS // size**2)
+
+    def measure() -> float:
+        nonlocal state
         started = time.perf_counter()
-        state = solver.step(split, state)
-        took.append(time.perf_counter() - started)
-    return float(np.median(took[3:]))
+        for _ in range(count):
+            state = solver.step(split, state)
+        return (time.perf_counter() - started) / count
+
+    measure()
+    return measure
 
 
 def main() -> None:
     """Print a table and the exponent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--largest", type=int, default=8192, help="pixels along an edge (%(default)s)")
-    largest = parser.parse_args().largest
-    sizes = [_TILE * 2**k for k in range(8) if _TILE * 2**k <= largest]
-    print("| size | ms an iteration | ns a voxel | GiB at the peak |\n|---|---|---|---|")
-    found = []
+    parser.add_argument("--rounds", type=int, default=9, help="in which all sizes take turns (%(default)s)")
+    arguments = parser.parse_args()
+    sizes = [_SMALLEST * 2**k for k in range(10) if _SMALLEST * 2**k <= arguments.largest]
+    print("| size | ms an iteration | ns a voxel | GiB at the peak, with the sizes above |\n|---|---|---|---|")
+    measured, peaks = [], []
     for size in sizes:
-        found.append(seconds(size))
-        print(
-            f"| {size}² | {1e3 * found[-1]:.1f} | {1e9 * found[-1] / (3 * size**2):.2f} | {peak() / 2**30:.2f} |",
-            flush=True,
-        )
+        measured.append(iterations(size))
+        peaks.append(peak())
+    times = np.median([[measure() for measure in measured] for _ in range(arguments.rounds)], axis=0)
+    for size, seconds, held in zip(sizes, times, peaks, strict=True):
+        print(f"| {size}² | {1e3 * seconds:.2f} | {1e9 * seconds / (3 * size**2):.2f} | {held / 2**30:.2f} |")
     if len(sizes) > 1:
-        exponent = np.polyfit(np.log(np.square(sizes, dtype=float)), np.log(found), 1)[0]
+        exponent = np.polyfit(np.log(np.square(sizes, dtype=float)), np.log(times), 1)[0]
         print(f"exponent of time against voxels: {exponent:.3f}")
 
 

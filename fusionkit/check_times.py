@@ -14,11 +14,11 @@ from fusionkit.certificate import Certificate
 
 LOOK = 10  # iterations between two looks
 _BUDGET = 0.05  # of the iterations: what looks and checks may cost
-_CHECK = 1.2  # iterations that a check of TV or TGV takes in chambolle_pock: 1.0 to 1.3
+_RESERVE = 0.01  # of the iterations: the part of the budget that is left for where the tolerance may be met
+_CREDIT = 2  # checks beyond the budget, there: looks that mislead soon use them up
+_CHECK = 1.1  # iterations that a check of TV or TGV takes in chambolle_pock: 1.0 to 1.2
 _LOOK = 0.2  # iterations that a look takes at 256 x 256 pixels; less where they are more
-_EARLY = 40  # iterations: the first check after that of the starting point, on credit
-_CREDIT = 4  # checks beyond the budget, where the tolerance may be met: looks that mislead soon use them up
-_NEAR = 1.25  # of the tolerance: where it may be met; a look and a check differ by so much and more
+_NEAR = 1.15  # of the tolerance: where it may be met; a look and a check differ by so much and more
 
 
 class Schedule:
@@ -47,7 +47,7 @@ class Schedule:
         left = _BUDGET * iteration - self._spent
         if still or not np.isfinite(seen.optimality) or seen.optimality <= _NEAR * self.tolerance:
             return left >= -_CREDIT * _CHECK
-        return iteration == _EARLY or left >= 2 * _CHECK  # one check is left for the end
+        return left >= _CHECK + _RESERVE * iteration
 
     def checked(self) -> None:
         """Take notice of a check."""

@@ -141,20 +141,25 @@ def _dual_sums(
     radius, factor = weight
     length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
     a, b = p_down[j, first : first + m], p_right[j, first : first + m]
+    # p of an iteration that is judged is within the ball but for rounding: no root and no quotient is needed
+    limit = radius * radius * (fit.one + fit.rounding)
     for k in range(m):
         length[k] = np.sqrt(down[k] * down[k] + right[k + 1] * right[k + 1])
         square[k] = a[k] * a[k] + b[k] * b[k]
-        size = np.sqrt(square[k])
-        over = size > radius
-        scale = radius / size if over else fit.one
-        inner[k] = scale * (a[k] * down[k] + b[k] * right[k + 1])
-        excess = size - radius
-        outside[k] = excess * excess if over else fit.zero
+        inner[k] = a[k] * down[k] + b[k] * right[k + 1]
+        outside[k] = fit.one if square[k] > limit else fit.zero
         down[k] = a[k]
         right[k + 1] = b[k]
+    if total(outside, m) > 0.0:
+        for k in range(m):
+            size = np.sqrt(square[k])
+            over = size > radius
+            inner[k] *= radius / size if over else fit.one
+            excess = size - radius
+            outside[k] = excess * excess if over else fit.zero
+        sums[OUTSIDE] += total(outside, m)
     sums[TV] += factor * total(length, m)
     sums[DUAL] += total(square, m)
-    sums[OUTSIDE] += total(outside, m)
     sums[INNER] += total(inner, m)
 
 
@@ -286,7 +291,7 @@ class Checker:
         arguments = (x, p, self._zeros, residual, engine.fit, engine.field, (engine.radii, engine.factors), self._table)
         spans = spread(engine.shares, rows_apart(sample))
         run(_COLLECT, [(*arguments, span) for span in spans])
-        sums = self._table[spans[0][0] :: spans[0][2]].sum(axis=0)
+        sums = self._table[spans[0][0] :: spans[0][2]].sum(axis=0).tolist()
 
         def away(step: float) -> float:
             if sample is not None:

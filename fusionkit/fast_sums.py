@@ -5,14 +5,11 @@ The columns are added up by the kernels, on the processor (`fusionkit.fast_check
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from fusionkit.certificate import Certificate, relative_gap
 from fusionkit.fast_spec import PixelwiseSpec
-from fusionkit.terms import Array
 
 # values of the pixelwise terms, each followed by the square of its gradient, and the ingredients of the certificate
 COUPLED, POISSON, SQUARES, TV, TURN, SIZE, DUAL, OUTSIDE, INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11
@@ -39,34 +36,32 @@ class FastCheck:
     scale: float = 0.0
 
 
-def judged(sums: Array, spec: PixelwiseSpec, weight: float, away: Callable[[float], float]) -> FastCheck:
+def judged(sums: Sequence[float], spec: PixelwiseSpec, weight: float, away: Callable[[float], float]) -> FastCheck:
     """Values and certificate.
 
     Parameters
     ----------
-    sums : over the image, shape (SUMS,).
+    sums : over the image, SUMS of them.
     spec : the pixelwise terms.
     weight : of the total variation.
     away : the sum of (x - clip(x - t r))^2 for a step t; asked for only where a certificate can be given.
     """
     weights = [fit.weight if fit else 0.0 for fit in (spec.coupled, spec.poisson, spec.squares)]
     # a weight of 0 switches a term off, even where its value is infinite
-    values = [
-        w * float(sums[index]) if w else 0.0 for w, index in zip(weights, (COUPLED, POISSON, SQUARES), strict=True)
-    ]
-    tv = weight * float(sums[TV]) if weight else 0.0
+    values = [w * sums[index] if w else 0.0 for w, index in zip(weights, (COUPLED, POISSON, SQUARES), strict=True)]
+    tv = weight * sums[TV] if weight else 0.0
     certificate, scale = _certificate(sums, tv, away)
     return FastCheck(values[0], values[1], values[2], tv, certificate, scale)
 
 
-def _certificate(sums: Array, tv: float, away: Callable[[float], float]) -> tuple[Certificate | None, float]:
-    squares = [float(sums[index]) for index in (COUPLED + 1, POISSON + 1, SQUARES + 1, TURN)]
-    if np.count_nonzero(squares) == 1:
+def _certificate(sums: Sequence[float], tv: float, away: Callable[[float], float]) -> tuple[Certificate | None, float]:
+    squares = [sums[index] for index in (COUPLED + 1, POISSON + 1, SQUARES + 1, TURN)]
+    if squares.count(0.0) == len(squares) - 1:
         return None, 0.0
-    size, slope = float(sums[SIZE]) ** 0.5, sum(squares) ** 0.5
-    length, scale = float(sums[DUAL]) ** 0.5, slope * size
-    feasibility = float(sums[OUTSIDE]) ** 0.5 / length if length else 0.0
-    alignment = relative_gap(tv - float(sums[INNER]), scale)
+    size, slope = sums[SIZE] ** 0.5, sum(squares) ** 0.5
+    length, scale = sums[DUAL] ** 0.5, slope * size
+    feasibility = sums[OUTSIDE] ** 0.5 / length if length else 0.0
+    alignment = relative_gap(tv - sums[INNER], scale)
     if slope == 0.0:
         return Certificate(0.0, alignment, feasibility), scale
     stationarity = away((size or 1.0) / slope) ** 0.5 / (size or 1.0)

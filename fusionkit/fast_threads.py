@@ -17,6 +17,7 @@ from typing import Any
 from fusionkit.threads import thread_limit
 
 _LEAST_ROWS = 8  # of a share
+_LEAST_SAMPLE = 32  # rows of a sample that another thread is woken for
 
 
 def thread_count(threads: int | None = None) -> int:
@@ -40,7 +41,9 @@ def shares(rows: int, threads: int) -> list[tuple[int, int]]:
 
 def spread(shares: list[tuple[int, int]], every: int) -> list[tuple[int, int, int]]:
     """Ranges (first, end, step) of every so many rows of each share; the same rows, whatever the shares are."""
-    middle = every // 2
+    middle, rows = every // 2, shares[-1][1]
+    if every > 1 and rows // every < _LEAST_SAMPLE:
+        return [(middle, rows, every)]
     return [(first + (middle - first) % every, end, every) for first, end in shares]
 
 

@@ -37,22 +37,36 @@ class Check:
 
 @dataclass
 class History:
-    """The checks of one solve and its best iterate; lives as long as the solve."""
+    """The checks of one solve and its best iterate; lives as long as the solve.
+
+    Parameters
+    ----------
+    checks, best : all of them, and that of the best iterate.
+    best_x : the best iterate; None for the starting point, which can be made anew.
+    best_problem : the problem with the parameters of the best iterate.
+    looks : optimality of the samples, or of the checks where there are none.
+    """
 
     checks: list[Check] = field(default_factory=list)
     best: Check | None = None
     best_x: Array | None = None
     best_problem: Problem | None = None
-    looks: list[float] = field(default_factory=list)  # optimality of the samples, or of the checks without any
+    looks: list[float] = field(default_factory=list)
 
-    def add(self, check: Check, x: Array, problem: Problem) -> None:
+    def add(self, check: Check, problem: Problem) -> None:
+        """Take notice of a check of the problem as it stands."""
         self.checks.append(check)
-        if self._better(check, x.dtype):
+        if self._better(check, problem.dtype):
             self.best, self.best_problem = check, problem
-            if self.best_x is None:
-                self.best_x = x.copy()
-            else:
-                self.best_x[...] = x
+
+    def keep(self, x: Array) -> None:
+        """Keep the iterate of the last check if it is the best, before the solver overwrites it."""
+        if self.best is not self.checks[-1]:
+            return
+        if self.best_x is None:
+            self.best_x = x.copy()
+        else:
+            self.best_x[...] = x
 
     def _better(self, check: Check, dtype: np.dtype[np.floating]) -> bool:
         """A lower objective; where it differs by no more than the rounding of x, a lower optimality."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from fusionkit.fast_check import Sample
     from fusionkit.fast_sums import FastCheck
 
-_SAMPLING = 16  # a sample is every so many rows,
-_LEAST_ROWS = 16  # or so many rows at the least
+_SAMPLING = 32  # a sample is every so many rows,
+_LEAST_ROWS = 8  # or so many rows at the least
+_KINDS: list[type] = [PowerSumLeastSquares, PoissonMaps, LeastSquaresMaps]  # of terms besides the penalties
 
 
 @runtime_checkable
@@ -52,16 +54,21 @@ class Judge:
         split, found = self.split, self._found(state)
         if found is None:
             return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
-        by_kernel = {PowerSumLeastSquares: found.coupled, PoissonMaps: found.poisson, LeastSquaresMaps: found.squares}
-        values = {term.name: found.tv for term in split.coupling.terms}
-        for term in (*split.smooth, *split.pixelwise):  # on a device all of them are in the former
-            assert isinstance(term, HasKernel)
-            values[term.name] = by_kernel[type(term.kernel)]
-        ordered = split.ordered(values)
+        by_kind = (found.coupled, found.poisson, found.squares, found.tv)
+        ordered = split.ordered({name: by_kind[kind] for name, kind in self._kinds.items()})
         if found.certificate is not None:
             return ordered, found.certificate
         duals = tuple(on_host(p) for p in state.duals)
         return ordered, certify(on_processor(split), on_host(state.x), state.auxiliary, duals)
+
+    @cached_property
+    def _kinds(self) -> dict[str, int]:
+        """Which of the values that kernels find is that of each term."""
+        kinds = dict.fromkeys((term.name for term in self.split.coupling.terms), len(_KINDS))
+        for term in (*self.split.smooth, *self.split.pixelwise):  # on a device all of them are in the former
+            assert isinstance(term, HasKernel)
+            kinds[term.name] = _KINDS.index(type(term.kernel))
+        return kinds
 
     def _found(self, state: State) -> FastCheck | None:
         """By kernels; None where they do not know the terms."""

@@ -50,7 +50,7 @@ def solve(
     started = time.perf_counter()
     history = History()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
-        start = problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
+        start = _within(problem, x0)
         course.begin(start)
         state = solver.init(course.split, start)
         if former is not None:
@@ -77,6 +77,8 @@ def solve(
             if course.due(iteration, sample) or last or history.rests():
                 _check(history, course, state, iteration, started, on_check, sample)
                 status = _verdict(history, solver, last)
+                if status is None:
+                    history.keep(state.x)
             if status is None:
                 seen = history.checks[-1].certificate if sample is None else sample
                 state = solver.adapt(course.split, course.advance(state), seen)
@@ -84,7 +86,12 @@ def solve(
             if not settled:
                 state, iteration = solver.settle(course.split, state), iteration + 1
             _check(history, course, state, iteration, started, on_check)
-    return _result(history, course, state, status, iteration, time.perf_counter() - started)
+    return _result(history, course, state, status, iteration, time.perf_counter() - started, x0)
+
+
+def _within(problem: Problem, x0: Array) -> Array:
+    """The starting point within the bounds, in memory of its own."""
+    return problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
 
 
 class _Course:
@@ -160,7 +167,7 @@ def _check(
     seconds, objective = time.perf_counter() - started, float(sum(terms.values()))
     limit = course.solver.options.max_iterations
     check = Check(iteration, limit, seconds, objective, terms, certificate, parameters)
-    history.add(check, state.x, course.problem)
+    history.add(check, course.problem)
     course.checked()
     if sample is None and iteration > 0:
         history.looks.append(certificate.optimality)
@@ -178,20 +185,18 @@ def _verdict(history: History, solver: Solver, last: bool) -> Status | None:
     return Status.MAX_ITERATIONS if last else None
 
 
-def _result(history: History, course: _Course, state: State, status: Status, iterations: int, seconds: float) -> Result:
+def _result(
+    history: History, course: _Course, state: State, status: Status, iterations: int, seconds: float, x0: Array
+) -> Result:
     solver, split, problem = course.solver, course.split, course.problem
     final = history.checks[-1]
     names = [term.name for term in split.coupling.terms]
     x, duals = state.x, {name: on_host(p) for name, p in zip(names, state.duals, strict=True)}
     auxiliary = {name: on_host(w) for name, w in zip(names, state.auxiliary, strict=True) if w.size}
-    if (
-        status is not Status.CONVERGED
-        and history.best is not None
-        and history.best_x is not None
-        and final is not history.best
-    ):
+    if status is not Status.CONVERGED and history.best is not None and final is not history.best:
         # an early end keeps the best iterate; the last duals do not belong to it
-        final, x, duals, auxiliary = history.best, history.best_x, {}, {}
+        x = _within(problem, x0) if history.best_x is None else history.best_x
+        final, duals, auxiliary = history.best, {}, {}
         problem = history.best_problem or problem
     return Result(
         x=on_host(x),

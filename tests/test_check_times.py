@@ -35,21 +35,22 @@ def places(optimality: list[float], tolerance: float = 1e-4) -> list[int]:
 
 def test_checks_of_a_long_solve_are_within_the_budget_and_enough_for_a_curve() -> None:
     found = places(list(np.geomspace(1.0, 2e-4, 100)))
-    assert 10 <= len(found) <= 30
-    assert found[0] == 40
+    spent = 0.2 * 100 + 1.1 * (1 + len(found))  # iterations that looks and checks take
+    assert 0.03 * 1000 < spent <= 0.05 * 1000
+    assert found[0] <= 150
     assert max(np.diff(found)) <= 150
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.9, 0.99])
 def test_a_check_follows_the_first_look_that_may_meet_the_tolerance(rate: float) -> None:
     seen = [rate**k for k in range(1, 2000)]
-    first = next(k for k, value in enumerate(seen, start=1) if value <= 1.25e-4) * LOOK
+    first = next(k for k, value in enumerate(seen, start=1) if value <= 1.15e-4) * LOOK
     assert first in places(seen[: first // LOOK])
 
 
 def test_looks_that_mislead_use_up_their_credit() -> None:
     found = places([5e-5] * 500)
-    assert len(found) < 12 + 0.03 * 5000 / 1.2
+    assert len(found) <= 2 + 0.03 * 5000 / 1.1
 
 
 @pytest.mark.parametrize("values", [[np.nan], [np.inf]])

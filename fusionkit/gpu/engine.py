@@ -140,7 +140,7 @@ class DeviceEngine:
             self._kernels["stationarity"]((table.shape[1] // _WIDTH,), (_WIDTH,), arguments)
             return float(table[0].sum())
 
-        return judged(sums, self.spec, self.weight, away)
+        return judged(sums.tolist(), self.spec, self.weight, away)
 
     def collect(self, x: Any, p: Any) -> tuple[Array, Any]:
         """The sums of `fusionkit.fast_sums`, and r = grad f(x) + K'p on the device, which the next call overwrites."""

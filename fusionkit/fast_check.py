@@ -263,6 +263,12 @@ def rows_apart(sample: Sample | None) -> int:
     return 1 if sample is None else sample.every
 
 
+def summed(table: Array, span: tuple[int, int, int]) -> list[float]:
+    """The sums over the image of the sums of its rows, (ny, columns), or about that from every so many rows."""
+    rows = table[span[0] :: span[2]]
+    return (rows.sum(axis=0) * (len(table) / len(rows))).tolist()
+
+
 class Checker:
     """Checks of the iterates of an `Engine`; holds the sums of the rows.
 
@@ -284,18 +290,18 @@ class Checker:
         x : the unknown, shape (n, ny, nx), C-contiguous.
         p : the dual variable, shape (2, n, ny, nx), C-contiguous.
         residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
-        sample : looks at some of the rows only, whose values and certificate are then given.
+        sample : looks at some of the rows only, which give values and certificate about.
         """
         engine, number = self.engine, self.engine.dtype.type
         x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
         arguments = (x, p, self._zeros, residual, engine.fit, engine.field, (engine.radii, engine.factors), self._table)
         spans = spread(engine.shares, rows_apart(sample))
         run(_COLLECT, [(*arguments, span) for span in spans])
-        sums = self._table[spans[0][0] :: spans[0][2]].sum(axis=0).tolist()
+        sums = summed(self._table, spans[0])
 
         def away(step: float) -> float:
             if sample is not None:
-                return (sample.change * step) ** 2 * len(self._table[spans[0][0] :: sample.every]) / len(self._table)
+                return (sample.change * step) ** 2
             bounds = number(engine.spec.lower), number(engine.spec.upper)
             arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
             run(_STATIONARITY, [(*arguments, span) for span in spans])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.certificate import Certificate, relative_gap
-from fusionkit.fast_check import Checker, Sample, rows_apart
+from fusionkit.fast_check import Checker, Sample, rows_apart, summed
 from fusionkit.fast_jit import CHUNK, STAMP, cached, inlined, read_only, scratch
 from fusionkit.fast_reduce import dot, total
 from fusionkit.fast_sums import FastCheck
@@ -128,16 +128,16 @@ class TGVChecker:
         fixed = (x, w, p, self._zeros, numbers, penalty.joint, self._table)
         spans = spread(engine.shares, rows_apart(sample))
         run(_COLLECT, [(*fixed, span) for span in spans])
-        sums = self._table[spans[0][0] :: spans[0][2]].sum(axis=0)
-        value = penalty.weight * (float(sums[_FIRST]) + penalty.ratio * float(sums[_SECOND]))
+        sums = summed(self._table, spans[0])
+        value = penalty.weight * (sums[_FIRST] + penalty.ratio * sums[_SECOND])
         value = value if penalty.weight else 0.0
         certificate = None
         if found.certificate is not None:
-            length = float(sums[_DUAL]) ** 0.5
-            field = float(sums[_FIELD]) ** 0.5 / (self.field_norm * length) if length else 0.0
+            length = sums[_DUAL] ** 0.5
+            field = sums[_FIELD] ** 0.5 / (self.field_norm * length) if length else 0.0
             certificate = Certificate(
                 max(found.certificate.stationarity, field),
-                relative_gap(value - float(sums[_INNER]), found.scale),
-                float(sums[_OUTSIDE]) ** 0.5 / length if length else 0.0,
+                relative_gap(value - sums[_INNER], found.scale),
+                sums[_OUTSIDE] ** 0.5 / length if length else 0.0,
             )
         return replace(found, tv=value, certificate=certificate)

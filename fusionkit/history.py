@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from fusionkit.calibrate import Parameter
 from fusionkit.certificate import Certificate
+from fusionkit.fast_sums import FastCheck
 from fusionkit.problem import Problem
 from fusionkit.terms import Array
 
@@ -45,6 +46,7 @@ class History:
     best_x : the best iterate; None for the starting point, which can be made anew.
     best_problem : the problem with the parameters of the best iterate.
     looks : optimality of the samples, or of the checks where there are none.
+    samples : iteration, seconds, certificate and values, about, of each look at a sample of the rows.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -52,6 +54,7 @@ class History:
     best_x: Array | None = None
     best_problem: Problem | None = None
     looks: list[float] = field(default_factory=list)
+    samples: list[tuple[int, float, Certificate, FastCheck]] = field(default_factory=list)
 
     def add(self, check: Check, problem: Problem) -> None:
         """Take notice of a check of the problem as it stands."""
@@ -90,6 +93,11 @@ class History:
         patience = max(_PATIENCE, len(values) // 2)  # primal-dual certificates oscillate, the more slowly the longer
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
+    def sampled(self, iteration: int, seconds: float, seen: Certificate, found: FastCheck) -> None:
+        """Take notice of a look."""
+        self.looks.append(seen.optimality)
+        self.samples.append((iteration, seconds, seen, found))
+
     def diverged(self) -> bool:
         """A value that is not finite, or an objective that has grown beyond all proportion."""
         first, last = self.checks[0], self.checks[-1]
@@ -97,27 +105,28 @@ class History:
             np.isfinite(first.objective) and abs(last.objective) > _BLOW_UP * (abs(first.objective) + 1.0)
         )
 
-    def trace(self) -> dict[str, Array]:
-        """The checks as columns."""
-        columns: dict[str, list[float]] = {}
-        for check in self.checks:
-            row = {
-                "iteration": check.iteration,
-                "seconds": check.seconds,
-                "objective": check.objective,
-                "optimality": check.optimality,
-                "stationarity": check.certificate.stationarity,
-                "alignment": check.certificate.alignment,
-                "feasibility": check.certificate.feasibility,
-                **{f"term.{name}": value for name, value in check.terms.items()},
-                **{
-                    f"parameter.{term}.{name}": parameter.value
-                    for term, named in check.parameters.items()
-                    for name, parameter in named.items()
-                },
-            }
-            if check.parameters:
-                row["calibration"] = check.certificate.calibration
-            for name, value in row.items():
-                columns.setdefault(name, []).append(value)
-        return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+def columns(checks: Sequence[Check]) -> dict[str, Array]:
+    """The checks as columns by name."""
+    found: dict[str, list[float]] = {}
+    for check in checks:
+        row = {
+            "iteration": check.iteration,
+            "seconds": check.seconds,
+            "objective": check.objective,
+            "optimality": check.optimality,
+            "stationarity": check.certificate.stationarity,
+            "alignment": check.certificate.alignment,
+            "feasibility": check.certificate.feasibility,
+            **{f"term.{name}": value for name, value in check.terms.items()},
+            **{
+                f"parameter.{term}.{name}": parameter.value
+                for term, named in check.parameters.items()
+                for name, parameter in named.items()
+            },
+        }
+        if check.parameters:
+            row["calibration"] = check.certificate.calibration
+        for name, value in row.items():
+            found.setdefault(name, []).append(value)
+    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}

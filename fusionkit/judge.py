@@ -54,12 +54,10 @@ class Judge:
         split, found = self.split, self._found(state)
         if found is None:
             return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
-        by_kind = (found.coupled, found.poisson, found.squares, found.tv)
-        ordered = split.ordered({name: by_kind[kind] for name, kind in self._kinds.items()})
         if found.certificate is not None:
-            return ordered, found.certificate
+            return self.named(found), found.certificate
         duals = tuple(on_host(p) for p in state.duals)
-        return ordered, certify(on_processor(split), on_host(state.x), state.auxiliary, duals)
+        return self.named(found), certify(on_processor(split), on_host(state.x), state.auxiliary, duals)
 
     @cached_property
     def _kinds(self) -> dict[str, int]:
@@ -79,13 +77,19 @@ class Judge:
             return None
         return self._check(state, self._memory(state), None)
 
-    def sampled(self, state: State) -> Certificate | None:
-        """About the certificate, from a sample of the rows and the change of x; None where that cannot be had."""
+    def named(self, found: FastCheck) -> dict[str, float]:
+        """The value of each term by its name, as kernels found it."""
+        by_kind = (found.coupled, found.poisson, found.squares, found.tv)
+        return self.split.ordered({name: by_kind[kind] for name, kind in self._kinds.items()})
+
+    def sampled(self, state: State) -> tuple[Certificate, FastCheck] | None:
+        """About the certificate and the values, from a sample of the rows and the change of x; None without them."""
         if self._check is None or state.change is None or self.sampling == 1:
             return None
         from fusionkit.fast_check import Sample
 
-        return self._check(state, self._memory(state), Sample(self.sampling, state.change)).certificate
+        found = self._check(state, self._memory(state), Sample(self.sampling, state.change))
+        return None if found.certificate is None else (found.certificate, found)
 
     @property
     def sampling(self) -> int:

@@ -13,7 +13,8 @@ from fusionkit.arrays import on_host
 from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.check_times import LOOK, Schedule
-from fusionkit.history import Check, History
+from fusionkit.fast_sums import FastCheck
+from fusionkit.history import Check, History, columns
 from fusionkit.judge import Judge
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
@@ -72,16 +73,17 @@ def solve(
                 continue
             state = solver.settle(course.split, state)
             sample = course.sample(state)
+            seen = None if sample is None else sample[0]
             if sample is not None:
-                history.looks.append(sample.optimality)
-            if course.due(iteration, sample) or last or history.rests():
-                _check(history, course, state, iteration, started, on_check, sample)
+                history.sampled(iteration, time.perf_counter() - started, *sample)
+            if course.due(iteration, seen) or last or history.rests():
+                _check(history, course, state, iteration, started, on_check, seen)
                 status = _verdict(history, solver, last)
                 if status is None:
                     history.keep(state.x)
             if status is None:
-                seen = history.checks[-1].certificate if sample is None else sample
-                state = solver.adapt(course.split, course.advance(state), seen)
+                certificate = history.checks[-1].certificate if seen is None else seen
+                state = solver.adapt(course.split, course.advance(state), certificate)
         if history.checks[-1].iteration != iteration:
             if not settled:
                 state, iteration = solver.settle(course.split, state), iteration + 1
@@ -121,9 +123,14 @@ class _Course:
         if fitted_terms(self.problem):
             self._turn(matched(self.problem, start))
 
-    def sample(self, state: State) -> Certificate | None:
-        """About the certificate, for little; None where that cannot be had, or every look is a check of the whole."""
+    def sample(self, state: State) -> tuple[Certificate, FastCheck] | None:
+        """About the certificate and the values, for little; None where there is no sample, or every look is a check."""
         return None if self._schedule is None else self.judge.sampled(state)
+
+    def about(self, iteration: int, seconds: float, seen: Certificate, found: FastCheck) -> Check:
+        """A look as if it were a check."""
+        terms = self.judge.named(found)
+        return Check(iteration, self.solver.options.max_iterations, seconds, float(sum(terms.values())), terms, seen)
 
     def due(self, iteration: int, sample: Certificate | None) -> bool:
         """Whether to check the whole at a look that gave this sample."""
@@ -207,7 +214,8 @@ def _result(
         objective=final.objective,
         terms=final.terms,
         certificate=final.certificate,
-        trace=history.trace(),
+        trace=columns(history.checks),
+        looks=columns([course.about(*sample) for sample in history.samples]),
         steps=solver.steps(state),
         seconds=seconds,
         notes=(*solver.notes(split, state), *engine_notes(split), *spell(final.parameters)),

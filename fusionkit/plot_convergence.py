@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fusionkit.filled import filled
 from fusionkit.plot_status import status_line
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
@@ -34,14 +35,15 @@ def draw_convergence(record: RunRecord) -> Figure:
 
     Parameters
     ----------
-    record : a run; ``result.trace`` has one entry a check.
+    record : a run; ``result.trace`` has one entry a check, and ``result.looks`` tell what is between them.
     """
-    trace = record.result.trace
+    checked = record.result.trace
+    trace = filled(checked, record.result.looks)
     figure = Figure()
     terms, gap, optimality = figure.subplots(1, 3)
     iteration = np.asarray(trace.get("iteration", ()), np.float64)
-    _draw_terms(terms, iteration, record)
-    _draw_gap(gap, iteration, _column(trace, "objective", iteration))
+    _draw_terms(terms, iteration, trace, record.term_weights)
+    _draw_gap(gap, iteration, _column(trace, "objective", iteration), checked.get("iteration"))
     _draw_optimality(optimality, iteration, trace, _tolerance(record.resolved_config))
     for axes in (terms, gap, optimality):
         axes.set_xlabel("iteration")
@@ -81,15 +83,14 @@ def _column(trace: Mapping[str, Array], name: str, iteration: Array) -> Array:
     return np.where(np.abs(values) < _LARGEST, values, np.nan)
 
 
-def _draw_terms(axes: Axes, iteration: Array, record: RunRecord) -> None:
-    trace = record.result.trace
+def _draw_terms(axes: Axes, iteration: Array, trace: Mapping[str, Array], weights: Mapping[str, float]) -> None:
     names = [name for name in trace if name.startswith("term.")]
     objective = _column(trace, "objective", iteration)
     _line(axes, iteration, objective, "objective", "-", color="black", linewidth=2.0)
     columns = [_column(trace, name, iteration) for name in names]
     for index, (name, values) in enumerate(zip(names, columns, strict=True)):
         term = name.removeprefix("term.")
-        weight = record.term_weights.get(term)
+        weight = weights.get(term)
         label = term if weight is None else f"{term}, weight {weight:g}"
         _line(axes, iteration, values, label, _STYLES[(index // 10) % 4], color=f"C{index % 10}")
     # many decades need a log axis, a sign change forbids it
@@ -101,12 +102,17 @@ def _draw_terms(axes: Axes, iteration: Array, record: RunRecord) -> None:
     axes.set_title("Objective and its terms", fontsize=11, y=1.0)
 
 
-def _draw_gap(axes: Axes, iteration: Array, objective: Array) -> None:
+def _draw_gap(axes: Axes, iteration: Array, objective: Array, checked: Array | None) -> None:
     finite = objective[np.isfinite(objective)]
     lowest = finite.min() if finite.size else 0.0
     scale = abs(lowest) if abs(lowest) > _SMALLEST else 1.0
     gap = (objective - lowest) / scale
-    _log_line(axes, iteration, gap, None, "-", color="black", linewidth=1.6)
+    there = np.isin(iteration, [] if checked is None else checked)
+    if there.all():
+        _log_line(axes, iteration, gap, None, "-", color="black", linewidth=1.6)
+    else:
+        _log_line(axes, iteration, gap, "between, about", "-", color="0.6", linewidth=1.3, marker="")
+        _log_line(axes, iteration[there], gap[there], "checked", "none", color="black", marker="o")
     axes.set_ylabel(r"$(F - F_{\min})\;/\;|F_{\min}|$" if scale == abs(lowest) else r"$F - F_{\min}$")
     axes.set_title("Objective above its lowest value", fontsize=11, y=1.0)
 
@@ -122,8 +128,8 @@ def _draw_optimality(axes: Axes, iteration: Array, trace: Mapping[str, Array], t
 
 
 def _line(axes: Axes, x: Array, y: Array, label: str | None, style: str, **options: Any) -> None:
-    marker = "o" if x.size <= 12 else None  # a few checks are points, not a curve
-    axes.plot(x, y, style, label=label, marker=marker, markersize=3.5, **options)
+    marker = "o" if x.size <= 12 else ""  # a few checks are points, not a curve
+    axes.plot(x, y, linestyle=style, label=label, **{"marker": marker, "markersize": 3.5, **options})
 
 
 def _log_line(axes: Axes, x: Array, y: Array, label: str | None, style: str, **options: Any) -> None:

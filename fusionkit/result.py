@@ -38,6 +38,8 @@ class Result:
     certificate : the optimality certificate of ``x``.
     trace : columns by name, one entry a check: ``iteration``, ``seconds``, ``objective``, ``optimality``,
         ``stationarity``, ``alignment``, ``feasibility`` and ``term.<name>``.
+    looks : the same columns, about, one entry a look at a sample of the rows between the checks; empty where every
+        look was a check.
     steps : the step sizes used last, by name.
     seconds : time of the solve.
     notes : things that the user should know (what was smoothed, which step was overridden).
@@ -65,6 +67,7 @@ class Result:
     auxiliary: Mapping[str, Array] = field(default_factory=dict)
     parameters: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
     problem: Problem | None = field(default=None, repr=False)
+    looks: Mapping[str, Array] = field(default_factory=dict)
     engine: str = "numpy"
     device: str = ""
 

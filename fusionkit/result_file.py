@@ -5,7 +5,7 @@
 ``/inputs/<name>``      ``haadf``, ``maps`` and other arrays as the solver saw them
 ``/model/<name>``       what the forward models predict from the solution, by the array that each is compared with
 ``/truth``              the ground truth of a phantom
-``/trace/<column>``     one entry a check
+``/trace/<column>``     one entry a check; ``/looks/<column>`` one a look at a sample of the rows, between them
 ``/uncertainty``        ``standard_deviation`` of ``/maps``; attributes ``method`` and ``interval`` (its level)
 ``/composition``        ``fractions``, ``low``, ``high``, ``fused``, (regions, n); attributes ``regions``, ``interval``
 ``/duals/<term>``       dual variable of each composed term; ``/auxiliary/<term>`` likewise
@@ -51,7 +51,7 @@ class SavedResult:
     optimality : the relative optimality of the certificate.
     config : the resolved configuration, YAML text.
     fusionkit_version : what wrote the file.
-    inputs, model, trace, duals, auxiliary : arrays by name.
+    inputs, model, trace, looks, duals, auxiliary : arrays by name.
     truth : the ground truth, of the shape of ``x``; None for recordings.
     uncertainty : ``standard_deviation`` of ``x``; empty where nobody asked.
     interval : the level of its intervals; None where nobody asked.
@@ -73,6 +73,7 @@ class SavedResult:
     inputs: Mapping[str, Array] = field(default_factory=dict)
     model: Mapping[str, Array] = field(default_factory=dict)
     trace: Mapping[str, Array] = field(default_factory=dict)
+    looks: Mapping[str, Array] = field(default_factory=dict)
     duals: Mapping[str, Array] = field(default_factory=dict)
     auxiliary: Mapping[str, Array] = field(default_factory=dict)
     truth: Array | None = None
@@ -109,6 +110,7 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
             "inputs": dataset.arrays,
             "model": record.models,
             "trace": result.trace,
+            "looks": result.looks,
             "duals": result.duals,
             "auxiliary": result.auxiliary,
         }
@@ -209,6 +211,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
         inputs=_read_group(file, "inputs", path),
         model=_read_group(file, "model", path),
         trace=_read_group(file, "trace", path),
+        looks=_read_group(file, "looks", path),
         duals=_read_group(file, "duals", path),
         auxiliary=_read_group(file, "auxiliary", path),
         truth=_real(truth, path) if isinstance(truth, h5py.Dataset) else None,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.filled import filled
 from fusionkit.report.content import Chart, Curve, Section
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
@@ -17,7 +18,7 @@ _TERM = "term."
 
 def convergence_section(record: RunRecord) -> Section | None:
     """Three charts against the iteration; None without a trace."""
-    trace = record.result.trace
+    trace = filled(record.result.trace, record.result.looks)
     x = [float(value) for value in trace.get("iteration", ())]
     if not x:
         return None
@@ -26,7 +27,15 @@ def convergence_section(record: RunRecord) -> Section | None:
     if gap is not None:
         charts.append(Chart("Objective above its lowest value", "iteration", "(F − Fmin) / |Fmin|", (gap,), log=True))
     charts += _optimality(trace, x, record.resolved_config)
-    return Section("Convergence", tuple(charts), record.result.message)
+    return Section("Convergence", tuple(charts), record.result.message + _checks(record))
+
+
+def _checks(record: RunRecord) -> str:
+    """What tells the checks from the looks between them; empty where there are none."""
+    if not record.result.looks:
+        return ""
+    places = ", ".join(f"{place:.0f}" for place in record.result.trace["iteration"])
+    return f". The whole was checked at {places}; the values between are estimates from a sample of the rows."
 
 
 def gap_curve(name: str, x: list[float], objective: Array, lowest: float | None = None) -> Curve | None:

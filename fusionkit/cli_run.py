@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
         with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
-            result = job.solve(shown.show, stop_requested)
+            result = job.solve(shown.show, stop_requested, shown.look)
         record = job.record(result, tuple(arguments.said), stop_requested)
         output = loaded.config.output
         write(record, folder, arguments.overwrite, output.figures, output.report, output.formats)

@@ -29,6 +29,7 @@ def solve(
     on_check: Callable[[Check], None] | None = None,
     stop_requested: Callable[[], bool] | None = None,
     former: Former | None = None,
+    on_look: Callable[[int, Certificate], None] | None = None,
 ) -> Result:
     """Minimise the objective of ``problem`` from ``x0`` with ``solver``.
 
@@ -41,6 +42,8 @@ def solve(
     stop_requested : polled between iterations; True ends the solve with the status ``interrupted``.
     former : result of a like problem (other weights, other data), whose dual variables and steps the solve goes on
         from as well, in solvers that can; those of the same name and shape are taken.
+
+    on_look : called at every look between the checks with its iteration and the certificate, about.
 
     Raises
     ------
@@ -81,6 +84,8 @@ def solve(
                 status = _verdict(history, solver, last)
                 if status is None:
                     history.keep(state.x)
+            elif seen is not None and on_look is not None:
+                on_look(iteration, seen)
             if status is None:
                 certificate = history.checks[-1].certificate if seen is None else seen
                 state = solver.adapt(course.split, course.advance(state), certificate)

@@ -11,6 +11,7 @@ from fusionkit.colour import has_cursor
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
+    from fusionkit.certificate import Certificate
     from fusionkit.history import Check
 
 _LINES = 10  # at most so many lines on a solve where there is no terminal
@@ -29,6 +30,9 @@ class Progress:
 
     def show(self, check: Check) -> None:
         """Show where the solve stands."""
+
+    def look(self, iteration: int, seen: Certificate) -> None:
+        """Show how far it has come between two checks, where there is a bar to move."""
 
 
 class Lines(Progress):
@@ -79,10 +83,17 @@ class Bar(Started, Progress):
         parts = (BarColumn(bar_width=20), *texts, TimeElapsedColumn())
         super().__init__(RichProgress(*parts, console=Console(stderr=True), transient=True))
         self._task = self._bar.add_task("starting", total=None)
+        self._objective = ""
 
     def show(self, check: Check) -> None:
         """Move the bar and write objective and optimality beside it."""
+        self._objective = _objective(check)
         self._bar.update(self._task, completed=check.iteration, total=check.max_iterations, description=numbers(check))
+
+    def look(self, iteration: int, seen: Certificate) -> None:
+        """Move the bar and write about the optimality beside it; the objective is that of the last check."""
+        about = f"{self._objective}  optimality about {seen.optimality:.0e}"
+        self._bar.update(self._task, completed=iteration, description=about)
 
 
 def progress(quiet: bool) -> Progress:
@@ -94,4 +105,8 @@ def progress(quiet: bool) -> Progress:
 
 def numbers(check: Check) -> str:
     """Objective and optimality in words."""
-    return f"objective {check.objective:.8g}  optimality {check.optimality:.2e}"
+    return f"{_objective(check)}  optimality {check.optimality:.2e}"
+
+
+def _objective(check: Check) -> str:
+    return f"objective {check.objective:.8g}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fusionkit.certificate import Certificate
 from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
 from fusionkit.data import Dataset
@@ -60,10 +61,11 @@ class Job:
         self,
         on_check: Callable[[Check], None] | None = None,
         stop_requested: Callable[[], bool] | None = None,
+        on_look: Callable[[int, Certificate], None] | None = None,
     ) -> Result:
         """Run the solver; see `fusionkit.loop.solve`."""
         with limit_threads(self.loaded.config.threads):
-            return solve(self.problem, self.solver, self.start, on_check, stop_requested)
+            return solve(self.problem, self.solver, self.start, on_check, stop_requested, on_look=on_look)
 
     def describe(self) -> list[str]:
         """What would run, a line each."""

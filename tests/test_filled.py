@@ -64,6 +64,20 @@ def test_estimates_follow_the_checks_of_every_look() -> None:
     np.testing.assert_allclose(found["optimality"], every.trace["optimality"], rtol=0.5)
 
 
+def test_an_observer_sees_the_looks_between_the_checks() -> None:
+    pytest.importorskip("numba", reason="looks take samples by compiled kernels")
+    prepared = prepare("cos_nanoparticle", ("data.phantom.size=64",))
+    checked: list[int] = []
+    seen: dict[int, float] = {}
+    result = prepared.solve(
+        lambda check: checked.append(check.iteration),
+        on_look=lambda iteration, about: seen.update({iteration: about.optimality}),
+    )
+    assert sorted([*checked, *seen]) == list(range(0, result.iterations + 1, 10))
+    assert checked == result.trace["iteration"].tolist()
+    assert set(seen.values()) <= set(result.looks["optimality"].tolist())
+
+
 def test_looks_are_written_and_read_back(tmp_path: Path) -> None:
     pytest.importorskip("numba", reason="looks take samples by compiled kernels")
     assert main(["run", "cos_nanoparticle", "--set", "data.phantom.size=64", "--output", str(tmp_path / "run")]) == 0

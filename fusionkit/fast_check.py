@@ -8,7 +8,6 @@ accumulated in float64, row by row, and the rows are added in a fixed order: thr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,9 @@ from fusionkit.fast_sums import (
     TURN,
     TV,
     FastCheck,
+    Sample,
     judged,
+    rows_apart,
 )
 from fusionkit.fast_threads import run, spread
 from fusionkit.fast_tv import differences, pull, take_off
@@ -241,26 +242,6 @@ def _build_stationarity(stamp: int) -> Callable[..., None]:
 
 
 _COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What a look needs instead of a check.
-
-    Parameters
-    ----------
-    every : only every so many rows are looked at.
-    change : ||x+ - x|| / tau of the iteration before, over all rows, in place of ||x - clip(x - t r)|| / t: what is
-        left of it near the end is at single pixels, which a sample would miss.
-    """
-
-    every: int
-    change: float
-
-
-def rows_apart(sample: Sample | None) -> int:
-    """Every so many rows are looked at."""
-    return 1 if sample is None else sample.every
 
 
 def summed(table: Array, span: tuple[int, int, int]) -> list[float]:

@@ -36,6 +36,26 @@ class FastCheck:
     scale: float = 0.0
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What a look needs instead of a check.
+
+    Parameters
+    ----------
+    every : only every so many rows are looked at.
+    change : ||x+ - x|| / tau of the iteration before, over all rows, in place of ||x - clip(x - t r)|| / t: what is
+        left of it near the end is at single pixels, which a sample would miss.
+    """
+
+    every: int
+    change: float
+
+
+def rows_apart(sample: Sample | None) -> int:
+    """Every so many rows are looked at."""
+    return 1 if sample is None else sample.every
+
+
 def judged(sums: Sequence[float], spec: PixelwiseSpec, weight: float, away: Callable[[float], float]) -> FastCheck:
     """Values and certificate.
 

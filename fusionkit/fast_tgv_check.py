@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from fusionkit.certificate import Certificate, relative_gap
-from fusionkit.fast_check import Checker, Sample, rows_apart, summed
+from fusionkit.fast_check import Checker, summed
 from fusionkit.fast_jit import CHUNK, STAMP, cached, inlined, read_only, scratch
 from fusionkit.fast_reduce import dot, total
-from fusionkit.fast_sums import FastCheck
+from fusionkit.fast_sums import FastCheck, Sample, rows_apart
 from fusionkit.fast_tgv import TGVEngine, field_pull, images, scales, squares
 from fusionkit.fast_threads import run, spread
 from fusionkit.terms import Array

@@ -12,12 +12,12 @@ from fusionkit.acceleration import compiled_engine, compiled_tgv, on_processor
 from fusionkit.arrays import on_host
 from fusionkit.certificate import Certificate, certify
 from fusionkit.fast_spec import HasKernel, LeastSquaresMaps, PoissonMaps, PowerSumLeastSquares
+from fusionkit.fast_sums import Sample
 from fusionkit.problem import Split
 from fusionkit.solver import State
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
-    from fusionkit.fast_check import Sample
     from fusionkit.fast_sums import FastCheck
 
 _SAMPLING = 32  # a sample is every so many rows,
@@ -29,8 +29,8 @@ _KINDS: list[type] = [PowerSumLeastSquares, PoissonMaps, LeastSquaresMaps]  # of
 class ChecksOnDevice(Protocol):
     """Iterations that also judge their states, where these are."""
 
-    def check_on_device(self, state: State) -> FastCheck:
-        """Values of the terms and the certificate."""
+    def check_on_device(self, state: State, sample: Sample | None) -> FastCheck:
+        """Values of the terms and the certificate, or about that from a sample of the rows."""
         ...
 
 
@@ -51,7 +51,7 @@ class Judge:
 
     def __call__(self, state: State) -> tuple[dict[str, float], Certificate]:
         """Values and certificate of x, the auxiliary unknowns and the dual variables."""
-        split, found = self.split, self._found(state)
+        split, found = self.split, self._found(state, None)
         if found is None:
             return split.values(state.x, state.auxiliary), certify(split, state.x, state.auxiliary, state.duals)
         if found.certificate is not None:
@@ -68,14 +68,14 @@ class Judge:
             kinds[term.name] = _KINDS.index(type(term.kernel))
         return kinds
 
-    def _found(self, state: State) -> FastCheck | None:
+    def _found(self, state: State, sample: Sample | None) -> FastCheck | None:
         """By kernels; None where they do not know the terms."""
         engine = getattr(state, "engine", None)
         if isinstance(engine, ChecksOnDevice):
-            return engine.check_on_device(state)
+            return engine.check_on_device(state, sample)
         if self._check is None:
             return None
-        return self._check(state, self._memory(state), None)
+        return self._check(state, self._memory(state), sample)
 
     def named(self, found: FastCheck) -> dict[str, float]:
         """The value of each term by its name, as kernels found it."""
@@ -84,17 +84,11 @@ class Judge:
 
     def sampled(self, state: State) -> tuple[Certificate, FastCheck] | None:
         """About the certificate and the values, from a sample of the rows and the change of x; None without them."""
-        if self._check is None or state.change is None or self.sampling == 1:
+        if state.change is None:  # the solver does not measure it
             return None
-        from fusionkit.fast_check import Sample
-
-        found = self._check(state, self._memory(state), Sample(self.sampling, state.change))
-        return None if found.certificate is None else (found.certificate, found)
-
-    @property
-    def sampling(self) -> int:
-        """Every so many rows are a sample."""
-        return max(1, min(_SAMPLING, self.split.problem.shape[1] // _LEAST_ROWS)) if self._check else 1
+        every = min(_SAMPLING, self.split.problem.shape[1] // _LEAST_ROWS)
+        found = self._found(state, Sample(every, state.change)) if every > 1 else None
+        return None if found is None or found.certificate is None else (found.certificate, found)
 
     def _memory(self, state: State) -> Array:
         if self._residual is None:

@@ -107,6 +107,20 @@ def test_no_penalty_and_no_image(terms: Any, on_device: Device) -> None:
     check_alike(solved(recording(), terms, "cupy"), solved(recording(), terms, "auto"), 2e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in KERNELS if PROBLEMS[name][1]])
+def test_looks_see_what_they_see_on_the_processor(name: str, on_device: Device) -> None:
+    found, expected = (
+        solved(data_of(3, 48, 50), PROBLEMS[name][0], engine, "double", check_every=None, tolerance=1e-4)
+        for engine in ("cupy", "numba")
+    )
+    assert expected.looks
+    assert found.trace["iteration"].tolist() == expected.trace["iteration"].tolist()
+    assert len(found.trace["iteration"]) < found.iterations // 10
+    for column, seen in expected.looks.items():
+        if column != "seconds":
+            np.testing.assert_allclose(found.looks[column], seen, rtol=1e-6, atol=1e-12, err_msg=column)
+
+
 def test_the_certificate_stops_the_solve_where_it_does_on_the_processor(on_device: Device) -> None:
     found, expected = (
         solved(recording(), FUSED, engine, "double", max_iterations=2000, tolerance=1e-5) for engine in ("cupy", "auto")

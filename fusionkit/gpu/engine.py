@@ -8,7 +8,7 @@ import numpy as np
 
 from fusionkit.arrays import on_host
 from fusionkit.fast_spec import PixelwiseSpec, TotalVariation
-from fusionkit.fast_sums import SUMS, FastCheck, judged
+from fusionkit.fast_sums import SUMS, FastCheck, Sample, judged, rows_apart
 from fusionkit.gpu import parameters
 from fusionkit.gpu.device import Device
 from fusionkit.gpu.source import KERNELS, macros, source
@@ -60,6 +60,7 @@ class DeviceEngine:
         )
         self._data = tuple(self._brought(index, former) for index in range(len(self._host)))
         self._spare, self._table = self._memory() if former is None else (former._spare, former._table)
+        self._latest: Any = None  # x of the last iteration
 
     @property
     def dual_shape(self) -> tuple[int, ...]:
@@ -108,8 +109,17 @@ class DeviceEngine:
         image, counts, targets, xi = self._data
         arguments = (x, p, *new, image, counts, targets, xi, self._fit, self._ball, steps, self._shape)
         self._kernels["iterate"](self._grid, _BLOCK, arguments)
-        self._spare = (x, p)
+        self._spare, self._latest = (x, p), new[0]
         return new
+
+    def change(self) -> float:
+        """||x+ - x|| of the last iteration; before a check, which uses the memory of x."""
+        self._reduce("apart", self._latest, self._spare[0], self._table, self._shape)
+        return float(self._table[0].sum()) ** 0.5
+
+    def _reduce(self, kernel: str, *arguments: Any) -> None:
+        """Launch a kernel whose threads share all pixels."""
+        self._kernels[kernel]((self._table.shape[1] // _WIDTH,), (_WIDTH,), arguments)
 
     def prox(self, v: Any, step: float, start: Any, out: Any) -> Any:
         """The joint prox of the pixelwise terms, see `fusionkit.pixelwise.PixelwiseProx`.
@@ -125,26 +135,34 @@ class DeviceEngine:
         self._kernels["prox"](self._grid, _BLOCK, (v, start, out, *data))
         return out
 
-    def check(self, x: Any, p: Any) -> FastCheck:
+    def check(self, x: Any, p: Any, sample: Sample | None = None) -> FastCheck:
         """Values of the terms and the certificate.
 
         Parameters
         ----------
         x, p : the state on the device, see `step`.
+        sample : looks at some of the rows only, which give values and certificate about.
         """
         number, table = self.dtype.type, self._table
-        sums, residual = self.collect(x, p)
+        sums, residual = self.collect(x, p, rows_apart(sample))
 
         def away(step: float) -> float:
-            arguments = (x, residual, table, self._fit, number(step), self._shape)
-            self._kernels["stationarity"]((table.shape[1] // _WIDTH,), (_WIDTH,), arguments)
+            if sample is not None:
+                return (sample.change * step) ** 2
+            self._reduce("stationarity", x, residual, table, self._fit, number(step), self._shape)
             return float(table[0].sum())
 
         return judged(sums.tolist(), self.spec, self.weight, away)
 
-    def collect(self, x: Any, p: Any) -> tuple[Array, Any]:
-        """The sums of `fusionkit.fast_sums`, and r = grad f(x) + K'p on the device, which the next call overwrites."""
-        table, residual = self._table, self._spare[0]
-        data = (*self._data, residual, table, self._fit, self._ball, self._shape)
-        self._kernels["collect"]((table.shape[1] // _WIDTH,), (_WIDTH,), (x, p, *data))
-        return on_host(table.sum(axis=1)), residual
+    def collect(self, x: Any, p: Any, every: int = 1) -> tuple[Array, Any]:
+        """The sums of `fusionkit.fast_sums`, and r = grad f(x) + K'p on the device, which the next call overwrites.
+
+        Parameters
+        ----------
+        x, p : the state on the device, see `step`.
+        every : only every so many rows are taken, and the sums are those of the whole about.
+        """
+        table, residual, ny = self._table, self._spare[0], self.shape[1]
+        rows = parameters.rows(ny, every)
+        self._reduce("collect", x, p, *self._data, residual, table, self._fit, self._ball, self._shape, rows)
+        return on_host(table.sum(axis=1)) * (ny / len(range(every // 2, ny, every))), residual

@@ -11,11 +11,18 @@ from fusionkit.fast_spec import PixelwiseSpec, TotalVariation, power_parts
 from fusionkit.terms import Array
 
 SHAPE = np.dtype([("ny", np.int32), ("nx", np.int32)])
+ROWS = np.dtype([("first", np.int32), ("step", np.int32), ("count", np.int32)])
 
 
 def record(layout: np.dtype[Any], *values: Any) -> Array:
     """One structure, as an array of one element."""
     return np.array([values], layout)
+
+
+def rows(ny: int, every: int) -> Array:
+    """``Rows`` of kernels/check.cu: every so many of ny, as `fusionkit.fast_threads.spread` takes them."""
+    first = every // 2
+    return record(ROWS, first, every, len(range(first, ny, every)))
 
 
 @lru_cache(8)  # the same for many iterations, and making it takes longer than a launch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fusionkit.coupling import Arrays
-from fusionkit.fast_sums import FastCheck
+from fusionkit.fast_sums import FastCheck, Sample
 from fusionkit.gpu import current
 from fusionkit.gpu.engine import DeviceEngine
 from fusionkit.gpu.split import DeviceSplit
@@ -37,9 +37,13 @@ class DeviceIterations:
         x, p = self._engine.step(x, self._p(duals), steps[0], sigma, relaxation)
         return x, (p,) if duals else ()
 
-    def check_on_device(self, state: State) -> FastCheck:
+    def check_on_device(self, state: State, sample: Sample | None) -> FastCheck:
         """Values of the terms and the certificate; only sums leave the device."""
-        return self._engine.check(state.x, self._p(state.duals))
+        return self._engine.check(state.x, self._p(state.duals), sample)
+
+    def change(self) -> float:
+        """||x+ - x|| of the last iteration."""
+        return self._engine.change()
 
     def _p(self, duals: Arrays) -> Any:
         return duals[0] if duals else self._none

@@ -12,7 +12,7 @@ import numpy as np
 from fusionkit import fast_sums
 from fusionkit.fast_spec import PixelwiseSpec, TotalVariation
 
-KERNELS = ("iterate", "prox", "collect", "stationarity")
+KERNELS = ("iterate", "prox", "collect", "stationarity", "apart")
 _ATTEMPTS = 8  # lengths of a Newton step that are tried, as in fusionkit.pixelwise
 # each file uses what stands before it
 _FILES = ("numbers.cuh", "pixel.cuh", "newton.cuh", "variation.cuh", "iterate.cu", "check.cu")

@@ -82,23 +82,30 @@ DEVICE void variation(const real* x, const real* p, const real* xi, const Ball& 
     }
 }
 
+// The rows that are looked at: all of them, or a sample
+struct Rows {
+    int first, step, count;
+};
+
 extern "C" __global__ void collect(const real* __restrict__ x, const real* __restrict__ p,
                                    const real* __restrict__ image, const real* __restrict__ counts,
                                    const real* __restrict__ targets, const real* __restrict__ xi,
                                    real* __restrict__ residual, double* __restrict__ table, const Fit fit,
-                                   const Ball ball, const Shape shape) {
+                                   const Ball ball, const Shape shape, const Rows rows) {
     const int thread = blockIdx.x * blockDim.x + threadIdx.x, threads = gridDim.x * blockDim.x;
-    const size_t plane = plane_of(shape);
+    const size_t plane = plane_of(shape), among = (size_t)rows.count * shape.nx;
     double sums[SUMS];
     _Pragma("unroll") for (int c = 0; c < SUMS; ++c) sums[c] = 0;
-    for (size_t at = thread; at < plane; at += threads) {
+    for (size_t place = thread; place < among; place += threads) {
+        const int j = rows.first + rows.step * (int)(place / shape.nx), k = (int)(place % shape.nx);
+        const size_t at = (size_t)j * shape.nx + k;
         real here[N], r[N];
         EACH {
             here[i] = x[i * plane + at];
             r[i] = 0;
             sums[SIZE] += squared(here[i]);
         }
-        if (PENALTY) variation(x, p, xi, ball, shape, (int)(at / shape.nx), (int)(at % shape.nx), r, sums);
+        if (PENALTY) variation(x, p, xi, ball, shape, j, k, r, sums);
         gradients(here, r, data_at(image, counts, targets, plane, at), fit, sums);
         EACH residual[i * plane + at] = r[i];
     }
@@ -114,5 +121,15 @@ extern "C" __global__ void stationarity(const real* __restrict__ x, const real* 
     double sum = 0;
     for (size_t at = thread; at < size; at += threads)
         sum += squared(x[at] - clipped(x[at] - step * residual[at], fit.lower, fit.upper));
+    table[thread] = sum;
+}
+
+// The sum of (x - old)^2 over all elements
+extern "C" __global__ void apart(const real* __restrict__ x, const real* __restrict__ old, double* __restrict__ table,
+                                 const Shape shape) {
+    const int thread = blockIdx.x * blockDim.x + threadIdx.x, threads = gridDim.x * blockDim.x;
+    const size_t size = N * plane_of(shape);
+    double sum = 0;
+    for (size_t at = thread; at < size; at += threads) sum += squared(x[at] - old[at]);
     table[thread] = sum;
 }

@@ -25,7 +25,8 @@ def filled(trace: Mapping[str, Array], looks: Mapping[str, Array]) -> dict[str, 
     Parameters
     ----------
     trace : columns of a result, one entry a check.
-    looks : the same columns at looks, about; may be empty.
+    looks : the same columns at looks, about; may be empty. A column of another length than its iterations, as a
+        damaged file may hold, is left out.
     """
     checked, seen = trace.get("iteration", np.zeros(0)), looks.get("iteration", np.zeros(0))
     both = np.isin(checked, seen)
@@ -35,9 +36,9 @@ def filled(trace: Mapping[str, Array], looks: Mapping[str, Array]) -> dict[str, 
     order = np.argsort(np.concatenate([checked, seen[between]]), kind="stable")
     found = {}
     for name, whole in trace.items():
-        if name not in looks:  # fitted parameters, which are looked at by checks alone
+        sample = looks.get(name)  # None for fitted parameters, which checks alone look at
+        if sample is None or sample.shape != seen.shape or whole.shape != checked.shape:
             continue
-        sample = looks[name]
         if name not in ("iteration", "seconds"):
             sample = _corrected(sample, seen, whole[both], checked[both], name in _FACTORS)
         found[name] = np.concatenate([whole, sample[between]])[order]

@@ -43,6 +43,13 @@ def test_without_a_check_at_a_look_the_trace_is_all(looks: dict[str, np.ndarray]
     assert filled(TRACE, looks) == TRACE
 
 
+@pytest.mark.parametrize("damaged", ["trace", "looks"])
+def test_a_column_of_another_length_is_left_out(damaged: str) -> None:
+    columns = {"trace": dict(TRACE), "looks": dict(LOOKS)}
+    columns[damaged]["objective"] = np.zeros(7)
+    assert set(filled(**columns)) == {"iteration", "seconds", "optimality"}
+
+
 def test_a_sample_without_a_logarithm_is_left_alone() -> None:
     still = {**LOOKS, "optimality": np.zeros(4)}
     assert filled(TRACE, still)["optimality"].tolist() == [1, 0, 1e-2, 0, 1e-4]

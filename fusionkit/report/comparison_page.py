@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusionkit.filled import filled
 from fusionkit.image_limits import image_limits, quantity, symmetric_limits
 from fusionkit.report.comparison import Comparison
 from fusionkit.report.content import Chart, Curve, Derived, Layer, Page, Panel, Section, Style, Table
@@ -104,13 +105,14 @@ def _gap(comparison: Comparison, against: str, label: str) -> Chart | None:
     """The objectives above the lowest of all; None where they are not comparable."""
     if not comparison.one_objective:
         return None
-    values = [np.asarray(run.saved.trace.get("objective", ()), np.float64) for run in comparison.runs]
-    finite = np.concatenate([one[np.isfinite(one)] for one in values])
+    checked = [np.asarray(run.saved.trace.get("objective", ()), np.float64) for run in comparison.runs]
+    finite = np.concatenate([one[np.isfinite(one)] for one in checked])
     if not finite.size:
         return None
+    columns = [_columns(run, against, "objective") for run in comparison.runs]
     curves = [
-        gap_curve(run.name, _column(run, against), objective, float(finite.min()))
-        for run, objective in zip(comparison.runs, values, strict=True)
+        gap_curve(run.name, x.tolist(), objective, float(finite.min()))
+        for run, (x, objective) in zip(comparison.runs, columns, strict=True)
         if objective.size
     ]
     kept = tuple(Curve(each.name, each.x, each.y) for each in curves if each is not None)
@@ -118,13 +120,16 @@ def _gap(comparison: Comparison, against: str, label: str) -> Chart | None:
 
 
 def _optimality(runs: tuple[SavedRun, ...], against: str, label: str) -> Chart | None:
+    columns = [_columns(run, against, "optimality") for run in runs]
     curves = tuple(
-        Curve(run.name, _column(run, against), run.saved.trace["optimality"].tolist())
-        for run in runs
-        if "optimality" in run.saved.trace
+        Curve(run.name, x.tolist(), optimality.tolist())
+        for run, (x, optimality) in zip(runs, columns, strict=True)
+        if optimality.size
     )
     return Chart("Optimality", label, "relative optimality", curves, log=True) if curves else None
 
 
-def _column(run: SavedRun, name: str) -> list[float]:
-    return np.asarray(run.saved.trace.get(name, ()), np.float64).tolist()
+def _columns(run: SavedRun, *names: str) -> list[Array]:
+    """Columns of the course of a run, empty where it has none."""
+    course = filled(run.saved.trace, run.saved.looks)
+    return [np.asarray(course.get(name, ()), np.float64) for name in names]

@@ -148,7 +148,8 @@ def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report:
         from fusionkit.export.content import content_of
         from fusionkit.export.writers import write_formats
 
-        write_formats(content_of(run.result, run.dataset, config), formats, folder)
+        deviation = None if run.uncertainty is None else run.uncertainty.standard_deviation
+        write_formats(content_of(run.result, run.dataset, config, deviation), formats, folder)
     text = to_json(summarise(run, time.perf_counter() - start))
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 

@@ -29,6 +29,7 @@ data: {phantom: {preset: cos_nanoparticle, size: 24, seed: 0}}
 terms: [{type: haadf, weight: 1.148e-3, gamma: 1.7}, poisson, {type: tv, weight: 0.3}, nonnegative]
 solver: {type: chambolle_pock, max_iterations: 5}
 engine: numpy
+uncertainty: {method: curvature}
 output: {figures: false, report: false, formats: [hspy, zspy, tiff]}
 """
 
@@ -45,9 +46,9 @@ def load(path: Path) -> list[Any]:
 def content(elements: str = "Sr Ti O", shape: tuple[int, int] = (7, 5), **more: Any) -> Content:
     """Maps of these elements: not square, not in alphabetical order."""
     rng = np.random.default_rng(0)
-    maps = {element: rng.random(shape, np.float32) for element in elements.split()}
+    maps, deviations = ({element: rng.random(shape, np.float32) for element in elements.split()} for _ in range(2))
     known: dict[str, Any] = {"haadf": rng.random(shape), "pixel_size": 0.0123, "units": "nm", "metadata": FACTS}
-    return Content(maps, **{**known, "about": {"version": "1.2", "status": "converged"}, **more})
+    return Content(maps, deviations, **{**known, "about": {"version": "1.2", "status": "converged"}, **more})
 
 
 CONTENTS: Mapping[str, Content] = {
@@ -103,9 +104,11 @@ def test_tiff_has_labels_and_pixel_size(name: str, tmp_path: Path) -> None:
     export(given, path, writer_for(path))
     with tifffile.TiffFile(path) as file:
         facts = file.imagej_metadata or {}
-        np.testing.assert_array_equal(file.asarray().reshape(len(given.maps), 7, 5), np.stack([*given.maps.values()]))
+        np.testing.assert_array_equal(
+            file.asarray().reshape(len(given.layers), 7, 5), np.stack([*given.layers.values()])
+        )
         labels = facts["Labels"]
-        assert (labels if isinstance(labels, list) else [labels]) == list(given.maps)
+        assert (labels if isinstance(labels, list) else [labels]) == list(given.layers)
         if given.pixel_size is not None:
             numerator, denominator = file.pages.first.tags["XResolution"].value
             assert denominator / numerator == pytest.approx(given.pixel_size, rel=1e-6)
@@ -130,6 +133,7 @@ def test_run_writes_every_format(run: Path) -> None:
     names = {"result.h5", "summary.json", "config.resolved.yaml", "maps.hspy", "maps.zspy", "maps.tif"}
     assert {path.name for path in run.iterdir()} == names
     saved = content_of_saved(read_run(run))
+    assert [*saved.deviations] == [*saved.maps] == ["Co", "S", "O"]
     for suffix in (".hspy", ".zspy"):
         for signal, (name, image) in zip(load(run / f"maps{suffix}"), saved.images.items(), strict=True):
             assert signal.metadata.General.title == name
@@ -160,7 +164,7 @@ def test_command(run: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFix
     assert "exists already" in capsys.readouterr().err
     assert main(["export", str(run / "result.h5"), "--output", str(path), "--overwrite"]) == 0
     assert list(tmp_path.iterdir()) == [path]
-    assert len(load(path)) == (1 if name == "tiff" else 4)
+    assert len(load(path)) == (1 if name == "tiff" else 7)
 
 
 REFUSALS: dict[str, tuple[list[str], str]] = {

@@ -14,6 +14,7 @@ from fusionkit.summary import versions
 from fusionkit.terms import Array
 
 HAADF = "HAADF"  # what exported files call the image, as simulated recordings do
+DEVIATION = " standard deviation"  # behind the element, what they call its error bars
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Content:
     Parameters
     ----------
     maps : fused map (ny, nx) by element, in the config's order.
+    deviations : standard deviation of each map, likewise; empty where nobody asked for error bars.
     haadf : the image (ny, nx) as the solver saw it; None where there is none on the pixels of the maps.
     pixel_size : edge of a pixel in ``units``; None where unknown.
     units : unit of ``pixel_size``.
@@ -31,6 +33,7 @@ class Content:
     """
 
     maps: Mapping[str, Array]
+    deviations: Mapping[str, Array] = field(default_factory=dict)
     haadf: Array | None = None
     pixel_size: float | None = None
     units: str | None = None
@@ -38,18 +41,24 @@ class Content:
     about: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
+    def layers(self) -> dict[str, Array]:
+        """The maps by element, and behind them their standard deviations."""
+        return {**self.maps} | {element + DEVIATION: image for element, image in self.deviations.items()}
+
+    @property
     def images(self) -> dict[str, Array]:
-        """The maps by element, and the image as ``HAADF`` behind them."""
-        return {**self.maps} | ({} if self.haadf is None else {HAADF: self.haadf})
+        """The layers, and the image as ``HAADF`` behind them."""
+        return self.layers | ({} if self.haadf is None else {HAADF: self.haadf})
 
 
-def content_of(result: Result, dataset: Dataset, config: str = "") -> Content:
+def content_of(result: Result, dataset: Dataset, config: str = "", deviation: Array | None = None) -> Content:
     """What to export of a run that just ended; `UserError` where its unknown is no stack of maps.
 
     Parameters
     ----------
     result, dataset : of the run.
     config : the resolved configuration, YAML text; may be empty.
+    deviation : standard deviation of the maps, of their shape; None without error bars.
     """
     about = {
         "version": versions()["fusionkit"],
@@ -61,6 +70,7 @@ def content_of(result: Result, dataset: Dataset, config: str = "") -> Content:
     }
     return Content(
         _by_element(result.x, result.labels, "export"),
+        {} if deviation is None else _by_element(deviation, result.labels, "export"),
         _on_the_maps_pixels(dataset.arrays.get("haadf"), result.x),
         dataset.pixel_size,
         dataset.units,
@@ -72,6 +82,7 @@ def content_of(result: Result, dataset: Dataset, config: str = "") -> Content:
 def content_of_saved(run: SavedRun) -> Content:
     """What to export of a run that was read back; `UserError` where its unknown is no stack of maps."""
     saved, source = run.saved, run.summary.get("source")
+    deviation = saved.uncertainty.get("standard_deviation")
     about = {
         "version": saved.fusionkit_version,
         "source": source if isinstance(source, str) else "",
@@ -82,6 +93,7 @@ def content_of_saved(run: SavedRun) -> Content:
     }
     return Content(
         _by_element(saved.x, saved.elements, run.name),
+        {} if deviation is None else _by_element(deviation, saved.elements, run.name),
         _on_the_maps_pixels(saved.inputs.get("haadf"), saved.x),
         saved.pixel_size,
         saved.units,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.elements import is_element
-from fusionkit.export.content import Content
+from fusionkit.export.content import DEVIATION, Content
 from fusionkit.microscope.facts import tree_of
 from fusionkit.terms import Array
 
@@ -23,7 +23,7 @@ _REST: Mapping[str, Any] = {
 
 
 def signals_of(content: Content) -> list[dict[str, Any]]:
-    """A signal of each element, titled by it, and of the HAADF image where there is one.
+    """A signal of each element, titled by it, of its standard deviation and of the HAADF image, where there is one.
 
     The facts of the recording stand where HyperSpy's metadata have them; ``metadata.fusionkit`` says what made it.
     """
@@ -35,7 +35,8 @@ def _signal(name: str, image: Array, content: Content) -> dict[str, Any]:
     general = {**tree.get("General", {}), "title": name}
     if "title" in content.metadata:
         general["notes"] = f"Recording: {content.metadata['title']}"
-    sample = {**tree.get("Sample", {}), **({"elements": [name]} if is_element(name) else {})}
+    element = name.removesuffix(DEVIATION)
+    sample = {**tree.get("Sample", {}), **({"elements": [element]} if is_element(element) else {})}
     metadata = {
         **tree,
         "General": general,

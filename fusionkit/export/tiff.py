@@ -13,7 +13,7 @@ _WORDS = {"µm": "micron", "μm": "micron", "\u00c5": "angstrom", "\u212b": "ang
 
 
 class TiffWriter:
-    """The maps as a TIFF stack for ImageJ and Fiji, in single precision."""
+    """The maps, with error bars where there are any, as a TIFF stack for ImageJ and Fiji, in single precision."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tif", ".tiff")
     libraries: ClassVar[tuple[str, ...]] = ("tifffile",)
@@ -23,8 +23,8 @@ class TiffWriter:
         import tifffile
 
         with np.errstate(over="ignore"):  # beyond single precision is infinite
-            stack = np.stack([np.asarray(image, np.float32) for image in content.maps.values()])
-        described: dict[str, Any] = {"axes": "CYX", "Labels": list(content.maps), "mode": "grayscale"}
+            stack = np.stack([np.asarray(image, np.float32) for image in content.layers.values()])
+        described: dict[str, Any] = {"axes": "CYX", "Labels": list(content.layers), "mode": "grayscale"}
         about = {key: value for key, value in content.about.items() if key != "config"}
         described["Info"] = "\n".join(f"{key}: {value}" for key, value in {**content.metadata, **about}.items())
         options: dict[str, Any] = {}

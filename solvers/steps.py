@@ -10,7 +10,7 @@ import numpy as np
 from fusionkit.certificate import Certificate, norm
 from fusionkit.errors import FusionkitWarning
 from fusionkit.problem import Split
-from fusionkit.terms import Array
+from fusionkit.terms import Array, HasDualBall
 
 _PATIENCE = 3  # checks without progress before a step is shortened
 
@@ -42,8 +42,9 @@ def _subgradient_square(split: Split, index: int, image: Array) -> float:
     size = norm(image)
     if size == 0.0:
         return 0.0
-    # a norm's dual ball is reached once s y lies outside of it at every pixel that counts: start from p at s = 1
-    s = 1e3 * max(norm(split.coupling.proxdual(index, image, 1.0)) / size, 1.0)
+    # a norm's dual ball is reached once s y lies outside of it at every pixel that counts; p at s = 1 is no longer than y
+    ball = isinstance(split.coupling.terms[index].functional, HasDualBall)
+    s = 1e3 * (1.0 if ball else max(norm(split.coupling.proxdual(index, image, 1.0)) / size, 1.0))
     image *= image.dtype.type(s)
     return norm(split.coupling.proxdual(index, image, s)) ** 2
 

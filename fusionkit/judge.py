@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,13 +12,10 @@ from fusionkit.acceleration import compiled_engine, compiled_tgv, on_processor
 from fusionkit.arrays import on_host
 from fusionkit.certificate import Certificate, certify
 from fusionkit.fast_spec import HasKernel, LeastSquaresMaps, PoissonMaps, PowerSumLeastSquares
-from fusionkit.fast_sums import Sample
+from fusionkit.fast_sums import FastCheck, Sample
 from fusionkit.problem import Split
 from fusionkit.solver import State
 from fusionkit.terms import Array
-
-if TYPE_CHECKING:
-    from fusionkit.fast_sums import FastCheck
 
 _SAMPLING = 32  # a sample is every so many rows,
 _LEAST_ROWS = 8  # or so many rows at the least

@@ -42,7 +42,6 @@ def solve(
     stop_requested : polled between iterations; True ends the solve with the status ``interrupted``.
     former : result of a like problem (other weights, other data), whose dual variables and steps the solve goes on
         from as well, in solvers that can; those of the same name and shape are taken.
-
     on_look : called at every look between the checks with its iteration and the certificate, about.
 
     Raises

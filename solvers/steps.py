@@ -42,7 +42,7 @@ def _subgradient_square(split: Split, index: int, image: Array) -> float:
     size = norm(image)
     if size == 0.0:
         return 0.0
-    # a norm's dual ball is reached once s y lies outside of it at every pixel that counts; p at s = 1 is no longer than y
+    # a norm's dual ball is reached once s y lies outside of it at every pixel that counts; there p is no longer than y
     ball = isinstance(split.coupling.terms[index].functional, HasDualBall)
     s = 1e3 * (1.0 if ball else max(norm(split.coupling.proxdual(index, image, 1.0)) / size, 1.0))
     image *= image.dtype.type(s)

@@ -19,8 +19,8 @@ from fusionkit.start import starting_point
 SIZES = {"full": [256], "quick": [64]}
 GAPS = (1e-2, 1e-3, 1e-4)
 _DEFAULT = "chambolle_pock"
-# chambolle_pock checks rarely by itself; lbfgsb chooses its smoothing by the tolerance, and the loop sees it between runs
-# of SciPy only
+# chambolle_pock checks rarely by itself; lbfgsb chooses its smoothing by the tolerance, and the loop sees it between
+# runs of SciPy only
 _OWN: dict[str, dict[str, Any]] = {
     _DEFAULT: {"check_every": 10},
     "lbfgsb": {"tolerance": 1e-4, "inner_iterations": 30},

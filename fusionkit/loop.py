@@ -55,9 +55,7 @@ def solve(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
         start = _within(problem, x0)
         course.begin(start)
-        state = solver.init(course.split, start)
-        if former is not None:
-            state = solver.resume(course.split, state, former)
+        state = solver.init(course.split, start) if former is None else solver.resume(course.split, start, former)
         iteration, status, settled = 0, None, True
         _check(history, course, state, 0, started, on_check)
         while status is None:

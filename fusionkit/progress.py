@@ -76,10 +76,10 @@ class Bar(Started, Progress):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
 
-        texts = (TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"))
+        texts = (MofNCompleteColumn(), TextColumn("{task.description}"))
         parts = (BarColumn(bar_width=20), *texts, TimeElapsedColumn())
         super().__init__(RichProgress(*parts, console=Console(stderr=True), transient=True))
         self._task = self._bar.add_task("starting", total=None)

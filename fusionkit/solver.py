@@ -112,9 +112,9 @@ class Solver(ABC, Generic[S]):
     def init(self, split: Split, x0: Array) -> S:
         """The first state, from a feasible starting point."""
 
-    def resume(self, split: Split, state: S, former: Former) -> S:
-        """The first state with what a former solve of a like problem left; by default as it is."""
-        return state
+    def resume(self, split: Split, x0: Array, former: Former) -> S:
+        """The first state with what a former solve of a like problem left; by default without."""
+        return self.init(split, x0)
 
     @abstractmethod
     def step(self, split: Split, state: S) -> S:

@@ -89,8 +89,10 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def init(self, split: Split, x0: Array) -> PrimalDualState:
         """Duals and auxiliary unknowns at zero."""
+        return self._state(split, x0, self.options.tau or primal_step(on_processor(split), x0))
+
+    def _state(self, split: Split, x0: Array, tau: float) -> PrimalDualState:
         coupling = split.coupling
-        tau = self.options.tau or primal_step(on_processor(split), x0)
         auxiliary = coupling.auxiliary_zeros(x0.dtype)
         engine = compiled_iterations(split, self.options.newton_steps)
         (x,) = placed(split, (x0,))
@@ -104,18 +106,17 @@ class ChambollePock(Solver[PrimalDualState]):
             engine=engine,
         )
 
-    def resume(self, split: Split, state: PrimalDualState, former: Former) -> PrimalDualState:
+    def resume(self, split: Split, x0: Array, former: Former) -> PrimalDualState:
         """Duals, auxiliary unknowns and step of a former solve; those of terms that it did not have stay zero."""
         names = [term.name for term in split.coupling.terms]
         if not any(name in former.duals for name in names):
-            return state
-        tau = state.tau if self.options.tau or self.options.sigma else former.steps.get("tau", state.tau)
+            return self.init(split, x0)
+        derived = self.options.tau is None and self.options.sigma is None and "tau" in former.steps
+        state = self._state(split, x0, former.steps["tau"]) if derived else self.init(split, x0)
         return replace(
             state,
             duals=placed(split, _taken(former.duals, names, state.duals)),
             auxiliary=placed(split, _taken(former.auxiliary, names, state.auxiliary)),
-            tau=tau,
-            sigmas=self._sigmas(split, tau),
         )
 
     def memory(self, split: Split) -> Held:

@@ -135,7 +135,8 @@ def compiled_iterations(split: Split, newton_steps: int, former: OnePass | None 
         from fusionkit.gpu.solving import device_iterations
 
         return device_iterations(split, newton_steps, former)
-    engine, second = compiled_engine(split, newton_steps), compiled_tgv(split, newton_steps)
+    engine = compiled_engine(split, newton_steps)
+    second = compiled_tgv(split, newton_steps) if engine is None else None
     return None if engine is None and second is None else CompiledIterations(engine, second)
 
 

@@ -95,7 +95,8 @@ class Judge:
 
 def _compiled_check(split: Split) -> Callable[[State, Array, Sample | None], FastCheck] | None:
     """What checks a state, or a sample, given memory for the residual, where the kernels know every term; else None."""
-    engine, tgv = compiled_engine(split, 1), compiled_tgv(split, 1)
+    engine = compiled_engine(split, 1)
+    tgv = compiled_tgv(split, 1) if engine is None else None
     if engine is None and tgv is None:
         return None
     from fusionkit.fast_check import Checker

@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jeol_files import write_pts
 
 SHAPE = (6, 5)
 CHANNELS = 40
@@ -202,6 +203,7 @@ FORMATS: dict[str, list[Callable[[Path], None]]] = {
     "npy": [lambda path: np.save(path, image())],
     "unf": [written_by("rsciio.semper", lambda: image_signal(data=image().astype(np.float32)))],
     "prz": [written_by("rsciio.pantarhei", spectrum_signal)],
+    "pts": [write_pts],
     "rpl": [written_by("rsciio.ripple", spectrum_signal)],
     "png": [written_by("rsciio.image", lambda: image_signal(data=image().astype(np.uint8)))],
 }

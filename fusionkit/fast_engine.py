@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, read_only, scratch
-from fusionkit.fast_newton import advance, aim, newton
 from fusionkit.fast_pixelwise import fit_of
-from fusionkit.fast_reduce import apart
+from fusionkit.fast_primal import aim, land
 from fusionkit.fast_spec import PixelwiseSpec, TotalVariation
 from fusionkit.fast_threads import run, shares, thread_count
 from fusionkit.fast_tv import ascend, ascend_all, differences, dual_numbers, factors_of, field_of, pull, relax, take_off
@@ -82,7 +81,7 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
         n, ny, nx = x.shape
-        tau, inverse, ahead, behind = primal
+        tau, _, ahead, behind = primal
         old, target, new = scratch(x), scratch(x), scratch(x)
         work = (scratch(x), scratch(x), scratch(x), scratch(x))
         duals, lefts = scratch(x), scratch(x)[0]
@@ -117,12 +116,7 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                     pull(above, down, right, pulled, (ny, nx), at)
                     copy(down, above, m)
                     aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
-                newton(old, target, new, work, fit, inverse, steps, at)
-                if behind == fit.zero:
-                    for i in range(n):
-                        moves[j] += apart(x[i, j, first : first + m], new[i], m)
-                for i in range(n):
-                    advance(x[i, j, first : first + m], new[i], ahead, behind, m)
+                moves[j] += land(x, old, target, new, work, fit, primal, steps, at)
 
     return cached(iteration)
 

@@ -20,22 +20,6 @@ _ATTEMPTS = 8  # lengths of a step that are tried, as in fusionkit.pixelwise
 
 
 @inlined
-def aim(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, m: int) -> None:
-    """target = x - tau K'p, where the joint prox is taken, and held = x within the bounds, where it starts."""
-    for k in range(m):
-        target[k] = x[k] - tau * pulled[k]
-        above = fit.lower if x[k] < fit.lower else x[k]
-        held[k] = fit.upper if above > fit.upper else above
-
-
-@inlined
-def advance(x: Any, new: Any, ahead: Any, behind: Any, m: int) -> None:
-    """x <- behind x + ahead new: the way of over-relaxation."""
-    for k in range(m):
-        x[k] = behind * x[k] + ahead * new[k]
-
-
-@inlined
 def predict(x: Any, y: Any, prediction: Any, fit: Any, m: int) -> None:
     """y = (Z x)^(gamma - 1) and prediction = sum_i y_i Z_i x_i of the first m pixels."""
     zero, parts = fit.zero, (fit.high, fit.low, fit.scaled)

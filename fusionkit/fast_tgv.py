@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from fusionkit.fast_jit import CHUNK, STAMP, cached, copy, inlined, scratch
-from fusionkit.fast_newton import advance, aim, newton
 from fusionkit.fast_pixelwise import fit_of
-from fusionkit.fast_reduce import apart
+from fusionkit.fast_primal import aim, land
 from fusionkit.fast_spec import PixelwiseSpec, TotalGeneralisedVariation
 from fusionkit.fast_threads import run, shares, thread_count
 from fusionkit.fast_tv import differences, pull
@@ -173,14 +172,14 @@ def field_pull(s: Any, zeros: Any, i: int, rows: Any, half: Any, at: Any) -> Non
 
 
 def _build_primal(stamp: int) -> Callable[..., None]:
-    def primal(
-        x: Any, w: Any, s: Any, zeros: Any, fit: Any, numbers: Any, half: Any, steps: int, moves: Any, rows: Any
+    def descent(
+        x: Any, w: Any, s: Any, zeros: Any, fit: Any, primal: Any, half: Any, steps: int, moves: Any, rows: Any
     ) -> None:
         """The primal step of rows, in place of x and w."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
         n, ny, nx = x.shape
-        tau, inverse, ahead, behind = numbers
+        tau, _, ahead, _ = primal
         old, target, new = scratch(x), scratch(x), scratch(x)
         work = (scratch(x), scratch(x), scratch(x), scratch(x))
         parts = scratch(x)
@@ -202,14 +201,9 @@ def _build_primal(stamp: int) -> Callable[..., None]:
                     above = s[0, i, j - 1] if j > 0 else zeros
                     pull(above[first : first + m], down, right, pulled, (ny, nx), at)
                     aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
-                newton(old, target, new, work, fit, inverse, steps, at)
-                if behind == fit.zero:
-                    for i in range(n):
-                        moves[j] += apart(x[i, j, first : first + m], new[i], m)
-                for i in range(n):
-                    advance(x[i, j, first : first + m], new[i], ahead, behind, m)
+                moves[j] += land(x, old, target, new, work, fit, primal, steps, at)
 
-    return cached(primal)
+    return cached(descent)
 
 
 _DUAL, _PRIMAL = _build_dual(STAMP), _build_primal(STAMP)

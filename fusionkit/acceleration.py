@@ -25,6 +25,8 @@ from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Split
 from fusionkit.terms import Array
 
+SMALL = 300_000  # values; below, compiling kernels takes longer than solving without
+
 if TYPE_CHECKING:
     from fusionkit.fast_engine import Engine
     from fusionkit.fast_tgv import TGVEngine

@@ -30,6 +30,7 @@ from fusionkit.problem import Problem
 from fusionkit.terms import Array, Calibrated, Pixelwise, Term
 
 _BLOCK = 1 << 18  # values of the unknown that are looked at together
+_PART = 1e-6  # of a parameter in combinations that are not known: more than rounding
 _BLIND = 1e-9  # of the information on the best-known combination of parameters: below it a combination is not known
 
 
@@ -130,12 +131,12 @@ class _Sums:
     def errors(self) -> list[float]:
         """Standard deviation of each parameter; ``inf`` where a combination that it takes part in is not known."""
         scale = np.sqrt(np.diag(self.information))
-        if not np.all(scale > 0.0):
-            return [float("inf")] * len(scale)
+        scale[scale == 0.0] = 1.0
         values, vectors = np.linalg.eigh(self.information / np.outer(scale, scale))
-        with np.errstate(divide="ignore"):
-            variances = vectors**2 @ (1.0 / np.where(values > _BLIND, values, 0.0))
-        return (np.sqrt(variances) / scale).tolist()
+        known = values > _BLIND
+        errors = np.sqrt(vectors[:, known] ** 2 @ (1.0 / values[known])) / scale
+        blind = np.sum(vectors[:, ~known] ** 2, axis=1) > _PART
+        return np.where(blind, np.inf, errors).tolist()
 
     def change(self, step: Array) -> float:
         """Length of the change of the prediction over its length."""

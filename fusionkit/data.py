@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from fusionkit.counting.kind import Counting
+from fusionkit.errors import UserError
 from fusionkit.terms import Array
 
 
@@ -31,6 +32,10 @@ class Dataset:
     grid : name of the array whose pixels the unknown has; None where all have the same.
     stacks : elements of each stack of maps by its name; empty for phantoms.
     counting : what the maps are; None where there are none, or nobody looked.
+
+    Raises
+    ------
+    UserError : there are not as many elements as maps.
     """
 
     arrays: Mapping[str, Array]
@@ -53,6 +58,10 @@ class Dataset:
         views = {name: array.view() for name, array in self.arrays.items()}  # the caller's own arrays stay writeable
         for view in views.values():
             view.flags.writeable = False
+        maps = self.arrays.get("maps")
+        if maps is not None and self.elements and not self.stacks and len(self.elements) != len(maps):
+            said = f"names {len(self.elements)} ({', '.join(self.elements)}) for {len(maps)} maps"
+            raise UserError("elements", said, "name one for each map, in their order")
         object.__setattr__(self, "arrays", MappingProxyType(views))
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
 

@@ -81,15 +81,19 @@ class DataOptions(Options):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataOptions:
-        if self.path is None and self.phantom is None and self._sources() and all(s.path for s in self._sources()):
+        sources = self._sources()  # what stands in ``arrays`` is in the file at ``path``
+        if self.path is None and self.phantom is None and sources and all(s.path for s in sources) and not self.arrays:
             return self
         if (self.path is None) == (self.phantom is None):
             given = "has neither 'path' nor 'phantom'" if self.path is None else "has both 'path' and 'phantom'"
             raise ValueError(f"{given}; give one of them")
         if self.phantom is not None and self.reader is not None:
             raise ValueError("has a 'reader', but a phantom is not read; remove it")
-        if self.phantom is not None and (self.spectra or any(source.path for source in self._sources())):
+        if self.phantom is not None and (self.spectra or any(source.path for source in sources)):
             raise ValueError("has both 'phantom' and a file for image, maps or spectra; give one of them")
+        images = [*([self.haadf] if self.haadf else []), *(self.maps or {}).values()]
+        if self.phantom is not None and any(s.reader or s.offset != 0 or s.scale != 1 for s in images):
+            raise ValueError("has a reader, offset or scale for the image or a map of a phantom; remove it")
         return self
 
     @model_validator(mode="after")
@@ -102,6 +106,6 @@ class DataOptions(Options):
         return self
 
     def _sources(self) -> list[Source | SpectrumSource]:
-        """Everything but ``arrays``, which stand in the file at ``path``."""
+        """Everything but ``arrays``."""
         image = [] if self.haadf is None else [self.haadf]
-        return [*image, *(self.maps or {}).values(), *self.spectra.values()] if not self.arrays else []
+        return [*image, *(self.maps or {}).values(), *self.spectra.values()]

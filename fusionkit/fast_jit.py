@@ -19,10 +19,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
+from fusionkit.fast_spec import MOST_ELEMENTS
+
 njit: Any = _njit  # its annotations know only some of its options
 
 # Floating-point contraction (a * b + c in one rounding) keeps NaN, infinities and the order of sums. Reordering would
-# let sums vectorise, but it is allowed only where a sum is all that a function does (fast_check).
+# let sums vectorise, but it is allowed only where a sum is all that a function does (fast_reduce).
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 # A call that is left in a loop keeps it from being vectorised, so that whatever runs inside one is inlined.
@@ -31,7 +33,7 @@ inlined = njit(**OPTIONS, **_INSIDE)
 merged = njit(**OPTIONS, inline="always")
 summing = njit(error_model="numpy", fastmath={"reassoc", "contract"}, **_INSIDE)
 
-ELEMENTS = 8  # the most maps that the kernels take
+ELEMENTS = MOST_ELEMENTS
 CHUNK = 128  # pixels that go through all steps together; their intermediate values stay in the first-level cache
 ROW = CHUNK + 16  # length of a row of scratch: a chunk and its neighbours
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from fusionkit.terms import Array, Bounds, Term
 
-MOST_ELEMENTS = 8
+MOST_ELEMENTS = 8  # maps that the kernels take
 
 
 @dataclass(frozen=True, eq=False)

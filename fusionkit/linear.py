@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     import pylops
 
 
-def _into(result: npt.NDArray[Any], out: Array | None) -> Array:
+def _into(result: npt.NDArray[Any], given: Array, out: Array | None) -> Array:
+    """The result in ``out``, or in memory of its own: a pylops operator that works in place returns what it got."""
     if out is None:
-        return result
+        return result.copy() if np.may_share_memory(result, given) else result
     np.copyto(out, result)
     return out
 
@@ -49,11 +50,11 @@ class PylopsMap:
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """K x."""
-        return _into(self.operator.matvec(x.ravel()).reshape(self.range), out)
+        return _into(self.operator.matvec(x.ravel()).reshape(self.range), x, out)
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """K' y."""
-        return _into(self.operator.rmatvec(y.ravel()).reshape(self.domain), out)
+        return _into(self.operator.rmatvec(y.ravel()).reshape(self.domain), y, out)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class IdentityMap:
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """x."""
-        return _into(x, out) if out is not None else x.copy()
+        return _into(x, x, out)
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """y."""

@@ -80,7 +80,9 @@ def _dataset(
     metadata: dict[str, float | str] = {}
     for one in reversed(read):
         metadata |= one.metadata
-    elements = dict.fromkeys([*(options.maps or ()), *(e for stack in stacks.values() for e in stack.elements)])
+    # the stack of the maps first, wherever it is written: terms compare it with the first maps of the unknown
+    ordered = sorted(stacks, key=lambda name: name != "maps")
+    elements = dict.fromkeys([*(options.maps or ()), *(e for name in ordered for e in stacks[name].elements)])
     named = {"maps": tuple(options.maps)} if options.maps is not None else {}
     if options.grid is not None and options.grid not in arrays:
         raise UserError(f"{where}.grid", f"there is no data called '{options.grid}'", "remove the key")

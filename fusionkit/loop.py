@@ -13,6 +13,7 @@ from fusionkit.arrays import on_host
 from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.check_times import LOOK, Schedule
+from fusionkit.errors import UserError
 from fusionkit.fast_sums import FastCheck
 from fusionkit.history import Check, History, columns
 from fusionkit.judge import Judge
@@ -56,6 +57,7 @@ def solve(
         start = _within(problem, x0)
         course.begin(start)
         state = solver.init(course.split, start) if former is None else solver.resume(course.split, start, former)
+        del start  # the solver's own copy goes on
         iteration, status, settled = 0, None, True
         _check(history, course, state, 0, started, on_check)
         while status is None:
@@ -94,7 +96,10 @@ def solve(
 
 
 def _within(problem: Problem, x0: Array) -> Array:
-    """The starting point within the bounds, in memory of its own."""
+    """The starting point within the bounds, in memory of its own; `UserError` where its shape is another."""
+    if np.shape(x0) != problem.shape:
+        said = f"has the shape {np.shape(x0)}, but the unknown has {problem.shape}"
+        raise UserError("x0", said, "fk.starting_point('auto', problem, data) makes one that fits")
     return problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
 
 
@@ -232,10 +237,11 @@ def _result(
 
 def _message(status: Status, iterations: int, optimality: float, solver: Solver) -> str:
     tolerance = solver.options.tolerance
+    limit = "the limit" if iterations >= solver.options.max_iterations else "the limit of time"
     reached = f"optimality {optimality:.2e}"
     return {
         Status.CONVERGED: f"converged after {iterations} iterations: {reached} <= {tolerance:g}",
-        Status.MAX_ITERATIONS: f"stopped after {iterations} iterations, the limit: {reached} > {tolerance:g}",
+        Status.MAX_ITERATIONS: f"stopped after {iterations} iterations, {limit}: {reached} > {tolerance:g}",
         Status.STALLED: f"stalled after {iterations} iterations: {reached} no longer improves",
         Status.DIVERGED: f"diverged after {iterations} iterations: the objective blew up; best iterate kept",
         Status.INTERRUPTED: f"interrupted after {iterations} iterations: best iterate kept, {reached}",

@@ -91,7 +91,8 @@ def available() -> int:
     for file in _LIMITS:
         limit = file.read_text().strip() if file.is_file() else "max"
         if limit.isdecimal():  # "max" where there is no limit
-            there = min(there, int(limit))
+            # what a container is said to use includes files that make room when asked: this process counts alone
+            there = min(there, max(0, int(limit) - resident()))
     return there
 
 

@@ -13,7 +13,7 @@ from fusionkit.registry import suggestion
 from fusionkit.yamlio import parse
 
 # a path that somebody types starts where they stand, not in the config's folder
-PATHS = ("data.path", "init", "output.directory")
+PATHS = re.compile(r"data\.path|init|output\.directory|data\.haadf\.path|data\.(maps|spectra)\.[^.]+\.path")
 INIT_WORDS = ("auto", "maps", "uniform")
 RESULT_SUFFIXES = (".h5", ".hdf5")
 
@@ -43,7 +43,11 @@ def override(
             remedy = "write --set key.path=value, for example --set terms.tv.weight=0.1"
             raise UserError(f"{said} {assignment}", "is no assignment", remedy)
         value = parse(text, f"{said} {key}")
-        if key in PATHS and isinstance(value, str) and (key != "init" or value.lower().endswith(RESULT_SUFFIXES)):
+        if (
+            PATHS.fullmatch(key)
+            and isinstance(value, str)
+            and (key != "init" or value.lower().endswith(RESULT_SUFFIXES))
+        ):
             value = str(Path(value).expanduser().absolute())
         _assign(changed, key, value, defaults, f"{said} {key}")
     return changed
@@ -59,14 +63,24 @@ def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str
         inner = container[place] if isinstance(container, list) else container.get(place)
         if inner is None:
             inner = copy.deepcopy(defaults.get(part, {})) if depth == 0 else {}
+        if parts[: depth + 1] == ["data", "maps"] and isinstance(inner, list):
+            inner = {name: name for name in inner}
         if isinstance(inner, str):  # a name stands for the thing of that type
-            in_steps = depth > 0 and parts[depth - 1] == "prepare"
-            inner = {"preset" if part == "phantom" else "step" if in_steps else "type": inner}
+            inner = {_meaning(parts[: depth + 1]): inner}
         if not isinstance(inner, dict | list):
             raise UserError(where, f"'{'.'.join(parts[: depth + 1])}' is {inner!r}", "it has no keys below it")
         container[place] = inner
         container = inner
     container[_place(container, parts[-1], parts[:-1], where)] = value
+
+
+def _meaning(parts: Sequence[str]) -> str:
+    """The key that a name alone stands for at this path."""
+    if parts[:2] == ["data", "haadf"] or (parts[:2] in (["data", "maps"], ["data", "spectra"]) and len(parts) == 3):
+        return "signal"
+    if len(parts) > 1 and parts[-2] == "prepare":
+        return "step"
+    return "preset" if parts[-1] == "phantom" else "type"
 
 
 def _place(container: dict[str, Any] | list[Any], part: str, above: Sequence[str], said: str) -> Any:

@@ -68,14 +68,15 @@ class Hdf5Recording:
             return RawArray(self._values(dataset), size, units, notes)
 
     def _values(self, dataset: Any) -> npt.NDArray[Any]:
-        """The values: mapped where they lie in this file in one piece and as numbers that NumPy knows, else read."""
+        """The values: mapped where they lie in one piece and as numbers that NumPy knows, else read."""
+        home = Path(dataset.file.filename)  # a link may lead into another file
         offset = dataset.id.get_offset()  # None for chunks, external files and what was never written
         if offset is None or dataset.size == 0 or dataset.is_virtual or not dataset.shape:
             return dataset[()]
         stored = dataset.id.get_type()
         if not stored.equal(h5py.h5t.py_create(dataset.dtype)):  # bit fields, padded numbers
             return dataset[()]
-        return mapped(self.path, offset, dataset.shape, dataset.dtype)
+        return mapped(home, offset, dataset.shape, dataset.dtype)
 
     def _text(self, attributes: h5py.AttributeManager) -> Any:
         if "units" not in attributes:
@@ -92,8 +93,8 @@ class Hdf5Recording:
             raise UserError(str(self.path), f"dataset '{name}' is empty", "name one that holds values")
         if dataset.dtype.kind not in "biufc":
             raise UserError(str(self.path), f"dataset '{name}' holds no numbers", "name one that does")
-        in_this_file = not dataset.is_virtual and not dataset.external
-        if in_this_file and dataset.nbytes > _MOST_SHRINKAGE * self.path.stat().st_size:
+        in_one_file = not dataset.is_virtual and not dataset.external
+        if in_one_file and dataset.nbytes > _MOST_SHRINKAGE * Path(dataset.file.filename).stat().st_size:
             claim = f"dataset '{name}' claims {dataset.nbytes / 1e9:.3g} GB, far more than the file can hold"
             raise UserError(str(self.path), claim, "it is damaged: copy or save it again")
 

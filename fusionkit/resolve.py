@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     """
     config = loaded.config
     data = _plain(config.data)
-    _absolute(data, loaded)
+    data = absolute_paths(data, loaded)
     if config.data.phantom is not None:
         options = phantom_options(config.data.phantom, "data.phantom")
         data["phantom"] = {"preset": config.data.phantom.preset, **_plain(options)}
@@ -51,12 +52,25 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     return {key: value for key, value in full.items() if value is not None}
 
 
-def _absolute(data: dict[str, Any], loaded: LoadedConfig) -> None:
-    """The path of the data, and of every source that has its own, made absolute."""
-    sources = [data, data.get("haadf"), *(data.get("maps") or {}).values(), *data["spectra"].values()]
-    for source in sources:
-        if isinstance(source, dict) and source.get("path") is not None:
-            source["path"] = str(loaded.path(source["path"]))
+def absolute_paths(data: Mapping[str, Any], loaded: LoadedConfig) -> dict[str, Any]:
+    """The config's ``data`` with its path, and that of every source that has its own, absolute.
+
+    Parameters
+    ----------
+    data : as YAML has it.
+    loaded : the configuration that it is from, with its folder.
+    """
+
+    def absolute(source: Any) -> Any:
+        if not isinstance(source, Mapping) or not isinstance(source.get("path"), str):
+            return source
+        return {**source, "path": str(loaded.path(source["path"]))}
+
+    found = absolute(data)
+    for key in ("maps", "spectra"):
+        if isinstance(found.get(key), Mapping):
+            found = {**found, key: {name: absolute(source) for name, source in found[key].items()}}
+    return {**found, "haadf": absolute(found["haadf"])} if "haadf" in found else dict(found)
 
 
 def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:

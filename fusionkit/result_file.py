@@ -180,7 +180,7 @@ def read_result(path: Path) -> SavedResult:
             return _read(file, path)
     except PermissionError:
         raise UserError(str(path), "may not be read", "change its permissions") from None
-    except (OSError, RuntimeError, ValueError) as error:  # what h5py raises for damaged files
+    except (OSError, RuntimeError, ValueError, KeyError) as error:  # what h5py raises for damaged files
         what = "is truncated" if "truncated" in str(error) else "is damaged or no HDF5 file"
         raise UserError(str(path), what, remedy) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -177,8 +178,10 @@ def _fresh_sibling(target: Path, purpose: str) -> Path:
 
 def remove_partial(folder: Path, process: int) -> None:
     """Remove what a process that was killed while it wrote ``folder`` has left beside it."""
+    own = re.compile(rf"\..*\.partial-{process}(-\d+)?")  # and no process whose number begins with this one
     for left in folder.parent.glob(f".*.partial-{process}*"):
-        shutil.rmtree(left, ignore_errors=True)
+        if own.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _reason(error: Exception) -> str:

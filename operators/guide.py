@@ -22,9 +22,9 @@ from scipy.optimize import minimize_scalar
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
+from fusionkit.noise_level import noise_level
 from fusionkit.operators.gradient import gradient_map
 from fusionkit.terms import Array
-from fusionkit.weights.image_noise import noise_level
 
 _WIDEST = 8.0  # pixels: more blurs any edge that a guide is for
 _ROUNDING = 1e-6  # of the steepest slope: less is none, in an image without noise

@@ -148,11 +148,16 @@ class ADMM(Solver[ADMMState]):
 
 def require_cosine_maps(split: Split) -> None:
     """Raise `Unfit` where the cosine transform does not diagonalise K'K of a composed term."""
+    common: tuple[int, ...] = ()
     for term in split.coupling.terms:
         if not isinstance(term.operator, CosineDiagonal):
             raise Unfit(
                 term, "the cosine transform does not diagonalise its linear map, so no exact linear solve exists"
             )
+        axes = term.operator.cosine_axes()
+        if axes and common and axes != common:
+            raise Unfit(term, f"its cosine transform is along axes {axes}, that of another term along {common}")
+        common = common or axes
 
 
 def solve_normal(split: Split, right: Array) -> Array:

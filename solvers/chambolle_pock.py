@@ -95,7 +95,7 @@ class ChambollePock(Solver[PrimalDualState]):
         coupling = split.coupling
         auxiliary = coupling.auxiliary_zeros(x0.dtype)
         engine = compiled_iterations(split, self.options.newton_steps)
-        (x,) = placed(split, (x0,))
+        (x,) = placed(split, (x0.copy(),))  # iterations overwrite it
         return PrimalDualState(
             x=x,
             auxiliary=auxiliary,

@@ -141,6 +141,11 @@ class CondatVu(Solver[CondatVuState]):
             lipschitz=lipschitz,
         )
 
+    def rebind(self, split: Split, state: CondatVuState) -> CondatVuState:
+        """The state with f and its gradient anew: both hold the parameters of the terms."""
+        value, gradient = value_of(split.smooth, state.x), gradient_of(split.smooth, state.x)
+        return replace(state, value=value, gradient=gradient)
+
     def adapt(self, split: Split, state: CondatVuState, certificate: Certificate) -> CondatVuState:
         """Balance derived steps; raise L where the certificate of a nonconvex problem has not improved."""
         if self.options.tau is not None or self.options.sigma is not None:

@@ -64,7 +64,7 @@ class ProximalGradient(Solver[ProximalGradientState]):
 
     name = "proximal_gradient"
     slots = Slots(smooth=True)
-    held = Held(12, 9)
+    held = Held(11, 8)
 
     def __init__(self, options: ProximalGradientOptions) -> None:
         super().__init__(options)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.calibrate import refit
+from fusionkit.calibrate import _Sums, refit
 from fusionkit.cli import main
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
@@ -121,6 +121,21 @@ def test_every_solver_fits_the_same(solver: str) -> None:
     found = fitted(data, problem(data, gain="auto", offset="auto"), solver, 5e-4).parameters["haadf"]
     for name, one in reference.items():
         assert abs(found[name].value - one.value) < one.error, name
+
+
+def test_condat_vu_knows_that_the_parameters_have_moved() -> None:
+    """f and its gradient are kept from step to step: with those of former parameters no step descends."""
+    data = recording("cos_nanoparticle", 20, 32)
+    posed = problem(data, gain="auto", offset="auto", weight=1e-3)
+    found, reference = (fitted(data, posed, solver, 2e-3) for solver in ("condat_vu", "chambolle_pock"))
+    assert found.status is Status.CONVERGED
+    assert found.objective == pytest.approx(reference.objective, rel=2e-3)
+
+
+def test_what_is_not_known_is_infinite_and_nothing_else() -> None:
+    information = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    found = _Sums(np.zeros(4), information, np.eye(4), 1.0).errors()
+    assert found == [np.inf, np.inf, 0.5, np.inf]
 
 
 def test_the_score_is_zero_at_the_result() -> None:

@@ -58,6 +58,16 @@ def test_override(assignment: str, place: list[Any], value: Any) -> None:
     assert before == RAW
 
 
+def test_a_source_that_is_a_name_alone_may_be_given_more() -> None:
+    raw = {"data": {"path": "a.npz", "haadf": "ADF", "maps": ["Fe", "O"]}}
+    sets = ["data.haadf.path=b.npz", "data.maps.Fe.scale=2", "data.maps.O.path=c.npz"]
+    assert override(raw, sets, {})["data"] == {
+        "path": "a.npz",
+        "haadf": {"signal": "ADF", "path": str(Path("b.npz").absolute())},
+        "maps": {"Fe": {"signal": "Fe", "scale": 2}, "O": {"signal": "O", "path": str(Path("c.npz").absolute())}},
+    }
+
+
 WRONG_OVERRIDES = [
     ("terms.l1.weight=1", "'l1' stands for 2 entries of 'terms'; use the index"),
     ("terms.5.weight=1", "'terms' has no entry 5; its entries are 0 to 4"),

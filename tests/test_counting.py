@@ -13,6 +13,7 @@ from fusionkit.cli import main
 from fusionkit.counting.convert import counted
 from fusionkit.counting.kind import guess
 from fusionkit.counting.mean_variance import mean_variance
+from fusionkit.counting.step import step_of
 from fusionkit.errors import UserError
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Array
@@ -157,3 +158,13 @@ def test_a_model_that_does_not_scale_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="cannot be put into them"):
         job(tmp_path, COUNTS / DWELL, "data.maps_are=rates", term)
+
+
+def test_edges_without_noise_are_no_counts() -> None:
+    image = np.ones((32, 32))
+    image[10:20, 10:20] = 5.0
+    assert mean_variance(image) is None
+
+
+def test_values_that_differ_by_less_than_rounding_have_no_step() -> None:
+    assert step_of(np.linspace(0.0, 1.0, 2_000_001)) is None

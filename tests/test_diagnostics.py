@@ -10,7 +10,7 @@ import pytest
 import fusionkit as fk
 from fusionkit.config import packaged_configs
 from fusionkit.diagnostics import diagnose
-from fusionkit.diagnostics.images import explainable, neighbour_correlation, noise_level
+from fusionkit.diagnostics.images import explainable, greatest_noise, neighbour_correlation
 from fusionkit.run_record import RunRecord
 
 SMALL = "data.phantom.size=64"
@@ -76,7 +76,7 @@ def test_noise_level_and_correlation() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(0.0, 3.0, (300, 300))
     slope = np.add.outer(np.arange(300.0), np.arange(300.0))
-    assert noise_level(slope + noise) == pytest.approx(3.0, rel=0.03)
+    assert greatest_noise(slope + noise) == pytest.approx(3.0, rel=0.03)
     assert abs(neighbour_correlation(noise)) < 0.01
     assert neighbour_correlation(noise + slope) > 0.9
     assert explainable(noise, None) < 0.05
@@ -85,7 +85,7 @@ def test_noise_level_and_correlation() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5)])
 def test_images_too_small_to_judge(shape: tuple[int, int]) -> None:
-    assert noise_level(np.ones(shape)) == 0.0
+    assert greatest_noise(np.ones(shape)) == 0.0
     assert neighbour_correlation(np.ones(shape)) == 0.0
 
 

@@ -24,7 +24,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no element": ({"maps": {"Xx": MAPS["Co"]}}, "maps.Xx: there is no element 'Xx'"),
     "no names": ({"maps": STACK}, "elements: is missing"),
     "too few names": ({"maps": STACK, "elements": ["Co"]}, "elements: names 1 elements for 3 maps"),
-    "twice": ({"maps": STACK, "elements": ["Co", "O", "O"]}, "maps: there are two of O"),
+    "twice": ({"maps": STACK, "elements": ["Co", "O", "O"]}, "elements: there are two of O"),
     "names twice": ({"elements": ["Co", "S", "O"]}, "elements: is given beside maps that have names"),
     "a text of names": ({"elements": "Co"}, "elements: is the text 'Co'"),
     "z is no word": ({"z": "rel"}, "z: is 'rel'; write relative"),

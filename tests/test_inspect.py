@@ -72,6 +72,33 @@ def test_config_for_ready_maps_runs(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(config), "--overwrite"]) == 0
 
 
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_the_ground_truth_of_a_phantom_is_no_map(tmp_path: Path, suffix: str) -> None:
+    file, config = tmp_path / f"a.{suffix}", tmp_path / "x.yaml"
+    assert main(["simulate", "cos_nanoparticle", "--set", "size=16", "--output", str(file)]) == 0
+    assert main(["inspect", str(file), "--write-config", str(config)]) == 0
+    assert "truth" not in config.read_text(encoding="utf-8")
+    assert all(f"\n    {element}: {element}\n" in config.read_text(encoding="utf-8") for element in ("Co", "S", "O"))
+
+
+def test_a_bright_field_is_not_taken_for_the_image(tmp_path: Path) -> None:
+    names = {"BF": ARRAYS["HAADF"], "STEM_BF": ARRAYS["HAADF"], "HAADF": ARRAYS["HAADF"], "Fe": ARRAYS["Fe"]}
+    np.savez(tmp_path / "a.npz", **names)
+    assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(tmp_path / "x.yaml")]) == 0
+    assert "signal: HAADF" in (tmp_path / "x.yaml").read_text(encoding="utf-8")
+
+
+def test_two_maps_of_an_element_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["HAADF"], file["one/Fe"], file["two/Fe"] = ARRAYS["HAADF"], ARRAYS["Fe"], ARRAYS["Fe"]
+    said = fails(capsys, str(tmp_path / "a.h5"), "--write-config", str(tmp_path / "x.yaml"))
+    assert "'one/Fe' and 'two/Fe' could both be the map of Fe" in said
+    np.savez(tmp_path / "b.npz", Fe=ARRAYS["Fe"], HAADF=ARRAYS["HAADF"])
+    np.savez(tmp_path / "c.npz", Fe=ARRAYS["Fe"])
+    files = [str(tmp_path / name) for name in ("b.npz", "c.npz")]
+    assert "each hold a map 'Fe'" in fails(capsys, *files, "--write-config", str(tmp_path / "x.yaml"))
+
+
 def test_config_for_a_spectrum_image_states_its_windows(tmp_path: Path) -> None:
     pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
     written_by("rsciio.hspy", lambda: spectrum_signal(data=spectra(shape=(8, 8))))(tmp_path / "edx.hspy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pylops
 import pytest
 import scipy.fft
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from fusionkit.build import Context
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
+from fusionkit.linear import PylopsMap
 from fusionkit.options import Spec
 from fusionkit.terms import CosineDiagonal, LinearMap
 
@@ -193,3 +195,11 @@ def test_normal_eigenvalues(name: str, shape: tuple[int, ...]) -> None:
     expected = build(name, {}, shape).adjoint(build(name, {}, shape).apply(x))
     found = np.asarray(scipy.fft.idctn(values, axes=axes, norm="ortho"))
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_an_operator_that_works_in_place_gives_an_array_of_its_own() -> None:
+    own = PylopsMap(pylops.Identity(6), (2, 3), (2, 3))
+    x = np.ones((2, 3))
+    for image in (own.apply(x), own.adjoint(x)):
+        image *= 2.0
+    np.testing.assert_array_equal(x, 1.0)

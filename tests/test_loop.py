@@ -12,14 +12,15 @@ import pytest
 from problems import MAPS, arrays, build, problem_of
 
 from fusionkit.check_times import LOOK
-from fusionkit.composition import make_solver
-from fusionkit.errors import FusionkitWarning
+from fusionkit.composition import compose, make_solver
+from fusionkit.data import Dataset
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.history import Check
 from fusionkit.loop import solve
 from fusionkit.problem import Slots, Split
 from fusionkit.registry import table
 from fusionkit.result import Result, Status
-from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solver import Solver, SolverOptions, State, fit
 from fusionkit.terms import Array, Smooth
 
 SOLVERS = list(table("solvers"))
@@ -73,6 +74,7 @@ def test_max_iterations(solver: str) -> None:
 def test_the_time_limit_counts_as_a_limit() -> None:
     result = run("chambolle_pock", tolerance=0.0, time_limit=1e-9)
     assert (result.status, result.iterations) == (Status.MAX_ITERATIONS, 1)
+    assert "the limit of time" in result.message
 
 
 def test_stalled_when_nothing_moves() -> None:
@@ -263,3 +265,27 @@ def test_a_former_result_of_another_shape_is_no_start() -> None:
     first = solve(built, made, start)
     other = replace(first, duals={name: dual[..., :-1] for name, dual in first.duals.items()}, steps={})
     assert solve(built, made, start, former=other).iterations == first.iterations
+
+
+def test_a_start_of_another_shape_is_refused() -> None:
+    data = Dataset({"maps": np.ones((2, 8, 8))}, ("Co", "O"))
+    posed = compose(data, [{"type": "poisson"}, {"type": "tv", "weight": 0.1}, {"type": "nonnegative"}])
+    with pytest.raises(UserError, match=r"x0: has the shape \(2, 64, 64\), but the unknown has \(2, 8, 8\)"):
+        solve(posed, make_solver("chambolle_pock", tau=0.1), np.ones((2, 64, 64)))
+
+
+def test_maps_without_a_name_are_refused() -> None:
+    with pytest.raises(UserError, match=r"elements: names 1 \(Co\) for 2 maps"):
+        Dataset({"maps": np.ones((2, 8, 8))}, ("Co",))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_steps_leave_the_start_as_it_was(solver: str, dtype: Any) -> None:
+    built, start = build("fused", dtype)
+    kept, algorithm = start.copy(), make_solver(solver)
+    split = fit(algorithm, built)
+    state = algorithm.init(split, start)
+    for _ in range(2):
+        state = algorithm.step(split, state)
+    np.testing.assert_array_equal(start, kept)

@@ -256,3 +256,13 @@ def test_a_dataset_in_another_file_is_read(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a", (2, 3), "f8", external=[(str(tmp_path / "raw.bin"), 0, 48)])
     np.testing.assert_array_equal(open_recording(tmp_path / "a.h5").read("a").values, values)
+
+
+def test_a_dataset_behind_a_link_is_that_of_the_other_file(tmp_path: Path) -> None:
+    values = np.arange(16.0).reshape(4, 4)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["img"] = values
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["own"] = np.full((4, 4), 7.0)
+        file["img"] = h5py.ExternalLink("other.h5", "/img")
+    np.testing.assert_array_equal(open_recording(tmp_path / "a.h5").read("img").values, values)

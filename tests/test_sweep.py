@@ -20,11 +20,11 @@ from sweeps import children, start, statuses, table, wait_for, write_config
 from fusionkit import yamlio
 from fusionkit.cli import main
 from fusionkit.errors import UserError
+from fusionkit.report.metrics import nrmse
 from fusionkit.sweep import carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
 from fusionkit.sweep.naming import joined, slug
 from fusionkit.sweep.pool import run_here
-from fusionkit.sweep.table import nrmse
 from fusionkit.sweep.worker import LastRead, Task, run_task
 
 HERE = Path("/configs")
@@ -82,6 +82,7 @@ REFUSED: list[tuple[str, Any, list[str], list[str]]] = [
     ("a number", {"a": 0.1}, [], ["sweep.a", "neither a list nor a range", "{log: "]),
     ("an empty list", {"a": []}, [], ["sweep.a", "no values"]),
     ("twice", {"a": [1, 2, 1.0]}, [], ["sweep.a", "1.0 twice"]),
+    ("a number and its text", {"a": [0.1, "0.1"]}, [], ["sweep.a", "0.1 twice"]),
     ("an unknown range", {"a": {"cubic": [1, 2, 3]}}, [], ["sweep.a.cubic", "no such range"]),
     ("two ranges", {"a": {"log": [1, 2, 3], "linear": [1, 2, 3]}}, [], ["sweep.a", "neither"]),
     ("two numbers", {"a": {"log": [1, 2]}}, [], ["sweep.a.log", "[first, last, count]"]),
@@ -250,7 +251,7 @@ def test_a_changed_configuration_is_refused_or_overwritten(tmp_path: Path, capsy
     assert main(command) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    for word in ("tv.weight=50.0", "solver.max_iterations: there 20, now 5", "--overwrite"):
+    for word in ("tv.weight=50.0", "there against here: solver.max_iterations 20 against 5", "--overwrite"):
         assert word in said
     assert stamps(out) == before
     assert main([*command, "--overwrite"]) == 0

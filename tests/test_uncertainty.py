@@ -216,6 +216,7 @@ K = "composition.k_factors"
         (("uncertainty.samples=2",), "uncertainty.samples", ">= 5"),
         (("uncertainty.interval=90",), "uncertainty.interval", "<= 0.999"),
         (("uncertainty.sample=9",), "uncertainty.sample", "did you mean 'samples'"),
+        (("uncertainty.method=curvature", "terms.poisson.epsilon=0"), "uncertainty.method", "poisson has epsilon 0"),
         (("uncertainty.method=curvature", "terms.tv={type: tgv, weight: 0.3}"), "uncertainty.method", "not tgv"),
         (("uncertainty.method=curvature", "terms.tv={type: vectorial_tv, weight: 1}"), "uncertainty.method", "but not"),
         (("uncertainty.method=bootstrap", "terms.poisson={type: kl, weight: 1}"), "terms[1].type", "kl"),
@@ -235,6 +236,16 @@ def test_refusals(sets: tuple[str, ...], where: str, said: str) -> None:
     assert caught.value.where == where
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_composition_without_epsilon_has_intervals(tmp_path: Path) -> None:
+    """Where a map is 0, counts of the mean 0 have the variance 0."""
+    sets = ("data.phantom.size=32", "terms.poisson.epsilon=0", "composition={}", "output.report=false")
+    arguments = [word for one in sets for word in ("--set", one)]
+    assert main(["run", "cos_nanoparticle", "--quiet", "--output", str(tmp_path / "run"), *arguments]) == 0
+    (region,) = json.loads((tmp_path / "run/summary.json").read_text())["composition"].values()
+    for element, value in region["fractions"].items():
+        assert value - 0.1 < region["low"][element] <= value <= region["high"][element] < value + 0.1
 
 
 def test_no_error_bars_of_coefficients() -> None:

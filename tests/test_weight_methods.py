@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,21 @@ def test_fuse_gives_rates_back_in_their_units() -> None:
     for element in dataset.elements:
         np.testing.assert_allclose(rates.maps[element] * 0.013, whole.maps[element], rtol=1e-4, atol=1e-4)
     assert any("maps are rates" in note for note in rates.notes)
+
+
+def test_sure_moves_no_count_below_zero(tmp_path: Path) -> None:
+    """Effective counts are no whole numbers: a tenth of one may be moved by a fifth."""
+    found = prepare("cos_auto", (SIZE, "data.phantom.dose=1", "data.normalize=max", "terms.tv.weight={auto: sure}"))
+    assert found.weights[-1].method == "sure"
+
+
+def test_masked_pixels_take_counts_of_one_image() -> None:
+    data = prepare("cos_auto", (SIZE,)).dataset
+    arrays = {**data.arrays, "one": data.arrays["maps"][0]}
+    terms = [
+        {"type": "poisson", "data": "one", "forward": {"type": "element", "element": "Co"}},
+        {"type": "tv", "weight": {"auto": "masked_pixels"}},
+        "nonnegative",
+    ]
+    found = fk.choose_weights(replace(data, arrays=arrays), terms)
+    assert found[1]["weight"] > 0.0

@@ -23,6 +23,7 @@ from fusionkit.result import Result, Status
 from fusionkit.result_file import read_result
 from fusionkit.run_record import Diagnostic, RunRecord
 from fusionkit.summary import summarise, to_json
+from fusionkit.writer import remove_partial
 from fusionkit.yamlio import dump
 
 CONFIG = {"version": 1, "data": {"maps": {"No": "No"}}, "solver": {"type": "chambolle_pock", "tolerance": 1e-4}}
@@ -214,9 +215,16 @@ def _objective(path: Path) -> None:
         file.attrs["objective"] = "much"
 
 
+def _no_interval(path: Path) -> None:
+    result_file.write_result(RUN, "", path)
+    with h5py.File(path, "a") as file:
+        file.create_group("uncertainty")
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
+        (_no_interval, "is damaged"),
         (lambda path: None, "there is no such file"),
         (Path.touch, "is damaged or no HDF5 file"),
         (_text, "is damaged or no HDF5 file"),
@@ -427,3 +435,10 @@ def test_read_only_parent(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not writable"):
         writer.check_output(tmp_path / "deep/run", overwrite=False)
     tmp_path.chmod(0o700)
+
+
+def test_only_what_the_process_left_is_removed(tmp_path: Path) -> None:
+    for name in (".a.partial-123", ".a.partial-123-1", ".b.partial-1234"):
+        (tmp_path / name).mkdir()
+    remove_partial(tmp_path / "a", 123)
+    assert [path.name for path in tmp_path.iterdir()] == [".b.partial-1234"]

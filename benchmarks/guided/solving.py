@@ -13,10 +13,10 @@ from scipy.ndimage import gaussian_filter
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.loop import solve
+from fusionkit.noise_level import noise_level
 from fusionkit.reconstruct import prepare
 from fusionkit.start import starting_point
 from fusionkit.terms import Array
-from fusionkit.weights.image_noise import noise_level
 
 # the name of a penalty in tables, and what a config says
 PENALTIES: Mapping[str, Mapping[str, Any]] = {

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from fusionkit.noise_level import MASK_NORM, mixed_differences
 from fusionkit.terms import Array
 
 _BEYOND = 3.0  # standard deviations
@@ -66,6 +67,8 @@ def mean_variance(image: Array) -> MeanVariance | None:
     factor = float(squares.sum() / means.sum())
     for _ in range(_ROUNDS):
         former, factor = factor, _factor(squares, means, factor)
+        if not factor > 0.0:  # what there is lies at edges: there is no noise
+            return None
         if abs(factor - former) <= 1e-6 * former:
             break
     kept = squares <= _BEYOND**2 * factor * means
@@ -76,10 +79,9 @@ def mean_variance(image: Array) -> MeanVariance | None:
 
 def _local(b: Array) -> tuple[Array, Array]:
     """Squared responses of the mask over its squared norm, and the means of the same pixels."""
-    rows = b[:-2] - 2.0 * b[1:-1] + b[2:]
-    mixed = rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]
+    mixed = mixed_differences(b) / MASK_NORM
     sums = b[:-2] + b[1:-1] + b[2:]
-    return (mixed * mixed / 36.0).ravel(), ((sums[:, :-2] + sums[:, 1:-1] + sums[:, 2:]) / 9.0).ravel()
+    return (mixed * mixed).ravel(), ((sums[:, :-2] + sums[:, 1:-1] + sums[:, 2:]) / 9.0).ravel()
 
 
 def _factor(squares: Array, means: Array, factor: float) -> float:

@@ -47,6 +47,8 @@ def step_of(data: Array) -> float | None:
         return None
     steps = np.diff(values, prepend=0.0)
     keep = steps > _SAME * largest
+    if not keep.any():  # too many values, too close: no step can be told from rounding
+        return None
     values, steps = values[keep], steps[keep]
     # a long way is counted in short steps, since the shortest is known to a few digits only
     counts = np.cumsum(np.rint(steps / steps.min()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusionkit.noise_level import mixed_differences
 from fusionkit.terms import Array
 
 # correlation of neighbouring second differences: white noise -2/3, on phantoms -0.61 to -0.70; smoothed by a Gaussian
@@ -13,11 +14,9 @@ _SHARED = -0.5
 
 def shares_noise(image: Array) -> bool:
     """Whether neighbouring pixels of a map (ny, nx) share their noise; False where it is too small to tell."""
-    b = np.asarray(image, np.float64)
-    if min(b.shape) < 16:
+    if min(image.shape) < 16:
         return False
-    rows = b[:-2] - 2.0 * b[1:-1] + b[2:]
-    mixed = rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]
+    mixed = mixed_differences(image)
     energy = float(np.mean(mixed * mixed))
     across, down = float(np.mean(mixed[:, 1:] * mixed[:, :-1])), float(np.mean(mixed[1:] * mixed[:-1]))
     return energy > 0.0 and (across + down) / (2.0 * energy) > _SHARED

@@ -15,13 +15,20 @@ def ending(record: RunRecord) -> Iterator[Diagnostic]:
     reached = f"optimality {result.optimality:.1e}" + _above(record.resolved_config)
     texts = {
         Status.MAX_ITERATIONS: f"Not converged: {reached} after {result.iterations} iterations, the limit; "
-        "raise solver.max_iterations.",
+        f"raise solver.{_limit(record)}.",
         Status.STALLED: f"Stalled at {reached}: no step improves it any more; try precision: double or another solver.",
         Status.DIVERGED: "Diverged: the objective grew beyond all proportion; the maps mean nothing.",
         Status.INTERRUPTED: f"Interrupted at {reached}: these are the best maps until then, not the solution.",
     }
     if result.status in texts:
         yield warning(texts[result.status])
+
+
+def _limit(record: RunRecord) -> str:
+    """The option of the solver that ended it."""
+    solver = record.resolved_config.get("solver")
+    most = solver.get("max_iterations") if isinstance(solver, Mapping) else None
+    return "time_limit" if isinstance(most, int) and record.result.iterations < most else "max_iterations"
 
 
 def _above(config: Mapping[str, object]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusionkit.diagnostics.sentences import note, percent, shown, warning
+from fusionkit.noise_level import MASK_NORM, mixed_differences
 from fusionkit.run_record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 
@@ -66,17 +67,13 @@ def explainable(image: Array, sigma: float | None) -> float:
     sigma : standard deviation of its noise; None to estimate it, which counts detail of single pixels as noise.
     """
     variance = float(np.var(image))
-    noise = noise_level(image) if sigma is None else sigma
+    noise = greatest_noise(image) if sigma is None else sigma
     return max(0.0, 1.0 - noise**2 / variance) if variance > 0.0 else 0.0
 
 
-def noise_level(image: Array) -> float:
-    """Standard deviation of white noise by the mask of Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996)."""
-    if min(image.shape) < 3:
-        return 0.0
-    rows = image[:-2] - 2.0 * image[1:-1] + image[2:]
-    second = rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:]
-    return float(np.sqrt(np.mean(second * second, dtype=np.float64) / 36.0))
+def greatest_noise(image: Array) -> float:
+    """The most that its noise may be: the root mean square, edges and single pixels included; 0 where too small."""
+    return float(np.sqrt(np.mean(mixed_differences(image) ** 2))) / MASK_NORM if min(image.shape) >= 3 else 0.0
 
 
 def neighbour_correlation(residual: Array) -> float:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
-from fusionkit.elements import is_element
 from fusionkit.errors import UserError
 from fusionkit.readers import RawArray, Recording, describe, open_recording
-
-_IMAGE = re.compile(r"haadf|dark|adf|stem|image", re.IGNORECASE)
+from fusionkit.recognise import element_named, image_rank, map_names
 
 
 def is_path(thing: object) -> bool:
@@ -28,10 +25,10 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
     recording = _opened(path, where)
     names = _images(recording)
     if element:
-        fitting = [name for name in names if _last(name) == element] or names
+        fitting = [name for name in map_names(names, str(path)).values() if element_named(name) == element] or names
     else:
-        others = [name for name in names if not is_element(_last(name))]
-        fitting = [name for name in others if _IMAGE.search(name)] or others
+        others = [name for name in names if element_named(name) is None]
+        fitting = [name for name in others if image_rank(name) == min(map(image_rank, others))]
     if len(fitting) != 1:
         said = f"'{path}' holds {len(fitting)} arrays that could be meant ({describe(recording)})"
         raise UserError(where, said, "load it and give the array")
@@ -41,7 +38,7 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
 def maps_in(path: Path, where: str) -> dict[str, RawArray]:
     """The images in a file that are called by elements, by element; `UserError` where there are none."""
     recording = _opened(path, where)
-    found = {_last(name): name for name in _images(recording) if is_element(_last(name))}
+    found = map_names(_images(recording), str(path))
     if not found:
         said = f"'{path}' holds no images called by elements ({describe(recording)})"
         raise UserError(where, said, "for spectrum images: fusionkit inspect FILE --write-config my.yaml")
@@ -57,7 +54,3 @@ def _opened(path: Path, where: str) -> Recording:
 
 def _images(recording: Recording) -> list[str]:
     return [name for name in recording.names() if len(recording.shape(name) or ()) == 2]
-
-
-def _last(name: str) -> str:
-    return name.rsplit("/", 1)[-1]

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fusionkit.acceleration import SMALL
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.diagnostics import diagnose
@@ -32,8 +33,6 @@ from fusionkit.weights.chosen import ChosenWeight
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_SMALL = 300_000  # values; below, compiling kernels takes longer than solving without
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,7 +145,7 @@ def fuse(
     spec = solver_spec(solver)
     chosen = _planned(came.dataset, terms, Model(z, gamma, tv), normalize, weight == "auto")
     size = came.dataset.arrays["maps"].size
-    used: Engine = engine or ("numpy" if size < _SMALL else "auto")
+    used: Engine = engine or ("numpy" if size < SMALL else "auto")
     chosen, weights = chosen_weights(chosen, spec, precision, used)
     problem = compose(chosen.dataset, chosen.terms, None, precision, used)
     algorithm = make_solver(spec.type, **spec.options)
@@ -170,8 +169,8 @@ def fuse(
 
 
 def _back(x: Array, offset: float, factor: float) -> Array:
-    """A map in the units in which it came."""
-    return x if (offset, factor) == (0.0, 1.0) else (x * factor + offset).astype(x.dtype)
+    """A map in the units in which it came, in memory of its own."""
+    return x.copy() if (offset, factor) == (0.0, 1.0) else (x * factor + offset).astype(x.dtype)
 
 
 def _planned(

@@ -50,6 +50,7 @@ def given(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Given:
     """
     if isinstance(elements, str):
         raise UserError("elements", f"is the text '{elements}'", "write a list: elements=['Co', 'O']")
+    _check_unique(elements or (), "elements")
     image = _raw(haadf, "haadf")
     raw, kind, notes = _maps(maps, elements)
     for element in raw:
@@ -90,6 +91,7 @@ def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray
         return {name: found[name] for name in elements or found}, ArrayKind(), ()
     if is_signal(maps) and np.ndim(maps.data) != 2:
         singles, notes = parts_of(maps, elements)
+        _check_unique(list(singles), "maps")
         return {name: raw_of(one) for name, one in singles.items()}, SignalKind(singles, maps), notes
     several = [maps] if is_signal(maps) or _is_image(maps) else maps
     if not isinstance(several, list | tuple | np.ndarray) or len(several) == 0:
@@ -108,10 +110,14 @@ def _by_name(maps: list[Any], elements: Sequence[str] | None) -> dict[str, Any]:
         elements = [element_of(one, f"maps[{index}]") for index, one in enumerate(maps)]
     if len(elements) != len(maps):
         raise UserError("elements", f"names {len(elements)} elements for {len(maps)} maps", _NAMES)
+    _check_unique(elements, "maps")
+    return dict(zip(elements, maps, strict=True))
+
+
+def _check_unique(elements: Sequence[str], where: str) -> None:
     double = [element for element in elements if list(elements).count(element) > 1]
     if double:
-        raise UserError("maps", f"there are two of {double[0]}", "give one map for each element")
-    return dict(zip(elements, maps, strict=True))
+        raise UserError(where, f"there are two of {double[0]}", "give one map for each element")
 
 
 def _named(maps: Mapping[str, Any]) -> tuple[dict[str, RawArray], Kind, tuple[str, ...]]:

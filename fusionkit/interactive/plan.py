@@ -14,6 +14,7 @@ from fusionkit.errors import UserError
 from fusionkit.microscope.balance import GAMMA, balance
 from fusionkit.normalise import Normalisation, Scale, scale_of
 from fusionkit.options import Spec, parse
+from fusionkit.recognise import are_counts
 from fusionkit.terms import Term
 
 Terms = Sequence[Term | Spec | Mapping[str, Any] | str]
@@ -69,7 +70,7 @@ def plan(dataset: Dataset, terms: Terms | None, model: Model, normalize: Normali
     ------
     UserError : a knob is given beside ``terms``, or the data cannot be normalised.
     """
-    counts = _are_counts(dataset.arrays["maps"])
+    counts = are_counts(dataset.arrays["maps"])
     method = normalize or ("none" if counts or terms is not None else "minmax")
     check_choice("normalize", method, ("none", "minmax", "max"))
     scaled, scales = _normalised(dataset, method)
@@ -123,10 +124,6 @@ def _check_knobs(dataset: Dataset, options: Mapping[str, Any], tv: float | None)
             compose(shown, [term])
         except UserError as error:
             raise UserError(knob or error.where.rpartition("].")[2], error.problem, error.remedy) from None
-
-
-def _are_counts(maps: np.ndarray) -> bool:
-    return bool(np.all(maps >= 0) and np.all(maps == np.round(maps)) and maps.max() > 0)
 
 
 def _normalised(dataset: Dataset, method: Normalisation) -> tuple[Dataset, tuple[Scale, ...]]:

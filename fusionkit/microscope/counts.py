@@ -140,6 +140,8 @@ def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -
     pairs = [channels(signal, one, where) for one in window.background]
     if source.background == "windows":
         return pairs
+    if len(pairs) > 1:
+        raise UserError(where, "a power law follows one window, and two are given", "give that before the edge alone")
     first, last = pairs[0]
     middle = (first + last) // 2
     if middle == first or signal.energies()[0] + signal.energies()[1] * first <= 0:

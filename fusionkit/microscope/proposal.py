@@ -7,13 +7,11 @@ by least squares, and its weight is 1 over the variance of what is left, so that
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from fusionkit.acceleration import SMALL
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import SpectrumSource
 from fusionkit.errors import UserError
@@ -25,12 +23,11 @@ from fusionkit.microscope.signals import Signal
 from fusionkit.microscope.table import Entry, entries
 from fusionkit.options import parse
 from fusionkit.readers import Recording
+from fusionkit.recognise import are_counts, image_rank, map_names
 from fusionkit.yamlio import dump_line
 
-_IMAGE = re.compile(r"haadf|dark|adf|stem|image", re.IGNORECASE)
-_SMALL = 300_000  # values; below, compiling kernels takes longer than solving without
-
 Mappings = dict[str, Any]
+_Listed = tuple[Path, Recording, Entry]
 
 
 def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | None = None) -> str:
@@ -68,10 +65,10 @@ def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None
         return {**own, "signal": name}
 
     spectra = _spectra([(source(path, e.name), r, e) for path, r, e in listed if isinstance(r, MicroscopeRecording)])
-    maps = {e.elements[0]: source(path, e.name) for path, _, e in listed if _is_map(e)} if not spectra else {}
-    images = [(path, e) for path, _, e in listed if len(e.shape) == 2 and e.kind == "image" and not _is_map(e)]
-    images.sort(key=lambda one: not _IMAGE.search(one[1].name))
     names = ", ".join(map(str, recordings))
+    maps = {} if spectra else _maps(listed, names)
+    images = [(path, e) for path, _, e in listed if len(e.shape) == 2 and e.kind == "image" and not _is_map(e)]
+    images.sort(key=lambda one: image_rank(one[1].name))
     if not maps and not spectra:
         remedy = "write the config by hand, with data.spectra.maps.elements"
         raise UserError(names, "holds no maps and no spectrum image whose elements it names", remedy)
@@ -80,17 +77,24 @@ def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None
     data: Mappings = {**common, "haadf": source(images[0][0], images[0][1].name)}
     if spectra:
         return data | {"spectra": spectra}
-    counted = all(_are_counts(r, e) for _, r, e in listed if _is_map(e))
-    return data | {"maps": maps} | ({} if counted else {"normalize": "minmax"})
+    counted = all(are_counts(recording.read(e.name).values) for _, recording, e in maps.values())
+    named = {element: source(path, e.name) for element, (path, _, e) in maps.items()}
+    return data | {"maps": named} | ({} if counted else {"normalize": "minmax"})
 
 
 def _is_map(entry: Entry) -> bool:
     return len(entry.shape) == 2 and len(entry.elements) == 1 and entry.kind == "image"
 
 
-def _are_counts(recording: Recording, entry: Entry) -> bool:
-    values = recording.read(entry.name).values
-    return bool(np.all(values >= 0) and np.all(values == np.round(values)) and values.max(initial=0) > 0)
+def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
+    """The map of each element; `UserError` where two could be meant."""
+    maps = [one for one in listed if _is_map(one[2])]
+    names = [one[2].name for one in maps]
+    double = [name for name in names if names.count(name) > 1]
+    if double:
+        files = " and ".join(str(path) for path, _, e in maps if e.name == double[0])
+        raise UserError(files, f"each hold a map '{double[0]}'", "name the files of one recording")
+    return {element: maps[names.index(name)] for element, name in map_names(names, source).items()}
 
 
 def _spectra(found: list[tuple[Mappings, MicroscopeRecording, Entry]]) -> dict[str, Mappings]:
@@ -147,7 +151,7 @@ def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording])
             lines.append(f"  {key}: {_short(value)}{_REMARKS.get(key, '')}")
     lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in found.terms)]
     lines.append(f"solver: {dump_line({'type': found.solver, 'max_iterations': 2000, 'tolerance': 5e-4})}")
-    if found.size < _SMALL:
+    if found.size < SMALL:
         lines.append("engine: numpy  # so few values are solved before the kernels are compiled")
     return lines
 

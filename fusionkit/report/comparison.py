@@ -69,10 +69,13 @@ def differences(first: Any, second: Any, key: str) -> list[str]:
     Parameters
     ----------
     first, second : plain YAML values.
-    key : where they stand.
+    key : where they stand; empty at the top.
     """
     if isinstance(first, dict) and isinstance(second, dict):
-        pairs = [(f"{key}.{name}", first.get(name), second.get(name)) for name in dict.fromkeys([*first, *second])]
+        pairs = [
+            (f"{key}.{name}".lstrip("."), first.get(name), second.get(name))
+            for name in dict.fromkeys([*first, *second])
+        ]
     elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         names = [_name(one, index) for index, one in enumerate(first)]
         pairs = [(f"{key}.{name}", *both) for name, both in zip(names, zip(first, second, strict=True), strict=True)]

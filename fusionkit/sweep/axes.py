@@ -79,7 +79,10 @@ def axis(key: str, given: Any, where: str, folder: Path) -> Axis:
         if value in values[:index]:
             raise UserError(where, f"names the value {value} twice", "name every value once")
     labels = tuple(_text(value) for value in values)
-    if key in PATHS:
+    for index, label in enumerate(labels):
+        if slug(label) in map(slug, labels[:index]):  # 0.1 and '0.1'
+            raise UserError(where, f"names {label} twice, as different values", "name every value once")
+    if PATHS.fullmatch(key):
         values = [_path(value, key, folder) for value in values]
     return Axis(key, tuple(values), labels, tuple(f"{title(key)}={slug(label)}" for label in labels))
 

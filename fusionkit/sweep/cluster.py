@@ -10,7 +10,7 @@ import importlib.util
 import tempfile
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Tas
         from distributed import as_completed
 
         sweep = uuid4().hex  # another sweep's points of the same names are other points
-        futures = {client.submit(_remote, task, key=f"{task.name}-{sweep}", pure=False): task for task in tasks}
+        futures = {client.submit(_remote, task, sweep, key=f"{task.name}-{sweep}", pure=False): task for task in tasks}
         try:
             for future in as_completed(futures, loop=client.loop):
                 yield futures[future], _received(futures[future], future)
@@ -100,20 +100,25 @@ def _received(task: Task, future: Any) -> str:
     return ""
 
 
-def _remote(task: Task) -> tuple[str, Files]:
+def _remote(task: Task, sweep: str) -> tuple[str, Files]:
     """On a worker: solve the point; why it failed, or its files by their path in the folder."""
     from distributed import get_worker
 
     threads = get_worker().state.nthreads
-    lock, read = _of_this_process()
-    with lock, tempfile.TemporaryDirectory() as scratch:
+    with _lock(), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "point")
-        error = run_task(replace(task, folder=str(folder), threads=threads), read)
+        error = run_task(replace(task, folder=str(folder), threads=threads), _reader(sweep))
         files = [] if error else [path for path in folder.rglob("*") if path.is_file()]
         return error, {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @cache
-def _of_this_process() -> tuple[Lock, LastRead]:
-    """One point at a time in a worker process, with all of its threads: the next one has the same data at hand."""
-    return Lock(), LastRead()
+def _lock() -> Lock:
+    """One point at a time in a worker process, with all of its threads."""
+    return Lock()
+
+
+@lru_cache(maxsize=1)
+def _reader(sweep: str) -> LastRead:
+    """The next point of a sweep has the same data at hand; another sweep reads them again: they may have changed."""
+    return LastRead()

@@ -12,7 +12,8 @@ from typing import Any
 from fusionkit import result_file, writer, yamlio
 from fusionkit.config import LoadedConfig, Source, check_source, override_source
 from fusionkit.errors import UserError
-from fusionkit.resolve import resolved
+from fusionkit.report.comparison import differences
+from fusionkit.resolve import absolute_paths, resolved
 from fusionkit.sweep.axes import Axis, assignment
 from fusionkit.sweep.naming import joined
 from fusionkit.weights.asked import as_asked
@@ -122,9 +123,9 @@ def _is_done(point: Point, overwrite: bool) -> bool:
         return True
     if overwrite:
         return False
-    changed = ", ".join(_changed(_former(point.folder), resolved(point.loaded))[:3])
+    changed = ", ".join(differences(_former(point.folder), resolved(point.loaded), "")[:3])
     remedy = "replace it with --overwrite, or choose another folder with --output"
-    raise UserError(str(point.folder), f"holds a run of another configuration ({changed})", remedy)
+    raise UserError(str(point.folder), f"holds a run of another configuration (there against here: {changed})", remedy)
 
 
 def is_finished(point: Point) -> bool:
@@ -142,24 +143,13 @@ def _former(folder: Path) -> dict[str, Any]:
     return as_asked(yamlio.read(folder / writer.CONFIG), summary)
 
 
-def _changed(former: Any, now: Any, key: str = "") -> list[str]:
-    """The keys at which two configurations differ, with both values."""
-    if isinstance(former, dict) and isinstance(now, dict):
-        pairs = [(f"{key}.{k}".lstrip("."), former.get(k), now.get(k)) for k in dict.fromkeys([*former, *now])]
-    elif isinstance(former, list) and isinstance(now, list) and len(former) == len(now):
-        pairs = [(f"{key}[{index}]", *both) for index, both in enumerate(zip(former, now, strict=True))]
-    else:
-        return [] if former == now else [f"{key}: there {former}, now {now}"]
-    return [said for name, a, b in pairs for said in _changed(a, b, name)]
-
-
 def write_config(plan: Plan) -> None:
     """Write what was swept as a config that gives the same points from anywhere."""
     raw = {key: value for key, value in plan.source.raw.items() if key not in ("sweep", "output")}
     raw["output"] = plan.points[0].loaded.config.output.model_dump(exclude={"directory"})
     loaded, data = plan.points[0].loaded, raw.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        raw["data"] = {**data, "path": str(loaded.path(data["path"]))}
+    if isinstance(data, dict):
+        raw["data"] = absolute_paths(data, loaded)
     if str(raw.get("init", "")).lower().endswith((".h5", ".hdf5")):
         raw["init"] = str(loaded.path(raw["init"]))
     raw["sweep"] = {axis.key: list(axis.values) for axis in plan.axes}

@@ -13,6 +13,7 @@ import numpy as np
 
 from fusionkit import result_file, writer
 from fusionkit.image_limits import block_mean
+from fusionkit.report.metrics import nrmse
 from fusionkit.sweep.plan import Point
 from fusionkit.terms import Array
 
@@ -58,18 +59,6 @@ def row_of(point: Point) -> Row:
             numbers |= {f"nrmse.{label}": nrmse(x, truth) for label, x, truth in pairs}
     maps = {name: block_mean(x, SHOWN).astype(np.float32) for name, x in saved.maps.items()} if saved.elements else {}
     return Row(point, summary["status"], numbers, maps=maps)
-
-
-def nrmse(x: Array, truth: Array) -> float:
-    """Root of the mean squared error relative to that of zero: :math:`||x - t|| / ||t||`; NaN where t is zero.
-
-    Parameters
-    ----------
-    x : any shape.
-    truth : the same shape and units.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.linalg.norm(np.asarray(x, np.float64) - truth) / np.linalg.norm(np.asarray(truth, np.float64)))
 
 
 def columns(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -54,6 +54,7 @@ def check(config: Config, problem: Problem) -> None:
         raise UserError(key, said, "use uncertainty.method: bootstrap")
     if method == "curvature":
         total_variation(problem)
+        _check_information(problem)
     if wanted is not None:
         regions_of(wanted, (problem.shape[1], problem.shape[2]))
         k_factors(wanted, problem.labels)
@@ -89,6 +90,14 @@ def assess(
     if wanted is None:
         return Assessment(found)
     return Assessment(found, _compositions(wanted, problem, x, regions, samples))
+
+
+def _check_information(problem: Problem) -> None:
+    """`UserError` where the data would tell nothing of a pixel without an element."""
+    term = of_maps(problem.terms, problem.shape)
+    if term is not None and not term.loss.information(np.zeros(1)).all():
+        said = f"the term {term.name} has epsilon 0, and so no curvature where a map is 0"
+        raise UserError(METHOD_KEY, said, "give it an epsilon > 0, in counts, or use method: bootstrap")
 
 
 def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> Array:

@@ -93,7 +93,10 @@ def counted(region: Region, x: Array, term: PixelwiseFidelity | None) -> Counted
         return Counted(region.sums(x))
     slope, expected = slope_and_information(term, x)
     departure = (term.data - mean_of(term, x)) / slope
-    return Counted(region.sums(x), region.sums(x) + region.sums(departure), region.sums(1.0 / (expected * slope**2)))
+    told = np.asarray(expected * slope**2, np.float64)
+    # counts of the mean 0 (a Poisson term without epsilon at x = 0) have the variance 0
+    variance = np.divide(1.0, told, out=np.zeros_like(told), where=told > 0.0)
+    return Counted(region.sums(x), region.sums(x) + region.sums(departure), region.sums(variance))
 
 
 def fractions(sums: Array, k: Array) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fusionkit.noise_level import noise_level
 from fusionkit.operators.fidelity import Fidelity
-from fusionkit.weights.image_noise import noise_level
 
 _SMALLEST = 8  # pixels along an axis of an image whose noise can be seen
 

@@ -49,7 +49,8 @@ def plan_choices(dataset: Dataset, objective: Objective) -> Choices:
 
     Raises
     ------
-    UserError : the data do not tell a weight, two penalties ask for one, or a method is not for this term.
+    UserError : the data do not tell a weight, several penalties ask and cannot be compared, or a method is not for
+        this term.
     """
     places = asked(objective.terms)
     specs = [checkable(spec, f"terms[{index}]") for index, spec in enumerate(objective.terms)]

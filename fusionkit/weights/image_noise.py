@@ -13,32 +13,16 @@ Johnstone, Biometrika 81, 425 (1994).
 
 from __future__ import annotations
 
-import numpy as np
-
 from fusionkit.errors import UserError
+from fusionkit.noise_level import noise_level
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, rounded
 
-_MASK_NORM = 6.0
-_MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal variable
 _SMALLEST = 8  # pixels along an axis
 # Variance of this sigma over that of the standard deviation of independent values: 1 / 0.37 for the median, and the sum
 # of the squared correlations of neighbouring responses of the mask, (1 + 2 (4/6)^2 + 2 (1/6)^2)^2 - 1; of the indicator
 # |z| < median, the part 0.37 is of second order in z, and what is of higher order hardly correlates.
 _INFLATION = 1.0 / 0.37 + 2.78
-
-
-def noise_level(image: Array) -> float:
-    """Standard deviation of white noise in the image, or in a stack of images, robust against edges.
-
-    Parameters
-    ----------
-    image : (ny, nx) or (n, ny, nx).
-    """
-    values = np.asarray(image, np.float64)
-    rows = values[..., :-2, :] - 2.0 * values[..., 1:-1, :] + values[..., 2:, :]
-    second = rows[..., :-2] - 2.0 * rows[..., 1:-1] + rows[..., 2:]
-    return float(np.median(np.abs(second))) / (_MASK_NORM * _MEDIAN)
 
 
 def weight_of_image(data: Array, index: int, term: str) -> ChosenWeight:

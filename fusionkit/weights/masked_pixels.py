@@ -56,7 +56,7 @@ def masked_pixels(task: Task) -> ChosenWeight:
         return Trial(weight, np.concatenate(errors), tuple(results), sum(result.iterations for result in results))
 
     found, _ = lowest(task, attempt, task.scale(starts[0]), _SAID)
-    if any(shares_noise(part) for array in data.values() for part in array):
+    if any(shares_noise(part) for array in data.values() for part in array.reshape(-1, *array.shape[-2:])):
         return replace(found, note=f"{found.note} {_SHARED}")
     return found
 

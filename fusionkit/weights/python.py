@@ -34,7 +34,7 @@ def choose_weights(
 
     Raises
     ------
-    UserError : the data do not tell a weight, or two penalties ask for one.
+    UserError : the data do not tell a weight, or several penalties ask and cannot be compared.
     RefusalError : the solver cannot take a term.
     """
     specs = [

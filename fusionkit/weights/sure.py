@@ -2,11 +2,12 @@ r"""The weight with the least unbiased estimate of the squared error of the maps
 
 With data b of the variance v, what the maps predict for them :math:`m(b)` and a random direction z of signs,
 
-.. math:: R = \sum_k (m_k - b_k)^2 - v_k + 2\, \delta_k\, (m(b + h \delta) - m(b))_k / h, \qquad \delta = \sqrt{v}\, z,
+.. math:: R = \sum_k (m_k - b_k)^2 - v_k + 2\, \frac{v_k}{\delta_k}\, \frac{(m(b + h \delta) - m(b))_k}{h}, \qquad
+    \delta = \min(\sqrt{v}, b / h)\, z,
 
 estimates :math:`\|m - \mu\|^2`: the last summand is twice the covariance of prediction and noise. For normal noise
-v = s^2, for counts v = b (times the unit of a count), to first order in the derivative of m. Sources: C. Stein, Ann.
-Stat. 9, 1135 (1981); S. Ramani, T. Blu, M. Unser, IEEE Trans. Image Process. 17, 1540 (2008); Q. Denneulin et al.,
+v = s^2 and delta has no limit; for counts v = b (times the unit of a count), to first order in the derivative of m.
+Sources: C. Stein, Ann. Stat. 9, 1135 (1981); S. Ramani, T. Blu, M. Unser, IEEE Trans. Image Process. 17, 1540 (2008);
 F. Luisier, T. Blu, M. Unser, IEEE Trans. Image Process. 20, 696 (2011), for counts.
 """
 
@@ -31,7 +32,7 @@ def sure(task: Task) -> ChosenWeight:
     """The weight of a penalty by the unbiased estimate of risk; two solves a weight."""
     random = np.random.default_rng(_SEED)
     judges = task.judges(task.problem(1.0))
-    moves = {one.target: np.sqrt(_variance(one)) * random.choice([-1.0, 1.0], one.data.shape) for one in judges}
+    moves = {one.target: _length(one) * random.choice([-1.0, 1.0], one.data.shape) for one in judges}
     moved = {one.target: one.data + _STEP * moves[one.target] for one in judges}
 
     start, tolerance = task.start(), _FINER * task.tolerance
@@ -47,11 +48,22 @@ def sure(task: Task) -> ChosenWeight:
         for one in task.judges(problem):
             m, data = one.expected(here.x), np.asarray(one.data, np.float64)
             change = (one.expected(there.x) - m) / _STEP
-            risk = (m - data) ** 2 - _variance(one) + 2.0 * moves[one.target] * change
+            risk = (m - data) ** 2 - _variance(one) + 2.0 * _lever(one, moves[one.target]) * change
             parts.append(np.ravel(risk / levels(one)))
         return Trial(weight, np.concatenate(parts), (here,), here.iterations + there.iterations)
 
     return lowest(task, attempt, task.scale(start), _SAID)[0]
+
+
+def _length(one: Noisy) -> Array:
+    """How far the data are moved, over h: a standard deviation, but no count below zero."""
+    length = np.sqrt(_variance(one))
+    return np.minimum(length, np.asarray(one.data, np.float64) / _STEP) if one.noise == POISSON else length
+
+
+def _lever(one: Noisy, move: Array) -> Array:
+    """v / delta, what a change along delta is multiplied by: delta itself where that is a standard deviation."""
+    return np.divide(_variance(one), move, out=np.zeros_like(move), where=move != 0.0)
 
 
 def _variance(one: Noisy) -> Array:

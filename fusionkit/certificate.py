@@ -16,7 +16,8 @@ its Hessian times x, which is K'K x for least squares of K x.
 
 A functional that is not a norm has its alignment measured by ||y - prox_{sg}(y + s p)|| / ||y||, s = ||y|| / ||p||.
 Optimality is the largest of the three. Differentiable terms enter through their gradient even where a solver keeps a
-dual variable for them, so that the number does not depend on the solver.
+dual variable for them, so that the number does not depend on the solver. The one exception is a term that is taken by
+its prox alone, as counts with epsilon = 0: it is part of P, whose residual may differ from the gradient's by a factor.
 """
 
 from __future__ import annotations

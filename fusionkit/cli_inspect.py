@@ -18,6 +18,8 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List the signals of each file; write the config where one is asked for."""
+    from shlex import quote
+
     from fusionkit.config_file import check_new, write_new
     from fusionkit.microscope.proposal import propose
     from fusionkit.microscope.table import entries, lines_of
@@ -26,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = None if arguments.write_config is None else Path(arguments.write_config)
     if target is not None:
         check_new(target, arguments.overwrite)
-    recordings = {Path(file): open_recording(Path(file), arguments.reader, file) for file in arguments.files}
+    recordings = {Path(file): open_recording(Path(file), arguments.reader, "") for file in arguments.files}
     for index, (path, recording) in enumerate(recordings.items()):
         if len(recordings) > 1:
             print(f"{chr(10) if index else ''}{path}:")
@@ -35,5 +37,5 @@ def run(arguments: argparse.Namespace) -> int:
     if target is not None:
         text = propose(recordings, target.absolute().parent, arguments.reader)
         write_new(target, text, arguments.overwrite)
-        print(f"wrote {target}; run it with: fusionkit run {target}")
+        print(f"wrote {target}; run it with: fusionkit run {quote(str(target))}")
     return 0

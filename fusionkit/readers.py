@@ -6,6 +6,7 @@ A file that cannot be read is a `UserError` that names it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -84,30 +85,33 @@ def open_recording(path: Path, reader: str | None = None, where: str = "data") -
     ----------
     path : the file.
     reader : name of the reader; None to go by the suffix.
-    where : config key of the data, for error messages.
+    where : config key of the data, for error messages; empty where the file comes from the command line.
 
     Raises
     ------
     UserError : the file is missing, empty, damaged or of a format that no reader takes.
     """
-    _check_file(path, f"{where}.path")
-    chosen = lookup("readers", reader, f"{where}.reader") if reader is not None else _by_suffix(path, f"{where}.path")
-    return chosen().open(path)
+    key, named = (f"{where}.path", f"{where}.reader") if where else (str(path), "--reader")
+    start = "relative paths start at the config's folder" if where else "check its name"
+    _check_file(path, key, start)
+    return (lookup("readers", reader, named) if reader is not None else _by_suffix(path, key, named))().open(path)
 
 
-def _check_file(path: Path, where: str) -> None:
+def _check_file(path: Path, where: str, start: str) -> None:
     try:
         if path.is_dir() and path.suffix.lower() not in _FOLDERS:
             raise UserError(where, f"'{path}' is a folder", "name a file in it")
         if not path.exists():
-            raise UserError(where, f"there is no file '{path}'", "relative paths start at the config's folder")
+            raise UserError(where, f"there is no file '{path}'", start)
+        if path.is_file() and not os.access(path, os.R_OK):
+            raise UserError(where, f"'{path}' may not be read", "change its permissions")
         if path.stat().st_size == 0:
             raise UserError(where, f"'{path}' is empty", "record or copy it again")
     except OSError as error:
         raise UserError(where, f"'{path}' cannot be read ({error.strerror})") from None
 
 
-def _by_suffix(path: Path, where: str) -> Any:
+def _by_suffix(path: Path, where: str, named: str) -> Any:
     suffixes: list[str] = []
     for name in table("readers"):
         reader = lookup("readers", name, where)
@@ -116,9 +120,7 @@ def _by_suffix(path: Path, where: str) -> Any:
         suffixes += reader.suffixes
     more = f" and {len(suffixes) - _SHOWN} more" if len(suffixes) > _SHOWN else ""
     known = ", ".join(suffixes[:_SHOWN]) + more
-    raise UserError(
-        where, f"no reader takes '{path.name}'", f"readable are {known}; or name the format with data.reader"
-    )
+    raise UserError(where, f"no reader takes '{path.name}'", f"readable are {known}; or name the format with {named}")
 
 
 @contextmanager

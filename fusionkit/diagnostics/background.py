@@ -19,6 +19,7 @@ from fusionkit.terms import Array
 _SMOOTH = 3.0  # pixels, of the Gaussian under which counts tell matter from vacuum
 _EMPTY = 0.05  # of the brightest: counts in vacuum
 _DARK = 0.01  # of the range of the image, above its darkest
+_VACUUM = 0.3  # of the brightest: an image that is darkest at more shows matter everywhere
 _EDGE = 2  # pixels next to matter
 _FEWEST = 50  # pixels that a background is judged by
 _IMAGE = 0.01  # of the brightest: phantoms without an offset reach 0.0001, with one of 2 % 0.022
@@ -64,7 +65,8 @@ def map_backgrounds(fusion: Fusion) -> list[tuple[str, float, float]]:
     darkest, brightest = (float(np.percentile(image, at)) for at in (0.5, 99.0))
     dark = _inner(image < darkest + _DARK * (brightest - darkest))
     found, weight = [], max(fusion.counts.weight, 1e-300)
-    if dark.sum() < _FEWEST or not brightest > darkest:
+    nothing = float(fusion.image.predict(np.zeros_like(fusion.x)).mean())
+    if dark.sum() < _FEWEST or not brightest > darkest or darkest - nothing > _VACUUM * (brightest - nothing):
         return found
     for name, one in zip(fusion.labels, fusion.raw, strict=True):
         level = float(one[dark].mean())

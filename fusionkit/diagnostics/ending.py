@@ -10,7 +10,7 @@ from fusionkit.run_record import Diagnostic, RunRecord
 
 
 def ending(record: RunRecord) -> Iterator[Diagnostic]:
-    """A warning where it did not converge."""
+    """A warning where it did not converge, and one where error bars were asked for and are missing."""
     result = record.result
     reached = f"optimality {result.optimality:.1e}" + _above(record.resolved_config)
     texts = {
@@ -22,6 +22,9 @@ def ending(record: RunRecord) -> Iterator[Diagnostic]:
     }
     if result.status in texts:
         yield warning(texts[result.status])
+    asked = record.resolved_config.get("uncertainty")
+    if isinstance(asked, Mapping) and asked.get("method", "none") != "none" and record.uncertainty is None:
+        yield warning("The run ended before its error bars were done: there are none.")
 
 
 def _limit(record: RunRecord) -> str:
@@ -34,4 +37,4 @@ def _limit(record: RunRecord) -> str:
 def _above(config: Mapping[str, object]) -> str:
     solver = config.get("solver")
     tolerance = solver.get("tolerance") if isinstance(solver, Mapping) else None
-    return f", above the tolerance {tolerance:g}," if isinstance(tolerance, int | float) else ""
+    return f" (tolerance {tolerance:g})" if isinstance(tolerance, int | float) else ""

@@ -17,6 +17,7 @@ from fusionkit.operators.identity import Identity
 from fusionkit.operators.poisson import PoissonLoss
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array, Term
+from fusionkit.window import busiest
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Fusion:
 
 
 def fusion_of(record: RunRecord) -> Fusion | None:
-    """The fusion that a run solved, the middle of a large image; None where it was another problem."""
+    """The fusion that a run solved, a part of a large image; None where it was another problem."""
     maps, image, x = (*(record.dataset.arrays.get(name) for name in ("maps", "haadf")), record.result.x)
     if maps is None or image is None or x.ndim != 3 or not maps.shape == x.shape == (len(x), *image.shape):
         return None
-    rows, columns = (slice(max(0, (n - _LARGEST) // 2), (n + _LARGEST) // 2) for n in image.shape)
+    rows, columns = busiest(image)
     part = {"haadf": image[rows, columns], "maps": maps[:, rows, columns]}
     terms = _terms(record, replace(record.dataset, arrays=part, truth=None))
     images = [t for t in terms if isinstance(t, PixelwiseFidelity) and t.target == "haadf" and t.noise == "normal"]
@@ -81,5 +82,4 @@ def _fitted(spec: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
     return {**spec, **values}
 
 
-_LARGEST = 512  # pixels along an axis
 _FITS = ("haadf", "poisson", "least_squares")

@@ -12,9 +12,10 @@ from fusionkit.elements import is_element
 from fusionkit.preparation.register import predicted_root, root
 from fusionkit.preparation.shift import coarse
 from fusionkit.run_record import Diagnostic, RunRecord
+from fusionkit.window import busiest
 
 _FAR = 0.7  # pixels: phantoms that lie on each other give up to 0.45 at 1 count, 0.2 from 5; moved by one 0.9 to 1.2
-_SMALLEST, _LARGEST = 32, 512  # pixels along an axis; of larger images the middle is looked at
+_SMALLEST = 32  # pixels along an axis
 _GAMMA = 1.7
 
 
@@ -26,7 +27,7 @@ def registration(record: RunRecord) -> Iterator[Diagnostic]:
         return
     if min(image.shape) < _SMALLEST or not all(is_element(label) for label in labels):
         return
-    rows, columns = (slice(max(0, (n - _LARGEST) // 2), (n + _LARGEST) // 2) for n in image.shape)
+    rows, columns = busiest(image)
     some = {name: np.asarray(arrays[name][..., rows, columns], np.float64) for name in ("haadf", "maps")}
     part = replace(record.dataset, arrays=some, truth=None)
     found = coarse(root(part.arrays["haadf"]), predicted_root(part, _GAMMA))

@@ -85,7 +85,9 @@ def check_target(path: Path, writer: Writer, overwrite: bool) -> None:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise UserError(where, f"the folder '{path.parent}' is not writable", "name a file elsewhere")
     if path.exists() and not overwrite:
-        raise UserError(where, "exists already", "name another file, or replace it (overwrite)")
+        raise UserError(
+            where, "exists already", "name another file, or replace it with --overwrite (overwrite=True in Python)"
+        )
     if path.is_dir() and not (path / ".zgroup").is_file():  # a folder is replaced by its like only
         raise UserError(where, "is a folder that holds something else", "name another file")
 

@@ -13,10 +13,13 @@ from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
 from fusionkit.operators.scan import ScanMap
 from fusionkit.terms import Array
+from fusionkit.window import busiest
 
 GAMMA = 1.7
 _TV = 1.0  # of counts: a single count alone among pixels without any is no structure
-_WIDTH = 3.0  # pixels, of the Gaussian that smooths the maps for the fit
+_WIDTH = 3.0  # pixels, of the Gaussian that smooths maps for their sums: noise below zero must not count
+_WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0)  # of those tried for the fit: atomic columns at 20 counts 0.5, films 2
+_BLUR = 1.5  # of the Gaussian that smooths image and powers alike
 _NORMALISED = (1.0, 0.24, 0.1)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
 
 Terms = list[tuple[dict[str, Any], str]]
@@ -124,53 +127,82 @@ def _factors(dataset: Dataset, name: str) -> dict[str, float]:
     elements = dataset.stacks[name]
     if name == "maps":
         return dict.fromkeys(elements, 1.0)
-    own, known = _net(dataset, name).sum(axis=(1, 2)), _net(dataset, "maps").sum(axis=(1, 2))
+    own, known = (np.maximum(_smooth(_above(dataset, stack), _WIDTH), 0.0).sum(axis=(1, 2)) for stack in (name, "maps"))
     reference = dict(zip(dataset.stacks["maps"], known, strict=True))
     ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
     return {element: _rounded(ratios.get(element, 1.0)) for element in elements}
 
 
-def _net(dataset: Dataset, name: str) -> Array:
-    """The smoothed counts of a stack above their background."""
+def _above(dataset: Dataset, name: str) -> Array:
+    """The counts of a stack above their background."""
+    counts = dataset.arrays[name]
+    return counts - dataset.arrays.get(f"{name}_background", np.zeros_like(counts))
+
+
+def _smooth(images: Array, width: float) -> Array:
+    """Images under a Gaussian."""
     from scipy.ndimage import gaussian_filter
 
-    counts = dataset.arrays[name]
-    above = counts - dataset.arrays.get(f"{name}_background", np.zeros_like(counts))
-    return np.stack([np.maximum(gaussian_filter(one, _WIDTH, mode="nearest"), 0.0) for one in above])
+    return np.stack([gaussian_filter(one, width, mode="nearest") for one in images])
 
 
 def _units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None) -> _Fit:
-    """Offset, scale, z and weight, by nonnegative least squares of the image by an offset and the powers of the maps.
+    """Offset, scale, z and weight from the image and the powers of the smoothed maps.
 
-    A count of one element stands for more matter than a count of another: what the image gains for a count, z, holds
-    the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out.
-    Where z is given, only the unit of the image is fitted.
+    Smoothed too little, the maps are noise; smoothed too much, they have lost detail, and the power of a mean is not
+    the mean of a power. The width that leaves the least of the image is taken.
     """
-    from scipy.optimize import nnls
-
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
-    powers = (_net(dataset, "maps") * min(maps[0].size / image.size, 1.0)) ** gamma
+    rows, columns = busiest(image) if image.shape == maps.shape[1:] else (slice(None), slice(None))
+    part = image[rows, columns], _above(dataset, "maps")[:, rows, columns]
+    width = min(_WIDTHS, key=lambda one: _fitted(*part, one, dataset, gamma, z)[1])
+    return _fitted(image, _above(dataset, "maps"), width, dataset, gamma, z)[0]
+
+
+def _fitted(
+    image: Array, maps: Array, width: float, dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None
+) -> tuple[_Fit, float]:
+    """The fit with maps that are smoothed by ``width``, and the part of the image's variance that it leaves."""
+    powers = (np.maximum(_smooth(maps, width), 0.0) * min(maps[0].size / image.size, 1.0)) ** gamma
     if image.size > maps[0].size:
         image = _averaged(image, maps.shape[1:])
     elif image.size < maps[0].size:
         powers = np.stack([_averaged(one, image.shape) for one in powers])
+    # noise that is left in the powers would make them look too steep: image and powers are compared when smoothed alike
+    seen, alike = _smooth(image[None], _BLUR)[0], _smooth(powers, _BLUR)
     if z is not None:
-        return _unit(image, np.tensordot(_values(z, dataset) ** gamma, powers, axes=1))
+        known = _values(z, dataset) ** gamma
+        found = _unit(seen, np.tensordot(known, alike, axes=1))
+        gains = known / found.scale
+    else:
+        found, gains = _gains(seen, alike, gamma, dataset.stacks["maps"])
+    left = (seen - found.offset) - np.tensordot(gains, alike, axes=1)
+    spread = float(np.std((image - found.offset - np.tensordot(gains, powers, axes=1)) * found.scale)) or 1.0
+    fit = replace(found, offset=_near(found.offset, image), scale=_rounded(found.scale))
+    return replace(fit, weight=_rounded(1.0 / spread**2)), float(np.var(left))
+
+
+def _gains(image: Array, powers: Array, gamma: float, elements: tuple[str, ...]) -> tuple[_Fit, Array]:
+    """Offset, scale and z, and what the image gains for each power, by nonnegative least squares.
+
+    A count of one element stands for more matter than a count of another: what the image gains for a count, z, holds
+    the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out.
+    """
+    from scipy.optimize import nnls
+
     columns = np.stack([np.ones(image.size), -np.ones(image.size), *powers.reshape(len(powers), -1)], axis=1)
     lengths = np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
     found = nnls(columns / lengths, image.ravel())[0] / lengths
     offset, gains = float(found[0] - found[1]), found[2:] ** (1 / gamma)
-    numbers = np.array([atomic_number(element) for element in dataset.stacks["maps"]], dtype=np.float64)
+    numbers = np.array([atomic_number(element) for element in elements], dtype=np.float64)
     known = gains > 0
     if not known.any():  # an image that does not follow the maps
         offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / gamma) / numbers.mean()
         known = gains > 0
     gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
     level = float(gains.mean())
-    model = ((gains / level)[:, None, None] ** gamma * powers).sum(axis=0)
-    spread = float(np.std((image - offset) / level**gamma - model)) or 1.0
-    z = {element: _rounded(float(one / level)) for element, one in zip(dataset.stacks["maps"], gains, strict=True)}
-    return _Fit(_near(offset, image), _rounded(level**-gamma), _rounded(1.0 / spread**2), z)
+    z = {element: _rounded(float(one / level)) for element, one in zip(elements, gains, strict=True)}
+    return _Fit(offset, level**-gamma, z=z), gains**gamma
 
 
 def _values(z: str | Mapping[str, float], dataset: Dataset) -> Array:
@@ -187,8 +219,7 @@ def _unit(image: Array, model: Array) -> _Fit:
     slope, offset = np.polyfit(model.ravel(), image.ravel(), 1) if np.ptp(model) > 0 else (0.0, 0.0)
     if slope <= 0:  # an image that does not follow the maps
         offset, slope = float(image.min()), float(np.ptp(image) or 1.0) / (float(model.mean()) or 1.0)
-    spread = float(np.std((image - offset) / slope - model)) or 1.0
-    return _Fit(_near(float(offset), image), _rounded(1.0 / float(slope)), _rounded(1.0 / spread**2))
+    return _Fit(float(offset), 1.0 / float(slope))
 
 
 def _averaged(image: Array, pixels: tuple[int, ...]) -> Array:

@@ -82,7 +82,8 @@ def _differences(element: str, maps: dict[str, Array], derived: dict[str, Derive
     """Every other run less the first, with common limits; adds to ``derived``."""
     (first, reference), *others = maps.items()
     changes = [difference(image, reference) for _, image in others]
-    top = max(symmetric_limits(change)[1] for change in changes)
+    # equal maps, whose limits would be 1, must not hide the differences of others
+    top = max((symmetric_limits(change)[1] for change in changes if np.any(change)), default=1.0)
     layers = []
     for index, ((name, _), change) in enumerate(zip(others, changes, strict=True), start=1):
         key = f"{element} {index} less first"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, get_args, runtime_checkable
 
 from fusionkit.coupling import Arrays
 from fusionkit.errors import UserError
@@ -22,6 +22,7 @@ from fusionkit.fast_spec import (
     supported,
 )
 from fusionkit.pixelwise import PixelwiseProx
+from fusionkit.problem import Engine as Engines
 from fusionkit.problem import Split
 from fusionkit.terms import Array
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 def require_engine(engine: str) -> None:
     """Raise a `UserError` where the engine is not installed, or lacks its device."""
+    if engine not in get_args(Engines):
+        raise UserError("engine", f"is {engine!r}", f"write {', '.join(get_args(Engines))}")
     if engine == "numba" and find_spec("numba") is None:
         raise UserError("engine", "numba is not installed", "pip install numba, or use 'auto' or 'numpy'")
     if engine == "cupy":

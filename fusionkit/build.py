@@ -23,6 +23,14 @@ from fusionkit.options import Options, Spec, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.terms import Array
 
+# by which something is known as one of its kind: what a plug-in gives is told apart here, not in the first iteration
+_NEEDED = {
+    "terms": ("name", "value"),
+    "forwards": ("apply", "adjoint", "range"),
+    "functionals": ("prox", "proxdual"),
+    "operators": ("apply", "adjoint", "domain", "range", "norm"),
+}
+
 
 @dataclass(frozen=True)
 class Context:
@@ -59,7 +67,12 @@ class Context:
         """Build the ``kind`` that ``spec`` names, from its options at the config key ``key`` below this one."""
         inner = self.at(key)
         factory = lookup(kind, spec.type, f"{inner.where}.type")
-        return factory(options_of(factory, spec.options, inner.where), inner)
+        made = factory(options_of(factory, spec.options, inner.where), inner)
+        lacking = [name for name in _NEEDED.get(kind, ()) if not hasattr(made, name)]
+        if lacking:
+            said = f"'{spec.type}' gives a {type(made).__name__}, which has no {' and no '.join(lacking)}"
+            raise UserError(inner.where, said, f"make {factory.__module__}.{factory.__name__} give one of the {kind}")
+        return made
 
 
 def options_model(factory: Any) -> type[Options]:

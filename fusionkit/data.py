@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+
 from fusionkit.counting.kind import Counting
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
@@ -35,7 +37,7 @@ class Dataset:
 
     Raises
     ------
-    UserError : there are not as many elements as maps.
+    UserError : there are not as many elements as maps, or something is no array.
     """
 
     arrays: Mapping[str, Array]
@@ -55,6 +57,9 @@ class Dataset:
     counting: Counting | None = None
 
     def __post_init__(self) -> None:
+        for name, array in self.arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise UserError(f"arrays.{name}", f"is a {type(array).__name__}", "give an array: np.asarray(...)")
         views = {name: array.view() for name, array in self.arrays.items()}  # the caller's own arrays stay writeable
         for view in views.values():
             view.flags.writeable = False

@@ -52,6 +52,10 @@ class DataOptions(Options):
     @field_validator("maps", mode="before")
     @classmethod
     def _from_list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f"is the text '{value}'; write a list of names: [{value}]")
+        if value == []:
+            raise ValueError("is an empty list; name the maps: [Co, O]")
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             return value
         double = [name for name in value if value.count(name) > 1]

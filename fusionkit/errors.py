@@ -36,7 +36,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         said = f"memory: the machine has too little ({error}); take smaller data or close other programs"
     elif isinstance(error, ModuleNotFoundError):  # of a plug-in, or of a library that only some commands need
-        said = f"installation: there is no module '{error.name}'; install the package that has it"
+        told = f"there is no module '{error.name}'; install the package that has it" if error.name else str(error)
+        said = f"installation: {told}"
     elif isinstance(error, OSError):  # a disk that fills up, a file that vanishes
         said = f"{error.filename or 'system'}: {error.strerror or error}; check the disk and the permissions"
     else:

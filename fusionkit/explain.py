@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -160,7 +161,9 @@ def _shown(given: Any) -> str:
         return f"the text {given!r}" if len(given) <= 40 else f"the text {given[:40]!r}..."
     if isinstance(given, int | float):
         return str(given)[:40]
-    return "an empty list" if given == [] else "a list" if isinstance(given, list) else "a mapping"
+    if isinstance(given, list):
+        return "a list" if given else "an empty list"
+    return "a mapping" if isinstance(given, Mapping) else f"{str(given)[:40]} ({type(given).__name__})"
 
 
 def _near(given: Any, wanted: Any) -> str:

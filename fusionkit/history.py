@@ -42,6 +42,7 @@ class History:
 
     Parameters
     ----------
+    by_prox : terms that are taken by their prox; a constraint among them is infinite until it holds, in the limit.
     checks, best : all of them, and that of the best iterate.
     best_x : the best iterate; None for the starting point, which can be made anew.
     best_problem : the problem with the parameters of the best iterate.
@@ -49,6 +50,7 @@ class History:
     samples : iteration, seconds, certificate and values, about, of each look at a sample of the rows.
     """
 
+    by_prox: frozenset[str] = frozenset()
     checks: list[Check] = field(default_factory=list)
     best: Check | None = None
     best_x: Array | None = None
@@ -100,10 +102,13 @@ class History:
 
     def diverged(self) -> bool:
         """A value that is not finite, or an objective that has grown beyond all proportion."""
-        first, last = self.checks[0], self.checks[-1]
-        return not np.isfinite(last.objective) or (
-            np.isfinite(first.objective) and abs(last.objective) > _BLOW_UP * (abs(first.objective) + 1.0)
-        )
+        first, last = self._size(self.checks[0]), self._size(self.checks[-1])
+        return not np.isfinite(last) or (np.isfinite(first) and abs(last) > _BLOW_UP * (abs(first) + 1.0))
+
+    def _size(self, check: Check) -> float:
+        """The objective without constraints that do not hold yet."""
+        unmet = {name for name in self.by_prox if check.terms.get(name) == np.inf}
+        return check.objective if not unmet else sum(v for name, v in check.terms.items() if name not in unmet)
 
 
 def columns(checks: Sequence[Check]) -> dict[str, Array]:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from fusionkit.errors import UserError
 from fusionkit.terms import Array, LinearMap
 
 if TYPE_CHECKING:
     import pylops
+
+_ALIKE = 1e-3  # of the lengths: an operator may compute in float32
 
 
 def _into(result: npt.NDArray[Any], given: Array, out: Array | None) -> Array:
@@ -105,6 +108,34 @@ def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) ->
         x = linear_map.adjoint(linear_map.apply(x / length)).astype(np.float64)
         largest = float(np.linalg.norm(x))
     return 1.02 * largest**0.5
+
+
+def require_adjoint(linear_map: LinearMap, where: str) -> None:
+    """Refuse a map of somebody's own whose adjoint is another map's: solvers would converge to something else.
+
+    Parameters
+    ----------
+    linear_map : K; fusionkit's own and pylops' are not looked at.
+    where : the term, for the message.
+
+    Raises
+    ------
+    UserError : <K x, y> and <x, K'y> differ for random x and y.
+    """
+    made_by = linear_map.operator if isinstance(linear_map, PylopsMap) else linear_map
+    if type(made_by).__module__.partition(".")[0] in ("fusionkit", "pylops"):
+        return
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal(linear_map.domain), random.standard_normal(linear_map.range)
+    image, back = linear_map.apply(x.copy()), linear_map.adjoint(y.copy())
+    for given, name, shape in ((image, "apply", linear_map.range), (back, "adjoint", linear_map.domain)):
+        if np.shape(given) != tuple(shape):
+            said = f"{name} of its operator gives the shape {np.shape(given)} instead of {tuple(shape)}"
+            raise UserError(where, said, "mend it")
+    forth, back_again = float(np.vdot(image, y)), float(np.vdot(x, back))
+    if not abs(forth - back_again) <= _ALIKE * float(np.linalg.norm(image) * np.linalg.norm(y)):
+        said = f"its operator's adjoint is wrong: <K x, y> is {forth:.6g} and <x, K'y> is {back_again:.6g}"
+        raise UserError(where, said, "mend adjoint until they agree for random x and y")
 
 
 def to_pylops(linear_map: LinearMap, dtype: np.dtype[Any]) -> pylops.LinearOperator:

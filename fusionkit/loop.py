@@ -52,7 +52,7 @@ def solve(
     course = _Course(solver, fit(solver, problem))
     announce_engine(course.split)
     started = time.perf_counter()
-    history = History()
+    history = History(course.by_prox)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
         start = _within(problem, x0)
         course.begin(start)
@@ -124,6 +124,12 @@ class _Course:
     def problem(self) -> Problem:
         """With the parameters of the last check."""
         return self.split.problem
+
+    @property
+    def by_prox(self) -> frozenset[str]:
+        """Names of the terms that the solver takes by their prox."""
+        one = () if self.split.proximable is None else (self.split.proximable,)
+        return frozenset(term.name for term in (*self.split.coupling.terms, *one))
 
     def begin(self, start: Array) -> None:
         """Fitted parameters start where they are best for the starting point."""
@@ -216,7 +222,7 @@ def _result(
         x=on_host(x),
         labels=problem.labels,
         status=status,
-        message=_message(status, iterations, final.optimality, solver),
+        message=_message(status, iterations, final.optimality, solver, history.checks[-1]),
         iterations=iterations,
         objective=final.objective,
         terms=final.terms,
@@ -235,14 +241,16 @@ def _result(
     )
 
 
-def _message(status: Status, iterations: int, optimality: float, solver: Solver) -> str:
+def _message(status: Status, iterations: int, optimality: float, solver: Solver, check: Check) -> str:
     tolerance = solver.options.tolerance
+    nan = [name for name, value in check.terms.items() if np.isnan(value)]
+    broken = f"the term {nan[0]} is no number" if nan else "the objective blew up"
     limit = "the limit" if iterations >= solver.options.max_iterations else "the limit of time"
     reached = f"optimality {optimality:.2e}"
     return {
         Status.CONVERGED: f"converged after {iterations} iterations: {reached} <= {tolerance:g}",
         Status.MAX_ITERATIONS: f"stopped after {iterations} iterations, {limit}: {reached} > {tolerance:g}",
         Status.STALLED: f"stalled after {iterations} iterations: {reached} no longer improves",
-        Status.DIVERGED: f"diverged after {iterations} iterations: the objective blew up; best iterate kept",
+        Status.DIVERGED: f"diverged after {iterations} iterations: {broken}; best iterate kept",
         Status.INTERRUPTED: f"interrupted after {iterations} iterations: best iterate kept, {reached}",
     }[status]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fusionkit.data import Dataset
+from fusionkit.errors import UserError
 from fusionkit.terms import Array
 
 Precision = Literal["single", "double"]
@@ -15,7 +16,9 @@ _DTYPES: dict[Precision, np.dtype[Any]] = {"single": np.dtype(np.float32), "doub
 
 
 def dtype_of(precision: Precision) -> np.dtype[Any]:
-    """float32 for ``single``, float64 for ``double``."""
+    """float32 for ``single``, float64 for ``double``; `UserError` for anything else."""
+    if precision not in _DTYPES:
+        raise UserError("precision", f"is {precision!r}", "write 'single' or 'double'")
     return _DTYPES[precision]
 
 

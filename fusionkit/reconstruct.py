@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
 from pathlib import Path
 
 from fusionkit.certificate import Certificate
@@ -139,7 +140,10 @@ class Job:
 
 
 def prepare(
-    config: LoadedConfig | str, overrides: tuple[str, ...] = (), read: Reader = load, search: bool = True
+    config: LoadedConfig | str | PathLike[str],
+    overrides: tuple[str, ...] = (),
+    read: Reader = load,
+    search: bool = True,
 ) -> Job:
     """Read the data and build problem, solver and starting point.
 
@@ -156,7 +160,7 @@ def prepare(
     RefusalError : the solver cannot take a term.
     """
     started = time.perf_counter()
-    loaded = load_config(config, overrides) if isinstance(config, str) else config
+    loaded = config if isinstance(config, LoadedConfig) else load_config(fspath(config), overrides)
     loaded, dataset, weights = settled(loaded, read(loaded.config.data, loaded.folder, "data"), search)
     settings = loaded.config
     dataset = in_precision(dataset, settings.precision)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
@@ -160,7 +161,7 @@ def _escape(name: str) -> str:
     return "%2E" + escaped[1:] if escaped.startswith(".") else escaped
 
 
-def read_result(path: Path) -> SavedResult:
+def read_result(path: str | PathLike[str]) -> SavedResult:
     """Read the ``result.h5`` of a former run.
 
     Parameters
@@ -171,6 +172,7 @@ def read_result(path: Path) -> SavedResult:
     ------
     UserError : the file is missing, truncated, no HDF5 file, or not written by fusionkit.
     """
+    path = Path(path).expanduser()
     path = path / NAME if path.is_dir() else path
     if not path.is_file():
         raise UserError(str(path), "there is no such file", f"name the {NAME} of a former run")

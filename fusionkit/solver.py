@@ -27,7 +27,7 @@ class SolverOptions(Options):
     Parameters
     ----------
     max_iterations : the most steps taken.
-    tolerance : relative optimality at which the status is ``converged``; 0 never stops early.
+    tolerance : relative optimality at which the status is ``converged``; 0 asks for the exact optimum.
     check_every : steps between evaluations of objective and certificate; None lets them take 5 % of the time: see
         `fusionkit.check_times`.
     time_limit : seconds after which the loop stops with ``max_iterations``; None for no limit.
@@ -86,13 +86,13 @@ class Solver(ABC, Generic[S]):
     Attributes
     ----------
     name : its name in the registry.
-    slots : what it can take.
+    slots : what it can take; by default bounds or one proximable term, and composed ones.
     on_device : whether it runs on a GPU.
     held : how many arrays a solve holds at once, measured; more than most hold where a solver does not say.
     """
 
     name: ClassVar[str]
-    slots: ClassVar[Slots]
+    slots: ClassVar[Slots] = Slots()
     on_device: ClassVar[bool] = False
     held: ClassVar[Held] = Held(12, 9)
 

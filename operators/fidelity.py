@@ -24,6 +24,7 @@ import numpy.typing as npt
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.fast_spec import Kernel
+from fusionkit.linear import require_adjoint
 from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
 from fusionkit.operators.identity import Identity
 from fusionkit.operators.loss import Loss
@@ -98,6 +99,7 @@ class ComposedFidelity(Fidelity, Composed):
         super().__post_init__()
         if not isinstance(self.forward, LinearForward):
             raise TypeError(f"a composed fidelity needs a LinearForward, not {type(self.forward).__name__}")
+        require_adjoint(self.forward.linear_map, self.name)
         functional = LossFunctional(self.loss, self.weight, self.data, self.forward.offset, self.smooth)
         object.__setattr__(self, "functional", functional)
         object.__setattr__(self, "operator", self.forward.linear_map)

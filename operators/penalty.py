@@ -9,7 +9,7 @@ import numpy as np
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.fast_spec import Kernel, TotalVariation
-from fusionkit.linear import IdentityMap
+from fusionkit.linear import IdentityMap, require_adjoint
 from fusionkit.operators.gradient import GradientMap
 from fusionkit.operators.guided_map import GuidedGradientMap
 from fusionkit.operators.norms import L21
@@ -36,6 +36,7 @@ class ComposedPenalty(Composed):
     def __init__(
         self, functional: Functional, operator: LinearMap, name: str, auxiliary: LinearMap | None = None
     ) -> None:
+        require_adjoint(operator, name)
         self.functional, self.operator, self.name, self.auxiliary = functional, operator, name, auxiliary
         self.convex = bool(getattr(functional, "convex", True))
         weight = getattr(functional, "sigma", None)  # of pyproximal's functions as well; there it may be no number

@@ -116,3 +116,11 @@ def test_bad_input_is_one_line(
     assert said.count("\n") == 1
     assert all(word in said for word in words), said
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_is_no_option(tmp_path: Path) -> None:
+    for name in ("ä b.npz", "ω.npz"):
+        (tmp_path / name).touch()
+    first, second = file_axis([str(tmp_path / name) for name in ("ä b.npz", "ω.npz")]).parts
+    assert first.startswith("a-b-")
+    assert second.startswith("_-")

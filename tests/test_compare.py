@@ -191,3 +191,15 @@ def test_metrics() -> None:
     assert math.isnan(ssim(x[:, :5], truth[:, :5]))
     assert math.isnan(nrmse(x, np.zeros_like(x)))
     assert math.isinf(psnr(truth, truth))
+
+
+def test_equal_runs_do_not_hide_the_differences_of_others(folder: Path, tmp_path: Path) -> None:
+    from shutil import copytree
+
+    copies = [copytree(folder / "first", tmp_path / name) for name in ("first", "same")]
+    runs = read_runs([*copies, folder / "smooth"])
+    page = comparison_page(compare(runs))
+    limits = [layer.limits for layer in page.panels[0].layers if "−" in layer.name]
+    assert len(limits) == 2
+    assert limits[0] == limits[1]
+    assert abs(limits[0][1]) != 1.0

@@ -12,6 +12,7 @@ from fusionkit.config import packaged_configs
 from fusionkit.diagnostics import diagnose
 from fusionkit.diagnostics.images import explainable, greatest_noise, neighbour_correlation
 from fusionkit.run_record import RunRecord
+from fusionkit.window import busiest
 
 SMALL = "data.phantom.size=64"
 
@@ -31,8 +32,27 @@ def test_packaged_configs_give_no_false_alarm(config: str) -> None:
     assert warnings_of(solved(config, *sized)) == []
 
 
+@pytest.mark.parametrize("size", [700, 1024])
+def test_large_images_give_no_false_alarm(size: int) -> None:
+    """Their middle may hold nothing but matter, and their features are large."""
+    sizes = (f"data.phantom.size={size}", "terms.haadf.weight=1.0e-3")
+    assert warnings_of(solved("cos_nanoparticle", *sizes)) == []
+
+
+def test_the_busiest_part_shows_matter_and_vacuum() -> None:
+    image = np.zeros((1500, 1000))
+    image[:1100] = 1.0
+    rows, columns = busiest(image)
+    assert (image[rows, columns].shape, image[rows, columns].min(), image[rows, columns].max()) == (
+        (512, 512),
+        0.0,
+        1.0,
+    )
+    assert busiest(np.ones((30, 40)))[0] == slice(0, 512)
+
+
 FAULTS = {
-    "missing element": (("data.maps={S: S, O: O}",), "the fused map of s holds 3"),
+    "missing element": (("data.maps={S: S, O: O}",), "the fused map of s predicts 3"),
     "missing light element": (("data.maps={Co: Co, S: S}",), "is an element missing"),
     "exponent": (("terms.haadf.gamma=1.4",), "gamma"),
     "penalty": (("terms.tv.weight=30",), "is the penalty too strong"),

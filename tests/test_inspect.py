@@ -65,7 +65,7 @@ def test_config_for_ready_maps_runs(tmp_path: Path, capsys: pytest.CaptureFixtur
     np.savez(tmp_path / "a.npz", **arrays)
     config = tmp_path / "x.yaml"
     assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(config)]) == 0
-    assert ("normalize: minmax" in config.read_text(encoding="utf-8")) is not counts
+    assert ("maps_are: rates" in config.read_text(encoding="utf-8")) is not counts
     assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet"]) == 0
     assert "config" not in fails(capsys, str(tmp_path / "a.npz"), "--write-config", str(tmp_path / "x.txt"))[:20]
     assert "replace it with --overwrite" in fails(capsys, str(tmp_path / "a.npz"), "--write-config", str(config))
@@ -118,7 +118,7 @@ def test_config_for_a_spectrum_image_states_its_windows(tmp_path: Path) -> None:
 REFUSALS = [
     (["none.npz"], ["none.npz", "there is no file"]),
     (["a.npz", "--write-config", "no/x.yaml"], ["no/x.yaml", "folder that does not exist"]),
-    (["b.npz", "--write-config", "x.yaml"], ["b.npz", "holds no maps"]),
+    (["b.npz", "--write-config", "x.yaml"], ["b.npz", "holds no image called by an element", "data.maps: {Ti: "]),
     (["c.npz", "--write-config", "x.yaml"], ["c.npz", "holds no HAADF image"]),
     (["a.xyz"], ["a.xyz", "no reader takes"]),
 ]

@@ -138,6 +138,8 @@ def test_a_term_that_is_no_number_ends_the_solve(solver: str, everywhere: bool) 
     result = solve(problem, make_solver(solver), start)
     assert result.status in (Status.DIVERGED, Status.STALLED)
     assert result.optimality == np.inf
+    if result.status is Status.DIVERGED and np.isnan(result.terms.get("broken", 0.0)):
+        assert "the term broken is no number" in result.message
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 7, 20])

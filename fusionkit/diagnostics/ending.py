@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from fusionkit.diagnostics.sentences import warning
 from fusionkit.result import Status
 from fusionkit.run_record import Diagnostic, RunRecord
@@ -17,7 +19,7 @@ def ending(record: RunRecord) -> Iterator[Diagnostic]:
         Status.MAX_ITERATIONS: f"Not converged: {reached} after {result.iterations} iterations, the limit; "
         f"raise solver.{_limit(record)}.",
         Status.STALLED: f"Stalled at {reached}: no step improves it any more; try precision: double or another solver.",
-        Status.DIVERGED: "Diverged: the objective grew beyond all proportion; the maps mean nothing.",
+        Status.DIVERGED: f"Diverged: {_broken(record)}; the maps mean nothing.{_unbounded(record)}",
         Status.INTERRUPTED: f"Interrupted at {reached}: these are the best maps until then, not the solution.",
     }
     if result.status in texts:
@@ -25,6 +27,21 @@ def ending(record: RunRecord) -> Iterator[Diagnostic]:
     asked = record.resolved_config.get("uncertainty")
     if isinstance(asked, Mapping) and asked.get("method", "none") != "none" and record.uncertainty is None:
         yield warning("The run ended before its error bars were done: there are none.")
+
+
+def _broken(record: RunRecord) -> str:
+    nan = [
+        name for name, value in record.result.trace.items() if name.startswith("term.") and np.isnan(value[-1:]).any()
+    ]
+    return f"{nan[0]} is no number" if nan else "the objective grew beyond all proportion"
+
+
+def _unbounded(record: RunRecord) -> str:
+    """Counts and powers are defined for x >= 0 only."""
+    terms = record.resolved_config.get("terms", ())
+    types = {term.get("type") for term in terms if isinstance(term, Mapping)} if isinstance(terms, list) else set()
+    lacks = types & {"haadf", "poisson"} and not types & {"nonnegative", "box"}
+    return " There is no term nonnegative: logarithms and powers need x >= 0." if lacks else ""
 
 
 def _limit(record: RunRecord) -> str:

@@ -14,6 +14,8 @@ from fusionkit.run_record import Diagnostic, RunRecord
 # counts of the fused over those of the raw map: complete models keep 0.88 to 1.09, a missing element, a wrong exponent
 # or thirty times the TV weight give less than 0.75 or more than 1.33
 _BALANCE = 1.25
+# mean of the fused over that of the raw map where these are no counts: DyScO3 0.55 to 0.85
+_MORE, _LESS = 2.0, 3.0
 _FEWEST_COUNTS = 100  # of a whole map: even its mean is then known to no better than 10 %
 _LOST = 0.01  # of the raw mean: below it the map is as good as zero
 
@@ -31,6 +33,8 @@ def maps(record: RunRecord) -> Iterator[Diagnostic]:
             yield warning(f"The fused map of {name} is zero, though its raw map is not: are the weights too high?")
         elif scale is not None:
             yield from _balance(name, float(np.mean(mean)) / average, average * given.size * scale)
+        else:
+            yield from _level(name, float(np.mean(mean)) / average)
 
 
 def _balance(name: str, ratio: float, counts: float) -> Iterator[Diagnostic]:
@@ -38,10 +42,19 @@ def _balance(name: str, ratio: float, counts: float) -> Iterator[Diagnostic]:
     if abs(log(max(ratio, exp(-700.0)))) <= margin:
         return
     if ratio > 1.0:
-        why = "the HAADF image asks for more: is an element missing, or gamma, z or a weight off?"
+        why = "the HAADF image asks for more: is an element missing, or are gamma, z, a weight or its unit off?"
     else:
-        why = "counts are lost: is the penalty too strong, or gamma, z or a weight off?"
-    yield warning(f"The fused map of {name} holds {ratio:.2f} times the counts of its raw map; {why}")
+        why = "counts are lost: is the penalty too strong, or are gamma, z, a weight or the unit of the image off?"
+    yield warning(f"The fused map of {name} predicts {ratio:.2f} times the counts of its raw map; {why}")
+
+
+def _level(name: str, ratio: float) -> Iterator[Diagnostic]:
+    """Of maps that are no counts, whose noise is not known."""
+    if not 1.0 / _LESS < ratio < _MORE:
+        yield warning(
+            f"The mean of the fused map of {name} is {ratio:.2f} times that of its raw map: the image outvotes it. "
+            "Are weights, gamma or z off, or is an element missing?"
+        )
 
 
 def dose(record: RunRecord) -> Iterator[Diagnostic]:

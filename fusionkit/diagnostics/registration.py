@@ -9,13 +9,13 @@ import numpy as np
 
 from fusionkit.diagnostics.sentences import warning
 from fusionkit.elements import is_element
+from fusionkit.image_limits import block_mean
 from fusionkit.preparation.register import predicted_root, root
 from fusionkit.preparation.shift import coarse
 from fusionkit.run_record import Diagnostic, RunRecord
-from fusionkit.window import busiest
 
 _FAR = 0.7  # pixels: phantoms that lie on each other give up to 0.45 at 1 count, 0.2 from 5; moved by one 0.9 to 1.2
-_SMALLEST = 32  # pixels along an axis
+_SMALLEST, _LARGEST = 32, 512  # pixels along an axis
 _GAMMA = 1.7
 
 
@@ -27,12 +27,13 @@ def registration(record: RunRecord) -> Iterator[Diagnostic]:
         return
     if min(image.shape) < _SMALLEST or not all(is_element(label) for label in labels):
         return
-    rows, columns = busiest(image)
-    some = {name: np.asarray(arrays[name][..., rows, columns], np.float64) for name in ("haadf", "maps")}
+    factor = -(-max(image.shape) // _LARGEST)  # of a large image, fewer pixels: it has larger features
+    some = {"haadf": block_mean(image, _LARGEST), "maps": np.stack([block_mean(one, _LARGEST) for one in maps])}
     part = replace(record.dataset, arrays=some, truth=None)
     found = coarse(root(part.arrays["haadf"]), predicted_root(part, _GAMMA))
     if found is not None and np.hypot(found.rows, found.columns) > _FAR:
+        rows, columns = -factor * found.rows, -factor * found.columns
         yield warning(
-            f"The HAADF image lies ({-found.rows:.1f}, {-found.columns:.1f}) pixels in rows and columns off the maps: "
+            f"The HAADF image lies ({rows:.1f}, {columns:.1f}) pixels in rows and columns off the maps: "
             "move it onto them with the step register of data.prepare."
         )

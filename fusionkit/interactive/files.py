@@ -41,7 +41,10 @@ def maps_in(path: Path, where: str) -> dict[str, RawArray]:
     found = map_names(_images(recording), str(path))
     if not found:
         said = f"'{path}' holds no images called by elements ({describe(recording)})"
-        raise UserError(where, said, "for spectrum images: fusionkit inspect FILE --write-config my.yaml")
+        remedy = (
+            "give a stack of maps as a signal or an array; for spectra: fusionkit inspect FILE --write-config my.yaml"
+        )
+        raise UserError(where, said, remedy)
     return {element: recording.read(name) for element, name in found.items()}
 
 

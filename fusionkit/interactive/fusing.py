@@ -185,7 +185,7 @@ def _planned(
         raise UserError("normalize", f"is {normalize}, and weight 'auto' needs counts", "leave one of them out")
     counts, scales = in_counts(dataset)
     keep = () if model.tv is None else ("tv",)
-    found = automatic(plan(counts, None, model, "none"), keep)
+    found = automatic(plan(counts, None, model, "none", weighted=False), keep)
     return replace(found, scales=scales, notes=(*counts.notes[len(dataset.notes) :], *found.notes))
 
 

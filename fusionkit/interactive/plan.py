@@ -56,7 +56,9 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(dataset: Dataset, terms: Terms | None, model: Model, normalize: Normalisation | None) -> Plan:
+def plan(
+    dataset: Dataset, terms: Terms | None, model: Model, normalize: Normalisation | None, weighted: bool = True
+) -> Plan:
     """Units and terms.
 
     Parameters
@@ -64,6 +66,7 @@ def plan(dataset: Dataset, terms: Terms | None, model: Model, normalize: Normali
     dataset : as it came.
     terms : of the objective; None for image, Poisson, total variation and nonnegativity.
     model : knobs of those four.
+    weighted : whether the weights are final, so that a note says them.
     normalize : None for ``none`` where the maps are counts or ``terms`` are given, else ``minmax``.
 
     Raises
@@ -86,11 +89,16 @@ def plan(dataset: Dataset, terms: Terms | None, model: Model, normalize: Normali
             if getattr(model, knob) is not None:
                 raise UserError(knob, "is given beside terms", "put it into the term: {'type': 'haadf', 'gamma': 1.7}")
         return Plan(scaled, terms, scales, notes)
-    return _chosen(scaled, scales, model, method != "none", notes)
+    return _chosen(scaled, scales, model, method != "none", notes, weighted)
 
 
 def _chosen(
-    dataset: Dataset, scales: tuple[Scale, ...], model: Model, normalised: bool, notes: tuple[str, ...]
+    dataset: Dataset,
+    scales: tuple[Scale, ...],
+    model: Model,
+    normalised: bool,
+    notes: tuple[str, ...],
+    weighted: bool,
 ) -> Plan:
     # the options are checked here, before anything is fitted with them
     z = dict(model.z) if isinstance(model.z, Mapping) else model.z
@@ -110,7 +118,8 @@ def _chosen(
     used = fit["z"] if isinstance(fit["z"], str) else ", ".join(f"{name} {value:g}" for name, value in fit["z"].items())
     fitted = ", fitted" if z is None and not isinstance(fit["z"], str) else ""
     epsilon = next(term["epsilon"] for term in terms if term["type"] == "poisson")
-    notes += (f"Weights: {weights}. epsilon: {epsilon:g}. gamma: {fit['gamma']:g}. z: {used}{fitted}.",)
+    said = f"Weights: {weights}. " if weighted else ""
+    notes += (f"{said}epsilon: {epsilon:g}. gamma: {fit['gamma']:g}. z: {used}{fitted}.",)
     return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales, notes)
 
 

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fusionkit.acceleration import SMALL
+from fusionkit.counting.kind import guess
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import SpectrumSource
 from fusionkit.errors import UserError
@@ -24,6 +27,7 @@ from fusionkit.microscope.table import Entry, entries
 from fusionkit.options import parse
 from fusionkit.readers import Recording
 from fusionkit.recognise import are_counts, image_rank, map_names
+from fusionkit.terms import Array
 from fusionkit.yamlio import dump_line
 
 Mappings = dict[str, Any]
@@ -70,16 +74,27 @@ def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None
     images = [(path, e) for path, _, e in listed if len(e.shape) == 2 and e.kind == "image" and not _is_map(e)]
     images.sort(key=lambda one: image_rank(one[1].name))
     if not maps and not spectra:
-        remedy = "write the config by hand, with data.spectra.maps.elements"
-        raise UserError(names, "holds no maps and no spectrum image whose elements it names", remedy)
+        cubes = any(len(entry.shape) == 3 for _, _, entry in listed)
+        key = (
+            "data.spectra.maps.elements" if cubes else f"data.maps: {{Ti: {images[-1][1].name if images else 'NAME'}}}"
+        )
+        said = "holds no image called by an element, and no spectrum image whose elements it names"
+        raise UserError(names, said, f"write the config by hand, with {key}")
     if not images:
         raise UserError(names, "holds no HAADF image", "name the file of the image too")
     data: Mappings = {**common, "haadf": source(images[0][0], images[0][1].name)}
     if spectra:
         return data | {"spectra": spectra}
-    counted = all(are_counts(recording.read(e.name).values) for _, recording, e in maps.values())
     named = {element: source(path, e.name) for element, (path, _, e) in maps.items()}
-    return data | {"maps": named} | ({} if counted else {"normalize": "minmax"})
+    return data | {"maps": named} | _counting([recording.read(e.name).values for _, recording, e in maps.values()])
+
+
+def _counting(maps: list[Array]) -> Mappings:
+    """What makes the maps counts, where anything does; else they are normalised."""
+    if are_counts(np.concatenate([np.ravel(one) for one in maps])):  # one of them may be empty
+        return {}
+    same = len({one.shape for one in maps}) == 1
+    return {"maps_are": "rates"} if same and guess(np.stack(maps)) == "rates" else {"normalize": "minmax"}
 
 
 def _is_map(entry: Entry) -> bool:
@@ -148,7 +163,8 @@ def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording])
         elif key == "maps":
             lines += ["  maps:", *(f"    {k}: {_short(v)}" for k, v in value.items())]
         else:
-            lines.append(f"  {key}: {_short(value)}{_REMARKS.get(key, '')}")
+            remark = "" if key == "haadf" and "offset" not in value else _REMARKS.get(key, "")
+            lines.append(f"  {key}: {_short(value)}{remark}")
     lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in found.terms)]
     lines.append(f"solver: {dump_line({'type': found.solver, 'max_iterations': 2000, 'tolerance': 5e-4})}")
     if found.size < SMALL:
@@ -160,6 +176,7 @@ _REMARKS = {
     "haadf": "  # used is (value - offset) * scale",
     "grid": "  # whose pixels the fused maps have",
     "normalize": "  # the maps are no counts",
+    "maps_are": "  # counts times a factor, which is found: the fused maps are in counts",
 }
 
 

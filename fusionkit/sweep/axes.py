@@ -96,7 +96,9 @@ def file_axis(files: Sequence[str]) -> Axis:
         if not Path(path).exists():
             raise UserError(files[index], "there is no such file", "check its name")
     labels = _first_unique([Path(path).stem for path in paths], [Path(path).name for path in paths], paths)
-    return Axis("data.path", tuple(paths), labels, tuple(slug(label) for label in labels))
+    # a folder that begins with a dash would be an option of every program
+    parts = tuple(f"_{part}" if part.startswith("-") else part for part in map(slug, labels))
+    return Axis("data.path", tuple(paths), labels, parts)
 
 
 def assignment(key: str, value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -17,7 +18,8 @@ def title(key: str) -> str:
 
 def slug(text: str) -> str:
     """The text with what no file name should hold replaced; a checksum keeps what was lost apart."""
-    kept = re.sub(r"[^A-Za-z0-9.+_-]+", "-", text).strip(".")
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()  # a for ä
+    kept = re.sub(r"[^A-Za-z0-9.+_-]+", "-", plain).strip(".")
     return kept if kept == text and len(kept) <= _LONGEST_PART else _cut(kept, text, _LONGEST_PART)
 
 

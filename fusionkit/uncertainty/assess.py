@@ -50,7 +50,7 @@ def check(config: Config, problem: Problem) -> None:
     if method == "bootstrap":
         check_drawable(problem, METHOD_KEY)
     elif of_maps(problem.terms, problem.shape) is None:
-        said = "no term of a weight > 0 compares each map with data on its own pixels"
+        said = "no term of a weight > 0 compares the maps with data of their shape as they are, without a forward model"
         raise UserError(key, said, "use uncertainty.method: bootstrap")
     if method == "curvature":
         total_variation(problem)

@@ -29,9 +29,15 @@ const charts = (() => {
     ...extra,
   });
 
-  // on a logarithmic axis only powers of ten get a line and a number, unless there are hardly any
+  // on a logarithmic axis only powers of ten get a line and a number; where there are hardly any, numbers far enough apart
   const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
-  const decades = (_, ticks) => (ticks.filter(isDecade).length < 2 ? ticks : ticks.map((value) => (isDecade(value) ? value : null)));
+  const apart = ({ scales: { y } }, ticks) => {
+    const least = Math.log(y.max / y.min) / 7;
+    let last = -Infinity;
+    return ticks.map((value) => (value !== null && Math.log(value) - last >= least ? (last = Math.log(value), value) : null));
+  };
+  const decades = (plot, ticks) =>
+    apart(plot, ticks.filter(isDecade).length < 2 ? ticks : ticks.map((value) => (isDecade(value) ? value : null)));
 
   const logarithmic = () => ({
     filter: decades,
@@ -42,9 +48,15 @@ const charts = (() => {
   // room for the longest number
   const roomFor = (_, values) => 16 + 7 * Math.max(2, ...(values ?? []).map((value) => (value ?? "").length));
 
+  // uPlot counts its ticks from the low end, which is therefore a round number
+  const rounded = (low) => {
+    const decade = 10 ** Math.floor(Math.log10(low));
+    return Math.floor(low / decade + 1e-9) * decade;
+  };
+
   const yRange = (log) => (_, low, high) => {
     if (low === null || high === null) return log ? [0.1, 1] : [0, 1];
-    if (log) return low === high ? [low / 2, high * 2] : [low / 1.3, high * 1.3];
+    if (log) return low === high ? [rounded(low / 2), high * 2] : [rounded(low / 1.3), high * 1.3];
     const margin = 0.06 * (high - low) || Math.abs(high) / 10 || 1;
     return [low >= 0 && low < 0.4 * high ? 0 : low - margin, high + margin];
   };
@@ -54,6 +66,10 @@ const charts = (() => {
     const margin = bars ? 0.7 : low === high ? 1 : 0;
     return [low - margin, high + margin];
   };
+
+  // the legend shows a sample of each line
+  const widthOf = (curve) => ({ bold: 4, thin: 1, dashed: 2, points: 4, bars: 8 })[curve?.style] ?? 3;
+  const dashOf = (curve) => ({ dashed: "dashed", points: "dotted" })[curve?.style] ?? "solid";
 
   const options = (chart, width) => {
     const bars = chart.ticks.length > 0;
@@ -67,7 +83,8 @@ const charts = (() => {
       axes: [axis(chart.x_label, { size: 34, ...names }), axis(chart.y_label, { size: roomFor, ...(chart.log ? logarithmic() : {}) })],
       series: [{ label: chart.x_label || "name", value: (_, value) => (bars ? chart.ticks[value] ?? "–" : format.number(value)) },
         ...chart.curves.map(series)],
-      legend: { live: true }, cursor: { drag: { x: true, y: false } },
+      legend: { live: true, markers: { width: (_, at) => widthOf(chart.curves[at - 1]), dash: (_, at) => dashOf(chart.curves[at - 1]) } },
+      cursor: { drag: { x: true, y: false } },
     };
   };
 

@@ -12,8 +12,11 @@
     content.subtitle ? element("p", { class: "subtitle" }, content.subtitle) : null,
   ].filter((node) => node !== null));
 
+  // a name may break after an underscore, and nowhere else
+  const breakable = (text) => text.split(/(?<=_)/).flatMap((part, at) => (at > 0 ? [element("wbr"), part] : [part]));
+
   const facts = () => element("dl", { class: "facts" }, ...content.facts.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+    element("div", {}, element("dt", {}, name), element("dd", {}, ...breakable(value)))));
 
   const sentences = () => element("ul", { class: "sentences", "aria-label": "what to know about this" },
     ...content.diagnostics.map(({ level, text }) =>

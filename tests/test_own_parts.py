@@ -1,0 +1,96 @@
+"""Parts of somebody's own in the Python interface: constraints, operators, terms that are wrong, and words for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fusionkit as fk
+from fusionkit.diagnostics.ending import ending
+from fusionkit.operators.norms import L1
+from fusionkit.operators.penalty import ComposedPenalty
+from fusionkit.reconstruct import prepare
+from fusionkit.result import Status
+from fusionkit.terms import Array
+
+MAPS = np.random.default_rng(0).poisson(5.0, (2, 16, 16)).astype(float)
+DATA = fk.Dataset({"maps": MAPS}, elements=("Co", "O"))
+FIT = {"type": "least_squares", "data": "maps"}
+BOX = {"type": "pyproximal", "operator": "Box", "arguments": {"lower": 0.0, "upper": 7.0}}
+SMALL = ("data.phantom.size=24",)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    ["chambolle_pock", "admm", "linearized_admm", "pyproximal_primal_dual", "condat_vu", "proximal_gradient"],
+)
+def test_a_constraint_that_holds_in_the_limit_is_no_divergence(solver: str) -> None:
+    bound = {"type": "box", "lower": 0.0, "upper": 7.0}
+    tv = {"type": "tv", "weight": 1.0}
+    known = fk.solve(fk.compose(DATA, [FIT, tv, bound]), fk.make_solver("admm", tolerance=1e-5), MAPS)
+    found = fk.solve(
+        fk.compose(DATA, [FIT, tv, BOX]), fk.make_solver(solver, tolerance=1e-4, max_iterations=5000), MAPS
+    )
+    assert found.status is Status.CONVERGED
+    assert found.objective == pytest.approx(known.objective, rel=2e-3)
+
+
+class Doubled:
+    """2 x, with an adjoint that may be wrong."""
+
+    norm = 2.0
+
+    def __init__(self, adjoint: float = 2.0, rows: int = 16) -> None:
+        self.domain, self.range = (2, 16, 16), (2, rows, 16)
+        self.back = adjoint
+
+    def apply(self, x: Array, out: Array | None = None) -> Array:
+        return np.multiply(x, 2.0, out=out)
+
+    def adjoint(self, y: Array, out: Array | None = None) -> Array:
+        return np.multiply(y, self.back, out=out)
+
+
+def test_a_wrong_adjoint_is_refused() -> None:
+    ComposedPenalty(L1(0.5), Doubled(), "own")
+    with pytest.raises(fk.UserError, match=r"own: its operator's adjoint is wrong: <K x, y> is .* and <x, K'y> is"):
+        ComposedPenalty(L1(0.5), Doubled(adjoint=-1.0), "own")
+    with pytest.raises(fk.UserError, match=r"own: apply of its operator gives the shape \(2, 16, 16\) instead of"):
+        ComposedPenalty(L1(0.5), Doubled(rows=8), "own")
+
+
+def test_a_missing_bound_is_named() -> None:
+    job = prepare("cos_nanoparticle", (*SMALL, "terms.nonnegative={type: box, lower: -100, name: nonnegative}"))
+    config = {"terms": [{"type": "haadf"}, {"type": "poisson"}, {"type": "tv"}]}
+    record = job.record(job.solve())
+    diverged = replace(record, result=replace(record.result, status=Status.DIVERGED), resolved_config=config)
+    (said,) = ending(diverged)
+    assert "There is no term nonnegative" in said.text
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: fk.compose(DATA, [FIT], engine="nmupy"), "engine: is 'nmupy'; write auto, numpy"),  # type: ignore[arg-type]
+        (lambda: fk.compose(DATA, [FIT], precision="half"), "precision: is 'half'; write 'single' or"),  # type: ignore[arg-type]
+        (lambda: fk.make_solver("admm", max_iterations=np.arange(2)), "max_iterations: must be"),
+        (lambda: fk.Dataset({"maps": [[1.0]]}), "arrays.maps: is a list; give an array"),  # type: ignore[dict-item]
+        (lambda: fk.read_result("nowhere/result.h5"), "there is no such file"),
+    ],
+)
+def test_misuse_is_one_line(call: Any, said: str) -> None:
+    with pytest.raises(fk.UserError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+def test_paths_are_texts_or_paths(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "version: 1\ndata: {phantom: {preset: cos_nanoparticle, size: 16}}\nterms: [poisson, nonnegative]\n"
+    )
+    for path in (tmp_path / "a.yaml", str(tmp_path / "a.yaml")):
+        assert fk.prepare(path).solve().status is Status.CONVERGED

@@ -88,6 +88,15 @@ def test_a_bright_field_is_not_taken_for_the_image(tmp_path: Path) -> None:
     assert "signal: HAADF" in (tmp_path / "x.yaml").read_text(encoding="utf-8")
 
 
+def test_fields_that_differ_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "a.npz", HAADF=ARRAYS["HAADF"][:4, :4], pixel_size=0.5, units="nm")
+    np.savez(tmp_path / "b.npz", Fe=ARRAYS["Fe"], O=ARRAYS["O"], pixel_size=0.5, units="nm")
+    files = [str(tmp_path / name) for name in ("a.npz", "b.npz")]
+    assert main(["inspect", *files, "--write-config", str(tmp_path / "x.yaml")]) == 0
+    said = capsys.readouterr().err
+    assert "warning: the image shows 2 x 2 nm and the maps 4 x 4.5 nm; the config takes both for the same field" in said
+
+
 def test_two_maps_of_an_element_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["HAADF"], file["one/Fe"], file["two/Fe"] = ARRAYS["HAADF"], ARRAYS["Fe"], ARRAYS["Fe"]

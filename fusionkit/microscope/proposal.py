@@ -7,6 +7,7 @@ by least squares, and its weight is 1 over the variance of what is left, so that
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from fusionkit.acceleration import SMALL
 from fusionkit.counting.kind import guess
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import SpectrumSource
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.loading import load
 from fusionkit.microscope.balance import Balance, balance
 from fusionkit.microscope.counts import channels, windows_of
@@ -31,6 +32,7 @@ from fusionkit.terms import Array
 from fusionkit.yamlio import dump_line
 
 Mappings = dict[str, Any]
+_SAME_FIELD = 0.05  # how far sizes may differ: scans are seldom whole multiples of each other
 _Listed = tuple[Path, Recording, Entry]
 
 
@@ -83,10 +85,24 @@ def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None
     if not images:
         raise UserError(names, "holds no HAADF image", "name the file of the image too")
     data: Mappings = {**common, "haadf": source(images[0][0], images[0][1].name)}
+    of_maps = next(iter(spectra.values()))["signal"] if spectra else next(iter(maps.values()))[2].name
+    _compare_fields(images[0][1], next(entry for _, _, entry in listed if entry.name == of_maps))
     if spectra:
         return data | {"spectra": spectra}
     named = {element: source(path, e.name) for element, (path, _, e) in maps.items()}
     return data | {"maps": named} | _counting([recording.read(e.name).values for _, recording, e in maps.values()])
+
+
+def _compare_fields(image: Entry, maps: Entry) -> None:
+    """Warn where image and maps do not show the same field, as far as their pixel sizes tell."""
+    if image.pixel_size is None or maps.pixel_size is None or image.units != maps.units:
+        return
+    pairs = [(entry.pixel_size or 1.0) * np.sort(entry.shape)[:2] for entry in (image, maps)]  # energies are more
+    if np.allclose(*pairs, rtol=_SAME_FIELD):
+        return
+    sizes = [f"{field[0]:.3g} x {field[1]:.3g} {image.units or ''}".strip() for field in pairs]
+    said = f"the image shows {sizes[0]} and the maps {sizes[1]}; the config takes both for the same field"
+    warnings.warn(f"{said}: crop one of them, or give rows and columns of scan", FusionkitWarning, stacklevel=2)
 
 
 def _counting(maps: list[Array]) -> Mappings:

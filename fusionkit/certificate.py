@@ -12,9 +12,11 @@ and t = ||x|| / G,
 * alignment = (g(K x) - <p, K x>) / (G ||x||), which is >= 0 and vanishes where p is a subgradient of g.
 
 A lone differentiable term has no summand to balance it: r and G vanish together at its minimum. G is then the length of
-its Hessian times x, which is K'K x for least squares of K x.
+its Hessian times x, which is K'K x for least squares of K x. Several without a penalty balance each other as far as the
+data contradict each other; G is then a hundredth of that length or more.
 
-A functional that is not a norm has its alignment measured by ||y - prox_{sg}(y + s p)|| / ||y||, s = ||y|| / ||p||.
+A functional that is not a norm has its alignment measured by ||y - prox_{sg}(y + s p)|| / l, s = l / ||p||, with l the
+length of y = K x, or a thousandth of ||K|| ||x|| where that is more: y may vanish at the solution.
 Optimality is the largest of the three. Differentiable terms enter through their gradient even where a solver keeps a
 dual variable for them, so that the number does not depend on the solver. The one exception is a term that is taken by
 its prox alone, as counts with epsilon = 0: it is part of P, whose residual may differ from the gradient's by a factor.
@@ -30,6 +32,9 @@ import numpy as np
 from fusionkit.coupling import Arrays
 from fusionkit.problem import Split
 from fusionkit.terms import Array, Composed, Differentiable, HasDualBall
+
+_LEAST = 1e-2  # of the Hessian times x: less comes of data that agree, beyond 10^4 counts a pixel
+_FLAT = 1e-3  # of ||K|| ||x||
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,12 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
     size, slope = norm(x), sum(squares) ** 0.5
     if np.count_nonzero(squares) == 1:
         slope = _bend(split, x) or slope
+    elif not gaps:
+        slope = max(slope, _LEAST * _bend(split, x))
     stationarity = max(_stationarity(split, x, residual, size, slope), auxiliary_residual)
     del residual  # before the alignment allocates as much as two dual variables
     for term, image, p in gaps:
-        misfit, outside = _alignment(term, image.ravel(), p.ravel(), slope * size)
+        misfit, outside = _alignment(term, image.ravel(), p.ravel(), slope, size)
         alignment, feasibility = max(alignment, misfit), max(feasibility, outside)
     return Certificate(stationarity, alignment, feasibility)
 
@@ -140,7 +147,7 @@ def relative_gap(gap: float, scale: float) -> float:
     return gap / scale if scale else 1.0
 
 
-def _alignment(term: Composed, y: Array, p: Array, scale: float) -> tuple[float, float]:
+def _alignment(term: Composed, y: Array, p: Array, slope: float, size: float) -> tuple[float, float]:
     """Relative misfit of p and y = K x, and how far p lies outside of the dual ball; overwrites y."""
     functional = term.functional
     if isinstance(functional, HasDualBall):
@@ -148,6 +155,7 @@ def _alignment(term: Composed, y: Array, p: Array, scale: float) -> tuple[float,
         inside = functional.project_dual(p)
         gap = value - inner(inside, y)
         outside = norm(np.subtract(inside, p, out=y)) / length if length else 0.0
-        return relative_gap(gap, scale), outside
-    step = (norm(y) or 1.0) / (norm(p) or 1.0)
-    return norm(y - functional.prox(y + step * p, step)) / (norm(y) or 1.0), 0.0
+        return relative_gap(gap, slope * size), outside
+    length = max(norm(y), _FLAT * term.operator.norm * size) or 1.0
+    step = length / (norm(p) or 1.0)
+    return norm(y - functional.prox(y + step * p, step)) / length, 0.0

@@ -94,3 +94,26 @@ def test_paths_are_texts_or_paths(tmp_path: Path) -> None:
     )
     for path in (tmp_path / "a.yaml", str(tmp_path / "a.yaml")):
         assert fk.prepare(path).solve().status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("solver", ["chambolle_pock", "admm", "condat_vu", "proximal_gradient"])
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_data_that_agree_are_certified(solver: str, precision: Any) -> None:
+    """Without noise all gradients vanish at the solution, and with them their scale."""
+    x, z = np.random.default_rng(0).uniform(1.0, 5.0, (2, 16, 16)), np.array([27.0, 8.0]) / 17.5
+    image = ((z[:, None, None] * x) ** 1.7).sum(axis=0)
+    data = fk.Dataset({"maps": x, "haadf": image}, elements=("Co", "O"))
+    posed = fk.compose(data, [{"type": "haadf", "gamma": 1.7}, FIT, "nonnegative"], precision=precision)
+    found = fk.solve(posed, fk.make_solver(solver, max_iterations=2000), fk.starting_point("uniform", posed, data))
+    assert found.status is Status.CONVERGED
+    np.testing.assert_allclose(found.x, x, rtol=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["admm", "proximal_gradient"])
+def test_a_penalty_that_vanishes_at_the_solution_is_certified(solver: str) -> None:
+    """So much total variation makes the maps constant: the gradient that the quadratic penalty sees is 0."""
+    terms = [FIT, {"type": "tv", "weight": 20.0}, {"type": "l2", "operator": "gradient", "weight": 1e-3}]
+    posed = fk.compose(DATA, terms, precision="double")
+    found = fk.solve(posed, fk.make_solver(solver, max_iterations=3000), MAPS)
+    assert found.status is Status.CONVERGED
+    np.testing.assert_allclose(found.x, np.broadcast_to(MAPS.mean(axis=(1, 2), keepdims=True), MAPS.shape), rtol=1e-4)

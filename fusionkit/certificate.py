@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.coupling import Arrays
+from fusionkit.errors import UserError
 from fusionkit.problem import Split
 from fusionkit.terms import Array, Composed, Differentiable, HasDualBall
 
@@ -75,10 +76,10 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
     gaps: list[tuple[Composed, Array, Array]] = []
     auxiliary_residual = 0.0
     for term in (*split.smooth, *split.pixelwise):
-        squares.append(_add(residual, term.gradient(x)))
+        squares.append(_add(residual, _gradient(term, x)))
     for term, w, p in zip(split.coupling.terms, auxiliary, duals, strict=True):
         if isinstance(term, Differentiable):
-            squares.append(_add(residual, term.gradient(x)))
+            squares.append(_add(residual, _gradient(term, x)))
             continue
         squares.append(_add(residual, term.operator.adjoint(p)))
         image = term.operator.apply(x)
@@ -113,6 +114,14 @@ def inner(a: Array, b: Array) -> float:
 def _add(residual: Array, summand: Array) -> float:
     residual += summand
     return inner(summand, summand)
+
+
+def _gradient(term: Differentiable, x: Array) -> Array:
+    found = term.gradient(x)
+    if found.shape != x.shape:  # NumPy would repeat it along the missing axes
+        said = f"its gradient has the shape {found.shape}, but the unknown has {x.shape}"
+        raise UserError(getattr(term, "name", type(term).__name__), said, "mend gradient")
+    return found
 
 
 def _bend(split: Split, x: Array) -> float:

@@ -71,6 +71,12 @@ def quantity(values: Array) -> str:
     return "relative" if top <= 1.0 + 1e-6 else "arb. units"
 
 
+def brightness(image: Array) -> str:
+    """The unit of an elastic image: whole numbers are what its detector gives, and no counts."""
+    unit = quantity(image)
+    return "arb. units" if unit == "counts" else unit
+
+
 def finite_values(image: Array) -> Array:
     """The values that are finite, flat, float64."""
     values = np.asarray(image, dtype=np.float64)

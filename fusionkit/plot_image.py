@@ -101,10 +101,14 @@ def draw_scale_bar(axes: Axes, width: float, pixel_size: float, units: str) -> N
     axes : an image in pixel coordinates.
     width : of the image, in pixels.
     pixel_size : edge of a pixel in ``units``.
-    units : such as ``nm``; 1000 nm are written as 1 µm.
+    units : such as ``nm``; 1000 nm are written as 1 µm, and 0.01 µm as 10 nm.
     """
     length = round_length(width * pixel_size)
-    shown, unit = (length / 1000.0, "µm") if units == "nm" and length >= 1000.0 else (length, units)
+    shown, unit = length, units
+    if units == "nm" and length >= 1000.0:
+        shown, unit = length / 1000.0, "µm"
+    elif units in ("µm", "um") and length < 1.0:
+        shown, unit = length * 1000.0, "nm"
     thickness = 0.013 * math.sqrt(axes.get_xlim()[1] * axes.get_ylim()[0])
     bar = AnchoredSizeBar(
         axes.transData,

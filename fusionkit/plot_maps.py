@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from fusionkit.image_limits import Limits, image_limits, quantity, symmetric_limits
+from fusionkit.image_limits import Limits, brightness, image_limits, quantity, symmetric_limits
 from fusionkit.plot_image import draw_colour_bar, draw_image, draw_scale_bar
 from fusionkit.plot_status import status_line
 from fusionkit.run_record import RunRecord
@@ -146,7 +146,7 @@ def _fits(record: RunRecord) -> list[_Group]:
 
 
 def _fit(name: str, image: Array, model: Array | None) -> _Group:
-    unit = quantity(image)
+    unit = brightness(image)
     if model is None or model.shape != image.shape:
         return _Panel(image, image_limits([image]), "gray", name, unit), None, None
     limits = image_limits([image, model])

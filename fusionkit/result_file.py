@@ -53,6 +53,7 @@ class SavedResult:
     config : the resolved configuration, YAML text.
     fusionkit_version : what wrote the file.
     inputs, model, trace, looks, duals, auxiliary : arrays by name.
+    steps : the step sizes used last by name: with duals and auxiliary what `fusionkit.solve` goes on from (``former``).
     truth : the ground truth, of the shape of ``x``; None for recordings.
     uncertainty : ``standard_deviation`` of ``x``; empty where nobody asked.
     interval : the level of its intervals; None where nobody asked.
@@ -77,6 +78,7 @@ class SavedResult:
     looks: Mapping[str, Array] = field(default_factory=dict)
     duals: Mapping[str, Array] = field(default_factory=dict)
     auxiliary: Mapping[str, Array] = field(default_factory=dict)
+    steps: Mapping[str, float] = field(default_factory=dict)
     truth: Array | None = None
     uncertainty: Mapping[str, Array] = field(default_factory=dict)
     interval: float | None = None
@@ -114,6 +116,7 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
             "looks": result.looks,
             "duals": result.duals,
             "auxiliary": result.auxiliary,
+            "steps": {name: np.asarray(value) for name, value in result.steps.items()},
         }
         for name, arrays in groups.items():
             if arrays or name == "trace":
@@ -216,6 +219,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
         looks=_read_group(file, "looks", path),
         duals=_read_group(file, "duals", path),
         auxiliary=_read_group(file, "auxiliary", path),
+        steps=_numbers(file, "steps", path),
         truth=_real(truth, path) if isinstance(truth, h5py.Dataset) else None,
         uncertainty=_read_group(file, "uncertainty", path),
         interval=_number(error_bars, "interval", path) if isinstance(error_bars, h5py.Group) else None,
@@ -242,6 +246,13 @@ def _facts(file: h5py.File) -> Mapping[str, float | str]:
     facts = {name: value if isinstance(value, str) else np.asarray(value) for name, value in group.attrs.items()}
     known = {k: v if isinstance(v, str) else float(v) for k, v in facts.items() if isinstance(v, str) or v.shape == ()}
     return MappingProxyType(known)
+
+
+def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
+    found = _read_group(file, name, path)
+    if any(value.shape != () for value in found.values()):
+        raise UserError(str(path), f"'/{name}' holds more than numbers", "use another file")
+    return MappingProxyType({key: float(value) for key, value in found.items()})
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:

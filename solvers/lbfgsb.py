@@ -32,7 +32,7 @@ from fusionkit.options import NonNegative, Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Count, Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, gradient_of, value_of
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Differentiable
 
 _SLOWEST = 0.25  # mu falls by this factor at most, so that the start of the next run is a good one
 _MARGIN = 0.7  # of the tolerance: what the smoothing may use up, since alignment falls about as fast as mu
@@ -127,9 +127,12 @@ class LBFGSB(Solver[LBFGSBState]):
     def adapt(self, split: Split, state: LBFGSBState, certificate: Certificate) -> LBFGSBState:
         """Lower the smoothing where it is what is left of the error."""
         wanted = _FINEST if self.options.smoothing is not None else max(self.options.tolerance, _FINEST)
-        if certificate.alignment <= wanted or certificate.stationarity > _NEAR * certificate.alignment:
+        # differentiable terms are judged by their own gradient: smoothing them shows in the stationarity
+        lone = all(isinstance(term, Differentiable) for term in split.coupling.terms)
+        misfit = certificate.stationarity if lone else certificate.alignment
+        if misfit <= wanted or certificate.stationarity > _NEAR * misfit:
             return state
-        factor = max(_SLOWEST, _MARGIN * wanted / certificate.alignment)
+        factor = max(_SLOWEST, _MARGIN * wanted / misfit)
         final = self.options.smoothing or 0.0
         smoothings = tuple(max(factor * mu, final) for mu in state.smoothings)
         return replace(state, smoothings=smoothings)

@@ -15,7 +15,8 @@ from fusionkit.operators.norms import L1
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.reconstruct import prepare
 from fusionkit.result import Status
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Smooth
+from fusionkit.writer import write
 
 MAPS = np.random.default_rng(0).poisson(5.0, (2, 16, 16)).astype(float)
 DATA = fk.Dataset({"maps": MAPS}, elements=("Co", "O"))
@@ -117,3 +118,35 @@ def test_a_penalty_that_vanishes_at_the_solution_is_certified(solver: str) -> No
     found = fk.solve(posed, fk.make_solver(solver, max_iterations=3000), MAPS)
     assert found.status is Status.CONVERGED
     np.testing.assert_allclose(found.x, np.broadcast_to(MAPS.mean(axis=(1, 2), keepdims=True), MAPS.shape), rtol=1e-4)
+
+
+def test_a_gradient_of_another_shape_is_refused() -> None:
+    posed = fk.compose(DATA, [FIT, {"type": "tv", "weight": 1.0}])
+
+    class Flat(Smooth):
+        name, convex = "flat", True
+
+        def value(self, x: Array) -> float:
+            return 0.0
+
+        def gradient(self, x: Array, out: Array | None = None) -> Array:
+            return np.zeros(x.shape[1:])
+
+    own = replace(posed, terms=(*posed.terms, Flat()))
+    with pytest.raises(fk.UserError, match=r"flat: its gradient has the shape \(16, 16\), but the unknown has"):
+        fk.solve(own, fk.make_solver("condat_vu"), MAPS)
+
+
+def test_lbfgsb_lowers_the_smoothing_of_a_differentiable_term() -> None:
+    posed = fk.compose(DATA, [{"type": "poisson", "epsilon": 0.0}, "nonnegative"])
+    found = fk.solve(posed, fk.make_solver("lbfgsb", max_iterations=200), fk.starting_point("auto", posed, DATA))
+    assert found.status is Status.CONVERGED
+
+
+def test_a_solve_goes_on_from_a_saved_one(tmp_path: Path) -> None:
+    job = prepare("cos_nanoparticle", (*SMALL, "engine=numpy"))
+    write(job.record(job.solve()), tmp_path / "run", overwrite=False, figures=False, report=False)
+    saved = fk.read_result(tmp_path / "run")
+    again = fk.solve(job.problem, job.solver, saved.x, former=saved)
+    assert saved.steps["tau"] > 0.0
+    assert (again.status, again.iterations) == (Status.CONVERGED, 10)

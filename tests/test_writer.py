@@ -99,6 +99,7 @@ DATASETS = {
     "trace/optimality": RUN.result.trace["optimality"],
     "trace/term.a%2Fb": RUN.result.trace["term.a/b"],
     "duals/tv": RUN.result.duals["tv"],
+    "steps/tau": np.float64(RUN.result.steps["tau"]),
 }
 ATTRIBUTES = {
     "status": "max_iterations",

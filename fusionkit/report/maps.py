@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fusionkit.image_limits import Limits, image_limits, quantity, symmetric_limits
+from fusionkit.image_limits import Limits, brightness, image_limits, quantity, symmetric_limits
 from fusionkit.report.content import Colours, Derived, Layer, Panel, Style
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
@@ -123,7 +123,7 @@ def _is_image(array: Array) -> bool:
 
 
 def _fit(key: str, name: str, image: Array, model: Array | None) -> _Part:
-    shown, unit = "HAADF" if name == "haadf" else name, quantity(image)
+    shown, unit = ("HAADF", brightness(image)) if name == "haadf" else (name, quantity(image))
     if model is None or model.shape != image.shape:
         one = layer("image", key, image_limits([image]), image, "gray")
         return [Panel(shown, unit, (one,), shown)], {key: image}, {}

@@ -150,3 +150,13 @@ def test_a_solve_goes_on_from_a_saved_one(tmp_path: Path) -> None:
     again = fk.solve(job.problem, job.solver, saved.x, former=saved)
     assert saved.steps["tau"] > 0.0
     assert (again.status, again.iterations) == (Status.CONVERGED, 10)
+
+
+@pytest.mark.parametrize(("level", "warned"), [(10.0, False), (1e5, True)])
+def test_a_map_too_faint_for_the_certificate_is_named(level: float, warned: bool) -> None:
+    job = prepare("cos_nanoparticle", (*SMALL, "engine=numpy", "data.maps={Co: Co, O: O}"))
+    record = job.record(job.solve())
+    x = record.result.x.copy()
+    x[0] *= level
+    said = [one.text for one in ending(replace(record, result=replace(record.result, x=x)))]
+    assert any(text.startswith("The map of O may be far from its optimum") for text in said) is warned

@@ -91,7 +91,6 @@ def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray
         return {name: found[name] for name in elements or found}, ArrayKind(), ()
     if is_signal(maps) and np.ndim(maps.data) != 2:
         singles, notes = parts_of(maps, elements)
-        _check_unique(list(singles), "maps")
         return {name: raw_of(one) for name, one in singles.items()}, SignalKind(singles, maps), notes
     several = [maps] if is_signal(maps) or _is_image(maps) else maps
     if not isinstance(several, list | tuple | np.ndarray) or len(several) == 0:

@@ -23,15 +23,15 @@ def block_mean(image: Array, largest: int = LARGEST) -> Array:
     image : shape (ny, nx); the last block of an axis may be smaller.
     largest : most pixels along an edge.
     """
-    image = np.asarray(image, dtype=np.float64)
     block = math.ceil(max(image.shape) / largest)
     if block <= 1:
-        return image
+        return np.asarray(image, dtype=np.float64)
     for axis, size in enumerate(image.shape):
         starts = np.arange(0, size, block)
         shape = [1, 1]
         shape[axis] = starts.size
-        image = np.add.reduceat(image, starts, axis=axis) / np.diff(starts, append=size).reshape(shape)
+        sums = np.add.reduceat(image, starts, axis=axis, dtype=np.float64)  # without a copy of the whole
+        image = sums / np.diff(starts, append=size).reshape(shape)
     return image
 
 

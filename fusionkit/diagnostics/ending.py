@@ -10,8 +10,8 @@ from fusionkit.diagnostics.sentences import warning
 from fusionkit.result import Status
 from fusionkit.run_record import Diagnostic, RunRecord
 
-# optimality times brightest over faintest map: 0.01 left errors of 0.5 to 0.8 % of the faint one, 0.1 of 2 to 5 %, 10 of
-# 9 to 74 %
+# optimality times brightest over faintest map: 0.01 left errors of 0.5 to 0.8 % of the faint one, 0.1 of 2 to 5 %, 10
+# of 9 to 74 %
 _FAINT = 0.05
 
 

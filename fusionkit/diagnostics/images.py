@@ -73,7 +73,10 @@ def explainable(image: Array, sigma: float | None) -> float:
 
 def greatest_noise(image: Array) -> float:
     """The most that its noise may be: the root mean square, edges and single pixels included; 0 where too small."""
-    return float(np.sqrt(np.mean(mixed_differences(image) ** 2))) / MASK_NORM if min(image.shape) >= 3 else 0.0
+    if min(image.shape) < 3:
+        return 0.0
+    mixed = mixed_differences(image, image.dtype)  # a large image is not copied in another precision
+    return float(np.sqrt(np.mean(mixed * mixed, dtype=np.float64))) / MASK_NORM
 
 
 def neighbour_correlation(residual: Array) -> float:

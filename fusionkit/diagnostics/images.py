@@ -75,7 +75,7 @@ def greatest_noise(image: Array) -> float:
     """The most that its noise may be: the root mean square, edges and single pixels included; 0 where too small."""
     if min(image.shape) < 3:
         return 0.0
-    mixed = mixed_differences(image, image.dtype)  # a large image is not copied in another precision
+    mixed = mixed_differences(image, np.result_type(image, np.float32))  # a large image is not copied to float64
     return float(np.sqrt(np.mean(mixed * mixed, dtype=np.float64))) / MASK_NORM
 
 

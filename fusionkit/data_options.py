@@ -95,8 +95,7 @@ class DataOptions(Options):
             raise ValueError("has a 'reader', but a phantom is not read; remove it")
         if self.phantom is not None and (self.spectra or any(source.path for source in sources)):
             raise ValueError("has both 'phantom' and a file for image, maps or spectra; give one of them")
-        images = [*([self.haadf] if self.haadf else []), *(self.maps or {}).values()]
-        if self.phantom is not None and any(s.reader or s.offset != 0 or s.scale != 1 for s in images):
+        if self.phantom is not None and any(s.reader or s.offset != 0 or s.scale != 1 for s in self._images()):
             raise ValueError("has a reader, offset or scale for the image or a map of a phantom; remove it")
         return self
 
@@ -109,7 +108,10 @@ class DataOptions(Options):
                 raise ValueError(f"the name '{name}' of data.spectra is taken; use another")
         return self
 
+    def _images(self) -> list[Source]:
+        image = [] if self.haadf is None else [self.haadf]
+        return [*image, *(self.maps or {}).values()]
+
     def _sources(self) -> list[Source | SpectrumSource]:
         """Everything but ``arrays``."""
-        image = [] if self.haadf is None else [self.haadf]
-        return [*image, *(self.maps or {}).values(), *self.spectra.values()]
+        return [*self._images(), *self.spectra.values()]

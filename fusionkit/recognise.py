@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from fusionkit.terms import Array
 # what the fusion needs first: HAADF, other dark fields, what may be one, anything else, and bright fields last
 _KINDS = tuple(re.compile(kind, re.IGNORECASE) for kind in ("haadf", "dark|adf|(?<![a-z])df", "stem|image"))
 _BRIGHT = re.compile(r"bright|(?<![a-z])a?bf(?![a-z])", re.IGNORECASE)
+_REMEDY = "write the config by hand, with data.maps"
 
 
 def image_rank(name: str) -> int:
@@ -29,8 +30,8 @@ def element_named(name: str) -> str | None:
     return last if is_element(last) else None
 
 
-def map_names(names: Iterable[str], source: str) -> dict[str, str]:
-    """The name of the map of each element; of several, the one in the fewest groups (``Co`` before ``truth/Co``).
+def map_names(names: Sequence[str], source: str) -> dict[str, str]:
+    """The name of the map of each element in their order; of several, the one in the fewest groups, not ``truth/Co``.
 
     Parameters
     ----------
@@ -49,10 +50,7 @@ def map_names(names: Iterable[str], source: str) -> dict[str, str]:
         former = found.setdefault(element, name)
         if former != name and _depth(former) == _depth(name):
             raise UserError(source, f"'{former}' and '{name}' could both be the map of {element}", _REMEDY)
-    return {element_named(name) or name: name for name in names if name in found.values()}
-
-
-_REMEDY = "write the config by hand, with data.maps"
+    return dict(sorted(found.items(), key=lambda pair: names.index(pair[1])))
 
 
 def are_counts(values: Array) -> bool:

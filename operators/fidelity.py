@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.fast_spec import Kernel
 from fusionkit.linear import require_adjoint
@@ -29,10 +28,9 @@ from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseFo
 from fusionkit.operators.identity import Identity
 from fusionkit.operators.loss import Loss
 from fusionkit.operators.loss_functional import LossFunctional, weighted_sum
-from fusionkit.options import Options, Spec, Weight
 from fusionkit.terms import Array, Composed, Differentiable, Expansion, Pixelwise, Proximable, Smooth, Term
 
-__all__ = ["Fidelity", "FidelityOptions", "Forward", "Jet", "LinearForward", "Loss", "PixelwiseForward", "fidelity"]
+__all__ = ["Fidelity", "Forward", "Jet", "LinearForward", "Loss", "PixelwiseForward", "fidelity"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,26 +244,6 @@ def fidelity(
     loss.check(b, where, labels)
     smooth = forward.smooth and loss.smooth_on(forward.nonnegative)
     return _class_of(forward, smooth)(name, float(weight), loss, forward, b, target)
-
-
-class FidelityOptions(Options):
-    """What every data-fidelity term may be given in a config."""
-
-    name: str | None = None
-    weight: Weight = 1.0
-    data: str
-    forward: Spec = Spec(type="identity")
-
-
-def from_options(options: FidelityOptions, kind: str, loss: Loss, context: Context) -> Fidelity:
-    """The term of a config's ``options``; ``kind`` is its name where the config gives none."""
-    data = context.array(options.data)
-    forward = context.build("forwards", options.forward, "forward")
-    if forward.fitted and loss.noise != "normal":
-        said = f"{' and '.join(forward.fitted)} are fitted in least squares only"
-        raise UserError(context.at("forward").where, said, "give numbers, or use type: least_squares")
-    name, labels = options.name or kind, context.labels
-    return fidelity(name, options.weight, loss, forward, data, context.where, options.data, labels)
 
 
 def _class_of(forward: Forward, smooth: bool) -> type[Fidelity]:

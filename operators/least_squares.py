@@ -15,7 +15,8 @@ from fusionkit.build import Context
 from fusionkit.fast_spec import Kernel, LeastSquaresMaps, PowerSumLeastSquares
 from fusionkit.operators.calibrated import calibrated
 from fusionkit.operators.calibration import Calibration
-from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
+from fusionkit.operators.fidelity import Fidelity
+from fusionkit.operators.fidelity_options import FidelityOptions, from_options
 from fusionkit.operators.forward import Forward
 from fusionkit.operators.identity import Identity
 from fusionkit.operators.loss import Loss

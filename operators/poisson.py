@@ -16,7 +16,8 @@ import numpy as np
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.fast_spec import Kernel, PoissonMaps
-from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
+from fusionkit.operators.fidelity import Fidelity
+from fusionkit.operators.fidelity_options import FidelityOptions, from_options
 from fusionkit.operators.forward import Forward
 from fusionkit.operators.identity import Identity
 from fusionkit.operators.loss import Loss, spell

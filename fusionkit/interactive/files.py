@@ -25,7 +25,8 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
     recording = _opened(path, where)
     names = _images(recording)
     if element:
-        fitting = [name for name in map_names(names, str(path)).values() if element_named(name) == element] or names
+        its_own = map_names(names, str(path)).get(element)
+        fitting = names if its_own is None else [its_own]
     else:
         others = [name for name in names if element_named(name) is None]
         fitting = [name for name in others if image_rank(name) == min(map(image_rank, others))]

@@ -152,11 +152,11 @@ def _units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None) 
     Smoothed too little, the maps are noise; smoothed too much, they have lost detail, and the power of a mean is not
     the mean of a power. The width that leaves the least of the image is taken.
     """
-    image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
+    image, maps = dataset.arrays["haadf"], _above(dataset, "maps")
     rows, columns = busiest(image) if image.shape == maps.shape[1:] else (slice(None), slice(None))
-    part = image[rows, columns], _above(dataset, "maps")[:, rows, columns]
+    part = image[rows, columns], maps[:, rows, columns]
     width = min(_WIDTHS, key=lambda one: _fitted(*part, one, dataset, gamma, z)[1])
-    return _fitted(image, _above(dataset, "maps"), width, dataset, gamma, z)[0]
+    return _fitted(image, maps, width, dataset, gamma, z)[0]
 
 
 def _fitted(
@@ -168,7 +168,7 @@ def _fitted(
         image = _averaged(image, maps.shape[1:])
     elif image.size < maps[0].size:
         powers = np.stack([_averaged(one, image.shape) for one in powers])
-    # noise that is left in the powers would make them look too steep: image and powers are compared when smoothed alike
+    # noise that is left in the powers would flatten the slope: image and powers are compared when smoothed alike
     seen, alike = _smooth(image[None], _BLUR)[0], _smooth(powers, _BLUR)
     if z is not None:
         known = _values(z, dataset) ** gamma

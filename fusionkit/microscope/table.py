@@ -10,6 +10,7 @@ from fusionkit.elements import is_element
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
 from fusionkit.readers import Recording
+from fusionkit.recognise import element_named
 
 _HEADINGS = ("signal", "kind", "shape", "pixel", "elements", "total")
 
@@ -63,8 +64,8 @@ def _of_array(recording: Recording, name: str) -> Entry:
     raw = recording.read(name)
     kind = "image" if raw.values.ndim == 2 else f"{raw.values.ndim}-D array"
     total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
-    last = name.rsplit("/", 1)[-1]
-    elements = (last,) if is_element(last) else ()
+    element = element_named(name)
+    elements = () if element is None else (element,)
     return Entry(name, kind, raw.values.shape, raw.pixel_size, raw.units, elements, total)
 
 

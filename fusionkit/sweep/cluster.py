@@ -7,8 +7,10 @@ point's folder in a temporary place and sends it back, and the folder is written
 from __future__ import annotations
 
 import importlib.util
+import logging
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -40,17 +42,21 @@ def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Tas
     ------
     Each task when it has ended, and why it failed; empty where it did not.
     """
-    with client:
-        from distributed import as_completed
+    from distributed import as_completed
 
-        sweep = uuid4().hex  # another sweep's points of the same names are other points
-        futures = {client.submit(_remote, task, sweep, key=f"{task.name}-{sweep}", pure=False): task for task in tasks}
-        try:
-            for future in as_completed(futures, loop=client.loop):
-                yield futures[future], _received(futures[future], future)
-                future.release()
-        finally:
+    sweep = uuid4().hex  # another sweep's points of the same names are other points
+    futures: dict[Any, Task] = {}
+    try:
+        for task in tasks:
+            futures[client.submit(_remote, task, sweep, key=f"{task.name}-{sweep}", pure=False)] = task
+        # with results, which the client's own thread fetches: a blocking call that Ctrl-C meets prints a traceback
+        for future, outcome in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
+            yield futures[future], _received(futures[future], outcome)
+            future.release()
+    finally:
+        with _calls_cut_off():
             client.cancel(list(futures))
+            client.close()
 
 
 def connected(address: str) -> Client:
@@ -80,16 +86,34 @@ def connected(address: str) -> Client:
         raise UserError("--scheduler", f"no scheduler answers at '{address}'", remedy) from error
 
 
-def _received(task: Task, future: Any) -> str:
+@contextmanager
+def _calls_cut_off() -> Iterator[None]:
+    """Close a client while its thread may be fetching a result: that this call was cut off is what was asked for."""
+    from distributed.comm.core import CommClosedError
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.exc_info is None or not isinstance(record.exc_info[1], CommClosedError)
+
+    logger = logging.getLogger("tornado.application")
+    logger.addFilter(is_news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
+
+
+def _received(task: Task, outcome: Any) -> str:
     """Write the files of a point that has ended; why it failed."""
-    if future.cancelled():
-        return "the cluster has lost it"
-    broken = future.exception()
-    if broken is not None:
-        return " ".join(f"{type(broken).__name__}: {broken}".split())
-    error, files = future.result()
-    if error:
-        return error
+    match outcome:
+        case (str(error), dict(files)):  # what `_remote` returns
+            return error or _write(task, files)
+        case (_, BaseException() as broken, _):  # what it raised, as sys.exc_info() gives it
+            return " ".join(f"{type(broken).__name__}: {broken}".split())
+    return "the cluster has lost it"
+
+
+def _write(task: Task, files: Files) -> str:
+    """Write the files of a point to its folder; why that failed."""
     try:
         with whole_folder(Path(task.folder), task.overwrite) as partial:
             for name, content in files.items():

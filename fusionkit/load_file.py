@@ -21,6 +21,7 @@ from fusionkit.load_spectra import Stack, load_spectra
 from fusionkit.memory import require
 from fusionkit.open_files import OpenFiles
 from fusionkit.readers import RawArray, describe, missing
+from fusionkit.stacks import read_named, shape_of
 
 # of an array as it is read: the raw bytes and values, the float64 copy, the normalised one
 _BYTES_PER_VALUE = 32
@@ -46,7 +47,7 @@ def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
     arrays, facts = dict[str, FloatArray](), list[RawArray]()
 
     def read(key: str, source: Source) -> npt.NDArray[Any]:
-        found = files.of(source, key).read(source.signal)
+        found = read_named(files.of(source, key), source.signal)
         facts.append(replace(found, values=np.empty(0)))  # an array as it was read lives until it is converted
         return found.values
 
@@ -126,7 +127,7 @@ def _check_shapes(
     shapes: dict[str, tuple[int, ...]] = {}
     for key, source in {**images, **others}.items():
         recording = files.of(source, key)
-        shape = recording.shape(source.signal)
+        shape = shape_of(recording, source.signal)
         if shape is None:
             origin = files.origin(source, key)
             said = f"there is no array '{source.signal}' in {origin.source}"
@@ -136,7 +137,11 @@ def _check_shapes(
     apart, fellows = options.grid is not None or bool(options.prepare), dict[bool, str]()
     for key, source in images.items():
         origin = files.origin(source, key)
-        check_image(shapes[key][-2:] if options.prepare and len(shapes[key]) == 3 else shapes[key], origin)
+        is_stack = len(shapes[key]) == 3
+        if is_stack and not options.prepare:
+            remedy = f"name one of its images by its place, '{source.signal}/0'"
+            raise origin.error(f"is not 2-D: its shape is {shapes[key]}", remedy)
+        check_image(shapes[key][-2:] if is_stack else shapes[key], origin)
         fellow = fellows.setdefault(apart and key == f"{where}.haadf", key)
         check_fellow(shapes[key], origin, shapes[fellow], images[fellow].signal)
     require(_BYTES_PER_VALUE * sum(prod(shape) for shape in shapes.values()), f"{where}.path")

@@ -11,7 +11,7 @@ from jeol_files import KEV, events, write_pts
 from fusionkit.cli import main
 from fusionkit.data_options import DataOptions
 from fusionkit.loading import load
-from fusionkit.microscope.signals import read_signals
+from fusionkit.microscope.reading import read_signals
 from fusionkit.options import parse
 
 rsciio = pytest.importorskip("rsciio.jeol._api", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fusionkit.errors import UserError
+from fusionkit.microscope.facts import order_assumed
 from fusionkit.readers import RawArray, Recording, describe, open_recording
 from fusionkit.recognise import element_named, image_rank, map_names
+from fusionkit.stacks import read_named
 
 
 def is_path(thing: object) -> bool:
@@ -36,17 +40,42 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
     return recording.read(fitting[0])
 
 
-def maps_in(path: Path, where: str) -> dict[str, RawArray]:
-    """The images in a file that are called by elements, by element; `UserError` where there are none."""
+def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str, RawArray]:
+    """The maps in a file: of all elements that its images are called by, or of ``elements``.
+
+    A stack that does not say whose maps it holds, or does so in no sure order, holds those of ``elements``.
+
+    Raises
+    ------
+    UserError : the file cannot be read, or lacks maps that are meant.
+    """
     recording = _opened(path, where)
-    found = map_names(_images(recording), str(path))
+    named = map_names(_images(recording), str(path))
+    found = {element: recording.read(name) for element, name in named.items()} or _stack(recording, elements or ())
     if not found:
         said = f"'{path}' holds no images called by elements ({describe(recording)})"
         remedy = (
-            "give a stack of maps as a signal or an array; for spectra: fusionkit inspect FILE --write-config my.yaml"
+            "name those of a stack: elements=['Co', 'O']; for spectra: fusionkit inspect FILE --write-config my.yaml"
         )
         raise UserError(where, said, remedy)
-    return {element: recording.read(name) for element, name in found.items()}
+    if elements is None:
+        return found
+    assumed = order_assumed([*found])
+    if len(elements) == len(found) and all(assumed in raw.notes for raw in found.values()):
+        return {element: replace(raw, notes=()) for element, raw in zip(elements, found.values(), strict=True)}
+    lacking = [name for name in elements if name not in found]
+    if lacking:
+        raise UserError("elements", f"'{path}' has no map of {lacking[0]}", f"it has {', '.join(found)}")
+    return {name: found[name] for name in elements}
+
+
+def _stack(recording: Recording, elements: Sequence[str]) -> dict[str, RawArray]:
+    """The images of the only stack of as many as there are elements; none where there is no such stack."""
+    shapes = {name: recording.shape(name) or () for name in recording.names()}
+    stacks = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == len(elements)]
+    if len(stacks) != 1:
+        return {}
+    return {element: read_named(recording, f"{stacks[0]}/{index}") for index, element in enumerate(elements)}
 
 
 def _opened(path: Path, where: str) -> Recording:

@@ -118,7 +118,8 @@ def fuse(
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal, or the path of a file.
     maps : a mapping from element to map (ny, nx); or a list of signals titled by element; or a stack (n, ny, nx), a
-        signal whose metadata name the elements or an array; or the path of a file whose images are called by elements.
+        signal whose metadata name the elements or an array; or the path of a file whose images are called by
+        elements, or of a stack.
     elements : of the maps, in their order, where these do not say.
     terms : of the objective, as in a config, instead of the four above.
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; fitted to counts where None.

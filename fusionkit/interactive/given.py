@@ -84,11 +84,7 @@ def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray
             raise UserError("elements", "is given beside maps that have names", "leave it out")
         return _named(maps)
     if is_path(maps):
-        found = maps_in(Path(maps), "maps")
-        lacking = [name for name in elements or () if name not in found]
-        if lacking:
-            raise UserError("elements", f"'{maps}' has no map of {lacking[0]}", f"it has {', '.join(found)}")
-        return {name: found[name] for name in elements or found}, ArrayKind(), ()
+        return maps_in(Path(maps), "maps", elements), ArrayKind(), ()
     if is_signal(maps) and np.ndim(maps.data) != 2:
         singles, notes = parts_of(maps, elements)
         return {name: raw_of(one) for name, one in singles.items()}, SignalKind(singles, maps), notes

@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionkit.elements import is_element
 from fusionkit.errors import UserError
-from fusionkit.microscope.facts import facts_of
+from fusionkit.microscope.facts import facts_of, order_assumed
 from fusionkit.readers import RawArray, calibration
 
 
@@ -61,6 +61,4 @@ def parts_of(stack: Any, elements: Sequence[str] | None) -> tuple[dict[str, Any]
         said = f"is a stack of {shape[0]} maps for {len(names)} elements ({', '.join(names) or 'none'})"
         raise UserError("maps", said, "name one for each map: elements=['Co', 'O']")
     singles = {name: stack.inav[index] for index, name in enumerate(names)}
-    order = "the order of metadata.Sample.elements, which eXSpy sorts"
-    assumed = f"The maps of the stack are taken as {', '.join(names)}, {order}: name elements where theirs is another."
-    return singles, () if elements is not None else (assumed,)
+    return singles, () if elements is not None else (order_assumed(names),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -61,16 +61,16 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
     """The facts in a signal's metadata, a nested mapping; what is no number or text is left out."""
     known: dict[str, float | str] = {}
     for name, path in _PATHS.items():
-        found = [_plain(_at(metadata, path.format(kind))) for kind in ("TEM", "SEM")]
+        found = [_plain(at(metadata, path.format(kind))) for kind in ("TEM", "SEM")]
         value = next((one for one in found if one is not None), None)
         if value is not None:
             known[name] = value
-    elements = tuple(dict.fromkeys(one for one in _texts(_at(metadata, "Sample.elements")) if is_element(one)))
+    elements = tuple(dict.fromkeys(one for one in texts(at(metadata, "Sample.elements")) if is_element(one)))
     return Facts(
         str(known.get("title", "")),
-        str(_plain(_at(metadata, "Signal.signal_type")) or ""),
+        str(_plain(at(metadata, "Signal.signal_type")) or ""),
         elements,
-        _texts(_at(metadata, "Sample.xray_lines")),
+        texts(at(metadata, "Sample.xray_lines")),
         MappingProxyType(known),
     )
 
@@ -93,14 +93,22 @@ def tree_of(facts: Mapping[str, float | str]) -> dict[str, Any]:
     return tree
 
 
-def _at(tree: Any, path: str) -> Any:
+def order_assumed(elements: Sequence[str]) -> str:
+    """What to say where the layers of a stack are taken to be in the order of its metadata."""
+    order = "the order of metadata.Sample.elements, which eXSpy sorts"
+    return f"The maps of the stack are taken as {', '.join(elements)}, {order}: name elements where theirs is another."
+
+
+def at(tree: Any, path: str) -> Any:
+    """What stands at a dotted path in nested mappings; None where nothing does."""
     for part in path.split("."):
         tree = tree.get(part) if isinstance(tree, Mapping) else None
     return tree
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(str(one) for one in value) if isinstance(value, list | tuple) or hasattr(value, "tolist") else ()
+def texts(value: Any) -> tuple[str, ...]:
+    """The texts of a list or array; none of anything else."""
+    return tuple(str(one) for one in value) if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1 else ()
 
 
 def _plain(value: Any) -> float | str | None:

@@ -76,12 +76,8 @@ def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None
     images = [(path, e) for path, _, e in listed if len(e.shape) == 2 and e.kind == "image" and not _is_map(e)]
     images.sort(key=lambda one: image_rank(one[1].name))
     if not maps and not spectra:
-        cubes = any(len(entry.shape) == 3 for _, _, entry in listed)
-        key = (
-            "data.spectra.maps.elements" if cubes else f"data.maps: {{Ti: {images[-1][1].name if images else 'NAME'}}}"
-        )
         said = "holds no image called by an element, and no spectrum image whose elements it names"
-        raise UserError(names, said, f"write the config by hand, with {key}")
+        raise UserError(names, said, f"write the config by hand, with {_by_hand([e for *_, e in listed])}")
     if not images:
         raise UserError(names, "holds no HAADF image", "name the file of the image too")
     data: Mappings = {**common, "haadf": source(images[0][0], images[0][1].name)}
@@ -90,7 +86,19 @@ def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None
     if spectra:
         return data | {"spectra": spectra}
     named = {element: source(path, e.name) for element, (path, _, e) in maps.items()}
-    return data | {"maps": named} | _counting([recording.read(e.name).values for _, recording, e in maps.values()])
+    read = [recording.read(entry.name) for _, recording, entry in maps.values()]
+    for note in dict.fromkeys(note for raw in read for note in raw.notes):
+        warnings.warn(note, FusionkitWarning, stacklevel=2)
+    return data | {"maps": named} | _counting([raw.values for raw in read])
+
+
+def _by_hand(listed: list[Entry]) -> str:
+    """The key that says whose maps are what: of spectra, of a stack, or of images."""
+    if any(len(entry.shape) == 3 and "spectrum" in entry.kind for entry in listed):
+        return "data.spectra.maps.elements"
+    stack = next((f"{entry.name}/0" for entry in listed if len(entry.shape) == 3), None)
+    image = next((entry.name for entry in reversed(listed) if len(entry.shape) == 2), "NAME")
+    return f"data.maps: {dump_line({'Ti': stack or image})}"
 
 
 def _compare_fields(image: Entry, maps: Entry) -> None:

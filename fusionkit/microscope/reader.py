@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from fusionkit.errors import UserError
 from fusionkit.microscope.formats import SUFFIXES
-from fusionkit.microscope.signals import Signal, read_signals
+from fusionkit.microscope.reading import read_signals
+from fusionkit.microscope.signals import Signal
 from fusionkit.readers import RawArray, calibration
 from fusionkit.registry import suggestion
 
@@ -38,7 +39,7 @@ class MicroscopeRecording:
         """The signal ``name`` with its pixel size and metadata."""
         signal = self.signals[name]
         size, units, notes = calibration(*signal.pixel())
-        return RawArray(signal.values(), size, units, notes, signal.facts.metadata)
+        return RawArray(signal.values(), size, units, (*notes, *signal.notes), signal.facts.metadata)
 
     def spectrum_image(self, name: str | None, where: str) -> Signal:
         """The spectrum image of that name, or the only one; `UserError` at ``where`` where there is none."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.elements import is_element
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
 from fusionkit.readers import Recording
@@ -54,9 +53,8 @@ def entries(recording: Recording) -> list[Entry]:
 def _of_signal(signal: Signal) -> Entry:
     edges, units = signal.pixel()
     known = edges is not None and bool(np.all(edges > 0))
-    own = (signal.name,) if is_element(signal.name) else ()
     size = float(edges[0]) if known and edges is not None else None
-    elements = signal.facts.elements if signal.energy_axis is not None else own
+    elements = signal.facts.elements if signal.energy_axis is not None else _named(signal.name)
     return Entry(signal.name, signal.kind, signal.shape, size, units if known else None, elements, signal.total())
 
 
@@ -64,9 +62,12 @@ def _of_array(recording: Recording, name: str) -> Entry:
     raw = recording.read(name)
     kind = "image" if raw.values.ndim == 2 else f"{raw.values.ndim}-D array"
     total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
+    return Entry(name, kind, raw.values.shape, raw.pixel_size, raw.units, _named(name), total)
+
+
+def _named(name: str) -> tuple[str, ...]:
     element = element_named(name)
-    elements = () if element is None else (element,)
-    return Entry(name, kind, raw.values.shape, raw.pixel_size, raw.units, elements, total)
+    return () if element is None else (element,)
 
 
 def lines_of(found: list[Entry]) -> list[str]:

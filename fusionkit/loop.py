@@ -19,7 +19,7 @@ from fusionkit.history import Check, History, columns
 from fusionkit.judge import Judge
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
-from fusionkit.solver import Former, Solver, State, fit
+from fusionkit.solver import Former, Solver, State, fit, require_state
 from fusionkit.terms import Array
 
 
@@ -183,6 +183,7 @@ def _check(
     on_check: Callable[[Check], None] | None,
     sample: Certificate | None = None,
 ) -> None:
+    require_state(course.solver, course.split, state)
     terms, certificate, parameters = course.look(state)
     seconds, objective = time.perf_counter() - started, float(sum(terms.values()))
     limit = course.solver.options.max_iterations

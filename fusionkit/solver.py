@@ -170,3 +170,26 @@ def fitting_solvers(problem: Problem) -> str:
             continue
         fitting.append(name)
     return f"solvers that can: {', '.join(fitting)}" if fitting else "no registered solver takes all of its terms"
+
+
+def require_state(solver: Solver, split: Split, state: object) -> None:
+    """Refuse what a solver hands on where it is no state of this problem: its own mistake, said in its own words.
+
+    Raises
+    ------
+    UserError : it is no `State`, or x, an auxiliary unknown or a dual variable is missing or of another shape.
+    """
+    where, composed = f"solver {solver.name}", split.coupling.terms
+    if not isinstance(state, State):
+        raise UserError(where, f"its state is of the type {type(state).__name__}", "give a fusionkit.solver.State")
+    if state.x.shape != split.problem.shape:
+        raise UserError(where, f"its x has the shape {state.x.shape} instead of {split.problem.shape}")
+    for what, found in (("auxiliary", state.auxiliary), ("duals", state.duals)):
+        if len(found) != len(composed):
+            names = ", ".join(term.name for term in composed) or "there are none"
+            remedy = f"give one for each composed term ({names}), an empty array where there is nothing"
+            raise UserError(where, f"its state has {len(found)} {what} for {len(composed)} composed terms", remedy)
+    for term, dual in zip(composed, state.duals, strict=True):
+        if dual.shape != term.operator.range:
+            said = f"its dual variable of {term.name} has the shape {dual.shape} instead of {term.operator.range}"
+            raise UserError(where, said, "give it the range of the term's operator")

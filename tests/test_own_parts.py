@@ -13,8 +13,10 @@ import fusionkit as fk
 from fusionkit.diagnostics.ending import ending
 from fusionkit.operators.norms import L1
 from fusionkit.operators.penalty import ComposedPenalty
+from fusionkit.problem import Split
 from fusionkit.reconstruct import prepare
 from fusionkit.result import Status
+from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.terms import Array, Smooth
 from fusionkit.writer import write
 
@@ -108,6 +110,40 @@ def test_data_that_agree_are_certified(solver: str, precision: Any) -> None:
     found = fk.solve(posed, fk.make_solver(solver, max_iterations=2000), fk.starting_point("uniform", posed, data))
     assert found.status is Status.CONVERGED
     np.testing.assert_allclose(found.x, x, rtol=1e-3)
+
+
+class Handing(Solver[State]):
+    """Hands on what it is given, as a solver that its author has not finished."""
+
+    name = "handing"
+
+    def __init__(self, state: Any) -> None:
+        super().__init__(SolverOptions())
+        self.state = state
+
+    def init(self, split: Split, x0: Array) -> State:
+        return self.state
+
+    def step(self, split: Split, state: State) -> State:
+        return state
+
+
+FIELD, EMPTY = np.zeros((2, 2, 16, 16)), np.zeros(0)
+UNFINISHED = {
+    "no state": ({"x": MAPS}, "solver handing: its state is of the type dict; give a fusionkit.solver.State"),
+    "x": (State(MAPS[0], (EMPTY,), (FIELD,)), r"its x has the shape \(16, 16\) instead of \(2, 16, 16\)"),
+    "no duals": (State(MAPS, (EMPTY,), ()), r"its state has 0 duals for 1 composed terms; give one for each .*\(tv\)"),
+    "no auxiliary": (State(MAPS, (), (FIELD,)), "its state has 0 auxiliary for 1 composed terms"),
+    "dual": (State(MAPS, (EMPTY,), (MAPS,)), r"its dual variable of tv has the shape \(2, 16, 16\) instead of"),
+}
+
+
+@pytest.mark.parametrize("what", UNFINISHED)
+def test_what_a_solver_hands_on_is_checked(what: str) -> None:
+    state, said = UNFINISHED[what]
+    problem = fk.compose(DATA, [FIT, {"type": "tv", "weight": 1.0}])
+    with pytest.raises(fk.UserError, match=said):
+        fk.solve(problem, Handing(state), MAPS)
 
 
 @pytest.mark.parametrize("solver", ["admm", "proximal_gradient"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 
@@ -71,8 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
         # shtab's own way to attach a completion
         if action.metavar in by_metavar:
             action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]  # argparse's stub has no place for it
-    print(shtab.complete(parser, arguments.shell, preamble=_preamble(arguments.shell, configs, presets)))
+    script = shtab.complete(parser, arguments.shell, preamble=_preamble(arguments.shell, configs, presets))
+    print(_with_every_argument(script) if arguments.shell == "zsh" else script)
     return DONE
+
+
+def _with_every_argument(script: str) -> str:
+    """A zsh script that completes all of several arguments: shtab's ``(*):`` ends with the first, ``*:`` does not."""
+    return re.sub(r'^(\s*")\(\*\):', r"\1*:", script, flags=re.MULTILINE)
 
 
 def _function(name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from fusionkit.colour import painted, painted_status
 from fusionkit.exit_status import DIVERGED, DONE, INTERRUPTED
 
 if TYPE_CHECKING:
+    from fusionkit.config import Config
     from fusionkit.run_record import RunRecord
 
 
@@ -44,13 +45,20 @@ def run(arguments: argparse.Namespace) -> int:
         with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested, shown.look)
         record = job.record(result, tuple(arguments.said), stop_requested)
+        cut_short = _is_cut_short(record, loaded.config, stop_requested())
         output = loaded.config.output
         write(record, folder, arguments.overwrite, output.figures, output.report, output.formats)
     if not arguments.quiet:
         _print_summary(record, folder)
     if result.status is Status.DIVERGED:
         print(f"{painted('fusionkit:', 'red', sys.stderr)} {result.message}", file=sys.stderr)
-    return {Status.DIVERGED: DIVERGED, Status.INTERRUPTED: INTERRUPTED}.get(result.status, DONE)
+    otherwise = INTERRUPTED if cut_short else DONE
+    return {Status.DIVERGED: DIVERGED, Status.INTERRUPTED: INTERRUPTED}.get(result.status, otherwise)
+
+
+def _is_cut_short(record: RunRecord, config: Config, stopped: bool) -> bool:
+    """Whether Ctrl-C came between the solve and the error bars that are asked for."""
+    return stopped and config.uncertainty.method != "none" and record.uncertainty is None
 
 
 def _print_summary(record: RunRecord, folder: Path) -> None:

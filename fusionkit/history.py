@@ -14,6 +14,7 @@ from fusionkit.problem import Problem
 from fusionkit.terms import Array
 
 _PATIENCE = 50  # looks without progress of the optimality before a solve counts as stalled, or half of all
+_PLATEAU = 200  # looks that a plateau may take early in a solve, up to two thirds of all
 _SAME = 3  # checks with bit-equal objective and optimality: the iterate no longer moves
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
 
@@ -92,7 +93,8 @@ class History:
     def rests(self) -> bool:
         """No progress of the optimality over the last looks."""
         values = self.looks
-        patience = max(_PATIENCE, len(values) // 2)  # primal-dual certificates oscillate, the more slowly the longer
+        # primal-dual certificates oscillate, the more slowly the longer
+        patience = max(_PATIENCE, len(values) // 2, min(2 * len(values) // 3, _PLATEAU))
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
     def sampled(self, iteration: int, seconds: float, seen: Certificate, found: FastCheck) -> None:

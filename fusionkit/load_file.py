@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod
+from math import prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from fusionkit.errors import UserError
 from fusionkit.load_spectra import Stack, load_spectra
 from fusionkit.memory import require
 from fusionkit.open_files import OpenFiles
-from fusionkit.readers import RawArray, describe, missing
+from fusionkit.readers import RawArray, describe, first_size, missing
 from fusionkit.stacks import read_named, shape_of
 
 # of an array as it is read: the raw bytes and values, the float64 copy, the normalised one
 _BYTES_PER_VALUE = 32
+_SAME_RATIO = 0.03  # scans of one field whose axes have ratios that differ by less than this part
 
 
 def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
@@ -44,42 +45,45 @@ def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
     for element in options.maps or {}:
         atomic_number(element, f"{where}.maps.{element}")
     _check_shapes(files, images, others, options, where)
-    arrays, facts = dict[str, FloatArray](), list[RawArray]()
+    arrays, facts = dict[str, FloatArray](), dict[str, list[RawArray]]()
 
-    def read(key: str, source: Source) -> npt.NDArray[Any]:
+    def read(name: str, key: str, source: Source) -> npt.NDArray[Any]:
         found = read_named(files.of(source, key), source.signal)
-        facts.append(replace(found, values=np.empty(0)))  # an array as it was read lives until it is converted
+        # an array as it was read lives until it is converted; of its values only the shape is kept
+        facts.setdefault(name, []).append(replace(found, values=np.broadcast_to(0.0, found.values.shape)))
         return found.values
 
-    def image(key: str) -> FloatArray:
-        return _image(read(key, images[key]), files.origin(images[key], key), images[key])
+    def image(name: str, key: str) -> FloatArray:
+        return _image(read(name, key, images[key]), files.origin(images[key], key), images[key])
 
     if options.haadf is not None:
-        arrays["haadf"] = image(f"{where}.haadf")
+        arrays["haadf"] = image("haadf", f"{where}.haadf")
     if options.maps is not None:
-        arrays["maps"] = stacked((image(f"{where}.maps.{element}") for element in options.maps), len(options.maps))
+        maps = (image("maps", f"{where}.maps.{element}") for element in options.maps)
+        arrays["maps"] = stacked(maps, len(options.maps))
     stacks = load_spectra(options.spectra, files, f"{where}.spectra")
     for name, stack in stacks.items():
         arrays |= stack.arrays(name)
     for name, (key, source) in zip(options.arrays, others.items(), strict=True):
-        arrays[name] = to_float(read(key, source), files.origin(source, key))
+        arrays[name] = to_float(read(name, key, source), files.origin(source, key))
+    for name, stack in stacks.items():
+        facts.setdefault(name, []).append(stack.facts)
     return _dataset(options, arrays, facts, stacks, files.source(), where)
 
 
 def _dataset(
     options: DataOptions,
     arrays: dict[str, FloatArray],
-    raw: list[RawArray],
+    facts: Mapping[str, list[RawArray]],
     stacks: Mapping[str, Stack],
     source: str,
     where: str,
 ) -> Dataset:
-    read = [*raw, *(stack.facts for stack in stacks.values())]
-    if options.grid == "maps":  # the pixel size is that of the unknown
-        read = read[1:] + read[:1]
-    pixel_size, units, notes = _calibration(read)
+    grid = _grid_of(options, facts)
+    own, others = facts[grid], _fellows(facts, grid, options)
+    pixel_size, units, notes = _calibration(grid, own, others, _keeps_field(options))
     metadata: dict[str, float | str] = {}
-    for one in reversed(read):
+    for one in reversed([*own, *others]):
         metadata |= one.metadata
     # the stack of the maps first, wherever it is written: terms compare it with the first maps of the unknown
     ordered = sorted(stacks, key=lambda name: name != "maps")
@@ -157,11 +161,71 @@ def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
     return values
 
 
-def _calibration(raw: list[RawArray]) -> tuple[float | None, str | None, tuple[str, ...]]:
-    """Pixel size and unit of the first array that has them, and every note."""
-    notes = list(dict.fromkeys(note for one in raw for note in one.notes))
-    known = [(one.pixel_size, one.units) for one in raw if one.pixel_size is not None]
-    if len(set(known)) > 1:
-        notes.append("The arrays have several pixel sizes; that of the first is used.")
-    size, units = known[0] if known else (None, None)
-    return size, units, tuple(notes)
+def _grid_of(options: DataOptions, facts: Mapping[str, list[RawArray]]) -> str:
+    """The array whose pixels the unknown has; steps of the preparation follow the pixel size of this one."""
+    return next(
+        (name for name in (options.grid, "haadf", "maps") if name in facts and name is not None), next(iter(facts))
+    )
+
+
+def _fellows(facts: Mapping[str, list[RawArray]], grid: str, options: DataOptions) -> list[RawArray]:
+    """The other arrays; a further one on pixels of its own, as a kernel or a spectrum, says nothing about theirs."""
+    shape = facts[grid][0].values.shape[-2:]
+    return [
+        replace(one, pixel_size=None) if name in options.arrays and one.values.shape[-2:] != shape else one
+        for name, several in facts.items()
+        if name != grid
+        for one in several
+    ]
+
+
+def _keeps_field(options: DataOptions) -> bool:
+    """Whether image and maps, as they are read, show the same field of view: none is cropped to that of the other."""
+    return all(step.step != "crop" or step.options.get("of", "all") == "all" for step in options.prepare)
+
+
+def _calibration(
+    grid: str, own: list[RawArray], others: list[RawArray], same_field: bool
+) -> tuple[float | None, str | None, tuple[str, ...]]:
+    """Pixel size and unit of the array ``grid``, its own or of the others, and every note."""
+    read = [*own, *others]
+    notes = list(dict.fromkeys(note for one in read for note in one.notes))
+    known = [one for one in read if one.pixel_size is not None]
+    size, units = first_size(own)
+    if size is not None:
+        if len({(one.pixel_size, one.units) for one in known}) > 1:
+            notes.append(f"The arrays have several pixel sizes; that of '{grid}' is used.")
+        return size, units, tuple(notes)
+    if not known or any(one.left_out for one in own):
+        return None, None, tuple(notes)
+    size, units, note = _size_of_others(grid, own[0].values.shape[-2:], known, same_field)
+    return size, units, (*notes, *note)
+
+
+def _size_of_others(
+    grid: str, shape: tuple[int, ...], known: list[RawArray], same_field: bool
+) -> tuple[float | None, str | None, tuple[str, ...]]:
+    """Pixel size of the array ``grid``, which has none, from others on the same pixels or over the same field."""
+    lacking = f"'{grid}' has no pixel size; the result has none either"
+    if not same_field:
+        return None, None, (f"{lacking}, since image and maps are cropped apart.",)
+    same = [one for one in known if one.values.shape[-2:] == shape]
+    if same:
+        several = len({(one.pixel_size, one.units) for one in same}) > 1
+        return *first_size(same), ("The arrays have several pixel sizes; that of the first is used.",) * several
+    for one in known:
+        ratio = _ratio(one.values.shape[-2:], shape)
+        if ratio is not None and one.pixel_size is not None:
+            size = one.pixel_size * ratio
+            said = f"{size:.4g} {one.units or ''}".strip()
+            fields = f"{one.values.shape[-2:]} pixels of {one.pixel_size:.4g} over the same field of view"
+            return size, one.units, (f"'{grid}' has no pixel size; it is taken as {said}, from {fields}.",)
+    return None, None, (f"{lacking}, since the other arrays have pixels of other proportions.",)
+
+
+def _ratio(of: tuple[int, ...], to: tuple[int, ...]) -> float | None:
+    """Edge of a pixel of a scan ``to`` in those of a scan ``of`` the same field; None where the axes do not agree."""
+    if len(of) != 2 or len(to) != 2:
+        return None
+    rows, columns = of[0] / to[0], of[1] / to[1]
+    return sqrt(rows * columns) if abs(rows / columns - 1) < _SAME_RATIO else None

@@ -7,7 +7,7 @@ A file that cannot be read is a `UserError` that names it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ TABLE = {
 
 _FOLDERS = (".zspy",)  # formats that are folders
 _SHOWN = 16  # suffixes that a message names
+_LEFT_OUT = "The file's pixel_size is not one positive number and is left out."
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class RawArray:
     units: str | None = None
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the file gives a pixel size that is not one positive number, as of pixels that are not square."""
+        return _LEFT_OUT in self.notes
+
+
+def first_size(arrays: Iterable[RawArray]) -> tuple[float | None, str | None]:
+    """Pixel size and unit of the first array that has them; None where none has."""
+    return next(((one.pixel_size, one.units) for one in arrays if one.pixel_size is not None), (None, None))
 
 
 class Recording(Protocol):
@@ -168,7 +179,7 @@ def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[
     values = np.asarray(size)
     numeric = values.dtype.kind in "iuf" and values.size > 0
     if not numeric or not np.all(np.isfinite(values)) or np.any(values <= 0) or np.any(values != values.flat[0]):
-        return None, None, ("The file's pixel_size is not one positive number and is left out.",)
+        return None, None, (_LEFT_OUT,)
     return float(values.flat[0]), text, ()
 
 

@@ -114,29 +114,32 @@ class Job:
             weights=self.weights,
             term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
-        record = replace(record, diagnostics=diagnose(record))
-        return self._assessed(record, stop_requested) if self.loaded.config.assessed else record
+        notes: tuple[Diagnostic, ...] = ()
+        if self.loaded.config.assessed:
+            record, notes = self._assessed(record, stop_requested)
+        return replace(record, diagnostics=(*notes, *diagnose(record)))
 
-    def _assessed(self, record: RunRecord, stop_requested: Callable[[], bool] | None) -> RunRecord:
-        """The record with error bars and composition, as far as the solve came to an end."""
+    def _assessed(
+        self, record: RunRecord, stop_requested: Callable[[], bool] | None
+    ) -> tuple[RunRecord, tuple[Diagnostic, ...]]:
+        """The record with error bars and composition, as far as the solve came to an end, and what to say of them."""
         from fusionkit.uncertainty.assess import assess  # what most runs do not need
 
         result, config = record.result, self.loaded.config
         if result.status in (Status.DIVERGED, Status.INTERRUPTED):
-            lacks = Diagnostic("note", f"No error bars were estimated: the solve {result.status}.")
-            return replace(record, diagnostics=(*record.diagnostics, lacks))
+            return record, (Diagnostic("note", f"No error bars were estimated: the solve {result.status}."),)
         started = time.perf_counter()
         with limit_threads(config.threads):
             problem = result.problem or self.problem
             found = assess(config, self.dataset, problem, result.x, stop_requested)
         notes = found.uncertainty.notes if found.uncertainty is not None else ()
-        return replace(
+        whole = replace(
             record,
             uncertainty=found.uncertainty,
             compositions=found.compositions,
             seconds={**record.seconds, "uncertainty": time.perf_counter() - started},
-            diagnostics=(*(Diagnostic("warning", note) for note in notes), *record.diagnostics),
         )
+        return whole, tuple(Diagnostic("warning", note) for note in notes)
 
 
 def prepare(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -18,12 +19,15 @@ from fusionkit.run_record import RunRecord
 _DISTRIBUTIONS = {"fusionkit": "fusionkit-em"} | {
     name: name for name in ("numpy", "scipy", "numba", "pylops", "pyproximal", "h5py")
 }
+# what only some runs use, by the module that is then loaded
+_OPTIONAL = {"rsciio": "rosettasciio", "hyperspy": "hyperspy", "exspy": "exspy", "skimage": "scikit-image"}
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, fusionkit and the libraries that the numbers depend on."""
+    """Versions of Python, fusionkit and the libraries that the numbers depend on, optional ones where loaded."""
+    loaded = {name: name for module, name in _OPTIONAL.items() if module in sys.modules}
     return {"python": platform.python_version()} | {
-        name: _version(distribution) for name, distribution in _DISTRIBUTIONS.items()
+        name: _version(distribution) for name, distribution in (_DISTRIBUTIONS | loaded).items()
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from sweeps import CONFIG, statuses, table
 from fusionkit import yamlio
 from fusionkit.cli import main
 from fusionkit.errors import UserError
+from fusionkit.sweep import carry_out
 from fusionkit.sweep.axes import file_axis
+from fusionkit.sweep.worker import Task
 
 RNG = np.random.default_rng(0)
 DATA = {"path": "a.npz", "haadf": "H", "maps": {"Fe": "Fe", "O": "O"}}
@@ -48,6 +52,43 @@ def test_every_file_has_a_folder_and_a_broken_one_stops_no_other(
     said = capsys.readouterr()
     assert said.err.startswith("1/1  broken  ")
     assert "2 of them from before" in said.out
+
+
+@pytest.mark.parametrize("changes", [{}, {"haadf": {"signal": "H", "path": "b.npz"}}], ids=["path", "haadf"])
+def test_a_file_that_is_newer_than_its_run_is_refused_or_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    config, out = lay_out(tmp_path, data={**DATA, **changes}), tmp_path / "out"
+    np.savez(tmp_path / "b.npz", **np.load(tmp_path / "a.npz"))
+    file = tmp_path / ("b.npz" if changes else "a.npz")
+    command = ["batch", str(config), str(tmp_path / "a.npz"), "--output", str(out)]
+    assert main(command) == 0
+    assert main([*command, "--overwrite"]) == 0
+    assert "1 of them from before" in capsys.readouterr().out
+    written = (out / "a" / "result.h5").stat().st_mtime
+    os.utime(file, (written + 1, written + 1))
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"'{file}' has changed since this run; replace it with --overwrite, or choose another folder" in said
+    with monkeypatch.context() as patch:  # the interrupt comes before the point is run again
+        patch.setattr(carry_out, "run_here", _interrupted)
+        assert main([*command, "--overwrite"]) == 130
+        assert statuses(out) == ["not run"]
+    os.utime(file, (written - 1, written - 1))
+    assert main(command) == 0
+    os.utime(file)
+    assert main([*command, "--overwrite"]) == 0
+    assert (out / "a" / "result.h5").stat().st_mtime > written
+    assert statuses(out) == ["max_iterations"]
+    if changes:
+        file.unlink()  # what is gone has not changed
+        assert main(command) == 0
+
+
+def _interrupted(processes: int | None, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+    raise KeyboardInterrupt
+    yield
 
 
 def test_a_batch_of_a_sweep_is_every_file_with_every_value(tmp_path: Path) -> None:

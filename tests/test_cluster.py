@@ -14,7 +14,7 @@ from sweeps import start, statuses, table, wait_for, write_config
 
 from fusionkit.cli import main
 
-pytest.importorskip("distributed", reason="dask.distributed is not installed (the extra 'cluster')")
+distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed (the extra 'cluster')")
 
 WEIGHTS = {"terms.tv.weight": [50.0, 70.0, 100.0], "terms.haadf.gamma": [1.6, 1.7]}
 SLOW = "solver.max_iterations=1500"  # seconds, in which a worker can be killed
@@ -37,6 +37,10 @@ class Cluster:
         wait_for(file.is_file)
         one = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", *quiet]
         self.workers = [self._start("worker", *one) for _ in range(2)]
+        with distributed.Client(
+            scheduler_file=str(file), set_as_default=False
+        ) as client:  # else a sweep says that there are none
+            client.wait_for_workers(2, timeout=60)
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", *arguments]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,6 +22,7 @@ from fusionkit.report.comparison_page import comparison_page
 from fusionkit.report.html import render
 from fusionkit.report.metrics import nrmse, psnr, ssim
 from fusionkit.report.saved_run import read_runs
+from fusionkit.summary import versions
 
 SIZE = "data.phantom.size=32"
 RUNS = {
@@ -116,6 +121,35 @@ def test_page(folder: Path, tmp_path: Path) -> None:
     assert page.content["side_by_side"]
     assert main(command) == 2
     assert main([*command, "--overwrite"]) == 0
+
+
+def test_runs_of_other_data_and_pixels_say_so(folder: Path) -> None:
+    first, seed = read_runs([folder / "first", folder / "seed"])
+    page = comparison_page(compare((first, seed)))
+    names = [layer.name for layer in page.panels[0].layers]
+    assert "raw of first" in names
+    assert "raw" not in names
+    assert page.field_width == pytest.approx(32 * (first.saved.pixel_size or 0))
+    assert page.units == first.saved.units is not None
+    finer = replace(seed, saved=replace(seed.saved, pixel_size=0.125))
+    found = compare((first, finer))
+    page = comparison_page(found)
+    assert (page.field_width, page.units) == (None, None)
+    said = [note for note in found.notes if "scale bar" in note]
+    assert len(said) == 1
+    assert "seed (0.125 nm) differ in size" in said[0]
+    assert said[0] in [each.text for each in page.diagnostics]
+
+
+def test_versions_name_the_optional_libraries_that_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("rsciio", "exspy", "hyperspy", "skimage"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    plain = versions()
+    assert not {"rosettasciio", "exspy", "hyperspy", "scikit-image"} & set(plain)
+    for module in ("rsciio", "skimage"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    assert set(versions()) - set(plain) == {"rosettasciio", "scikit-image"}
+    assert versions()["scikit-image"] == version("scikit-image")
 
 
 def test_without_scikit_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

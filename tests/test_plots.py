@@ -130,7 +130,7 @@ def test_constant_images(value: float) -> None:
     [
         ({"model_haadf": None}, ["HAADF", "Co raw", "Co fused", "Co truth"]),
         ({"dataset": Dataset({})}, ["Co fused"]),
-        ({"dataset": Dataset({"maps": np.ones((1, 12, 16))})}, ["Co raw", "Co fused"]),
+        ({"dataset": Dataset({"maps": np.ones((1, 12, 16))})}, ["Co raw, its own pixels", "Co fused"]),
         (
             {"dataset": Dataset({"eels": np.ones((12, 16))}), "predictions": {"eels": np.zeros((12, 16))}},
             ["eels", "eels model", "eels − model", "Co fused"],

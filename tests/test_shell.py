@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sweeps import write_config
 
+from fusionkit import interrupts
 from fusionkit.cli import main
 from fusionkit.cli_commands import COMMANDS
 from fusionkit.cli_completion import SHELLS
 from fusionkit.colour import has_cursor, is_coloured, painted, painted_status
 from fusionkit.config import packaged_configs
+from fusionkit.reconstruct import Job
 from fusionkit.registry import table
+from fusionkit.run_record import RunRecord
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +62,7 @@ WORDS = [
     ("list sol", ["solvers"]),
     ("simulate fil", ["films"]),
     ("batch mine.yaml da", ["data.npz"]),
+    ("batch mine.yaml mine.yaml da", ["data.npz"]),
     ("completion z", ["zsh"]),
 ]
 _BASH = 'eval "$(<$0)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_fusionkit; printf "%s\\n" "${COMPREPLY[@]}"'
@@ -100,6 +108,14 @@ def test_scripts_name_every_config_and_phantom(scripts: dict[str, Path]) -> None
         assert names <= set(path.read_text().replace("'", " ").replace("(", " ").replace(")", " ").split())
 
 
+def test_zsh_completes_every_one_of_several_arguments(scripts: dict[str, Path]) -> None:
+    """After ``(*):`` nothing more would be completed; ``*:`` stands for all that follow."""
+    text = scripts["zsh"].read_text()
+    assert '"(*):' not in text
+    assert text.count('\n  "*:') == 3  # of batch, compare and inspect
+    assert '\n  "(- : *)"{-h,--help}' in text
+
+
 def test_an_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "tcsh"]) == 2
     assert "bash" in capsys.readouterr().err
@@ -136,6 +152,26 @@ def test_colours(monkeypatch: pytest.MonkeyPatch, terminal: bool, environment: d
     assert painted("x", "red", stream) == ("\x1b[31mx\x1b[0m" if coloured else "x")
     assert painted_status("converged", stream) == ("\x1b[32mconverged\x1b[0m" if coloured else "converged")
     assert has_cursor(stream) is (terminal and environment.get("TERM") != "dumb")
+
+
+@pytest.mark.parametrize(("method", "status"), [("bootstrap", 130), ("none", 0)])
+def test_an_interrupt_of_the_error_bars_is_in_the_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, status: int
+) -> None:
+    """The user presses Ctrl-C after the solve; the result is written without what was cut short."""
+    pressed: list[bool] = []
+    record = Job.record
+
+    def pressing(job: Job, *arguments: Any) -> RunRecord:
+        pressed.append(True)
+        return record(job, *arguments)
+
+    monkeypatch.setattr(Job, "record", pressing)
+    monkeypatch.setattr(interrupts, "interruptible", lambda: nullcontext(lambda: bool(pressed)))
+    config = write_config(tmp_path, uncertainty={"method": method})
+    assert main(["run", str(config), "--output", str(tmp_path / "out"), "--quiet"]) == status
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["status"], summary["uncertainty"]) == ("max_iterations", None)
 
 
 def test_errors_and_status_are_coloured_where_it_is_asked_for(

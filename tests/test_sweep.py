@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import re
 import shutil
 import signal
@@ -19,7 +21,7 @@ from sweeps import children, start, statuses, table, wait_for, write_config
 
 from fusionkit import yamlio
 from fusionkit.cli import main
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.report.metrics import nrmse
 from fusionkit.sweep import carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
@@ -204,6 +206,8 @@ def test_the_table_has_a_row_a_point(done: tuple[Path, Path]) -> None:
         ("50.0", "1.7"),
     ]
     for row in rows:
+        summary = json.loads((done[1] / row["point"] / "summary.json").read_text())
+        assert float(row["seconds"]) == summary["seconds"]["solve"]
         assert row["status"] == "max_iterations"
         assert int(row["iterations"]) == 20
         terms = sum(float(row[f"term.{name}"]) for name in ("haadf", "poisson", "tv"))
@@ -256,6 +260,18 @@ def test_a_changed_configuration_is_refused_or_overwritten(tmp_path: Path, capsy
     assert stamps(out) == before
     assert main([*command, "--overwrite"]) == 0
     assert table(out)[0]["iterations"] == "5"
+
+
+def test_a_start_that_is_newer_than_its_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, out, former = write_config(tmp_path, {"terms.tv.weight": [50.0]}), tmp_path / "out", tmp_path / "former"
+    assert main(["run", str(write_config(tmp_path)), "--output", str(former), "--quiet"]) == 0
+    write_config(tmp_path, {"terms.tv.weight": [50.0]}, init="former/result.h5")
+    command = ["sweep", str(config), "--output", str(out), "--quiet"]
+    assert main(command) == 0
+    written = (out / "tv.weight=50.0" / "result.h5").stat().st_mtime
+    os.utime(former / "result.h5", (written + 1, written + 1))
+    assert main(command) == 2
+    assert f"'{former / 'result.h5'}' has changed since this run" in capsys.readouterr().err
 
 
 def test_a_failed_point_stops_no_other(
@@ -386,3 +402,12 @@ def test_an_interrupt_leaves_what_is_finished(tmp_path: Path) -> None:
     assert 1 <= found.count("not run") < 10
     assert 10 - found.count("not run") == len(list((tmp_path / "out").glob("*/result.h5")))
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_scheduler_without_workers_is_said_so() -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+    from fusionkit.sweep.cluster import connected
+
+    empty = distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None)
+    with empty, pytest.warns(FusionkitWarning, match="has no workers yet"):
+        connected(empty.scheduler_address).close()

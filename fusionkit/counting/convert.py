@@ -76,12 +76,18 @@ def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset
     facts = Counting(kind, False, units, {name: fit.error for name, fit in fits.items()}, exponents)
     return replace(
         dataset,
-        arrays={**dataset.arrays, "maps": counts},
+        arrays={**dataset.arrays, "maps": counts, **_background(dataset, column)},
         truth=truth,
         counting=facts,
         counts_per_unit=1.0,
         notes=(*dataset.notes, *_notes(facts), *_shared(maps, names, kind)),
     )
+
+
+def _background(dataset: Dataset, units: Array) -> dict[str, Array]:
+    """What is beneath the maps is in their units."""
+    beneath = dataset.arrays.get("maps_background")
+    return {} if beneath is None else {"maps_background": beneath / units}
 
 
 def _names(dataset: Dataset, number: int) -> tuple[str, ...]:

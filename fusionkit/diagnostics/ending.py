@@ -30,7 +30,8 @@ def ending(record: RunRecord) -> Iterator[Diagnostic]:
         yield warning(texts[result.status])
     yield from _faint(record)
     asked = record.resolved_config.get("uncertainty")
-    if isinstance(asked, Mapping) and asked.get("method", "none") != "none" and record.uncertainty is None:
+    ended = result.status not in (Status.DIVERGED, Status.INTERRUPTED)  # else that is what is said of error bars
+    if ended and isinstance(asked, Mapping) and asked.get("method", "none") != "none" and record.uncertainty is None:
         yield warning("The run ended before its error bars were done: there are none.")
 
 

@@ -16,7 +16,7 @@ from fusionkit.errors import UserError
 from fusionkit.interactive.files import image_in, is_path, maps_in
 from fusionkit.interactive.kinds import ArrayKind, Kind, SignalKind
 from fusionkit.interactive.signals import element_of, is_signal, parts_of, raw_of
-from fusionkit.readers import RawArray
+from fusionkit.readers import RawArray, first_size
 
 _NAMES = "name one for each map: elements=['Co', 'O']"
 
@@ -60,14 +60,19 @@ def given(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Given:
     for element, one in zip(raw, stack, strict=True):
         check_fellow(one.shape, _origin(f"maps.{element}", element), arrays["haadf"].shape, "haadf")
     arrays["maps"] = np.stack(stack)
-    return Given(_dataset(arrays, tuple(raw), [*raw.values(), image], notes), kind)
+    return Given(_dataset(arrays, tuple(raw), [*raw.values()], image, notes), kind)
 
 
 def _dataset(
-    arrays: Mapping[str, FloatArray], elements: tuple[str, ...], raw: list[RawArray], notes: tuple[str, ...]
+    arrays: Mapping[str, FloatArray],
+    elements: tuple[str, ...],
+    maps: list[RawArray],
+    image: RawArray,
+    notes: tuple[str, ...],
 ) -> Dataset:
-    """The maps' own pixel size and facts come before the image's."""
-    size, units = next(((one.pixel_size, one.units) for one in raw if one.pixel_size is not None), (None, None))
+    """The maps' own pixel size and facts come before the image's; a size of theirs that is left out stays so."""
+    raw = [*maps, image]
+    size, units = first_size(maps if any(one.left_out for one in maps) else raw)
     metadata: dict[str, float | str] = {}
     for one in reversed(raw):
         metadata |= one.metadata

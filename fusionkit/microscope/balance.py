@@ -16,7 +16,7 @@ from fusionkit.terms import Array
 from fusionkit.window import busiest
 
 GAMMA = 1.7
-_TV = 1.0  # of counts: a single count alone among pixels without any is no structure
+_TV = 1.0  # of counts: a single count alone among pixels without any is no structure; of many, see `_total_variation`
 _WIDTH = 3.0  # pixels, of the Gaussian that smooths maps for their sums: noise below zero must not count
 _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0)  # of those tried for the fit: atomic columns at 20 counts 0.5, films 2
 _BLUR = 1.5  # of the Gaussian that smooths image and powers alike
@@ -74,7 +74,7 @@ def balance(
     units = _Fit() if normalised else _units(dataset, gamma, z)
     if z is not None:
         units = replace(units, z=z if isinstance(z, str) else dict(z))
-    poisson, tv = (1.0, _TV) if not normalised else _NORMALISED[1:]
+    poisson, tv = (1.0, _total_variation(dataset)) if not normalised else _NORMALISED[1:]
     model: dict[str, Any] = {"gamma": gamma, "z": _every(units.z, dataset)}
     fit: dict[str, Any] = {"type": "haadf", "weight": units.weight, **model}
     if grid == "maps":
@@ -114,6 +114,12 @@ def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float
         inner = {} if whole else {"forward": chosen}
         return term | {"forward": {"type": "scan", "shape": list(stack.shape[1:]), **inner, **background}}
     return term if whole and not background else term | {"forward": {**chosen, **background}}
+
+
+def _total_variation(dataset: Dataset) -> float:
+    """The weight among counts c: the slope of their log-likelihood scatters by 1 / sqrt(c), background included."""
+    level = float(np.mean(dataset.arrays["maps"])) if "maps" in dataset.arrays else 0.0
+    return float(f"{_TV / max(level, 1.0) ** 0.5:.2g}")
 
 
 def _epsilon(stack: Array) -> float:

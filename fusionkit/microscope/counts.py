@@ -60,15 +60,17 @@ def windows_of(signal: Signal, source: SpectrumSource, where: str) -> dict[str, 
     found: dict[str, Window] = {}
     for element in elements:
         atomic_number(element, f"{where}.elements")
-        found[element] = _window(signal, source, element, where)
+    others = tuple(dict.fromkeys((*elements, *signal.facts.elements)))
+    for element in elements:
+        found[element] = _window(signal, source, element, where, others)
     return found
 
 
-def _window(signal: Signal, source: SpectrumSource, element: str, where: str) -> Window:
+def _window(signal: Signal, source: SpectrumSource, element: str, where: str, others: tuple[str, ...]) -> Window:
     key = f"{where}.lines.{element}" if element in source.lines else where
     given, sides = source.windows.get(element), source.background_windows.get(element)
     if given is None or (sides is None and source.background != "none"):
-        base = window_of(signal, element, source.lines.get(element), key)
+        base = window_of(signal, element, source.lines.get(element), key, others)
     else:
         base = Window(element, (given[0], given[1]), ())
     counts = base.counts if given is None else (given[0], given[1])

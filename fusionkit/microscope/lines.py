@@ -7,12 +7,14 @@ FWHM(E) = sqrt(2.5 (E - 5898.75) + FWHM(Mn Ka)^2) in eV.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-from fusionkit.errors import UserError
+import numpy as np
+
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.boundary import EXTRA
 from fusionkit.microscope.signals import Signal
 from fusionkit.registry import suggestion
@@ -24,6 +26,10 @@ _FAMILIES = ("Ka", "La", "Ma")
 _HALF, _GAP, _SIDE = 1.0, 1.0, 1.0
 # of the onset of an edge: where the windows before it begin and end, and where the one behind it ends
 _BEFORE, _UNTIL, _BEHIND = 0.85, 0.98, 50.0
+_SHORTEST = 10.0  # eV of a window before an edge
+_WHITE_LINES = 25.0  # eV behind another edge's onset that follow no power law
+_WEIGHT = 0.05  # of a line to the strongest of its family, from which on a background window keeps clear of it
+_AWAY = 1.0  # FWHM by which a background window moves to do so, at the most
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Window:
     background: tuple[tuple[float, float], ...]
 
 
-def window_of(signal: Signal, element: str, line: str | None, where: str) -> Window:
+def window_of(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str] = ()) -> Window:
     """The window of an element in a spectrum image, from the table of lines or edges.
 
     Parameters
@@ -51,12 +57,13 @@ def window_of(signal: Signal, element: str, line: str | None, where: str) -> Win
     element : chemical symbol.
     line : ``Ka``, ``Cu_Ka``, ``K``, ``O_K``; None for the file's, else the strongest in the range of the spectra.
     where : config key, for messages.
+    others : elements whose lines and edges the windows of the background keep clear of.
     """
     if line is not None and "_" in line:
         owner, _, line = line.partition("_")
         if owner != element:
             raise UserError(where, f"{owner}_{line} is no line of {element}", f"write {element}_{line}")
-    return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where)
+    return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where, others)
 
 
 def fwhm(energy: float, resolution: float) -> float:
@@ -83,7 +90,7 @@ def _range(signal: Signal) -> tuple[float, float]:
     return offset * unit, (offset + width * (size - 1)) * unit
 
 
-def _line(signal: Signal, element: str, line: str | None, where: str) -> Window:
+def _line(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str]) -> Window:
     known = {name: 1000.0 * entry["energy (keV)"] for name, entry in _table(element).get("Xray_lines", {}).items()}
     low, high = _range(signal)
     if line is None:
@@ -102,8 +109,35 @@ def _line(signal: Signal, element: str, line: str | None, where: str) -> Window:
         raise UserError(where, f"{element}_{line} ({energy / 1000:.3f} keV) lies outside the spectra", "name another")
     left = (first - _GAP * width - side, first - _GAP * width)
     right = (last + _GAP * width, last + _GAP * width + side)
-    sides = tuple(side for side in (left, right) if side[0] >= low and side[1] <= high)
+    taken = [e for one in others if one != element for e in _energies(one)]
+    spans = [(e - fwhm(e, float(resolution)), e + fwhm(e, float(resolution))) for e in taken]
+    within = [(end, sign) for end, sign in ((left, -1.0), (right, 1.0)) if end[0] >= low and end[1] <= high]
+    moved = [_clear(end, sign * width, spans) for end, sign in within]
+    sides = tuple(end for end in moved if end is not None and end[0] >= low and end[1] <= high)
+    if within and not sides:
+        said = (
+            f"the background of {element}_{line} lies beneath lines of {', '.join(o for o in others if o != element)}"
+        )
+        warnings.warn(f"{said}; give background_windows", FusionkitWarning, stacklevel=2)
+        sides = tuple(end for end, _ in within)
     return _in_unit(signal, f"{element}_{line}", (first, last), sides)
+
+
+def _energies(element: str) -> list[float]:
+    """Energies of the lines that show, in eV."""
+    lines = _table(element).get("Xray_lines", {}).values()
+    return [1000.0 * line["energy (keV)"] for line in lines if line["weight"] >= _WEIGHT]
+
+
+def _clear(
+    window: tuple[float, float], width: float, spans: Sequence[tuple[float, float]]
+) -> tuple[float, float] | None:
+    """The window moved outwards, ``width`` an FWHM with its sign, until no span overlaps it; None where that is far."""
+    for part in np.linspace(0.0, _AWAY, 9):
+        first, last = window[0] + part * width, window[1] + part * width
+        if not any(start < last and end > first for start, end in spans):
+            return float(first), float(last)
+    return None
 
 
 def _file_line(signal: Signal, element: str, known: Mapping[str, float]) -> str | None:
@@ -118,13 +152,13 @@ def _strongest(signal: Signal, known: Mapping[str, float], low: float, high: flo
     return next((line for line in _FAMILIES if line in known and low < known[line] < limit), None)
 
 
-def _edge(signal: Signal, element: str, edge: str | None, where: str) -> Window:
+def _edge(signal: Signal, element: str, edge: str | None, where: str, others: Sequence[str]) -> Window:
     entries = _table(element).get("Binding_energies", {})
     known = {name: float(entry["onset_energy (eV)"]) for name, entry in entries.items()}
     low, high = _range(signal)
     if edge is None:
         major = [name for name, entry in entries.items() if entry.get("relevance") == "Major"]
-        within = [name for name in major if known[name] * _BEFORE > low and known[name] < high - 10]
+        within = [name for name in major if known[name] * _UNTIL - low >= _SHORTEST and known[name] < high - 10]
         if not within:
             raise UserError(where, f"{element} has no edge within the spectra", "leave it out, or give a window")
         edge = min(within, key=lambda name: (known[str(name)], str(name)))
@@ -132,11 +166,24 @@ def _edge(signal: Signal, element: str, edge: str | None, where: str) -> Window:
     if edge not in known:
         raise UserError(where, f"{element} has no edge '{edge}'", suggestion(edge, known))
     onset = known[edge]
-    before = (max(onset * _BEFORE, low), onset * _UNTIL)
+    before = (_start_before(onset, low, [e for one in others if one != element for e in _onsets(one)]), onset * _UNTIL)
     counts = (onset, min(onset + _BEHIND, high))
     if before[0] >= before[1] or counts[0] >= counts[1]:
         raise UserError(where, f"{element}_{edge} ({onset:g} eV) lies outside the spectra", "name another")
     return _in_unit(signal, f"{element}_{edge}", counts, (before,))
+
+
+def _onsets(element: str) -> list[float]:
+    """Onsets of the major edges, in eV."""
+    entries = _table(element).get("Binding_energies", {}).values()
+    return [float(entry["onset_energy (eV)"]) for entry in entries if entry.get("relevance") == "Major"]
+
+
+def _start_before(onset: float, low: float, others: Sequence[float]) -> float:
+    """Where the window before an edge starts: behind the edge of another element that lies in it."""
+    start, end = max(onset * _BEFORE, low), onset * _UNTIL
+    behind = [other + _WHITE_LINES for other in others if start < other + _WHITE_LINES and other < end]
+    return min(max([start, *behind]), max(end - _SHORTEST, start))
 
 
 def _in_unit(signal: Signal, line: str, counts: tuple[float, float], sides: tuple[tuple[float, float], ...]) -> Window:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from fusionkit.acceleration import SMALL
 from fusionkit.counting.kind import guess
+from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import SpectrumSource
 from fusionkit.errors import FusionkitWarning, UserError
@@ -51,12 +53,25 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     """
     data = _data(recordings, folder, reader)
     dataset = load(parse(DataOptions, {**data, "grid": "haadf"}, "data"), folder)  # whatever the shapes are
+    _check_backgrounds(dataset, recordings)
+    if "spectra" in data and guess(dataset.arrays["maps"]) == "rates":
+        data["maps_are"] = "rates"
+        dataset = load(parse(DataOptions, {**data, "grid": "haadf"}, "data"), folder)
     found = balance(dataset, "normalize" in data)
     if "normalize" not in data:
         data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
     if found.grid is not None:
         data["grid"] = found.grid
     return "\n".join(_lines(data, found, recordings)) + "\n"
+
+
+def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -> None:
+    """`UserError` where there is less than nothing beneath the counts, which no model of counts can hold."""
+    for name, array in dataset.arrays.items():
+        if name.endswith("_background") and float(array.min()) < 0.0:
+            said = "the spectra hold negative values: something was taken off them"
+            remedy = "name the spectra as they were counted, or write the config by hand, with background: none"
+            raise UserError(", ".join(map(str, recordings)), said, remedy)
 
 
 def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None) -> Mappings:
@@ -74,15 +89,17 @@ def _data(recordings: Mapping[Path, Recording], folder: Path, reader: str | None
     names = ", ".join(map(str, recordings))
     maps = {} if spectra else _maps(listed, names)
     images = [(path, e) for path, _, e in listed if len(e.shape) == 2 and e.kind == "image" and not _is_map(e)]
-    images.sort(key=lambda one: image_rank(one[1].name))
     if not maps and not spectra:
         said = "holds no image called by an element, and no spectrum image whose elements it names"
         raise UserError(names, said, f"write the config by hand, with {_by_hand([e for *_, e in listed])}")
     if not images:
         raise UserError(names, "holds no HAADF image", "name the file of the image too")
-    data: Mappings = {**common, "haadf": source(images[0][0], images[0][1].name)}
     of_maps = next(iter(spectra.values()))["signal"] if spectra else next(iter(maps.values()))[2].name
-    _compare_fields(images[0][1], next(entry for _, _, entry in listed if entry.name == of_maps))
+    seen = next(_field(recording, entry) for _, recording, entry in listed if entry.name == of_maps)
+    # of several images that may be meant, one that was scanned with the maps
+    images.sort(key=lambda one: (image_rank(one[1].name), one[1].shape != seen.shape))
+    data: Mappings = {**common, "haadf": source(images[0][0], images[0][1].name)}
+    _compare_fields(images[0][1], seen)
     if spectra:
         return data | {"spectra": spectra}
     named = {element: source(path, e.name) for element, (path, _, e) in maps.items()}
@@ -97,15 +114,23 @@ def _by_hand(listed: list[Entry]) -> str:
     if any(len(entry.shape) == 3 and "spectrum" in entry.kind for entry in listed):
         return "data.spectra.maps.elements"
     stack = next((f"{entry.name}/0" for entry in listed if len(entry.shape) == 3), None)
-    image = next((entry.name for entry in reversed(listed) if len(entry.shape) == 2), "NAME")
+    image = next((e.name for e in listed if len(e.shape) == 2 and image_rank(e.name) > 0), "NAME")
     return f"data.maps: {dump_line({'Ti': stack or image})}"
+
+
+def _field(recording: Recording, entry: Entry) -> Entry:
+    """The entry with the pixels of its scan for a shape."""
+    if not isinstance(recording, MicroscopeRecording):
+        return entry
+    energy = recording.signals[entry.name].energy_axis
+    return replace(entry, shape=tuple(n for axis, n in enumerate(entry.shape) if axis != energy))
 
 
 def _compare_fields(image: Entry, maps: Entry) -> None:
     """Warn where image and maps do not show the same field, as far as their pixel sizes tell."""
     if image.pixel_size is None or maps.pixel_size is None or image.units != maps.units:
         return
-    pairs = [(entry.pixel_size or 1.0) * np.sort(entry.shape)[:2] for entry in (image, maps)]  # energies are more
+    pairs = [(entry.pixel_size or 1.0) * np.array(entry.shape) for entry in (image, maps)]
     if np.allclose(*pairs, rtol=_SAME_FIELD):
         return
     sizes = [f"{field[0]:.3g} x {field[1]:.3g} {image.units or ''}".strip() for field in pairs]
@@ -155,11 +180,15 @@ def _windowed(source: Mappings, signal: Signal) -> Mappings:
         try:
             window = windows_of(signal, wanted, str(signal.path))[element]
             ranges = [channels(signal, ends, str(signal.path)) for ends in (window.counts, *window.background)]
-        except UserError:  # the file names an element that these spectra do not reach
+        except UserError as error:  # the file names an element that these spectra do not reach
+            warnings.warn(f"the config leaves out {element} of '{signal.name}': {error.problem}", FusionkitWarning, 2)
             continue
         if len(ranges) > 1:
             windows[element] = _energies(signal, ranges[0])
             beside[element] = [end for one in ranges[1:] for end in _energies(signal, one)]
+        else:
+            said = f"the config leaves out {element} of '{signal.name}': no room for a background beside its line"
+            warnings.warn(said, FusionkitWarning, 2)
     if not windows:
         remedy = "write the config by hand, with data.spectra.maps.windows"
         raise UserError(str(signal.path), f"'{signal.name}' has none of its elements' lines", remedy)

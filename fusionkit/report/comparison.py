@@ -26,6 +26,7 @@ class Comparison:
     notes : what cannot be compared, and why, a line each.
     one_objective : whether all runs minimise one objective.
     elements : labels of the maps that all runs have in one size; empty where there are none.
+    one_scale : whether the pixels of all runs have one size, in one unit.
     """
 
     runs: tuple[SavedRun, ...]
@@ -33,6 +34,7 @@ class Comparison:
     notes: tuple[str, ...]
     one_objective: bool
     elements: tuple[str, ...]
+    one_scale: bool
 
 
 def compare(runs: tuple[SavedRun, ...]) -> Comparison:
@@ -44,8 +46,9 @@ def compare(runs: tuple[SavedRun, ...]) -> Comparison:
     """
     objective = _objective_notes(runs)
     elements, maps = _common(runs)
+    pixels = _pixel_notes(runs) if elements else []
     rows, metrics = _rows(runs)
-    return Comparison(runs, rows, (*objective, *maps, *metrics), not objective, elements)
+    return Comparison(runs, rows, (*objective, *maps, *pixels, *metrics), not objective, elements, not pixels)
 
 
 def _objective_notes(runs: Sequence[SavedRun]) -> list[str]:
@@ -120,6 +123,21 @@ def _common(runs: Sequence[SavedRun]) -> tuple[tuple[str, ...], list[str]]:
     left_out = [label for label in every if label not in common]
     said = f"Only the maps of {', '.join(common)} are shown side by side: not every run has {', '.join(left_out)}."
     return common, [said] if left_out else []
+
+
+def _pixel_notes(runs: Sequence[SavedRun]) -> list[str]:
+    """Why maps side by side have no common scale bar; nothing where they have."""
+    first, *others = runs
+    for run in others:
+        if _pixel(run) != _pixel(first):
+            pair = f"{first.name} ({_pixel(first)}) and {run.name} ({_pixel(run)})"
+            return [f"Lengths are in pixels, without a scale bar: the pixels of {pair} differ in size."]
+    return []
+
+
+def _pixel(run: SavedRun) -> str:
+    size = run.saved.pixel_size
+    return "unknown" if size is None else f"{size:.6g} {run.saved.units or ''}".rstrip()
 
 
 def _size(run: SavedRun) -> str:

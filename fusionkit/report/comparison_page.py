@@ -29,6 +29,7 @@ def comparison_page(comparison: Comparison) -> Page:
     first = runs[0].saved
     names = tuple(run.name for run in runs)
     ny, nx = first.x.shape[1:] if elements else (1, 1)
+    is_scaled = bool(elements) and comparison.one_scale
     return Page(
         title="Comparison of " + ", ".join(names),
         subtitle=f"{len(runs)} runs; differences are taken against {names[0]}",
@@ -37,8 +38,8 @@ def comparison_page(comparison: Comparison) -> Page:
         images=shown.images,
         derived=shown.derived,
         pixels=(ny, nx) if elements else None,
-        field_width=first.pixel_size * nx if elements and first.pixel_size is not None else None,
-        units=first.units,
+        field_width=first.pixel_size * nx if is_scaled and first.pixel_size is not None else None,
+        units=first.units if is_scaled else None,
         side_by_side=True,
         sections=_sections(comparison),
         tables=(Table("Numbers", ("", *names), comparison.rows, first=True),),
@@ -53,19 +54,21 @@ def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
     derived: dict[str, Derived] = {}
     for element in elements[:MOST]:
         maps = {run.name: run.saved.maps[element] for run in runs}
-        truth = _own(runs[0], runs[0].saved.truth, element)
-        raw = _own(runs[0], runs[0].saved.inputs.get("maps"), element)
+        truths = [_own(run, run.saved.truth, element) for run in runs]
+        raws = [_own(run, run.saved.inputs.get("maps"), element) for run in runs]
+        truth, raw = truths[0], raws[0]
         limits = image_limits(list(maps.values()) + ([] if truth is None else [truth]))
         layers: list[Layer] = []
         for index, (name, image) in enumerate(maps.items()):
             key = f"{element} {index}"
             images[key] = image
             layers.append(layer(name, key, limits, image))
-        extra: tuple[tuple[str, Array | None, Style], ...] = (("raw", raw, "thin"), ("truth", truth, "dashed"))
-        for name, image, style in extra:
+        extra: tuple[tuple[str, list[Array | None], Style], ...] = (("raw", raws, "thin"), ("truth", truths, "dashed"))
+        for name, (image, *others), style in extra:
             if image is not None:
                 images[f"{element} {name}"] = image
-                layers.append(layer(name, f"{element} {name}", limits, image, "maps", style))
+                said = name if _all_equal(image, others) else f"{name} of {runs[0].name}"
+                layers.append(layer(said, f"{element} {name}", limits, image, "maps", style))
         layers += _differences(element, maps, derived)
         unit = quantity(next(iter(maps.values())) if raw is None else raw)
         panels.append(Panel(element, unit, tuple(layers), element, overlay=True))
@@ -76,6 +79,11 @@ def _own(run: SavedRun, stack: Array | None, element: str) -> Array | None:
     """The map of an element in a stack that has one of the same size for each of the unknown's."""
     fits = stack is not None and stack.shape == run.saved.x.shape
     return stack[run.saved.labels.index(element)] if fits and stack is not None else None
+
+
+def _all_equal(image: Array, others: list[Array | None]) -> bool:
+    """Whether every run has this very image."""
+    return all(other is not None and np.array_equal(image, other) for other in others)
 
 
 def _differences(element: str, maps: dict[str, Array], derived: dict[str, Derived]) -> list[Layer]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusionkit.image_limits import Limits, brightness, image_limits, quantity, symmetric_limits
+from fusionkit.raw_maps import raw_maps
 from fusionkit.report.content import Colours, Derived, Layer, Panel, Style
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
@@ -67,11 +68,12 @@ def _elements(record: RunRecord) -> list[_Part]:
     x = unknown_maps(record.result.x)
     if x is None:
         return []
-    raw, truth = _alike(record.dataset.arrays.get("maps"), x), _alike(record.dataset.truth, x)
-    unit = quantity(x if raw is None else raw)
+    raw, truth = raw_maps(record.dataset, record.result.labels, x.shape[0]), _alike(record.dataset.truth, x)
+    known = [image for image in raw if image is not None]
+    unit = quantity(known[0] if known else x)
     labels = record.result.labels if len(record.result.labels) == x.shape[0] else ()
     names = labels or tuple(f"map {index + 1}" for index in range(x.shape[0]))
-    parts = [_element(index, name, x, raw, truth, unit) for index, name in enumerate(names[:MOST])]
+    parts = [_element(index, name, x, raw[index], truth, unit) for index, name in enumerate(names[:MOST])]
     found = record.uncertainty
     return (
         parts if found is None else [_with_error(i, part, found.standard_deviation[i]) for i, part in enumerate(parts)]
@@ -79,9 +81,7 @@ def _elements(record: RunRecord) -> list[_Part]:
 
 
 def _alike(stack: Array | None, x: Array) -> Array | None:
-    """The stack where it has a map (of any size) for each of the unknown's."""
-    if stack is not None and stack.ndim == 2 and x.shape[0] == 1:
-        stack = stack[None]
+    """The stack where it has a map for each of the unknown's."""
     return stack if stack is not None and stack.ndim == 3 and stack.shape[0] == x.shape[0] and stack.size else None
 
 
@@ -90,15 +90,18 @@ def _element(index: int, name: str, x: Array, raw: Array | None, truth: Array | 
     # the noise of the raw counts must not darken the fused map: the limits are those of what is nearly noise-free
     limits = image_limits([x[index]] if truth is None else [x[index], truth[index]])
     if raw is not None:
-        images[f"raw {index}"] = raw[index]
-        layers.append(layer("raw", f"raw {index}", limits, raw[index], profile="thin"))
+        images[f"raw {index}"] = raw
+        # other pixels hold other counts: no scale of the fused map's, and no profile beside its
+        own = raw.shape != x.shape[1:]
+        called, ends = ("raw (its own pixels)", image_limits([raw])) if own else ("raw", limits)
+        layers.append(layer(called, f"raw {index}", ends, raw, profile=None if own else "thin"))
     layers.append(layer("fused", f"fused {index}", limits, x[index]))
     if truth is not None:
         images[f"truth {index}"] = truth[index]
         layers.append(layer("truth", f"truth {index}", limits, truth[index], profile="dashed"))
-    if raw is not None and raw.shape == x.shape:
+    if raw is not None and raw.shape == x.shape[1:]:
         derived[f"removed {index}"] = Derived(f"raw {index}", -1, f"fused {index}")
-        removed = difference(raw[index], x[index])
+        removed = difference(raw, x[index])
         layers.append(layer("raw − fused", f"removed {index}", symmetric_limits(removed), removed, "diverging", None))
     return [Panel(name, unit, tuple(layers), "Maps", overlay=True)], images, derived
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import tempfile
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from fusionkit.errors import EXPECTED, UserError, one_line
+from fusionkit.errors import EXPECTED, FusionkitWarning, UserError, one_line
 from fusionkit.sweep.worker import LastRead, Task, run_task
 from fusionkit.writer import whole_folder
 
@@ -80,10 +81,14 @@ def connected(address: str) -> Client:
             "--scheduler", f"there is no file '{address}'", "name the scheduler file of a running scheduler"
         )
     try:
-        return Client(**place, timeout=_PATIENCE, set_as_default=False)
+        client = Client(**place, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         remedy = "give the address that 'dask scheduler' prints (tcp://host:8786)"
         raise UserError("--scheduler", f"no scheduler answers at '{address}'", remedy) from error
+    if not client.scheduler_info().get("workers"):
+        said = f"the scheduler at '{address}' has no workers yet: the points wait for one ('dask worker ADDRESS')"
+        warnings.warn(said, FusionkitWarning, stacklevel=2)
+    return client
 
 
 @contextmanager

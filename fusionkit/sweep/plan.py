@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from fusionkit import result_file, writer, yamlio
 from fusionkit.config import LoadedConfig, Source, check_source, override_source
 from fusionkit.errors import UserError
+from fusionkit.overrides import INIT_WORDS
 from fusionkit.report.comparison import differences
 from fusionkit.resolve import absolute_paths, resolved
 from fusionkit.sweep.axes import Axis, assignment
@@ -100,11 +101,11 @@ def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
     Parameters
     ----------
     plan : the sweep.
-    overwrite : whether points whose configuration has changed may be replaced.
+    overwrite : whether points whose configuration, or a file that they read, has changed may be replaced.
 
     Raises
     ------
-    UserError : the folder is no sweep's, cannot be made, or holds a point with another configuration.
+    UserError : the folder is no sweep's, cannot be made, or holds a point with another configuration or older data.
     """
     folder = plan.folder
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
@@ -123,14 +124,37 @@ def _is_done(point: Point, overwrite: bool) -> bool:
         return True
     if overwrite:
         return False
-    changed = ", ".join(differences(_former(point.folder), resolved(point.loaded), "")[:3])
     remedy = "replace it with --overwrite, or choose another folder with --output"
+    changed = ", ".join(differences(_former(point.folder), resolved(point.loaded), "")[:3])
+    newer = _newer_file(point)
+    if newer is not None and not changed:
+        raise UserError(str(point.folder), f"'{newer}' has changed since this run", remedy)
     raise UserError(str(point.folder), f"holds a run of another configuration (there against here: {changed})", remedy)
 
 
 def is_finished(point: Point) -> bool:
-    """Whether a whole run of just this configuration lies in the point's folder."""
-    return (point.folder / result_file.NAME).is_file() and _former(point.folder) == resolved(point.loaded)
+    """Whether a whole run of just this configuration, on the files as they are now, lies in the point's folder."""
+    is_whole = (point.folder / result_file.NAME).is_file()
+    return is_whole and _former(point.folder) == resolved(point.loaded) and _newer_file(point) is None
+
+
+def _newer_file(point: Point) -> str | None:
+    """The first file that the point reads and that was written after its result; None where there is none."""
+    written = (point.folder / result_file.NAME).stat().st_mtime
+    # a file that is gone has not changed: what was made of it stays
+    files = (path for path in _files(resolved(point.loaded)) if Path(path).exists())
+    return next((path for path in files if Path(path).stat().st_mtime > written), None)
+
+
+def _files(config: Mapping[str, Any]) -> Iterator[str]:
+    """The files that a resolved configuration reads, absolute."""
+    data = config["data"]
+    several = (one for key in ("maps", "spectra") for one in (data.get(key) or {}).values())
+    for source in (data, data.get("haadf"), *several):
+        if isinstance(source, Mapping) and isinstance(source.get("path"), str):
+            yield source["path"]
+    if config["init"] not in INIT_WORDS:
+        yield config["init"]
 
 
 def _former(folder: Path) -> dict[str, Any]:

@@ -29,7 +29,8 @@ class Row:
     ----------
     point : the point.
     status : as in ``summary.json``, or ``failed``, or ``not run``.
-    numbers : objective, each term, optimality, iterations, seconds, and errors relative to the truth where it is known.
+    numbers : objective, each term, optimality, iterations, seconds of the solve, and errors relative to the truth where
+        it is known.
     error : why it failed.
     maps : the fused maps by element, reduced to at most `SHOWN` pixels along an edge; empty where it has none.
     """
@@ -49,7 +50,7 @@ def row_of(point: Point) -> Row:
         "objective": summary["objective"],
         "optimality": summary["optimality"],
         "iterations": summary["iterations"],
-        "seconds": sum(value or 0.0 for value in summary["seconds"].values()),
+        "seconds": summary["seconds"]["solve"],
         **{f"term.{name}": value for name, value in summary["terms"].items()},
     }
     if saved.truth is not None and saved.truth.shape == saved.x.shape:

@@ -1,0 +1,84 @@
+"""Windows of the background keep clear of what other elements show, and what inspect makes of counts of any level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fusionkit.counting.convert import counted
+from fusionkit.data import Dataset
+from fusionkit.errors import FusionkitWarning
+from fusionkit.microscope.balance import balance
+from fusionkit.microscope.facts import Facts
+from fusionkit.microscope.lines import fwhm, window_of
+from fusionkit.microscope.signals import Axis, Signal
+from fusionkit.raw_maps import raw_maps
+
+pytest.importorskip("exspy", reason="the extra 'io' is not installed")
+
+
+def signal(kind: str, first: float, width: float, units: str) -> Signal:
+    axes = (Axis("y", 2), Axis("x", 2), Axis("E", 1000, width, first, units, True))
+    return Signal("s", Path("s.hspy"), np.zeros((2, 2, 1000)), axes, Facts(signal_type=kind))
+
+
+EDX = signal("EDS_TEM", 0.0, 0.01, "keV")
+# element, others, and how many windows are left; energies of the others' lines in eV that they keep clear of
+BESIDE = [
+    ("O", (), 2, ()),
+    ("O", ("N",), 1, (392.4,)),
+    ("O", ("Ti",), 1, (395.0, 452.0)),
+    ("N", ("O",), 1, (524.9,)),
+    ("Si", ("N", "O"), 2, (392.4, 524.9)),
+]
+
+
+@pytest.mark.parametrize(("element", "others", "count", "lines"), BESIDE)
+def test_windows_of_x_rays_keep_clear(
+    element: str, others: tuple[str, ...], count: int, lines: tuple[float, ...]
+) -> None:
+    found = window_of(EDX, element, None, "", (*others, element))
+    assert len(found.background) == count
+    for first, last in found.background:
+        for line in lines:
+            half = 0.9 * fwhm(line, 130.0)
+            assert not (1000 * first < line + half and 1000 * last > line - half)
+
+
+def test_a_background_without_room_is_said() -> None:
+    with pytest.warns(FusionkitWarning, match="the background of O_Ka lies beneath lines of N, F"):
+        assert len(window_of(EDX, "O", None, "", ("N", "O", "F")).background) == 2
+
+
+def test_windows_before_edges_start_behind_the_edge_before() -> None:
+    eels = signal("EELS", 400.0, 0.5, "eV")
+    assert window_of(eels, "O", None, "").background[0][0] == pytest.approx(0.85 * 532)
+    assert window_of(eels, "O", None, "", ("O", "Ti")).background[0][0] > 456 + 20
+    assert window_of(eels, "Ti", None, "").background == ((400.0, pytest.approx(0.98 * 456)),)  # as much as there is
+
+
+@pytest.mark.parametrize("level", [0.5, 20.0, 7500.0])
+def test_the_guessed_smoothing_is_that_of_the_level(level: float) -> None:
+    maps = np.random.default_rng(0).poisson(level, (1, 32, 32)).astype(float)
+    data = Dataset({"haadf": 1.0 + maps[0], "maps": maps}, elements=("O",), stacks={"maps": ("O",)})
+    (tv,) = [term for term, _ in balance(data, False).terms if term["type"] == "tv"]
+    assert tv["weight"] == pytest.approx(min(1.0, level**-0.5), rel=0.1)
+
+
+def test_rates_take_their_background_along() -> None:
+    counts = np.random.default_rng(0).poisson(9.0, (2, 16, 16)).astype(float)
+    data = Dataset({"maps": 250.0 * counts, "maps_background": 250.0 * np.full_like(counts, 3.0)}, ("Co", "O"))
+    found = counted(data, "rates")
+    np.testing.assert_array_equal(found.arrays["maps"], counts)
+    np.testing.assert_allclose(found.arrays["maps_background"], 3.0)
+
+
+def test_raw_maps_come_from_whichever_stack_has_them() -> None:
+    arrays = {"maps": np.zeros((2, 4, 4)), "eels": np.ones((2, 8, 8))}
+    data = Dataset(arrays, ("Ti", "Co", "O"), stacks={"eels": ("Co", "O"), "maps": ("Ti", "Co")})
+    found = raw_maps(data, ("Ti", "Co", "O", "Fe"), 4)
+    assert [None if one is None else one.shape for one in found] == [(4, 4), (4, 4), (8, 8), None]
+    assert raw_maps(Dataset({"maps": np.zeros((4, 4))}), ("x",), 1)[0] is not None
+    assert raw_maps(Dataset({}), ("x",), 1) == [None]

@@ -42,7 +42,8 @@ def test_content() -> None:
     assert (content["units"], content["pixels"]) == ("nm", [32, 32])
     assert content["field_width"] == pytest.approx(50.0)
     assert content["texts"] == [["Resolved configuration", dump(RUN.resolved_config)]]
-    assert dict(content["details"][0]["rows"]) == versions()
+    # other tests may have loaded optional libraries since
+    assert dict(content["details"][0]["rows"]).items() <= versions().items()
     said = [each["text"] for each in content["diagnostics"]]
     assert said == [*(each.text for each in RUN.diagnostics), *RUN.dataset.notes]
     titles = [chart["title"] for section in content["sections"] for chart in section["charts"]]

@@ -43,4 +43,4 @@ def composed(
     except UserError as error:
         if engine == "auto":
             raise
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # the line says what the engine lacks here

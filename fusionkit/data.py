@@ -34,6 +34,7 @@ class Dataset:
     grid : name of the array whose pixels the unknown has; None where all have the same.
     stacks : elements of each stack of maps by its name; empty for phantoms.
     counting : what the maps are; None where there are none, or nobody looked.
+    origin : (y, x) of the centre of the first pixel in ``units``, as the file's axes have it; None where unknown.
 
     Raises
     ------
@@ -55,6 +56,7 @@ class Dataset:
     grid: str | None = None
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counting: Counting | None = None
+    origin: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name, array in self.arrays.items():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod, sqrt
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.data_sources import Source
 from fusionkit.elements import atomic_number
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.fields import fields
 from fusionkit.load_spectra import Stack, load_spectra
 from fusionkit.memory import require
 from fusionkit.open_files import OpenFiles
-from fusionkit.readers import RawArray, describe, first_size, missing
+from fusionkit.pixel_grid import pixel_grid
+from fusionkit.readers import RawArray, describe, missing
 from fusionkit.stacks import read_named, shape_of
 
 # of an array as it is read: the raw bytes and values, the float64 copy, the normalised one
 _BYTES_PER_VALUE = 32
-_SAME_RATIO = 0.03  # scans of one field whose axes have ratios that differ by less than this part
 
 
 def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
@@ -79,11 +81,10 @@ def _dataset(
     source: str,
     where: str,
 ) -> Dataset:
-    grid = _grid_of(options, facts)
-    own, others = facts[grid], _fellows(facts, grid, options)
-    pixel_size, units, notes = _calibration(grid, own, others, _keeps_field(options))
+    grid = next((name for name in (options.grid or "haadf", "haadf", "maps") if name in facts), next(iter(facts)))
+    pixels, notes = pixel_grid(grid, facts, options.arrays, _keeps_field(options))
     metadata: dict[str, float | str] = {}
-    for one in reversed([*own, *others]):
+    for one in reversed([*facts[grid], *(one for name in facts if name != grid for one in facts[name])]):
         metadata |= one.metadata
     # the stack of the maps first, wherever it is written: terms compare it with the first maps of the unknown
     ordered = sorted(stacks, key=lambda name: name != "maps")
@@ -91,21 +92,42 @@ def _dataset(
     named = {"maps": tuple(options.maps)} if options.maps is not None else {}
     if options.grid is not None and options.grid not in arrays:
         raise UserError(f"{where}.grid", f"there is no data called '{options.grid}'", "remove the key")
-    pixels = None if options.grid is None else arrays[options.grid].shape[-2:]
-    if pixels is None and not options.prepare:
+    shape = None if options.grid is None else arrays[options.grid].shape[-2:]
+    if shape is None and not options.prepare:
         _check_stacks(arrays, stacks, source, where)
+    _warn_of_fields(facts, options)
     return Dataset(
         arrays,
         tuple(elements),
-        pixel_size,
-        units,
+        pixels.size,
+        pixels.units,
         source=source,
         notes=notes,
         metadata=metadata,
         stacks={**named, **{name: stack.elements for name, stack in stacks.items()}},
-        pixels=None if pixels is None else (pixels[-2], pixels[-1]),
+        pixels=None if shape is None else (shape[-2], shape[-1]),
         grid=options.grid,
+        origin=pixels.origin,
     )
+
+
+def _keeps_field(options: DataOptions) -> bool:
+    """Whether image and maps, as they are read, show the same field of view: none is cropped to that of the other."""
+    return all(step.step != "crop" or step.options.get("of", "all") == "all" for step in options.prepare)
+
+
+def _warn_of_fields(facts: Mapping[str, list[RawArray]], options: DataOptions) -> None:
+    """Warn where image and maps that are compared pixel by pixel do not show the same field."""
+    if "haadf" not in facts or "maps" not in facts:
+        return
+    found = fields(facts["haadf"][0].scan, facts["maps"][0].scan)
+    if found is None:
+        return
+    said = found.difference()
+    # a scan, a crop or a bin says which pixels belong together
+    is_meant = options.grid is not None or not _keeps_field(options) or found.image.shape != found.maps.shape
+    if said is not None and (found.apart or not is_meant):
+        warnings.warn(f"{said}; they are taken for the same field", FusionkitWarning, stacklevel=2)
 
 
 def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, Stack], source: str, where: str) -> None:
@@ -159,73 +181,3 @@ def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
             values *= source.scale
         check_finite(values, origin)
     return values
-
-
-def _grid_of(options: DataOptions, facts: Mapping[str, list[RawArray]]) -> str:
-    """The array whose pixels the unknown has; steps of the preparation follow the pixel size of this one."""
-    return next(
-        (name for name in (options.grid, "haadf", "maps") if name in facts and name is not None), next(iter(facts))
-    )
-
-
-def _fellows(facts: Mapping[str, list[RawArray]], grid: str, options: DataOptions) -> list[RawArray]:
-    """The other arrays; a further one on pixels of its own, as a kernel or a spectrum, says nothing about theirs."""
-    shape = facts[grid][0].values.shape[-2:]
-    return [
-        replace(one, pixel_size=None) if name in options.arrays and one.values.shape[-2:] != shape else one
-        for name, several in facts.items()
-        if name != grid
-        for one in several
-    ]
-
-
-def _keeps_field(options: DataOptions) -> bool:
-    """Whether image and maps, as they are read, show the same field of view: none is cropped to that of the other."""
-    return all(step.step != "crop" or step.options.get("of", "all") == "all" for step in options.prepare)
-
-
-def _calibration(
-    grid: str, own: list[RawArray], others: list[RawArray], same_field: bool
-) -> tuple[float | None, str | None, tuple[str, ...]]:
-    """Pixel size and unit of the array ``grid``, its own or of the others, and every note."""
-    read = [*own, *others]
-    notes = list(dict.fromkeys(note for one in read for note in one.notes))
-    known = [one for one in read if one.pixel_size is not None]
-    size, units = first_size(own)
-    if size is not None:
-        if len({(one.pixel_size, one.units) for one in known}) > 1:
-            notes.append(f"The arrays have several pixel sizes; that of '{grid}' is used.")
-        return size, units, tuple(notes)
-    if not known or any(one.left_out for one in own):
-        return None, None, tuple(notes)
-    size, units, note = _size_of_others(grid, own[0].values.shape[-2:], known, same_field)
-    return size, units, (*notes, *note)
-
-
-def _size_of_others(
-    grid: str, shape: tuple[int, ...], known: list[RawArray], same_field: bool
-) -> tuple[float | None, str | None, tuple[str, ...]]:
-    """Pixel size of the array ``grid``, which has none, from others on the same pixels or over the same field."""
-    lacking = f"'{grid}' has no pixel size; the result has none either"
-    if not same_field:
-        return None, None, (f"{lacking}, since image and maps are cropped apart.",)
-    same = [one for one in known if one.values.shape[-2:] == shape]
-    if same:
-        several = len({(one.pixel_size, one.units) for one in same}) > 1
-        return *first_size(same), ("The arrays have several pixel sizes; that of the first is used.",) * several
-    for one in known:
-        ratio = _ratio(one.values.shape[-2:], shape)
-        if ratio is not None and one.pixel_size is not None:
-            size = one.pixel_size * ratio
-            said = f"{size:.4g} {one.units or ''}".strip()
-            fields = f"{one.values.shape[-2:]} pixels of {one.pixel_size:.4g} over the same field of view"
-            return size, one.units, (f"'{grid}' has no pixel size; it is taken as {said}, from {fields}.",)
-    return None, None, (f"{lacking}, since the other arrays have pixels of other proportions.",)
-
-
-def _ratio(of: tuple[int, ...], to: tuple[int, ...]) -> float | None:
-    """Edge of a pixel of a scan ``to`` in those of a scan ``of`` the same field; None where the axes do not agree."""
-    if len(of) != 2 or len(to) != 2:
-        return None
-    rows, columns = of[0] / to[0], of[1] / to[1]
-    return sqrt(rows * columns) if abs(rows / columns - 1) < _SAME_RATIO else None

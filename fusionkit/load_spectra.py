@@ -9,7 +9,7 @@ from fusionkit.checks import FloatArray, Origin, check_image, to_float
 from fusionkit.data_sources import SpectrumSource
 from fusionkit.errors import UserError
 from fusionkit.open_files import OpenFiles
-from fusionkit.readers import RawArray, calibration
+from fusionkit.readers import RawArray
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where:
 
 def _stack(source: SpectrumSource, files: OpenFiles, where: str) -> Stack:
     from fusionkit.microscope.counts import count  # only where a microscope's file is read
-    from fusionkit.microscope.reader import MicroscopeRecording
+    from fusionkit.microscope.reader import MicroscopeRecording, raw_of
 
     recording = files.of(source, where)
     if not isinstance(recording, MicroscopeRecording):
@@ -56,7 +56,5 @@ def _stack(source: SpectrumSource, files: OpenFiles, where: str) -> Stack:
     counts = count(signal, source, where)
     origin = Origin(where, signal.name, str(signal.path))
     check_image(counts.maps.shape[1:], origin)
-    size, units, notes = calibration(*signal.pixel())
-    facts = RawArray(counts.maps, size, units, (*notes, *counts.notes), signal.facts.metadata)
     background = None if source.subtract else counts.background
-    return Stack(counts.elements, to_float(counts.maps, origin), background, facts)
+    return Stack(counts.elements, to_float(counts.maps, origin), background, raw_of(signal, counts.maps, counts.notes))

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.errors import UserError
+from fusionkit.fields import Scan
 from fusionkit.registry import lookup, suggestion, table
 
 TABLE = {
@@ -29,6 +30,7 @@ TABLE = {
 
 
 _FOLDERS = (".zspy",)  # formats that are folders
+_EVEN = 1e-3  # edges of a pixel that differ by less than this part are equal
 _SHOWN = 16  # suffixes that a message names
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out."
 
@@ -44,6 +46,7 @@ class RawArray:
     units : unit of ``pixel_size``; None where the file does not say.
     notes : what the user should know about them, a sentence each.
     metadata : facts of the recording by name.
+    origin : (y, x) of the centre of its first pixel in ``units``; None where the file does not say.
     """
 
     values: npt.NDArray[Any]
@@ -51,16 +54,22 @@ class RawArray:
     units: str | None = None
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, float | str] = field(default_factory=dict)
+    origin: tuple[float, float] | None = None
 
     @property
     def left_out(self) -> bool:
         """Whether the file gives a pixel size that is not one positive number, as of pixels that are not square."""
         return _LEFT_OUT in self.notes
 
+    @property
+    def scan(self) -> Scan:
+        """The pixels of its last two axes."""
+        return Scan(self.values.shape[-2:], self.pixel_size, self.units, self.origin)
 
-def first_size(arrays: Iterable[RawArray]) -> tuple[float | None, str | None]:
-    """Pixel size and unit of the first array that has them; None where none has."""
-    return next(((one.pixel_size, one.units) for one in arrays if one.pixel_size is not None), (None, None))
+
+def first_sized(arrays: Iterable[RawArray]) -> RawArray | None:
+    """The first array that has a pixel size; None where none has."""
+    return next((one for one in arrays if one.pixel_size is not None), None)
 
 
 class Recording(Protocol):
@@ -172,13 +181,21 @@ def describe(recording: Recording, limit: int = 12) -> str:
 
 
 def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[str, ...]]:
-    """Pixel size, its unit and notes, from what a file says about them (None where it says nothing)."""
+    """Pixel size, its unit and notes, from what a file says about them (None where it says nothing).
+
+    Parameters
+    ----------
+    size : a number, or edges of a pixel, which may differ by a thousandth.
+    units : a text.
+    """
     text = _text(units)
     if size is None:
         return None, text, ()
     values = np.asarray(size)
     numeric = values.dtype.kind in "iuf" and values.size > 0
-    if not numeric or not np.all(np.isfinite(values)) or np.any(values <= 0) or np.any(values != values.flat[0]):
+    if not numeric or not np.all(np.isfinite(values)) or np.any(values <= 0):
+        return None, None, (_LEFT_OUT,)
+    if np.any(np.abs(values / values.flat[0] - 1) > _EVEN):
         return None, None, (_LEFT_OUT,)
     return float(values.flat[0]), text, ()
 

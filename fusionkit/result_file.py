@@ -10,7 +10,7 @@
 ``/composition``        ``fractions``, ``low``, ``high``, ``fused``, (regions, n); attributes ``regions``, ``interval``
 ``/duals/<term>``       dual variable of each composed term; ``/auxiliary/<term>`` likewise
 root attributes         ``elements``, ``labels``, ``status``, ``objective``, ``optimality``, ``config``,
-                        ``fusionkit_version``; ``pixel_size`` and ``units`` where known
+                        ``fusionkit_version``; ``pixel_size``, ``units`` and ``origin`` where known
 ``/metadata``           attributes: facts of the recording (title, beam energy, instrument, date), where there are any
 ======================  ============================================================================================
 
@@ -61,6 +61,7 @@ class SavedResult:
     regions : names of the regions.
     pixel_size : edge of a pixel in ``units``; None where unknown.
     units : unit of ``pixel_size``.
+    origin : (y, x) of the centre of the first pixel in ``units``; None where unknown.
     metadata : facts of the recording by name, numbers and texts.
     """
 
@@ -86,6 +87,7 @@ class SavedResult:
     regions: tuple[str, ...] = ()
     pixel_size: float | None = None
     units: str | None = None
+    origin: tuple[float, float] | None = None
     metadata: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
@@ -133,6 +135,8 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
             file.attrs["pixel_size"] = float(dataset.pixel_size)
         if dataset.units is not None:
             file.attrs["units"] = dataset.units
+        if dataset.origin is not None:
+            file.attrs["origin"] = dataset.origin
         if dataset.metadata:
             file.create_group("metadata").attrs.update(dataset.metadata)
 
@@ -227,6 +231,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
         regions=_words(composed, "regions", path) if isinstance(composed, h5py.Group) else (),
         pixel_size=None if pixel_size is None else _number(file, "pixel_size", path),
         units=None if units is None else str(units),
+        origin=_origin(file, path),
         metadata=_facts(file),
     )
 
@@ -267,6 +272,15 @@ def _number(file: h5py.File | h5py.Group, name: str, path: Path) -> float:
     if value.shape != () or value.dtype.kind not in "fiu":
         raise UserError(str(path), f"its attribute '{name}' is no number", "use another file")
     return float(value)
+
+
+def _origin(file: h5py.File, path: Path) -> tuple[float, float] | None:
+    value = np.asarray(file.attrs.get("origin", ()))
+    if value.size == 0:
+        return None
+    if value.shape != (2,) or value.dtype.kind not in "fiu":
+        raise UserError(str(path), "its attribute 'origin' is no pair of numbers", "use another file")
+    return float(value[0]), float(value[1])
 
 
 def _words(file: h5py.File | h5py.Group, name: str, path: Path) -> tuple[str, ...]:

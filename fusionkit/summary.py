@@ -77,6 +77,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "source": dataset.source,
         "pixel_size": dataset.pixel_size,
         "units": dataset.units,
+        "origin": None if dataset.origin is None else list(dataset.origin),
         "metadata": dict(dataset.metadata),
         "elements": list(dataset.elements),
         "counts": counts_of(dataset),

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from fusionkit.checks import Origin, to_float
 from fusionkit.data import Dataset
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.loading import DataOptions, load
 from fusionkit.normalise import Normalisation, scale_of
 from fusionkit.options import parse
@@ -84,7 +84,8 @@ def test_several_pixel_sizes_are_noted(tmp_path: Path) -> None:
         for name, size in (("HAADF", 2.0), ("Sc", 3.0)):
             file[name] = ARRAYS[name]
             file[name].attrs["pixel_size"] = size
-    dataset = load(parse(DataOptions, {"path": "a.h5", "haadf": "HAADF", "maps": ["Sc"]}, "data"), tmp_path)
+    with pytest.warns(FusionkitWarning, match="the image shows .* they are taken for the same field"):
+        dataset = load(parse(DataOptions, {"path": "a.h5", "haadf": "HAADF", "maps": ["Sc"]}, "data"), tmp_path)
     assert dataset.pixel_size == 2.0
     assert "several pixel sizes" in dataset.notes[0]
 

@@ -104,11 +104,11 @@ def signal(seed: int, rows: float | None, columns: float | None) -> Any:
 @pytest.mark.parametrize(
     ("image", "maps", "expected"),
     [
-        ((0.4, 0.4), (None, None), 0.4),
-        ((0.4, 0.4), (0.5, 0.5), 0.5),
-        ((0.4, 0.4), (0.5, 0.7), None),
-        ((0.4, 0.7), (0.5, 0.5), 0.5),
-        ((0.4, 0.4), (0.5, 0.5000001), 0.5),
+        ((0.49, 0.49), (None, None), 0.49),
+        ((0.49, 0.49), (0.5, 0.5), 0.5),
+        ((0.49, 0.49), (0.5, 0.7), None),
+        ((0.49, 0.7), (0.5, 0.5), 0.5),
+        ((0.49, 0.49), (0.5, 0.5000001), 0.5),
     ],
 )
 def test_size_of_signals(image: tuple[float, float], maps: Any, expected: float | None) -> None:

@@ -53,8 +53,8 @@ def image_shares(fusion: Fusion) -> tuple[Array, Array]:
     fusion : the run's terms and maps; where a map is zero, its numbers are NaN.
     """
     x, image, counts = fusion.x, fusion.image, fusion.counts
-    # an image of a pixelwise model always has a jet, which the protocol does not promise
-    slope = np.asarray(image.forward.jet(fusion.x, second=False).slope, np.float64)  # type: ignore[attr-defined]
+    jet = image.forward.jet(fusion.x, second=False)  # type: ignore[attr-defined]  # what is pixelwise always has one
+    slope = np.asarray(jet.slope, np.float64)
     q = image.weight * slope**2 * (x + fusion.epsilon) / max(counts.weight, 1e-300)
     share = q / (1.0 + q.sum(axis=0))
     with np.errstate(invalid="ignore"):

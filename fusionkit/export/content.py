@@ -28,6 +28,7 @@ class Content:
     haadf : the image (ny, nx) as the solver saw it; None where there is none on the pixels of the maps.
     pixel_size : edge of a pixel in ``units``; None where unknown.
     units : unit of ``pixel_size``.
+    origin : (y, x) of the centre of the first pixel in ``units``; None where unknown.
     metadata : facts of the recording by name, numbers and texts.
     about : what made the maps: version, source, status, objective, optimality, config, as far as known.
     """
@@ -37,6 +38,7 @@ class Content:
     haadf: Array | None = None
     pixel_size: float | None = None
     units: str | None = None
+    origin: tuple[float, float] | None = None
     metadata: Mapping[str, float | str] = field(default_factory=dict)
     about: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -74,6 +76,7 @@ def content_of(result: Result, dataset: Dataset, config: str = "", deviation: Ar
         _on_the_maps_pixels(dataset.arrays.get("haadf"), result.x),
         dataset.pixel_size,
         dataset.units,
+        dataset.origin,
         MappingProxyType(dict(dataset.metadata)),
         {name: value for name, value in about.items() if value != ""},
     )
@@ -97,6 +100,7 @@ def content_of_saved(run: SavedRun) -> Content:
         _on_the_maps_pixels(saved.inputs.get("haadf"), saved.x),
         saved.pixel_size,
         saved.units,
+        saved.origin,
         saved.metadata,
         {name: value for name, value in about.items() if value != ""},
     )

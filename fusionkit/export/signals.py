@@ -59,7 +59,7 @@ def _axis(index: int, name: str, size: int, content: Content) -> dict[str, Any]:
         "size": size,
         "index_in_array": index,
         "scale": content.pixel_size or 1.0,
-        "offset": 0.0,
+        "offset": content.origin[index] if content.origin is not None and content.pixel_size is not None else 0.0,
         "navigate": False,
         "is_binned": False,
         **known,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 from fusionkit.checks import FloatArray, Origin, check_fellow, check_image, to_float
 from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.fields import fields
 from fusionkit.interactive.files import image_in, is_path, maps_in
 from fusionkit.interactive.kinds import ArrayKind, Kind, SignalKind
 from fusionkit.interactive.signals import element_of, is_signal, parts_of, raw_of
-from fusionkit.readers import RawArray, first_size
+from fusionkit.readers import RawArray, first_sized
 
 _NAMES = "name one for each map: elements=['Co', 'O']"
 
@@ -72,15 +74,32 @@ def _dataset(
 ) -> Dataset:
     """The maps' own pixel size and facts come before the image's; a size of theirs that is left out stays so."""
     raw = [*maps, image]
-    size, units = first_size(maps if any(one.left_out for one in maps) else raw)
+    sized = first_sized(maps if any(one.left_out for one in maps) else raw) or RawArray(np.empty(0))
     metadata: dict[str, float | str] = {}
     for one in reversed(raw):
         metadata |= one.metadata
     said = dict.fromkeys([*notes, *(note for one in raw for note in one.notes)])
-    stacks = {"maps": elements}
     return Dataset(
-        arrays, elements, size, units, source="fusionkit.fuse", notes=tuple(said), metadata=metadata, stacks=stacks
+        arrays,
+        elements,
+        sized.pixel_size,
+        sized.units,
+        source="fusionkit.fuse",
+        notes=(*said, *_fields(image, maps)),
+        metadata=metadata,
+        stacks={"maps": elements},
+        origin=sized.origin,
     )
+
+
+def _fields(image: RawArray, maps: list[RawArray]) -> tuple[str, ...]:
+    """A warning and a note where the image and a map do not show the same field, as far as is known."""
+    found = [both for one in maps if (both := fields(image.scan, one.scan)) is not None]
+    said = next((both.difference() for both in found if not both.alike), None)
+    if said is None:
+        return ()
+    warnings.warn(f"{said}; they are taken for the same field", FusionkitWarning, stacklevel=2)
+    return (f"{said[0].upper()}{said[1:]}; they are taken for the same field.",)
 
 
 def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray], Kind, tuple[str, ...]]:

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fusionkit.elements import is_element
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import facts_of, order_assumed
 from fusionkit.readers import RawArray, calibration
-
-_EVEN = 1e-3  # edges of a pixel that differ by less than this part are equal
 
 
 def is_signal(thing: object) -> bool:
@@ -31,15 +28,10 @@ def raw_of(signal: Any) -> RawArray:
     units = {axis.units if isinstance(axis.units, str) else None for axis in ordered}
     named = next(iter(units)) if len(units) == 1 else None
     known = named is not None and None not in scales  # HyperSpy's scale is 1 where nothing is known
-    size, unit, notes = calibration(_evened(np.array(scales, np.float64)) if known else None, named)
+    size, unit, notes = calibration(scales if known else None, named)
+    origin = (float(ordered[0].offset), float(ordered[1].offset)) if known and len(ordered) == 2 else None
     facts = facts_of(signal.metadata.as_dictionary())
-    return RawArray(np.asarray(signal.data), size, unit, notes, facts.metadata)
-
-
-def _evened(edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Edges of a pixel, nearly equal ones made equal, as those of files are."""
-    is_even = bool(np.all(edges > 0)) and bool(np.all(np.abs(edges / edges[0] - 1) < _EVEN))
-    return np.full_like(edges, edges[0]) if is_even else edges
+    return RawArray(np.asarray(signal.data), size, unit, notes, facts.metadata, origin)
 
 
 def element_of(signal: Any, where: str) -> str:

@@ -53,9 +53,9 @@ def _attempt(path: Path, read: Callable[[], T], what: str) -> tuple[T | None, Us
     except MemoryError:
         remedy = "it is damaged, or needs a machine with more: copy it again"
         return None, UserError(str(path), f"{what} asks for more memory than there is", remedy)
-    # The one place that catches everything: two dozen parsers of binary formats raise whatever damaged bytes lead them
-    # into (struct.error, KeyError, RecursionError, AssertionError, bare Exception), and none of it is ours to mend.
-    except Exception as error:  # noqa: BLE001 see above
+    # two dozen parsers of binary formats raise whatever damaged bytes lead them into (struct.error, KeyError,
+    # RecursionError, AssertionError, bare Exception), and none of it is ours to mend
+    except Exception as error:  # noqa: BLE001 the one place that catches everything, of code that is not ours
         remedy = "it is damaged, cut off or of another format: copy or save it again"
         return None, UserError(str(path), f"{what} is not readable ({_said(error)})", remedy)
 

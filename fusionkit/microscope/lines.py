@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from typing import Any
 
@@ -63,7 +64,8 @@ def window_of(signal: Signal, element: str, line: str | None, where: str, others
         owner, _, line = line.partition("_")
         if owner != element:
             raise UserError(where, f"{owner}_{line} is no line of {element}", f"write {element}_{line}")
-    return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where, others)
+    beside = [one for one in others if one != element]
+    return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where, beside)
 
 
 def fwhm(energy: float, resolution: float) -> float:
@@ -71,7 +73,9 @@ def fwhm(energy: float, resolution: float) -> float:
     return sqrt(max(2.5 * (energy - _MN_KA) + resolution**2, 1.0))
 
 
+@cache
 def _table(element: str) -> Mapping[str, Any]:
+    """What eXSpy's table holds of an element; the same for every file, and slow to copy out of it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what eXSpy says about HyperSpy
@@ -79,8 +83,8 @@ def _table(element: str) -> Mapping[str, Any]:
     except ImportError:
         remedy = f"{EXTRA}, or give the windows in the config"
         raise UserError("installation", "energies of lines are eXSpy's, which is not installed", remedy) from None
-    found = elements.as_dictionary().get(element, {}) if hasattr(elements, "as_dictionary") else elements[element]
-    return found.get("Atomic_properties", {})
+    table = elements if isinstance(elements, Mapping) else elements.as_dictionary()
+    return table.get(element, {}).get("Atomic_properties", {})
 
 
 def _range(signal: Signal) -> tuple[float, float]:
@@ -91,36 +95,36 @@ def _range(signal: Signal) -> tuple[float, float]:
 
 
 def _line(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str]) -> Window:
-    known = {name: 1000.0 * entry["energy (keV)"] for name, entry in _table(element).get("Xray_lines", {}).items()}
+    line, energy = _known_line(signal, element, line, where)
     low, high = _range(signal)
-    if line is None:
-        line = _file_line(signal, element, known) or _strongest(signal, known, low, high)
-        if line is None:
-            raise UserError(where, f"{element} has no line within the spectra", "leave it out, or give a window")
-    if line not in known:
-        raise UserError(where, f"{element} has no line '{line}'", suggestion(line, known))
-    energy = known[line]
-    resolution = signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION)
-    width = fwhm(energy, float(resolution))
+    resolution = float(signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION))
+    width = fwhm(energy, resolution)
     channel = (high - low) / max(signal.energies()[2] - 1, 1)
     half, side = max(_HALF * width, channel / 2), max(_SIDE * width, channel)  # a window holds a channel or more
     first, last = energy - half, energy + half
     if first < low or last > high:
         raise UserError(where, f"{element}_{line} ({energy / 1000:.3f} keV) lies outside the spectra", "name another")
-    left = (first - _GAP * width - side, first - _GAP * width)
-    right = (last + _GAP * width, last + _GAP * width + side)
-    taken = [e for one in others if one != element for e in _energies(one)]
-    spans = [(e - fwhm(e, float(resolution)), e + fwhm(e, float(resolution))) for e in taken]
-    within = [(end, sign) for end, sign in ((left, -1.0), (right, 1.0)) if end[0] >= low and end[1] <= high]
-    moved = [_clear(end, sign * width, spans) for end, sign in within]
-    sides = tuple(end for end in moved if end is not None and end[0] >= low and end[1] <= high)
+    beside = [(first - _GAP * width - side, first - _GAP * width), (last + _GAP * width, last + _GAP * width + side)]
+    within = [end for end in beside if low <= end[0] and end[1] <= high]
+    spans = [(e - fwhm(e, resolution), e + fwhm(e, resolution)) for one in others for e in _energies(one)]
+    moved = [_clear(end, width if end[0] > energy else -width, spans) for end in within]
+    sides = [end for end in moved if end is not None and low <= end[0] and end[1] <= high]
     if within and not sides:
-        said = (
-            f"the background of {element}_{line} lies beneath lines of {', '.join(o for o in others if o != element)}"
-        )
-        warnings.warn(f"{said}; give background_windows", FusionkitWarning, stacklevel=2)
-        sides = tuple(end for end, _ in within)
-    return _in_unit(signal, f"{element}_{line}", (first, last), sides)
+        said = f"the background of {element}_{line} lies beneath lines of {', '.join(others)}; give background_windows"
+        warnings.warn(said, FusionkitWarning, stacklevel=2)
+    return _in_unit(signal, f"{element}_{line}", (first, last), sides or within)
+
+
+def _known_line(signal: Signal, element: str, line: str | None, where: str) -> tuple[str, float]:
+    """The line that is meant and its energy in eV."""
+    known = {name: 1000.0 * entry["energy (keV)"] for name, entry in _table(element).get("Xray_lines", {}).items()}
+    if line is None:
+        line = _file_line(signal, element, known) or _strongest(signal, known)
+        if line is None:
+            raise UserError(where, f"{element} has no line within the spectra", "leave it out, or give a window")
+    if line not in known:
+        raise UserError(where, f"{element} has no line '{line}'", suggestion(line, known))
+    return line, known[line]
 
 
 def _energies(element: str) -> list[float]:
@@ -145,8 +149,9 @@ def _file_line(signal: Signal, element: str, known: Mapping[str, float]) -> str 
     return next((line for line in named if line in known), None)
 
 
-def _strongest(signal: Signal, known: Mapping[str, float], low: float, high: float) -> str | None:
+def _strongest(signal: Signal, known: Mapping[str, float]) -> str | None:
     """K before L before M, within the spectra and excited well: below half the energy of the beam."""
+    low, high = _range(signal)
     beam = signal.facts.metadata.get("beam_energy_keV")
     limit = min(high, 500.0 * float(beam)) if beam is not None else high
     return next((line for line in _FAMILIES if line in known and low < known[line] < limit), None)
@@ -166,7 +171,7 @@ def _edge(signal: Signal, element: str, edge: str | None, where: str, others: Se
     if edge not in known:
         raise UserError(where, f"{element} has no edge '{edge}'", suggestion(edge, known))
     onset = known[edge]
-    before = (_start_before(onset, low, [e for one in others if one != element for e in _onsets(one)]), onset * _UNTIL)
+    before = (_start_before(onset, low, [e for one in others for e in _onsets(one)]), onset * _UNTIL)
     counts = (onset, min(onset + _BEHIND, high))
     if before[0] >= before[1] or counts[0] >= counts[1]:
         raise UserError(where, f"{element}_{edge} ({onset:g} eV) lies outside the spectra", "name another")
@@ -186,7 +191,7 @@ def _start_before(onset: float, low: float, others: Sequence[float]) -> float:
     return min(max([start, *behind]), max(end - _SHORTEST, start))
 
 
-def _in_unit(signal: Signal, line: str, counts: tuple[float, float], sides: tuple[tuple[float, float], ...]) -> Window:
+def _in_unit(signal: Signal, line: str, counts: tuple[float, float], sides: Sequence[tuple[float, float]]) -> Window:
     unit = 1000.0 if signal.energy_unit == "keV" else 1.0
     return Window(
         line, (counts[0] / unit, counts[1] / unit), tuple((first / unit, last / unit) for first, last in sides)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy.typing as npt
 
 from fusionkit.errors import UserError
 from fusionkit.microscope.formats import SUFFIXES
@@ -38,8 +40,7 @@ class MicroscopeRecording:
     def read(self, name: str) -> RawArray:
         """The signal ``name`` with its pixel size and metadata."""
         signal = self.signals[name]
-        size, units, notes = calibration(*signal.pixel())
-        return RawArray(signal.values(), size, units, (*notes, *signal.notes), signal.facts.metadata)
+        return raw_of(signal, signal.values(), signal.notes)
 
     def spectrum_image(self, name: str | None, where: str) -> Signal:
         """The spectrum image of that name, or the only one; `UserError` at ``where`` where there is none."""
@@ -54,6 +55,12 @@ class MicroscopeRecording:
                 where, f"{self.path} holds {len(found)} spectrum images ({holds})", "name one with 'signal'"
             )
         return found[0]
+
+
+def raw_of(signal: Signal, values: npt.NDArray[Any], said: tuple[str, ...]) -> RawArray:
+    """Values on the pixels of a signal, with what its file says about these and the notes ``said``."""
+    size, units, notes = calibration(*signal.pixel())
+    return RawArray(values, size, units, (*notes, *said), signal.facts.metadata, signal.origin())
 
 
 class MicroscopeReader:

@@ -113,16 +113,24 @@ class Signal:
         return axis.offset, axis.scale, axis.size
 
     def pixel(self) -> tuple[npt.NDArray[np.float64] | None, str | None]:
-        """Edges of a pixel along y and x in nm, nearly equal ones made equal; None where the file does not say."""
+        """Edges of a pixel along y and x in nm; None where the file does not say."""
+        lateral = self._lateral
+        return (None, None) if lateral is None else (np.array([axis.scale * unit for axis, unit in lateral]), "nm")
+
+    def origin(self) -> tuple[float, float] | None:
+        """(y, x) of the centre of the first pixel in nm; None where the file does not say."""
+        if self._lateral is None:
+            return None
+        y, x = (axis.offset * unit for axis, unit in self._lateral)
+        return (y, x) if np.isfinite(y) and np.isfinite(x) else None
+
+    @property
+    def _lateral(self) -> list[tuple[Axis, float]] | None:
+        """The axes y and x, each with its unit in nm; None where one of them is absent or in no unit of length."""
         energy = self.energy_axis
-        lateral = [axis for i, axis in enumerate(self.axes) if i != energy][-2:]
-        factors = [_NANOMETRES.get(axis.units.strip().lower()) for axis in lateral]
-        if len(lateral) < 2 or None in factors:
-            return None, None
-        edges = np.array([axis.scale * float(factor or 0) for axis, factor in zip(lateral, factors, strict=True)])
-        if edges[0] > 0 and abs(edges[1] / edges[0] - 1) < 1e-3:
-            edges[1] = edges[0]
-        return edges, "nm"
+        axes = [axis for i, axis in enumerate(self.axes) if i != energy][-2:]
+        known = [(axis, _NANOMETRES[unit]) for axis in axes if (unit := axis.units.strip().lower()) in _NANOMETRES]
+        return known if len(known) == 2 else None
 
     def values(self) -> npt.NDArray[Any]:
         """All values, read into memory; `UserError` where that fails."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusionkit.fields import Scan
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
-from fusionkit.readers import Recording
+from fusionkit.readers import Recording, calibration
 from fusionkit.recognise import element_named
 
 _HEADINGS = ("signal", "kind", "shape", "pixel", "elements", "total")
@@ -23,19 +24,29 @@ class Entry:
     name : as a config names it.
     kind : ``image``, ``EDX spectrum image``, ...
     shape : of its values.
-    pixel_size : edge of a pixel in ``units``; None where unknown.
-    units : unit of ``pixel_size``.
+    edges : of a pixel along y and x in ``units``; None where unknown.
+    units : unit of ``edges`` and ``origin``.
     elements : what the file says of them, or the element that its name is.
     total : sum of its values; NaN where they are no numbers.
+    pixels : of the scan, (ny, nx): the shape without energies.
+    origin : (y, x) of the centre of the first pixel; None where unknown.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    pixel_size: float | None
+    edges: tuple[float, float] | None
     units: str | None
     elements: tuple[str, ...]
     total: float
+    pixels: tuple[int, ...] = ()
+    origin: tuple[float, float] | None = None
+
+    @property
+    def scan(self) -> Scan:
+        """Its pixels, with their size where they are square."""
+        size = None if self.edges is None else calibration(self.edges, None)[0]
+        return Scan(self.pixels, size, self.units, self.origin)
 
 
 def entries(recording: Recording) -> list[Entry]:
@@ -53,16 +64,21 @@ def entries(recording: Recording) -> list[Entry]:
 def _of_signal(signal: Signal) -> Entry:
     edges, units = signal.pixel()
     known = edges is not None and bool(np.all(edges > 0))
-    size = float(edges[0]) if known and edges is not None else None
+    sizes = (float(edges[0]), float(edges[1])) if known and edges is not None else None
+    pixels = tuple(n for axis, n in enumerate(signal.shape) if axis != signal.energy_axis)
     elements = signal.facts.elements if signal.energy_axis is not None else _named(signal.name)
-    return Entry(signal.name, signal.kind, signal.shape, size, units if known else None, elements, signal.total())
+    unit = units if known else None
+    where = pixels, signal.origin()
+    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.total(), *where)
 
 
 def _of_array(recording: Recording, name: str) -> Entry:
     raw = recording.read(name)
     kind = "image" if raw.values.ndim == 2 else f"{raw.values.ndim}-D array"
     total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
-    return Entry(name, kind, raw.values.shape, raw.pixel_size, raw.units, _named(name), total)
+    edges = None if raw.pixel_size is None else (raw.pixel_size, raw.pixel_size)
+    shape = raw.values.shape
+    return Entry(name, kind, shape, edges, raw.units, _named(name), total, shape, raw.origin)
 
 
 def _named(name: str) -> tuple[str, ...]:
@@ -78,7 +94,13 @@ def lines_of(found: list[Entry]) -> list[str]:
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
-    size = "-" if entry.pixel_size is None else f"{entry.pixel_size:.4g} {entry.units or ''}".strip()
+    size = "-" if entry.edges is None else f"{_edges(*entry.edges)} {entry.units or ''}".strip()
     total = "-" if np.isnan(entry.total) else f"{entry.total:.10g}"
     shape = " x ".join(map(str, entry.shape))
     return entry.name, entry.kind, shape, size, " ".join(entry.elements) or "-", total
+
+
+def _edges(y: float, x: float) -> str:
+    """One number where the pixels are square to what is shown, else both, along y and x."""
+    shown = [f"{edge:.4g}" for edge in (y, x)]
+    return shown[0] if shown[0] == shown[1] else " x ".join(shown)

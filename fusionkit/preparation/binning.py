@@ -7,14 +7,14 @@ times larger; an image that is in the model's units stays so where it is multipl
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive
-from fusionkit.preparation.scanned import Of, changed, counted, grid_name, scanned, truth_on
+from fusionkit.preparation.scanned import Of, changed, counted, grid_name, moved, scanned, truth_on
 from fusionkit.terms import Array
 
 
@@ -57,12 +57,13 @@ def bin_pixels(options: BinOptions, dataset: Dataset, where: str) -> Dataset:
     new = {
         name: _sums(array, factor) * (1.0 if name in counts else scale / factor**2) for name, array in images.items()
     }
-    facts = {}
+    facts: dict[str, Any] = {}
     if "haadf" in images and dataset.haadf_sigma is not None:
         facts["haadf_sigma"] = dataset.haadf_sigma * scale / factor
     if grid_name(dataset) in images:
         facts["truth"] = truth_on(dataset, lambda x: _sums(x, factor))
         facts["pixel_size"] = None if dataset.pixel_size is None else dataset.pixel_size * factor
+        facts["origin"] = moved(dataset, (factor - 1) / 2, (factor - 1) / 2)
     return changed(dataset, new, _note(options, images, shape), **facts)
 
 

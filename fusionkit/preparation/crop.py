@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Options
-from fusionkit.preparation.scanned import Of, changed, grid_name, scanned, truth_on
+from fusionkit.preparation.scanned import Of, changed, grid_name, moved, scanned, truth_on
 
 Pixels = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
@@ -59,5 +59,7 @@ def cut(dataset: Dataset, of: Of, rows: tuple[int, int], columns: tuple[int, int
     if of == "all":  # masks and backgrounds of the same pixels
         images = {name: array for name, array in dataset.arrays.items() if array.ndim > 1 and array.shape[-2:] == shape}
     window = (..., slice(*rows), slice(*columns))
-    facts = {"truth": truth_on(dataset, lambda x: x[window])} if grid_name(dataset) in images else {}
+    facts: dict[str, Any] = {}
+    if grid_name(dataset) in images:
+        facts = {"truth": truth_on(dataset, lambda x: x[window]), "origin": moved(dataset, rows[0], columns[0])}
     return changed(dataset, {name: array[window] for name, array in images.items()}, note, **facts)

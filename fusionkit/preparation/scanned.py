@@ -56,6 +56,13 @@ def truth_on(dataset: Dataset, change: Callable[[Array], Array]) -> Array | None
     return truth
 
 
+def moved(dataset: Dataset, rows: float, columns: float) -> tuple[float, float] | None:
+    """The centre of the pixel that was at (rows, columns), where the first one's is known."""
+    if dataset.origin is None or dataset.pixel_size is None:
+        return None
+    return dataset.origin[0] + rows * dataset.pixel_size, dataset.origin[1] + columns * dataset.pixel_size
+
+
 def changed(dataset: Dataset, arrays: Mapping[str, Array], note: str, **facts: Any) -> Dataset:
     """The dataset with these arrays in place of its own, one note more and other ``facts``."""
     new = {name: np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -1,0 +1,124 @@
+"""The field of view of scans: whether two of them show the same, and which pixels of one the other covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_SAME = 0.05  # how far sizes may differ: scans are seldom whole multiples of each other
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The pixels of a scan.
+
+    Parameters
+    ----------
+    shape : (ny, nx).
+    pixel_size : edge of a pixel in ``units``; None where unknown.
+    units : unit of ``pixel_size`` and ``origin``.
+    origin : (y, x) of the centre of the first pixel; None where unknown.
+    """
+
+    shape: tuple[int, ...]
+    pixel_size: float | None = None
+    units: str | None = None
+    origin: tuple[float, float] | None = None
+
+    @property
+    def size(self) -> npt.NDArray[np.float64]:
+        """(height, width) of the field in ``units``."""
+        return np.array(self.shape[-2:]) * (self.pixel_size or 1.0)
+
+    @property
+    def corner(self) -> npt.NDArray[np.float64]:
+        """(y, x) where the field begins, in ``units``."""
+        return np.array(self.origin or (0.0, 0.0)) - (self.pixel_size or 1.0) / 2
+
+    @property
+    def said(self) -> str:
+        """``2 x 3 nm``."""
+        return f"{self.size[0]:.3g} x {self.size[1]:.3g} {self.units or ''}".strip()
+
+    @property
+    def place(self) -> str:
+        """``y 0 to 2, x 1 to 4 nm``."""
+        ends = zip("yx", self.corner, self.corner + self.size, strict=True)
+        return (
+            f"{', '.join(f'{name} {first:.4g} to {last:.4g}' for name, first, last in ends)} {self.units or ''}".strip()
+        )
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Two scans whose pixel sizes are known in one unit; see `fields`.
+
+    Parameters
+    ----------
+    image, maps : the scans.
+    """
+
+    image: Scan
+    maps: Scan
+
+    @property
+    def placed(self) -> bool:
+        """Whether their places are known: scans that lie at zero both were seldom recorded from one corner."""
+        origins = [self.image.origin, self.maps.origin]
+        return None not in origins and any(any(one) for one in origins if one is not None)
+
+    @property
+    def alike(self) -> bool:
+        """Whether they show the same, as far as is known."""
+        if not np.allclose(self.image.size, self.maps.size, rtol=_SAME):
+            return False
+        return not self.placed or bool(np.all(np.abs(self.image.corner - self.maps.corner) <= self._slack))
+
+    @property
+    def apart(self) -> bool:
+        """Whether they show nothing together, as far as is known."""
+        first, last = self._shared
+        return self.placed and bool(np.any(first >= last))
+
+    @property
+    def _slack(self) -> npt.NDArray[np.float64]:
+        """A pixel of the coarser scan, by which conventions of what lies at the origin differ."""
+        pixel = max(one.pixel_size or 0.0 for one in (self.image, self.maps))
+        return np.maximum(pixel, _SAME * np.minimum(self.image.size, self.maps.size))
+
+    @property
+    def _shared(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Where the field that both show begins and ends."""
+        both = (self.image, self.maps)
+        return np.maximum(*(one.corner for one in both)), np.minimum(*(one.corner + one.size for one in both))
+
+    def part(self) -> tuple[str, tuple[int, int], tuple[int, int]] | None:
+        """``haadf`` or ``maps``, and the rows and columns of it that the other one covers; None where it is no part."""
+        if not self.placed or self.alike:
+            return None
+        for name, whole, part in (("haadf", self.image, self.maps), ("maps", self.maps, self.image)):
+            first = (part.corner - whole.corner) / (whole.pixel_size or 1.0)
+            last = first + part.size / (whole.pixel_size or 1.0)
+            slack, shape = self._slack / (whole.pixel_size or 1.0), np.array(whole.shape[-2:])
+            if np.all(first >= -slack) and np.all(last <= shape + slack):
+                rows, columns = np.clip(np.rint([first, last]), 0, shape).astype(int).T.tolist()
+                if rows[1] - rows[0] >= 2 <= columns[1] - columns[0]:
+                    return name, (rows[0], rows[1]), (columns[0], columns[1])
+        return None
+
+    def difference(self) -> str | None:
+        """In what way they do not show the same, in words; None where they do."""
+        if self.alike:
+            return None
+        if not self.placed:
+            return f"the image shows {self.image.said} and the maps {self.maps.said}"
+        said = f"the image covers {self.image.place}, and the maps {self.maps.place}"
+        return f"{said}: they do not overlap" if self.apart else said
+
+
+def fields(image: Scan, maps: Scan) -> Fields | None:
+    """The two scans, where their pixel sizes are known in one unit; else None."""
+    known = image.pixel_size is not None and maps.pixel_size is not None and image.units == maps.units
+    return Fields(image, maps) if known else None

@@ -286,6 +286,7 @@ def test_summary(tmp_path: Path) -> None:
         "source": "phantom cos",
         "pixel_size": 0.25,
         "units": "nm",
+        "origin": None,
         "metadata": {},
         "elements": ["Co", "O"],
         "labels": ["Co", "O"],
@@ -443,3 +444,14 @@ def test_only_what_the_process_left_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     remove_partial(tmp_path / "a", 123)
     assert [path.name for path in tmp_path.iterdir()] == [".b.partial-1234"]
+
+
+def test_a_wrong_origin_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.h5"
+    placed = dataclasses.replace(RUN, dataset=dataclasses.replace(RUN.dataset, origin=(1.5, -2.0)))
+    result_file.write_result(placed, "", path)
+    assert read_result(path).origin == (1.5, -2.0)
+    with h5py.File(path, "a") as file:
+        file.attrs["origin"] = [1.0, 2.0, 3.0]
+    with pytest.raises(UserError, match="attribute 'origin' is no pair of numbers"):
+        read_result(path)

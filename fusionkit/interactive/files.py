@@ -10,7 +10,7 @@ from pathlib import Path
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import order_assumed
 from fusionkit.readers import RawArray, Recording, describe, open_recording
-from fusionkit.recognise import element_named, image_rank, map_names
+from fusionkit.recognise import element_in, image_rank, map_names
 from fusionkit.stacks import read_named
 
 
@@ -27,12 +27,12 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
     UserError : the file cannot be read, or what is meant is not clear.
     """
     recording = _opened(path, where)
-    names = _images(recording)
+    called = _called(recording)
     if element:
-        its_own = map_names(names, str(path)).get(element)
-        fitting = names if its_own is None else [its_own]
+        its_own = map_names(called, str(path)).get(element)
+        fitting = [*called] if its_own is None else [its_own]
     else:
-        others = [name for name in names if element_named(name) is None]
+        others = [name for name, said in called.items() if said is None]
         fitting = [name for name in others if image_rank(name) == min(map(image_rank, others))]
     if len(fitting) != 1:
         said = f"'{path}' holds {len(fitting)} arrays that could be meant ({describe(recording)})"
@@ -50,7 +50,7 @@ def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str,
     UserError : the file cannot be read, or lacks maps that are meant.
     """
     recording = _opened(path, where)
-    named = map_names(_images(recording), str(path))
+    named = map_names(_called(recording), str(path))
     found = {element: recording.read(name) for element, name in named.items()} or _stack(recording, elements or ())
     if not found:
         said = f"'{path}' holds no images called by elements ({describe(recording)})"
@@ -85,5 +85,7 @@ def _opened(path: Path, where: str) -> Recording:
     return open_recording(path, where=where)
 
 
-def _images(recording: Recording) -> list[str]:
-    return [name for name in recording.names() if len(recording.shape(name) or ()) == 2]
+def _called(recording: Recording) -> dict[str, str | None]:
+    """The images, and the element whose map each of them is."""
+    images = [name for name in recording.names() if len(recording.shape(name) or ()) == 2]
+    return {name: element_in(recording, name) for name in images}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.elements import is_element
 from fusionkit.errors import UserError
-from fusionkit.microscope.facts import facts_of, order_assumed
+from fusionkit.microscope.facts import element_said, facts_of, order_assumed
 from fusionkit.readers import RawArray, calibration
+from fusionkit.recognise import element_named
 
 
 def is_signal(thing: object) -> bool:
@@ -37,10 +37,9 @@ def raw_of(signal: Any) -> RawArray:
 def element_of(signal: Any, where: str) -> str:
     """The element whose map it is: its title, else the only element or X-ray line of its metadata."""
     facts = facts_of(signal.metadata.as_dictionary())
-    lines = [line.partition("_")[0] for line in facts.lines]
-    for found in ([facts.title], facts.elements, lines):
-        if len(found) == 1 and is_element(found[0]):
-            return found[0]
+    found = element_named(facts.title) or element_said(facts)
+    if found is not None:
+        return found
     remedy = "name the elements: elements=['Co', 'O'], or give the maps as {'Co': ..., 'O': ...}"
     raise UserError(where, f"nothing says whose map the signal '{facts.title}' is", remedy)
 

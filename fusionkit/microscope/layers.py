@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from fusionkit.elements import is_element
-from fusionkit.microscope.facts import at, order_assumed, texts
+from fusionkit.microscope.facts import order_assumed
 from fusionkit.microscope.signals import Signal
+from fusionkit.recognise import element_named
 
-_LABELS = "IJMetadata.Labels"  # of the slices, in what RosettaSciIO keeps of ImageJ's TIFF
 
-
-def layers(signal: Signal, original: Mapping[str, Any]) -> list[Signal]:
+def layers(signal: Signal, labels: Sequence[str]) -> list[Signal]:
     """A signal for each image of a stack; none where it is no stack, or the file does not name its layers.
 
     Parameters
     ----------
     signal : of the file.
-    original : what the file says in its own words (RosettaSciIO's ``original_metadata``).
+    labels : of its images, as the file calls them; of any number.
     """
     if signal.kind != "stack of images" or [axis.is_signal for axis in signal.axes] != [False, True, True]:
         return []
-    count, labels, elements = signal.shape[0], texts(at(original, _LABELS)), signal.facts.elements
+    count, elements = signal.shape[0], signal.facts.elements
     if _tells_apart(labels, count):
         return [_layer(signal, index, label, ()) for index, label in enumerate(labels)]
     if len(elements) == count:
@@ -36,6 +33,7 @@ def _tells_apart(labels: Sequence[str], count: int) -> bool:
 
 
 def _layer(signal: Signal, index: int, label: str, notes: tuple[str, ...]) -> Signal:
-    facts = replace(signal.facts, title=label, elements=(label,) if is_element(label) else ())
+    element = element_named(label)
+    facts = replace(signal.facts, title=label, elements=() if element is None else (element,), lines=())
     name = f"{signal.name}/{label}"
     return replace(signal, name=name, lazy=signal.lazy[index], axes=signal.axes[1:], facts=facts, notes=notes)

@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from fusionkit.errors import UserError
+from fusionkit.microscope.facts import element_said
 from fusionkit.microscope.formats import SUFFIXES
 from fusionkit.microscope.reading import read_signals
 from fusionkit.microscope.signals import Signal
 from fusionkit.readers import RawArray, calibration
+from fusionkit.recognise import element_named, is_image
 from fusionkit.registry import suggestion
 
 
@@ -36,6 +38,14 @@ class MicroscopeRecording:
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Shape of the signal ``name``; None where there is none."""
         return self.signals[name].shape if name in self.signals else None
+
+    def element(self, name: str) -> str | None:
+        """The element whose map the signal ``name`` is; None where it is none, or the file does not say."""
+        signal = self.signals[name]
+        if signal.kind != "image" or element_named(signal.facts.title) is not None:  # a second one of a title is no map
+            return None
+        # what is called an image may be that of a specimen of one element; an X-ray line makes it a map
+        return element_said(signal.facts) if signal.facts.lines or not is_image(signal.name) else None
 
     def read(self, name: str) -> RawArray:
         """The signal ``name`` with its pixel size and metadata."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from fusionkit.errors import UserError
 from fusionkit.microscope.boundary import guarded
+from fusionkit.microscope.described import Described, described
 from fusionkit.microscope.facts import facts_of
 from fusionkit.microscope.formats import readers_for
 from fusionkit.microscope.hdf5_check import check_hdf5
@@ -64,11 +66,22 @@ def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
             raise ValueError(f"the axes of '{name}' do not fit its values")
         if data.nbytes > _MOST_SHRINKAGE * _size(path) + _HARMLESS:
             raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
-        named[name] = whole = Signal(name, path, data, axes, facts)
-        named |= {one.name: one for one in layers(whole, entry.get("original_metadata") or {}) if one.name not in named}
+        words = described(entry.get("original_metadata") or {})
+        named[name] = whole = Signal(name, path, data, _in_words(axes, words), facts)
+        named |= {one.name: one for one in layers(whole, words.labels) if one.name not in named}
     if not named:
         raise ValueError("it holds no values")
     return tuple(named.values())
+
+
+def _in_words(axes: tuple[Axis, ...], words: Described) -> tuple[Axis, ...]:
+    """The axes, y and x with what the words of the file say about their pixels, where nothing else does."""
+    lateral = axes[-2:]
+    if not words.unit or len(lateral) != 2 or any(axis.units for axis in lateral):
+        return axes
+    edges = words.edges or tuple(axis.scale for axis in lateral)
+    sized = (replace(axis, scale=edge, units=words.unit) for axis, edge in zip(lateral, edges, strict=True))
+    return (*axes[:-2], *sized)
 
 
 def _size(path: Path) -> int:

@@ -16,6 +16,7 @@ from fusionkit.microscope.facts import Facts
 # of a unit of length in nm
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9, "pm": 1e-3, "å": 0.1, "a": 0.1}
 _NANOMETRES |= {"angstrom": 0.1, "ang": 0.1, "micrometer": 1e3, "nanometer": 1.0}
+_NANOMETRES |= {"micron": 1e3, "microns": 1e3}  # ImageJ's, whose inch and cm are those of a printer
 _ENERGIES = ("kev", "ev")
 
 

@@ -124,7 +124,8 @@ def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
     if double:
         files = " and ".join(str(path) for path, _, e in maps if e.name == double[0])
         raise UserError(files, f"each hold a map '{double[0]}'", "name the files of one recording")
-    return {element: maps[names.index(name)] for element, name in map_names(names, source).items()}
+    called: dict[str, str | None] = {entry.name: entry.elements[0] for *_, entry in maps}
+    return {element: maps[names.index(name)] for element, name in map_names(called, source).items()}
 
 
 def _spectra(listed: list[_Listed]) -> dict[str, _Listed]:

@@ -10,7 +10,7 @@ from fusionkit.fields import Scan
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
 from fusionkit.readers import Recording, calibration
-from fusionkit.recognise import element_named
+from fusionkit.recognise import element_in
 
 _HEADINGS = ("signal", "kind", "shape", "pixel", "elements", "total")
 
@@ -57,16 +57,16 @@ def entries(recording: Recording) -> list[Entry]:
     UserError : the values of one cannot be read.
     """
     if isinstance(recording, MicroscopeRecording):
-        return [_of_signal(signal) for signal in recording.signals.values()]
+        return [_of_signal(recording, signal) for signal in recording.signals.values()]
     return [_of_array(recording, name) for name in recording.names() if recording.shape(name)]
 
 
-def _of_signal(signal: Signal) -> Entry:
+def _of_signal(recording: Recording, signal: Signal) -> Entry:
     edges, units = signal.pixel()
     known = edges is not None and bool(np.all(edges > 0))
     sizes = (float(edges[0]), float(edges[1])) if known and edges is not None else None
     pixels = tuple(n for axis, n in enumerate(signal.shape) if axis != signal.energy_axis)
-    elements = signal.facts.elements if signal.energy_axis is not None else _named(signal.name)
+    elements = signal.facts.elements if signal.energy_axis is not None else _named(recording, signal.name)
     unit = units if known else None
     where = pixels, signal.origin()
     return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.total(), *where)
@@ -78,11 +78,11 @@ def _of_array(recording: Recording, name: str) -> Entry:
     total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
     edges = None if raw.pixel_size is None else (raw.pixel_size, raw.pixel_size)
     shape = raw.values.shape
-    return Entry(name, kind, shape, edges, raw.units, _named(name), total, shape, raw.origin)
+    return Entry(name, kind, shape, edges, raw.units, _named(recording, name), total, shape, raw.origin)
 
 
-def _named(name: str) -> tuple[str, ...]:
-    element = element_named(name)
+def _named(recording: Recording, name: str) -> tuple[str, ...]:
+    element = element_in(recording, name)
     return () if element is None else (element,)
 
 

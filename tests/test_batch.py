@@ -48,10 +48,19 @@ def test_every_file_has_a_folder_and_a_broken_one_stops_no_other(
     assert "fusionkit: broken failed: " in said
     assert yamlio.read(out / "b" / "config.resolved.yaml")["data"]["path"] == str(tmp_path / "b.npz")
     (tmp_path / "broken.npz").write_bytes((tmp_path / "a.npz").read_bytes())
+    (tmp_path / "a.npz").unlink()  # its point is there
     assert main(["batch", str(config), "a.npz", "broken.npz", "b.npz"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith("1/1  broken  ")
     assert "2 of them from before" in said.out
+
+
+def test_a_missing_file_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, out = lay_out(tmp_path), tmp_path / "out"
+    files = [str(tmp_path / f"{name}.npz") for name in ("gone", "a")]
+    assert main(["batch", str(config), *files, "--output", str(out)]) == 4
+    assert statuses(out) == ["failed", "max_iterations"]
+    assert f"gone failed: data.path: there is no file '{files[0]}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("changes", [{}, {"haadf": {"signal": "H", "path": "b.npz"}}], ids=["path", "haadf"])
@@ -138,7 +147,7 @@ def test_a_file_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mine.yaml", "a.npz", "c.npz"], ["c.npz", "there is no such file"]),
+        (["mine.yaml", "c.npz", "d.npz"], ["c.npz", "there is no such file"]),
         (["cos_nanoparticle", "a.npz"], ["data", "has both 'path' and 'phantom'", "data.path = a"]),
         (["mine.yaml"], ["batch", "FILE"]),
     ],

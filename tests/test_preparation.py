@@ -241,6 +241,11 @@ REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     ({"haadf": PLAIN[0], "m": PLAIN[1]}, {"step": "bin", "factor": 2}, "whether the array 'm' adds up"),
     ({"maps": PLAIN}, {"step": "background", "region": [0, 4, 0, 4]}, "the data hold no HAADF image"),
     ({"haadf": PLAIN[0]}, {"step": "background", "region": [0, 4, 0, 40]}, "prepare[0].region: is [0, 40]"),
+    (
+        {"haadf": PLAIN[0], "maps": PLAIN, "maps_background": PLAIN},
+        {"step": "background", "region": [0, 4, 0, 4], "maps": True},
+        "prepare[0].maps: would take off the counts what the model already adds",
+    ),
     ({"maps": PLAIN}, "outliers", "the data hold no HAADF image"),
     ({"haadf": PLAIN[0], "maps": PLAIN}, "sum_frames", "neither image nor maps have frames"),
     ({"haadf": PLAIN[0], "maps": PLAIN[:, None]}, "outliers", "leaves maps as 1 frames; add {step: register_frames}"),

@@ -23,6 +23,7 @@ from fusionkit import yamlio
 from fusionkit.cli import main
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.report.metrics import nrmse
+from fusionkit.result_file import read_result
 from fusionkit.sweep import carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
 from fusionkit.sweep.naming import joined, slug
@@ -224,6 +225,16 @@ def test_the_page_holds_every_map_and_asks_for_nothing(done: tuple[Path, Path]) 
     for link in re.findall(r'href="([^"]+)"', page):
         target = link.replace("%3D", "=").replace("%2C", ",")
         assert (done[1] / target).exists(), link
+
+
+def test_the_page_says_what_its_colours_mean(done: tuple[Path, Path]) -> None:
+    page = (done[1] / "index.html").read_text(encoding="utf-8")
+    scales = re.findall(r'class="scale element(\d)">(\w+) <b>([\d.]+)</b><i></i><b>([\d.]+)</b> counts<', page)
+    assert [(index, name) for index, name, *_ in scales] == [("0", "Co"), ("1", "S"), ("2", "O")]
+    for _, name, low, high in scales:
+        maps = [read_result(done[1] / point).maps[name] for point in NAMES]
+        assert float(low) == 0.0
+        assert float(high) == pytest.approx(max(np.percentile(one, 99.9) for one in maps), rel=1e-3)
 
 
 def test_finished_points_are_not_run_again(done: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

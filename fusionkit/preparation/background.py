@@ -43,11 +43,14 @@ def background(options: BackgroundOptions, dataset: Dataset, where: str) -> Data
 
     Raises
     ------
-    UserError : the region is not within the scan, or there is nothing to subtract from.
+    UserError : the region is not within the scan, there is nothing to subtract from, or the model adds it.
     """
     image, maps = dataset.arrays.get("haadf"), dataset.arrays.get("maps")
     if image is None and (maps is None or not options.maps):
         raise UserError(where, "the data hold no HAADF image", "remove the step, or add maps: true")
+    if options.maps and "maps_background" in dataset.arrays:
+        said = "would take off the counts what the model already adds: the spectra have a background of their own"
+        raise UserError(f"{where}.maps", said, "remove the key, or the background of data.spectra.maps")
     new: dict[str, Array] = {}
     facts: dict[str, Any] = {}
     said = []

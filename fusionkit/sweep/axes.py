@@ -88,13 +88,16 @@ def axis(key: str, given: Any, where: str, folder: Path) -> Axis:
 
 
 def file_axis(files: Sequence[str]) -> Axis:
-    """The axis of a batch: the config's ``data.path``, with points called by their files."""
+    """The axis of a batch: the config's ``data.path``, with points called by their files.
+
+    A file that is gone is a point that fails, or one that is there from before; `UserError` where there is none at all.
+    """
     paths = [str(Path(file).expanduser().absolute()) for file in files]
     for index, path in enumerate(paths):
         if path in paths[:index]:
             raise UserError(files[index], "is named twice", "name every file once")
-        if not Path(path).exists():
-            raise UserError(files[index], "there is no such file", "check its name")
+    if not any(Path(path).exists() for path in paths):
+        raise UserError(files[0], "there is no such file", "check its name")
     labels = _first_unique([Path(path).stem for path in paths], [Path(path).name for path in paths], paths)
     # a folder that begins with a dash would be an option of every program
     parts = tuple(f"_{part}" if part.startswith("-") else part for part in map(slug, labels))

@@ -15,7 +15,7 @@ from fusionkit.image_limits import Limits, image_limits
 from fusionkit.sweep.axes import Axis
 from fusionkit.sweep.plan import Plan
 from fusionkit.sweep.table import Row, columns
-from fusionkit.sweep.thumbnail import thumbnail
+from fusionkit.sweep.thumbnail import gradient, thumbnail
 
 _ENTRIES = ("report.html", "maps.png", "summary.json")  # what a map links to: the first that is there
 
@@ -37,6 +37,8 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
         said=escape(_said(plan, rows, bool(elements))),
         choices=_choices(elements),
         choices_style=_choices_style(elements),
+        scales=_scales(rows, limits),
+        gradient=gradient(),
         grids="\n".join(_grids(plan, rows, limits)),
         rows=_rows(rows),
     )
@@ -62,9 +64,20 @@ def _choices(elements: Sequence[str]) -> str:
     return f"<fieldset><legend>Element</legend>{''.join(boxes)}</fieldset>"
 
 
+def _scales(rows: Sequence[Row], limits: Mapping[str, Limits]) -> str:
+    """The colours of each element's maps, with the values at their ends."""
+    units = {row.unit for row in rows if row.maps}
+    unit = units.pop() if len(units) == 1 else ""
+    boxes = [
+        f'<span class="scale element{index}">{escape(name)} <b>{low:.4g}</b><i></i><b>{high:.4g}</b> {unit}</span>'
+        for index, (name, (low, high)) in enumerate(limits.items())
+    ]
+    return f'<p class="scales">{"".join(boxes)}</p>' if boxes else ""
+
+
 def _choices_style(elements: Sequence[str]) -> str:
     rules = [
-        f"body:has(#choose{i}:checked) :is(figure:not(.element{i}), figcaption) {{ display: none; }}"
+        f"body:has(#choose{i}:checked) :is(:is(figure, .scale):not(.element{i}), figcaption) {{ display: none; }}"
         for i in range(len(elements))
     ]
     return "\n".join(rules) if len(elements) > 1 else ""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit import result_file, writer
-from fusionkit.image_limits import block_mean
+from fusionkit.image_limits import block_mean, quantity
 from fusionkit.report.metrics import nrmse
 from fusionkit.sweep.plan import Point
 from fusionkit.terms import Array
@@ -33,6 +33,7 @@ class Row:
         it is known.
     error : why it failed.
     maps : the fused maps by element, reduced to at most `SHOWN` pixels along an edge; empty where it has none.
+    unit : of the maps.
     """
 
     point: Point
@@ -40,6 +41,7 @@ class Row:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
     maps: Mapping[str, Array] = field(default_factory=dict)
+    unit: str = ""
 
 
 def row_of(point: Point) -> Row:
@@ -59,7 +61,7 @@ def row_of(point: Point) -> Row:
             pairs = zip(saved.labels, saved.x, saved.truth, strict=True)
             numbers |= {f"nrmse.{label}": nrmse(x, truth) for label, x, truth in pairs}
     maps = {name: block_mean(x, SHOWN).astype(np.float32) for name, x in saved.maps.items()} if saved.elements else {}
-    return Row(point, summary["status"], numbers, maps=maps)
+    return Row(point, summary["status"], numbers, maps=maps, unit=quantity(saved.inputs.get("maps", saved.x)))
 
 
 def columns(rows: Sequence[Row]) -> list[dict[str, Any]]:

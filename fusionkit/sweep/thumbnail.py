@@ -1,4 +1,4 @@
-"""A small map as a PNG inside a page."""
+"""A small map as a PNG inside a page, and its colours as a CSS gradient."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from io import BytesIO
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from fusionkit.image_limits import Limits
 from fusionkit.terms import Array
 
 _COLOURS = "inferno"  # as in maps.png
+_STOPS = 9  # between which a gradient is nearly that of the colours
 
 
 def thumbnail(image: Array, limits: Limits) -> str:
@@ -30,3 +32,9 @@ def thumbnail(image: Array, limits: Limits) -> str:
     buffer = BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def gradient() -> str:
+    """The colours of a `thumbnail` from the lower limit to the upper one, from left to right."""
+    stops = (to_hex(mpl.colormaps[_COLOURS](share)) for share in np.linspace(0.0, 1.0, _STOPS))
+    return f"linear-gradient(to right, {', '.join(stops)})"

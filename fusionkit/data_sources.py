@@ -50,6 +50,9 @@ Range = Annotated[list[Finite], Field(min_length=2, max_length=2)]
 Ranges = Annotated[list[Finite], Field(min_length=2, max_length=4)]
 
 
+_OF_WINDOWS = ("windows", "background", "background_windows", "subtract")
+
+
 class SpectrumSource(Options):
     """Counts of elements from a spectrum image, one map for each.
 
@@ -60,6 +63,8 @@ class SpectrumSource(Options):
     reader : format of ``path``; None to go by the suffix.
     elements : symbols in the order that is kept; None for the windows', else the lines', else the file's own.
     lines : X-ray line or edge of an element (``Cu: Ka``); the file's, else the strongest, where it names none.
+    method : ``windows`` sums the counts in a window of energy about the line; ``fit`` fits lines and background to each
+        EDX spectrum, so that lines that overlap are told apart, and gives the counts in the line's family.
     windows : first and last energy whose counts are an element's, in the unit of the file's energy axis.
     background : ``none``; ``windows`` interpolates between windows beside the line, ``power_law`` extrapolates from
         windows before the edge. The maps stay the raw counts; the estimate becomes the array ``NAME_background``.
@@ -73,6 +78,7 @@ class SpectrumSource(Options):
     reader: str | None = None
     elements: Annotated[list[str], Field(min_length=1)] | None = None
     lines: dict[str, str] = Field(default_factory=dict)
+    method: Literal["windows", "fit"] = "windows"
     windows: dict[str, Range] = Field(default_factory=dict)
     background: Literal["none", "windows", "power_law"] = "none"
     background_windows: dict[str, Ranges] = Field(default_factory=dict)
@@ -86,6 +92,13 @@ class SpectrumSource(Options):
             if len(ends) % 2 or any(first >= last for first, last in zip(ends[::2], ends[1::2], strict=True)):
                 raise ValueError(f"{ends} of {element} is no window; write [first, last], the first the smaller")
         return windows
+
+    @model_validator(mode="after")
+    def _fit_takes_no_windows(self) -> SpectrumSource:
+        given = [key for key in _OF_WINDOWS if key in self.model_fields_set and self.method == "fit"]
+        if given:
+            raise ValueError(f"has '{given[0]}', which method: fit does not take; remove it")
+        return self
 
     @model_validator(mode="after")
     def _subtract_what(self) -> SpectrumSource:

@@ -47,13 +47,14 @@ def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where:
 def _stack(source: SpectrumSource, files: OpenFiles, where: str) -> Stack:
     from fusionkit.microscope.counts import count  # only where a microscope's file is read
     from fusionkit.microscope.reader import MicroscopeRecording, raw_of
+    from fusionkit.microscope.spectral_fit import fit
 
     recording = files.of(source, where)
     if not isinstance(recording, MicroscopeRecording):
         remedy = "name a microscope's file, or give the maps with data.maps"
         raise UserError(where, "its file holds arrays without energies", remedy)
     signal = recording.spectrum_image(source.signal, f"{where}.signal")
-    counts = count(signal, source, where)
+    counts = (fit if source.method == "fit" else count)(signal, source, where)
     origin = Origin(where, signal.name, str(signal.path))
     check_image(counts.maps.shape[1:], origin)
     background = None if source.subtract else counts.background

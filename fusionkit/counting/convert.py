@@ -36,6 +36,8 @@ def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -
     """
     maps = dataset.arrays.get("maps")
     if kind is None:
+        if dataset.counts_per_unit == 1.0 and maps is not None and not is_counts(maps):  # counts shared out by a fit
+            return replace(dataset, counting=Counting("counts"))
         found = guess(maps) if maps is not None else None
         if found is None:
             return dataset

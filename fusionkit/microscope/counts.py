@@ -48,6 +48,21 @@ def windows_of(signal: Signal, source: SpectrumSource, where: str) -> dict[str, 
     ------
     UserError : no elements are known, or one has no line, or lies outside the spectra.
     """
+    elements = elements_of(signal, source, where)
+    found: dict[str, Window] = {}
+    others = tuple(dict.fromkeys((*elements, *signal.facts.elements)))
+    for element in elements:
+        found[element] = _window(signal, source, element, where, others)
+    return found
+
+
+def elements_of(signal: Signal, source: SpectrumSource, where: str) -> list[str]:
+    """The elements of the maps, in their order.
+
+    Raises
+    ------
+    UserError : none are known, or what is said of one is said of no element of these maps.
+    """
     elements = source.elements or list(source.windows) or list(source.lines) or list(signal.facts.elements)
     if not elements:
         raise UserError(f"{where}.elements", f"{signal.path} names no elements", "add elements: [Co, O]")
@@ -57,13 +72,9 @@ def windows_of(signal: Signal, source: SpectrumSource, where: str) -> dict[str, 
                 raise UserError(
                     f"{where}.{key}.{element}", "is no element of these maps", f"name {', '.join(elements)}"
                 )
-    found: dict[str, Window] = {}
     for element in elements:
         atomic_number(element, f"{where}.elements")
-    others = tuple(dict.fromkeys((*elements, *signal.facts.elements)))
-    for element in elements:
-        found[element] = _window(signal, source, element, where, others)
-    return found
+    return elements
 
 
 def _window(signal: Signal, source: SpectrumSource, element: str, where: str, others: tuple[str, ...]) -> Window:
@@ -101,12 +112,12 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> Counts:
     ranges = [channels(signal, window.counts, f"{where}.windows.{name}") for name, window in windows.items()]
     sides = [_sides(signal, source, window, f"{where}.background_windows.{name}") for name, window in windows.items()]
     wanted = [*ranges, *(one for pair in sides for one in pair)]
-    sums = dict(zip(wanted, _sums(signal, wanted), strict=True))
-    raw = np.stack([sums[one] for one in ranges])
+    found = dict(zip(wanted, sums(signal, wanted), strict=True))
+    raw = np.stack([found[one] for one in ranges])
     if source.background == "none":
         return Counts(tuple(windows), raw, None, _notes(signal, windows, raw, None))
     estimate = _power_law if source.background == "power_law" else _interpolated
-    smooth = {one: _smoothed(image, source.smooth) for one, image in sums.items()}
+    smooth = {one: _smoothed(image, source.smooth) for one, image in found.items()}
     background = np.stack([estimate(signal, one, pair, smooth) for one, pair in zip(ranges, sides, strict=True)])
     notes = _notes(signal, windows, raw, background)
     if not source.subtract:
@@ -151,7 +162,7 @@ def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -
     return [(first, middle), (middle, last)]
 
 
-def _sums(signal: Signal, ranges: list[Channels]) -> list[Image]:
+def sums(signal: Signal, ranges: list[Channels]) -> list[Image]:
     """Sums over ranges of channels, in one pass over a file that is read in parts."""
     assert signal.energy_axis is not None
     axis = signal.energy_axis

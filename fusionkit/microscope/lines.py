@@ -30,6 +30,7 @@ _BEFORE, _UNTIL, _BEHIND = 0.85, 0.98, 50.0
 _SHORTEST = 10.0  # eV of a window before an edge
 _WHITE_LINES = 25.0  # eV behind another edge's onset that follow no power law
 _WEIGHT = 0.05  # of a line to the strongest of its family, from which on a background window keeps clear of it
+_SOFTEST = 150.0  # eV: below, detectors show their noise
 _AWAY = 1.0  # FWHM by which a background window moves to do so, at the most
 
 
@@ -95,9 +96,9 @@ def _range(signal: Signal) -> tuple[float, float]:
 
 
 def _line(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str]) -> Window:
-    line, energy = _known_line(signal, element, line, where)
+    line, energy = known_line(signal, element, line, where)
     low, high = _range(signal)
-    resolution = float(signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION))
+    resolution = resolution_of(signal)
     width = fwhm(energy, resolution)
     channel = (high - low) / max(signal.energies()[2] - 1, 1)
     half, side = max(_HALF * width, channel / 2), max(_SIDE * width, channel)  # a window holds a channel or more
@@ -115,7 +116,24 @@ def _line(signal: Signal, element: str, line: str | None, where: str, others: Se
     return _in_unit(signal, f"{element}_{line}", (first, last), sides or within)
 
 
-def _known_line(signal: Signal, element: str, line: str | None, where: str) -> tuple[str, float]:
+def resolution_of(signal: Signal) -> float:
+    """FWHM in eV at Mn Ka, of the file or else a usual one."""
+    return float(signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION))
+
+
+def family_lines(signal: Signal, element: str) -> dict[str, list[tuple[float, float]]]:
+    """Energies in eV and weights of the X-ray lines by family (K, L, M), of families whose strongest line shows."""
+    low, high = _range(signal)
+    beam = signal.facts.metadata.get("beam_energy_keV")
+    limit = min(high, 1000.0 * float(beam)) if beam is not None else high
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, line in _table(element).get("Xray_lines", {}).items():
+        found.setdefault(name[0], []).append((1000.0 * line["energy (keV)"], float(line["weight"])))
+    strongest = {family: max(lines, key=lambda line: line[1])[0] for family, lines in found.items()}
+    return {one: lines for one, lines in found.items() if max(low, _SOFTEST) < strongest[one] < limit}
+
+
+def known_line(signal: Signal, element: str, line: str | None, where: str) -> tuple[str, float]:
     """The line that is meant and its energy in eV."""
     known = {name: 1000.0 * entry["energy (keV)"] for name, entry in _table(element).get("Xray_lines", {}).items()}
     if line is None:

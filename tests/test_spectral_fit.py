@@ -1,0 +1,165 @@
+"""Counts of elements by a fit of EDX spectra: lines that overlap, faint elements, and spectra that it does not take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from microscope_files import spectrum_signal, written_by
+from scipy.stats import norm
+
+from fusionkit.data import Dataset
+from fusionkit.data_options import DataOptions
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.loading import load
+from fusionkit.microscope.spectral_fit import maximum_likelihood
+from fusionkit.options import parse
+
+pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
+pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
+
+SIZE, WIDTH = 32, 0.01  # pixels, keV
+ENERGIES = WIDTH * np.arange(600)
+# energies in keV and weights of the lines that show, from eXSpy's table
+FAMILIES = {
+    "O": [(0.5249, 1.0)],
+    "Ti": [(4.5109, 1.0), (4.9318, 0.11673)],
+    "Ti L": [(0.4555, 0.694), (0.4012, 0.491), (0.3952, 1.0), (0.5291, 0.166)],
+    "Pd": [(2.8386, 1.0), (2.9903, 0.34375), (3.1683, 0.10349), (3.0728, 0.0682), (3.0452, 0.0407), (2.5034, 0.0412)],
+}
+
+
+def shape(lines: list[tuple[float, float]]) -> np.ndarray:
+    """One count, as a detector of 130 eV at Mn Ka shows it."""
+    sigmas = [np.sqrt(2.5 * (1000 * energy - 5898.75) + 130.0**2) / 2355 for energy, _ in lines]
+    found = sum(w * norm.pdf(ENERGIES, e, s) for (e, w), s in zip(lines, sigmas, strict=True))
+    return np.asarray(found / np.sum(found))
+
+
+def truth() -> dict[str, np.ndarray]:
+    """Counts a pixel: oxide on the left, oxygen alone on the right, a faint particle of palladium."""
+    rows, columns = np.indices((SIZE, SIZE))
+    ti = np.where(columns < SIZE // 2, 12.0, 0.0)
+    pd = np.where((rows - 10) ** 2 + (columns - 20) ** 2 < 40, 0.6, 0.0)
+    return {"O": np.full((SIZE, SIZE), 6.0), "Ti": ti, "Ti L": 0.7 * ti, "Pd": pd}
+
+
+def recorded(folder: Path, **options: Any) -> Dataset:
+    """A recording of the truth on a background that falls with the energy, loaded with ``options``."""
+    background = 6.0 * np.exp(-ENERGIES / 2.0) * (ENERGIES > 0.1)
+    mean = np.broadcast_to(background * WIDTH / 2.0, (SIZE, SIZE, ENERGIES.size)).copy()
+    for name, amounts in truth().items():
+        mean += amounts[..., None] * shape(FAMILIES[name])
+    counts = np.random.default_rng(5).poisson(mean).astype(np.uint16)
+    made = spectrum_signal(data=counts, elements=("O", "Ti", "Pd"), scale=WIDTH)
+    written_by("rsciio.hspy", lambda: made)(folder / "a.hspy")
+    source = {"lines": {"Ti": "Ka", "O": "Ka", "Pd": "Pd_La"}, **options}
+    return load(parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": source}}, "data"), folder)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return recorded(tmp_path_factory.mktemp("fit"), method="fit")
+
+
+def test_sums_are_those_of_the_truth_where_lines_overlap(fitted: Dataset, tmp_path: Path) -> None:
+    windows = recorded(tmp_path, method="windows", background="windows")
+    assert fitted.elements == windows.elements == ("Ti", "O", "Pd")
+    known = truth()
+    for element, image in zip(fitted.elements, fitted.arrays["maps"], strict=True):
+        total = known[element].sum()
+        assert image.sum() == pytest.approx(total, abs=4 * np.sqrt(total))
+    oxygen = windows.arrays["maps"][1].sum() - windows.arrays["maps_background"][1].sum()
+    assert abs(oxygen - known["O"].sum()) > 5 * np.sqrt(known["O"].sum())  # it holds a part of Ti's L lines
+
+
+def test_maps_scatter_like_counts(fitted: Dataset) -> None:
+    """The variance about the truth is at most that of counts; a fraction of a count a hundred pixels is misplaced."""
+    assert fitted.arrays["maps"].min() >= 0.0
+    for element, image in zip(fitted.elements, fitted.arrays["maps"], strict=True):
+        expected = truth()[element]
+        held = expected > 0
+        assert np.mean((image - expected)[held] ** 2 / expected[held]) < 1.1
+        assert image[~held].sum() <= 0.06 * (~held).sum()
+
+
+def test_an_oxide_and_its_support_hold_as_much_oxygen(fitted: Dataset) -> None:
+    image = fitted.arrays["maps"][1]
+    left, right = image[:, : SIZE // 2], image[:, SIZE // 2 :]
+    assert left.mean() == pytest.approx(6.0, abs=0.35)
+    assert right.mean() == pytest.approx(6.0, abs=0.35)
+
+
+def test_fitted_counts_are_counts(fitted: Dataset) -> None:
+    assert fitted.counts_per_unit == 1.0
+    assert fitted.counting is not None
+    assert (fitted.counting.kind, fitted.counting.guessed) == ("counts", False)
+    assert "maps_background" not in fitted.arrays
+    assert len(fitted.notes) == 1
+    assert "O 6" in fitted.notes[0]
+    deviance = float(fitted.notes[0].split(" times its")[0].split()[-1])
+    assert deviance == pytest.approx(1.0, abs=0.4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_likelihood_is_maximal(seed: int) -> None:
+    """Against CVXPY, on shapes that overlap."""
+    rng = np.random.default_rng(seed)
+    shapes = np.stack([shape(lines)[20:400:4] for lines in FAMILIES.values()]) + 1e-3
+    counts = rng.poisson(rng.uniform(0, 60, (5, len(shapes))) @ shapes).astype(float)
+
+    def loss(amounts: np.ndarray, one: np.ndarray) -> float:
+        mean = amounts @ shapes
+        return float(np.sum(mean - one * np.log(np.maximum(mean, 1e-300))))
+
+    for one, found in zip(counts, maximum_likelihood(counts, shapes, np.ones(len(shapes))), strict=True):
+        x = cp.Variable(len(shapes), nonneg=True)
+        held = one > 0
+        said = cp.sum(cp.multiply(one[held], cp.log(x @ shapes[:, held])))
+        cp.Problem(cp.Minimize(cp.sum(x @ shapes) - said)).solve(solver=cp.CLARABEL)
+        assert loss(found, one) <= loss(np.maximum(np.asarray(x.value), 0.0), one) + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"lines": {}, "windows": {"Ti": [4.0, 5.0]}}, "has 'windows', which method: fit does not take"),
+        ({"background": "windows"}, "has 'background', which method: fit does not take"),
+        ({"subtract": True}, "which method: fit does not take"),
+        ({"lines": {"Pd": "Ka"}}, "the K lines of Pd lie outside the spectra; name others"),
+        ({"lines": {"Pd": "Kx"}}, "Pd has no line 'Kx'"),
+        ({"lines": {"Co": "Ka"}, "elements": ["Pd"]}, "is no element of these maps"),
+        ({"method": "fits"}, "data.spectra.maps.method"),
+    ],
+)
+def test_refusals(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        recorded(tmp_path, **{"method": "fit", **options})
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        ("EELS", np.ones((4, 4, 200)), "method: fits lines, but 'spectra' of .* is no EDX spectrum image"),
+        ("EDS_TEM", np.full((4, 4, 200), -1.0), "holds values that are no counts; use method: windows"),
+        ("EDS_TEM", np.full((4, 4, 200), np.nan), "holds values that are no counts; use method: windows"),
+    ],
+)
+def test_what_it_does_not_fit(tmp_path: Path, kind: str, data: np.ndarray, said: str) -> None:
+    made = spectrum_signal(kind, data, ("O", "Ti"), scale=0.05)
+    written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
+    options = {"path": "a.hspy", "spectra": {"maps": {"method": "fit"}}}
+    with pytest.raises(UserError, match=said):
+        load(parse(DataOptions, options, "data"), tmp_path)
+
+
+def test_lines_that_coincide_are_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    made = spectrum_signal(data=rng.poisson(0.5, (6, 6, 600)), elements=("S", "Mo"), scale=WIDTH)
+    written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
+    options = {"path": "a.hspy", "spectra": {"maps": {"method": "fit"}}}
+    with pytest.warns(FusionkitWarning, match="can hardly tell the K lines of S from the L lines of Mo"):
+        load(parse(DataOptions, options, "data"), tmp_path)

@@ -34,7 +34,7 @@ def add_many(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", metavar="DIR", help="folder of the points' folders, the table and the page")
     command.add_argument("--workers", metavar="N", type=_positive, help="processes at a time (default: one a core)")
     command.add_argument("--scheduler", metavar="ADDRESS", help="run on this dask.distributed scheduler instead")
-    command.add_argument("--overwrite", action="store_true", help="replace points whose configuration has changed")
+    command.add_argument("--overwrite", action="store_true", help="replace changed points, leave out former others")
     command.add_argument("--quiet", action="store_true", help="write nothing but warnings and errors")
 
 
@@ -50,10 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], what: str) -> int:
     """Run every point of the axes; ``what`` is the command's name."""
+    from fusionkit.errors import UserError
     from fusionkit.sweep.carry_out import Machines, carry_out
     from fusionkit.sweep.plan import check_folder, plan
     from fusionkit.sweep.progress import progress
 
+    if arguments.workers is not None and arguments.scheduler is not None:
+        remedy = "leave one of the two out: a cluster has workers of its own"
+        raise UserError("--workers", "has no meaning beside --scheduler", remedy)
     planned = plan(source, axes, _folder(arguments.output, source, what))
     todo = check_folder(planned, arguments.overwrite)
     machines = Machines(arguments.workers, arguments.scheduler)
@@ -82,7 +86,8 @@ def _folder(given: str | None, source: Source, what: str) -> Path:
 
 
 def _print_summary(states: list[str], kept: int, folder: Path) -> None:
-    from fusionkit.sweep.plan import PAGE, TABLE
+    from fusionkit.sweep.former import TABLE
+    from fusionkit.sweep.plan import PAGE
 
     counts = ", ".join(f"{states.count(state)} {painted_status(state, sys.stdout)}" for state in dict.fromkeys(states))
     said = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")

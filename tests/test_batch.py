@@ -16,6 +16,7 @@ from fusionkit.cli import main
 from fusionkit.errors import UserError
 from fusionkit.sweep import carry_out
 from fusionkit.sweep.axes import file_axis
+from fusionkit.sweep.naming import names_of_files
 from fusionkit.sweep.worker import Task
 
 RNG = np.random.default_rng(0)
@@ -95,6 +96,37 @@ def test_a_file_that_is_newer_than_its_run_is_refused_or_run_again(
         assert main(command) == 0
 
 
+def test_a_former_batch_is_not_dropped_from_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = lay_out(tmp_path), tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    command = ["batch", str(config), "--output", "out", "--quiet"]
+    assert main([*command, "a.npz"]) == 0
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert main([*command, "b.npz"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    for word in ("out: holds points that this call does not name: a; ", "--output", "--overwrite"):
+        assert word in said
+    assert before == {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert main([*command, "b.npz", "a.npz"]) == 0
+    assert [row["point"] for row in table(out)] == ["b", "a"]
+    assert main([*command, "b.npz", "--overwrite"]) == 0
+    assert main([*command, "b.npz"]) == 0  # what was left out once is forgotten
+    assert [row["point"] for row in table(out)] == ["b"]
+    assert (out / "a" / "result.h5").is_file()
+
+
+def test_a_point_that_failed_may_be_left_out(tmp_path: Path) -> None:
+    """A name that was mistyped holds nothing."""
+    config, out = lay_out(tmp_path), tmp_path / "out"
+    command = ["batch", str(config), "--output", str(out), "--quiet", str(tmp_path / "a.npz")]
+    assert main([*command, str(tmp_path / "gone.npz")]) == 4
+    assert main(command) == 0
+    assert statuses(out) == ["max_iterations"]
+
+
 def _interrupted(processes: int | None, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
     raise KeyboardInterrupt
     yield
@@ -112,29 +144,41 @@ def test_a_batch_of_a_sweep_is_every_file_with_every_value(tmp_path: Path) -> No
     ("files", "labels", "parts"),
     [
         (["x/a.npz", "b.h5"], ("a", "b"), ("a", "b")),
-        (["a.npz", "a.h5"], ("a.npz", "a.h5"), ("a.npz", "a.h5")),
+        (["a.npz", "a.h5", "b.h5"], ("a.npz", "a.h5", "b"), ("a.npz", "a.h5", "b")),
+        (["x/a.npz", "y/a.npz", "b.h5"], ("x/a.npz", "y/a.npz", "b"), ("x_a.npz", "y_a.npz", "b")),
+        (["x/a.npz", "y/a.npz", "y/a.h5"], ("x/a.npz", "y/a.npz", "a.h5"), ("x_a.npz", "y_a.npz", "a.h5")),
+        (
+            ["x/z/a.npz", "y/z/a.npz", "y/a.npz"],
+            ("x/z/a.npz", "y/z/a.npz", "y/a.npz"),
+            ("x_z_a.npz", "y_z_a.npz", "y_a.npz"),
+        ),
+        (["x/a.npz", "y/a.npz", "x_a.npz.h5"], ("x/a.npz", "y/a.npz", "x_a.npz.h5"), None),
+        (["a.npz", "A.h5"], ("a.npz", "A.h5"), ("a.npz", "A.h5")),
     ],
 )
 def test_points_are_called_by_their_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], labels: tuple[str, ...], parts: tuple[str, ...]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: list[str],
+    labels: tuple[str, ...],
+    parts: tuple[str, ...] | None,
 ) -> None:
+    """Files that would share a folder get longer names, the others keep theirs."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "x").mkdir()
     for file in files:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).touch()
     found = file_axis(files)
-    assert (found.labels, found.parts) == (labels, parts)
+    assert [label.removeprefix(f"{tmp_path.name}/") for label in found.labels] == list(labels)
+    assert len(set(found.parts)) == len(files)
+    assert parts is None or found.parts == parts
     assert found.values == tuple(str(tmp_path / file) for file in files)
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    files = [tmp_path / folder / "a.npz" for folder in ("x", "y")]
-    for file in files:
-        file.parent.mkdir()
-        file.touch()
-    found = file_axis([str(file) for file in files])
-    assert found.labels == tuple(map(str, files))
-    assert len(set(found.parts)) == 2
+@pytest.mark.parametrize("paths", [["/x/y_a", "/x_y/a"], ["/x_y/a", "/x/y_a", "/x/y/a"], ["/a", "/A", "/x/a"]])
+def test_names_differ_where_folders_and_underscores_would_not(paths: list[str]) -> None:
+    _, parts = names_of_files(paths)
+    assert len({part.lower() for part in parts}) == len(paths)
 
 
 def test_a_file_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

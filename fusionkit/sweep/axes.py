@@ -12,7 +12,7 @@ from typing import Any
 
 from fusionkit.errors import UserError
 from fusionkit.overrides import PATHS
-from fusionkit.sweep.naming import slug, title
+from fusionkit.sweep.naming import names_of_files, slug, title
 from fusionkit.yamlio import parse
 
 MOST_POINTS = 10_000
@@ -98,21 +98,13 @@ def file_axis(files: Sequence[str]) -> Axis:
             raise UserError(files[index], "is named twice", "name every file once")
     if not any(Path(path).exists() for path in paths):
         raise UserError(files[0], "there is no such file", "check its name")
-    labels = _first_unique([Path(path).stem for path in paths], [Path(path).name for path in paths], paths)
-    # a folder that begins with a dash would be an option of every program
-    parts = tuple(f"_{part}" if part.startswith("-") else part for part in map(slug, labels))
+    labels, parts = names_of_files(paths)
     return Axis("data.path", tuple(paths), labels, parts)
 
 
 def assignment(key: str, value: Any) -> str:
     """``key=value`` as ``--set`` takes it."""
     return f"{key}={json.dumps(value, ensure_ascii=False)}"
-
-
-def _first_unique(*choices: Sequence[str]) -> tuple[str, ...]:
-    """The first of the lists of names whose folder names are all different."""
-    found = (names for names in choices if len({slug(name).lower() for name in names}) == len(names))
-    return tuple(next(found))
 
 
 def _values(given: Any, where: str) -> list[Any]:

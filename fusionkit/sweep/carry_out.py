@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
 from fusionkit.interrupts import held_back
+from fusionkit.sweep.former import TABLE
 from fusionkit.sweep.page import write_page
-from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, is_finished, write_config
+from fusionkit.sweep.plan import PAGE, Plan, Point, is_finished, write_config
 from fusionkit.sweep.pool import run_here
 from fusionkit.sweep.table import FAILED, NOT_RUN, Row, row_of, write_table
 from fusionkit.sweep.worker import Task
@@ -52,6 +53,8 @@ def carry_out(
     write_config(plan)
     waiting = {point.name: point for point in todo}
     rows = {point.name: row_of(point) for point in plan.points if point.name not in waiting}
+    unheard = {name: Row(point, NOT_RUN) for name, point in waiting.items()}
+    _write_table(plan, rows | unheard)  # so that all points are known, should this process be killed
     try:
         with closing(run([_task(point, overwrite) for point in todo])) as outcomes:
             for task, error in outcomes:
@@ -61,9 +64,16 @@ def carry_out(
                     ended(rows[task.name])
     finally:  # of what is there, after an interrupt too
         with held_back():
-            all_rows = [rows.get(point.name) or _unheard(point) for point in plan.points]
-            write_table(all_rows, plan.folder / TABLE)
+            unheard = {name: _unheard(point) for name, point in waiting.items() if name not in rows}
+            all_rows = _write_table(plan, rows | unheard)
             write_page(plan, all_rows, plan.folder / PAGE)
+    return all_rows
+
+
+def _write_table(plan: Plan, rows: Mapping[str, Row]) -> list[Row]:
+    """Write the table and give its rows, in the order of the points."""
+    all_rows = [rows[point.name] for point in plan.points]
+    write_table(all_rows, plan.folder / TABLE)
     return all_rows
 
 

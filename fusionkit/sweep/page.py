@@ -48,7 +48,7 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
 def _said(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:
     states = [row.status for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    said = f"{len(rows)} points of {', '.join(axis.key for axis in plan.axes)}: {counts}."
+    said = f"{len(rows)} point{'' if len(rows) == 1 else 's'} of {', '.join(axis.key for axis in plan.axes)}: {counts}."
     scale = " An element has one colour scale in all maps." if has_maps else ""
     return said + scale + (" The one with the least nrmse is outlined." if _best(rows) else "")
 

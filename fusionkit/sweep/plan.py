@@ -16,11 +16,11 @@ from fusionkit.overrides import INIT_WORDS
 from fusionkit.report.comparison import differences
 from fusionkit.resolve import absolute_paths, resolved
 from fusionkit.sweep.axes import Axis, assignment
+from fusionkit.sweep.former import check_former
 from fusionkit.sweep.naming import joined
 from fusionkit.weights.asked import as_asked
 
 CONFIG = "sweep.yaml"
-TABLE = "table.csv"
 PAGE = "index.html"
 
 
@@ -101,17 +101,21 @@ def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
     Parameters
     ----------
     plan : the sweep.
-    overwrite : whether points whose configuration, or a file that they read, has changed may be replaced.
+    overwrite : whether points whose configuration, or a file that they read, has changed may be replaced, and points of
+        a former sweep that are not in this one be left out of the table.
 
     Raises
     ------
-    UserError : the folder is no sweep's, cannot be made, or holds a point with another configuration or older data.
+    UserError : the folder is no sweep's, cannot be made, holds a point with another configuration or older data, or one
+        that is not in the plan.
     """
     folder = plan.folder
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
         raise UserError(str(folder), "holds something else than a former sweep", "choose another folder with --output")
     if not (folder / CONFIG).is_file():
         writer.check_output(folder, overwrite=False)
+    elif not overwrite:
+        check_former(folder, {point.name for point in plan.points})
     return tuple(point for point in plan.points if not _is_done(point, overwrite))
 
 

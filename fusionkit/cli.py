@@ -1,7 +1,7 @@
 """The command line: its commands, its exit statuses, and one line for whatever goes wrong.
 
-Exit status: 0 done, 2 the user's input was wrong, 3 diverged, 4 points of a sweep failed, 130 interrupted. Nothing
-heavy is imported here, so that ``--help`` answers at once; each command imports what it needs.
+Exit status: 0 done, 2 the user's input was wrong, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, 130
+interrupted. Nothing heavy is imported here, so that ``--help`` answers at once; each command imports what it needs.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="fusionkit",
         description="Fuse a HAADF image with elemental maps; or any problem made of the terms that are listed.",
-        epilog="Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 130 interrupted.",
+        epilog="Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, "
+        "130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionkit.cli_options import add_config
-from fusionkit.colour import painted_status
-from fusionkit.exit_status import DIVERGED, DONE, FAILED
+from fusionkit.colour import painted, painted_status
+from fusionkit.exit_status import DIVERGED, DONE, FAILED, LOST
 
 if TYPE_CHECKING:
     from fusionkit.config import Source
@@ -52,6 +52,7 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
     """Run every point of the axes; ``what`` is the command's name."""
     from fusionkit.errors import UserError
     from fusionkit.sweep.carry_out import Machines, carry_out
+    from fusionkit.sweep.cluster import SchedulerLostError
     from fusionkit.sweep.plan import check_folder, plan
     from fusionkit.sweep.progress import progress
 
@@ -68,6 +69,11 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
         said = f"finished points stay in {planned.folder}; give the same command again to run the others"
         print(f"\nfusionkit: {said}", file=sys.stderr)
         raise
+    except SchedulerLostError:
+        said = "the scheduler is gone, or knows the points no more"
+        remedy = f"finished points stay in {planned.folder}; with a scheduler there, the same command runs the others"
+        print(f"{painted('fusionkit:', 'red', sys.stderr)} --scheduler: {said}; {remedy}", file=sys.stderr)
+        return LOST
     states = [row.status for row in rows]
     if not arguments.quiet:
         _print_summary(states, len(rows) - len(todo), planned.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ class Cluster:
     Parameters
     ----------
     file : the scheduler file.
+    scheduler : its process.
     workers : the processes, which nobody starts again when they die.
     """
 
@@ -33,7 +35,8 @@ class Cluster:
         self.file = file
         self._stack = stack
         quiet = ["--no-dashboard"]
-        self._start("scheduler", "--scheduler-file", str(file), "--host", "127.0.0.1", "--port", "0", *quiet)
+        place = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--port", "0"]
+        self.scheduler = self._start("scheduler", *place, *quiet)
         wait_for(file.is_file)
         one = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", *quiet]
         self.workers = [self._start("worker", *one) for _ in range(2)]
@@ -108,6 +111,28 @@ def test_an_interrupt_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) 
     assert 1 <= found.count("not run") < 10
     assert 10 - found.count("not run") == len(list((tmp_path / "out").glob("*/result.h5")))
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_scheduler_that_dies_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) -> None:
+    write_config(tmp_path, {"terms.tv.weight": {"linear": [10, 100, 10]}})
+    command = ("sweep", "mine.yaml", "--output", "out", "--set", SLOW)
+    with start(*command, "--scheduler", str(cluster.file), folder=tmp_path) as running:
+        assert running.stderr is not None
+        running.stderr.readline()
+        cluster.scheduler.kill()
+        said = running.stderr.read().splitlines()
+        assert running.wait() == 5, said
+    assert [line for line in said if not re.match(r"\d+/10  ", line)] == said[-1:]
+    assert said[-1].startswith("fusionkit: --scheduler: the scheduler is gone")
+    assert "finished points stay in out; with a scheduler there, the same command runs the others" in said[-1]
+    found = statuses(tmp_path / "out")
+    assert set(found) <= {"max_iterations", "stalled", "not run"}
+    assert found.count("not run") == 10 - len(list((tmp_path / "out").glob("*/result.h5"))) >= 1
+    assert "not run" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert not list((tmp_path / "out").glob(".*"))
+    with start(*command, "--quiet", folder=tmp_path) as running:
+        assert running.wait() == 0
+    assert "not run" not in statuses(tmp_path / "out")
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(

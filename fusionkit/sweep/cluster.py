@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import tempfile
+import time
 import warnings
+from asyncio import CancelledError
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,8 +29,13 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _PATIENCE = 20  # seconds that a scheduler has to answer
+_PAUSE = 0.1  # seconds between two looks at what has ended
 
 Files = dict[str, bytes]
+
+
+class SchedulerLostError(Exception):
+    """The scheduler has ended, is out of reach, or was restarted: it knows nothing of the points that had not ended."""
 
 
 def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Task, str]]:
@@ -42,22 +49,48 @@ def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Tas
     Yields
     ------
     Each task when it has ended, and why it failed; empty where it did not.
+
+    Raises
+    ------
+    SchedulerLostError : the scheduler is gone, after whatever it had sent before.
+    """
+    sweep = uuid4().hex  # another sweep's points of the same names are other points
+    futures: dict[Any, Task] = {}
+    with _calls_cut_off():
+        try:
+            for task in tasks:
+                futures[client.submit(_remote, task, sweep, key=f"{task.name}-{sweep}", pure=False)] = task
+            for future, outcome in _ended(client, list(futures)):
+                yield futures[future], _received(futures[future], outcome)
+                future.release()
+        finally:
+            client.cancel(list(futures))
+            client.close()
+
+
+def _ended(client: Client, futures: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each future that has ended, with its outcome.
+
+    The client's own thread fetches outcomes: a blocking call that Ctrl-C meets prints a traceback. Where the scheduler
+    is lost the client cancels its futures, but not one whose outcome is on its way: nothing more is heard of that.
     """
     from distributed import as_completed
 
-    sweep = uuid4().hex  # another sweep's points of the same names are other points
-    futures: dict[Any, Task] = {}
-    try:
-        for task in tasks:
-            futures[client.submit(_remote, task, sweep, key=f"{task.name}-{sweep}", pure=False)] = task
-        # with results, which the client's own thread fetches: a blocking call that Ctrl-C meets prints a traceback
-        for future, outcome in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
-            yield futures[future], _received(futures[future], outcome)
-            future.release()
-    finally:
-        with _calls_cut_off():
-            client.cancel(list(futures))
-            client.close()
+    ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
+    lost = False
+    while not ended.is_empty():
+        if ended.has_ready():
+            future, outcome = next(ended)
+            if future.cancelled():  # by nobody here
+                lost = True
+            else:
+                yield future, outcome
+        elif lost or client.status != "running":
+            raise SchedulerLostError
+        else:
+            time.sleep(_PAUSE)
+    if lost:
+        raise SchedulerLostError
 
 
 def connected(address: str) -> Client:
@@ -93,18 +126,27 @@ def connected(address: str) -> Client:
 
 @contextmanager
 def _calls_cut_off() -> Iterator[None]:
-    """Close a client while its thread may be fetching a result: that this call was cut off is what was asked for."""
-    from distributed.comm.core import CommClosedError
+    """Say nothing of calls of the client's thread that the end of a client or of its scheduler cuts off.
+
+    A client that is closed while it fetches an outcome, or while it looks for a scheduler that is gone, would print
+    tracebacks of its own: what has happened is said elsewhere.
+    """
 
     def is_news(record: logging.LogRecord) -> bool:
-        return record.exc_info is None or not isinstance(record.exc_info[1], CommClosedError)
+        if record.exc_info is not None:
+            return not isinstance(record.exc_info[1], OSError | CancelledError)
+        return not record.getMessage().startswith("Failed to reconnect")
 
-    logger = logging.getLogger("tornado.application")
-    logger.addFilter(is_news)
+    # of handlers, since a logger's filter does not see what the loggers below it say; None is the root
+    names = (None, "distributed", "distributed.client", "tornado.application")
+    handlers = {handler for name in names for handler in logging.getLogger(name).handlers}
+    for handler in handlers:
+        handler.addFilter(is_news)
     try:
         yield
     finally:
-        logger.removeFilter(is_news)
+        for handler in handlers:
+            handler.removeFilter(is_news)
 
 
 def _received(task: Task, outcome: Any) -> str:
@@ -114,7 +156,7 @@ def _received(task: Task, outcome: Any) -> str:
             return error or _write(task, files)
         case (_, BaseException() as broken, _):  # what it raised, as sys.exc_info() gives it
             return " ".join(f"{type(broken).__name__}: {broken}".split())
-    return "the cluster has lost it"
+    return "the cluster has sent something else than a point"
 
 
 def _write(task: Task, files: Files) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add(command: argparse.ArgumentParser) -> None:
     """The arguments of ``compare``."""
-    command.add_argument("runs", metavar="RUN", nargs="+", help="output folder of a run; at least two")
+    command.add_argument("runs", metavar="RUN", nargs="+", help="output folder of a run; at least two (or SWEEP/*)")
     command.add_argument("--output", metavar="FILE", help="page to write, with the maps side by side (.html)")
     command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
         _check_output(output, arguments.overwrite)
-    comparison = compare(read_runs([Path(folder) for folder in arguments.runs]))
+    comparison = compare(read_runs([Path(run) for run in arguments.runs if not _is_of_a_sweep(Path(run))]))
     _print_table(comparison)
     for note in comparison.notes:
         print(f"note: {note}")
@@ -41,6 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
         output.write_text(render(comparison_page(comparison)), encoding="utf-8")
         print(f"wrote {output}")
     return DONE
+
+
+def _is_of_a_sweep(path: Path) -> bool:
+    """Whether it is one of the files beside a sweep's runs, which ``compare SWEEP/*`` names too."""
+    from fusionkit.sweep.files import CONFIG, PAGE, TABLE
+
+    return path.name in (CONFIG, PAGE, TABLE) and path.is_file() and path.with_name(CONFIG).is_file()
 
 
 def _check_output(path: Path, overwrite: bool) -> None:

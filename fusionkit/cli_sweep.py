@@ -92,8 +92,7 @@ def _folder(given: str | None, source: Source, what: str) -> Path:
 
 
 def _print_summary(states: list[str], kept: int, folder: Path) -> None:
-    from fusionkit.sweep.former import TABLE
-    from fusionkit.sweep.plan import PAGE
+    from fusionkit.sweep.files import PAGE, TABLE
 
     counts = ", ".join(f"{states.count(state)} {painted_status(state, sys.stdout)}" for state in dict.fromkeys(states))
     said = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")

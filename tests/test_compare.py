@@ -181,6 +181,65 @@ WRONG = {
 }
 
 
+def _copy(home: Path, folder: Path, summary: str) -> Path:
+    """A run with another summary."""
+    copy = folder / "copy"
+    copy.mkdir()
+    (copy / "result.h5").write_bytes((home / "first/result.h5").read_bytes())
+    (copy / "summary.json").write_text(summary, encoding="utf-8")
+    return copy
+
+
+KEYS = ("iterations", "objective", "optimality", "seconds", "seconds.solve", "terms", "terms.tv", "weights_auto")
+VALUES = ('"text"', "true", "[1]", "[]", '{"a": []}', "3", "1e999", "-Infinity", "NaN", "1" + "0" * 400, "null", "0.5")
+NUMBERS = ("null", "0.5", "3")
+SOUND = {key: () if key in ("seconds", "terms", "weights_auto") else NUMBERS for key in KEYS}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_summary_of_wrong_types_is_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    first, _, last = key.partition(".")
+    copy = _copy(folder, tmp_path, "{}")
+    for value in VALUES:
+        text = f'{{"{first}": {{"{last}": {value}}}}}' if last else f'{{"{first}": {value}}}'
+        (copy / "summary.json").write_text(text)
+        status = main(["compare", str(folder / "first"), str(copy)])
+        said = capsys.readouterr().err
+        assert status == (0 if value in SOUND[key] else 2), (value, said)
+        if status:
+            assert said.count("\n") == 1
+            assert f"{copy / 'summary.json'}: was not written by fusionkit: '{first}" in said
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "null", '"text"', "{", "[" * 100_000, '{"iterations": ' + "1" * 5000])
+def test_a_summary_that_is_none_is_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    copy = _copy(folder, tmp_path, text)
+    assert main(["compare", str(copy), str(folder / "first")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{copy / 'summary.json'}: " in said
+
+
+def test_the_files_of_a_sweep_are_no_runs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("first", "admm"):
+        (tmp_path / name).symlink_to(folder / name)
+    for name in ("index.html", "sweep.yaml", "table.csv"):
+        (tmp_path / name).touch()
+    assert main(["compare", *map(str, sorted(tmp_path.iterdir()))]) == 0
+    assert "admm" in capsys.readouterr().out
+    (tmp_path / "sweep.yaml").unlink()
+    assert main(["compare", *map(str, sorted(tmp_path.iterdir()))]) == 2
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"fusionkit: {tmp_path / 'index.html'}: is a file, no output folder of a run; name the folder of a run\n"
+    )
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_arguments(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
     arguments, says = WRONG[case]

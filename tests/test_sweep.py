@@ -273,6 +273,23 @@ def test_a_changed_configuration_is_refused_or_overwritten(tmp_path: Path, capsy
     assert table(out)[0]["iterations"] == "5"
 
 
+@pytest.mark.parametrize(
+    "summary", ["{", "[]", '{"terms": 3}', '{"seconds": {"solve": "x"}}', '{"weights_auto": {"tv": 1}}']
+)
+def test_a_damaged_summary_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], summary: str) -> None:
+    config, out = write_config(tmp_path, {"terms.tv.weight": [50.0]}), tmp_path / "out"
+    command = ["sweep", str(config), "--output", str(out), "--quiet"]
+    assert main(command) == 0
+    (out / "tv.weight=50.0" / "summary.json").write_text(summary)
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "summary.json: " in said
+    (out / "tv.weight=50.0" / "summary.json").write_text("{}")  # lacks everything
+    assert main(command) == 0
+    assert [(row["status"], row["objective"]) for row in table(out)] == [("max_iterations", "")]
+
+
 FORMER: list[tuple[str, bytes | None, str]] = [
     ("whole", b"point,status\ntv.weight=50.0,max_iterations\n", "that this call does not name: tv.weight=50.0; name"),
     ("gone", None, "that this call does not name: tv.weight=50.0; name"),

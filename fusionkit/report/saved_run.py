@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from fusionkit import yamlio
 from fusionkit.errors import UserError
+from fusionkit.report.saved_summary import read_summary
 from fusionkit.result_file import NAME, SavedResult, read_result
 
 _SUMMARY = "summary.json"
@@ -71,16 +71,13 @@ def read_run(folder: Path) -> SavedRun:
 
 
 def _read(folder: Path, name: str) -> SavedRun:
+    if folder.is_file():
+        raise UserError(str(folder), "is a file, no output folder of a run", "name the folder of a run")
     if not folder.is_dir():
         raise UserError(str(folder), "there is no such folder", "name the output folder of a run")
-    saved, path = read_result(folder), folder / _SUMMARY
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(str(path), f"cannot be read: {error.strerror}", "name a whole output folder") from None
-    except ValueError:
-        raise UserError(str(path), "is no JSON text", "name a whole output folder") from None
+    saved = read_result(folder)
+    summary = read_summary(folder / _SUMMARY, "name a whole output folder")
     config = yamlio.parse(saved.config, f"config of {folder}")
-    if not isinstance(summary, dict) or not isinstance(config, dict):
+    if not isinstance(config, dict):
         raise UserError(str(folder), "was not written by fusionkit", "name the output folder of a run")
     return SavedRun(name, saved, summary, config)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fusionkit import result_file
 from fusionkit.errors import UserError
+from fusionkit.sweep.files import TABLE
 
-TABLE = "table.csv"
 _MOST_NAMES = 4  # that a line holds
 _REMEDY = "choose another folder with --output"
 

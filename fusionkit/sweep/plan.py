@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from fusionkit.config import LoadedConfig, Source, check_source, override_source
 from fusionkit.errors import UserError
 from fusionkit.overrides import INIT_WORDS
 from fusionkit.report.comparison import differences
+from fusionkit.report.saved_summary import read_summary
 from fusionkit.resolve import absolute_paths, resolved
 from fusionkit.sweep.axes import Axis, assignment
+from fusionkit.sweep.files import CONFIG
 from fusionkit.sweep.former import check_former
 from fusionkit.sweep.naming import joined
 from fusionkit.weights.asked import as_asked
-
-CONFIG = "sweep.yaml"
-PAGE = "index.html"
 
 
 @dataclass(frozen=True)
@@ -163,11 +161,7 @@ def _files(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _former(folder: Path) -> dict[str, Any]:
     """The configuration that a run folder was asked for: weights that were chosen stand there as ``auto``."""
-    try:
-        summary = json.loads((folder / writer.SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        remedy = "remove the folder, or replace it with --overwrite"
-        raise UserError(str(folder / writer.SUMMARY), "cannot be read", remedy) from error
+    summary = read_summary(folder / writer.SUMMARY, "remove the folder, or replace it with --overwrite")
     return as_asked(yamlio.read(folder / writer.CONFIG), summary)
 
 

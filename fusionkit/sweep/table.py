@@ -14,6 +14,7 @@ import numpy as np
 from fusionkit import result_file, writer
 from fusionkit.image_limits import block_mean, quantity
 from fusionkit.report.metrics import nrmse
+from fusionkit.report.saved_summary import read_summary
 from fusionkit.sweep.plan import Point
 from fusionkit.terms import Array
 
@@ -46,14 +47,14 @@ class Row:
 
 def row_of(point: Point) -> Row:
     """The row of a point whose run folder is whole."""
-    summary = json.loads((point.folder / writer.SUMMARY).read_text(encoding="utf-8"))
+    summary = read_summary(point.folder / writer.SUMMARY, "remove the folder")
     saved = result_file.read_result(point.folder)
     numbers = {
-        "objective": summary["objective"],
-        "optimality": summary["optimality"],
-        "iterations": summary["iterations"],
-        "seconds": summary["seconds"]["solve"],
-        **{f"term.{name}": value for name, value in summary["terms"].items()},
+        "objective": summary.get("objective"),
+        "optimality": summary.get("optimality"),
+        "iterations": summary.get("iterations"),
+        "seconds": summary.get("seconds", {}).get("solve"),
+        **{f"term.{name}": value for name, value in summary.get("terms", {}).items()},
     }
     if saved.truth is not None and saved.truth.shape == saved.x.shape:
         numbers["nrmse"] = nrmse(saved.x, saved.truth)
@@ -61,7 +62,7 @@ def row_of(point: Point) -> Row:
             pairs = zip(saved.labels, saved.x, saved.truth, strict=True)
             numbers |= {f"nrmse.{label}": nrmse(x, truth) for label, x, truth in pairs}
     maps = {name: block_mean(x, SHOWN).astype(np.float32) for name, x in saved.maps.items()} if saved.elements else {}
-    return Row(point, summary["status"], numbers, maps=maps, unit=quantity(saved.inputs.get("maps", saved.x)))
+    return Row(point, saved.status, numbers, maps=maps, unit=quantity(saved.inputs.get("maps", saved.x)))
 
 
 def columns(rows: Sequence[Row]) -> list[dict[str, Any]]:

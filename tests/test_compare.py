@@ -102,7 +102,46 @@ def test_what_is_not_comparable(folder: Path, pair: tuple[str, str]) -> None:
     assert [each["text"] for each in page.content["diagnostics"]] == list(found.notes)
     charts = [chart["title"] for chart in page.content["sections"][0]["charts"]]
     assert ("Objective above the lowest of all" in charts) == found.one_objective
-    assert bool(page.content["panels"]) == bool(found.elements)
+    assert bool(page.content["panels"]) == bool(found.maps.elements)
+
+
+SIDE_BY_SIDE = [  # runs, those whose maps are shown, what is said of the others
+    ("first small admm", "first admm", "small (16 × 16 pixels of 3.125 nm)"),
+    ("small first admm", "first admm", "small (16 × 16 pixels of 3.125 nm)"),
+    ("line first admm small", "first admm", "line (no maps), small (16 × 16 pixels of 3.125 nm)"),
+    ("small first tiny seed", "small tiny", "first (32 × 32 pixels of 1.5625 nm), seed (32 × 32 pixels of 1.5625 nm)"),
+    ("first finer admm", "first admm", "finer (32 × 32 pixels of 0.125 nm)"),
+    ("first unknown admm", "first admm", "unknown (32 × 32 pixels of unknown size)"),
+    ("first finer small", "first finer", "small (16 × 16 pixels)"),
+    ("first small", "", ""),
+    ("line", "", ""),
+]
+
+
+@pytest.mark.parametrize(("names", "shown", "others"), SIDE_BY_SIDE, ids=[row[0] for row in SIDE_BY_SIDE])
+def test_maps_that_fit_together_are_shown(folder: Path, names: str, shown: str, others: str) -> None:
+    first, small, *rest = read_runs([folder / name for name in ("first", "small", "admm", "seed", "line")])
+    made = {
+        "tiny": replace(small, name="tiny"),
+        "finer": replace(first, name="finer", saved=replace(first.saved, pixel_size=0.125)),
+        "unknown": replace(first, name="unknown", saved=replace(first.saved, pixel_size=None)),
+    }
+    known = {run.name: run for run in (first, small, *rest)} | made
+    found = compare(tuple(known[name] for name in names.split()))
+    assert [run.name for run in found.maps.runs] == shown.split()
+    assert [run.name for run in found.runs] == names.split()
+    assert all(len(row) == 1 + len(names.split()) for row in found.rows)
+    said = [note for note in found.notes if "on other pixels" in note]
+    assert len(said) == bool(others)
+    assert all(note.endswith(f"are shown side by side, not those on other pixels: {others}.") for note in said)
+    page = comparison_page(found)
+    maps = [layer.name for panel in page.panels[:1] for layer in panel.layers]
+    wanted = shown.split()
+    assert [name for name in maps if name in names.split()] == wanted
+    assert [name for name in maps if "−" in name] == [f"{name} − {wanted[0]}" for name in wanted[1:]]
+    reference = wanted[0] if wanted else names.split()[0]
+    assert page.subtitle.endswith(f"differences are taken against {reference}")
+    read(render(page))
 
 
 def test_page(folder: Path, tmp_path: Path) -> None:

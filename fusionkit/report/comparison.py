@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.report.comparison_maps import Shown, side_by_side
 from fusionkit.report.metrics import has_ssim, nrmse, psnr, ssim
 from fusionkit.report.saved_run import SavedRun
 
@@ -25,16 +26,14 @@ class Comparison:
     rows : name of the quantity, and its text for each run.
     notes : what cannot be compared, and why, a line each.
     one_objective : whether all runs minimise one objective.
-    elements : labels of the maps that all runs have in one size; empty where there are none.
-    one_scale : whether the pixels of all runs have one size, in one unit.
+    maps : what is shown side by side.
     """
 
     runs: tuple[SavedRun, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     one_objective: bool
-    elements: tuple[str, ...]
-    one_scale: bool
+    maps: Shown
 
 
 def compare(runs: tuple[SavedRun, ...]) -> Comparison:
@@ -45,10 +44,9 @@ def compare(runs: tuple[SavedRun, ...]) -> Comparison:
     runs : at least two.
     """
     objective = _objective_notes(runs)
-    elements, maps = _common(runs)
-    pixels = _pixel_notes(runs) if elements else []
+    maps = side_by_side(runs)
     rows, metrics = _rows(runs)
-    return Comparison(runs, rows, (*objective, *maps, *pixels, *metrics), not objective, elements, not pixels)
+    return Comparison(runs, rows, (*objective, *maps.notes, *metrics), not objective, maps)
 
 
 def _objective_notes(runs: Sequence[SavedRun]) -> list[str]:
@@ -105,43 +103,6 @@ def _text(value: Any) -> str:
 def _same_data(first: SavedRun, second: SavedRun) -> bool:
     one, other = first.saved.inputs, second.saved.inputs
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
-
-
-def _common(runs: Sequence[SavedRun]) -> tuple[tuple[str, ...], list[str]]:
-    """Elements that can be shown side by side, and what keeps others from it."""
-    shapes = [run.saved.x.shape[1:] if run.saved.x.ndim == 3 else None for run in runs]
-    if all(shape is None for shape in shapes):
-        return (), []
-    for run, shape in zip(runs, shapes, strict=True):
-        if shape != shapes[0]:
-            pair = f"{runs[0].name} ({_size(runs[0])}) and {run.name} ({_size(run)})"
-            return (), [f"The maps are not shown side by side: {pair} are of different sizes."]
-    common = tuple(label for label in runs[0].saved.labels if all(label in run.saved.labels for run in runs))
-    every = dict.fromkeys(label for run in runs for label in run.saved.labels)
-    if not common:
-        return (), ["The maps are not shown side by side: the runs have no element in common."]
-    left_out = [label for label in every if label not in common]
-    said = f"Only the maps of {', '.join(common)} are shown side by side: not every run has {', '.join(left_out)}."
-    return common, [said] if left_out else []
-
-
-def _pixel_notes(runs: Sequence[SavedRun]) -> list[str]:
-    """Why maps side by side have no common scale bar; nothing where they have."""
-    first, *others = runs
-    for run in others:
-        if _pixel(run) != _pixel(first):
-            pair = f"{first.name} ({_pixel(first)}) and {run.name} ({_pixel(run)})"
-            return [f"Lengths are in pixels, without a scale bar: the pixels of {pair} differ in size."]
-    return []
-
-
-def _pixel(run: SavedRun) -> str:
-    size = run.saved.pixel_size
-    return "unknown" if size is None else f"{size:.6g} {run.saved.units or ''}".rstrip()
-
-
-def _size(run: SavedRun) -> str:
-    return " × ".join(map(str, run.saved.x.shape))
 
 
 def _rows(runs: Sequence[SavedRun]) -> tuple[tuple[tuple[str, ...], ...], list[str]]:

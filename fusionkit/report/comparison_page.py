@@ -24,15 +24,16 @@ def comparison_page(comparison: Comparison) -> Page:
     ----------
     comparison : of at least two runs.
     """
-    runs, elements = comparison.runs, comparison.elements
-    shown = _gallery(runs, elements)
-    first = runs[0].saved
+    runs, elements = comparison.runs, comparison.maps.elements
+    shown = _gallery(comparison.maps.runs, elements)
+    reference = (comparison.maps.runs or runs)[0]
+    first = reference.saved
     names = tuple(run.name for run in runs)
     ny, nx = first.x.shape[1:] if elements else (1, 1)
-    is_scaled = bool(elements) and comparison.one_scale
+    is_scaled = bool(elements) and comparison.maps.one_scale
     return Page(
         title="Comparison of " + ", ".join(names),
-        subtitle=f"{len(runs)} runs; differences are taken against {names[0]}",
+        subtitle=f"{len(runs)} runs; differences are taken against {reference.name}",
         diagnostics=tuple(Diagnostic("warning", note) for note in comparison.notes),
         panels=shown.panels,
         images=shown.images,

@@ -1,0 +1,105 @@
+"""Which of several runs' maps can be shown side by side: the largest group on the same pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fusionkit.report.saved_run import SavedRun
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown side by side.
+
+    Parameters
+    ----------
+    runs : whose maps, the first being what the others are compared with; empty where no two fit together.
+    elements : labels of the maps that all of them have; empty where there are none.
+    notes : what is not shown, and why, a line each.
+    one_scale : whether their pixels have one size, in one unit.
+    """
+
+    runs: tuple[SavedRun, ...] = ()
+    elements: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    one_scale: bool = True
+
+
+def side_by_side(runs: Sequence[SavedRun]) -> Shown:
+    """The runs of the largest group of one shape and pixel size, the first one of equals.
+
+    Where no two have the pixel size in common, one shape suffices, without a scale bar.
+
+    Parameters
+    ----------
+    runs : at least two.
+    """
+    for name in (_grid, _shape):
+        group = _largest_group(runs, name)
+        if len(group) > 1:
+            return _of_group(runs, group, name)
+    if all(_shape(run) is None for run in runs):
+        return Shown()
+    other = next(run for run in runs if _shape(run) != _shape(runs[0]))
+    pair = f"{runs[0].name} ({_size(runs[0])}) and {other.name} ({_size(other)})"
+    return Shown(notes=(f"The maps are not shown side by side: {pair} are of different sizes.",))
+
+
+def _largest_group(runs: Sequence[SavedRun], name: Callable[[SavedRun], str | None]) -> tuple[SavedRun, ...]:
+    """The most runs that have one name, of those that have any."""
+    groups: dict[str, list[SavedRun]] = {}
+    for run in runs:
+        named = name(run)
+        if named is not None:
+            groups.setdefault(named, []).append(run)
+    return tuple(max(groups.values(), key=len, default=[]))
+
+
+def _of_group(runs: Sequence[SavedRun], group: tuple[SavedRun, ...], name: Callable[[SavedRun], str | None]) -> Shown:
+    common = tuple(label for label in group[0].saved.labels if all(label in run.saved.labels for run in group))
+    if not common:
+        return Shown(notes=("The maps are not shown side by side: the runs have no element in common.",))
+    notes = []
+    names = [run.name for run in group]
+    others = ", ".join(f"{run.name} ({name(run) or 'no maps'})" for run in runs if run.name not in names)
+    if others:
+        those = f"{', '.join(names)} ({name(group[0])})"
+        notes.append(f"Only the maps of {those} are shown side by side, not those on other pixels: {others}.")
+    every = dict.fromkeys(label for run in group for label in run.saved.labels)
+    left_out = ", ".join(label for label in every if label not in common)
+    if left_out:
+        notes.append(f"Only the maps of {', '.join(common)} are shown side by side: not every run has {left_out}.")
+    pixels = _pixel_notes(group)
+    return Shown(group, common, (*notes, *pixels), not pixels)
+
+
+def _pixel_notes(runs: Sequence[SavedRun]) -> list[str]:
+    """Why maps side by side have no common scale bar; nothing where they have."""
+    first, *others = runs
+    for run in others:
+        if _pixel(run) != _pixel(first):
+            pair = f"{first.name} ({_pixel(first)}) and {run.name} ({_pixel(run)})"
+            return [f"Lengths are in pixels, without a scale bar: the pixels of {pair} differ in size."]
+    return []
+
+
+def _shape(run: SavedRun) -> str | None:
+    """The size of the maps in words; None where there are no maps."""
+    x = run.saved.x
+    return f"{x.shape[1]} × {x.shape[2]} pixels" if x.ndim == 3 else None
+
+
+def _grid(run: SavedRun) -> str | None:
+    """The same with the size of a pixel."""
+    shape = _shape(run)
+    return None if shape is None else f"{shape} of {_pixel(run)}{' size' if run.saved.pixel_size is None else ''}"
+
+
+def _pixel(run: SavedRun) -> str:
+    size = run.saved.pixel_size
+    return "unknown" if size is None else f"{size:.6g} {run.saved.units or ''}".rstrip()
+
+
+def _size(run: SavedRun) -> str:
+    return " × ".join(map(str, run.saved.x.shape))

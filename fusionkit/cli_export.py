@@ -11,7 +11,7 @@ from fusionkit.exit_status import DONE
 def add(command: argparse.ArgumentParser) -> None:
     """The arguments of ``export``."""
     command.add_argument("run", metavar="RUN", help="output folder of a run")
-    command.add_argument("--format", metavar="NAME", help="hspy, zspy or tiff (default: by the suffix of --output)")
+    command.add_argument("--format", metavar="WRITER", help="hspy, zspy or tiff (default: by the suffix of --output)")
     command.add_argument("--output", metavar="FILE", help="the file to write (default: maps.hspy, ... in RUN)")
     command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
 

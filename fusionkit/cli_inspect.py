@@ -9,7 +9,7 @@ from pathlib import Path
 def add(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     command.add_argument("files", metavar="FILE", nargs="+", help="a recording, of a microscope or .npz, .h5")
-    command.add_argument("--reader", metavar="NAME", help="format of the files, where the suffix misleads")
+    command.add_argument("--reader", metavar="READER", help="format of the files, where the suffix misleads")
     command.add_argument(
         "--write-config", metavar="FILE.yaml", help="write a config for these files that runs unedited"
     )

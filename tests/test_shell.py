@@ -64,6 +64,8 @@ WORDS = [
     ("batch mine.yaml da", ["data.npz"]),
     ("batch mine.yaml mine.yaml da", ["data.npz"]),
     ("completion z", ["zsh"]),
+    ("export runs --format hs", ["hspy"]),
+    ("inspect --reader mic", ["microscope"]),
 ]
 _BASH = 'eval "$(<$0)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_fusionkit; printf "%s\\n" "${COMPREPLY[@]}"'
 
@@ -102,8 +104,8 @@ def test_zsh(tmp_path: Path, scripts: dict[str, Path], typed: str, offered: list
     assert offered[0] in said
 
 
-def test_scripts_name_every_config_and_phantom(scripts: dict[str, Path]) -> None:
-    names = {*packaged_configs(), *table("phantoms")}
+def test_scripts_name_every_config_phantom_writer_and_reader(scripts: dict[str, Path]) -> None:
+    names = {*packaged_configs(), *(name for kind in ("phantoms", "writers", "readers") for name in table(kind))}
     for path in scripts.values():
         assert names <= set(path.read_text().replace("'", " ").replace("(", " ").replace(")", " ").split())
 

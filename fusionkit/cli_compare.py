@@ -65,25 +65,14 @@ def _check_output(path: Path, overwrite: bool) -> None:
 
 
 def _print_table(comparison: Comparison) -> None:
-    names = [run.name for run in comparison.runs]
-    if not sys.stdout.isatty():  # aligned text, which other programs can split
-        rows = [("", *names), *comparison.rows]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
-        for row in rows:
-            cells = [
-                row[0].ljust(widths[0]),
-                *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-            print("  ".join(cells).rstrip())
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from shutil import get_terminal_size
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("")
-    for name in names:
-        table.add_column(Text(name), justify="right", overflow="fold")
-    for name, *values in comparison.rows:
-        table.add_row(Text(name), *(Text(value) for value in values))
-    Console().print(table)
+    from fusionkit.colour import painted
+    from fusionkit.text_table import aligned, fitted
+
+    rows = [("", *(run.name for run in comparison.runs)), *comparison.rows]
+    if not sys.stdout.isatty():  # other programs split it: a row a quantity, however wide
+        print("\n".join(aligned(rows)))
+        return
+    for line, is_heading in fitted(rows, get_terminal_size().columns):
+        print(painted(line, "bold", sys.stdout) if is_heading else line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TextIO
 
-_CODES = {"red": "31", "green": "32", "yellow": "33"}
+_CODES = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 _OF_STATUS = {"converged": "green", "diverged": "red", "failed": "red"}
 
 
@@ -27,7 +27,7 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
     Parameters
     ----------
     text : what is written.
-    colour : ``red``, ``green`` or ``yellow``.
+    colour : ``red``, ``green``, ``yellow``, or ``bold``.
     stream : where it is written.
     """
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if is_coloured(stream) else text

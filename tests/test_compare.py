@@ -105,6 +105,24 @@ def test_what_is_not_comparable(folder: Path, pair: tuple[str, str]) -> None:
     assert bool(page.content["panels"]) == bool(found.maps.elements)
 
 
+@pytest.mark.parametrize("columns", [30, 40, 80, 200])
+def test_no_terminal_breaks_a_number(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    command = ["compare", *(str(folder / name) for name in ("first", "admm", "smooth", "seed", "two"))]
+    assert main(command) == 0
+    piped = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    words = [[word for word in text.split() if word[0].isdigit()] for text in (piped, shown)]
+    assert sorted(words[0]) == sorted(words[1])
+    table = [line for line in shown.splitlines() if not line.startswith(("note: ", "The ", "Only "))]
+    assert max(map(len, table)) <= columns
+
+
 SIDE_BY_SIDE = [  # runs, those whose maps are shown, what is said of the others
     ("first small admm", "first admm", "small (16 × 16 pixels of 3.125 nm)"),
     ("small first admm", "first admm", "small (16 × 16 pixels of 3.125 nm)"),

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Solve the problem of a config and write its result; the exit status."""
     from fusionkit.cli_log import shown_log
     from fusionkit.config import load_config
-    from fusionkit.interrupts import interruptible
+    from fusionkit.interrupts import ASSESSING, WRITING, interruptible
     from fusionkit.memory import spell
     from fusionkit.progress import progress
     from fusionkit.reconstruct import prepare
@@ -44,8 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
         with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested, shown.look)
+        stop_requested.effect = WRITING if loaded.config.uncertainty.method == "none" else ASSESSING
         record = job.record(result, tuple(arguments.said), stop_requested)
         cut_short = _is_cut_short(record, loaded.config, stop_requested())
+        stop_requested.effect = WRITING
         output = loaded.config.output
         write(record, folder, arguments.overwrite, output.figures, output.report, output.formats)
     if not arguments.quiet:

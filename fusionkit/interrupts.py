@@ -5,31 +5,49 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SAID = b"\nfusionkit: stopping after this iteration, then writing the result; Ctrl-C again aborts\n"
+# what Ctrl-C does, by what it meets
+SOLVING = "stopping after this iteration, then writing the result"
+ASSESSING = "the solve has ended; leaving out the error bars, then writing the result"
+WRITING = "the solve has ended; finishing its files"
+
+
+class Stop:
+    """Says whether the user has pressed Ctrl-C.
+
+    Attributes
+    ----------
+    effect : what the program does when that happens, for the user.
+    """
+
+    def __init__(self) -> None:
+        self.effect, self._pressed = SOLVING, False
+
+    def __call__(self) -> bool:
+        return self._pressed
+
+    def press(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal: tell the user what happens; the second one raises `KeyboardInterrupt`."""
+        if self._pressed:
+            raise KeyboardInterrupt
+        self._pressed = True
+        # print() is not safe in a signal handler
+        os.write(2, f"\nfusionkit: {self.effect}; Ctrl-C again aborts\n".encode())
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether the user has pressed Ctrl-C once; twice raises `KeyboardInterrupt`."""
+def interruptible() -> Iterator[Stop]:
+    """Give what says whether the user has pressed Ctrl-C once; twice raises `KeyboardInterrupt`."""
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
-        yield lambda: False
+        yield stop
         return
-    pressed = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-        os.write(2, _SAID)  # print() is not safe in a signal handler
-
-    former = signal.signal(signal.SIGINT, handle)
+    former = signal.signal(signal.SIGINT, stop.press)
     try:
-        yield lambda: pressed
+        yield stop
     finally:
         signal.signal(signal.SIGINT, former)
 

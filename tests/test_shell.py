@@ -6,16 +6,16 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sweeps import write_config
 
-from fusionkit import interrupts
+from fusionkit import writer
 from fusionkit.cli import main
 from fusionkit.cli_commands import COMMANDS
 from fusionkit.cli_completion import SHELLS
@@ -23,7 +23,6 @@ from fusionkit.colour import has_cursor, is_coloured, painted, painted_status
 from fusionkit.config import packaged_configs
 from fusionkit.reconstruct import Job
 from fusionkit.registry import table
-from fusionkit.run_record import RunRecord
 
 
 @pytest.fixture(scope="module")
@@ -156,22 +155,35 @@ def test_colours(monkeypatch: pytest.MonkeyPatch, terminal: bool, environment: d
     assert has_cursor(stream) is (terminal and environment.get("TERM") != "dumb")
 
 
-@pytest.mark.parametrize(("method", "status"), [("bootstrap", 130), ("none", 0)])
-def test_an_interrupt_of_the_error_bars_is_in_the_exit_status(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, status: int
+@pytest.mark.parametrize(
+    ("step", "method", "status", "said"),
+    [
+        ("record", "bootstrap", 130, "leaving out the error bars, then writing the result"),
+        ("record", "none", 0, "finishing its files"),
+        ("write", "none", 0, "finishing its files"),
+    ],
+)
+def test_an_interrupt_after_the_solve(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    step: str,
+    method: str,
+    status: int,
+    said: str,
 ) -> None:
-    """The user presses Ctrl-C after the solve; the result is written without what was cut short."""
-    pressed: list[bool] = []
-    record = Job.record
+    """The result is written without what was cut short, which is in the exit status."""
+    place: Any = {"record": Job, "write": writer}[step]
+    carry_on = getattr(place, step)
 
-    def pressing(job: Job, *arguments: Any) -> RunRecord:
-        pressed.append(True)
-        return record(job, *arguments)
+    def pressing(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return carry_on(*arguments)
 
-    monkeypatch.setattr(Job, "record", pressing)
-    monkeypatch.setattr(interrupts, "interruptible", lambda: nullcontext(lambda: bool(pressed)))
+    monkeypatch.setattr(place, step, pressing)
     config = write_config(tmp_path, uncertainty={"method": method})
     assert main(["run", str(config), "--output", str(tmp_path / "out"), "--quiet"]) == status
+    assert capfd.readouterr().err == f"\nfusionkit: the solve has ended; {said}; Ctrl-C again aborts\n"
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["status"], summary["uncertainty"]) == ("max_iterations", None)
 

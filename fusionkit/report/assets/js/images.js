@@ -13,13 +13,15 @@ const images = (() => {
   };
 
   const inflate = async (bytes) => {
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    const stream = new DecompressionStream("deflate");
+    const writer = stream.writable.getWriter();
+    writer.write(bytes);  // in one piece: a stream of a blob comes in many, each with its own wait
+    writer.close();
+    return new Uint8Array(await new Response(stream.readable).arrayBuffer());
   };
 
-  // low bytes, then high bytes, of folded differences along each row
-  const decode = async ({ id, ny, nx, low, step, missing }) => {
-    const planes = await inflate(bytesOf(document.getElementById(`image-${id}`).textContent));
+  // low bytes, then high bytes, of folded differences along each row; no async function, which is compiled late
+  const unfold = (planes, { ny, nx, low, step, missing }) => {
     const size = ny * nx;
     const values = new Float32Array(size);
     for (let y = 0, at = 0; y < ny; y += 1) {
@@ -33,10 +35,20 @@ const images = (() => {
     return { ny, nx, values };
   };
 
-  const combine = (first, sign, second) => ({
-    ...first,
-    values: first.values.map((value, index) => value + sign * second.values[index]),
-  });
+  const decode = async (head) => unfold(await inflate(bytesOf(document.getElementById(`image-${head.id}`).textContent)), head);
+
+  const combine = (first, sign, second) => {
+    const values = new Float32Array(first.values.length);
+    for (let at = 0; at < values.length; at += 1) values[at] = first.values[at] + sign * second.values[at];
+    return { ...first, values };
+  };
+
+  // one after another: what is asked for first is shown first
+  let last = Promise.resolve();
+  const decodeNext = (image) => {
+    last = last.then(() => decode(image));
+    return last;
+  };
 
   // the image of a key, a promise
   const load = (content, key) => {
@@ -45,7 +57,7 @@ const images = (() => {
       known.set(key, rule
         ? Promise.all([load(content, rule.first), load(content, rule.second)])
           .then(([first, second]) => combine(first, rule.sign, second))
-        : decode(content.images[key]));
+        : decodeNext(content.images[key]));
     }
     return known.get(key);
   };

@@ -2,23 +2,32 @@
 
 // All elements in one image: each adds its colour as bright as its map.
 const overlay = (() => {
+  // what a part adds, as bright as its map
+  const add = (sums, { image: { values }, limits: [low, high] }, colour) => {
+    const [r, g, b] = colours.channels(colour.slice(1));
+    const factor = 1 / (high - low);
+    for (let at = 0, to = 0; at < values.length; at += 1, to += 3) {
+      const share = (values[at] - low) * factor;
+      if (!(share > 0)) continue;  // nor NaN
+      const light = share < 1 ? share : 1;
+      sums[to] += light * r;
+      sums[to + 1] += light * g;
+      sums[to + 2] += light * b;
+    }
+  };
+
   const compose = (parts, chosen) => {
     const [{ image }] = parts;
     const sums = new Float32Array(3 * image.values.length);
-    parts.forEach(({ image: { values }, limits: [low, high] }, part) => {
-      if (!chosen[part].on) return;
-      const weights = colours.channels(chosen[part].colour.slice(1));
-      for (let at = 0; at < values.length; at += 1) {
-        const share = (values[at] - low) / (high - low);
-        if (!(share > 0)) continue;
-        const light = Math.min(share, 1);
-        for (let k = 0; k < 3; k += 1) sums[3 * at + k] += light * weights[k];
-      }
+    parts.forEach((part, at) => {
+      if (chosen[at].on) add(sums, part, chosen[at].colour);
     });
     const bytes = new Uint8ClampedArray(4 * image.values.length);
-    for (let at = 0; at < image.values.length; at += 1) {
-      for (let k = 0; k < 3; k += 1) bytes[4 * at + k] = sums[3 * at + k];
-      bytes[4 * at + 3] = 255;
+    for (let from = 0, to = 0; from < sums.length; from += 3, to += 4) {
+      bytes[to] = sums[from];
+      bytes[to + 1] = sums[from + 1];
+      bytes[to + 2] = sums[from + 2];
+      bytes[to + 3] = 255;
     }
     return layers.bitmapOf(image, bytes);
   };

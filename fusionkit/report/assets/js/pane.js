@@ -169,11 +169,10 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
   const hands = attachGestures(canvas, store, {
     frame: () => frameOf(store.get()), ratio: () => ratio, swipes: chosen.length > 1, step: controls.step,
   });
-  for (const layer of chosen) layer.ready.then(() => draw(store.get()));
   store.listen(draw);
   return {
     node,
-    ready: Promise.all(chosen.map(({ ready }) => ready)),
+    ready: Promise.all(chosen.map(({ ready }) => ready)).then(() => draw(store.get())),
     remove: () => {
       store.forget(draw);
       observer.disconnect();

@@ -28,19 +28,21 @@ const makeViewer = (content, store) => {
     },
   };
 
-  const plain = new Map();
-  const layerOf = (panel, layer) => {
-    if (!plain.has(layer)) plain.set(layer, layers.plain(content, panel, layer));
-    return plain.get(layer);
+  // layers are made, and their images decoded, when they are first shown
+  const known = new Map();
+  const once = (key, make) => {
+    if (!known.has(key)) known.set(key, make());
+    return known.get(key);
   };
+  const layerOf = (panel, layer) => once(layer, () => layers.plain(content, panel, layer));
+  const overlayOf = (name) => once(name, () => overlay.layer(content, elements, name));
 
   const shelves = content.panels.map((panel) => ({
     label: panel.label, layers: panel.layers.map((layer) => () => layerOf(panel, layer)), names: panel.layers.map(({ name }) => name), below: null,
   }));
   if (overlaid.length > 0) {
-    const made = overlaid.map((name) => overlay.layer(content, elements, name));
     shelves.splice(elements.length, 0, {
-      label: "All elements", layers: made.map((layer) => () => layer), names: overlaid, below: overlay.toggles(store, elements),
+      label: "All elements", layers: overlaid.map((name) => () => overlayOf(name)), names: overlaid, below: overlay.toggles(store, elements),
     });
   }
 

@@ -4,11 +4,11 @@
 const charts = (() => {
   const HEIGHT = 250;
 
-  const colourOf = (curve, index) =>
-    curve.style === "bold" ? () => theme.ink("ink") : colours.SERIES[(curve.colour ?? index) % colours.SERIES.length];
+  const colourOf = (curve, index, ink) =>
+    curve.style === "bold" ? ink : colours.SERIES[(curve.colour ?? index) % colours.SERIES.length];
 
   const series = (curve, index) => {
-    const stroke = colourOf(curve, index);
+    const stroke = colourOf(curve, index, () => theme.ink("ink"));
     const base = {
       label: curve.name, stroke, width: curve.style === "bold" ? 2.2 : 1.5, points: { show: (plot) => plot.data[0].length <= 12, size: 5 },
       spanGaps: false, value: (_, value) => format.number(value),
@@ -71,6 +71,12 @@ const charts = (() => {
   const widthOf = (curve) => ({ bold: 4, thin: 1, dashed: 2, points: 4, bars: 8 })[curve?.style] ?? 3;
   const dashOf = (curve) => ({ dashed: "dashed", points: "dotted" })[curve?.style] ?? "solid";
 
+  // made once, unlike the chart: their ink is a variable of the style
+  const markers = (curves) => ({
+    width: (_, at) => widthOf(curves[at - 1]), dash: (_, at) => dashOf(curves[at - 1]),
+    stroke: (_, at) => (at > 0 ? colourOf(curves[at - 1], at - 1, "var(--ink)") : null),
+  });
+
   const options = (chart, width) => {
     const bars = chart.ticks.length > 0;
     const names = bars
@@ -83,8 +89,9 @@ const charts = (() => {
       axes: [axis(chart.x_label, { size: 34, ...names }), axis(chart.y_label, { size: roomFor, ...(chart.log ? logarithmic() : {}) })],
       series: [{ label: chart.x_label || "name", value: (_, value) => (bars ? chart.ticks[value] ?? "–" : format.number(value)) },
         ...chart.curves.map(series)],
-      legend: { live: true, markers: { width: (_, at) => widthOf(chart.curves[at - 1]), dash: (_, at) => dashOf(chart.curves[at - 1]) } },
+      legend: { live: true, markers: markers(chart.curves) },
       cursor: { drag: { x: true, y: false } },
+      hooks: { setSeries: [legend.pressed] },
     };
   };
 
@@ -98,41 +105,23 @@ const charts = (() => {
     return alike ? [first.x, ...tables.map(([, y]) => y)] : uPlot.join(tables, tables.map(() => [2]));
   };
 
-  // the legend's entries switch curves off and on, by keyboard too
-  const reachable = (place) => {
-    for (const entry of place.querySelectorAll(".u-legend .u-series th")) {
-      entry.setAttribute("tabindex", "0");
-      entry.setAttribute("role", "button");
-      entry.setAttribute("title", "show or hide");
-      entry.addEventListener("keydown", (event) => {
-        if (event.key === "Enter" || event.key === " ") {
-          event.preventDefault();
-          entry.click();
-        }
-      });
-    }
-    const first = place.querySelector(".u-legend .u-series th");
-    first?.removeAttribute("tabindex");  // the x axis cannot be switched off
-    first?.removeAttribute("role");
-    first?.removeAttribute("title");
-  };
-
   // shows the chart; the function that it returns shows another one of the same curves
   const show = (chart) => {
-    const place = dom.element("div", { class: "plot", role: "img", "aria-label": `${chart.title}: ${chart.curves.map(({ name }) => name).join(", ")} against ${chart.x_label || "name"}` });
+    const label = `${chart.title}: ${chart.curves.map(({ name }) => name).join(", ")} against ${chart.x_label || "name"}`;
+    const place = dom.element("div", { class: "plot", role: "group", "aria-label": chart.title });
     let shown = chart;
     let plot = null;
     const build = () => {
       if (place.clientWidth === 0) return;
-      plot?.destroy();
       plot = new uPlot(options(shown, place.clientWidth), dataOf(shown), place);
-      reachable(place);
+      legend.reachable(plot);
+      attachChartKeys(plot, label);
     };
     new ResizeObserver(() => {
       if (plot) plot.setSize({ width: place.clientWidth, height: HEIGHT });
       else build();
     }).observe(place);
-    theme.listen(build);
+    theme.listen(() => plot?.redraw(false));  // keeps what is hidden and what is zoomed
     const update = (next) => {
       shown = next;
       plot?.setData(dataOf(shown));

@@ -2,6 +2,8 @@
 
 // Numbers and lengths as people write them.
 const format = (() => {
+  const LONGEST = "−0.008888";  // of what `number` gives by itself
+
   const minus = (text) => text.replace("-", "−");
 
   const number = (value, digits = 4) => {
@@ -29,5 +31,5 @@ const format = (() => {
   const length = (value, units) =>
     units === "nm" && value >= 1000 ? `${number(value / 1000, 3)} µm` : `${number(value, 3)} ${units}`;
 
-  return { number, tick, round, length };
+  return { LONGEST, number, tick, round, length };
 })();

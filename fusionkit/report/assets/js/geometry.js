@@ -34,5 +34,11 @@ const geometry = (() => {
 
   const clamp = (value) => Math.min(Math.max(value, 0), 1);
 
-  return { frame, zoomed, moved, clamp, HOME: Object.freeze({ u: 0.5, v: 0.5, zoom: 1 }) };
+  // the line within the field of view; the former one instead of a line without length
+  const line = ({ u0, v0, u1, v1 }, former) => {
+    const kept = { u0: clamp(u0), v0: clamp(v0), u1: clamp(u1), v1: clamp(v1) };
+    return kept.u0 === kept.u1 && kept.v0 === kept.v1 ? former : Object.freeze(kept);
+  };
+
+  return { frame, zoomed, moved, clamp, line, HOME: Object.freeze({ u: 0.5, v: 0.5, zoom: 1 }) };
 })();

@@ -41,9 +41,7 @@ const attachGestures = (canvas, store, pane) => {
     if (drag.kind === "split") store.set({ split: geometry.clamp(at.x / canvas.width) });
     else if (drag.kind === "line") {
       const { fixed } = drag;
-      store.set({ line: {
-        u0: geometry.clamp(fixed.u), v0: geometry.clamp(fixed.v), u1: geometry.clamp(here.u), v1: geometry.clamp(here.v),
-      } });
+      store.set({ line: geometry.line({ u0: fixed.u, v0: fixed.v, u1: here.u, v1: here.v }, store.get().line) });
     } else store.set({ view: geometry.moved(store.get().view, drag.from.u - here.u, drag.from.v - here.v) });
   };
 
@@ -102,6 +100,8 @@ const attachGestures = (canvas, store, pane) => {
     else if (event.key === "0") store.set({ view: geometry.HOME });
     else return;
     event.preventDefault();
+    if (!arrow) speech.say(`zoom ${format.number(store.get().view.zoom, 3)}`);
+    else if (event.shiftKey) speech.say(pane.reading());
   });
   return hands;
 };

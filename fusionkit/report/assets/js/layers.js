@@ -41,6 +41,7 @@ const layers = (() => {
         return drawn;
       },
       shape: () => image,
+      longest: `${format.LONGEST} ${panel.unit}`,
       read: (u, v) => (image ? `${format.number(images.at(image, u, v))} ${panel.unit}` : "…"),
       bar: (state) => ({ map: mapOf(layer, state), limits: layer.limits, beyond: layer.beyond, unit: panel.unit }),
     };

@@ -12,8 +12,9 @@
     content.subtitle ? element("p", { class: "subtitle" }, content.subtitle) : null,
   ].filter((node) => node !== null));
 
-  // a name may break after an underscore, and nowhere else
-  const breakable = (text) => text.split(/(?<=_)/).flatMap((part, at) => (at > 0 ? [element("wbr"), part] : [part]));
+  // a name may break after an underscore, a number nowhere
+  const breakable = (text) => text.split(/(?<=[_ ])/).flatMap((part) =>
+    (/^[-+−]?\d/.test(part) ? [element("span", { class: "number" }, part.trimEnd()), part.endsWith(" ") ? " " : ""] : [part, element("wbr")]));
 
   const facts = () => element("dl", { class: "facts" }, ...content.facts.map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, ...breakable(value)))));
@@ -51,13 +52,14 @@
   const main = document.getElementById("main");
   const waiting = [];
   header();
+  document.body.append(speech.region);
   main.replaceChildren(...(content.facts.length > 0 ? [facts()] : []), ...(content.diagnostics.length > 0 ? [sentences()] : []));
   main.append(...content.tables.filter(({ first }) => first).map(table));
   if (content.panels.length > 0) {
     const store = makeStore(start());
     const viewer = makeViewer(content, store);
     const several = content.panels.some((panel) => panel.layers.length > 1);
-    main.append(element("section", {}, element("h2", {}, "Images"), element("p", { class: "note" }, hint),
+    main.append(element("section", {}, element("h2", {}, "Images"), element("p", { class: "note help", id: "keys" }, hint),
       toolbar.make(store, names(), several), viewer.node));
     const profile = makeProfile(content, store, viewer);
     main.append(profile.node);

@@ -2,8 +2,13 @@
 
 // One image on the page: one layer, or two with a divider between them; scale bar, crosshair, line and colour bars.
 const makePane = (content, store, label, chosen, aspect, controls) => {
-  const canvas = dom.element("canvas", { tabindex: "0", role: "img" });
-  const readout = dom.element("div", { class: "readout" });
+  // an application gets the arrow keys, which a screen reader keeps for itself on an image
+  const canvas = dom.element("canvas", { tabindex: "0", role: "application", "aria-roledescription": "image", "aria-describedby": "keys" });
+  const values = (said) => chosen.map((layer) => `${layer.name} ${said(layer)}`);
+  // the longest readout holds the room, so that nothing below moves
+  const room = [controls.longest, ...values((layer) => layer.longest)].join(" · ");
+  const said = dom.element("span");
+  const readout = dom.element("div", { class: "readout" }, dom.element("span", { class: "room", "aria-hidden": "true" }, room), said);
   const bars = dom.element("div", { class: "bars" });
   const node = dom.element("figure", {}, dom.element("div", { class: "stage" }, canvas), bars, readout);
   canvas.style.aspectRatio = String(Math.min(Math.max(aspect, 0.5), 5));
@@ -125,12 +130,8 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     bars.replaceChildren(...[...different.values()].map(controls.bar));
   };
 
-  const read = (state) => {
-    const { cursor } = state;
-    if (!cursor) return readout.replaceChildren();
-    const values = chosen.map((layer) => (layer.read ? `${layer.name} ${layer.read(cursor.u, cursor.v)}` : null));
-    return readout.replaceChildren([controls.place(cursor), ...values.filter((value) => value)].join(" · "));
-  };
+  const reading = ({ cursor }) =>
+    (cursor ? [controls.place(cursor), ...values((layer) => layer.read(cursor.u, cursor.v))].join(" · ") : "");
 
   const draw = (state) => {
     if (!canvas.isConnected || canvas.width === 0) return;
@@ -150,7 +151,7 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     drawNames(pen, split);
     drawScale(pen, frame);
     drawBars(state);
-    read(state);
+    said.textContent = reading(state);
     canvas.classList.toggle("moves", state.tool === "move");
     canvas.classList.toggle("zoomed", state.view.zoom > 1 || state.tool === "line");
   };
@@ -168,6 +169,7 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
   observer.observe(canvas);
   const hands = attachGestures(canvas, store, {
     frame: () => frameOf(store.get()), ratio: () => ratio, swipes: chosen.length > 1, step: controls.step,
+    reading: () => reading(store.get()),
   });
   store.listen(draw);
   return {

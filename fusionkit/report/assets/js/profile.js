@@ -41,25 +41,26 @@ const makeProfile = (content, store, viewer) => {
 
   const made = groups().map(([title, members]) => chartOf(title, members));
 
+  // a field of a number: shows what became of what was typed, the former value where that is no number
+  const field = (bounds, read, change) => {
+    const input = dom.element("input", { type: "number", ...bounds, onchange: () => {
+      if (Number.isFinite(input.valueAsNumber)) change(Math.min(Math.max(input.valueAsNumber, bounds.min), bounds.max));
+      input.value = read(store.get());
+    } });
+    store.listen((state) => {
+      if (document.activeElement !== input) input.value = read(state);
+    });
+    return input;
+  };
+
   // the ends as numbers: for the keyboard, and for the same line again
   const fields = () => {
     const ends = [["x0", "u0", nx], ["y0", "v0", ny], ["x1", "u1", nx], ["y1", "v1", ny]];
-    const inputs = ends.map(([, key, size]) => dom.element("input", {
-      type: "number", min: "0", max: String(size), step: "any",
-      onchange: (event) => store.set({ line: { ...store.get().line, [key]: geometry.clamp(Number(event.target.value) / size) } }),
-    }));
-    const width = dom.element("input", {
-      type: "number", min: "1", max: "200", step: "1",
-      onchange: (event) => store.set({ width: Math.min(Math.max(Math.round(Number(event.target.value)) || 1, 1), 200) }),
-    });
-    store.listen((state) => {
-      ends.forEach(([, key, size], at) => {
-        if (document.activeElement !== inputs[at]) inputs[at].value = String(Number((state.line[key] * size).toFixed(1)));
-      });
-      width.value = String(state.width);
-    });
+    const width = field({ min: 1, max: 200, step: 1 }, (state) => String(state.width), (value) => store.set({ width: Math.round(value) }));
     return dom.element("div", { class: "line-fields", role: "group", "aria-label": "ends of the line, in pixels" },
-      ...ends.map(([name], at) => dom.element("label", {}, `${name} (px)`, inputs[at])),
+      ...ends.map(([name, key, size]) => dom.element("label", {}, `${name} (px)`, field({ min: 0, max: size, step: "any" },
+        (state) => String(Number((state.line[key] * size).toFixed(1))),
+        (value) => store.set({ line: geometry.line({ ...store.get().line, [key]: value / size }, store.get().line) })))),
       dom.element("label", {}, "width (px)", width));
   };
 
@@ -72,6 +73,6 @@ const makeProfile = (content, store, viewer) => {
   const hint = "Choose “profile line” above and drag over any image, or type the ends. "
     + "Values are averaged over the width of the line.";
   const node = dom.element("section", {}, dom.element("h2", {}, "Profile along the line"),
-    dom.element("p", { class: "note" }, hint), fields(), dom.element("div", { class: "charts wide" }, ...made.map((chart) => chart.node)));
+    dom.element("p", { class: "note help" }, hint), fields(), dom.element("div", { class: "charts wide" }, ...made.map((chart) => chart.node)));
   return { node, ready: Promise.all(made.map(({ ready }) => ready)) };
 };

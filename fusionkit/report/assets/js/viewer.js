@@ -17,15 +17,18 @@ const makeViewer = (content, store) => {
       dom.element("div", { class: "ends" }, ...ends.map((text) => dom.element("span", {}, text))));
   };
 
+  const place = (x, y, across, down) => {
+    const pixel = `pixel ${x}, ${y}`;
+    return content.field_width ? `${pixel} (${across}, ${down} ${unit})` : pixel;
+  };
+
   const controls = {
     nx: () => nx,
     bar,
+    longest: place(nx - 1, ny - 1, "0.888", "0.888"),
     step: () => ({ du: 1 / nx, dv: 1 / ny }),
-    place: ({ u, v }) => {
-      const pixel = `pixel ${Math.floor(u * nx)}, ${Math.floor(v * ny)}`;
-      if (!content.field_width) return pixel;
-      return `${pixel} (${format.number(u * nx * perPixel, 3)}, ${format.number(v * ny * perPixel, 3)} ${unit})`;
-    },
+    place: ({ u, v }) => place(Math.floor(u * nx), Math.floor(v * ny),
+      format.number(u * nx * perPixel, 3), format.number(v * ny * perPixel, 3)),
   };
 
   // layers are made, and their images decoded, when they are first shown

@@ -45,7 +45,12 @@ class OpenFiles:
 
     def source(self) -> str:
         """The files that were opened, the config's ``data.path`` first."""
-        return ", ".join(str(path) for path in dict.fromkeys(path for path, _ in self._opened))
+        return ", ".join(dict.fromkeys(_shown(path) for path, _ in self._opened))
 
     def _absolute(self, text: str) -> Path:
         return self._folder / Path(text).expanduser()
+
+
+def _shown(path: Path) -> str:
+    """The path as people read it; resolved only where it goes up, since that means another folder behind a link."""
+    return str(path.resolve() if ".." in path.parts else path)

@@ -50,6 +50,13 @@ def test_arrays_are_float64_read_only_and_in_the_order_of_the_config(tmp_path: P
         assert not array.flags.writeable
 
 
+def test_the_source_is_a_path_as_people_read_it(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    np.savez(tmp_path / "a.npz", **ARRAYS)
+    values = {**BASE, "path": "../a.npz", "maps": {"O": "O"}}
+    assert load(parse(DataOptions, values, "data"), tmp_path / "folder").source == str(tmp_path.resolve() / "a.npz")
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i2", ">i4", "<u8", "f2", ">f4", ">f8", "g", "?"])
 @pytest.mark.parametrize("suffix", ["npz", "h5"])
 def test_every_real_type_is_converted(tmp_path: Path, dtype: str, suffix: str) -> None:

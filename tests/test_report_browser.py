@@ -2,57 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from opened_reports import Opened, launched, opened_report
 from reports import large, solved
 
 from fusionkit.report.html import render
 from fusionkit.report.run_page import run_page
 
-BROWSERS = ("chromium", "google-chrome", "chromium-browser")
-BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-if BROWSER is None:
-    pytest.skip(f"none of {', '.join(BROWSERS)} is installed", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install '.[test]'")
-
 RUN = solved("cos_nanoparticle", "data.phantom.size=64")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-@dataclass
-class Opened:
-    """A page with what the browser said and asked for."""
-
-    page: Any
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def canvas(self, panel: str, number: int = 0) -> Any:
-        """The canvas of an image."""
-        return self.page.locator(f'section.panel[aria-label="{panel}"] .stage canvas').nth(number)
-
-    def pixels(self, panel: str) -> str:
-        """What an image looks like now."""
-        self.page.wait_for_timeout(60)  # drawing waits for the next frame
-        return self.canvas(panel).evaluate("canvas => canvas.toDataURL()")
-
-    def numbers(self, script: str) -> np.ndarray:
-        """What a script gives, as an array."""
-        return np.array(self.page.evaluate(script), np.float64)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield launched
-        launched.close()
+    with launched() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +36,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def opened(browser: Any, files: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Opened]:
     """A page, ``cos`` unless the test names another, in a window and a colour scheme that the test may choose."""
     wanted = {"name": "cos", "width": 1280, "scheme": "light"} | getattr(request, "param", {})
-    context = browser.new_context(viewport={"width": wanted["width"], "height": 900}, color_scheme=wanted["scheme"])
-    one = Opened(context.new_page())
-    one.page.on("console", lambda message: one.said.append(f"{message.type}: {message.text}"))
-    one.page.on("pageerror", lambda error: one.said.append(f"error: {error}"))
-    one.page.on("request", lambda asked: one.asked.append(asked.url))
-    one.page.goto(files[wanted["name"]].as_uri())
-    one.page.wait_for_selector("html[data-ready=true]", timeout=30_000)
-    yield one
-    assert one.said == []
-    assert [url for url in one.asked if not url.startswith("data:")] == [files[wanted["name"]].as_uri()]
-    context.close()
+    with opened_report(browser, files[wanted["name"]], wanted["width"], wanted["scheme"]) as one:
+        yield one
 
 
 WINDOWS = [

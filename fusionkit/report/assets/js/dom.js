@@ -21,8 +21,10 @@ const dom = (() => {
       }), text)));
 
   const select = (label, options, chosen, choose) => {
-    const made = element("select", { "aria-label": label, onchange: (event) => choose(event.target.value) },
-      ...options.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
+    const made = element("select", { "aria-label": label, title: chosen, onchange: () => {
+      made.title = made.value;  // the field may be too narrow for a long name
+      choose(made.value);
+    } }, ...options.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
     return made;
   };
 

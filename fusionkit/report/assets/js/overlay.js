@@ -50,7 +50,7 @@ const overlay = (() => {
         return drawn;
       },
       shape: () => parts && parts[0].image,
-      longest: panels.map(({ label }) => `${label} ${format.LONGEST}`).join(", "),
+      longest: panels.map(({ label }) => `${label} 0.0888`).join(", "),
       read: (u, v) => (parts ?? []).map(({ image, label }) => `${label} ${format.number(images.at(image, u, v), 3)}`).join(", "),
       bar: () => null,
     };

@@ -12,8 +12,8 @@
     content.subtitle ? element("p", { class: "subtitle" }, content.subtitle) : null,
   ].filter((node) => node !== null));
 
-  // a name may break after an underscore, a number nowhere
-  const breakable = (text) => text.split(/(?<=[_ ])/).flatMap((part) =>
+  // a name may break after an underscore, a number nowhere, nor between it and its unit
+  const breakable = (text) => text.split(/(?<=_|[^\d] )/).flatMap((part) =>
     (/^[-+−]?\d/.test(part) ? [element("span", { class: "number" }, part.trimEnd()), part.endsWith(" ") ? " " : ""] : [part, element("wbr")]));
 
   const facts = () => element("dl", { class: "facts" }, ...content.facts.map(([name, value]) =>

@@ -43,10 +43,21 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     pen.restore();
   };
 
+  // within a width, without its middle where it is too long: names of runs differ at their ends
+  const fitted = (pen, text, width) => {
+    let short = text;
+    for (let kept = text.length - 1; kept > 2 && pen.measureText(short).width > width; kept -= 1) {
+      short = `${text.slice(0, Math.ceil(kept / 2))}…${text.slice(-Math.floor(kept / 2))}`;
+    }
+    return short;
+  };
+
   const drawNames = (pen, split) => {
     pen.textBaseline = "top";
     const edge = 8 * ratio;
-    const [first, second] = chosen.map(({ name }) => name);
+    const names = chosen.map(({ name }) => name);
+    const [first, second] = names.map((name) => fitted(pen, name, canvas.width / names.length - 2 * edge));
+    canvas.title = first === names[0] && second === names[1] ? "" : names.join(" | ");
     pen.textAlign = "left";
     if (second === undefined || split > pen.measureText(first).width + 2 * edge) write(pen, first, edge, edge);
     if (second === undefined) return;

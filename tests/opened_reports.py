@@ -1,0 +1,76 @@
+"""Reports in a browser, for the tests of what can be done with them; these skip where there is no browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+BROWSERS = ("chromium", "google-chrome", "chromium-browser")
+BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+if BROWSER is None:
+    pytest.skip(f"none of {', '.join(BROWSERS)} is installed", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser: pip install '.[test]'")
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@dataclass
+class Opened:
+    """A page with what the browser said and asked for."""
+
+    page: Any
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def canvas(self, panel: str, number: int = 0) -> Any:
+        """The canvas of an image."""
+        return self.page.locator(f'section.panel[aria-label="{panel}"] .stage canvas').nth(number)
+
+    def chart(self, title: str) -> Any:
+        """A chart."""
+        return self.page.locator(f'.chart:has(h3:text-is("{title}"))')
+
+    def pixels(self, panel: str) -> str:
+        """What an image looks like now."""
+        return self.drawn(self.canvas(panel))
+
+    def drawn(self, canvas: Any) -> str:
+        """What a canvas looks like now."""
+        self.page.wait_for_timeout(60)  # drawing waits for the next frame
+        return canvas.evaluate("canvas => canvas.toDataURL()")
+
+    def numbers(self, script: str) -> np.ndarray:
+        """What a script gives, as an array."""
+        return np.array(self.page.evaluate(script), np.float64)
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """A browser."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened_report(browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> Iterator[Opened]:
+    """The report at ``path``: at the end it must have said nothing and asked for nothing but itself."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    one = Opened(context.new_page())
+    one.page.on("console", lambda message: one.said.append(f"{message.type}: {message.text}"))
+    one.page.on("pageerror", lambda error: one.said.append(f"error: {error}"))
+    one.page.on("request", lambda asked: one.asked.append(asked.url))
+    one.page.goto(path.as_uri())
+    one.page.wait_for_selector("html[data-ready=true]", timeout=30_000)
+    yield one
+    assert one.said == []
+    assert [url for url in one.asked if not url.startswith("data:")] == [path.as_uri()]
+    context.close()

@@ -12,12 +12,20 @@ const images = (() => {
     return bytes;
   };
 
-  const inflate = async (bytes) => {
+  // read piece by piece into its place: a stream of a blob or a response is copied, and waits, more often
+  const inflate = async (bytes, size) => {
     const stream = new DecompressionStream("deflate");
     const writer = stream.writable.getWriter();
-    writer.write(bytes);  // in one piece: a stream of a blob comes in many, each with its own wait
+    writer.write(bytes);
     writer.close();
-    return new Uint8Array(await new Response(stream.readable).arrayBuffer());
+    const whole = new Uint8Array(size);
+    const reader = stream.readable.getReader();
+    for (let at = 0; ;) {
+      const { done, value } = await reader.read();
+      if (done) return whole;
+      whole.set(value, at);
+      at += value.length;
+    }
   };
 
   // low bytes, then high bytes, of folded differences along each row; no async function, which is compiled late
@@ -35,7 +43,10 @@ const images = (() => {
     return { ny, nx, values };
   };
 
-  const decode = async (head) => unfold(await inflate(bytesOf(document.getElementById(`image-${head.id}`).textContent)), head);
+  const decode = async (head) => {
+    const bytes = bytesOf(document.getElementById(`image-${head.id}`).textContent);
+    return unfold(await inflate(bytes, 2 * head.ny * head.nx), head);
+  };
 
   const combine = (first, sign, second) => {
     const values = new Float32Array(first.values.length);
@@ -43,8 +54,8 @@ const images = (() => {
     return { ...first, values };
   };
 
-  // one after another: what is asked for first is shown first
-  let last = Promise.resolve();
+  // one after another, so that what is asked for first is drawn first; after a first frame, with the texts of the page
+  let last = new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
   const decodeNext = (image) => {
     last = last.then(() => decode(image));
     return last;

@@ -2,34 +2,27 @@
 
 // All elements in one image: each adds its colour as bright as its map.
 const overlay = (() => {
-  // what a part adds, as bright as its map
-  const add = (sums, { image: { values }, limits: [low, high] }, colour) => {
-    const [r, g, b] = colours.channels(colour.slice(1));
-    const factor = 1 / (high - low);
-    for (let at = 0, to = 0; at < values.length; at += 1, to += 3) {
-      const share = (values[at] - low) * factor;
-      if (!(share > 0)) continue;  // nor NaN
-      const light = share < 1 ? share : 1;
-      sums[to] += light * r;
-      sums[to + 1] += light * g;
-      sums[to + 2] += light * b;
-    }
-  };
-
   const compose = (parts, chosen) => {
     const [{ image }] = parts;
-    const sums = new Float32Array(3 * image.values.length);
-    parts.forEach((part, at) => {
-      if (chosen[at].on) add(sums, part, chosen[at].colour);
+    const shown = parts.flatMap(({ image: { values }, limits: [low, high] }, at) => {
+      const [red, green, blue] = colours.channels(chosen[at].colour.slice(1));
+      return chosen[at].on ? [{ values, low, factor: 1 / (high - low), red, green, blue }] : [];
     });
-    const bytes = new Uint8ClampedArray(4 * image.values.length);
-    for (let from = 0, to = 0; from < sums.length; from += 3, to += 4) {
-      bytes[to] = sums[from];
-      bytes[to + 1] = sums[from + 1];
-      bytes[to + 2] = sums[from + 2];
-      bytes[to + 3] = 255;
+    const words = new Uint32Array(image.values.length);
+    for (let at = 0; at < words.length; at += 1) {
+      let [r, g, b] = [0, 0, 0];
+      for (let part = 0; part < shown.length; part += 1) {
+        const { values, low, factor, red, green, blue } = shown[part];
+        const share = (values[at] - low) * factor;
+        if (!(share > 0)) continue;  // nor NaN
+        const light = share < 1 ? share : 1;
+        r += light * red;
+        g += light * green;
+        b += light * blue;
+      }
+      words[at] = 0xff000000 | (Math.min(b, 255) << 16) | (Math.min(g, 255) << 8) | Math.min(r, 255);
     }
-    return layers.bitmapOf(image, bytes);
+    return layers.bitmapOf(image, words);
   };
 
   const layer = (content, panels, name) => {

@@ -66,6 +66,13 @@ FLAWS: dict[str, tuple[str, float, tuple[str, ...], Change | None, str]] = {
     "gamma too high": ("films", 50, ("terms.haadf.gamma=2.0",), None, "gamma were about 1.6"),
     "gamma too high, lattice": ("lattice", 20, ("terms.haadf.gamma=2.0",), None, GAMMA),
     "missing element": ("cos_nanoparticle", 20, ("data.maps={S: S, O: O}",), None, "is an element missing"),
+    "missing element that another can stand for": (
+        "cos_nanoparticle",
+        20,
+        ("data.maps={Co: Co, O: O}",),
+        None,
+        "times the counts in rows 16 to 32, columns 32 to 48; the HAADF image asks for more: is an element missing",
+    ),
     "missing light element": ("cos_nanoparticle", 20, ("data.maps={Co: Co, S: S}",), None, "is an element missing"),
     "shifted image": (
         "cos_nanoparticle",

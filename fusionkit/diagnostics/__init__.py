@@ -5,7 +5,8 @@ complete models reach on the packaged configs, phantoms and DyScO3, and what the
 element left out, a wrong exponent or weight, a background, a shift. The numbers stand beside them.
 """
 
+from fusionkit.diagnostics.compared import Compared, compared, epsilons
 from fusionkit.diagnostics.diagnose import diagnose
-from fusionkit.diagnostics.expected import counts_per_unit, expected_maps
+from fusionkit.diagnostics.expected import counts_per_unit
 
-__all__ = ["counts_per_unit", "diagnose", "expected_maps"]
+__all__ = ["Compared", "compared", "counts_per_unit", "diagnose", "epsilons"]

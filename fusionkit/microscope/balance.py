@@ -93,7 +93,7 @@ def balance(
 
 
 def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float]:
-    """z of every element; of one that only another stack has, by its atomic number beside the others'."""
+    """z of every element; of one whose z nobody gave, by its atomic number beside the others'."""
     if isinstance(z, str):
         return z
     ratio = float(np.median([value / atomic_number(element) for element, value in z.items()]))
@@ -118,8 +118,12 @@ def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float
 
 def _total_variation(dataset: Dataset) -> float:
     """The weight among counts c: the slope of their log-likelihood scatters by 1 / sqrt(c), background included."""
-    level = float(np.mean(dataset.arrays["maps"])) if "maps" in dataset.arrays else 0.0
-    return float(f"{_TV / max(level, 1.0) ** 0.5:.2g}")
+    return float(f"{_TV / _level(dataset.arrays['maps'], dataset) ** 0.5:.2g}")
+
+
+def _level(stack: Array, dataset: Dataset) -> float:
+    """Mean counts of a stack in a pixel of the maps, background included, at least 1."""
+    return max(float(np.sum(stack)) / len(stack) / dataset.arrays["maps"][0].size, 1.0)
 
 
 def _epsilon(stack: Array) -> float:
@@ -129,14 +133,19 @@ def _epsilon(stack: Array) -> float:
 
 
 def _factors(dataset: Dataset, name: str) -> dict[str, float]:
-    """Counts of each element of a stack per count in ``maps``; 1 where ``maps`` lack it."""
+    """Counts of each element of a stack per count in ``maps``.
+
+    Where ``maps`` lack it, any unit would do: in the one that is taken, counts of both scatter alike, background
+    included, so that one weight of TV suits them.
+    """
     elements = dataset.stacks[name]
     if name == "maps":
         return dict.fromkeys(elements, 1.0)
+    level = _level(dataset.arrays[name], dataset) / _level(dataset.arrays["maps"], dataset)
     own, known = (np.maximum(_smooth(_above(dataset, stack), _WIDTH), 0.0).sum(axis=(1, 2)) for stack in (name, "maps"))
     reference = dict(zip(dataset.stacks["maps"], known, strict=True))
     ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
-    return {element: _rounded(ratios.get(element, 1.0)) for element in elements}
+    return {element: _rounded(ratios.get(element, level**0.5)) for element in elements}
 
 
 def _above(dataset: Dataset, name: str) -> Array:
@@ -158,11 +167,23 @@ def _units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None) 
     Smoothed too little, the maps are noise; smoothed too much, they have lost detail, and the power of a mean is not
     the mean of a power. The width that leaves the least of the image is taken.
     """
-    image, maps = dataset.arrays["haadf"], _above(dataset, "maps")
+    image, maps = dataset.arrays["haadf"], _above(dataset, "maps") if z is not None else _of_every_element(dataset)
     rows, columns = busiest(image) if image.shape == maps.shape[1:] else (slice(None), slice(None))
     part = image[rows, columns], maps[:, rows, columns]
     width = min(_WIDTHS, key=lambda one: _fitted(*part, one, dataset, gamma, z)[1])
     return _fitted(image, maps, width, dataset, gamma, z)[0]
+
+
+def _of_every_element(dataset: Dataset) -> Array:
+    """Counts above the background in the unit and on the pixels of the maps, of what only another stack has too."""
+    maps = _above(dataset, "maps")
+    counts = dict(zip(dataset.stacks["maps"], maps, strict=True))
+    for name, elements in dataset.stacks.items():
+        if name != "maps":
+            factors = _factors(dataset, name)
+            for element, image in zip(elements, _above(dataset, name), strict=True):
+                counts.setdefault(element, _averaged(image, maps.shape[1:], mean=False) / factors[element])
+    return np.stack([counts[element] for element in dataset.elements])
 
 
 def _fitted(
@@ -181,7 +202,7 @@ def _fitted(
         found = _unit(seen, np.tensordot(known, alike, axes=1))
         gains = known / found.scale
     else:
-        found, gains = _gains(seen, alike, gamma, dataset.stacks["maps"])
+        found, gains = _gains(seen, alike, gamma, dataset.elements)
     left = (seen - found.offset) - np.tensordot(gains, alike, axes=1)
     spread = float(np.std((image - found.offset - np.tensordot(gains, powers, axes=1)) * found.scale)) or 1.0
     fit = replace(found, offset=_near(found.offset, image), scale=_rounded(found.scale))
@@ -228,9 +249,9 @@ def _unit(image: Array, model: Array) -> _Fit:
     return _Fit(float(offset), 1.0 / float(slope))
 
 
-def _averaged(image: Array, pixels: tuple[int, ...]) -> Array:
+def _averaged(image: Array, pixels: tuple[int, ...], mean: bool = True) -> Array:
     whole = (0.0, float(image.shape[0])), (0.0, float(image.shape[1]))
-    return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=True).apply(image)
+    return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=mean).apply(image)
 
 
 def _near(offset: float, image: Array) -> float:

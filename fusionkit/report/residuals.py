@@ -12,12 +12,12 @@ which Pearson's (b - m) / sqrt(m) is not. Source: Dunn & Smyth, J. Comput. Graph
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from fusionkit.diagnostics import counts_per_unit, expected_maps
-from fusionkit.image_limits import quantity
+from fusionkit.diagnostics import compared, counts_per_unit, epsilons
 from fusionkit.report.content import Chart, Curve, Section
 from fusionkit.report.maps import MOST, difference
 from fusionkit.run_record import RunRecord
@@ -29,7 +29,7 @@ _SAMPLE = 2**14  # pixels that a histogram of counts rests on: its bins are then
 
 def residual_section(record: RunRecord) -> Section | None:
     """A histogram for each fitted array; None where there is none."""
-    charts = [*_image_charts(record), *_map_charts(record), *_stack_charts(record)]
+    charts = [*_image_charts(record), *_map_charts(record)]
     note = "Bars: the data. Line: noise alone. Narrower bars mean that the model follows some of the noise."
     return Section("Residuals against the noise", tuple(charts), note) if charts else None
 
@@ -66,10 +66,10 @@ def histogram(title: str, residual: Array, note: str) -> Chart:
 
 
 def _image_charts(record: RunRecord) -> list[Chart]:
-    charts, counted = [], _counted(record)
+    charts, of_maps = [], epsilons(record.resolved_config)
     for name, model in record.models.items():
         data = record.dataset.arrays.get(name)
-        if name == "maps" or name in counted or data is None or data.shape != model.shape or data.size < 2:
+        if name in of_maps or data is None or data.shape != model.shape or data.size < 2:
             continue
         shown, residual = "HAADF" if name == "haadf" else name, difference(data, model)
         sigma, where = _noise(record, name, residual)
@@ -102,37 +102,7 @@ def _assumed_sigma(config: Mapping[str, Any]) -> float | None:
 
 
 def _map_charts(record: RunRecord) -> list[Chart]:
-    raw, mean, scale = record.dataset.arrays.get("maps"), expected_maps(record), counts_per_unit(record)
-    names = record.dataset.stacks.get("maps", record.result.labels)
-    if raw is None or mean is None or raw.ndim != 3 or len(names) != raw.shape[0]:
-        return []
-    return [
-        _map_chart(name, given, expected, scale) for name, given, expected in zip(names[:MOST], raw, mean, strict=False)
-    ]
-
-
-def _counted(record: RunRecord) -> dict[str, float]:
-    """Further stacks of counts that a Poisson term compares with its model, and its epsilon."""
-    found: dict[str, float] = {}
-    for term in record.resolved_config.get("terms", ()):
-        name, epsilon = term.get("data", "maps"), term.get("epsilon", 0.0)
-        data = record.dataset.arrays.get(name)
-        counts = data is not None and data.ndim == 3 and quantity(data) == "counts"
-        if term.get("type") == "poisson" and name != "maps" and counts and name in record.models:
-            found[name] = float(epsilon) if isinstance(epsilon, int | float) else 0.0
-    return found
-
-
-def _stack_charts(record: RunRecord) -> list[Chart]:
-    charts = []
-    for name, epsilon in _counted(record).items():
-        data, model = record.dataset.arrays[name], record.models[name]
-        elements = record.dataset.stacks.get(name, ())
-        for index, (counts, mean) in enumerate(zip(data, model, strict=True)):
-            which = elements[index] if len(elements) == len(data) else str(index + 1)
-            title = name if len(data) == 1 and not elements else f"{which} ({name})"
-            charts.append(_map_chart(title, counts, np.asarray(mean, np.float64) + epsilon, 1.0))
-    return charts[:MOST]
+    return [_map_chart(one.name, one.raw, one.mean, one.scale) for one in islice(compared(record), MOST)]
 
 
 def _map_chart(name: str, raw: Array, mean: Array, scale: float | None) -> Chart:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import shutil
+import struct
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ from microscope_files import FORMATS
 from fusionkit.errors import UserError
 from fusionkit.microscope import boundary
 from fusionkit.microscope.table import entries
+from fusionkit.microscope.tiff_check import check_tiff
 from fusionkit.readers import open_recording
 
 # readers that give up leave their files to the garbage collector, whose remarks on them are not about this program
@@ -117,3 +121,55 @@ def test_wrong_files_end_in_one_line(tmp_path: Path, suffix: str, content: bytes
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"wrong\."):
         entries(open_recording(path))
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("back_to", [0, 1, 2])
+def test_directories_in_a_circle_are_found(back_to: int, big: bool, order: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile = pytest.importorskip("tifffile", reason="the extra 'io' is not installed")
+    for page in np.ones((3, 4, 4), np.uint8):
+        tifffile.imwrite(path, page, append=path.exists(), bigtiff=big, byteorder=order, metadata=None)
+    check_tiff(path)
+    with tifffile.TiffFile(path) as file:
+        places, last = [page.offset for page in file.pages], file.pages.next_page_offset
+    content = bytearray(path.read_bytes())
+    struct.pack_into(f"{order}{'Q' if big else 'I'}", content, last, places[back_to])
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="circle"):
+        check_tiff(path)
+
+
+def test_a_circle_of_directories_ends_in_one_line(tmp_path: Path) -> None:
+    """Two bytes of a stack of ImageJ: tifffile read its pages for ever, so that another process tries."""
+    tifffile = pytest.importorskip("tifffile", reason="the extra 'io' is not installed")
+    path = tmp_path / "a.tif"
+    stack = np.ones((3, 8, 8), np.uint16)
+    described = {"unit": "micron", "axes": "ZYX", "Labels": ["Co", "O", "HAADF"]}
+    tifffile.imwrite(path, stack, imagej=True, metadata=described)
+    content = bytearray(path.read_bytes())
+    content[77], content[202] = 81, 218
+    path.write_bytes(content)
+    command = [sys.executable, "-m", "fusionkit", "inspect", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "its directories lead in a circle" in done.stderr
+
+
+@pytest.mark.parametrize("tag", ["ImageWidth", "ImageLength", "SamplesPerPixel", "TileWidth"])
+def test_an_image_larger_than_its_file_is_found(tag: str, tmp_path: Path) -> None:
+    """RosettaSciIO made a list of as many sample types as an RGB image had columns: two minutes."""
+    path = tmp_path / "a.tif"
+    tifffile = pytest.importorskip("tifffile", reason="the extra 'io' is not installed")
+    options = {"planarconfig": "contig", "photometric": "rgb", "metadata": None}
+    tifffile.imwrite(path, np.ones((64, 64, 3), np.uint8), tile=(64, 64), **options)
+    check_tiff(path)
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].tags[tag].offset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HII", content, place + 2, 4, 1, 2**31)  # a LONG
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="claims"):
+        check_tiff(path)

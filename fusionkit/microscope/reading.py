@@ -12,18 +12,17 @@ import numpy as np
 
 from fusionkit.errors import UserError
 from fusionkit.microscope.boundary import guarded
+from fusionkit.microscope.bounds import HARMLESS, MOST_SHRINKAGE
 from fusionkit.microscope.described import Described, described
 from fusionkit.microscope.facts import facts_of
 from fusionkit.microscope.formats import readers_for
 from fusionkit.microscope.hdf5_check import check_hdf5
 from fusionkit.microscope.layers import layers
 from fusionkit.microscope.signals import Axis, Signal
+from fusionkit.microscope.tiff_check import check_tiff
 
 # readers that read the whole file whatever they are told, wrongly where they do not, or leave it open
 _WHOLE = ("rsciio.pantarhei", "rsciio.image", "rsciio.tiff")
-# values per byte of the file beyond which a shape is damaged: streams of single counts need few bytes for many channels
-_MOST_SHRINKAGE = 2_000
-_HARMLESS = 2**25  # bytes that are not worth a look
 
 
 def read_signals(path: Path) -> tuple[Signal, ...]:
@@ -34,7 +33,8 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
     UserError : a library is missing, or the file is damaged, empty or of another format.
     """
     modules = readers_for(path)
-    guarded(path, lambda: check_hdf5(path))
+    for check in (check_hdf5, check_tiff):
+        guarded(path, lambda check=check: check(path))
     first: UserError | None = None
     for module in modules:
         # some readers, and some layouts, cannot leave the values in the file
@@ -64,7 +64,7 @@ def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
             continue
         if data.ndim != len(axes) or any(length != axis.size for length, axis in zip(data.shape, axes, strict=True)):
             raise ValueError(f"the axes of '{name}' do not fit its values")
-        if data.nbytes > _MOST_SHRINKAGE * _size(path) + _HARMLESS:
+        if data.nbytes > MOST_SHRINKAGE * _size(path) + HARMLESS:
             raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
         words = described(entry.get("original_metadata") or {})
         named[name] = whole = Signal(name, path, data, _in_words(axes, words), facts)

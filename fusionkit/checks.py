@@ -35,7 +35,7 @@ class Origin:
 
 
 def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
-    """A float64 copy in C order and native byte order of real numbers of any type, all of them finite.
+    """A float64 copy in C order and native byte order of real numbers of any type, all of them finite and none masked.
 
     Parameters
     ----------
@@ -44,8 +44,11 @@ def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
 
     Raises
     ------
-    UserError : the array is empty, complex, not numeric, or holds NaN or infinite values.
+    UserError : the array is empty, complex, not numeric, or holds NaN, infinite or masked values.
     """
+    masked = int(np.count_nonzero(getattr(values, "mask", False)))  # of numpy's masked arrays
+    if masked:
+        raise origin.error(f"has {masked} masked values", "crop to a part without, or fill them: array.filled(0)")
     if values.dtype.kind == "c":
         raise origin.error(f"is complex ({values.dtype})", "save its modulus or real part")
     if values.dtype.kind not in "biuf":

@@ -46,6 +46,15 @@ def in_file(folder: Path, suffix: str) -> Path:
     return folder / f"data{suffix}"
 
 
+def in_own(folder: Path, element: str) -> Path:
+    np.savez(folder / f"{element}.npz", **{f"{element} Ka1": MAPS[element]})
+    return folder / f"{element}.npz"
+
+
+def in_dask(values: np.ndarray) -> Any:
+    return pytest.importorskip("dask.array", reason="dask is not installed").from_array(values, chunks=16)
+
+
 WAYS: dict[str, Callable[[Path], tuple[Any, Any, dict[str, Any]]]] = {
     "stack": lambda _: (HAADF, STACK, {"elements": NAMES}),
     "list of arrays": lambda _: (HAADF, [*MAPS.values()], {"elements": [*NAMES]}),
@@ -54,6 +63,11 @@ WAYS: dict[str, Callable[[Path], tuple[Any, Any, dict[str, Any]]]] = {
     "npz": lambda folder: (in_file(folder, ".npz"), in_file(folder, ".npz"), {"elements": NAMES}),
     "hdf5, as text": lambda folder: (str(in_file(folder, ".h5")), str(in_file(folder, ".h5")), {"elements": NAMES}),
     "a path each": lambda folder: (HAADF, {e: in_file(folder, ".npz") for e in NAMES}, {}),
+    "files that say theirs": lambda folder: (HAADF, [in_own(folder, e) for e in NAMES], {}),
+    "files in another order": lambda folder: (HAADF, [in_own(folder, e) for e in NAMES[::-1]], {"elements": NAMES}),
+    "nothing masked": lambda _: (np.ma.masked_less(HAADF, -1e9), np.ma.masked_less(STACK, -1), {"elements": NAMES}),
+    "dask": lambda _: (in_dask(HAADF), in_dask(STACK), {"elements": NAMES}),
+    "dask, one each": lambda _: (HAADF, {e: in_dask(m) for e, m in MAPS.items()}, {}),
 }
 
 
@@ -69,6 +83,7 @@ def test_every_way_gives_the_same_maps(way: str, expected: fk.Fused, tmp_path: P
 SIGNALS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "dict": lambda: ({e: signal(m) for e, m in MAPS.items()}, {}),
     "list by title": lambda: ([signal(m, e) for e, m in MAPS.items()], {}),
+    "list in another order": lambda: ([signal(MAPS[e], e) for e in NAMES[::-1]], {"elements": NAMES}),
     "list by elements": lambda: ([signal(m, "counts", Sample={"elements": [e]}) for e, m in MAPS.items()], {}),
     "list by lines": lambda: ([signal(m, "line", Sample={"xray_lines": [f"{e}_Ka"]}) for e, m in MAPS.items()], {}),
     "list by option": lambda: ([signal(m, "?") for m in MAPS.values()], {"elements": NAMES}),
@@ -106,6 +121,18 @@ def test_signals_give_signals_with_their_axes_and_metadata(way: str, expected: f
         np.testing.assert_array_equal(np.asarray(maps.data), np.asarray(before))  # what came in is left alone
     else:
         assert type(fused.stack) is np.ndarray
+
+
+def test_maps_of_several_kinds_give_arrays(expected: fk.Fused, tmp_path: Path) -> None:
+    hyperspy()
+    co, s, o = NAMES
+    kinds = [signal(MAPS[co], co), MAPS[s], in_own(tmp_path, o)]
+    for maps, more in ((kinds, {"elements": NAMES}), (dict(zip(NAMES, kinds, strict=True)), {})):
+        fused = fk.fuse(HAADF, maps, **more, **FAST)
+        assert fused.given.pixel_size == pytest.approx(0.4)
+        for name in NAMES:
+            assert type(fused.maps[name]) is np.ndarray
+            np.testing.assert_array_equal(fused.maps[name], expected.maps[name])
 
 
 def test_an_order_that_is_guessed_is_said() -> None:

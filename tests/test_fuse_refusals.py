@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "haadf is a stack": ({"haadf": STACK}, "is not 2-D"),
     "no file": ({"haadf": "nothing.npz"}, "haadf: there is no file 'nothing.npz'"),
     "not finite": ({"haadf": np.where(HAADF.max() == HAADF, np.nan, HAADF)}, "NaN or infinite"),
+    "masked image": (
+        {"haadf": np.ma.masked_greater(HAADF, 0.9 * HAADF.max())},
+        "haadf: array 'haadf' of fusionkit.fuse",
+    ),
+    "masked map": ({"maps": {"Co": np.ma.masked_equal(MAPS["Co"], 0)}}, "masked values; crop"),
+    "masked stack": ({"maps": np.ma.masked_equal(STACK, 0), "elements": ["Co", "S", "O"]}, "masked values; crop"),
     "another shape": ({"haadf": HAADF[1:]}, "has shape (28, 32), but 'haadf' has (27, 32)"),
     "ragged": ({"maps": {"Co": [[1, 2], [3]]}}, "maps.Co: is no array"),
     "maps is a number": ({"maps": 1}, "maps: is of the type int"),
@@ -64,19 +71,54 @@ def test_a_machine_with_too_little_memory_is_refused(monkeypatch: pytest.MonkeyP
         fk.fuse(HAADF, MAPS)
 
 
-SIGNAL_REFUSALS: dict[str, tuple[Callable[[], Any], str]] = {
-    "nobody's": (lambda: [signal(MAPS["Co"], "first")], "nothing says whose map the signal 'first' is"),
-    "mixed": (lambda: {"Co": signal(MAPS["Co"]), "O": MAPS["O"]}, "holds signals and other things"),
-    "stack without elements": (lambda: signal(STACK), "is a stack of 3 maps for 0 elements (none)"),
-    "elements of others": (lambda: signal(STACK, "", Sample={"elements": ["Co"]}), "3 maps for 1 elements (Co)"),
-    "spectra": (lambda: signal(STACK).as_signal1D(0), "is a signal of 2 navigation and 1 signal dimensions"),
+def titled(*titles: str) -> list[Any]:
+    return [signal(MAPS["Co"], title) for title in titles]
+
+
+SIGNAL_REFUSALS: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
+    "nobody's": (lambda: titled("Co", "first"), {}, "maps[1]: nothing says whose map the signal 'first' is"),
+    "an array of nobody": (lambda: [*titled("Co"), MAPS["O"]], {}, "elements: is missing"),
+    "another": (lambda: titled("Co", "O"), {"elements": ["Co", "S"]}, "elements: names S for maps[1], which says that"),
+    "others' order": (lambda: titled("Co", "?", "S"), {"elements": ["S", "O", "Co"]}, "elements: names S for maps[0]"),
+    "twice": (lambda: titled("Co", "Co"), {"elements": ["Co", "O"]}, "it is the map of Co; correct the order"),
+    "masked": (
+        lambda: {"Co": signal(np.ma.masked_equal(MAPS["Co"], 0))},
+        {},
+        "maps.Co: array 'Co' of fusionkit.fuse has",
+    ),
+    "stack without elements": (lambda: signal(STACK), {}, "is a stack of 3 maps for 0 elements (none)"),
+    "elements of others": (lambda: signal(STACK, "", Sample={"elements": ["Co"]}), {}, "3 maps for 1 elements (Co)"),
+    "spectra": (
+        lambda: signal(STACK).as_signal1D(0),
+        {},
+        "maps: is a signal of spectra, of shape (28, 32, 3); save it",
+    ),
+    "spectra of one": (lambda: {"Co": signal(STACK).as_signal1D(0)}, {}, "maps.Co: is a signal of spectra"),
+    "a transposed stack": (
+        lambda: signal(STACK).transpose(signal_axes=3),
+        {},
+        "of 0 navigation and 3 signal dimensions",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", SIGNAL_REFUSALS)
 def test_signal_refusal(name: str) -> None:
     hyperspy()
-    maps, said = SIGNAL_REFUSALS[name]
+    maps, options, said = SIGNAL_REFUSALS[name]
     with pytest.raises(fk.UserError) as caught:
-        fk.fuse(HAADF, maps())
+        fk.fuse(HAADF, maps(), **options)
     assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_spectra_are_no_image() -> None:
+    hyperspy()
+    with pytest.raises(fk.UserError, match=r"haadf: is a signal of spectra, of shape \(28, 32, 3\); give an image"):
+        fk.fuse(signal(STACK).as_signal1D(0), MAPS)
+
+
+def test_a_file_that_does_not_say_whose_map_it_holds(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", first=MAPS["Co"])
+    with pytest.raises(fk.UserError, match=r"maps\[0\]: nothing says whose map '.*a.npz' is"):
+        fk.fuse(HAADF, [tmp_path / "a.npz"])

@@ -40,6 +40,17 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
     return recording.read(fitting[0])
 
 
+def element_of_file(path: Path, where: str) -> str | None:
+    """The element whose map the file holds, by what it says or calls it; None for no or several elements.
+
+    Raises
+    ------
+    UserError : the file cannot be read.
+    """
+    named = map_names(_called(_opened(path, where)), str(path))
+    return next(iter(named)) if len(named) == 1 else None
+
+
 def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str, RawArray]:
     """The maps in a file: of all elements that its images are called by, or of ``elements``.
 

@@ -41,7 +41,8 @@ class Fused:
 
     Parameters
     ----------
-    maps : fused map by element, in kind: arrays (ny, nx), or signals with the axes and metadata of those given.
+    maps : fused map by element, in kind: signals with the axes and metadata of those given where all maps were
+        signals, else arrays (ny, nx).
     stack : all maps in one, (n, ny, nx): a signal where a stack was given, else an array.
     record : the run: result, data in the units of the model, terms, what the models predict, diagnostics.
     given : the data as they came; the maps are in their units.
@@ -117,10 +118,10 @@ def fuse(
     Parameters
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal, or the path of a file.
-    maps : a mapping from element to map (ny, nx); or a list of signals titled by element; or a stack (n, ny, nx), a
-        signal whose metadata name the elements or an array; or the path of a file whose images are called by
-        elements, or of a stack.
-    elements : of the maps, in their order, where these do not say.
+    maps : a mapping from element to map (ny, nx); or a list of signals titled by element or of files that say theirs;
+        or a stack (n, ny, nx), a signal whose metadata name the elements or an array; or the path of a file whose
+        images are called by elements, or of a stack. Arrays may be dask's; a mapping or a list may hold all kinds.
+    elements : of the maps, in their order, where these do not say. Maps that do are put into this order.
     terms : of the objective, as in a config, instead of the four above.
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; fitted to counts where None.
     gamma : exponent of the image; 1.7 where None.

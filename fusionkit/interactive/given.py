@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fusionkit.checks import FloatArray, Origin, check_fellow, check_image, to_float
 from fusionkit.data import Dataset
@@ -17,10 +18,9 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.fields import fields
 from fusionkit.interactive.files import image_in, is_path, maps_in
 from fusionkit.interactive.kinds import ArrayKind, Kind, SignalKind
-from fusionkit.interactive.signals import element_of, is_signal, parts_of, raw_of
+from fusionkit.interactive.naming import by_element, check_unique
+from fusionkit.interactive.signals import check_no_spectra, is_signal, parts_of, raw_of
 from fusionkit.readers import RawArray, first_sized
-
-_NAMES = "name one for each map: elements=['Co', 'O']"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def given(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Given:
     """
     if isinstance(elements, str):
         raise UserError("elements", f"is the text '{elements}'", "write a list: elements=['Co', 'O']")
-    _check_unique(elements or (), "elements")
+    check_unique(elements or (), "elements")
     image = _raw(haadf, "haadf")
     raw, kind, notes = _maps(maps, elements)
     for element in raw:
@@ -112,51 +112,40 @@ def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray
     if is_signal(maps) and np.ndim(maps.data) != 2:
         singles, notes = parts_of(maps, elements)
         return {name: raw_of(one) for name, one in singles.items()}, SignalKind(singles, maps), notes
-    several = [maps] if is_signal(maps) or _is_image(maps) else maps
-    if not isinstance(several, list | tuple | np.ndarray) or len(several) == 0:
+    several = [maps] if is_signal(maps) else _listed(maps)
+    return _named(by_element(several, elements))
+
+
+def _listed(maps: Any) -> list[Any]:
+    """The maps of a list, or of a stack of any library whose arrays become numpy's, as those of dask do."""
+    if hasattr(maps, "__array__") and getattr(maps, "ndim", 0) > 1:
+        stack = _array(maps, "maps")
+        maps = [stack] if stack.ndim == 2 else list(stack)
+    if not isinstance(maps, list | tuple) or len(maps) == 0:
         raise UserError("maps", f"is of the type {type(maps).__name__}", "give {'Co': ..., 'O': ...}")
-    return _named(_by_name(list(several), elements))
-
-
-def _is_image(maps: Any) -> bool:
-    return isinstance(maps, np.ndarray) and maps.ndim == 2
-
-
-def _by_name(maps: list[Any], elements: Sequence[str] | None) -> dict[str, Any]:
-    if elements is None:
-        if not all(map(is_signal, maps)):
-            raise UserError("elements", "is missing: the maps have no names", _NAMES)
-        elements = [element_of(one, f"maps[{index}]") for index, one in enumerate(maps)]
-    if len(elements) != len(maps):
-        raise UserError("elements", f"names {len(elements)} elements for {len(maps)} maps", _NAMES)
-    _check_unique(elements, "maps")
-    return dict(zip(elements, maps, strict=True))
-
-
-def _check_unique(elements: Sequence[str], where: str) -> None:
-    double = [element for element in elements if list(elements).count(element) > 1]
-    if double:
-        raise UserError(where, f"there are two of {double[0]}", "give one map for each element")
+    return list(maps)
 
 
 def _named(maps: Mapping[str, Any]) -> tuple[dict[str, RawArray], Kind, tuple[str, ...]]:
     if not maps:
         raise UserError("maps", "is empty", "give {'Co': ..., 'O': ...}")
-    signals = {element: one for element, one in maps.items() if is_signal(one)}
-    if signals and len(signals) < len(maps):
-        raise UserError("maps", "holds signals and other things", "give all as signals, or all as arrays")
     raw = {str(element): _raw(one, f"maps.{element}", str(element)) for element, one in maps.items()}
-    return raw, SignalKind(signals) if signals else ArrayKind(), ()
+    signals = all(map(is_signal, maps.values()))
+    return raw, SignalKind(maps) if signals else ArrayKind(), ()
 
 
 def _raw(thing: Any, where: str, element: str = "") -> RawArray:
     if is_signal(thing):
+        check_no_spectra(thing, where)
         return raw_of(thing)
-    if is_path(thing):
-        return image_in(Path(thing), where, element)
+    return image_in(Path(thing), where, element) if is_path(thing) else RawArray(_array(thing, where))
+
+
+def _array(thing: Any, where: str) -> npt.NDArray[Any]:
+    """What is given as an array, masked where it is; `UserError` where it is none."""
     try:
-        return RawArray(np.asarray(thing))
-    except ValueError:  # lists of several lengths
+        return np.asanyarray(thing)
+    except (ValueError, TypeError):  # lists of several lengths; arrays that are not in the memory of the processor
         raise UserError(where, "is no array", "give an array, a HyperSpy signal or the path of a file") from None
 
 

@@ -21,7 +21,7 @@ def is_signal(thing: object) -> bool:
 
 
 def raw_of(signal: Any) -> RawArray:
-    """The values of a signal with what it says about them."""
+    """The values of a signal, masked ones still masked, with what it says about them."""
     axes = signal.axes_manager
     ordered = sorted((*axes.navigation_axes, *axes.signal_axes), key=lambda axis: axis.index_in_array)[-2:]
     scales = [getattr(axis, "scale", None) for axis in ordered]
@@ -31,17 +31,30 @@ def raw_of(signal: Any) -> RawArray:
     size, unit, notes = calibration(scales if known else None, named)
     origin = (float(ordered[0].offset), float(ordered[1].offset)) if known and len(ordered) == 2 else None
     facts = facts_of(signal.metadata.as_dictionary())
-    return RawArray(np.asarray(signal.data), size, unit, notes, facts.metadata, origin)
+    return RawArray(np.asanyarray(signal.data), size, unit, notes, facts.metadata, origin)
 
 
-def element_of(signal: Any, where: str) -> str:
-    """The element whose map it is: its title, else the only element or X-ray line of its metadata."""
+def title_of(signal: Any) -> str:
+    """Its title; may be empty."""
+    return facts_of(signal.metadata.as_dictionary()).title
+
+
+def element_of(signal: Any) -> str | None:
+    """The element whose map it is: its title, else the only element or X-ray line of its metadata; None without."""
     facts = facts_of(signal.metadata.as_dictionary())
-    found = element_named(facts.title) or element_said(facts)
-    if found is not None:
-        return found
-    remedy = "name the elements: elements=['Co', 'O'], or give the maps as {'Co': ..., 'O': ...}"
-    raise UserError(where, f"nothing says whose map the signal '{facts.title}' is", remedy)
+    return element_named(facts.title) or element_said(facts)
+
+
+def check_no_spectra(signal: Any, where: str) -> None:
+    """`UserError` where a signal holds spectra instead of images; an image may be a signal of any dimensions."""
+    shape = np.shape(signal.data)
+    if signal.axes_manager.signal_dimension != 1 or len(shape) == 2:
+        return
+    config = "save it and run 'fusionkit inspect FILE --write-config my.yaml'"
+    remedy = (
+        "give an image" if where == "haadf" else f"{config}, or give maps: of EDX, get_lines_intensity() makes some"
+    )
+    raise UserError(where, f"is a signal of spectra, of shape {shape}", remedy)
 
 
 def parts_of(stack: Any, elements: Sequence[str] | None) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -51,6 +64,7 @@ def parts_of(stack: Any, elements: Sequence[str] | None) -> tuple[dict[str, Any]
     ------
     UserError : it is no stack of images, or its elements are not known.
     """
+    check_no_spectra(stack, "maps")
     axes, shape = stack.axes_manager, np.shape(stack.data)
     if (axes.navigation_dimension, axes.signal_dimension) != (1, 2):
         said = f"is a signal of {axes.navigation_dimension} navigation and {axes.signal_dimension} signal dimensions"

@@ -24,6 +24,7 @@ from fusionkit.memory import require
 from fusionkit.open_files import OpenFiles
 from fusionkit.pixel_grid import pixel_grid
 from fusionkit.readers import RawArray, describe, missing
+from fusionkit.recording_facts import recording_facts
 from fusionkit.stacks import read_named, shape_of
 
 # of an array as it is read: the raw bytes and values, the float64 copy, the normalised one
@@ -83,9 +84,7 @@ def _dataset(
 ) -> Dataset:
     grid = next((name for name in (options.grid or "haadf", "haadf", "maps") if name in facts), next(iter(facts)))
     pixels, notes = pixel_grid(grid, facts, options.arrays, _keeps_field(options))
-    metadata: dict[str, float | str] = {}
-    for one in reversed([*facts[grid], *(one for name in facts if name != grid for one in facts[name])]):
-        metadata |= one.metadata
+    read = [*facts[grid], *(one for name in facts if name != grid for one in facts[name])]
     # the stack of the maps first, wherever it is written: terms compare it with the first maps of the unknown
     ordered = sorted(stacks, key=lambda name: name != "maps")
     elements = dict.fromkeys([*(options.maps or ()), *(e for name in ordered for e in stacks[name].elements)])
@@ -103,7 +102,7 @@ def _dataset(
         pixels.units,
         source=source,
         notes=notes,
-        metadata=metadata,
+        metadata=recording_facts(read),
         stacks={**named, **{name: stack.elements for name, stack in stacks.items()}},
         pixels=None if shape is None else (shape[-2], shape[-1]),
         grid=options.grid,

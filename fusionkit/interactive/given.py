@@ -21,6 +21,7 @@ from fusionkit.interactive.kinds import ArrayKind, Kind, SignalKind
 from fusionkit.interactive.naming import by_element, check_unique
 from fusionkit.interactive.signals import check_no_spectra, is_signal, parts_of, raw_of
 from fusionkit.readers import RawArray, first_sized
+from fusionkit.recording_facts import recording_facts
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,6 @@ def _dataset(
     """The maps' own pixel size and facts come before the image's; a size of theirs that is left out stays so."""
     raw = [*maps, image]
     sized = first_sized(maps if any(one.left_out for one in maps) else raw) or RawArray(np.empty(0))
-    metadata: dict[str, float | str] = {}
-    for one in reversed(raw):
-        metadata |= one.metadata
     said = dict.fromkeys([*notes, *(note for one in raw for note in one.notes)])
     return Dataset(
         arrays,
@@ -86,7 +84,7 @@ def _dataset(
         sized.units,
         source="fusionkit.fuse",
         notes=(*said, *_fields(image, maps)),
-        metadata=metadata,
+        metadata=recording_facts(raw),
         stacks={"maps": elements},
         origin=sized.origin,
     )

@@ -157,7 +157,7 @@ def test_a_finer_image_is_binned_to_the_maps(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------- register
 
 
-@pytest.mark.parametrize("by", [SHIFT, [0.0, 0.0], [-7.25, 2.5]], ids=str)
+@pytest.mark.parametrize("by", [SHIFT, [0.3, -0.4], [-7.25, 2.5]], ids=str)
 @pytest.mark.parametrize("scale", [1.0, 1e-4])
 def test_the_image_is_moved_onto_the_maps(by: Any, scale: float) -> None:
     """Known shifts to a tenth of a pixel, whatever the units of the image."""
@@ -171,6 +171,35 @@ def test_the_image_is_moved_onto_the_maps(by: Any, scale: float) -> None:
     assert after.arrays["haadf"].shape == after.arrays["maps"].shape[1:]
     assert after.truth is not None
     assert after.truth.shape == after.arrays["maps"].shape
+
+
+@pytest.mark.parametrize(
+    ("by", "whole", "said"),
+    [
+        ([0.0, 0.0], (0, 0), "register: nothing moved; the shift of the HAADF image onto the maps, ("),
+        ([0.04, -0.03], (0, 0), ", is within the 0.1 pixels that shifts are known to."),
+        ([3.0, -5.0], (3, -5), "register: the HAADF image moved by whole pixels, (3, -5) in rows and columns"),
+    ],
+    ids=str,
+)
+def test_an_image_is_not_interpolated_for_less_than_is_known(
+    by: list[float], whole: tuple[int, int], said: str
+) -> None:
+    data = displaced(phantom(size=128), by)
+    after = prepared(data, "register")
+    assert any(said in note for note in after.notes)
+    rows, columns = whole
+    image = np.roll(data.arrays["haadf"], whole, (0, 1))[rows:, : columns or None]
+    np.testing.assert_array_equal(after.arrays["haadf"], image)
+    assert after.haadf_sigma == data.haadf_sigma
+    asked = prepared(data, {"step": "register", "subpixel": True})
+    assert not np.array_equal(asked.arrays["haadf"], image)
+
+
+def test_one_axis_may_be_whole() -> None:
+    after = prepared(displaced(phantom(size=128), [0.0, 2.5]), "register")
+    assert any("moved by (0, 2.5" in note or "moved by (0, 2.4" in note for note in after.notes)
+    assert after.arrays["haadf"].shape[0] == 128
 
 
 def test_the_moved_image_is_the_one_before_the_shift() -> None:
@@ -228,6 +257,11 @@ REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     ({"haadf": np.ones((32, 32)), "maps": PLAIN}, "register", "prepare[0]: the HAADF image shows nothing that"),
     ({"haadf": PLAIN[0], "maps": NONE}, "register", "prepare[0]: the reference shows nothing"),
     ({"maps": PLAIN}, "register", "there is no data called 'haadf'; remove the step"),
+    (
+        {"haadf": np.kron(PLAIN[0], np.ones((2, 2))), "maps": PLAIN},
+        "register",
+        "; bring both to the same pixels first, with",
+    ),
     ({"haadf": PLAIN[:1], "maps": PLAIN}, "register", "haadf has frames; register_frames and sum_frames come first"),
     ({"haadf": PLAIN[0], "maps": PLAIN}, "crp", "prepare[0].step: there is no preparation 'crp'; did you mean 'crop'"),
     ({"haadf": PLAIN[0]}, {"step": "crop", "row": [0, 3]}, "prepare[0].row: unknown key; did you mean 'rows'?"),

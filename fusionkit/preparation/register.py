@@ -3,7 +3,8 @@ r"""Image and maps onto each other.
 What is compared are the square root of the image and of the image that the smoothed maps predict,
 :math:`\sqrt{\sum_i (Z_i x_i)^\gamma}`: taking the root makes the noise of counts about even, and comparing alike
 with alike makes the contrast no shift. The image is moved by default. It has many times the signal of the maps, and
-splines between its pixels change little; values between counts are no counts. Maps move by whole pixels unless asked.
+splines between its pixels change little; values between counts are no counts. Maps move by whole pixels unless asked,
+and the image by whole pixels where the fraction may be chance.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fusionkit.preparation.scanned import changed, counted, scanned, truth_on
 from fusionkit.preparation.shift import Shift, measure, shifted
 from fusionkit.terms import Array
 
+_KNOWN_TO = 0.1  # pixels, at 20 counts a pixel: an image is not interpolated for less
 _SMOOTH = 1.0  # pixels, of the Gaussian that smooths both before the power is taken
 
 
@@ -32,7 +34,8 @@ class RegisterOptions(Options):
     Parameters
     ----------
     reference : what stays: ``maps`` moves the image, ``haadf`` the maps.
-    subpixel : whether fractions of a pixel are moved; None does so with the image and not with counts.
+    subpixel : whether fractions of a pixel are moved; None does so with the image, where they are more than a shift
+        is known to (0.1 pixels), and not with counts.
     largest : shifts to look at, in pixels along an axis; None for a quarter of each.
     gamma : exponent of the HAADF model.
     """
@@ -55,13 +58,22 @@ def register(options: RegisterOptions, dataset: Dataset, where: str) -> Dataset:
             raise UserError(where, f"there is no data called '{name}'", "remove the step")
         if dataset.arrays[name].ndim != dimensions:
             raise UserError(where, f"{name} has frames", "register_frames and sum_frames come first")
-    scanned(dataset, "all", where)
+    scanned(dataset, "all", where, "bring both to the same pixels first, with the steps bin or crop")
     found = _lag(options, dataset, where)
-    by = np.array([found.rows, found.columns])
-    if options.subpixel is False or (options.subpixel is None and options.reference == "haadf"):
-        by = np.rint(by)
+    by = _moves(found, options)
     move = _image_moved if options.reference == "maps" else _maps_moved
     return _shared(move(dataset, by, _note(found, by, options.reference)), by, where)
+
+
+def _moves(found: Shift, options: RegisterOptions) -> Array:
+    """What is moved of the shift: fractions of a pixel where they are asked for, or where they mean something."""
+    by = np.array([found.rows, found.columns])
+    if options.subpixel is True:
+        return by
+    whole = np.rint(by) + 0.0  # no -0 in notes
+    if options.subpixel is False or options.reference == "haadf":
+        return whole
+    return np.where(np.abs(by - whole) <= _KNOWN_TO, whole, by)
 
 
 def _lag(options: RegisterOptions, dataset: Dataset, where: str) -> Shift:
@@ -102,11 +114,12 @@ def predicted_root(dataset: Dataset, gamma: float) -> Array:
 
 def _image_moved(dataset: Dataset, by: Array, note: str) -> Dataset:
     facts: dict[str, Any] = {}
+    order = 3 if np.any(by != np.rint(by)) else 0  # whole pixels are copied
     if dataset.haadf_sigma is not None:  # white noise after interpolation, on the average pixel
         impulse = np.zeros((33, 33))
         impulse[16, 16] = 1.0
-        facts["haadf_sigma"] = dataset.haadf_sigma * float(np.sqrt((shifted(impulse, by % 1.0) ** 2).sum()))
-    return changed(dataset, {"haadf": shifted(dataset.arrays["haadf"], by)}, note, **facts)
+        facts["haadf_sigma"] = dataset.haadf_sigma * float(np.sqrt((shifted(impulse, by % 1.0, order) ** 2).sum()))
+    return changed(dataset, {"haadf": shifted(dataset.arrays["haadf"], by, order)}, note, **facts)
 
 
 def _maps_moved(dataset: Dataset, by: Array, note: str) -> Dataset:
@@ -126,10 +139,15 @@ def _maps_moved(dataset: Dataset, by: Array, note: str) -> Dataset:
 def _note(found: Shift, by: Array, reference: str) -> str:
     names = {"maps": ("the HAADF image", "the maps"), "haadf": ("the maps", "the HAADF image")}
     moving, still = names[reference]
-    if np.array_equal(by, (found.rows, found.columns)):
+    measured = np.array([found.rows, found.columns])
+    if np.array_equal(by, measured):
         return f"register: {moving} moved by {found} in rows and columns onto {still}."
-    whole = f"({by[0]:g}, {by[1]:g})"
-    return f"register: {moving} moved by whole pixels, {whole} in rows and columns, onto {still}; measured {found}."
+    if np.abs(measured).max() <= _KNOWN_TO and not by.any():
+        said = f"is within the {_KNOWN_TO} pixels that shifts are known to"
+        return f"register: nothing moved; the shift of {moving} onto {still}, {found}, {said}."
+    kind = "whole pixels, " if np.array_equal(by, np.rint(by)) else ""
+    there = f"{kind}({by[0]:.4g}, {by[1]:.4g})"
+    return f"register: {moving} moved by {there} in rows and columns, onto {still}; measured {found}."
 
 
 def _shared(dataset: Dataset, by: Array, where: str) -> Dataset:

@@ -22,8 +22,15 @@ def counted(dataset: Dataset) -> dict[str, Array]:
     return {name: dataset.arrays[name] for name in names if name in dataset.arrays}
 
 
-def scanned(dataset: Dataset, of: Of, where: str) -> dict[str, Array]:
+def scanned(dataset: Dataset, of: Of, where: str, remedy: str = "") -> dict[str, Array]:
     """The HAADF image, the stacks, or both, by name: images of one scan.
+
+    Parameters
+    ----------
+    dataset : of the step.
+    of : which are meant.
+    where : config key of the step.
+    remedy : of a step without an option ``of``, for scans that differ.
 
     Raises
     ------
@@ -37,8 +44,8 @@ def scanned(dataset: Dataset, of: Of, where: str) -> dict[str, Array]:
     shapes = {name: array.shape[-2:] for name, array in found.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        remedy = "say of which scan: of: haadf or of: maps" if of == "all" else "prepare the files first"
-        raise UserError(where, f"the scans have different pixels ({listed})", remedy)
+        own = "say of which scan: of: haadf or of: maps" if of == "all" else "prepare the files first"
+        raise UserError(where, f"the scans have different pixels ({listed})", remedy or own)
     return found
 
 

@@ -108,13 +108,18 @@ class Fields:
                     return name, (rows[0], rows[1]), (columns[0], columns[1])
         return None
 
-    def difference(self) -> str | None:
-        """In what way they do not show the same, in words; None where they do."""
+    def difference(self, names: tuple[str, str] = ("the image", "the maps")) -> str | None:
+        """In what way they do not show the same, in words; None where they do.
+
+        Parameters
+        ----------
+        names : what the two are called.
+        """
         if self.alike:
             return None
         if not self.placed:
-            return f"the image shows {self.image.said} and the maps {self.maps.said}"
-        said = f"the image covers {self.image.place}, and the maps {self.maps.place}"
+            return f"{names[0]} shows {self.image.said} and {names[1]} {self.maps.said}"
+        said = f"{names[0]} covers {self.image.place}, and {names[1]} {self.maps.place}"
         return f"{said}: they do not overlap" if self.apart else said
 
 

@@ -20,6 +20,8 @@ _FEWER_COUNTS = "counts are lost: is the penalty too strong, or are gamma, z, a 
 # parts along an edge; what the model may expect over what was counted in one of them, and standard errors: complete
 # phantoms of 1 to 100 counts reach 1.04 and 3.4, the nanoparticle without S 1.08 to 1.10 and 9 at 5 counts, 32 at 100
 _PARTS, _EXCESS, _ERRORS = 4, 1.05, 6.0
+_BENEATH = 0.01  # standard error of a background that was estimated
+_HELD = 0.2  # of the mean of all parts, that a part holds at the least
 # mean of the fused over that of the raw map where these are no counts: DyScO3 0.55 to 0.85
 _MORE, _LESS = 2.0, 3.0
 _FEWEST_COUNTS = 100  # of a whole map: even its mean is then known to no better than 10 %
@@ -75,14 +77,16 @@ def excess(one: Compared) -> tuple[str, float] | None:
         one.scale * np.add.reduceat(np.add.reduceat(np.asarray(a, np.float64), ends[0][:-1], 0), ends[1][:-1], 1)
         for a in (one.raw, one.mean - one.epsilon, beneath)
     )
-    above = np.maximum(raw - known, 1.0)
-    errors = (mean - raw) / np.sqrt(np.maximum(mean, 1.0))
-    stands_out = np.where((mean - raw > (_EXCESS - 1.0) * above) & (errors > _ERRORS), errors, 0.0)
+    above, more = raw - known, mean - raw
+    # a background is an estimate, and of what is nearly empty nothing is many times
+    errors = more / np.sqrt(np.maximum(mean, 1.0) + (_BENEATH * known) ** 2)
+    holds = above > np.maximum(_HELD * above.mean(), 1.0)
+    stands_out = np.where(holds & (more > (_EXCESS - 1.0) * above) & (errors > _ERRORS), errors, 0.0)
     i, j = np.unravel_index(int(np.argmax(stands_out)), stands_out.shape)
     if stands_out[i, j] == 0.0:
         return None
     rows, columns = (f"{ends[axis][k]} to {ends[axis][k + 1]}" for axis, k in ((0, i), (1, j)))
-    return f"rows {rows}, columns {columns}", float(1.0 + (mean[i, j] - raw[i, j]) / above[i, j])
+    return f"rows {rows}, columns {columns}", float(1.0 + more[i, j] / above[i, j])
 
 
 def _level(name: str, ratio: float) -> Iterator[Diagnostic]:

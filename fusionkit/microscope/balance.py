@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,28 +10,16 @@ import numpy as np
 
 from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
-from fusionkit.operators.scan import ScanMap
+from fusionkit.microscope.image_units import ImageUnits, image_units, rounded
+from fusionkit.microscope.placed import Part
+from fusionkit.microscope.stack_counts import factors, level
 from fusionkit.terms import Array
-from fusionkit.window import busiest
 
 GAMMA = 1.7
 _TV = 1.0  # of counts: a single count alone among pixels without any is no structure; of many, see `_total_variation`
-_WIDTH = 3.0  # pixels, of the Gaussian that smooths maps for their sums: noise below zero must not count
-_WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0)  # of those tried for the fit: atomic columns at 20 counts 0.5, films 2
-_BLUR = 1.5  # of the Gaussian that smooths image and powers alike
 _NORMALISED = (1.0, 0.24, 0.1)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
 
 Terms = list[tuple[dict[str, Any], str]]
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Units of the image, its weight, and z of each element that has a map."""
-
-    offset: float = 0.0
-    scale: float = 1.0
-    weight: float = _NORMALISED[0]
-    z: str | dict[str, float] = "relative"
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,11 @@ class Balance:
 
 
 def balance(
-    dataset: Dataset, normalised: bool, gamma: float = GAMMA, z: str | Mapping[str, float] | None = None
+    dataset: Dataset,
+    normalised: bool,
+    gamma: float = GAMMA,
+    z: str | Mapping[str, float] | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> Balance:
     """Units and weights for a data set whose image is in its own units.
 
@@ -67,11 +58,13 @@ def balance(
     normalised : whether image and maps are between 0 and 1 each, and no counts.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
+    parts : of the field, where a further stack covers a part only.
     """
+    parts = parts or {}
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
     pixels = maps.shape[1:] if grid == "maps" else image.shape
-    units = _Fit() if normalised else _units(dataset, gamma, z)
+    units = ImageUnits(weight=_NORMALISED[0]) if normalised else image_units(dataset, gamma, z, parts)
     if z is not None:
         units = replace(units, z=z if isinstance(z, str) else dict(z))
     poisson, tv = (1.0, _total_variation(dataset)) if not normalised else _NORMALISED[1:]
@@ -84,7 +77,9 @@ def balance(
     terms: Terms = [(fit, "" if normalised else "  # 1 / variance of what the smoothed maps leave; z is fitted")]
     stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
     for name in stacks:
-        terms.append((_poisson(dataset, name, pixels, poisson), "" if normalised else "  # 1 for counts"))
+        terms.append(
+            (_poisson(dataset, name, pixels, poisson, parts.get(name)), "" if normalised else "  # 1 for counts")
+        )
     searched = "" if normalised else "  # a guess; weight: auto searches it by held-out counts"
     terms += [({"type": "tv", "weight": tv}, searched), ({"type": "nonnegative"}, "")]
     solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
@@ -97,168 +92,32 @@ def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float
     if isinstance(z, str):
         return z
     ratio = float(np.median([value / atomic_number(element) for element, value in z.items()]))
-    return {e: z[e] if e in z else _rounded(ratio * atomic_number(e)) for e in dataset.elements}
+    return {e: z[e] if e in z else rounded(ratio * atomic_number(e)) for e in dataset.elements}
 
 
-def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float) -> dict[str, Any]:
+def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float, part: Part | None) -> dict[str, Any]:
     """The Poisson term of a stack, with the forward model that its pixels, elements and background need."""
     stack = dataset.arrays[name]
     term: dict[str, Any] = {"type": "poisson", "weight": weight, "epsilon": _epsilon(stack)}
     if name != "maps":
         term |= {"name": name, "data": name}
     background = {"background": f"{name}_background"} if f"{name}_background" in dataset.arrays else {}
-    factors = _factors(dataset, name)
-    whole = name == "maps" and len(factors) == len(dataset.elements)
-    chosen = {"type": "elements", "elements": list(factors) if name == "maps" else factors}
-    if stack.shape[1:] != tuple(pixels):
+    ratios = factors(dataset, name, part)
+    whole = name == "maps" and len(ratios) == len(dataset.elements)
+    chosen = {"type": "elements", "elements": list(ratios) if name == "maps" else ratios}
+    if stack.shape[1:] != tuple(pixels) or part is not None:
+        covered = {"shape": list(stack.shape[1:]), **({} if part is None else part.pixels(pixels))}
         inner = {} if whole else {"forward": chosen}
-        return term | {"forward": {"type": "scan", "shape": list(stack.shape[1:]), **inner, **background}}
+        return term | {"forward": {"type": "scan", **covered, **inner, **background}}
     return term if whole and not background else term | {"forward": {**chosen, **background}}
 
 
 def _total_variation(dataset: Dataset) -> float:
     """The weight among counts c: the slope of their log-likelihood scatters by 1 / sqrt(c), background included."""
-    return float(f"{_TV / _level(dataset.arrays['maps'], dataset) ** 0.5:.2g}")
-
-
-def _level(stack: Array, dataset: Dataset) -> float:
-    """Mean counts of a stack in a pixel of the maps, background included, at least 1."""
-    return max(float(np.sum(stack)) / len(stack) / dataset.arrays["maps"][0].size, 1.0)
+    return float(f"{_TV / level(dataset, 'maps') ** 0.5:.2g}")
 
 
 def _epsilon(stack: Array) -> float:
     """A twentieth of the mean of the emptiest map, at most 0.1: a background that leaves its counts to that map."""
     means = stack.mean(axis=(1, 2))
-    return _rounded(float(np.clip(0.05 * means[means > 0].min(initial=2.0), 1e-4, 0.1)))
-
-
-def _factors(dataset: Dataset, name: str) -> dict[str, float]:
-    """Counts of each element of a stack per count in ``maps``.
-
-    Where ``maps`` lack it, any unit would do: in the one that is taken, counts of both scatter alike, background
-    included, so that one weight of TV suits them.
-    """
-    elements = dataset.stacks[name]
-    if name == "maps":
-        return dict.fromkeys(elements, 1.0)
-    level = _level(dataset.arrays[name], dataset) / _level(dataset.arrays["maps"], dataset)
-    own, known = (np.maximum(_smooth(_above(dataset, stack), _WIDTH), 0.0).sum(axis=(1, 2)) for stack in (name, "maps"))
-    reference = dict(zip(dataset.stacks["maps"], known, strict=True))
-    ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
-    return {element: _rounded(ratios.get(element, level**0.5)) for element in elements}
-
-
-def _above(dataset: Dataset, name: str) -> Array:
-    """The counts of a stack above their background."""
-    counts = dataset.arrays[name]
-    return counts - dataset.arrays.get(f"{name}_background", np.zeros_like(counts))
-
-
-def _smooth(images: Array, width: float) -> Array:
-    """Images under a Gaussian."""
-    from scipy.ndimage import gaussian_filter
-
-    return np.stack([gaussian_filter(one, width, mode="nearest") for one in images])
-
-
-def _units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None) -> _Fit:
-    """Offset, scale, z and weight from the image and the powers of the smoothed maps.
-
-    Smoothed too little, the maps are noise; smoothed too much, they have lost detail, and the power of a mean is not
-    the mean of a power. The width that leaves the least of the image is taken.
-    """
-    image, maps = dataset.arrays["haadf"], _above(dataset, "maps") if z is not None else _of_every_element(dataset)
-    rows, columns = busiest(image) if image.shape == maps.shape[1:] else (slice(None), slice(None))
-    part = image[rows, columns], maps[:, rows, columns]
-    width = min(_WIDTHS, key=lambda one: _fitted(*part, one, dataset, gamma, z)[1])
-    return _fitted(image, maps, width, dataset, gamma, z)[0]
-
-
-def _of_every_element(dataset: Dataset) -> Array:
-    """Counts above the background in the unit and on the pixels of the maps, of what only another stack has too."""
-    maps = _above(dataset, "maps")
-    counts = dict(zip(dataset.stacks["maps"], maps, strict=True))
-    for name, elements in dataset.stacks.items():
-        if name != "maps":
-            factors = _factors(dataset, name)
-            for element, image in zip(elements, _above(dataset, name), strict=True):
-                counts.setdefault(element, _averaged(image, maps.shape[1:], mean=False) / factors[element])
-    return np.stack([counts[element] for element in dataset.elements])
-
-
-def _fitted(
-    image: Array, maps: Array, width: float, dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None
-) -> tuple[_Fit, float]:
-    """The fit with maps that are smoothed by ``width``, and the part of the image's variance that it leaves."""
-    powers = (np.maximum(_smooth(maps, width), 0.0) * min(maps[0].size / image.size, 1.0)) ** gamma
-    if image.size > maps[0].size:
-        image = _averaged(image, maps.shape[1:])
-    elif image.size < maps[0].size:
-        powers = np.stack([_averaged(one, image.shape) for one in powers])
-    # noise that is left in the powers would flatten the slope: image and powers are compared when smoothed alike
-    seen, alike = _smooth(image[None], _BLUR)[0], _smooth(powers, _BLUR)
-    if z is not None:
-        known = _values(z, dataset) ** gamma
-        found = _unit(seen, np.tensordot(known, alike, axes=1))
-        gains = known / found.scale
-    else:
-        found, gains = _gains(seen, alike, gamma, dataset.elements)
-    left = (seen - found.offset) - np.tensordot(gains, alike, axes=1)
-    spread = float(np.std((image - found.offset - np.tensordot(gains, powers, axes=1)) * found.scale)) or 1.0
-    fit = replace(found, offset=_near(found.offset, image), scale=_rounded(found.scale))
-    return replace(fit, weight=_rounded(1.0 / spread**2)), float(np.var(left))
-
-
-def _gains(image: Array, powers: Array, gamma: float, elements: tuple[str, ...]) -> tuple[_Fit, Array]:
-    """Offset, scale and z, and what the image gains for each power, by nonnegative least squares.
-
-    A count of one element stands for more matter than a count of another: what the image gains for a count, z, holds
-    the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out.
-    """
-    from scipy.optimize import nnls
-
-    columns = np.stack([np.ones(image.size), -np.ones(image.size), *powers.reshape(len(powers), -1)], axis=1)
-    lengths = np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
-    found = nnls(columns / lengths, image.ravel())[0] / lengths
-    offset, gains = float(found[0] - found[1]), found[2:] ** (1 / gamma)
-    numbers = np.array([atomic_number(element) for element in elements], dtype=np.float64)
-    known = gains > 0
-    if not known.any():  # an image that does not follow the maps
-        offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / gamma) / numbers.mean()
-        known = gains > 0
-    gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
-    level = float(gains.mean())
-    z = {element: _rounded(float(one / level)) for element, one in zip(elements, gains, strict=True)}
-    return _Fit(offset, level**-gamma, z=z), gains**gamma
-
-
-def _values(z: str | Mapping[str, float], dataset: Dataset) -> Array:
-    """z of each element of the maps."""
-    elements = dataset.stacks["maps"]
-    if not isinstance(z, str):
-        return np.array([z[element] for element in elements], dtype=np.float64)
-    numbers = np.array([atomic_number(element) for element in elements], dtype=np.float64)
-    return numbers / numbers.mean() if z == "relative" else numbers
-
-
-def _unit(image: Array, model: Array) -> _Fit:
-    """Offset and scale of an image whose model is known, by least squares."""
-    slope, offset = np.polyfit(model.ravel(), image.ravel(), 1) if np.ptp(model) > 0 else (0.0, 0.0)
-    if slope <= 0:  # an image that does not follow the maps
-        offset, slope = float(image.min()), float(np.ptp(image) or 1.0) / (float(model.mean()) or 1.0)
-    return _Fit(float(offset), 1.0 / float(slope))
-
-
-def _averaged(image: Array, pixels: tuple[int, ...], mean: bool = True) -> Array:
-    whole = (0.0, float(image.shape[0])), (0.0, float(image.shape[1]))
-    return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=mean).apply(image)
-
-
-def _near(offset: float, image: Array) -> float:
-    """The offset to a ten thousandth of the span of the image: a pedestal may be a thousand times the span."""
-    span = float(np.ptp(image))
-    return _rounded(offset) if span == 0 else round(offset, 4 - math.floor(math.log10(span)))
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
+    return rounded(float(np.clip(0.05 * means[means > 0].min(initial=2.0), 1e-4, 0.1)))

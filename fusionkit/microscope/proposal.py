@@ -17,12 +17,14 @@ from fusionkit.counting.kind import guess
 from fusionkit.data import Dataset
 from fusionkit.data_options import DataOptions
 from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.fields import Scan
 from fusionkit.load_file import load_file
 from fusionkit.microscope.balance import Balance, balance
+from fusionkit.microscope.placed import places
 from fusionkit.microscope.sources import Mappings, sources
 from fusionkit.normalise_dataset import normalise
 from fusionkit.options import parse
-from fusionkit.preparation.spec import carry_out
+from fusionkit.preparation.spec import Step, carry_out
 from fusionkit.readers import Recording
 from fusionkit.recognise import are_counts
 from fusionkit.yamlio import dump_line
@@ -44,7 +46,7 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     ------
     UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
     """
-    data = sources(recordings, folder, reader)
+    data, further = sources(recordings, folder, reader)
     options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # whatever the shapes are
     read = load_file(options, folder, "data")
     if "spectra" not in data:  # what is said of spectra are their counts
@@ -52,12 +54,17 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
             warnings.warn(note, FusionkitWarning, stacklevel=2)
     _check_backgrounds(read, recordings)
     units = _units(read, "spectra" in data)
-    data |= units
     dataset = carry_out(read, options.prepare, "data.prepare")
+    field = Scan(dataset.arrays["haadf"].shape, dataset.pixel_size, dataset.units, dataset.origin)
+    parts, crops = places(field, further)
+    if crops:
+        data["prepare"] = [*data.get("prepare", ()), *crops]
+        dataset = carry_out(dataset, [parse(Step, step, "data.prepare") for step in crops], "data.prepare")
+    data |= units
     if "maps_are" in units:
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
-    found = balance(dataset, "normalize" in data)
+    found = balance(dataset, "normalize" in data, parts=parts)
     if "normalize" not in data:
         data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
     if found.grid is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fusionkit.data_sources import SpectrumSource
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.fields import fields
+from fusionkit.fields import Scan, fields
 from fusionkit.microscope.counts import channels, windows_of
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
@@ -23,8 +23,8 @@ Mappings = dict[str, Any]
 _Listed = tuple[Path, Recording, Entry]
 
 
-def sources(recordings: Mapping[Path, Recording], folder: Path, reader: str | None) -> Mappings:
-    """The config's ``data``, image and maps in their own units.
+def sources(recordings: Mapping[Path, Recording], folder: Path, reader: str | None) -> tuple[Mappings, dict[str, Scan]]:
+    """The config's ``data``, image and maps in their own units, and the scans of further stacks by name.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def sources(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
         data |= {"spectra": windowed}
     else:
         data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
-    return data | _cropped(image[2], used[0][2])
+    return data | _cropped(image[2], used[0][2]), {k: one[2].scan for k, one in spectra.items() if k != "maps"}
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -131,7 +131,7 @@ def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
 def _spectra(listed: list[_Listed]) -> dict[str, _Listed]:
     """EDX first; the first spectrum image is ``maps``, the second ``eels`` or ``edx``."""
     usable = [(one, signal) for one in listed if (signal := _signal(one[1], one[2])).facts.elements]
-    usable = [(one, signal) for one, signal in usable if len(signal.shape) == 3 and signal.technique]
+    usable = [(one, s) for one, s in usable if len(s.shape) == 3 and s.technique and s.energy_axis is not None]
     usable.sort(key=lambda pair: pair[1].technique)
     names = ["maps", *(signal.technique.lower() for _, signal in usable[1:2])]
     return {name: one for name, (one, _) in zip(names, usable, strict=False)}

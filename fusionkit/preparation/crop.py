@@ -9,7 +9,7 @@ from pydantic import Field
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Options
-from fusionkit.preparation.scanned import Of, changed, grid_name, moved, scanned, truth_on
+from fusionkit.preparation.scanned import changed, grid_name, moved, scanned, truth_on
 
 Pixels = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
@@ -20,12 +20,12 @@ class CropOptions(Options):
     Parameters
     ----------
     rows, columns : [first, last] in pixels, the first 0, the last not included; None for all.
-    of : ``all``, or ``haadf`` or ``maps`` alone where their scans differ.
+    of : ``all``, or ``haadf``, ``maps`` or another stack alone where their scans differ.
     """
 
     rows: Pixels | None = None
     columns: Pixels | None = None
-    of: Of = "all"
+    of: str = "all"
 
 
 def crop(options: CropOptions, dataset: Dataset, where: str) -> Dataset:
@@ -52,7 +52,7 @@ def ends(given: list[int] | None, size: int, where: str) -> tuple[int, int]:
     return first, last
 
 
-def cut(dataset: Dataset, of: Of, rows: tuple[int, int], columns: tuple[int, int], note: str, where: str) -> Dataset:
+def cut(dataset: Dataset, of: str, rows: tuple[int, int], columns: tuple[int, int], note: str, where: str) -> Dataset:
     """The dataset's rectangle of pixels; parameters as `ends` gives them."""
     images = scanned(dataset, of, where)
     shape = next(iter(images.values())).shape[-2:]

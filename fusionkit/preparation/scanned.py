@@ -22,13 +22,22 @@ def counted(dataset: Dataset) -> dict[str, Array]:
     return {name: dataset.arrays[name] for name in names if name in dataset.arrays}
 
 
-def scanned(dataset: Dataset, of: Of, where: str, remedy: str = "") -> dict[str, Array]:
-    """The HAADF image, the stacks, or both, by name: images of one scan.
+_NONE = {"all": "HAADF image and no maps", "haadf": "HAADF image", "maps": "maps"}
+
+
+def _alike(stacks: Mapping[str, Array]) -> dict[str, Array]:
+    """The stacks on the pixels of the maps; all where these are not among them."""
+    shape = stacks["maps"].shape[-2:] if "maps" in stacks else None
+    return {name: one for name, one in stacks.items() if shape is None or one.shape[-2:] == shape}
+
+
+def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str, Array]:
+    """The HAADF image, the stacks on the pixels of the maps, or both, by name: images of one scan.
 
     Parameters
     ----------
     dataset : of the step.
-    of : which are meant.
+    of : an `Of`, or the name of one stack.
     where : config key of the step.
     remedy : of a step without an option ``of``, for scans that differ.
 
@@ -37,9 +46,13 @@ def scanned(dataset: Dataset, of: Of, where: str, remedy: str = "") -> dict[str,
     UserError : there are none, or they do not have the same pixels.
     """
     image = {"haadf": dataset.arrays["haadf"]} if "haadf" in dataset.arrays else {}
-    found = {"all": {**image, **counted(dataset)}, "haadf": image, "maps": counted(dataset)}[of]
+    stacks = counted(dataset)
+    if of in _NONE:
+        found = {"all": {**image, **stacks}, "haadf": image, "maps": _alike(stacks)}[of]
+    else:
+        found = {name: stacks[name] for name in (of, f"{of}_background") if name in stacks}
     if not found:
-        what = {"all": "HAADF image and no maps", "haadf": "HAADF image", "maps": "maps"}[of]
+        what = _NONE.get(of, f"stack '{of}'")
         raise UserError(where, f"the data hold no {what}", "remove the step")
     shapes = {name: array.shape[-2:] for name, array in found.items()}
     if len(set(shapes.values())) > 1:

@@ -32,7 +32,7 @@ TABLE = {
 _FOLDERS = (".zspy",)  # formats that are folders
 _EVEN = 1e-3  # edges of a pixel that differ by less than this part are equal
 _SHOWN = 16  # suffixes that a message names
-_LEFT_OUT = "The file's pixel_size is not one positive number and is left out."
+_LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RawArray:
     @property
     def left_out(self) -> bool:
         """Whether the file gives a pixel size that is not one positive number, as of pixels that are not square."""
-        return _LEFT_OUT in self.notes
+        return any(note.startswith(_LEFT_OUT) for note in self.notes)
 
     @property
     def scan(self) -> Scan:
@@ -194,9 +194,10 @@ def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[
     values = np.asarray(size)
     numeric = values.dtype.kind in "iuf" and values.size > 0
     if not numeric or not np.all(np.isfinite(values)) or np.any(values <= 0):
-        return None, None, (_LEFT_OUT,)
+        return None, None, (f"{_LEFT_OUT}.",)
     if np.any(np.abs(values / values.flat[0] - 1) > _EVEN):
-        return None, None, (_LEFT_OUT,)
+        edges = " x ".join(f"{edge:.4g}" for edge in values.flat)
+        return None, None, (f"{_LEFT_OUT}: pixels of {edges} {text or ''}".rstrip() + " are not square.",)
     return float(values.flat[0]), text, ()
 
 

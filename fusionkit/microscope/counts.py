@@ -7,20 +7,24 @@ window before the edge (R. F. Egerton, Electron Energy-Loss Spectroscopy in the 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionkit.data_sources import SpectrumSource
 from fusionkit.elements import atomic_number
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.boundary import guarded
 from fusionkit.microscope.lines import Window, window_of
 from fusionkit.microscope.signals import Signal
 
 Image = npt.NDArray[np.float64]
 Channels = tuple[int, int]
+_SHARED = 0.25  # of the shorter of two windows, from which on it is said that they overlap
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,15 @@ class Counts:
     notes: tuple[str, ...]
 
 
-def windows_of(signal: Signal, source: SpectrumSource, where: str) -> dict[str, Window]:
+def windows_of(signal: Signal, source: SpectrumSource, where: str, beside: tuple[str, ...] = ()) -> dict[str, Window]:
     """The window of each element, in the order of the maps.
+
+    Parameters
+    ----------
+    signal : the spectra.
+    source : elements and windows.
+    where : config key of ``source``.
+    beside : elements of the specimen that the file may not name, which windows of the background keep clear of.
 
     Raises
     ------
@@ -50,7 +61,7 @@ def windows_of(signal: Signal, source: SpectrumSource, where: str) -> dict[str, 
     """
     elements = elements_of(signal, source, where)
     found: dict[str, Window] = {}
-    others = tuple(dict.fromkeys((*elements, *signal.facts.elements)))
+    others = tuple(dict.fromkeys((*elements, *signal.facts.elements, *beside)))
     for element in elements:
         found[element] = _window(signal, source, element, where, others)
     return found
@@ -110,6 +121,7 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> Counts:
         )
     windows = windows_of(signal, source, where)
     ranges = [channels(signal, window.counts, f"{where}.windows.{name}") for name, window in windows.items()]
+    _warn_of_overlaps(signal, dict(zip(windows, ranges, strict=True)))
     sides = [_sides(signal, source, window, f"{where}.background_windows.{name}") for name, window in windows.items()]
     wanted = [*ranges, *(one for pair in sides for one in pair)]
     found = dict(zip(wanted, sums(signal, wanted), strict=True))
@@ -143,6 +155,16 @@ def channels(signal: Signal, window: tuple[float, float], where: str) -> Channel
     if first >= last:
         raise UserError(where, f"{window[0]:g} to {window[1]:g} {unit} holds no channel", "widen it")
     return first, last
+
+
+def _warn_of_overlaps(signal: Signal, ranges: Mapping[str, Channels]) -> None:
+    """Warn where a good part of the counts of one map are counts of another too, since each is fitted by itself."""
+    for (one, first), (other, second) in combinations(ranges.items(), 2):
+        shared = min(first[1], second[1]) - max(first[0], second[0])
+        if shared > _SHARED * min(first[1] - first[0], second[1] - second[0]):
+            remedy = "fit the lines (method: fit)" if signal.technique == "EDX" else "give windows that tell them apart"
+            said = f"the windows of {one} and {other} overlap, so that counts of one stand in the map of the other"
+            warnings.warn(f"{said}: {remedy}, or leave one of them out", FusionkitWarning, stacklevel=2)
 
 
 def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -> list[Channels]:

@@ -56,7 +56,8 @@ def sources(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     _warn_of_unused(recordings, [image, *used])
     data: Mappings = {**common, "haadf": source(image[0], image[2].name)}
     if spectra:
-        windowed = {name: _windowed(r, entry, source(path, entry.name)) for name, (path, r, entry) in spectra.items()}
+        every = tuple(dict.fromkeys(element for *_, entry in spectra.values() for element in entry.elements))
+        windowed = {k: _windowed(r, entry, source(path, entry.name), every) for k, (path, r, entry) in spectra.items()}
         data |= {"spectra": windowed}
     else:
         data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
@@ -142,8 +143,8 @@ def _signal(recording: Recording, entry: Entry) -> Signal:
     return recording.signals[entry.name]
 
 
-def _windowed(recording: Recording, entry: Entry, source: Mappings) -> Mappings:
-    """The source with every window written out, so that a run needs no table of lines."""
+def _windowed(recording: Recording, entry: Entry, source: Mappings, every: tuple[str, ...]) -> Mappings:
+    """The source with every window written out, so that a run needs no table of lines; ``every`` element of all."""
     signal = _signal(recording, entry)
     background = "windows" if signal.technique == "EDX" else "power_law"
     windows: dict[str, list[float]] = {}
@@ -151,7 +152,7 @@ def _windowed(recording: Recording, entry: Entry, source: Mappings) -> Mappings:
     for element in signal.facts.elements:
         wanted = SpectrumSource(elements=[element], background=background)
         try:
-            window = windows_of(signal, wanted, str(signal.path))[element]
+            window = windows_of(signal, wanted, str(signal.path), every)[element]
             ranges = [channels(signal, ends, str(signal.path)) for ends in (window.counts, *window.background)]
         except UserError as error:  # the file names an element that these spectra do not reach
             warnings.warn(f"the config leaves out {element} of '{signal.name}': {error.problem}", FusionkitWarning, 2)

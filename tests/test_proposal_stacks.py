@@ -1,0 +1,172 @@
+"""Configs that inspect proposes for recordings of several stacks, scans and units: run, they agree with the counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fuse_data import hyperspy
+from microscope_files import spectrum_signal, written_by
+from scipy.stats import norm
+
+from fusionkit import yamlio
+from fusionkit.cli import main
+from fusionkit.result_file import SavedResult, read_result
+
+SHAPE, EDGE = (24, 32), 0.5  # pixels, nm
+LINES = {"Co": 6.9303, "Ti": 4.5109}
+KEV = 0.02 * np.arange(400)
+EV = 400 + 2.0 * np.arange(120)
+
+
+def truth() -> dict[str, np.ndarray]:
+    """Counts a pixel: a core of Co in a disc of Ti, and oxygen in a stripe."""
+    rows, columns = np.indices(SHAPE)
+    radius = np.hypot(rows - 11.5, columns - 15.5)
+    stripe = np.abs(columns - 15.5) < 9
+    return {"Co": 25.0 * (radius < 5), "Ti": 25.0 * (radius < 10), "O": 30.0 * stripe}
+
+
+def counted(mean: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(3).poisson(mean).astype(np.uint16)
+
+
+def edx(rows: slice = slice(None), columns: slice = slice(None), shape: tuple[int, ...] = SHAPE) -> dict[str, Any]:
+    amounts = truth()
+    mean = np.full((*shape, KEV.size), 0.02)
+    for element, energy in LINES.items():
+        line = norm.pdf(KEV, energy, 0.055)
+        mean += amounts[element][: shape[0], : shape[1], None] * line / line.sum()
+    made = spectrum_signal(data=counted(mean)[rows, columns], elements=tuple(LINES), scale=0.02)
+    return _placed(made, rows, columns)
+
+
+def eels(rows: slice = slice(None), columns: slice = slice(None), strength: float = 1.0, far: float = 0.0) -> Any:
+    background = 300.0 * (EV / 400) ** -3.0
+    edge = np.where(EV >= 532, np.exp(-(EV - 532) / 80), 0.0)
+    mean = background + strength * truth()["O"][..., None] * edge
+    made = spectrum_signal("EELS", counted(mean)[rows, columns], ("O",), scale=2.0, offset=400.0, units="eV")
+    return _placed(made, rows, columns, far)
+
+
+def image(shape: tuple[int, int] = SHAPE) -> dict[str, Any]:
+    amounts = truth()
+    z = {"Co": 1.4, "Ti": 1.2, "O": 0.4}
+    exact = sum((z[e] * amounts[e][: shape[0], : shape[1]]) ** 1.7 for e in amounts)
+    values = exact + np.random.default_rng(4).normal(0.0, 8.0, shape)
+    axes = [
+        {"name": n, "size": s, "scale": EDGE, "offset": 0.0, "units": "nm"} for n, s in zip("yx", shape, strict=True)
+    ]
+    return {"data": values, "axes": axes, "title": "HAADF"}
+
+
+def _placed(made: dict[str, Any], rows: slice, columns: slice, far: float = 0.0) -> dict[str, Any]:
+    for axis, part in zip(made["axes"], (rows, columns), strict=False):
+        axis["scale"], axis["offset"] = EDGE, EDGE * (part.start or 0) + far
+    return made
+
+
+def saved_image(path: Path, shape: tuple[int, int] = SHAPE) -> None:
+    made = image(shape)
+    signal = hyperspy().signals.Signal2D(made["data"])
+    for axis in signal.axes_manager.signal_axes:
+        axis.scale, axis.units = EDGE, "nm"
+    signal.metadata.General.title = "HAADF"
+    signal.save(path)
+
+
+def proposed(folder: Path, **spectra: dict[str, Any]) -> dict[str, Any]:
+    files = [folder / "haadf.hspy"]
+    if not files[0].exists():
+        saved_image(files[0])
+    for name, made in spectra.items():
+        files.append(folder / f"{name}.hspy")
+        written_by("rsciio.hspy", lambda made=made: made)(files[-1])
+    assert main(["inspect", *map(str, files), "--write-config", str(folder / "c.yaml")]) == 0
+    return yamlio.read(folder / "c.yaml")
+
+
+def ran(folder: Path) -> SavedResult:
+    assert main(["run", str(folder / "c.yaml"), "--output", str(folder / "run"), "--quiet"]) == 0
+    return read_result(folder / "run")
+
+
+def of_eels(config: dict[str, Any]) -> dict[str, Any]:
+    return next(term["forward"] for term in config["terms"] if term.get("data") == "eels")
+
+
+@pytest.mark.parametrize("strength", [1.0, 10.0])
+def test_an_element_of_the_second_stack_alone_keeps_its_counts(tmp_path: Path, strength: float) -> None:
+    """Whatever the counts of the second spectrometer are, its unit and z are found."""
+    config = proposed(tmp_path, edx=edx(), eels=eels(strength=strength))
+    factor = of_eels(config)["elements"]["O"]
+    result = ran(tmp_path)
+    net = result.inputs["eels"] - result.inputs["eels_background"]
+    assert factor * result.maps["O"].sum() == pytest.approx(net.sum(), rel=0.1)
+    known = truth()["O"] > 0
+    assert result.maps["O"][known].mean() > 8 * result.maps["O"][~known].mean()
+    for index, element in enumerate(("Co", "Ti")):
+        counts = result.inputs["maps"][index] - result.inputs["maps_background"][index]
+        assert result.maps[element].sum() == pytest.approx(counts.sum(), rel=0.1)
+
+
+def test_a_second_stack_of_a_part_is_placed(tmp_path: Path) -> None:
+    config = proposed(tmp_path, edx=edx(), eels=eels(slice(4, 20), slice(8, 28)))
+    forward = of_eels(config)
+    assert (forward["type"], forward["shape"]) == ("scan", [16, 20])
+    assert (forward["rows"], forward["columns"]) == ([4.0, 20.0], [8.0, 28.0])
+    assert ran(tmp_path).x.shape == (3, *SHAPE)
+
+
+def test_a_second_stack_of_more_is_cropped(tmp_path: Path) -> None:
+    config = proposed(tmp_path, edx=edx(slice(4, 20), slice(8, 28)), eels=eels())
+    part = {"rows": [4, 20], "columns": [8, 28]}
+    assert config["data"]["prepare"] == [{"step": "crop", "of": of, **part} for of in ("haadf", "eels")]
+    result = ran(tmp_path)
+    np.testing.assert_array_equal(result.inputs["eels"].shape, (1, 16, 20))
+    assert result.origin == pytest.approx((2.0, 4.0))
+
+
+def test_a_second_stack_from_elsewhere_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proposed(tmp_path, edx=edx(), eels=eels(far=100.0))
+    said = capsys.readouterr().err
+    assert "'eels' y 99.75 to" in said
+    assert "they do not overlap" in said
+
+
+def test_scans_of_as_many_pixels_in_another_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved_image(tmp_path / "haadf.hspy", (24, 16))
+    config = proposed(tmp_path, edx=edx(shape=(12, 32)))
+    assert config["data"]["grid"] == "maps"
+    assert "the image shows 12 x 8 nm and the maps 6 x 16 nm" in capsys.readouterr().err
+
+
+def test_rates_are_fused_as_the_counts_that_they_were(tmp_path: Path) -> None:
+    saved_image(tmp_path / "haadf.hspy")
+    runs = []
+    for divisor in (1.0, 8.0):
+        files = [str(tmp_path / "haadf.hspy")]
+        for element in LINES:
+            signal = hyperspy().signals.Signal2D(counted(truth()[element]) / divisor)
+            signal.metadata.General.title = element
+            files.append(str(tmp_path / f"{element}{divisor:g}.hspy"))
+            signal.save(files[-1])
+        assert main(["inspect", *files, "--write-config", str(tmp_path / "c.yaml"), "--overwrite"]) == 0
+        assert main(["run", str(tmp_path / "c.yaml"), "--output", str(tmp_path / f"run{divisor:g}"), "--quiet"]) == 0
+        runs.append(read_result(tmp_path / f"run{divisor:g}"))
+    np.testing.assert_allclose(runs[1].x, runs[0].x, rtol=0.05, atol=0.3)
+
+
+def test_windows_that_overlap_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = spectrum_signal(data=counted(np.full((*SHAPE, KEV.size), 0.05)), elements=("S", "Mo"), scale=0.02)
+    proposed(tmp_path, edx=_placed(made, slice(None), slice(None)))
+    assert "the windows of Mo and S overlap" in capsys.readouterr().err.replace("S and Mo", "Mo and S")
+
+
+def test_backgrounds_keep_clear_of_elements_of_the_other_stack(tmp_path: Path) -> None:
+    """The L edge of Ti at 456 eV, which the EDX file names, lies in the window before the K edge of O."""
+    config = proposed(tmp_path, edx=edx(), eels=eels())
+    first, last = config["data"]["spectra"]["eels"]["background_windows"]["O"]
+    assert 456 + 25 <= first < last <= 532

@@ -1,33 +1,109 @@
-"""The raw map of each element of the unknown, from whichever stack of the data has it."""
+"""The raw map of each element of the unknown, from whichever stack has it, in the unit of the fused map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from fusionkit.data import Dataset
+import numpy as np
+
+from fusionkit.image_limits import quantity
+from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
 
 
-def raw_maps(dataset: Dataset, labels: Sequence[str], count: int) -> list[Array | None]:
-    """A raw map, of any size, or None for each map of the unknown.
+@dataclass(frozen=True)
+class RawMap:
+    """What was recorded of an element, on the footing of its fused map.
+
+    Parameters
+    ----------
+    image : of any size; counts above the background that the model adds, over the factor that it multiplies by.
+    name : ``raw``, and what was done.
+    """
+
+    image: Array
+    name: str = "raw"
+
+
+def raw_of(record: RunRecord, count: int) -> list[RawMap | None]:
+    """The raw map of each of the ``count`` maps of the unknown."""
+    dataset = record.dataset
+    return raw_maps(dataset.arrays, dataset.stacks, record.result.labels, count, record.resolved_config)
+
+
+def unit_of(record: RunRecord) -> str:
+    """The unit of the maps: that of the data that they were made from."""
+    counted = record.dataset.counts_per_unit == 1.0
+    return "counts" if counted else quantity(record.dataset.arrays.get("maps", record.result.x))
+
+
+def raw_maps(
+    arrays: Mapping[str, Array],
+    stacks: Mapping[str, Sequence[str]],
+    labels: Sequence[str],
+    count: int,
+    config: Mapping[str, Any],
+) -> list[RawMap | None]:
+    """A raw map or None for each map of the unknown.
 
     ``maps`` has them all, or each stack has those of the elements that it names, ``maps`` before the others.
 
     Parameters
     ----------
-    dataset : the data.
+    arrays : the data.
+    stacks : elements of each stack; what a term of ``config`` says of one comes before.
     labels : what each map of the unknown is.
     count : how many maps the unknown has.
+    config : the resolved configuration, whose terms say what a stack is compared with.
     """
-    maps = dataset.arrays.get("maps")
+    maps = arrays.get("maps")
     if maps is not None and maps.ndim == 2 and count == 1:
-        maps = maps[None]
+        return [RawMap(maps)]
+    whole = {"maps": labels if len(labels) == count else [str(i) for i in range(count)]}
     if maps is not None and maps.ndim == 3 and len(maps) == count and maps.size:
-        return list(maps)
-    found: dict[str, Array] = {}
-    for name in sorted(dataset.stacks, key=lambda name: name != "maps"):
-        stack, elements = dataset.arrays.get(name), dataset.stacks[name]
-        if stack is not None and stack.ndim == 3 and len(stack) == len(elements) and stack.size:
-            for element, image in zip(elements, stack, strict=True):
-                found.setdefault(element, image)
+        found = _by_element(arrays, whole, config)
+        return [found[name] for name in whole["maps"]]
+    found = _by_element(arrays, stacks, config)
     return [found.get(label) for label in labels] if len(labels) == count else [None] * count
+
+
+def _by_element(
+    arrays: Mapping[str, Array], stacks: Mapping[str, Sequence[str]], config: Mapping[str, Any]
+) -> dict[str, RawMap]:
+    said = {name: factors for name, factors in _said(config) if name in arrays}
+    found: dict[str, RawMap] = {}
+    for name in sorted({**stacks, **said}, key=lambda name: name != "maps"):
+        factors = said.get(name) or {}
+        elements = stacks["maps"] if name == "maps" and "maps" in stacks else tuple(factors or stacks.get(name, ()))
+        stack, beneath = arrays.get(name), arrays.get(f"{name}_background")
+        if stack is None or stack.ndim != 3 or len(stack) != len(elements) or not stack.size:
+            continue
+        known = beneath if beneath is not None and beneath.shape == stack.shape else None
+        for index, element in enumerate(elements):
+            one = _above(stack[index], None if known is None else known[index], factors.get(element, 1.0))
+            found.setdefault(element, one)
+    return found
+
+
+def _above(image: Array, background: Array | None, factor: float) -> RawMap:
+    if background is None and factor == 1.0:
+        return RawMap(image)
+    name = "raw" if background is None else "raw − background"
+    net = np.asarray(image, np.float64) if background is None else np.asarray(image, np.float64) - background
+    return RawMap(net / factor, name if factor == 1.0 else f"({name}) / {factor:g}")
+
+
+def _said(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Elements and factors of each stack that a term compares with some maps of the unknown."""
+    terms = config.get("terms")
+    for term in terms if isinstance(terms, list | tuple) else ():
+        forward = term.get("forward") if isinstance(term, Mapping) else None
+        while isinstance(forward, Mapping) and forward.get("type") != "elements":
+            forward = forward.get("forward")
+        chosen = forward.get("elements") if isinstance(forward, Mapping) else None
+        if isinstance(chosen, Mapping):
+            yield str(term.get("data", "maps")), {str(k): float(v) for k, v in chosen.items()}
+        elif isinstance(chosen, list | tuple):
+            yield str(term.get("data", "maps")), {str(one): 1.0 for one in chosen}

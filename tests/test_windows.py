@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,8 +78,35 @@ def test_rates_take_their_background_along() -> None:
 
 def test_raw_maps_come_from_whichever_stack_has_them() -> None:
     arrays = {"maps": np.zeros((2, 4, 4)), "eels": np.ones((2, 8, 8))}
-    data = Dataset(arrays, ("Ti", "Co", "O"), stacks={"eels": ("Co", "O"), "maps": ("Ti", "Co")})
-    found = raw_maps(data, ("Ti", "Co", "O", "Fe"), 4)
-    assert [None if one is None else one.shape for one in found] == [(4, 4), (4, 4), (8, 8), None]
-    assert raw_maps(Dataset({"maps": np.zeros((4, 4))}), ("x",), 1)[0] is not None
-    assert raw_maps(Dataset({}), ("x",), 1) == [None]
+    stacks = {"eels": ("Co", "O"), "maps": ("Ti", "Co")}
+    found = raw_maps(arrays, stacks, ("Ti", "Co", "O", "Fe"), 4, {})
+    assert [None if one is None else one.image.shape for one in found] == [(4, 4), (4, 4), (8, 8), None]
+    assert raw_maps({"maps": np.zeros((4, 4))}, {}, ("x",), 1, {})[0] is not None
+    assert raw_maps({}, {}, ("x",), 1, {}) == [None]
+
+
+FORWARDS: list[tuple[Any, float, str]] = [
+    ({"type": "elements", "elements": ["O"]}, 1.0, "raw − background"),
+    ({"type": "elements", "elements": {"O": 4.0}}, 4.0, "(raw − background) / 4"),
+    ({"type": "scan", "forward": {"type": "elements", "elements": {"O": 4.0}}}, 4.0, "(raw − background) / 4"),
+    ({"type": "identity"}, 1.0, "raw − background"),
+]
+
+
+@pytest.mark.parametrize(("forward", "factor", "name"), FORWARDS)
+def test_raw_maps_are_on_the_footing_of_the_fused_ones(forward: Any, factor: float, name: str) -> None:
+    """A background that the model adds is taken off, and a factor that it multiplies by is divided out."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "maps": rng.poisson(5.0, (1, 6, 6)),
+        "eels": rng.poisson(90.0, (1, 6, 6)),
+        "eels_background": np.full((1, 6, 6), 70.0),
+    }
+    config = {"terms": ["haadf", {"type": "poisson", "data": "eels", "forward": forward}]}
+    ti, oxygen = raw_maps(arrays, {"maps": ("Ti",), "eels": ("O",)}, ("Ti", "O"), 2, config)
+    assert ti is not None
+    assert ti.name == "raw"
+    np.testing.assert_array_equal(ti.image, arrays["maps"][0])
+    assert oxygen is not None
+    assert oxygen.name == name
+    np.testing.assert_allclose(oxygen.image, (arrays["eels"][0] - 70.0) / factor)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fusionkit.image_limits import Limits, brightness, image_limits, symmetric_limits
 from fusionkit.plot_image import draw_colour_bar, draw_image, draw_scale_bar
 from fusionkit.plot_status import status_line
-from fusionkit.raw_maps import RawMap, raw_of, unit_of
+from fusionkit.raw_maps import raw_of, unit_of
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
 
@@ -161,7 +161,8 @@ def _fit(name: str, image: Array, model: Array | None) -> _Group:
 
 def _elements(record: RunRecord) -> list[_Group]:
     x, truth = record.result.x, record.dataset.truth
-    raw, unit = raw_of(record, x.shape[0]), unit_of(record)
+    recorded, unit = raw_of(record, x.shape[0]), unit_of(record)
+    raw = [(image, recorded.name) for image in recorded.images]
     known = truth if truth is not None and truth.shape == x.shape else None
     names = record.result.labels or tuple(f"map {index + 1}" for index in range(x.shape[0]))
     return [_element(name, x[index], raw[index], _pick(known, index), unit) for index, name in enumerate(names)]
@@ -171,24 +172,25 @@ def _pick(stack: Array | None, index: int) -> Array | None:
     return None if stack is None else stack[index]
 
 
-def _element(name: str, fused: Array, raw: RawMap | None, truth: Array | None, unit: str) -> _Group:
+def _element(name: str, fused: Array, recorded: tuple[Array | None, str], truth: Array | None, unit: str) -> _Group:
     # the noise of the raw counts must not darken the fused map: the limits are those of what is nearly noise-free
     limits = image_limits([fused] if truth is None else [fused, truth])
-    first = None if raw is None else _raw(name, raw, fused, limits, unit)
+    raw, called = recorded
+    first = None if raw is None else _raw(f"{name} {called}", raw, fused, limits, unit)
     second = _Panel(fused, limits, "inferno", f"{name} fused", unit)
     if truth is not None:
         return first, second, _Panel(truth, limits, "inferno", f"{name} truth", unit)
-    if raw is None or raw.image.shape != fused.shape:
+    if raw is None or raw.shape != fused.shape:
         return first, second, None
-    removed = _difference(raw.image, fused)
+    removed = _difference(raw, fused)
     return first, second, _Panel(removed, symmetric_limits(removed), "RdBu_r", f"{name} raw − fused", unit)
 
 
-def _raw(name: str, raw: RawMap, fused: Array, limits: Limits, unit: str) -> _Panel:
+def _raw(title: str, raw: Array, fused: Array, limits: Limits, unit: str) -> _Panel:
     """Pixels of another size hold other counts, which have a scale of their own."""
-    if raw.image.shape == fused.shape:
-        return _Panel(raw.image, limits, "inferno", f"{name} {raw.name}", unit)
-    return _Panel(raw.image, image_limits([raw.image]), "inferno", f"{name} {raw.name}, its own pixels", unit)
+    if raw.shape == fused.shape:
+        return _Panel(raw, limits, "inferno", title, unit)
+    return _Panel(raw, image_limits([raw]), "inferno", f"{title}, its own pixels", unit)
 
 
 def _difference(first: Array, second: Array) -> Array:

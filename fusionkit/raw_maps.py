@@ -14,20 +14,21 @@ from fusionkit.terms import Array
 
 
 @dataclass(frozen=True)
-class RawMap:
-    """What was recorded of an element, on the footing of its fused map.
+class RawMaps:
+    """What was recorded of each element, on the footing of its fused map.
 
     Parameters
     ----------
-    image : of any size; counts above the background that the model adds, over the factor that it multiplies by.
-    name : ``raw``, and what was done.
+    images : of any size, None for what was not recorded: counts above the background that the model adds, over the
+        factor that it multiplies by.
+    name : one for all of them, so that they are shown side by side.
     """
 
-    image: Array
-    name: str = "raw"
+    images: tuple[Array | None, ...]
+    name: str
 
 
-def raw_of(record: RunRecord, count: int) -> list[RawMap | None]:
+def raw_of(record: RunRecord, count: int) -> RawMaps:
     """The raw map of each of the ``count`` maps of the unknown."""
     dataset = record.dataset
     return raw_maps(dataset.arrays, dataset.stacks, record.result.labels, count, record.resolved_config)
@@ -45,7 +46,7 @@ def raw_maps(
     labels: Sequence[str],
     count: int,
     config: Mapping[str, Any],
-) -> list[RawMap | None]:
+) -> RawMaps:
     """A raw map or None for each map of the unknown.
 
     ``maps`` has them all, or each stack has those of the elements that it names, ``maps`` before the others.
@@ -60,20 +61,21 @@ def raw_maps(
     """
     maps = arrays.get("maps")
     if maps is not None and maps.ndim == 2 and count == 1:
-        return [RawMap(maps)]
+        return RawMaps((maps,), "raw")
     whole = {"maps": labels if len(labels) == count else [str(i) for i in range(count)]}
     if maps is not None and maps.ndim == 3 and len(maps) == count and maps.size:
-        found = _by_element(arrays, whole, config)
-        return [found[name] for name in whole["maps"]]
-    found = _by_element(arrays, stacks, config)
-    return [found.get(label) for label in labels] if len(labels) == count else [None] * count
+        found, wanted = _by_element(arrays, whole, config), whole["maps"]
+    else:
+        found, wanted = _by_element(arrays, stacks, config), labels if len(labels) == count else [""] * count
+    lifted = any(f"{name}_background" in arrays for name in {"maps", *stacks})
+    return RawMaps(tuple(found.get(name) for name in wanted), "raw − background" if lifted else "raw")
 
 
 def _by_element(
     arrays: Mapping[str, Array], stacks: Mapping[str, Sequence[str]], config: Mapping[str, Any]
-) -> dict[str, RawMap]:
+) -> dict[str, Array]:
     said = {name: factors for name, factors in _said(config) if name in arrays}
-    found: dict[str, RawMap] = {}
+    found: dict[str, Array] = {}
     for name in sorted({**stacks, **said}, key=lambda name: name != "maps"):
         factors = said.get(name) or {}
         elements = stacks["maps"] if name == "maps" and "maps" in stacks else tuple(factors or stacks.get(name, ()))
@@ -87,12 +89,10 @@ def _by_element(
     return found
 
 
-def _above(image: Array, background: Array | None, factor: float) -> RawMap:
+def _above(image: Array, background: Array | None, factor: float) -> Array:
     if background is None and factor == 1.0:
-        return RawMap(image)
-    name = "raw" if background is None else "raw − background"
-    net = np.asarray(image, np.float64) if background is None else np.asarray(image, np.float64) - background
-    return RawMap(net / factor, name if factor == 1.0 else f"({name}) / {factor:g}")
+        return image  # whole numbers stay whole
+    return (np.asarray(image, np.float64) - (0.0 if background is None else background)) / factor
 
 
 def _said(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:

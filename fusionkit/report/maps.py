@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusionkit.image_limits import Limits, brightness, image_limits, quantity, symmetric_limits
-from fusionkit.raw_maps import RawMap, raw_of, unit_of
+from fusionkit.raw_maps import raw_of, unit_of
 from fusionkit.report.content import Colours, Derived, Layer, Panel, Style
 from fusionkit.run_record import RunRecord
 from fusionkit.terms import Array
@@ -68,10 +68,11 @@ def _elements(record: RunRecord) -> list[_Part]:
     x = unknown_maps(record.result.x)
     if x is None:
         return []
-    raw, truth = raw_of(record, x.shape[0]), _alike(record.dataset.truth, x)
+    recorded, truth = raw_of(record, x.shape[0]), _alike(record.dataset.truth, x)
     unit = unit_of(record)
     labels = record.result.labels if len(record.result.labels) == x.shape[0] else ()
     names = labels or tuple(f"map {index + 1}" for index in range(x.shape[0]))
+    raw = [(image, recorded.name) for image in recorded.images]
     parts = [_element(index, name, x, raw[index], truth, unit) for index, name in enumerate(names[:MOST])]
     found = record.uncertainty
     return (
@@ -84,16 +85,18 @@ def _alike(stack: Array | None, x: Array) -> Array | None:
     return stack if stack is not None and stack.ndim == 3 and stack.shape[0] == x.shape[0] and stack.size else None
 
 
-def _element(index: int, name: str, x: Array, recorded: RawMap | None, truth: Array | None, unit: str) -> _Part:
+def _element(
+    index: int, name: str, x: Array, recorded: tuple[Array | None, str], truth: Array | None, unit: str
+) -> _Part:
     images, derived, layers = {f"fused {index}": x[index]}, {}, []
     # the noise of the raw counts must not darken the fused map: the limits are those of what is nearly noise-free
     limits = image_limits([x[index]] if truth is None else [x[index], truth[index]])
-    raw = None if recorded is None else recorded.image
-    if raw is not None and recorded is not None:
+    raw, raw_name = recorded
+    if raw is not None:
         images[f"raw {index}"] = raw
         # other pixels hold other counts: no scale of the fused map's, and no profile beside its
         own = raw.shape != x.shape[1:]
-        called, ends = (f"{recorded.name} (its own pixels)", image_limits([raw])) if own else (recorded.name, limits)
+        called, ends = (f"{raw_name} (its own pixels)", image_limits([raw])) if own else (raw_name, limits)
         layers.append(layer(called, f"raw {index}", ends, raw, profile=None if own else "thin"))
     layers.append(layer("fused", f"fused {index}", limits, x[index]))
     if truth is not None:

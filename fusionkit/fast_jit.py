@@ -15,7 +15,7 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import njit as _njit
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
@@ -51,6 +51,13 @@ def source_stamp() -> int:
 
 
 STAMP = source_stamp()
+_COMPILED = event.TimingListener()
+event.register("numba:compile", _COMPILED)
+
+
+def compile_seconds() -> float:
+    """How long this process has compiled so far, kernels or whatever else Numba was given; never less than before."""
+    return _COMPILED.duration if _COMPILED.done else 0.0
 
 
 def cached(function: Callable[..., Any]) -> Callable[..., Any]:

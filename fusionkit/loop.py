@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from fusionkit.arrays import on_host
 from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.check_times import LOOK, Schedule
+from fusionkit.clock import solving_seconds
 from fusionkit.errors import UserError
 from fusionkit.fast_sums import FastCheck
 from fusionkit.history import Check, History, columns
@@ -51,7 +51,7 @@ def solve(
     """
     course = _Course(solver, fit(solver, problem))
     announce_engine(course.split)
-    started = time.perf_counter()
+    started = solving_seconds()
     history = History(course.by_prox)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
         start = _within(problem, x0)
@@ -66,7 +66,7 @@ def solve(
                 break
             iteration += 1
             over_time = solver.options.time_limit is not None and (
-                time.perf_counter() - started > solver.options.time_limit
+                solving_seconds() - started > solver.options.time_limit
             )
             last = iteration >= solver.options.max_iterations or over_time
             settled = last or iteration % course.interval == 0
@@ -77,7 +77,7 @@ def solve(
             sample = course.sample(state)
             seen = None if sample is None else sample[0]
             if sample is not None:
-                history.sampled(iteration, time.perf_counter() - started, *sample)
+                history.sampled(iteration, solving_seconds() - started, *sample)
             if course.due(iteration, seen) or last or history.rests():
                 _check(history, course, state, iteration, started, on_check, seen)
                 status = _verdict(history, solver, last)
@@ -92,7 +92,7 @@ def solve(
             if not settled:
                 state, iteration = solver.settle(course.split, state), iteration + 1
             _check(history, course, state, iteration, started, on_check)
-    return _result(history, course, state, status, iteration, time.perf_counter() - started, x0)
+    return _result(history, course, state, status, iteration, solving_seconds() - started, x0)
 
 
 def _within(problem: Problem, x0: Array) -> Array:
@@ -185,7 +185,7 @@ def _check(
 ) -> None:
     require_state(course.solver, course.split, state)
     terms, certificate, parameters = course.look(state)
-    seconds, objective = time.perf_counter() - started, float(sum(terms.values()))
+    seconds, objective = solving_seconds() - started, float(sum(terms.values()))
     limit = course.solver.options.max_iterations
     check = Check(iteration, limit, seconds, objective, terms, certificate, parameters)
     history.add(check, course.problem)

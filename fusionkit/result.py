@@ -41,7 +41,7 @@ class Result:
     looks : the same columns, about, one entry a look at a sample of the rows between the checks; empty where every
         look was a check.
     steps : the step sizes used last, by name.
-    seconds : time of the solve.
+    seconds : time of the solve, without that in which kernels were compiled.
     notes : things that the user should know (what was smoothed, which step was overridden).
     duals : the dual variable of each composed term by its name.
     auxiliary : the auxiliary unknown of each composed term that has one (TGV), by its name.

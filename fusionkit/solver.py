@@ -30,7 +30,8 @@ class SolverOptions(Options):
     tolerance : relative optimality at which the status is ``converged``; 0 asks for the exact optimum.
     check_every : steps between evaluations of objective and certificate; None lets them take 5 % of the time: see
         `fusionkit.check_times`.
-    time_limit : seconds after which the loop stops with ``max_iterations``; None for no limit.
+    time_limit : seconds, without those in which kernels are compiled, after which the loop stops with
+        ``max_iterations``; None for no limit.
     """
 
     max_iterations: Count = 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from fusionkit import acceleration
 from fusionkit.acceleration import engine_notes, engine_used, require_engine
 from fusionkit.certificate import certify
+from fusionkit.clock import solving_seconds
 from fusionkit.composition import compose, make_solver
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
@@ -27,7 +29,9 @@ from fusionkit.threads import limit_threads
 
 pytest.importorskip("numba", reason="the compiled kernels need numba")
 
-from fusionkit.fast_jit import announce_compilation
+from numba import njit
+
+from fusionkit.fast_jit import announce_compilation, compile_seconds
 
 FUSED = ({"type": "haadf", "weight": 0.1, "gamma": 1.7}, "poisson", {"type": "tv", "weight": 0.3}, "nonnegative")
 # name: terms, whether a compiled kernel takes part
@@ -164,3 +168,12 @@ def test_without_numba_auto_falls_back_with_a_note_and_numba_is_refused(monkeypa
     assert result.notes == ("Numba is not installed: all terms run in NumPy",)
     with pytest.raises(UserError, match="engine: numba is not installed"):
         require_engine("numba")
+
+
+def test_the_clock_of_a_solve_stands_still_while_kernels_are_compiled() -> None:
+    before = time.perf_counter(), solving_seconds(), compile_seconds()
+    assert njit(lambda x: x + 1)(1) == 2
+    wall, solving = time.perf_counter() - before[0], solving_seconds() - before[1]
+    compiled = compile_seconds() - before[2]
+    assert compiled > 0.0
+    assert wall - solving == pytest.approx(compiled, abs=2e-3)

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 from jeol_files import write_pts
+from velox_files import write_velox_spectra
 
 SHAPE = (6, 5)
 CHANNELS = 40
@@ -192,7 +193,7 @@ def write_dm(path: Path) -> None:
 FORMATS: dict[str, list[Callable[[Path], None]]] = {
     "hspy": [written_by("rsciio.hspy", spectrum_signal), written_by("rsciio.hspy", image_signal)],
     "zspy": [written_by("rsciio.zspy", spectrum_signal)],
-    "emd": [written_by("rsciio.emd", image_signal), write_velox],
+    "emd": [written_by("rsciio.emd", image_signal), write_velox, write_velox_spectra],
     "nxs": [written_by("rsciio.nexus", image_signal)],
     "tif": [written_by("rsciio.tiff", image_signal)],
     "dm3": [write_dm],

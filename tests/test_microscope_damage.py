@@ -98,10 +98,11 @@ def test_damaged_bytes_end_in_one_line(tmp_path: Path, suffix: str) -> None:
         make(path)
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         whole = [(file, file.read_bytes()) for file in files if file.is_file() and file.stat().st_size]
-        found = list(outcomes(path, whole, CASES // len(makers)))
+        found = list(outcomes(path, whole, -(-CASES // len(makers))))  # rounded up
         assert all(path.name in line for line in found if line)
         said += found
-    check(said, Path(f".{suffix}"), CASES)
+    assert len(said) >= CASES
+    check(said, Path(f".{suffix}"), len(said))
 
 
 @pytest.mark.skipif(

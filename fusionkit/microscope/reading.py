@@ -18,6 +18,7 @@ from fusionkit.microscope.facts import facts_of
 from fusionkit.microscope.formats import readers_for
 from fusionkit.microscope.hdf5_check import check_hdf5
 from fusionkit.microscope.layers import layers
+from fusionkit.microscope.mapping import metadata_of
 from fusionkit.microscope.signals import Axis, Signal
 from fusionkit.microscope.tiff_check import check_tiff
 
@@ -52,7 +53,7 @@ def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
     found = import_module(module).file_reader(str(path), lazy=lazy)
     named: dict[str, Signal] = {}
     for entry in found:
-        facts = facts_of(entry.get("metadata") or {})
+        facts = facts_of(metadata_of(entry))
         base = " ".join(facts.title.split()) or path.stem
         name, count = base, 1
         while name in named:

@@ -1,0 +1,86 @@
+"""Velox: ready maps, spectra of a stream of events, and what only its own words say: elements, microscope, beam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from velox_files import LINES, SHAPE, WIDTH, counts, spectra, write_velox_spectra
+
+from fusionkit import yamlio
+from fusionkit.cli import main
+from fusionkit.data_options import DataOptions
+from fusionkit.loading import load
+from fusionkit.microscope.mapping import metadata_of
+from fusionkit.microscope.table import entries
+from fusionkit.options import parse
+from fusionkit.readers import open_recording
+from fusionkit.result_file import read_result
+
+pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
+pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
+
+
+@pytest.fixture
+def velox(tmp_path: Path) -> Path:
+    path = tmp_path / "a.emd"
+    write_velox_spectra(path)
+    return path
+
+
+def test_what_is_in_it(velox: Path) -> None:
+    found = {one.name: one for one in entries(open_recording(velox))}
+    assert {name: one.elements for name, one in found.items()} == {
+        "HAADF": (),
+        "Co": ("Co",),
+        "O": ("O",),
+        "EDS": ("Co", "O"),
+    }
+    assert found["EDS"].kind == "EDX spectrum image"
+    assert found["EDS"].total == spectra().sum()
+    assert all(one.edges == pytest.approx((0.4, 0.4)) for one in found.values())
+
+
+def test_ready_maps_are_used_as_they_are(velox: Path) -> None:
+    options = parse(DataOptions, {"path": str(velox), "haadf": "HAADF", "maps": {"Co": "Co", "O": "O"}}, "data")
+    data = load(options, velox.parent)
+    np.testing.assert_array_equal(data.arrays["maps"], np.stack([*counts().values()]))
+    assert (data.pixel_size, data.units) == (pytest.approx(0.4), "nm")
+    assert (data.metadata["beam_energy_keV"], data.metadata["microscope"]) == (200.0, "a microscope")
+
+
+def test_inspect_counts_its_events_in_windows_of_its_elements(velox: Path) -> None:
+    config = velox.parent / "c.yaml"
+    assert main(["inspect", str(velox), "--write-config", str(config)]) == 0
+    source = yamlio.read(config)["data"]["spectra"]["maps"]
+    assert list(source["windows"]) == [*LINES]
+    assert main(["run", str(config), "--output", str(velox.parent / "run"), "--quiet"]) == 0
+    result = read_result(velox.parent / "run")
+    assert result.x.shape == (2, *SHAPE)
+    for index, ends in enumerate(source["windows"].values()):
+        first, last = (round(1000 * end / WIDTH) for end in ends)
+        np.testing.assert_array_equal(result.inputs["maps"][index], spectra()[..., first:last].sum(-1))
+
+
+MAPPED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"metadata": {"A": {"b": 1}}}, {"A": {"b": 1}}),
+    ({"original_metadata": {"V": "2"}, "mapping": {"V": ("A.b", float)}}, {"A": {"b": 2.0}}),
+    ({"original_metadata": {"V": "2"}, "mapping": {"W": ("A.b", float)}}, {}),
+    (
+        {"original_metadata": {"V": "2"}, "mapping": {"V": ("A.b", None)}, "metadata": {"A": {"c": 3}}},
+        {"A": {"b": "2", "c": 3}},
+    ),
+    ({"original_metadata": {"V": "2"}, "mapping": {"V": ("A.b", lambda _: None)}}, {}),
+    ({"original_metadata": {"V": {"u": [1]}}, "mapping": {"V": ("A", lambda d: d[d.keys()[0]])}}, {"A": [1]}),
+    ({"original_metadata": {"V": 1}, "mapping": {"V": ("A.b", None)}, "metadata": {"A": "text"}}, {"A": {"b": 1}}),
+]
+
+
+@pytest.mark.parametrize(("entry", "expected"), MAPPED)
+def test_places_in_the_metadata(entry: dict[str, Any], expected: dict[str, Any]) -> None:
+    before = repr(entry.get("metadata"))
+    assert metadata_of(entry) == expected
+    assert repr(entry.get("metadata")) == before

@@ -1,0 +1,91 @@
+"""A small Velox file with an image, ready maps of elements, and a stream of X-ray events, made here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+SHAPE, PIXEL = (12, 10), 0.4  # nm
+LINES = {"Co": 6.9303, "O": 0.5249}  # keV
+NUMBERS = {"Co": 27, "O": 8}
+CHANNELS, WIDTH = 512, 20.0  # eV
+NEXT_PIXEL = 65535  # in the stream
+
+
+def counts() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {"Co": rng.poisson(3.0, SHAPE), "O": rng.poisson(5.0, SHAPE)}
+
+
+def spectra() -> np.ndarray:
+    """The events as a spectrum image."""
+    rng, found = np.random.default_rng(1), np.zeros((*SHAPE, CHANNELS), np.uint16)
+    for element, amounts in counts().items():
+        for place in np.ndindex(*SHAPE):
+            energies = rng.normal(1000 * LINES[element], 40.0, int(amounts[place]))
+            np.add.at(found[place], np.rint(energies / WIDTH).astype(int), 1)
+    return found
+
+
+def write_velox_spectra(path: Path) -> None:
+    """Of the version before 11."""
+    images = {"HAADF": (27.0 * counts()["Co"] + 8.0 * counts()["O"]).astype(np.uint16)}
+    images |= {element: one.astype(np.float32) for element, one in counts().items()}
+    with h5py.File(path, "w") as file:
+        file["Version"] = _json({"format": "Velox", "version": "10"})
+        for index, (name, image) in enumerate(images.items()):
+            key = str(index) * 32
+            group = file.create_group(f"Data/Image/{key}")
+            group.create_dataset("Data", data=image[:, :, None], chunks=(*SHAPE, 1))
+            group["Metadata"] = _facts("HAADF" if name == "HAADF" else "SuperX")
+            shown = {"dataPath": f"/Data/Image/{key}", "display": {"label": name}}
+            file[f"Presentation/Displays/ImageDisplay/{key}"] = _json(shown)
+        file[f"Data/SpectrumImage/{'7' * 32}/SpectrumImageSettings"] = _json({"endFramePosition": "1"})
+        stream = file.create_group(f"Data/SpectrumStream/{'8' * 32}")
+        stream["AcquisitionSettings"] = _json({"bincount": str(CHANNELS), "StreamEncoding": "uint16", "Size": "1"})
+        stream["Data"] = _events()[:, None]
+        stream["Metadata"] = _facts("SuperX")
+        chosen = {"elementSelection": [str(number) for number in NUMBERS.values()]}
+        file[f"Operations/ImageQuantificationOperation/{'9' * 32}"] = _json(chosen)
+        detector = {"dataPath": f"/Data/Image/{'0' * 32}", "detector": "HAADF"}
+        file[f"Operations/StemInputOperation/{'6' * 32}"] = _json(detector)
+
+
+def _events() -> np.ndarray:
+    """The channel of each event, and a mark behind each pixel."""
+    pixels = spectra().reshape(-1, CHANNELS)
+    parts = [np.append(np.repeat(np.arange(CHANNELS), one), NEXT_PIXEL) for one in pixels]
+    return np.concatenate(parts).astype(np.uint16)
+
+
+def _facts(detector: str) -> np.ndarray:
+    edge = str(PIXEL * 1e-9)
+    facts: dict[str, Any] = {
+        "Core": {"MetadataDefinitionVersion": "7.9"},
+        "Instrument": {"InstrumentClass": "a microscope"},
+        "Optics": {"AccelerationVoltage": "200000"},
+        "BinaryResult": {
+            "PixelSize": {"width": edge, "height": edge},
+            "PixelUnitX": "m",
+            "PixelUnitY": "m",
+            "Offset": {"x": "0", "y": "0"},
+            "Detector": detector,
+            "DetectorIndex": "0" if detector == "HAADF" else "1",
+        },
+        "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1600000000"}},
+        "Detectors": {
+            "Detector-0": {"DetectorName": "HAADF", "DetectorType": "ScanningDetector"},
+            "Detector-1": {"DetectorName": "SuperX", "Dispersion": str(WIDTH), "OffsetEnergy": "0"},
+        },
+        "Scan": {"FrameTime": "1.0", "DwellTime": "1e-6"},
+        **{name: {} for name in ("Operations", "CustomProperties", "Features", "Stage", "Sample")},
+    }
+    return np.frombuffer(json.dumps(facts).encode().ljust(4096, b"\0"), np.uint8)[:, None]
+
+
+def _json(value: dict[str, Any]) -> np.ndarray:
+    return np.array([json.dumps(value).encode()], dtype=h5py.string_dtype())

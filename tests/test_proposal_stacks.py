@@ -170,3 +170,21 @@ def test_backgrounds_keep_clear_of_elements_of_the_other_stack(tmp_path: Path) -
     config = proposed(tmp_path, edx=edx(), eels=eels())
     first, last = config["data"]["spectra"]["eels"]["background_windows"]["O"]
     assert 456 + 25 <= first < last <= 532
+
+
+def test_frames_are_said_to_be_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frames of spectra are to be summed elsewhere, frames of maps by the preparation."""
+    saved_image(tmp_path / "haadf.hspy")
+    spectra = hyperspy().signals.Signal1D(np.ones((2, *SHAPE, 30)))
+    spectra.set_signal_type("EDS_TEM")
+    spectra.metadata.General.title, spectra.axes_manager[-1].units = "frames", "keV"
+    spectra.save(tmp_path / "spectra.hspy")
+    maps = hyperspy().signals.Signal2D(np.ones((4, *SHAPE)))
+    maps.metadata.General.title = "Co"
+    maps.save(tmp_path / "maps.hspy")
+    for name, said in {"spectra": "'frames' holds frames of spectra", "maps": "holds frames of Co; write"}.items():
+        files = [str(tmp_path / f"{one}.hspy") for one in ("haadf", name)]
+        assert main(["inspect", *files, "--write-config", str(tmp_path / "c.yaml")]) == 2
+        found = capsys.readouterr().err
+        assert said in found
+        assert found.count("\n") == 1

@@ -49,8 +49,7 @@ def sources(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     names = ", ".join(map(str, recordings))
     maps = {} if spectra else _maps(listed, names)
     if not maps and not spectra:
-        said = "holds no image called by an element, and no spectrum image whose elements it names"
-        raise UserError(names, said, f"write the config by hand, with {_by_hand([e for *_, e in listed])}")
+        raise _nothing([entry for *_, entry in listed], names)
     used = [*spectra.values(), *maps.values()]
     image = _image(listed, used[0][2], names)
     _warn_of_unused(recordings, [image, *used])
@@ -102,6 +101,21 @@ def _warn_of_unused(recordings: Mapping[Path, Recording], used: list[_Listed]) -
     unused = [str(path) for path in recordings if path not in {one[0] for one in used}]
     if unused:
         warnings.warn(f"the config uses nothing of {', '.join(unused)}", FusionkitWarning, stacklevel=2)
+
+
+def _nothing(listed: list[Entry], names: str) -> UserError:
+    """What to say of files without maps and spectra that a config can name."""
+    spectra = next((entry for entry in listed if len(entry.shape) > 3 and "spectra" in entry.kind), None)
+    if spectra is not None:
+        said = f"'{spectra.name}' holds frames of spectra, {' x '.join(map(str, spectra.shape))}"
+        return UserError(names, said, "save their sum, in HyperSpy s.sum(axis=-1) over the axis of the frames")
+    frames = [entry.name for entry in listed if len(entry.shape) == 3 and len(entry.elements) == 1]
+    if frames:
+        said = f"holds frames of {', '.join(frames)}"
+        remedy = f"write the config by hand, with data.maps: {dump_line({frames[0]: frames[0]})} and data.prepare"
+        return UserError(names, said, f"{remedy}: [register_frames, sum_frames]")
+    said = "holds no image called by an element, and no spectrum image whose elements it names"
+    return UserError(names, said, f"write the config by hand, with {_by_hand(listed)}")
 
 
 def _by_hand(listed: list[Entry]) -> str:

@@ -13,6 +13,9 @@ from scipy.stats import norm
 
 from fusionkit import yamlio
 from fusionkit.cli import main
+from fusionkit.report.comparison import compare
+from fusionkit.report.comparison_page import comparison_page
+from fusionkit.report.saved_run import read_runs
 from fusionkit.result_file import SavedResult, read_result
 
 SHAPE, EDGE = (24, 32), 0.5  # pixels, nm
@@ -110,6 +113,21 @@ def test_an_element_of_the_second_stack_alone_keeps_its_counts(tmp_path: Path, s
     for index, element in enumerate(("Co", "Ti")):
         counts = result.inputs["maps"][index] - result.inputs["maps_background"][index]
         assert result.maps[element].sum() == pytest.approx(counts.sum(), rel=0.1)
+
+
+def test_raw_maps_of_both_stacks_are_compared_above_their_background(tmp_path: Path) -> None:
+    config = proposed(tmp_path, edx=edx(), eels=eels())
+    folders = [tmp_path / "run", tmp_path / "smooth"]
+    result = ran(tmp_path)
+    again = ["run", str(tmp_path / "c.yaml"), "--set", "terms.tv.weight=2", "--output", str(folders[1]), "--quiet"]
+    assert main(again) == 0
+    page = comparison_page(compare(read_runs(folders)))
+    assert [panel.label for panel in page.panels] == ["Co", "Ti", "O"]
+    for panel in page.panels:
+        assert "raw − background" in [layer.name for layer in panel.layers]
+        assert panel.unit == "counts"
+    net = result.inputs["eels"][0] - result.inputs["eels_background"][0]
+    np.testing.assert_allclose(page.images["O raw − background"], net / of_eels(config)["elements"]["O"])
 
 
 def test_a_second_stack_of_a_part_is_placed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from fusionkit.filled import filled
 from fusionkit.image_limits import image_limits, quantity, symmetric_limits
+from fusionkit.raw_maps import RawMaps, raw_maps
 from fusionkit.report.comparison import Comparison
 from fusionkit.report.content import Chart, Curve, Derived, Layer, Page, Panel, Section, Style, Table
 from fusionkit.report.convergence import gap_curve
@@ -53,25 +54,29 @@ def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
     panels: list[Panel] = []
     images: dict[str, Array] = {}
     derived: dict[str, Derived] = {}
-    for element in elements[:MOST]:
+    recorded = [raw_maps(run.saved.inputs, {}, run.saved.labels, len(run.saved.x), run.config) for run in runs]
+    for element in elements[:MOST]:  # of none where no runs go together
+        unit = quantity(runs[0].saved.inputs.get("maps", runs[0].saved.x))
         maps = {run.name: run.saved.maps[element] for run in runs}
         truths = [_own(run, run.saved.truth, element) for run in runs]
-        raws = [_own(run, run.saved.inputs.get("maps"), element) for run in runs]
-        truth, raw = truths[0], raws[0]
+        raws = [_raw(run, one, element) for run, one in zip(runs, recorded, strict=True)]
+        truth = truths[0]
         limits = image_limits(list(maps.values()) + ([] if truth is None else [truth]))
         layers: list[Layer] = []
         for index, (name, image) in enumerate(maps.items()):
             key = f"{element} {index}"
             images[key] = image
             layers.append(layer(name, key, limits, image))
-        extra: tuple[tuple[str, list[Array | None], Style], ...] = (("raw", raws, "thin"), ("truth", truths, "dashed"))
+        extra: tuple[tuple[str, list[Array | None], Style], ...] = (
+            (recorded[0].name, raws, "thin"),
+            ("truth", truths, "dashed"),
+        )
         for name, (image, *others), style in extra:
             if image is not None:
                 images[f"{element} {name}"] = image
                 said = name if _all_equal(image, others) else f"{name} of {runs[0].name}"
                 layers.append(layer(said, f"{element} {name}", limits, image, "maps", style))
         layers += _differences(element, maps, derived)
-        unit = quantity(next(iter(maps.values())) if raw is None else raw)
         panels.append(Panel(element, unit, tuple(layers), element, overlay=True))
     return Gallery(tuple(panels), images, derived)
 
@@ -80,6 +85,12 @@ def _own(run: SavedRun, stack: Array | None, element: str) -> Array | None:
     """The map of an element in a stack that has one of the same size for each of the unknown's."""
     fits = stack is not None and stack.shape == run.saved.x.shape
     return stack[run.saved.labels.index(element)] if fits and stack is not None else None
+
+
+def _raw(run: SavedRun, recorded: RawMaps, element: str) -> Array | None:
+    """The raw map of an element, where it has the pixels of the fused one."""
+    image = recorded.images[run.saved.labels.index(element)]
+    return image if image is not None and image.shape == run.saved.x.shape[1:] else None
 
 
 def _all_equal(image: Array, others: list[Array | None]) -> bool:

@@ -11,6 +11,7 @@ from fusionkit.diagnostics.compared import Compared, compared
 from fusionkit.diagnostics.expected import counts_per_unit
 from fusionkit.diagnostics.sentences import note, percent, warning
 from fusionkit.run_record import Diagnostic, RunRecord
+from fusionkit.terms import Array
 
 # counts of the fused over those of the raw map: complete models keep 0.88 to 1.09, a missing element, a wrong exponent
 # or thirty times the TV weight give less than 0.75 or more than 1.33
@@ -69,14 +70,19 @@ def excess(one: Compared) -> tuple[str, float] | None:
     None where no part stands out. Epsilon is left out: it may be there for the logarithm alone. Fewer counts at single
     places are what a penalty does; more are what another element does that the image shows and the model lacks.
     """
-    if one.scale is None or min(one.raw.shape) < _PARTS:
+    scale = one.scale
+    if scale is None or min(one.raw.shape) < _PARTS:
         return None
     ends = [np.linspace(0, length, _PARTS + 1).astype(int) for length in one.raw.shape]
-    beneath = np.broadcast_to(np.asarray(one.background, np.float64), one.raw.shape)
-    raw, mean, known = (
-        one.scale * np.add.reduceat(np.add.reduceat(np.asarray(a, np.float64), ends[0][:-1], 0), ends[1][:-1], 1)
-        for a in (one.raw, one.mean - one.epsilon, beneath)
-    )
+    starts, area = [each[:-1] for each in ends], np.outer(*map(np.diff, ends))
+
+    def counts(values: Array | float) -> Array:
+        if isinstance(values, float):
+            return scale * values * area
+        lines = np.add.reduceat(values, starts[0], axis=0, dtype=np.float64)  # without a copy of the whole
+        return scale * np.add.reduceat(lines, starts[1], axis=1)
+
+    raw, mean, known = counts(one.raw), counts(one.mean) - counts(one.epsilon), counts(one.background)
     above, more = raw - known, mean - raw
     # a background is an estimate, and of what is nearly empty nothing is many times
     errors = more / np.sqrt(np.maximum(mean, 1.0) + (_BENEATH * known) ** 2)

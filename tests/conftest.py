@@ -1,13 +1,25 @@
-"""Settings of all tests: hypothesis without deadlines, since a busy machine is no defect; a path to the benchmarks."""
+"""For all tests: hypothesis without deadlines, since a busy machine is no defect; a path to the benchmarks; a browser."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("fusionkit", deadline=None, max_examples=25)
 settings.load_profile("fusionkit")
 # benchmarks are not installed; last, so that the tests see the installed fusionkit and not the checkout's
 sys.path.append(str(Path(__file__).parents[1]))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for reports; its tests skip where there is none."""
+    from opened_reports import launched
+
+    with launched() as one:
+        yield one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from fusionkit.report.content import Page
+from fusionkit.report.html import render
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
@@ -58,6 +61,14 @@ def launched() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def written(folder: Path, pages: Mapping[str, Page]) -> dict[str, Path]:
+    """The files of some pages by name."""
+    files = {name: folder / f"{name}.html" for name in pages}
+    for name, page in pages.items():
+        files[name].write_text(render(page), encoding="utf-8")
+    return files
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from opened_reports import Opened, launched, opened_report
+from opened_reports import Opened, opened_report, written
 from reports import large, solved
 
 from fusionkit.report.html import render
@@ -18,18 +18,9 @@ RUN = solved("cos_nanoparticle", "data.phantom.size=64")
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("reports")
     pages = {"cos": run_page(RUN, "cos"), "line": run_page(solved("linear_regression"), "line")}
-    for name, page in pages.items():
-        (folder / f"{name}.html").write_text(render(page), encoding="utf-8")
-    return {name: folder / f"{name}.html" for name in pages}
+    return written(tmp_path_factory.mktemp("reports"), pages)
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from opened_reports import Opened, launched, opened_report
+from opened_reports import Opened, opened_report, written
 from reports import solved
 
 from fusionkit.report.content import Chart, Curve, Layer, Page, Panel, Section, Table
-from fusionkit.report.html import render
 from fusionkit.report.run_page import run_page
 
 RUN = solved("cos_nanoparticle", "data.phantom.size=64", "uncertainty.method=curvature")
@@ -34,18 +33,8 @@ NAMED = Page(
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("reports")
-    pages = {"cos": run_page(OBJECTIVE, "cos"), "named": NAMED}
-    for name, page in pages.items():
-        (folder / f"{name}.html").write_text(render(page), encoding="utf-8")
-    return {name: folder / f"{name}.html" for name in pages}
+    return written(tmp_path_factory.mktemp("reports"), {"cos": run_page(OBJECTIVE, "cos"), "named": NAMED})
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""For all tests: hypothesis without deadlines, since a busy machine is no defect; a path to the benchmarks; a browser."""
+"""For all tests: hypothesis without deadlines, since a busy machine is no defect; paths to benchmarks; a browser."""
 
 from __future__ import annotations
 

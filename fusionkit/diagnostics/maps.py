@@ -40,9 +40,14 @@ def maps(record: RunRecord) -> Iterator[Diagnostic]:
         elif one.fused < _LOST * one.level:
             yield warning(f"The fused map of {one.name} is zero, though its raw map is not: are the weights too high?")
         elif one.scale is not None:
-            yield from _balance(one, (one.fused + one.epsilon) / one.level, error / one.level)
+            yield from _balance(one, _ratio(one), error / one.level)
         else:
-            yield from _level(one.name, (one.fused + one.epsilon) / one.level)
+            yield from _level(one.name, _ratio(one))
+
+
+def _ratio(one: Compared) -> float:
+    """Fused over recorded counts; epsilon may be a background or there for the logarithm alone: what is nearer to 1."""
+    return float(np.clip(1.0, one.fused / one.level, (one.fused + one.epsilon) / one.level))
 
 
 def _error(one: Compared) -> float:

@@ -142,7 +142,8 @@ def _raw(thing: Any, where: str, element: str = "") -> RawArray:
 def _array(thing: Any, where: str) -> npt.NDArray[Any]:
     """What is given as an array, masked where it is; `UserError` where it is none."""
     try:
-        return np.asanyarray(thing)
+        # an array of dask keeps its mask only where it is computed
+        return np.asanyarray(thing.compute() if hasattr(thing, "compute") else thing)
     except (ValueError, TypeError):  # lists of several lengths; arrays that are not in the memory of the processor
         raise UserError(where, "is no array", "give an array, a HyperSpy signal or the path of a file") from None
 

@@ -31,7 +31,8 @@ def raw_of(signal: Any) -> RawArray:
     size, unit, notes = calibration(scales if known else None, named)
     origin = (float(ordered[0].offset), float(ordered[1].offset)) if known and len(ordered) == 2 else None
     facts = facts_of(signal.metadata.as_dictionary())
-    return RawArray(np.asanyarray(signal.data), size, unit, notes, facts.metadata, origin)
+    data = signal.data.compute() if hasattr(signal.data, "compute") else signal.data  # a lazy one's mask too
+    return RawArray(np.asanyarray(data), size, unit, notes, facts.metadata, origin)
 
 
 def title_of(signal: Any) -> str:

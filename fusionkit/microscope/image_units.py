@@ -96,7 +96,8 @@ def _gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Arra
     """Offset, scale and z, and what the image gains for each power, by nonnegative least squares.
 
     A count of one element stands for more matter than a count of another: what the image gains for a count, z, holds
-    the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out.
+    the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out,
+    such as where the offset does as well.
     """
     from scipy.optimize import nnls
 
@@ -109,7 +110,11 @@ def _gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Arra
     if not known.any():  # an image that does not follow the maps
         offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / model.gamma) / numbers.mean()
         known = gains > 0
-    gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
+    if not known.all():
+        gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
+        # in a field without vacuum the offset may have stood for an element: it is fitted again beside all of them
+        again = _unit(image, np.tensordot(gains**model.gamma, powers, axes=1))
+        offset, gains = again.offset, gains * again.scale ** (-1 / model.gamma)
     level = float(gains.mean())
     z = {element: rounded(float(one / level)) for element, one in zip(model.elements, gains, strict=True)}
     return ImageUnits(offset, level**-model.gamma, z=z), gains**model.gamma

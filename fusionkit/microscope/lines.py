@@ -1,7 +1,8 @@
 """Windows of energy about X-ray lines and behind EELS edges, where a config does not state them.
 
 Energies are those of eXSpy's table. The width of an X-ray line is that of Fiori & Newbury, SEM/1978/I, 401:
-FWHM(E) = sqrt(2.5 (E - 5898.75) + FWHM(Mn Ka)^2) in eV.
+FWHM(E)^2 = FWHM(Mn Ka)^2 - 2.5 (5898.75 - E) in eV^2, where that leaves 30 eV at E = 0, the noise of good electronics;
+a detector that is better at Mn Ka has that noise and a smaller slope.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fusionkit.microscope.signals import Signal
 from fusionkit.registry import suggestion
 
 _MN_KA = 5898.75  # eV
+_NOISE = 30.0  # eV, FWHM
 _RESOLUTION = 130.0  # eV, FWHM at Mn Ka where the file does not say
 _FAMILIES = ("Ka", "La", "Ma")
 # widths of the windows in FWHM of the line: half of the line's, then gap and width of those beside it
@@ -71,7 +73,8 @@ def window_of(signal: Signal, element: str, line: str | None, where: str, others
 
 def fwhm(energy: float, resolution: float) -> float:
     """FWHM in eV of a line at ``energy`` eV, for a detector with the FWHM ``resolution`` at Mn Ka."""
-    return sqrt(max(2.5 * (energy - _MN_KA) + resolution**2, 1.0))
+    noise = max(resolution**2 - 2.5 * _MN_KA, min(_NOISE, resolution / 2) ** 2)
+    return sqrt(noise + (resolution**2 - noise) * max(energy, 0.0) / _MN_KA)
 
 
 @cache

@@ -114,3 +114,20 @@ def test_the_summary_holds_every_sentence() -> None:
 
     assert summarise(RUN, 0.0)["diagnostics"] == [each.text for each in RUN.diagnostics]
     assert RUN.diagnostics
+
+
+def test_epsilon_is_no_count_of_a_sparse_map() -> None:
+    """Of a layer with 0.05 counts a pixel, an epsilon of 0.1 is twice as much as the layer."""
+    rng, columns = np.random.default_rng(0), np.indices((64, 96))[1]
+    known = {"Hf": 5.0 * (np.abs(columns - 48) < 1), "Si": 5.0 * (columns < 48), "O": 6.0 * (columns >= 48)}
+    z = {"Hf": 72, "Si": 14, "O": 8}
+    image = sum((z[element] / 31.333 * one) ** 1.7 for element, one in known.items())
+    image = image + 0.02 * image.max() * rng.standard_normal(columns.shape)
+    terms = [
+        {"type": "haadf", "gamma": 1.7, "weight": 1 / (0.02 * image.max()) ** 2},
+        {"type": "poisson", "epsilon": 0.1},
+        {"type": "tv", "weight": 0.3},
+        "nonnegative",
+    ]
+    fused = fk.fuse(image, {e: rng.poisson(one) for e, one in known.items()}, terms=terms, normalize="none")
+    assert not [note for note in fused.notes if "times the counts" in note]

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fuse_data import HAADF, MAPS, STACK, hyperspy, signal
+from fuse_data import FAST, HAADF, MAPS, SHAPE, STACK, hyperspy, signal
 
 import fusionkit as fk
+from fusionkit.errors import UserError
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "haadf is a number": ({"haadf": 1}, "haadf: array 'haadf' of fusionkit.fuse is not 2-D"),
@@ -122,3 +123,15 @@ def test_a_file_that_does_not_say_whose_map_it_holds(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", first=MAPS["Co"])
     with pytest.raises(fk.UserError, match=r"maps\[0\]: nothing says whose map '.*a.npz' is"):
         fk.fuse(HAADF, [tmp_path / "a.npz"])
+
+
+def test_masks_of_lazy_arrays_are_refused() -> None:
+    dask = pytest.importorskip("dask.array", reason="the extra 'io' is not installed")
+    hidden = np.zeros(SHAPE, bool)
+    hidden[3:5, 3:5] = True
+    lazy = dask.ma.masked_array(dask.from_array(np.asarray(MAPS["Co"], np.float64)), hidden)
+    with pytest.raises(UserError, match="has 4 masked values"):
+        fk.fuse(HAADF, {**MAPS, "Co": lazy})
+    open_to_all = dask.ma.masked_array(dask.from_array(np.asarray(MAPS["Co"], np.float64)), np.zeros(SHAPE, bool))
+    found = fk.fuse(HAADF, {**MAPS, "Co": open_to_all}, **FAST).given.arrays["maps"]
+    np.testing.assert_array_equal(found[0], MAPS["Co"])

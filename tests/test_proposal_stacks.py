@@ -11,8 +11,10 @@ from fuse_data import hyperspy
 from microscope_files import spectrum_signal, written_by
 from scipy.stats import norm
 
+import fusionkit as fk
 from fusionkit import yamlio
 from fusionkit.cli import main
+from fusionkit.elements import atomic_number
 from fusionkit.report.comparison import compare
 from fusionkit.report.comparison_page import comparison_page
 from fusionkit.report.saved_run import read_runs
@@ -206,3 +208,43 @@ def test_frames_are_said_to_be_frames(tmp_path: Path, capsys: pytest.CaptureFixt
         found = capsys.readouterr().err
         assert said in found
         assert found.count("\n") == 1
+
+
+def test_counts_of_a_second_detector_of_the_technique_are_counts(tmp_path: Path) -> None:
+    """Two EDX files: whichever of them the maps are, one count of the other is one of the unknown."""
+    found = {}
+    for name, elements in {"one": ["Ti"], "two": ["Co"]}.items():
+        found[name] = edx()
+        found[name]["metadata"]["Sample"]["elements"] = elements
+        found[name]["metadata"]["General"]["title"] = name
+    config = proposed(tmp_path, **found)
+    forward = next(term["forward"] for term in config["terms"] if term.get("data") == "edx")
+    assert list(forward["elements"].values()) == [1.0]
+    result = ran(tmp_path)
+    for element in LINES:
+        assert result.maps[element].sum() == pytest.approx(truth()[element].sum(), rel=0.15)
+
+
+@pytest.mark.parametrize("divisor", [1 / 500, 1 / 20])
+def test_rates_that_are_whole_numbers_are_rates(tmp_path: Path, divisor: float) -> None:
+    saved_image(tmp_path / "haadf.hspy")
+    files = [str(tmp_path / "haadf.hspy")]
+    for element in LINES:
+        signal = hyperspy().signals.Signal2D(counted(truth()[element]) / divisor)
+        signal.metadata.General.title = element
+        files.append(str(tmp_path / f"{element}.hspy"))
+        signal.save(files[-1])
+    assert main(["inspect", *files, "--write-config", str(tmp_path / "c.yaml")]) == 0
+    assert yamlio.read(tmp_path / "c.yaml")["data"]["maps_are"] == "rates"
+
+
+@pytest.mark.parametrize(("elements", "levels"), [(("Si", "Ge"), (20.0, 20.0)), (("Si", "Ga"), (4.0, 5.0))])
+def test_an_offset_stands_for_no_element(elements: tuple[str, str], levels: tuple[float, float]) -> None:
+    """A field without vacuum: of two materials side by side, the constant would do for one."""
+    rng, columns = np.random.default_rng(0), np.indices((64, 96))[1]
+    known = {e: level * half for e, level, half in zip(elements, levels, (columns < 48, columns >= 48), strict=True)}
+    image = sum((atomic_number(element) * one) ** 1.7 for element, one in known.items())
+    image = image * (1 + 0.02 * rng.standard_normal(columns.shape))
+    fused = fk.fuse(image, {element: rng.poisson(one) for element, one in known.items()})
+    for element, one in known.items():
+        assert fused.maps[element].mean() == pytest.approx(one.mean(), rel=0.08)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ FAMILIES = {
 }
 
 
-def shape(lines: list[tuple[float, float]]) -> np.ndarray:
-    """One count, as a detector of 130 eV at Mn Ka shows it."""
-    sigmas = [np.sqrt(2.5 * (1000 * energy - 5898.75) + 130.0**2) / 2355 for energy, _ in lines]
+def shape(lines: list[tuple[float, float]], resolution: float = 130.0) -> np.ndarray:
+    """One count, as a detector of that FWHM at Mn Ka shows it."""
+    sigmas = [np.sqrt(2.5 * (1000 * energy - 5898.75) + resolution**2) / 2355 for energy, _ in lines]
     found = sum(w * norm.pdf(ENERGIES, e, s) for (e, w), s in zip(lines, sigmas, strict=True))
     return np.asarray(found / np.sum(found))
 
@@ -163,3 +164,18 @@ def test_lines_that_coincide_are_said(tmp_path: Path) -> None:
     options = {"path": "a.hspy", "spectra": {"maps": {"method": "fit"}}}
     with pytest.warns(FusionkitWarning, match="can hardly tell the K lines of S from the L lines of Mo"):
         load(parse(DataOptions, options, "data"), tmp_path)
+
+
+@pytest.mark.parametrize("worse", [130.0, 160.0])
+def test_a_fit_that_does_not_follow_the_spectra_is_said(tmp_path: Path, worse: float) -> None:
+    """A detector that is worse than its file says makes lines that the model does not know."""
+    lines = sum(shape(FAMILIES[name], worse) for name in ("O", "Ti", "Ti L"))
+    mean = np.broadcast_to(20.0 * np.asarray(lines), (12, 12, ENERGIES.size))
+    made = spectrum_signal(data=np.random.default_rng(2).poisson(mean), elements=("O", "Ti"), scale=WIDTH)
+    written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
+    options = parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": {"method": "fit"}}}, "data")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        load(options, tmp_path)
+    said = [str(one.message) for one in found if "does not follow its spectra" in str(one.message)]
+    assert bool(said) == (worse > 130.0)

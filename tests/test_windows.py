@@ -107,3 +107,14 @@ def test_raw_maps_are_on_the_footing_of_the_fused_ones(forward: Any, factor: flo
     np.testing.assert_array_equal(ti, maps[0])
     assert oxygen is not None
     np.testing.assert_allclose(oxygen, (eels[0] - beneath[0] - 0.5) / factor)
+
+
+@pytest.mark.parametrize("resolution", [65.0, 100.0, 121.0, 125.0, 130.0, 150.0])
+def test_widths_of_lines(resolution: float) -> None:
+    """As measured at Mn Ka, growing with the energy, and above the noise of the electronics for soft lines."""
+    widths = [fwhm(energy, resolution) for energy in (100.0, 277.0, 525.0, 1740.0, 5898.75, 8048.0)]
+    assert widths[4] == pytest.approx(resolution)
+    assert widths == sorted(widths)
+    assert widths[0] > min(30.0, resolution / 2)
+    if resolution == 130.0:  # Fiori and Newbury
+        assert widths[2] == pytest.approx(np.sqrt(2.5 * (525.0 - 5898.75) + 130.0**2))

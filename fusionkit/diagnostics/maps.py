@@ -40,14 +40,9 @@ def maps(record: RunRecord) -> Iterator[Diagnostic]:
         elif one.fused < _LOST * one.level:
             yield warning(f"The fused map of {one.name} is zero, though its raw map is not: are the weights too high?")
         elif one.scale is not None:
-            yield from _balance(one, _ratio(one), error / one.level)
+            yield from _balance(one, error / one.level)
         else:
-            yield from _level(one.name, _ratio(one))
-
-
-def _ratio(one: Compared) -> float:
-    """Fused over recorded counts; epsilon may be a background or there for the logarithm alone: what is nearer to 1."""
-    return float(np.clip(1.0, one.fused / one.level, (one.fused + one.epsilon) / one.level))
+            yield from _level(one.name, (one.fused + one.epsilon) / one.level)
 
 
 def _error(one: Compared) -> float:
@@ -57,9 +52,11 @@ def _error(one: Compared) -> float:
     return float(np.mean(one.raw, dtype=np.float64) / (one.raw.size * one.scale)) ** 0.5
 
 
-def _balance(one: Compared, ratio: float, error: float) -> Iterator[Diagnostic]:
-    """Of the whole map, else of a part of it."""
-    if abs(log(max(ratio, exp(-700.0)))) > log(_BALANCE) + 3.0 * error:  # three standard errors of the counts
+def _balance(one: Compared, error: float) -> Iterator[Diagnostic]:
+    """Of the whole map, else of a part of it; epsilon may be a background or there for the logarithm alone."""
+    ratio = (one.fused + one.epsilon) / one.level
+    sure = float(np.clip(1.0, one.fused / one.level, ratio))
+    if abs(log(max(sure, exp(-700.0)))) > log(_BALANCE) + 3.0 * error:  # three standard errors of the counts
         why = _MORE_COUNTS if ratio > 1.0 else _FEWER_COUNTS
         yield warning(f"The fused map of {one.name} predicts {ratio:.2f} times the counts of its raw map; {why}")
         return

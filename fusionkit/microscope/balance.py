@@ -11,13 +11,15 @@ import numpy as np
 from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
 from fusionkit.microscope.image_units import ImageUnits, image_units, rounded
-from fusionkit.microscope.placed import Part
+from fusionkit.microscope.placed import Further
 from fusionkit.microscope.stack_counts import factors, level
 from fusionkit.terms import Array
 
 GAMMA = 1.7
 _TV = 1.0  # of counts: a single count alone among pixels without any is no structure; of many, see `_total_variation`
 _NORMALISED = (1.0, 0.24, 0.1)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
+
+_NONE = Further()
 
 Terms = list[tuple[dict[str, Any], str]]
 
@@ -48,7 +50,7 @@ def balance(
     normalised: bool,
     gamma: float = GAMMA,
     z: str | Mapping[str, float] | None = None,
-    parts: Mapping[str, Part] | None = None,
+    further: Further = _NONE,
 ) -> Balance:
     """Units and weights for a data set whose image is in its own units.
 
@@ -58,13 +60,12 @@ def balance(
     normalised : whether image and maps are between 0 and 1 each, and no counts.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    parts : of the field, where a further stack covers a part only.
+    further : what is known of stacks beside ``maps``.
     """
-    parts = parts or {}
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
     pixels = maps.shape[1:] if grid == "maps" else image.shape
-    units = ImageUnits(weight=_NORMALISED[0]) if normalised else image_units(dataset, gamma, z, parts)
+    units = ImageUnits(weight=_NORMALISED[0]) if normalised else image_units(dataset, gamma, z, further)
     if z is not None:
         units = replace(units, z=z if isinstance(z, str) else dict(z))
     poisson, tv = (1.0, _total_variation(dataset)) if not normalised else _NORMALISED[1:]
@@ -77,9 +78,7 @@ def balance(
     terms: Terms = [(fit, "" if normalised else "  # 1 / variance of what the smoothed maps leave; z is fitted")]
     stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
     for name in stacks:
-        terms.append(
-            (_poisson(dataset, name, pixels, poisson, parts.get(name)), "" if normalised else "  # 1 for counts")
-        )
+        terms.append((_poisson(dataset, name, pixels, poisson, further), "" if normalised else "  # 1 for counts"))
     searched = "" if normalised else "  # a guess; weight: auto searches it by held-out counts"
     terms += [({"type": "tv", "weight": tv}, searched), ({"type": "nonnegative"}, "")]
     solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
@@ -95,14 +94,14 @@ def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float
     return {e: z[e] if e in z else rounded(ratio * atomic_number(e)) for e in dataset.elements}
 
 
-def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float, part: Part | None) -> dict[str, Any]:
+def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float, further: Further) -> dict[str, Any]:
     """The Poisson term of a stack, with the forward model that its pixels, elements and background need."""
     stack = dataset.arrays[name]
     term: dict[str, Any] = {"type": "poisson", "weight": weight, "epsilon": _epsilon(stack)}
     if name != "maps":
         term |= {"name": name, "data": name}
     background = {"background": f"{name}_background"} if f"{name}_background" in dataset.arrays else {}
-    ratios = factors(dataset, name, part)
+    ratios, part = factors(dataset, name, further), further.parts.get(name)
     whole = name == "maps" and len(ratios) == len(dataset.elements)
     chosen = {"type": "elements", "elements": list(ratios) if name == "maps" else ratios}
     if stack.shape[1:] != tuple(pixels) or part is not None:

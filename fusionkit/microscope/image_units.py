@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
+from fusionkit.microscope.placed import Further
 from fusionkit.microscope.stack_counts import averaged, of_every_element, smooth
 from fusionkit.terms import Array
 from fusionkit.window import busiest
@@ -47,9 +48,7 @@ class _Model:
     z: str | Mapping[str, float] | None
 
 
-def image_units(
-    dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None, apart: Collection[str] = ()
-) -> ImageUnits:
+def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None, further: Further) -> ImageUnits:
     """Offset, scale, z and weight from the image and the powers of the smoothed maps.
 
     Smoothed too little, the maps are noise; smoothed too much, they have lost detail, and the power of a mean is not
@@ -60,9 +59,9 @@ def image_units(
     dataset : the data.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    apart : stacks that do not show the whole field.
+    further : what is known of stacks beside ``maps``; those that show a part of the field are left out.
     """
-    every = of_every_element(dataset, apart)
+    every = of_every_element(dataset, further)
     elements = tuple(every if z is None else dataset.stacks["maps"])
     image, maps = dataset.arrays["haadf"], np.stack([every[element] for element in elements])
     model = _Model(elements, gamma, z)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fusionkit.errors import FusionkitWarning
@@ -34,18 +34,32 @@ class Part:
         }
 
 
-def places(field: Scan, scans: Mapping[str, Scan]) -> tuple[dict[str, Part], list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Further:
+    """What is known of further stacks, by name.
+
+    Parameters
+    ----------
+    parts : of the field that they cover, of those that cover a part.
+    alike : those of the technique of ``maps``, whose counts are alike.
+    """
+
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    alike: frozenset[str] = frozenset()
+
+
+def places(whole: Scan, scans: Mapping[str, Scan]) -> tuple[dict[str, Part], list[dict[str, Any]]]:
     """The part of the field that each scan covers where it covers a part, and steps that crop those that cover more.
 
     Parameters
     ----------
-    field : the scan whose field image and maps show.
+    whole : the scan whose field image and maps show.
     scans : of further stacks, by name.
     """
     parts: dict[str, Part] = {}
     steps: list[dict[str, Any]] = []
     for name, scan in scans.items():
-        both = fields(field, scan)
+        both = fields(whole, scan)
         if both is None or both.alike:
             continue
         part = both.part()

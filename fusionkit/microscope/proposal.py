@@ -20,7 +20,7 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.fields import Scan
 from fusionkit.load_file import load_file
 from fusionkit.microscope.balance import Balance, balance
-from fusionkit.microscope.placed import places
+from fusionkit.microscope.placed import Further, places
 from fusionkit.microscope.sources import Mappings, sources
 from fusionkit.normalise_dataset import normalise
 from fusionkit.options import parse
@@ -45,7 +45,7 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     ------
     UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
     """
-    data, further = sources(recordings, folder, reader)
+    data, scans, alike = sources(recordings, folder, reader)
     options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # whatever the shapes are
     read = load_file(options, folder, "data")
     if "spectra" not in data:  # what is said of spectra are their counts
@@ -55,7 +55,7 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     units = _units(read, "spectra" in data)
     dataset = carry_out(read, options.prepare, "data.prepare")
     field = Scan(dataset.arrays["haadf"].shape, dataset.pixel_size, dataset.units, dataset.origin)
-    parts, crops = places(field, further)
+    parts, crops = places(field, scans)
     if crops:
         data["prepare"] = [*data.get("prepare", ()), *crops]
         dataset = carry_out(dataset, [parse(Step, step, "data.prepare") for step in crops], "data.prepare")
@@ -63,7 +63,7 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     if "maps_are" in units:
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
-    found = balance(dataset, "normalize" in data, parts=parts)
+    found = balance(dataset, "normalize" in data, further=Further(parts, alike))
     if "normalize" not in data:
         data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
     if found.grid is not None:

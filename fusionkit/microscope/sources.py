@@ -23,8 +23,11 @@ Mappings = dict[str, Any]
 _Listed = tuple[Path, Recording, Entry]
 
 
-def sources(recordings: Mapping[Path, Recording], folder: Path, reader: str | None) -> tuple[Mappings, dict[str, Scan]]:
-    """The config's ``data``, image and maps in their own units, and the scans of further stacks by name.
+def sources(
+    recordings: Mapping[Path, Recording], folder: Path, reader: str | None
+) -> tuple[Mappings, dict[str, Scan], frozenset[str]]:
+    """The config's ``data``, image and maps in their own units, the scans of further stacks by name, and which of
+    these are of the technique of the maps.
 
     Parameters
     ----------
@@ -60,7 +63,9 @@ def sources(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
         data |= {"spectra": windowed}
     else:
         data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
-    return data | _cropped(image[2], used[0][2]), {k: one[2].scan for k, one in spectra.items() if k != "maps"}
+    further = {name: entry for name, (*_, entry) in spectra.items() if name != "maps"}
+    alike = frozenset(name for name, entry in further.items() if entry.kind == used[0][2].kind)
+    return data | _cropped(image[2], used[0][2]), {name: entry.scan for name, entry in further.items()}, alike
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 
 from fusionkit.data import Dataset
-from fusionkit.microscope.placed import Part
+from fusionkit.microscope.placed import Further, Part
 from fusionkit.operators.scan import ScanMap
 from fusionkit.terms import Array
 
@@ -26,22 +24,23 @@ def level(dataset: Dataset, name: str, part: Part | None = None) -> float:
     return max(float(np.sum(stack)) / len(stack) / max(covered[0].size, 1), 1.0)
 
 
-def factors(dataset: Dataset, name: str, part: Part | None = None) -> dict[str, float]:
+def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
     """Counts of each element of a stack per count in ``maps``.
 
-    Where ``maps`` lack it, any unit would do: in the one that is taken, counts of both scatter alike, background
-    included, so that one weight of TV suits them.
+    Where ``maps`` lack it, a count of the same technique is a count. Of another, any unit would do: in the one that is
+    taken, counts of both scatter alike, background included, so that one weight of TV suits them.
 
     Parameters
     ----------
     dataset : the data, counted.
     name : of the stack.
-    part : of the field of the maps that it covers; None for all.
+    further : what is known of it.
     """
     elements = dataset.stacks[name]
     if name == "maps":
         return dict.fromkeys(elements, 1.0)
-    unit = (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
+    part = further.parts.get(name)
+    unit = 1.0 if name in further.alike else (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
     own, known = (np.maximum(smooth(above(dataset, stack), _WIDTH), 0.0) for stack in (name, "maps"))
     own, known = own.sum(axis=(1, 2)), _covered(known, part).sum(axis=(1, 2))
     reference = dict(zip(dataset.stacks["maps"], known, strict=True))
@@ -57,7 +56,7 @@ def _covered(maps: Array, part: Part | None) -> Array:
     return maps[:, slice(*ends[0]), slice(*ends[1])]
 
 
-def of_every_element(dataset: Dataset, apart: Collection[str]) -> dict[str, Array]:
+def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
     """Maps above their backgrounds on the pixels of ``maps``, with those of elements that only another stack has.
 
     A map is in the units in which it came, one of another stack in the unit of the unknown.
@@ -65,14 +64,14 @@ def of_every_element(dataset: Dataset, apart: Collection[str]) -> dict[str, Arra
     Parameters
     ----------
     dataset : the data, counted.
-    apart : stacks that do not show the whole field, which are left out.
+    further : what is known of stacks beside ``maps``; those that show a part of the field are left out.
     """
     maps = above(dataset, "maps")
     units = {} if dataset.counting is None else dataset.counting.units
     found = {e: one * units.get(e, 1.0) for e, one in zip(dataset.stacks["maps"], maps, strict=True)}
     for name, elements in dataset.stacks.items():
-        if name != "maps" and name not in apart:
-            ratio = factors(dataset, name)
+        if name != "maps" and name not in further.parts:
+            ratio = factors(dataset, name, further)
             for element, image in zip(elements, above(dataset, name), strict=True):
                 found.setdefault(element, averaged(image, maps.shape[1:], mean=False) / ratio[element])
     return {element: found[element] for element in dataset.elements if element in found}

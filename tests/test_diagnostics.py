@@ -121,7 +121,7 @@ def test_epsilon_is_no_count_of_a_sparse_map() -> None:
     rng, columns = np.random.default_rng(0), np.indices((64, 96))[1]
     known = {"Hf": 5.0 * (np.abs(columns - 48) < 1), "Si": 5.0 * (columns < 48), "O": 6.0 * (columns >= 48)}
     z = {"Hf": 72, "Si": 14, "O": 8}
-    image = sum((z[element] / 31.333 * one) ** 1.7 for element, one in known.items())
+    image = np.sum([(z[element] / 31.333 * one) ** 1.7 for element, one in known.items()], axis=0)
     image = image + 0.02 * image.max() * rng.standard_normal(columns.shape)
     terms = [
         {"type": "haadf", "gamma": 1.7, "weight": 1 / (0.02 * image.max()) ** 2},

@@ -21,6 +21,7 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.fields import fields
 from fusionkit.load_spectra import Stack, load_spectra
 from fusionkit.memory import require
+from fusionkit.oblong import edges_of, without_edges
 from fusionkit.open_files import OpenFiles
 from fusionkit.pixel_grid import pixel_grid
 from fusionkit.readers import RawArray, describe, missing
@@ -85,6 +86,9 @@ def _dataset(
     grid = next((name for name in (options.grid or "haadf", "haadf", "maps") if name in facts), next(iter(facts)))
     pixels, notes = pixel_grid(grid, facts, options.arrays, _keeps_field(options))
     read = [*facts[grid], *(one for name in facts if name != grid for one in facts[name])]
+    metadata = recording_facts(read)
+    if edges_of(facts[grid][0].metadata) is None:  # those of other pixels
+        metadata = without_edges(metadata)
     # the stack of the maps first, wherever it is written: terms compare it with the first maps of the unknown
     ordered = sorted(stacks, key=lambda name: name != "maps")
     elements = dict.fromkeys([*(options.maps or ()), *(e for name in ordered for e in stacks[name].elements)])
@@ -102,7 +106,7 @@ def _dataset(
         pixels.units,
         source=source,
         notes=notes,
-        metadata=recording_facts(read),
+        metadata=metadata,
         stacks={**named, **{name: stack.elements for name, stack in stacks.items()}},
         pixels=None if shape is None else (shape[-2], shape[-1]),
         grid=options.grid,

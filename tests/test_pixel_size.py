@@ -8,11 +8,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from fuse_data import hyperspy
 
+from fusionkit import yamlio
+from fusionkit.cli import main
 from fusionkit.data import Dataset
 from fusionkit.interactive.given import given
 from fusionkit.loading import DataOptions, load
+from fusionkit.oblong import edges_of
 from fusionkit.options import parse
+from fusionkit.result_file import read_result
 
 RNG = np.random.default_rng(0)
 Size = float | list[float] | None
@@ -114,3 +119,30 @@ def signal(seed: int, rows: float | None, columns: float | None) -> Any:
 def test_size_of_signals(image: tuple[float, float], maps: Any, expected: float | None) -> None:
     dataset = given(signal(0, *image), {"Co": signal(1, *maps), "O": signal(2, *maps)}, None).dataset
     assert dataset.pixel_size == (None if expected is None else pytest.approx(expected, rel=1e-5))
+
+
+def test_edges_of_pixels_that_are_not_square_reach_result_and_export(tmp_path: Path) -> None:
+    """They stand among the facts of the recording, coarser after binning, and on the axes of HyperSpy's signals."""
+    hs = hyperspy()
+    rng = np.random.default_rng(0)
+    for name in ("HAADF", "Co", "O"):
+        signal = hs.signals.Signal2D(rng.poisson(9.0, (16, 20)).astype(np.uint16))
+        for axis, edge in zip(signal.axes_manager.signal_axes, (1.0, 0.5), strict=True):  # x, y
+            axis.scale, axis.units = edge, "nm"
+        signal.metadata.General.title = name
+        signal.save(tmp_path / f"{name}.hspy")
+    files = [str(tmp_path / f"{name}.hspy") for name in ("HAADF", "Co", "O")]
+    config = tmp_path / "c.yaml"
+    assert main(["inspect", *files, "--write-config", str(config)]) == 0
+    for factor in (1, 2):
+        data = yamlio.read(config)["data"] | ({"prepare": [{"step": "bin", "factor": factor}]} if factor > 1 else {})
+        (tmp_path / "d.yaml").write_text(yamlio.dump({**yamlio.read(config), "data": data}), encoding="utf-8")
+        out = tmp_path / f"run{factor}"
+        assert main(["run", str(tmp_path / "d.yaml"), "--output", str(out), "--quiet"]) == 0
+        found = read_result(out)
+        assert (found.pixel_size, found.units) == (None, None)
+        assert edges_of(found.metadata) == (0.5 * factor, 1.0 * factor, "nm")
+        assert main(["export", str(out), "--format", "hspy", "--output", str(tmp_path / f"{factor}.hspy")]) == 0
+        axes = hs.load(tmp_path / f"{factor}.hspy")[0].axes_manager.signal_axes
+        edges = {axis.name: (axis.scale, axis.units) for axis in axes}
+        assert edges == {"x": (1.0 * factor, "nm"), "y": (0.5 * factor, "nm")}

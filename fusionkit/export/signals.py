@@ -10,6 +10,7 @@ import numpy as np
 from fusionkit.elements import is_element
 from fusionkit.export.content import DEVIATION, Content
 from fusionkit.microscope.facts import tree_of
+from fusionkit.oblong import edges_of
 from fusionkit.terms import Array
 
 # what HyperSpy would write besides: a signal that is in memory, without decompositions or models
@@ -52,13 +53,16 @@ def _signal(name: str, image: Array, content: Content) -> dict[str, Any]:
 
 def _axis(index: int, name: str, size: int, content: Content) -> dict[str, Any]:
     """Without a pixel size the scale is 1 and the unit is left undefined, as HyperSpy has it."""
-    known = {"units": content.units} if content.pixel_size is not None and content.units else {}
+    oblong = edges_of(content.metadata) if content.pixel_size is None else None
+    units = content.units if oblong is None else oblong[2]
+    scale = content.pixel_size if oblong is None else oblong[index]
+    known = {"units": units} if scale is not None and units else {}
     return {
         "_type": "UniformDataAxis",
         "name": name,
         "size": size,
         "index_in_array": index,
-        "scale": content.pixel_size or 1.0,
+        "scale": scale or 1.0,
         "offset": content.origin[index] if content.origin is not None and content.pixel_size is not None else 0.0,
         "navigate": False,
         "is_binned": False,

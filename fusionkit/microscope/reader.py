@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from fusionkit.errors import UserError
@@ -13,6 +14,7 @@ from fusionkit.microscope.facts import element_said
 from fusionkit.microscope.formats import SUFFIXES
 from fusionkit.microscope.reading import read_signals
 from fusionkit.microscope.signals import Signal
+from fusionkit.oblong import edge_facts
 from fusionkit.readers import RawArray, calibration
 from fusionkit.recognise import element_named, is_image
 from fusionkit.registry import suggestion
@@ -69,8 +71,12 @@ class MicroscopeRecording:
 
 def raw_of(signal: Signal, values: npt.NDArray[Any], said: tuple[str, ...]) -> RawArray:
     """Values on the pixels of a signal, with what its file says about these and the notes ``said``."""
-    size, units, notes = calibration(*signal.pixel())
-    return RawArray(values, size, units, (*notes, *said), signal.facts.metadata, signal.origin())
+    edges, unit = signal.pixel()
+    size, units, notes = calibration(edges, unit)
+    metadata = signal.facts.metadata
+    if size is None and edges is not None and bool(np.all(edges > 0)):
+        metadata = {**metadata, **edge_facts(float(edges[0]), float(edges[1]), unit or "")}
+    return RawArray(values, size, units, (*notes, *said), metadata, signal.origin())
 
 
 class MicroscopeReader:

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from fusionkit.data import Dataset
 from fusionkit.errors import UserError
+from fusionkit.oblong import coarser
 from fusionkit.options import Options, Positive
 from fusionkit.preparation.scanned import Of, changed, counted, grid_name, moved, scanned, truth_on
 from fusionkit.terms import Array
@@ -64,6 +65,7 @@ def bin_pixels(options: BinOptions, dataset: Dataset, where: str) -> Dataset:
         facts["truth"] = truth_on(dataset, lambda x: _sums(x, factor))
         facts["pixel_size"] = None if dataset.pixel_size is None else dataset.pixel_size * factor
         facts["origin"] = moved(dataset, (factor - 1) / 2, (factor - 1) / 2)
+        facts["metadata"] = coarser(dataset.metadata, factor)
     return changed(dataset, new, _note(options, images, shape), **facts)
 
 

@@ -82,6 +82,17 @@ def saved_image(path: Path, shape: tuple[int, int] = SHAPE) -> None:
     signal.save(path)
 
 
+def saved_maps(folder: Path, divisor: float) -> list[str]:
+    """The files of the counts of each element over ``divisor``."""
+    files = []
+    for element in LINES:
+        signal = hyperspy().signals.Signal2D(counted(truth()[element]) / divisor)
+        signal.metadata.General.title = element
+        files.append(str(folder / f"{element}{divisor:g}.hspy"))
+        signal.save(files[-1])
+    return files
+
+
 def proposed(folder: Path, **spectra: dict[str, Any]) -> dict[str, Any]:
     files = [folder / "haadf.hspy"]
     if not files[0].exists():
@@ -167,12 +178,7 @@ def test_rates_are_fused_as_the_counts_that_they_were(tmp_path: Path) -> None:
     saved_image(tmp_path / "haadf.hspy")
     runs = []
     for divisor in (1.0, 8.0):
-        files = [str(tmp_path / "haadf.hspy")]
-        for element in LINES:
-            signal = hyperspy().signals.Signal2D(counted(truth()[element]) / divisor)
-            signal.metadata.General.title = element
-            files.append(str(tmp_path / f"{element}{divisor:g}.hspy"))
-            signal.save(files[-1])
+        files = [str(tmp_path / "haadf.hspy"), *saved_maps(tmp_path, divisor)]
         assert main(["inspect", *files, "--write-config", str(tmp_path / "c.yaml"), "--overwrite"]) == 0
         assert main(["run", str(tmp_path / "c.yaml"), "--output", str(tmp_path / f"run{divisor:g}"), "--quiet"]) == 0
         runs.append(read_result(tmp_path / f"run{divisor:g}"))
@@ -228,12 +234,7 @@ def test_counts_of_a_second_detector_of_the_technique_are_counts(tmp_path: Path)
 @pytest.mark.parametrize("divisor", [1 / 500, 1 / 20])
 def test_rates_that_are_whole_numbers_are_rates(tmp_path: Path, divisor: float) -> None:
     saved_image(tmp_path / "haadf.hspy")
-    files = [str(tmp_path / "haadf.hspy")]
-    for element in LINES:
-        signal = hyperspy().signals.Signal2D(counted(truth()[element]) / divisor)
-        signal.metadata.General.title = element
-        files.append(str(tmp_path / f"{element}.hspy"))
-        signal.save(files[-1])
+    files = [str(tmp_path / "haadf.hspy"), *saved_maps(tmp_path, divisor)]
     assert main(["inspect", *files, "--write-config", str(tmp_path / "c.yaml")]) == 0
     assert yamlio.read(tmp_path / "c.yaml")["data"]["maps_are"] == "rates"
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
-from fusionkit.microscope.image_units import ImageUnits, image_units, rounded
+from fusionkit.microscope.image_units import ImageUnits, image_units
 from fusionkit.microscope.placed import Further
-from fusionkit.microscope.stack_counts import factors, level
+from fusionkit.microscope.stack_counts import factors, level, rounded
 from fusionkit.terms import Array
 
 GAMMA = 1.7

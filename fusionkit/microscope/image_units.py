@@ -14,7 +14,7 @@ import numpy as np
 from fusionkit.data import Dataset
 from fusionkit.elements import atomic_number
 from fusionkit.microscope.placed import Further
-from fusionkit.microscope.stack_counts import averaged, of_every_element, smooth
+from fusionkit.microscope.stack_counts import averaged, of_every_element, rounded, smooth
 from fusionkit.terms import Array
 from fusionkit.window import busiest
 
@@ -139,8 +139,3 @@ def _near(offset: float, image: Array) -> float:
     """The offset to a ten thousandth of the span of the image: a pedestal may be a thousand times the span."""
     span = float(np.ptp(image))
     return rounded(offset) if span == 0 else round(offset, 4 - math.floor(math.log10(span)))
-
-
-def rounded(value: float) -> float:
-    """To four digits."""
-    return float(f"{value:.4g}")

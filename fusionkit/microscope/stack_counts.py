@@ -45,7 +45,7 @@ def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
     own, known = own.sum(axis=(1, 2)), _covered(known, part).sum(axis=(1, 2))
     reference = dict(zip(dataset.stacks["maps"], known, strict=True))
     ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
-    return {element: float(f"{ratios.get(element, unit):.4g}") for element in elements}
+    return {element: rounded(ratios.get(element, unit)) for element in elements}
 
 
 def _covered(maps: Array, part: Part | None) -> Array:
@@ -88,3 +88,8 @@ def averaged(image: Array, pixels: tuple[int, ...], mean: bool = True) -> Array:
     """An image on other pixels of the same field: means, or sums where these are counts."""
     whole = (0.0, float(image.shape[0])), (0.0, float(image.shape[1]))
     return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=mean).apply(image)
+
+
+def rounded(value: float) -> float:
+    """To four digits."""
+    return float(f"{value:.4g}")

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import Case, case, raw
 from fusionkit.composition import make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
 from fusionkit.result import Result, Status
 from fusionkit.start import starting_point

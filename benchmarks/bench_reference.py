@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import case, raw
-from fusionkit.elements import atomic_number
+from fusionkit.data.elements import atomic_number
 
 ALL = 50
 _COURSE, _INNER = (1, 2, 5, 10, 20, ALL), 15

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import CASES, Scale, case, scale
 from fusionkit.composition import make_solver
-from fusionkit.history import Check
+from fusionkit.course import Check
 from fusionkit.loop import solve
 from fusionkit.registry import table
 from fusionkit.start import starting_point

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from fusionkit.composition import make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
 from fusionkit.terms import Array
 

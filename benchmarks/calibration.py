@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
-from fusionkit.data_options import DataOptions
-from fusionkit.loading import load
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.loop import solve
 from fusionkit.options import Spec
 from fusionkit.result import Result

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.composition import compose
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
+from fusionkit.engines.gpu.current import find_device
+from fusionkit.engines.gpu.device import Device
+from fusionkit.engines.gpu.engine import DeviceEngine
+from fusionkit.engines.gpu.split import on_device
 from fusionkit.errors import UserError
-from fusionkit.gpu.current import find_device
-from fusionkit.gpu.device import Device
-from fusionkit.gpu.engine import DeviceEngine
-from fusionkit.gpu.split import on_device
 from fusionkit.problem import Slots
 
 _ROUNDS = 7

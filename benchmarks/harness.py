@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pytest
 
 from fusionkit.composition import compose
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 

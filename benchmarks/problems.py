@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.harness import composed
 from fusionkit.composition import make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare
 from fusionkit.start import starting_point

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
-from fusionkit.memory import peak
+from fusionkit.data.dataset import Dataset
+from fusionkit.machine import peak
 from fusionkit.solver import fit
 from fusionkit.terms import Array
 

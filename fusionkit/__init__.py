@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fusionkit.composition import compose, make_solver
     from fusionkit.config import load_config
-    from fusionkit.data import Dataset
+    from fusionkit.data.dataset import Dataset
     from fusionkit.errors import FusionkitWarning, RefusalError, UserError
-    from fusionkit.interactive.fusing import Fused, fuse
     from fusionkit.loop import solve
+    from fusionkit.notebook.fuse import Fused, fuse
     from fusionkit.problem import Problem
     from fusionkit.reconstruct import Job, prepare
     from fusionkit.result import Result, Status
-    from fusionkit.result_file import read_result
+    from fusionkit.results.result_file import read_result
     from fusionkit.start import starting_point
-    from fusionkit.weights.python import choose_weights
+    from fusionkit.weights.in_python import choose_weights
 
 __all__ = [
     "Dataset",
@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "data",
-    "Fused": "interactive.fusing",
+    "Dataset": "data.dataset",
+    "Fused": "notebook.fuse",
     "FusionkitWarning": "errors",
     "Job": "reconstruct",
     "Problem": "problem",
@@ -53,13 +53,13 @@ _HOMES = {
     "Result": "result",
     "Status": "result",
     "UserError": "errors",
-    "choose_weights": "weights.python",
+    "choose_weights": "weights.in_python",
     "compose": "composition",
-    "fuse": "interactive.fusing",
+    "fuse": "notebook.fuse",
     "load_config": "config",
     "make_solver": "composition",
     "prepare": "reconstruct",
-    "read_result": "result_file",
+    "read_result": "results.result_file",
     "solve": "loop",
     "starting_point": "start",
 }

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Spec, parse
 from fusionkit.registry import lookup, suggestion

@@ -8,5 +8,5 @@ import time
 
 def solving_seconds() -> float:
     """Seconds since some moment, less those in which this process compiled kernels."""
-    jit = sys.modules.get("fusionkit.fast_jit")  # which NumPy's engine does not import
+    jit = sys.modules.get("fusionkit.engines.cpu.compile")  # which NumPy's engine does not import
     return time.perf_counter() - (0.0 if jit is None else jit.compile_seconds())

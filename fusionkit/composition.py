@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusionkit.acceleration import require_engine
 from fusionkit.build import Context, options_of
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.precision import Precision, dtype_of
+from fusionkit.engines.choose import require_engine
 from fusionkit.errors import UserError
 from fusionkit.options import Spec, parse
-from fusionkit.precision import Precision, dtype_of
 from fusionkit.problem import Engine, Problem
 from fusionkit.registry import lookup
 from fusionkit.solver import Solver
@@ -50,7 +50,7 @@ def compose(
     context = Context(dataset, shape, names, dtype_of(precision))
     built = [_term(context, term, f"terms[{index}]") for index, term in enumerate(terms)]
     if dataset.counting is not None and dataset.counting.units:
-        from fusionkit.operators.in_units import in_units
+        from fusionkit.operators.fidelity.in_counts import in_units
 
         built = [in_units(term, dataset.counting.units, names) for term in built]
     require_engine(engine)

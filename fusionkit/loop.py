@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from fusionkit.acceleration import announce_engine, device_used, engine_notes, engine_used
 from fusionkit.arrays import on_host
-from fusionkit.calibrate import Parameter, Refit, fitted_terms, matched, refit, spell
+from fusionkit.calibration import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.check_times import LOOK, Schedule
 from fusionkit.clock import solving_seconds
+from fusionkit.course import Check, History, columns
+from fusionkit.engines.choose import announce_engine, device_used, engine_notes, engine_used
+from fusionkit.engines.evaluate import Judge
+from fusionkit.engines.sums import FastCheck
 from fusionkit.errors import UserError
-from fusionkit.fast_sums import FastCheck
-from fusionkit.history import Check, History, columns
-from fusionkit.judge import Judge
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
 from fusionkit.solver import Former, Solver, State, fit, require_state

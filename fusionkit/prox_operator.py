@@ -1,4 +1,4 @@
-"""The adapter behind `fusionkit.prox_function.to_pyproximal`; apart, since it needs pyproximal to be defined."""
+"""The adapter behind `fusionkit.functional.to_pyproximal`; apart, since it needs pyproximal to be defined."""
 
 from __future__ import annotations
 

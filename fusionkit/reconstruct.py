@@ -11,24 +11,24 @@ from pathlib import Path
 from fusionkit.certificate import Certificate
 from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
-from fusionkit.data import Dataset
-from fusionkit.diagnostics import diagnose
-from fusionkit.history import Check
-from fusionkit.loading import DataOptions, load
+from fusionkit.config.resolved import resolved
+from fusionkit.course import Check
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import DataOptions, load
+from fusionkit.data.precision import in_precision
 from fusionkit.loop import solve
-from fusionkit.memory import require, run_bytes, solve_bytes, spell
-from fusionkit.precision import in_precision
-from fusionkit.predictions import predictions_of
+from fusionkit.machine import require, run_bytes, solve_bytes, spell
 from fusionkit.problem import Problem, capabilities
-from fusionkit.resolve import resolved
+from fusionkit.report.diagnostics import diagnose
 from fusionkit.result import Result, Status
-from fusionkit.run_record import Diagnostic, RunRecord
+from fusionkit.results.predictions import predictions_of
+from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.settle import settled
 from fusionkit.solver import Solver, fit
 from fusionkit.start import starting_point
 from fusionkit.terms import Array, Bounds
 from fusionkit.threads import limit_threads
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.settle import settled
 
 Reader = Callable[[DataOptions, Path, str], Dataset]
 
@@ -154,7 +154,7 @@ def prepare(
     ----------
     config : a loaded configuration, the path of a YAML file or the name of a packaged config.
     overrides : ``key.path=value`` each, where the config is not loaded yet.
-    read : what reads the data, called as `fusionkit.loading.load`: one that remembers them serves many runs.
+    read : what reads the data, called as `fusionkit.data.load.load`: one that remembers them serves many runs.
     search : whether weights that ask for it are searched, which takes solves; where not, a note says how they would be.
 
     Raises

@@ -23,10 +23,10 @@ KINDS = ("terms", "forwards", "functionals", "operators", "solvers", "readers", 
 _BUILT_IN = {
     "fusionkit.operators": ("terms", "forwards", "functionals", "operators"),
     "fusionkit.solvers": ("solvers",),
-    "fusionkit.readers": ("readers",),
-    "fusionkit.preparation": ("preparations",),
+    "fusionkit.data.readers": ("readers",),
+    "fusionkit.data.prepare": ("preparations",),
     "fusionkit.export": ("writers",),
-    "fusionkit.phantoms": ("phantoms",),
+    "fusionkit.data.phantoms": ("phantoms",),
 }
 
 

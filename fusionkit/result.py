@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fusionkit.calibrate import Parameter
+from fusionkit.calibration import Parameter
 from fusionkit.certificate import Certificate
 from fusionkit.problem import Problem
 from fusionkit.terms import Array

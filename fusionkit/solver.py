@@ -12,7 +12,7 @@ from pydantic import Field
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
 from fusionkit.errors import RefusalError, UserError
-from fusionkit.memory import Held
+from fusionkit.machine import Held
 from fusionkit.options import NonNegative, Options, Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
@@ -155,7 +155,7 @@ def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
     except Unfit as unfit:
         raise RefusalError(f"solver {solver.name}", str(unfit), fitting_solvers(problem)) from None
     if problem.engine == "cupy":
-        from fusionkit.gpu.split import require_device
+        from fusionkit.engines.gpu.split import require_device
 
         return require_device(solver.name, solver.on_device, split)
     return split

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 from fusionkit.terms import Array, Calibrated, Fitted, Pixelwise
@@ -103,7 +103,7 @@ def _consistent(x: Array, problem: Problem) -> Array:
 
 def _former(path: Path, problem: Problem) -> Array:
     """The solution of a former result, its elements in the order of this problem."""
-    from fusionkit.result_file import read_result
+    from fusionkit.results.result_file import read_result
 
     former = read_result(path)
     if sorted(former.labels) != sorted(problem.labels):

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fusionkit import result_file
+from fusionkit.config.yaml import dump
 from fusionkit.errors import UserError
-from fusionkit.run_record import RunRecord
-from fusionkit.summary import summarise, to_json
-from fusionkit.yamlio import dump
+from fusionkit.results import result_file
+from fusionkit.results.record import RunRecord
+from fusionkit.results.summary import summarise, to_json
 
 SUMMARY = "summary.json"
 CONFIG = "config.resolved.yaml"
@@ -132,7 +132,7 @@ def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report:
     (folder / CONFIG).write_text(config, encoding="utf-8")
     result_file.write_result(run, config, folder / result_file.NAME)
     if figures:
-        from fusionkit import plots  # matplotlib is slow to import, and not every run draws
+        from fusionkit.report.figures import save as plots
 
         plots.save(plots.maps_figure(run), folder / MAPS_FIGURE)
         if any(chosen.curve is not None for chosen in run.weights):

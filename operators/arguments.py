@@ -10,9 +10,9 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
+from fusionkit.functional import to_pyproximal
 from fusionkit.linear import to_pylops
 from fusionkit.options import Spec, parse
-from fusionkit.prox_function import to_pyproximal
 from fusionkit.registry import suggestion
 
 # what the constructors of pylops and pyproximal raise when an argument has the wrong type, size or value

@@ -24,10 +24,10 @@ import numpy as np
 import scipy.fft
 from pydantic import Field
 
-from fusionkit.acceleration import joint_prox
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
-from fusionkit.memory import Held
+from fusionkit.engines.choose import joint_prox
+from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Solver, SolverOptions, State

@@ -26,7 +26,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from fusionkit.acceleration import (
+from fusionkit.certificate import Certificate
+from fusionkit.coupling import Arrays
+from fusionkit.engines.choose import (
     MeasuresChange,
     OnePass,
     compiled_engine,
@@ -35,9 +37,7 @@ from fusionkit.acceleration import (
     on_processor,
     placed,
 )
-from fusionkit.certificate import Certificate
-from fusionkit.coupling import Arrays
-from fusionkit.memory import Held
+from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Former, Solver, SolverOptions, State

@@ -21,7 +21,7 @@ import numpy as np
 
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
-from fusionkit.memory import Held
+from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State

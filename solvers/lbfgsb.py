@@ -27,7 +27,7 @@ from scipy.optimize import minimize
 
 from fusionkit.certificate import Certificate, inner
 from fusionkit.coupling import Arrays
-from fusionkit.memory import Held
+from fusionkit.machine import Held
 from fusionkit.options import NonNegative, Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Count, Solver, SolverOptions, State

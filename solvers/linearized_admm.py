@@ -27,10 +27,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from fusionkit.acceleration import joint_prox
 from fusionkit.certificate import Certificate
 from fusionkit.coupling import Arrays
-from fusionkit.memory import Held
+from fusionkit.engines.choose import joint_prox
+from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State

@@ -28,8 +28,8 @@ from pydantic import Field
 from pyproximal.optimization.cls_primal import ADMM
 
 from fusionkit.certificate import Certificate
-from fusionkit.memory import Held
-from fusionkit.operators.norms import Vector
+from fusionkit.machine import Held
+from fusionkit.operators.functional.norms import Vector
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State

@@ -25,8 +25,8 @@ from pydantic import Field
 from pyproximal.optimization.cls_primaldual import PrimalDual
 
 from fusionkit.certificate import Certificate
-from fusionkit.memory import Held
-from fusionkit.operators.norms import Vector
+from fusionkit.machine import Held
+from fusionkit.operators.functional.norms import Vector
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State

@@ -26,14 +26,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fusionkit.coupling import Arrays
-from fusionkit.memory import Held
+from fusionkit.machine import Held
 from fusionkit.operators.fidelity import Fidelity
-from fusionkit.operators.gradient import GradientMap
-from fusionkit.operators.identity import Identity
-from fusionkit.operators.least_squares import LeastSquaresLoss
-from fusionkit.operators.norms import L21
-from fusionkit.operators.poisson import PoissonLoss
-from fusionkit.operators.power_sum import PowerSum
+from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
+from fusionkit.operators.fidelity.poisson import PoissonLoss
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.operators.forward.power_sum import PowerSum
+from fusionkit.operators.functional.norms import L21
+from fusionkit.operators.linear.gradient import GradientMap
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Count, Solver, SolverOptions, State

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from fusionkit.certificate import certify
-from fusionkit.fast_spec import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
-from fusionkit.fast_sums import FastCheck
+from fusionkit.engines.kernel import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
+from fusionkit.engines.sums import FastCheck
 from fusionkit.operators.fidelity import fidelity
-from fusionkit.operators.gradient import gradient_map
-from fusionkit.operators.guided_map import GuidedGradientMap
-from fusionkit.operators.identity import Identity
-from fusionkit.operators.least_squares import LeastSquaresLoss
-from fusionkit.operators.norms import L21
+from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
+from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.operators.forward.power_sum import PowerSum
+from fusionkit.operators.functional.norms import L21
+from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.linear.gradient import gradient_map
+from fusionkit.operators.linear.guided_gradient import GuidedGradientMap
 from fusionkit.operators.penalty import ComposedPenalty
-from fusionkit.operators.poisson import FLOOR, PoissonLoss
-from fusionkit.operators.power_sum import PowerSum
-from fusionkit.operators.weighted_l21 import WeightedL21
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Box, Problem, Slots, Split
 from fusionkit.terms import Array, Pixelwise, Term

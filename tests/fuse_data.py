@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionkit.data_options import DataOptions
-from fusionkit.loading import load
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.options import parse
 
 SPEC = {"phantom": {"preset": "cos_nanoparticle", "size": 32, "seed": 0}}

@@ -1,4 +1,5 @@
-"""A device that is the processor: the CUDA sources of `fusionkit.gpu` compiled by the C++ compiler, thread by thread.
+"""A device that is the processor: the CUDA sources of `fusionkit.engines.gpu` compiled by the C++ compiler, thread by
+thread.
 
 The kernels share no memory within a block and exchange nothing, so that a loop over blocks and threads is what a GPU
 does, in one of its orders.
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.gpu.device import Launch
+from fusionkit.engines.gpu.device import Launch
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 NO_COMPILER = "the CUDA sources are checked on the processor by a C++ compiler (g++ or clang++), and there is none"
@@ -61,7 +62,7 @@ _ENTRY = 'extern "C" void launch_{0}(void** a, const unsigned* n, bool b) {{ lau
 
 
 class HostDevice:
-    """See `fusionkit.gpu.device.Device`.
+    """See `fusionkit.engines.gpu.device.Device`.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import numpy as np
 
 import fusionkit as fk
 from fusionkit.reconstruct import Job
-from fusionkit.run_record import RunRecord
+from fusionkit.results.record import RunRecord
 
 NUMPY = "engine=numpy"
 

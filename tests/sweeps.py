@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from fusionkit import yamlio
+from fusionkit.config import yaml as yamlio
 
 CONFIG: dict[str, Any] = {
     "version": 1,

@@ -24,7 +24,7 @@ from benchmarks.accuracy.metrics import (
 from benchmarks.accuracy.pca import decomposed, denoised, pca, spectrum_image, windows
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, GAMMA, SPECIMENS, Recording, case
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.terms import Array
 
 SIZE, DOSE = 80, 20.0

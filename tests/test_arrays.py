@@ -10,13 +10,13 @@ from strict_arrays import NAMESPACE, StrictArray
 
 from fusionkit.arrays import get_array_module, on_host
 from fusionkit.linear import IdentityMap
-from fusionkit.operators.gradient import gradient_map
-from fusionkit.operators.group_huber import GroupHuber
-from fusionkit.operators.laplacian import LaplacianMap
-from fusionkit.operators.norms import L1, L21, Euclidean, SquaredL2
-from fusionkit.operators.stacked import StackedNorms
-from fusionkit.operators.symmetric_gradient import symmetric_gradient_map
-from fusionkit.operators.tgv import Field, Lift
+from fusionkit.operators.functional.huber import GroupHuber
+from fusionkit.operators.functional.norms import L1, L21, Euclidean, SquaredL2
+from fusionkit.operators.functional.stacked import StackedNorms
+from fusionkit.operators.linear.gradient import gradient_map
+from fusionkit.operators.linear.laplacian import LaplacianMap
+from fusionkit.operators.linear.symmetric_gradient import symmetric_gradient_map
+from fusionkit.operators.penalty.tgv import Field, Lift
 from fusionkit.problem import Box
 from fusionkit.terms import Array
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionkit import yamlio
 from fusionkit.cli import main
-from fusionkit.overrides import override
+from fusionkit.config import yaml as yamlio
+from fusionkit.config.overrides import override
 
 RNG = np.random.default_rng(0)
 ARRAYS: dict[str, Any] = {

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from sweeps import CONFIG, statuses, table
 
-from fusionkit import yamlio
 from fusionkit.cli import main
+from fusionkit.config import yaml as yamlio
 from fusionkit.errors import UserError
-from fusionkit.sweep import carry_out
+from fusionkit.sweep import run as carry_out
 from fusionkit.sweep.axes import file_axis
 from fusionkit.sweep.naming import names_of_files
 from fusionkit.sweep.worker import Task

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.calibrate import _Sums, refit
+from fusionkit.calibration import _Sums, refit
 from fusionkit.cli import main
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
-from fusionkit.data_options import DataOptions
-from fusionkit.elements import atomic_number
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.elements import atomic_number
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
-from fusionkit.loading import load
 from fusionkit.loop import solve
-from fusionkit.operators.calibration import Calibration
-from fusionkit.operators.power_sum import PowerSum
+from fusionkit.operators.forward.detector import Calibration
+from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.options import Spec
 from fusionkit.problem import Problem
 from fusionkit.result import Result, Status

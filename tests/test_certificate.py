@@ -15,9 +15,9 @@ from test_solvers import TAKEN
 from fusionkit.build import Context
 from fusionkit.certificate import Certificate, certify
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
-from fusionkit.operators.gradient import gradient_map
+from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.options import Spec
 from fusionkit.problem import Problem, Slots, Split
 from fusionkit.result import Status

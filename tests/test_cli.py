@@ -17,11 +17,12 @@ import h5py
 import numpy as np
 import pytest
 
-from fusionkit import interrupts, yamlio
+from fusionkit import interrupts
 from fusionkit.cli import main
-from fusionkit.cli_list import KINDS, first_sentence
-from fusionkit.cli_warnings import one_line_warnings
+from fusionkit.cli.list import KINDS, first_sentence
+from fusionkit.config import yaml as yamlio
 from fusionkit.errors import FusionkitWarning
+from fusionkit.warnings import one_line_warnings
 
 CONFIG: dict[str, Any] = {
     "version": 1,

@@ -21,8 +21,8 @@ from fusionkit.report.comparison import compare, differences
 from fusionkit.report.comparison_page import comparison_page
 from fusionkit.report.html import render
 from fusionkit.report.metrics import nrmse, psnr, ssim
-from fusionkit.report.saved_run import read_runs
-from fusionkit.summary import versions
+from fusionkit.results.saved import read_runs
+from fusionkit.results.summary import versions
 
 SIZE = "data.phantom.size=32"
 RUNS = {

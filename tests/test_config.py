@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from fusionkit import yamlio
 from fusionkit.config import load_config, packaged_configs
+from fusionkit.config import yaml as yamlio
+from fusionkit.config.overrides import override
+from fusionkit.config.resolved import resolved
 from fusionkit.errors import UserError
-from fusionkit.overrides import override
-from fusionkit.resolve import resolved
 
 RAW: dict[str, Any] = {
     "version": 1,

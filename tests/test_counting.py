@@ -10,10 +10,10 @@ import pytest
 
 import fusionkit as fk
 from fusionkit.cli import main
-from fusionkit.counting.convert import counted
-from fusionkit.counting.kind import guess
-from fusionkit.counting.mean_variance import mean_variance
-from fusionkit.counting.step import step_of
+from fusionkit.data.counts.convert import counted
+from fusionkit.data.counts.kind import guess
+from fusionkit.data.counts.scale import mean_variance
+from fusionkit.data.counts.step import step_of
 from fusionkit.errors import UserError
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Array

@@ -9,10 +9,10 @@ import pytest
 
 import fusionkit as fk
 from fusionkit.config import packaged_configs
-from fusionkit.diagnostics import diagnose
-from fusionkit.diagnostics.images import explainable, greatest_noise, neighbour_correlation
-from fusionkit.run_record import RunRecord
-from fusionkit.window import busiest
+from fusionkit.data.window import busiest
+from fusionkit.report.diagnostics import diagnose
+from fusionkit.report.diagnostics.images import explainable, greatest_noise, neighbour_correlation
+from fusionkit.results.record import RunRecord
 
 SMALL = "data.phantom.size=64"
 
@@ -110,7 +110,7 @@ def test_images_too_small_to_judge(shape: tuple[int, int]) -> None:
 
 
 def test_the_summary_holds_every_sentence() -> None:
-    from fusionkit.summary import summarise
+    from fusionkit.results.summary import summarise
 
     assert summarise(RUN, 0.0)["diagnostics"] == [each.text for each in RUN.diagnostics]
     assert RUN.diagnostics

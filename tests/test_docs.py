@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fusionkit.cli import main
-from fusionkit.cli_parser import build_parser
+from fusionkit.cli.parser import build_parser
 from fusionkit.config import load_config, packaged_configs
 from fusionkit.registry import lookup
 

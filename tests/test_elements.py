@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusionkit.elements import atomic_number, atomic_weight
+from fusionkit.data.elements import atomic_number, atomic_weight
 from fusionkit.errors import UserError
 
 

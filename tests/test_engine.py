@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionkit import acceleration
-from fusionkit.acceleration import engine_notes, engine_used, require_engine
 from fusionkit.certificate import certify
 from fusionkit.clock import solving_seconds
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
+from fusionkit.engines import choose as acceleration
+from fusionkit.engines.choose import engine_notes, engine_used, require_engine
+from fusionkit.engines.evaluate import Judge
 from fusionkit.errors import UserError
-from fusionkit.judge import Judge
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.result import Result
@@ -31,7 +31,7 @@ pytest.importorskip("numba", reason="the compiled kernels need numba")
 
 from numba import njit
 
-from fusionkit.fast_jit import announce_compilation, compile_seconds
+from fusionkit.engines.cpu.compile import announce_compilation, compile_seconds
 
 FUSED = ({"type": "haadf", "weight": 0.1, "gamma": 1.7}, "poisson", {"type": "tv", "weight": 0.3}, "nonnegative")
 # name: terms, whether a compiled kernel takes part

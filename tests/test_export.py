@@ -18,7 +18,7 @@ from fusionkit.errors import UserError
 from fusionkit.export.content import Content, content_of_saved
 from fusionkit.export.writers import export, writer_for, writer_of
 from fusionkit.registry import table
-from fusionkit.report.saved_run import read_run
+from fusionkit.results.saved import read_run
 
 pytest.importorskip("rsciio", reason="the extra 'io' is not installed")
 

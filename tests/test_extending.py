@@ -14,8 +14,9 @@ import h5py
 import numpy as np
 import pytest
 
-from fusionkit import registry, yamlio
+from fusionkit import registry
 from fusionkit.cli import main
+from fusionkit.config import yaml as yamlio
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")

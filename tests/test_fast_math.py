@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.fast_spec import power_parts
+from fusionkit.engines.kernel import power_parts
 from fusionkit.terms import Array
 
 REASON = "the compiled kernels need Numba"
-fast_math: Any = pytest.importorskip("fusionkit.fast_math", reason=REASON)
-fast_jit: Any = pytest.importorskip("fusionkit.fast_jit", reason=REASON)
+fast_math: Any = pytest.importorskip("fusionkit.engines.cpu.maths", reason=REASON)
+fast_jit: Any = pytest.importorskip("fusionkit.engines.cpu.compile", reason=REASON)
 
 DTYPES = [np.float32, np.float64]
 ERROR = {np.float32: 2.5e-7, np.float64: 4.5e-16}  # two units in the last place

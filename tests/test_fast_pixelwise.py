@@ -11,12 +11,12 @@ from fast_cases import RECIPES, FastCase, Recipe, fast_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.fast_spec import Kernel, PixelwiseSpec, supported
+from fusionkit.engines.kernel import Kernel, PixelwiseSpec, supported
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Box
 from fusionkit.terms import Array, Expansion, Pixelwise
 
-fast_pixelwise: Any = pytest.importorskip("fusionkit.fast_pixelwise", reason="the compiled kernels need Numba")
+fast_pixelwise: Any = pytest.importorskip("fusionkit.engines.cpu.joint_prox", reason="the compiled kernels need Numba")
 
 DTYPES = [np.float32, np.float64]
 

@@ -9,13 +9,13 @@ import pytest
 from fast_cases import RECIPES, FastCase, fast_case
 
 from fusionkit.build import Context
-from fusionkit.data import Dataset
-from fusionkit.fast_spec import TotalGeneralisedVariation
-from fusionkit.operators.tgv import TGVOptions, tgv
+from fusionkit.data.dataset import Dataset
+from fusionkit.engines.kernel import TotalGeneralisedVariation
+from fusionkit.operators.penalty.tgv import TGVOptions, tgv
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array
 
-fast_tgv: Any = pytest.importorskip("fusionkit.fast_tgv", reason="the compiled kernels need Numba")
+fast_tgv: Any = pytest.importorskip("fusionkit.engines.cpu.tgv", reason="the compiled kernels need Numba")
 
 DTYPES = [np.float32, np.float64]
 SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (3, 20, 257)]

@@ -15,8 +15,8 @@ from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.terms import Array
 
 REASON = "the compiled kernels need Numba"
-fast_engine: Any = pytest.importorskip("fusionkit.fast_engine", reason=REASON)
-fast_check: Any = pytest.importorskip("fusionkit.fast_check", reason=REASON)
+fast_engine: Any = pytest.importorskip("fusionkit.engines.cpu.tv", reason=REASON)
+fast_check: Any = pytest.importorskip("fusionkit.engines.cpu.tv_check", reason=REASON)
 
 DTYPES = [np.float32, np.float64]
 SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (3, 20, 257)]

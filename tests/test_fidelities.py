@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from fusionkit.build import Context
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.linear import PylopsMap
 from fusionkit.operators.fidelity import Fidelity, Forward, LinearForward, Loss, fidelity
-from fusionkit.operators.identity import Identity
-from fusionkit.operators.least_squares import LeastSquaresLoss
-from fusionkit.operators.loss_functional import LossFunctional
-from fusionkit.operators.poisson import PoissonLoss
-from fusionkit.operators.power_sum import PowerSum
+from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
+from fusionkit.operators.fidelity.loss_functional import LossFunctional
+from fusionkit.operators.fidelity.poisson import PoissonLoss
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.options import Spec
 from fusionkit.terms import Array, Composed, Differentiable, Pixelwise, Proximable, Smooth
 

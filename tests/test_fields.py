@@ -11,11 +11,11 @@ import yaml
 
 import fusionkit as fk
 from fusionkit.cli import main
+from fusionkit.data.field_of_view import Scan, fields
+from fusionkit.data.load import DataOptions, load
 from fusionkit.errors import FusionkitWarning
-from fusionkit.fields import Scan, fields
-from fusionkit.loading import DataOptions, load
 from fusionkit.options import parse
-from fusionkit.result_file import read_result
+from fusionkit.results.result_file import read_result
 
 RNG = np.random.default_rng(0)
 AT_ZERO, NOWHERE = (0.0, 0.0), None

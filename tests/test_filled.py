@@ -9,10 +9,10 @@ import pytest
 
 from fusionkit.cli import main
 from fusionkit.composition import make_solver
-from fusionkit.filled import filled
 from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare
-from fusionkit.result_file import read_result
+from fusionkit.report.trace import filled
+from fusionkit.results.result_file import read_result
 
 TRACE = {
     "iteration": np.array([0.0, 20.0, 40.0]),

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import fusionkit as fk
-from fusionkit.data import Dataset
-from fusionkit.diagnostics.fusion import fusion_of
-from fusionkit.diagnostics.information import image_shares
-from fusionkit.loading import load
-from fusionkit.preparation.shift import coarse
-from fusionkit.run_record import RunRecord
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import load
+from fusionkit.data.prepare.shift import coarse
+from fusionkit.report.diagnostics.fusion import fusion_of
+from fusionkit.report.diagnostics.information import image_shares
+from fusionkit.results.record import RunRecord
 
 Change = Callable[[Dataset], Dataset]
 RANDOM = np.random.default_rng(0)

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusionkit.build import Context
-from fusionkit.data import Dataset
-from fusionkit.elements import atomic_number
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.elements import atomic_number
 from fusionkit.errors import UserError
 from fusionkit.linear import PylopsMap
-from fusionkit.operators.blur import GaussianBlur
 from fusionkit.operators.forward import Forward, LinearForward, PixelwiseForward
-from fusionkit.operators.power_sum import PowerSum
+from fusionkit.operators.forward.blur import GaussianBlur
+from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.options import Spec
 
 SHAPE = (3, 6, 5)

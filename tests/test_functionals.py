@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as hnp
 from pyproximal.optimization.primal import ProximalPoint
 
 from fusionkit.build import Context
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.functional import to_pyproximal
 from fusionkit.options import Spec
-from fusionkit.prox_function import to_pyproximal
 from fusionkit.terms import HasDualBall
 
 SHAPE = (2, 3, 2, 2)

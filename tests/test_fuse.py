@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fusionkit as fk
-from fusionkit.data_options import DataOptions
-from fusionkit.loading import load
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.options import parse
 
 

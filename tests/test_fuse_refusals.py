@@ -67,7 +67,7 @@ def test_refusal(name: str) -> None:
 
 
 def test_a_machine_with_too_little_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fusionkit.memory.available", lambda: 1000)
+    monkeypatch.setattr("fusionkit.machine.available", lambda: 1000)
     with pytest.raises(fk.UserError, match="maps: the run needs about"):
         fk.fuse(HAADF, MAPS)
 

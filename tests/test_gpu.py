@@ -16,11 +16,11 @@ from test_engine import FUSED, PROBLEMS, OwnTerm, recording
 from benchmarks.gpu import measure, table
 from fusionkit.cli import main
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
+from fusionkit.engines.gpu import current
+from fusionkit.engines.gpu.cuda import CudaDevice
+from fusionkit.engines.gpu.device import Device
 from fusionkit.errors import RefusalError, UserError
-from fusionkit.gpu import current
-from fusionkit.gpu.cuda import CudaDevice
-from fusionkit.gpu.device import Device
 from fusionkit.loop import solve
 from fusionkit.result import Result, Status
 from fusionkit.start import starting_point

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from fast_cases import RECIPES, fast_case, tv
 
-from fusionkit.gpu.cuda import OPTIONS
-from fusionkit.gpu.source import KERNELS, macros, source
+from fusionkit.engines.gpu.cuda import OPTIONS
+from fusionkit.engines.gpu.source import KERNELS, macros, source
 
 # recipe, elements, dtype, joint and guided
 VARIANTS = [("fused", 3, np.float32, False), ("fused", 8, np.float32, True), ("everything", 3, np.float64, True)]

@@ -11,8 +11,8 @@ from host_device import COMPILER, NO_COMPILER, HostDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.fast_sums import FastCheck
-from fusionkit.gpu.engine import DeviceEngine
+from fusionkit.engines.gpu.engine import DeviceEngine
+from fusionkit.engines.sums import FastCheck
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.terms import Array
 
@@ -100,7 +100,7 @@ def test_the_order_of_the_threads_does_not_change_a_bit(n: int, ny: int, nx: int
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_iterations_follow_those_of_the_numba_kernels(kind: str) -> None:
-    fast_engine: Any = pytest.importorskip("fusionkit.fast_engine", reason="the compiled kernels need Numba")
+    fast_engine: Any = pytest.importorskip("fusionkit.engines.cpu.tv", reason="the compiled kernels need Numba")
     case = fast_case(RECIPES["fused"], (3, 33, 130), np.float32)
     term = tv(case.x.shape, 0.1, case.x.dtype, *KINDS[kind])
     device, host = device_engine(case, term), fast_engine.Engine(case.spec, term.kernel, case.x.shape, case.x.dtype)

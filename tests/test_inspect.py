@@ -14,7 +14,7 @@ from microscope_files import FORMATS, image_signal, spectra, spectrum_signal, wr
 
 from fusionkit.cli import main
 from fusionkit.microscope.formats import SUFFIXES
-from fusionkit.result_file import read_result
+from fusionkit.results.result_file import read_result
 
 BCF = Path(__file__).parents[1].parent / "shared" / "data" / "tio2_pd_tem.bcf"
 RNG = np.random.default_rng(0)
@@ -183,7 +183,7 @@ def counted(config: Path) -> list[float]:
     """Counts of the recording in the channels of the config's windows, by RosettaSciIO alone."""
     from rsciio.bruker import file_reader
 
-    from fusionkit.yamlio import read
+    from fusionkit.config.yaml import read
 
     cube = file_reader(str(BCF))[1]
     axis = cube["axes"][2]

@@ -11,10 +11,10 @@ from fuse_data import FAST, HAADF, NAMES, STACK, hyperspy
 
 import fusionkit as fk
 from fusionkit.cli import main
+from fusionkit.data.names import element_named
+from fusionkit.data.readers import open_recording
 from fusionkit.microscope.described import described
-from fusionkit.microscope.table import Entry, entries
-from fusionkit.readers import open_recording
-from fusionkit.recognise import element_named
+from fusionkit.microscope.propose.listing import Entry, entries
 
 
 @pytest.mark.parametrize(

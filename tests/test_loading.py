@@ -12,11 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fusionkit.checks import Origin, to_float
-from fusionkit.data import Dataset
+from fusionkit.data.checks import Origin, to_float
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import DataOptions, load
+from fusionkit.data.normalise import Normalisation, scale_of
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.loading import DataOptions, load
-from fusionkit.normalise import Normalisation, scale_of
 from fusionkit.options import parse
 
 RNG = np.random.default_rng(0)

@@ -13,9 +13,9 @@ from problems import MAPS, arrays, build, problem_of
 
 from fusionkit.check_times import LOOK
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.course import Check
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.history import Check
 from fusionkit.loop import solve
 from fusionkit.problem import Slots, Split
 from fusionkit.registry import table

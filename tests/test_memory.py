@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusionkit import memory
+from fusionkit import machine as memory
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 from fusionkit.registry import lookup, table
@@ -25,7 +25,7 @@ MEASURED = """
 import ctypes, gc, json
 from pathlib import Path
 import fusionkit as fk
-from fusionkit.memory import solve_bytes
+from fusionkit.machine import solve_bytes
 from fusionkit.solver import fit
 
 def status(key):

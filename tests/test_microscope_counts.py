@@ -10,10 +10,10 @@ import pytest
 from microscope_files import LINES, SHAPE, image_signal, spectra, spectrum_signal, written_by
 
 from fusionkit.cli import main
-from fusionkit.data import Dataset
-from fusionkit.data_options import DataOptions
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
-from fusionkit.loading import load
 from fusionkit.options import parse
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
@@ -134,7 +134,7 @@ solver: {type: chambolle_pock, tolerance: 1.0e-3, max_iterations: 3000}
         encoding="utf-8",
     )
     assert main(["run", str(config), "--output", str(folder / "run"), "--quiet"]) == 0
-    from fusionkit.result_file import read_result
+    from fusionkit.results.result_file import read_result
 
     result = read_result(folder / "run")
     assert (result.status, result.labels, result.x.shape) == ("converged", ("Ti", "Co", "O"), (3, *SHAPE))
@@ -155,7 +155,7 @@ def test_image_and_maps_of_other_pixels(tmp_path: Path, shape: tuple[int, int]) 
     assert "type: scan" in text
     assert f"grid: {'maps' if shape[0] > 6 else 'haadf'}" in text
     assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet"]) == 0
-    from fusionkit.result_file import read_result
+    from fusionkit.results.result_file import read_result
 
     result = read_result(tmp_path / "run")
     finest = max(shape, SHAPE)

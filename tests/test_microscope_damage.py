@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from microscope_files import FORMATS
 
+from fusionkit.data.readers import open_recording
 from fusionkit.errors import UserError
-from fusionkit.microscope import boundary
-from fusionkit.microscope.table import entries
+from fusionkit.microscope import damaged_files as boundary
+from fusionkit.microscope.propose.listing import entries
 from fusionkit.microscope.tiff_check import check_tiff
-from fusionkit.readers import open_recording
 
 # readers that give up leave their files to the garbage collector, whose remarks on them are not about this program
 pytestmark = [

@@ -9,8 +9,8 @@ import pytest
 from jeol_files import KEV, events, write_pts
 
 from fusionkit.cli import main
-from fusionkit.data_options import DataOptions
-from fusionkit.loading import load
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.microscope.reading import read_signals
 from fusionkit.options import parse
 

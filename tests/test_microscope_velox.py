@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from velox_files import LINES, SHAPE, WIDTH, counts, spectra, write_velox_spectra
 
-from fusionkit import yamlio
 from fusionkit.cli import main
-from fusionkit.data_options import DataOptions
-from fusionkit.loading import load
+from fusionkit.config import yaml as yamlio
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
+from fusionkit.data.readers import open_recording
 from fusionkit.microscope.mapping import metadata_of
-from fusionkit.microscope.table import entries
+from fusionkit.microscope.propose.listing import entries
 from fusionkit.options import parse
-from fusionkit.readers import open_recording
-from fusionkit.result_file import read_result
+from fusionkit.results.result_file import read_result
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
 pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")

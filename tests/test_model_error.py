@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from fusionkit.cli import main
-from fusionkit.data import Dataset
-from fusionkit.data_options import DataOptions
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
-from fusionkit.loading import load
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Array
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import fusionkit as fk
-from fusionkit.diagnostics.ending import ending
-from fusionkit.operators.norms import L1
+from fusionkit.operators.functional.norms import L1
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.problem import Split
 from fusionkit.reconstruct import prepare
+from fusionkit.report.diagnostics.ending import ending
 from fusionkit.result import Status
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.terms import Array, Smooth

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fusionkit.build import Context
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
-from fusionkit.operators.symmetric_gradient import symmetric_gradient_map
+from fusionkit.operators.linear.symmetric_gradient import symmetric_gradient_map
 from fusionkit.options import Spec
 from fusionkit.terms import Array, Bounds, Composed, HasDualBall, Proximable
 

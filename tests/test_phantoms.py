@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionkit.data import Dataset
-from fusionkit.elements import atomic_number
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.elements import atomic_number
+from fusionkit.data.load import DataOptions, load
+from fusionkit.data.phantoms import TABLE, simulate
 from fusionkit.errors import UserError
-from fusionkit.loading import DataOptions, load
 from fusionkit.options import parse
-from fusionkit.phantoms import TABLE, simulate
 
 IMAGES = ("cos_nanoparticle", "films", "lattice")
 SIZE = 96

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from fuse_data import hyperspy
 
-from fusionkit import yamlio
 from fusionkit.cli import main
-from fusionkit.data import Dataset
-from fusionkit.interactive.given import given
-from fusionkit.loading import DataOptions, load
-from fusionkit.oblong import edges_of
+from fusionkit.config import yaml as yamlio
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import DataOptions, load
+from fusionkit.data.oblong import edges_of
+from fusionkit.notebook.given import given
 from fusionkit.options import parse
-from fusionkit.result_file import read_result
+from fusionkit.results.result_file import read_result
 
 RNG = np.random.default_rng(0)
 Size = float | list[float] | None

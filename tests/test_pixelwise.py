@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from fusionkit.operators.fidelity import fidelity
-from fusionkit.operators.identity import Identity
-from fusionkit.operators.least_squares import LeastSquaresLoss
-from fusionkit.operators.poisson import PoissonLoss
-from fusionkit.operators.power_sum import PowerSum
+from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
+from fusionkit.operators.fidelity.poisson import PoissonLoss
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Box
 from fusionkit.terms import Array, Pixelwise

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from fusionkit import plots
 from fusionkit.certificate import Certificate
-from fusionkit.data import Dataset
-from fusionkit.image_limits import block_mean, image_limits, quantity, symmetric_limits
-from fusionkit.plot_image import round_length
+from fusionkit.data.dataset import Dataset
+from fusionkit.report.figures import save as plots
+from fusionkit.report.figures.image import round_length
+from fusionkit.report.image_limits import block_mean, image_limits, quantity, symmetric_limits
 from fusionkit.result import Result, Status
-from fusionkit.run_record import RunRecord
+from fusionkit.results.record import RunRecord
 
 ELEMENTS = ("Co", "S", "O", "Ti", "Pd", "Cu", "Sr", "Ba")
 CHECKS = np.arange(0.0, 110.0, 10.0)

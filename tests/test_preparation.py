@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from fusionkit import yamlio
 from fusionkit.cli import main
-from fusionkit.data import Dataset
+from fusionkit.config import yaml as yamlio
+from fusionkit.config.overrides import override
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import DataOptions, load
+from fusionkit.data.phantoms.spec import PhantomSpec, simulate_dataset
+from fusionkit.data.prepare.spec import Step, carry_out
 from fusionkit.errors import UserError
-from fusionkit.loading import DataOptions, load
 from fusionkit.options import parse
-from fusionkit.overrides import override
-from fusionkit.phantom_spec import PhantomSpec, simulate_dataset
-from fusionkit.preparation.spec import Step, carry_out
 
 SHIFT = np.array([3.4, -5.7])
 

@@ -12,13 +12,13 @@ from microscope_files import spectrum_signal, written_by
 from scipy.stats import norm
 
 import fusionkit as fk
-from fusionkit import yamlio
 from fusionkit.cli import main
-from fusionkit.elements import atomic_number
+from fusionkit.config import yaml as yamlio
+from fusionkit.data.elements import atomic_number
 from fusionkit.report.comparison import compare
 from fusionkit.report.comparison_page import comparison_page
-from fusionkit.report.saved_run import read_runs
-from fusionkit.result_file import SavedResult, read_result
+from fusionkit.results.result_file import SavedResult, read_result
+from fusionkit.results.saved import read_runs
 
 SHAPE, EDGE = (24, 32), 0.5  # pixels, nm
 LINES = {"Co": 6.9303, "Ti": 4.5109}

@@ -11,11 +11,11 @@ import pytest
 import fusionkit
 from fusionkit.cli import main
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare
-from fusionkit.result_file import read_result
+from fusionkit.results.result_file import read_result
 from fusionkit.start import starting_point
 from fusionkit.terms import Fitted
 

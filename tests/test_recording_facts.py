@@ -10,8 +10,8 @@ import pytest
 from fuse_data import FAST, HAADF, MAPS, NAMES, STACK, hyperspy, signal
 
 import fusionkit as fk
-from fusionkit.readers import RawArray
-from fusionkit.recording_facts import recording_facts
+from fusionkit.data.readers import RawArray
+from fusionkit.data.recording_facts import recording_facts
 
 TITLES: list[tuple[list[str | None], str | None]] = [
     (["Co", "O", "HAADF"], None),

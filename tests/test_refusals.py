@@ -9,9 +9,9 @@ import pytest
 from problems import MAPS, NONNEGATIVE, POISSON, SECOND, TV, arrays, problem_of
 
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.course import Check
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import RefusalError, UserError
-from fusionkit.history import Check
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.registry import table

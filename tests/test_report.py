@@ -16,13 +16,13 @@ from hypothesis.extra import numpy as hnp
 from reports import large, read, solved
 
 from fusionkit.cli import main
+from fusionkit.config.yaml import dump
 from fusionkit.report.html import fill, render, to_script_json
 from fusionkit.report.images import LEVELS, encode_all
 from fusionkit.report.residuals import histogram, quantile_residuals
 from fusionkit.report.run_page import run_page
-from fusionkit.run_record import Diagnostic, RunRecord
-from fusionkit.summary import versions
-from fusionkit.yamlio import dump
+from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.summary import versions
 
 RUN = solved("cos_nanoparticle", "data.phantom.size=32")
 PAGE = read(render(run_page(RUN, "cos")))

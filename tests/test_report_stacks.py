@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit import yamlio
-from fusionkit.plots import maps_figure
+from fusionkit.config import yaml as yamlio
 from fusionkit.reconstruct import prepare
+from fusionkit.report.figures.save import maps_figure
 from fusionkit.report.maps import gallery
 from fusionkit.report.residuals import residual_section
-from fusionkit.run_record import RunRecord
+from fusionkit.results.record import RunRecord
 
 OXYGEN = {"type": "elements", "elements": ["O"]}
 CONFIG: dict[str, Any] = {

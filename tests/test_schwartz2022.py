@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fusionkit.build import Context, options_of
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning, RefusalError
 from fusionkit.loop import solve
 from fusionkit.options import Spec

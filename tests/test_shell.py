@@ -17,12 +17,12 @@ from sweeps import write_config
 
 from fusionkit import writer
 from fusionkit.cli import main
-from fusionkit.cli_commands import COMMANDS
-from fusionkit.cli_completion import SHELLS
-from fusionkit.colour import has_cursor, is_coloured, painted, painted_status
+from fusionkit.cli.commands import COMMANDS
+from fusionkit.cli.completion import SHELLS
 from fusionkit.config import packaged_configs
 from fusionkit.reconstruct import Job
 from fusionkit.registry import table
+from fusionkit.terminal import has_cursor, is_coloured, painted, painted_status
 
 
 @pytest.fixture(scope="module")

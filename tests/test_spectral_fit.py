@@ -12,11 +12,11 @@ import pytest
 from microscope_files import spectrum_signal, written_by
 from scipy.stats import norm
 
-from fusionkit.data import Dataset
-from fusionkit.data_options import DataOptions
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.loading import load
-from fusionkit.microscope.spectral_fit import maximum_likelihood
+from fusionkit.microscope.spectra.fit import maximum_likelihood
 from fusionkit.options import parse
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")

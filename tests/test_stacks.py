@@ -13,10 +13,10 @@ from fuse_data import FAST, HAADF, MAPS, NAMES, STACK, hyperspy, signal
 
 import fusionkit as fk
 from fusionkit.cli import main
-from fusionkit.data import Dataset
-from fusionkit.data_options import DataOptions
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
-from fusionkit.loading import load
 from fusionkit.options import parse
 
 

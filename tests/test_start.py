@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.problem import Problem

@@ -18,7 +18,7 @@ job.record(result)
 print(",".join(name for name in {names!r} if name in sys.modules))
 """
 NEVER = ("pylops", "pyproximal", "scipy.signal", "scipy.stats", "scipy.optimize", "matplotlib", "rich", "skimage")
-NEVER += ("cupy", "fusionkit.gpu")
+NEVER += ("cupy", "fusionkit.engines.gpu")
 
 
 def imported(config: str, names: tuple[str, ...]) -> list[str]:

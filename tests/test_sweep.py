@@ -19,15 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import children, start, statuses, table, wait_for, write_config
 
-from fusionkit import yamlio
 from fusionkit.cli import main
+from fusionkit.config import yaml as yamlio
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.report.metrics import nrmse
-from fusionkit.result_file import read_result
-from fusionkit.sweep import carry_out
+from fusionkit.results.result_file import read_result
+from fusionkit.sweep import run as carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
 from fusionkit.sweep.naming import joined, slug
-from fusionkit.sweep.pool import run_here
+from fusionkit.sweep.processes import run_here
 from fusionkit.sweep.worker import LastRead, Task, run_task
 
 HERE = Path("/configs")

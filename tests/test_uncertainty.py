@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from fusionkit.cli import main
 from fusionkit.composition import compose
 from fusionkit.config import load_config
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.result import Result
-from fusionkit.result_file import read_result
+from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
 from fusionkit.uncertainty.assess import assess
 from fusionkit.uncertainty.curvature import green, standard_deviation
 from fusionkit.uncertainty.estimate import Stopped, by_bootstrap, by_curvature, total_variation
 from fusionkit.uncertainty.information import Information, information
 from fusionkit.uncertainty.intervals import coverage, intervals, quantile
-from fusionkit.uncertainty.mismatch import mismatches
+from fusionkit.uncertainty.model_check import mismatches
 
 SMALL = ("data.phantom.size=32", "uncertainty.samples=6", "output.report=false")
 SIZE = 16  # of the dense matrices

@@ -7,12 +7,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from fusionkit.composition import compose
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.reconstruct import prepare
-from fusionkit.uncertainty import bias_factor, misfit
-from fusionkit.uncertainty.bias_factor import USUAL
+from fusionkit.uncertainty import error_scale, misfit
 from fusionkit.uncertainty.bootstrap import Sample, moments
+from fusionkit.uncertainty.error_scale import USUAL
 from fusionkit.uncertainty.means import mean_of
 from fusionkit.uncertainty.resample import model_of
 
@@ -53,7 +53,7 @@ def test_an_image_is_drawn_with_its_own_noise_whatever_its_weight(factor: float)
 )
 def test_factor_of_the_bias(excess: float, seen: float, scatter: float, expected: float) -> None:
     mean = np.array([50.0])
-    found = bias_factor.factors(mean + excess, (mean, np.array([scatter**2])), np.array([seen]))
+    found = error_scale.factors(mean + excess, (mean, np.array([scatter**2])), np.array([seen]))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -63,7 +63,7 @@ def test_moments_find_the_bias_and_no_more_of_it_than_there_is() -> None:
     bias = np.array([0.3, 0.0])[:, None, None]
     draws = [gaussian_filter(random.standard_normal(shape), (0, 2, 2)) * 7.0 for _ in range(30)]
     ones = np.ones(shape)
-    counts = bias_factor.Counts(np.zeros(shape), ones, np.array([1e4, 1e4]) + 2 * 0.3**2 * 64**2)
+    counts = error_scale.Counts(np.zeros(shape), ones, np.array([1e4, 1e4]) + 2 * 0.3**2 * 64**2)
     noise = [1e4 + random.standard_normal(2) for _ in draws]
     samples = [Sample(bias + draw, squared) for draw, squared in zip(draws, noise, strict=True)]
     found = moments(samples, np.zeros(shape), counts)

@@ -12,7 +12,7 @@ import pytest
 import fusionkit as fk
 from fusionkit.cli import main
 from fusionkit.reconstruct import Job, prepare
-from fusionkit.weights.asked import METHODS
+from fusionkit.weights.auto import METHODS
 from fusionkit.weights.l_curve import curvature
 from fusionkit.weights.masked_pixels import filled
 
@@ -121,7 +121,7 @@ def test_validate_says_and_does_not_search(capsys: pytest.CaptureFixture[str], m
     def refuse(*_: object) -> None:
         raise AssertionError("validate solves nothing")
 
-    monkeypatch.setattr("fusionkit.weights.task.solve", refuse)
+    monkeypatch.setattr("fusionkit.weights.search.solve", refuse)
     assert main(["validate", "cos_auto", "--set", SIZE]) == 0
     said = capsys.readouterr().out
     assert "weight of tv would be chosen by count_splitting" in said

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import fusionkit as fk
-from fusionkit import yamlio
 from fusionkit.cli import main
+from fusionkit.config import yaml as yamlio
 from fusionkit.errors import UserError
-from fusionkit.operators.norms import L21
-from fusionkit.operators.weighted_l21 import WeightedL21
+from fusionkit.operators.functional.norms import L21
+from fusionkit.operators.functional.weighted_l21 import WeightedL21
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Composed
-from fusionkit.weights.asked import as_asked
+from fusionkit.weights.auto import as_asked
 
 RANDOM = np.random.default_rng(0)
 Y = RANDOM.normal(0.0, 1.0, (2, 3, 20))

@@ -10,16 +10,16 @@ import pytest
 
 from fusionkit.cli import main
 from fusionkit.config import load_config
-from fusionkit.counting.step import step_of
+from fusionkit.data.counts.step import step_of
+from fusionkit.data.load import load
+from fusionkit.data.noise import noise_level
 from fusionkit.errors import UserError
-from fusionkit.loading import load
-from fusionkit.noise_level import noise_level
 from fusionkit.reconstruct import Job, prepare
-from fusionkit.result_file import read_result
+from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
 from fusionkit.weights.choice import vertex
 from fusionkit.weights.count_scale import weight_of_counts
-from fusionkit.weights.image_noise import weight_of_image
+from fusionkit.weights.fits import weight_of_image
 from fusionkit.weights.thinning import thin
 
 SMALL = ("data.phantom.size=32", "solver.max_iterations=1000")

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionkit.counting.convert import counted
-from fusionkit.data import Dataset
+from fusionkit.data.counts.convert import counted
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning
-from fusionkit.microscope.balance import balance
 from fusionkit.microscope.facts import Facts
-from fusionkit.microscope.lines import fwhm, window_of
+from fusionkit.microscope.propose.weights import balance
 from fusionkit.microscope.signals import Axis, Signal
-from fusionkit.raw_maps import raw_maps
+from fusionkit.microscope.spectra.lines import fwhm, window_of
+from fusionkit.report.raw_maps import raw_maps
 
 pytest.importorskip("exspy", reason="the extra 'io' is not installed")
 

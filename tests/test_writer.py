@@ -15,16 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit import plots, result_file, writer
+from fusionkit import writer
 from fusionkit.certificate import Certificate
-from fusionkit.data import Dataset
+from fusionkit.config.yaml import dump
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
+from fusionkit.report.figures import save as plots
 from fusionkit.result import Result, Status
-from fusionkit.result_file import read_result
-from fusionkit.run_record import Diagnostic, RunRecord
-from fusionkit.summary import summarise, to_json
+from fusionkit.results import result_file
+from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.result_file import read_result
+from fusionkit.results.summary import summarise, to_json
 from fusionkit.writer import remove_partial
-from fusionkit.yamlio import dump
 
 CONFIG = {"version": 1, "data": {"maps": {"No": "No"}}, "solver": {"type": "chambolle_pock", "tolerance": 1e-4}}
 

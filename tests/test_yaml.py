@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit import yamlio
+from fusionkit.config import yaml as yamlio
 from fusionkit.errors import UserError
 
 SCALARS = [

@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from fusionkit.data import Dataset
-from fusionkit.elements import atomic_number
-from fusionkit.phantom_base import FloatArray
-from fusionkit.phantom_nanoparticle import sphere
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.elements import atomic_number
+from fusionkit.data.phantoms.base import FloatArray
+from fusionkit.data.phantoms.nanoparticle import sphere
 from fusionkit.terms import Array
 
 TERRACES = (1.0, 0.8, 0.6, 0.8)  # relative thickness, from left to right

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.specimens import Case
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Array
 

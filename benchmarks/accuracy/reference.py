@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.accuracy.metrics import mean_nrmse
 from benchmarks.accuracy.specimens import Case
-from fusionkit.elements import atomic_number
+from fusionkit.data.elements import atomic_number
 from fusionkit.terms import Array
 
 FIRST = (-6, -5, -4, -3, -2)  # half decades: both weights from 1e-3 to 1e-1

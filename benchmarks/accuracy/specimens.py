@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.accuracy import breakages
-from fusionkit.data import Dataset
-from fusionkit.phantom_spec import PhantomSpec, simulate_dataset
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.phantoms.spec import PhantomSpec, simulate_dataset
 
 GAMMA = 1.7  # of every phantom
 

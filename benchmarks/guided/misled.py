@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
 from benchmarks.guided.solving import GAMMA, PENALTIES, automatic, errors
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.terms import Array
 
 Mask = npt.NDArray[np.bool_]

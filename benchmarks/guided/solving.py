@@ -11,9 +11,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from fusionkit.composition import compose, make_solver
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.noise import noise_level
 from fusionkit.loop import solve
-from fusionkit.noise_level import noise_level
 from fusionkit.reconstruct import prepare
 from fusionkit.start import starting_point
 from fusionkit.terms import Array

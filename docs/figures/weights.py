@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import fusionkit as fk
-from fusionkit.weights.asked import Method
+from fusionkit.weights.auto import Method
 
 PHANTOM = ("data.phantom.size=64", "data.phantom.dose=20")
 

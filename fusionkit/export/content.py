@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
-from fusionkit.report.saved_run import SavedRun
 from fusionkit.result import Result
-from fusionkit.summary import versions
+from fusionkit.results.saved import SavedRun
+from fusionkit.results.summary import versions
 from fusionkit.terms import Array
 
 HAADF = "HAADF"  # what exported files call the image, as simulated recordings do

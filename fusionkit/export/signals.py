@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.elements import is_element
+from fusionkit.data.elements import is_element
+from fusionkit.data.oblong import edges_of
 from fusionkit.export.content import DEVIATION, Content
 from fusionkit.microscope.facts import tree_of
-from fusionkit.oblong import edges_of
 from fusionkit.terms import Array
 
 # what HyperSpy would write besides: a signal that is in memory, without decompositions or models

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from fusionkit.elements import is_element
+from fusionkit.data.elements import is_element
 
 # name in results: path in HyperSpy's metadata; angles in degrees, times in seconds
 _PATHS = {

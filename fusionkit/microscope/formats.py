@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusionkit.errors import UserError
-from fusionkit.microscope.boundary import EXTRA
+from fusionkit.microscope.damaged_files import EXTRA
 
 # What RosettaSciIO 0.15 reads, so that the suffixes are known where it is not installed; ``.h5``, ``.hdf5`` and
 # ``.npz`` belong to fusionkit's own readers unless ``reader: microscope`` asks for this one.

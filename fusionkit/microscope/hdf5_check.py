@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from fusionkit.reader_hdf5_heap import heaps_are_sound
+from fusionkit.data.readers.hdf5_heap import heaps_are_sound
 
 _MOST_SHRINKAGE = 1100  # of deflate
 _HARMLESS = 2**24  # bytes

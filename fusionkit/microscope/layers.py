@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fusionkit.data.names import element_named
 from fusionkit.microscope.facts import order_assumed
 from fusionkit.microscope.signals import Signal
-from fusionkit.recognise import element_named
 
 
 def layers(signal: Signal, labels: Sequence[str]) -> list[Signal]:

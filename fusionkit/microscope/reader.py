@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from fusionkit.data.names import element_named, is_image
+from fusionkit.data.oblong import edge_facts
+from fusionkit.data.readers import RawArray, calibration
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import element_said
 from fusionkit.microscope.formats import SUFFIXES
 from fusionkit.microscope.reading import read_signals
 from fusionkit.microscope.signals import Signal
-from fusionkit.oblong import edge_facts
-from fusionkit.readers import RawArray, calibration
-from fusionkit.recognise import element_named, is_image
 from fusionkit.registry import suggestion
 
 

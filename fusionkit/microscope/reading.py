@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from fusionkit.errors import UserError
-from fusionkit.microscope.boundary import guarded
 from fusionkit.microscope.bounds import HARMLESS, MOST_SHRINKAGE
+from fusionkit.microscope.damaged_files import guarded
 from fusionkit.microscope.described import Described, described
 from fusionkit.microscope.facts import facts_of
 from fusionkit.microscope.formats import readers_for

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.errors import UserError
-from fusionkit.microscope.boundary import guarded
+from fusionkit.microscope.damaged_files import guarded
 from fusionkit.microscope.facts import Facts
 
 # of a unit of length in nm

@@ -11,7 +11,7 @@ import numpy as np
 
 from fusionkit.report.comparison_maps import Shown, side_by_side
 from fusionkit.report.metrics import has_ssim, nrmse, psnr, ssim
-from fusionkit.report.saved_run import SavedRun
+from fusionkit.results.saved import SavedRun
 
 _MOST_DIFFERENCES = 4  # that a line names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fusionkit.report.saved_run import SavedRun
+from fusionkit.results.saved import SavedRun
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionkit.filled import filled
-from fusionkit.image_limits import image_limits, quantity, symmetric_limits
-from fusionkit.raw_maps import RawMaps, raw_maps
+from fusionkit.config.yaml import dump
 from fusionkit.report.comparison import Comparison
 from fusionkit.report.content import Chart, Curve, Derived, Layer, Page, Panel, Section, Style, Table
 from fusionkit.report.convergence import gap_curve
+from fusionkit.report.image_limits import image_limits, quantity, symmetric_limits
 from fusionkit.report.maps import MOST, Gallery, difference, layer
-from fusionkit.report.saved_run import SavedRun
-from fusionkit.run_record import Diagnostic
-from fusionkit.summary import versions
+from fusionkit.report.raw_maps import RawMaps, raw_maps
+from fusionkit.report.trace import filled
+from fusionkit.results.record import Diagnostic
+from fusionkit.results.saved import SavedRun
+from fusionkit.results.summary import versions
 from fusionkit.terms import Array
-from fusionkit.yamlio import dump
 
 
 def comparison_page(comparison: Comparison) -> Page:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fusionkit.image_limits import Limits
-from fusionkit.run_record import Diagnostic
+from fusionkit.report.image_limits import Limits
+from fusionkit.results.record import Diagnostic
 from fusionkit.terms import Array
 
 Colours = Literal["maps", "gray", "diverging"]

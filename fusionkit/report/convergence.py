@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.filled import filled
 from fusionkit.report.content import Chart, Curve, Section
-from fusionkit.run_record import RunRecord
+from fusionkit.report.trace import filled
+from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
 _PARTS = ("stationarity", "alignment", "feasibility")

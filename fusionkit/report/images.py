@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.image_limits import block_mean
+from fusionkit.report.image_limits import block_mean
 from fusionkit.terms import Array
 
 LEVELS = (4094, 1022, 254)  # steps over the range: finer than a screen shows, coarser only for a large page

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fusionkit.image_limits import Limits, brightness, image_limits, quantity, symmetric_limits
-from fusionkit.raw_maps import raw_of, unit_of
 from fusionkit.report.content import Colours, Derived, Layer, Panel, Style
-from fusionkit.run_record import RunRecord
+from fusionkit.report.image_limits import Limits, brightness, image_limits, quantity, symmetric_limits
+from fusionkit.report.raw_maps import raw_of, unit_of
+from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
 MOST = 48  # maps; a page of more is none that somebody reads

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.diagnostics import compared, counts_per_unit, epsilons
 from fusionkit.report.content import Chart, Curve, Section
+from fusionkit.report.diagnostics import compared, counts_per_unit, epsilons
 from fusionkit.report.maps import MOST, difference
-from fusionkit.run_record import RunRecord
+from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
 _END = 5.0  # of the axis, in units of the noise

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from fusionkit.plot_status import STATUS_WORDS
+from fusionkit.config.yaml import dump
 from fusionkit.report.content import Page, Section, Table
 from fusionkit.report.convergence import convergence_section
+from fusionkit.report.figures.status import STATUS_WORDS
 from fusionkit.report.maps import MOST, field_of_view, gallery, unknown_maps
 from fusionkit.report.residuals import residual_section
+from fusionkit.report.tables import composition_table
 from fusionkit.report.vector import coefficient_table, vector_section
 from fusionkit.report.weights import weights_section
 from fusionkit.result import Status
-from fusionkit.run_record import Diagnostic, RunRecord
-from fusionkit.summary import versions
-from fusionkit.uncertainty.tables import composition_table
-from fusionkit.yamlio import dump
+from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.summary import versions
 
 
 def run_page(record: RunRecord, name: str) -> Page:

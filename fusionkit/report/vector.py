@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fusionkit.report.content import Chart, Curve, Section, Table
-from fusionkit.run_record import RunRecord
+from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
 _MOST_BARS = 40  # more coefficients are drawn as a curve, without their labels

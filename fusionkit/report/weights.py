@@ -6,7 +6,7 @@ import numpy as np
 
 from fusionkit.report.content import Chart, Section
 from fusionkit.report.content import Curve as Line
-from fusionkit.run_record import RunRecord
+from fusionkit.results.record import RunRecord
 from fusionkit.weights.chosen import ChosenWeight, Curve
 
 

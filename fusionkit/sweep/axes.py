@@ -10,10 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fusionkit.config.overrides import PATHS
+from fusionkit.config.yaml import parse
 from fusionkit.errors import UserError
-from fusionkit.overrides import PATHS
 from fusionkit.sweep.naming import names_of_files, slug, title
-from fusionkit.yamlio import parse
 
 MOST_POINTS = 10_000
 _FORMS = "write a list ([0.1, 0.2]), {linear: [first, last, count]} or {log: [first, last, count]}"

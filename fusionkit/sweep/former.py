@@ -6,8 +6,8 @@ import csv
 from collections.abc import Collection
 from pathlib import Path
 
-from fusionkit import result_file
 from fusionkit.errors import UserError
+from fusionkit.results import result_file
 from fusionkit.sweep.files import TABLE
 
 _MOST_NAMES = 4  # that a line holds

@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from fusionkit.image_limits import Limits, image_limits
+from fusionkit.report.image_limits import Limits, image_limits
 from fusionkit.sweep.axes import Axis
 from fusionkit.sweep.plan import Plan
 from fusionkit.sweep.table import Row, columns

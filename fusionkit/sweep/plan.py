@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionkit import result_file, writer, yamlio
+from fusionkit import writer
 from fusionkit.config import LoadedConfig, Source, check_source, override_source
+from fusionkit.config import yaml as yamlio
+from fusionkit.config.overrides import INIT_WORDS
+from fusionkit.config.resolved import absolute_paths, resolved
 from fusionkit.errors import UserError
-from fusionkit.overrides import INIT_WORDS
 from fusionkit.report.comparison import differences
-from fusionkit.report.saved_summary import read_summary
-from fusionkit.resolve import absolute_paths, resolved
+from fusionkit.results import result_file
+from fusionkit.results.saved_summary import read_summary
 from fusionkit.sweep.axes import Axis, assignment
 from fusionkit.sweep.files import CONFIG
 from fusionkit.sweep.former import check_former
 from fusionkit.sweep.naming import joined
-from fusionkit.weights.asked import as_asked
+from fusionkit.weights.auto import as_asked
 
 
 @dataclass(frozen=True)

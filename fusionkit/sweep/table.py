@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit import result_file, writer
-from fusionkit.image_limits import block_mean, quantity
+from fusionkit import writer
+from fusionkit.report.image_limits import block_mean, quantity
 from fusionkit.report.metrics import nrmse
-from fusionkit.report.saved_summary import read_summary
+from fusionkit.results import result_file
+from fusionkit.results.saved_summary import read_summary
 from fusionkit.sweep.plan import Point
 from fusionkit.terms import Array
 

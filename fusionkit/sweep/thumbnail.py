@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from fusionkit.image_limits import Limits
+from fusionkit.report.image_limits import Limits
 from fusionkit.terms import Array
 
 _COLOURS = "inferno"  # as in maps.png

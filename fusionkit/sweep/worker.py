@@ -11,13 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fusionkit.cli_warnings import one_line_warnings
 from fusionkit.config import Source, check_source
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import DataOptions, load
 from fusionkit.errors import EXPECTED, one_line
-from fusionkit.loading import DataOptions, load
 from fusionkit.reconstruct import Reader, prepare
 from fusionkit.threads import limit_threads
+from fusionkit.warnings import one_line_warnings
 from fusionkit.writer import write
 
 
@@ -52,7 +52,7 @@ class LastRead:
         self._dataset: Dataset | None = None
 
     def __call__(self, options: DataOptions, folder: Path, where: str) -> Dataset:
-        """As `fusionkit.loading.load`."""
+        """As `fusionkit.data.load.load`."""
         if self._dataset is None or self._key != (options, folder):
             self._dataset, self._key = load(options, folder, where), (options, folder)
         return self._dataset

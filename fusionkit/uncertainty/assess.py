@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.config import Config
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 from fusionkit.registry import suggestion
 from fusionkit.terms import Array
+from fusionkit.uncertainty.composition import Composition, counted, from_counts, from_samples
 from fusionkit.uncertainty.estimate import METHOD_KEY, Stopped, by_bootstrap, by_curvature, total_variation
-from fusionkit.uncertainty.fractions import Composition, counted, from_counts, from_samples
 from fusionkit.uncertainty.information import of_maps
 from fusionkit.uncertainty.intervals import Uncertainty
 from fusionkit.uncertainty.options import CompositionOptions

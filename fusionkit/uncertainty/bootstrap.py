@@ -7,7 +7,7 @@ With solutions :math:`x^*` of simulated data, each started from x, and averages 
 
 where A is a local average. The second part is the squared bias: a penalty flattens what it is given, and what it takes
 from x when that is solved again estimates what it took from the truth. It takes more or less the second time; the
-factor c of each element is what its counts say, see `fusionkit.uncertainty.bias_factor`. Both are averaged over
+factor c of each element is what its counts say, see `fusionkit.uncertainty.error_scale`. Both are averaged over
 neighbours, since 30 samples know a variance to 26 % and the bias of one pixel hardly, and since the bias of the
 recording is near that of the samples, not at the same pixels.
 Source: B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 10.
@@ -23,11 +23,11 @@ from itertools import islice
 
 import numpy as np
 
-from fusionkit.fast_threads import thread_count
+from fusionkit.engines.cpu.threads import thread_count
 from fusionkit.terms import Array
 from fusionkit.threads import limit_threads
-from fusionkit.uncertainty.averages import averaged, narrow
-from fusionkit.uncertainty.bias_factor import USUAL, Counts, factors
+from fusionkit.uncertainty.error_scale import USUAL, Counts, factors
+from fusionkit.uncertainty.residuals import averaged, narrow
 
 TOLERANCE = 1e-3  # of the solves: with 1e-4 or 3e-5 the standard deviations are the same to 1 % and take twice as long
 
@@ -39,7 +39,7 @@ class Sample:
     Parameters
     ----------
     x : the solution, (n, ny, nx).
-    squared : q* of `fusionkit.uncertainty.bias_factor`, (n,); None where no counts judge the bias.
+    squared : q* of `fusionkit.uncertainty.error_scale`, (n,); None where no counts judge the bias.
     """
 
     x: Array

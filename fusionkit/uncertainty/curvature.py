@@ -27,8 +27,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ellipkm1
 
 from fusionkit.terms import Array
-from fusionkit.uncertainty.averages import averaged
 from fusionkit.uncertainty.information import Information
+from fusionkit.uncertainty.residuals import averaged
 
 # Share of the gradient's variance: with all of it the intervals of O in films and of S in the nanoparticle are twice
 # too wide, since the gradient of the solution holds noise already; with none, flat maps have too narrow ones.

@@ -9,24 +9,24 @@ import numpy as np
 
 from fusionkit.composition import compose, make_solver
 from fusionkit.config import Config
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.operators.fidelity import PixelwiseFidelity
-from fusionkit.operators.gradient import GradientMap
-from fusionkit.operators.norms import L21
+from fusionkit.operators.functional.norms import L21
+from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.linear.gradient import GradientMap
 from fusionkit.operators.penalty import ComposedPenalty
-from fusionkit.operators.weighted_l21 import WeightedL21
 from fusionkit.problem import Problem
 from fusionkit.result import Status
 from fusionkit.terms import Array, Bounds, Term
-from fusionkit.uncertainty.bias_factor import Counts, counts_of
 from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, moments, solutions
 from fusionkit.uncertainty.curvature import standard_deviation
+from fusionkit.uncertainty.error_scale import Counts, counts_of
 from fusionkit.uncertainty.information import information, of_maps
 from fusionkit.uncertainty.intervals import Uncertainty
 from fusionkit.uncertainty.misfit import factors
-from fusionkit.uncertainty.mismatch import mismatches
+from fusionkit.uncertainty.model_check import mismatches
 from fusionkit.uncertainty.resample import model_of
 
 METHOD_KEY = "uncertainty.method"

@@ -24,9 +24,9 @@ from scipy.ndimage import gaussian_filter1d
 
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.terms import Array
-from fusionkit.uncertainty.averages import NARROW, narrow, shrunk
 from fusionkit.uncertainty.information import slope_and_information
 from fusionkit.uncertainty.means import mean_of
+from fusionkit.uncertainty.residuals import NARROW, narrow, shrunk
 
 _REACH = 10  # pixels that hold all of G
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusionkit.noise_level import noise_level
+from fusionkit.data.noise import noise_level
 from fusionkit.operators.fidelity import Fidelity
 
 _SMALLEST = 8  # pixels along an axis of an image whose noise can be seen

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.problem import Problem

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fusionkit.data import Dataset
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Spec
 from fusionkit.terms import Fitted, Term
-from fusionkit.weights.asked import asked, asks_each, checkable, method_of, weighted
+from fusionkit.weights.auto import asked, asks_each, checkable, method_of, weighted
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.compete import Search, check_comparable, compete, with_found
 from fusionkit.weights.count_scale import weight_of_counts
-from fusionkit.weights.each_element import check_each
-from fusionkit.weights.image_noise import weight_of_image
+from fusionkit.weights.fits import weight_of_image
 from fusionkit.weights.methods import default_method
 from fusionkit.weights.model_error import model_error
-from fusionkit.weights.task import NORMAL, POISSON, Objective, Task, noise_of
+from fusionkit.weights.per_element import check_each
+from fusionkit.weights.search import NORMAL, POISSON, Objective, Task, noise_of
 from fusionkit.weights.trial import Trial
 
 _MOVES = 2.0  # times less weight of an image after which the penalty is searched again

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fusionkit.options import Spec
-from fusionkit.weights.asked import AUTO, weighted
+from fusionkit.weights.auto import AUTO, weighted
 from fusionkit.weights.trial import Trial
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from math import inf
 
 from fusionkit.errors import UserError
-from fusionkit.weights.asked import Method
+from fusionkit.weights.auto import Method
 from fusionkit.weights.choice import paired
 from fusionkit.weights.chosen import ChosenWeight, with_weights
 from fusionkit.weights.methods import BY_NAME
-from fusionkit.weights.task import Task
+from fusionkit.weights.search import Task
 from fusionkit.weights.trial import Trial
 
 Search = tuple[Task, Method]

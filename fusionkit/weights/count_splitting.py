@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionkit.counting.step import is_counts, step_of
+from fusionkit.data.counts.step import is_counts, step_of
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
-from fusionkit.weights.asked import PER_ELEMENT
+from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.each_element import of_each, with_own
 from fusionkit.weights.levels import levels
 from fusionkit.weights.path import Said, lowest
-from fusionkit.weights.task import POISSON, Noisy, Task
+from fusionkit.weights.per_element import of_each, with_own
+from fusionkit.weights.search import POISSON, Noisy, Task
 from fusionkit.weights.thinning import Halves, thin
 from fusionkit.weights.trial import Attempt, Trial
 

@@ -19,7 +19,7 @@ from fusionkit.result import Result
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.path import FACTOR, MOST, first_weight
-from fusionkit.weights.task import POISSON, Noisy, Task
+from fusionkit.weights.search import POISSON, Noisy, Task
 
 _LEVEL = 1.0
 

@@ -17,7 +17,7 @@ from fusionkit.result import Result
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.path import FACTOR
-from fusionkit.weights.task import POISSON, Noisy, Task
+from fusionkit.weights.search import POISSON, Noisy, Task
 
 _NUMBER = 10  # weights, from the scale down
 _FINE = 200

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from fusionkit.terms import Array
-from fusionkit.weights.task import POISSON, Noisy
+from fusionkit.weights.search import POISSON, Noisy
 
 _LEAST = 1e-3  # of the highest mean: an empty map has no error that could be relative
 _POWER = 1.5

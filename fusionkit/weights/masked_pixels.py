@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import convolve
 
-from fusionkit.counting.whiteness import shares_noise
+from fusionkit.data.counts.whiteness import shares_noise
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.levels import levels
 from fusionkit.weights.path import Said, lowest
-from fusionkit.weights.task import Task
+from fusionkit.weights.search import Task
 from fusionkit.weights.trial import Trial
 
 SHARE = 0.2  # of the pixels in a fold

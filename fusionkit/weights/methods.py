@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fusionkit.weights.asked import Method
+from fusionkit.weights.auto import Method
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.count_splitting import can_split, count_splitting
 from fusionkit.weights.discrepancy import discrepancy
 from fusionkit.weights.l_curve import l_curve
 from fusionkit.weights.masked_pixels import masked_pixels
+from fusionkit.weights.search import Task
 from fusionkit.weights.sure import sure
-from fusionkit.weights.task import Task
 
 BY_NAME: dict[Method, Callable[[Task], ChosenWeight]] = {
     "count_splitting": count_splitting,

@@ -13,7 +13,7 @@ from fusionkit.weights.choice import paired, vertex
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
 from fusionkit.weights.count_splitting import held_out
 from fusionkit.weights.path import risen
-from fusionkit.weights.task import Task
+from fusionkit.weights.search import Task
 from fusionkit.weights.trial import Attempt, Trial
 
 _FACTORS = (3.0, 4.0, 6.0, 6.0, 6.0)  # from one weight to the next; at the last the image hardly takes part

@@ -14,7 +14,7 @@ from math import exp
 
 from fusionkit.weights.choice import paired, vertex
 from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
-from fusionkit.weights.task import Task
+from fusionkit.weights.search import Task
 from fusionkit.weights.trial import Attempt, Trial
 
 BELOW = 4.0  # times lower than the scale is the first weight of a penalty of degree 1

@@ -19,7 +19,7 @@ from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.levels import levels
 from fusionkit.weights.path import Said, lowest
-from fusionkit.weights.task import POISSON, Noisy, Task
+from fusionkit.weights.search import POISSON, Noisy, Task
 from fusionkit.weights.trial import Trial
 
 _STEP = 0.5  # h: standard deviations of the noise that the data are moved by

@@ -1,0 +1,78 @@
+"""``fusionkit compare``: finished runs beside each other, as a table and as a page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusionkit.cli.exit_status import DONE
+
+if TYPE_CHECKING:
+    from fusionkit.report.comparison import Comparison
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``compare``."""
+    command.add_argument("runs", metavar="RUN", nargs="+", help="output folder of a run; at least two (or SWEEP/*)")
+    command.add_argument("--output", metavar="FILE", help="page to write, with the maps side by side (.html)")
+    command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table of the runs and write their page."""
+    from fusionkit.report.comparison import compare
+    from fusionkit.results.saved import read_runs
+
+    output = None if arguments.output is None else Path(arguments.output)
+    if output is not None:
+        _check_output(output, arguments.overwrite)
+    comparison = compare(read_runs([Path(run) for run in arguments.runs if not _is_of_a_sweep(Path(run))]))
+    _print_table(comparison)
+    for note in comparison.notes:
+        print(f"note: {note}")
+    if output is None:
+        print("note: --output FILE.html writes a page with the maps side by side")
+    else:
+        from fusionkit.report.comparison_page import comparison_page
+        from fusionkit.report.html import render
+
+        output.write_text(render(comparison_page(comparison)), encoding="utf-8")
+        print(f"wrote {output}")
+    return DONE
+
+
+def _is_of_a_sweep(path: Path) -> bool:
+    """Whether it is one of the files beside a sweep's runs, which ``compare SWEEP/*`` names too."""
+    from fusionkit.sweep.files import CONFIG, PAGE, TABLE
+
+    return path.name in (CONFIG, PAGE, TABLE) and path.is_file() and path.with_name(CONFIG).is_file()
+
+
+def _check_output(path: Path, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, before anything is read."""
+    from fusionkit.errors import UserError
+
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(str(path), "is no name of a page", "end it with .html")
+    if path.is_dir():
+        raise UserError(str(path), "is a folder", "name a file")
+    if path.exists() and not overwrite:
+        raise UserError(str(path), "exists already", "name another file or add --overwrite")
+    if not path.parent.is_dir():
+        raise UserError(str(path), f"there is no folder '{path.parent}'", "make it first")
+
+
+def _print_table(comparison: Comparison) -> None:
+    from shutil import get_terminal_size
+
+    from fusionkit.terminal import painted
+    from fusionkit.text_table import aligned, fitted
+
+    rows = [("", *(run.name for run in comparison.runs)), *comparison.rows]
+    if not sys.stdout.isatty():  # other programs split it: a row a quantity, however wide
+        print("\n".join(aligned(rows)))
+        return
+    for line, is_heading in fitted(rows, get_terminal_size().columns):
+        print(painted(line, "bold", sys.stdout) if is_heading else line)

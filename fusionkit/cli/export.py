@@ -1,0 +1,42 @@
+"""``fusionkit export``: the maps of a finished run in the format of another program."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fusionkit.cli.exit_status import DONE
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``export``."""
+    command.add_argument("run", metavar="RUN", help="output folder of a run")
+    command.add_argument("--format", metavar="WRITER", help="hspy, zspy or tiff (default: by the suffix of --output)")
+    command.add_argument("--output", metavar="FILE", help="the file to write (default: maps.hspy, ... in RUN)")
+    command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the file and say where it is."""
+    from fusionkit.errors import UserError
+    from fusionkit.export.content import content_of_saved
+    from fusionkit.export.writers import STEM, check_target, export, writer_for, writer_of
+    from fusionkit.registry import table
+    from fusionkit.results.saved import read_run
+
+    output = None if arguments.output is None else Path(arguments.output)
+    if arguments.format is not None:
+        writer = writer_of(arguments.format, "--format")
+    elif output is not None:
+        writer = writer_for(output)
+    else:
+        raise UserError("export", "no format is named", f"add --format with one of {', '.join(table('writers'))}")
+    if output is not None:
+        check_target(output, writer, arguments.overwrite)
+    found = read_run(Path(arguments.run))
+    home = Path(arguments.run)
+    default = (home if home.is_dir() else home.parent) / f"{STEM}{writer.suffixes[0]}"
+    path = output or default
+    export(content_of_saved(found), path, writer, arguments.overwrite)
+    print(f"wrote {path}")
+    return DONE

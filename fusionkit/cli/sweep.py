@@ -1,0 +1,107 @@
+"""``fusionkit sweep``: a configuration over lists and ranges of its values."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusionkit.cli.exit_status import DIVERGED, DONE, FAILED, LOST
+from fusionkit.cli.options import add_config
+from fusionkit.terminal import painted, painted_status
+
+if TYPE_CHECKING:
+    from fusionkit.config import Source
+    from fusionkit.sweep.axes import Axis
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``sweep``."""
+    add_config(command)
+    command.add_argument(
+        "--over",
+        metavar="KEY=VALUES",
+        action="append",
+        default=[],
+        help="sweep a value of the config too (terms.tv.weight=0.1,0.2 or =log:0.01:1:9 or =linear:0:1:5)",
+    )
+    add_many(command)
+
+
+def add_many(command: argparse.ArgumentParser) -> None:
+    """The arguments of everything that runs many points."""
+    command.add_argument("--output", metavar="DIR", help="folder of the points' folders, the table and the page")
+    command.add_argument("--workers", metavar="N", type=_positive, help="processes at a time (default: one a core)")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="run on this dask.distributed scheduler instead")
+    command.add_argument("--overwrite", action="store_true", help="replace changed points, leave out former others")
+    command.add_argument("--quiet", action="store_true", help="write nothing but warnings and errors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the points of a sweep and write their table; the exit status."""
+    from fusionkit.config import override_source, read_source
+    from fusionkit.sweep.axes import axes_of
+
+    source = override_source(read_source(arguments.config), arguments.set)
+    axes = axes_of(source.raw.get("sweep"), arguments.over, source.folder)
+    return run_points(arguments, source, axes, "sweep")
+
+
+def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], what: str) -> int:
+    """Run every point of the axes; ``what`` is the command's name."""
+    from fusionkit.cli.sweep_progress import progress
+    from fusionkit.errors import UserError
+    from fusionkit.sweep.cluster import SchedulerLostError
+    from fusionkit.sweep.plan import check_folder, plan
+    from fusionkit.sweep.run import Machines, carry_out
+
+    if arguments.workers is not None and arguments.scheduler is not None:
+        remedy = "leave one of the two out: a cluster has workers of its own"
+        raise UserError("--workers", "has no meaning beside --scheduler", remedy)
+    planned = plan(source, axes, _folder(arguments.output, source, what))
+    todo = check_folder(planned, arguments.overwrite)
+    machines = Machines(arguments.workers, arguments.scheduler)
+    try:
+        with progress(len(todo), arguments.quiet) as shown:
+            rows = carry_out(planned, todo, arguments.overwrite, machines, shown.show)
+    except KeyboardInterrupt:
+        said = f"finished points stay in {planned.folder}; give the same command again to run the others"
+        print(f"\nfusionkit: {said}", file=sys.stderr)
+        raise
+    except SchedulerLostError:
+        said = "the scheduler is gone, or knows the points no more"
+        remedy = f"finished points stay in {planned.folder}; with a scheduler there, the same command runs the others"
+        print(f"{painted('fusionkit:', 'red', sys.stderr)} --scheduler: {said}; {remedy}", file=sys.stderr)
+        return LOST
+    states = [row.status for row in rows]
+    if not arguments.quiet:
+        _print_summary(states, len(rows) - len(todo), planned.folder)
+    if "failed" in states:
+        return FAILED
+    return DIVERGED if "diverged" in states else DONE
+
+
+def _folder(given: str | None, source: Source, what: str) -> Path:
+    """The output folder: given, or the config's, or ``runs/NAME_sweep`` in the current folder."""
+    output = source.raw.get("output")
+    directory = output.get("directory") if isinstance(output, dict) else None
+    if given is None and isinstance(directory, str):
+        return (source.folder / Path(directory).expanduser()).absolute()
+    return Path(given) if given is not None else Path("runs") / f"{source.name}_{what}"
+
+
+def _print_summary(states: list[str], kept: int, folder: Path) -> None:
+    from fusionkit.sweep.files import PAGE, TABLE
+
+    counts = ", ".join(f"{states.count(state)} {painted_status(state, sys.stdout)}" for state in dict.fromkeys(states))
+    said = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")
+    for name, value in {"points": said, "table": folder / TABLE, "page": folder / PAGE}.items():
+        print(f"{name + ':':<12}{value}")
+
+
+def _positive(text: str) -> int:
+    count = int(text) if text.isdecimal() else 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
+    return count

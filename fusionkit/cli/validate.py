@@ -1,0 +1,25 @@
+"""``fusionkit validate``: what would run."""
+
+from __future__ import annotations
+
+import argparse
+
+from fusionkit.cli.exit_status import DONE
+from fusionkit.cli.options import add_config
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """The arguments of ``validate``."""
+    add_config(command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read config and data, build the problem and print what would run."""
+    from fusionkit.config import load_config
+    from fusionkit.reconstruct import prepare
+
+    loaded = load_config(arguments.config, arguments.set)
+    for line in prepare(loaded, search=False).describe():
+        print(line)
+    print(f"output: {loaded.output_folder()}")
+    return DONE

@@ -1,0 +1,286 @@
+"""The configuration of a run: its model, the packaged ones by name, and loading with every key checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from fusionkit.build import options_of
+from fusionkit.config import yaml as yamlio
+from fusionkit.config.overrides import INIT_WORDS, RESULT_SUFFIXES, override
+from fusionkit.data.options import DataOptions
+from fusionkit.data.phantoms.spec import phantom_options
+from fusionkit.data.prepare.spec import step_options
+from fusionkit.errors import UserError
+from fusionkit.options import Options, Spec, parse
+from fusionkit.registry import lookup, suggestion
+from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
+from fusionkit.weights.auto import checkable
+
+DEFAULT_SOLVER = "chambolle_pock"
+SUFFIXES = (".yaml", ".yml")
+# the fields that name a thing to be built, and the kind of that thing
+NESTED = {"forward": "forwards", "functional": "functionals", "operator": "operators", "on": "operators"}
+
+
+class UnknownOptions(Options):
+    """The unknown of a problem without maps: a vector of coefficients.
+
+    Parameters
+    ----------
+    labels : names of its entries, which fix its shape (len(labels),).
+    """
+
+    labels: Annotated[list[str], Field(min_length=1)]
+
+    @field_validator("labels")
+    @classmethod
+    def _unique(cls, labels: list[str]) -> list[str]:
+        double = [label for label in labels if labels.count(label) > 1]
+        if double:
+            raise ValueError(f"'{double[0]}' stands there twice; name every coefficient once")
+        return labels
+
+
+class OutputOptions(Options):
+    """Where the result goes.
+
+    Parameters
+    ----------
+    directory : the output folder, relative to the config's folder; None for ``runs/NAME`` in the current folder.
+    figures : whether ``maps.png`` and ``convergence.png`` are drawn.
+    report : whether ``report.html`` is written.
+    formats : of other programs, by the names of their writers: ``hspy`` writes ``maps.hspy``, and so on.
+    """
+
+    directory: str | None = None
+    figures: bool = True
+    report: bool = True
+    formats: list[str] = Field(default_factory=list)
+
+    @field_validator("formats")
+    @classmethod
+    def _once(cls, formats: list[str]) -> list[str]:
+        double = [name for name in formats if formats.count(name) > 1]
+        if double:
+            raise ValueError(f"'{double[0]}' stands there twice; name every format once")
+        return formats
+
+
+class Config(Options):
+    """A whole configuration.
+
+    Parameters
+    ----------
+    version : of this schema.
+    data : what to read or simulate.
+    unknown : the coefficients of a problem without maps; None where the unknown are the maps.
+    terms : the summands of the objective.
+    solver : the algorithm.
+    init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
+    precision : ``single`` (float32) or ``double`` (float64) iterates.
+    engine : ``numpy``, ``numba`` (compiled kernels), ``cupy`` (kernels on a CUDA device: docs/gpu.md) or ``auto``:
+        compiled where Numba is installed.
+    threads : the most threads; None to leave it to the libraries.
+    uncertainty : whether and how error bars are estimated.
+    composition : atomic fractions over regions; None for none.
+    output : where the result goes.
+    """
+
+    version: Literal[1]
+    data: DataOptions
+    unknown: UnknownOptions | None = None
+    terms: Annotated[list[Spec], Field(min_length=1)]
+    solver: Spec = Spec(type=DEFAULT_SOLVER)
+    init: str = "auto"
+    precision: Literal["single", "double"] = "single"
+    engine: Literal["auto", "numpy", "numba", "cupy"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    uncertainty: UncertaintyOptions = UncertaintyOptions()
+    composition: CompositionOptions | None = None
+    output: OutputOptions = OutputOptions()
+
+    @field_validator("init")
+    @classmethod
+    def _known_start(cls, init: str) -> str:
+        if init in INIT_WORDS or init.lower().endswith(RESULT_SUFFIXES):
+            return init
+        near = suggestion(init, INIT_WORDS)
+        tail = f"; {near}" if near.startswith("did") else ""
+        raise ValueError(f"must be {', '.join(INIT_WORDS)} or the path of a result.h5, got '{init}'{tail}")
+
+    @property
+    def assessed(self) -> bool:
+        """Whether error bars or a composition are asked for."""
+        return self.uncertainty.method != "none" or self.composition is not None
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A configuration and where it came from.
+
+    Parameters
+    ----------
+    config : the configuration, checked.
+    folder : where relative paths in it start: the config's folder, or the current one for a packaged config.
+    name : of the config, without suffix.
+    raw : what the YAML file says, overrides applied.
+    packaged : whether it is one of the packaged configs.
+    """
+
+    config: Config
+    folder: Path
+    name: str
+    raw: Mapping[str, Any]
+    packaged: bool = False
+
+    def path(self, text: str) -> Path:
+        """A path of the config, absolute."""
+        return (self.folder / Path(text).expanduser()).absolute()
+
+    def output_folder(self, given: str | None = None) -> Path:
+        """The output folder: ``given`` on the command line, or the config's, or ``runs/NAME`` in the current folder."""
+        if given is not None:
+            return Path(given)
+        directory = self.config.output.directory
+        return self.path(directory) if directory is not None else Path("runs") / self.name
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a YAML file says, not yet checked, and where it came from.
+
+    Parameters
+    ----------
+    raw : the mapping.
+    folder, name, packaged : as in `LoadedConfig`.
+    """
+
+    raw: Mapping[str, Any]
+    folder: Path
+    name: str
+    packaged: bool = False
+
+
+def packaged_configs() -> dict[str, str]:
+    """The text of every packaged config by name, in alphabetical order."""
+    folder = resources.files("fusionkit.configs")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8") for file in files}
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Read and check a configuration.
+
+    Parameters
+    ----------
+    source : path of a YAML file, or the name of a packaged config.
+    overrides : ``key.path=value`` each, see `fusionkit.config.overrides.override`.
+
+    Raises
+    ------
+    UserError : the file cannot be read, or a key is unknown, missing or has a wrong value; the options of every
+        term, of the solver and of the phantom are checked too, and that no two terms have one name.
+    """
+    return check_source(override_source(read_source(source), overrides))
+
+
+def override_source(source: Source, overrides: Sequence[str], said: str = "--set") -> Source:
+    """The source with ``key.path=value`` of each of ``overrides``, see `fusionkit.config.overrides.override`."""
+    return replace(source, raw=override(source.raw, overrides, {"solver": {"type": DEFAULT_SOLVER}}, said))
+
+
+def check_source(source: Source) -> LoadedConfig:
+    """The configuration of one run; `UserError` as `load_config`."""
+    raw, folder, name, packaged = source.raw, source.folder, source.name, source.packaged
+    if "sweep" in raw:
+        raise UserError("sweep", "is not part of a single run", "run all of its points with 'fusionkit sweep'")
+    config = parse(Config, raw, "")
+    if config.data.phantom is not None:
+        phantom_options(config.data.phantom, "data.phantom")
+    for index, step in enumerate(config.data.prepare):
+        step_options(step, f"data.prepare[{index}]")
+    for key, kind, spec in specs(config):
+        _check_spec(kind, spec, key)
+    _check_names(config)
+    _check_formats(config)
+    loaded = LoadedConfig(config, folder, name, raw, packaged)
+    data_path = config.data.path
+    if packaged and data_path is not None and not loaded.path(data_path).exists():
+        remedy = f"get the file and run: fusionkit run {name} --set data.path=FOLDER/{Path(data_path).name}"
+        raise UserError("data.path", f"there is no file '{data_path}' in the current folder", remedy)
+    return loaded
+
+
+def specs(config: Config) -> Iterator[tuple[str, str, Spec]]:
+    """Every term and the solver, with config key and kind."""
+    for index, term in enumerate(config.terms):
+        yield f"terms[{index}]", "terms", term
+    yield "solver", "solvers", config.solver
+
+
+def checked_options(kind: str, spec: Spec, key: str) -> Options:
+    """The options of a named thing, validated against its model; `UserError` at ``key`` and below.
+
+    A term that asks for its weight has `fusionkit.weights.auto.PLACEHOLDER` here.
+    """
+    spec = checkable(spec, key) if kind == "terms" else spec
+    return options_of(lookup(kind, spec.type, f"{key}.type"), spec.options, key)
+
+
+def nested_specs(options: Options) -> Iterator[tuple[str, str, Spec]]:
+    """The things that options name in turn: field, kind and spec."""
+    for field in type(options).model_fields:
+        value = getattr(options, field)
+        if isinstance(value, Spec) and field in NESTED:
+            yield field, NESTED[field], value
+
+
+def _check_spec(kind: str, spec: Spec, key: str) -> None:
+    for field, inner_kind, inner in nested_specs(checked_options(kind, spec, key)):
+        _check_spec(inner_kind, inner, f"{key}.{field}")
+
+
+def _check_names(config: Config) -> None:
+    """`UserError` where two terms have one name, before the data are read; `Problem` sees what this cannot."""
+    first: dict[str, str] = {}
+    for key, kind, spec in specs(config):
+        name = checked_options(kind, spec, key).term_name(spec.type) if kind == "terms" else None
+        if name in first:
+            raise UserError(key, f"is called '{name}' like {first[name]}", "give one of the two a 'name' of its own")
+        if name is not None:
+            first[name] = key
+
+
+def _check_formats(config: Config) -> None:
+    """`UserError` for a format that cannot be written at the end of the run."""
+    if not config.output.formats:
+        return
+    if config.unknown is not None:
+        remedy = "remove it; result.h5 holds the coefficients"
+        raise UserError("output.formats", "other programs' formats hold maps, and the unknown is none", remedy)
+    from fusionkit.export.writers import check_formats
+
+    check_formats(config.output.formats, "output.formats")
+
+
+def read_source(source: str | Path) -> Source:
+    """What a YAML file or a packaged config says; `UserError` where it cannot be read."""
+    text = str(source)
+    is_name = isinstance(source, str) and Path(text).name == text and not text.lower().endswith(SUFFIXES)
+    configs = packaged_configs()
+    if is_name and text in configs:
+        # what is packaged has no folder of its own: its paths start in the current one
+        return Source(yamlio.parse(configs[text], f"packaged config {text}"), Path.cwd(), text, True)
+    path = Path(source).expanduser()
+    if not path.exists() and not path.is_symlink():
+        near = suggestion(path.stem, configs)
+        remedy = near.replace("known: ", "the packaged configs are ") if near.startswith("known") else near
+        problem = "there is no packaged config and no file of that name" if is_name else "there is no such file"
+        raise UserError(text or "CONFIG", problem, remedy)
+    return Source(yamlio.read(path), path.absolute().parent, path.stem)

@@ -1,0 +1,99 @@
+"""The whole configuration with nothing left to defaults: running it again, from anywhere, gives the same maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fusionkit.config import INIT_WORDS, LoadedConfig, checked_options, nested_specs
+from fusionkit.data.data_sources import Source
+from fusionkit.data.phantoms.spec import phantom_options
+from fusionkit.data.prepare.spec import step_options
+from fusionkit.options import Spec
+from fusionkit.weights.auto import asks
+
+
+def resolved(loaded: LoadedConfig) -> dict[str, Any]:
+    """The configuration as plain YAML types: every default filled in, paths of inputs absolute.
+
+    The output folder is left out, since a second run must not write over the first.
+
+    Parameters
+    ----------
+    loaded : the configuration with its folder.
+    """
+    config = loaded.config
+    data = _plain(config.data)
+    data = absolute_paths(data, loaded)
+    if config.data.phantom is not None:
+        options = phantom_options(config.data.phantom, "data.phantom")
+        data["phantom"] = {"preset": config.data.phantom.preset, **_plain(options)}
+    data["prepare"] = [
+        {"step": spec.step, **_plain(step_options(spec, f"data.prepare[{index}]"))}
+        for index, spec in enumerate(config.data.prepare)
+    ]
+    full = {
+        "version": config.version,
+        "data": data,
+        "unknown": _plain(config.unknown),
+        "terms": [_filled("terms", term, f"terms[{index}]") for index, term in enumerate(config.terms)],
+        "solver": _filled("solvers", config.solver, "solver"),
+        "init": config.init if config.init in INIT_WORDS else str(loaded.path(config.init)),
+        "precision": config.precision,
+        "engine": config.engine,
+        "threads": config.threads,
+        "uncertainty": _plain(config.uncertainty),
+        "composition": _plain(config.composition),
+        "output": {key: value for key, value in _plain(config.output).items() if key != "directory"},
+    }
+    return {key: value for key, value in full.items() if value is not None}
+
+
+def absolute_paths(data: Mapping[str, Any], loaded: LoadedConfig) -> dict[str, Any]:
+    """The config's ``data`` with its path, and that of every source that has its own, absolute.
+
+    Parameters
+    ----------
+    data : as YAML has it.
+    loaded : the configuration that it is from, with its folder.
+    """
+
+    def absolute(source: Any) -> Any:
+        if not isinstance(source, Mapping) or not isinstance(source.get("path"), str):
+            return source
+        return {**source, "path": str(loaded.path(source["path"]))}
+
+    found = absolute(data)
+    for key in ("maps", "spectra"):
+        if isinstance(found.get(key), Mapping):
+            found = {**found, key: {name: absolute(source) for name, source in found[key].items()}}
+    return {**found, "haadf": absolute(found["haadf"])} if "haadf" in found else dict(found)
+
+
+def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
+    """A named thing with all of its options, what they name in turn included."""
+    options = checked_options(kind, spec, key)
+    filled = _plain(options)
+    for field, inner_kind, inner in nested_specs(options):
+        filled[field] = _filled(inner_kind, inner, f"{key}.{field}")
+    if kind == "terms" and asks(spec):  # not chosen yet
+        filled["weight"] = _plain(spec.options["weight"])
+    return {"type": spec.type, **filled}
+
+
+def _plain(value: Any) -> Any:
+    """The value as mappings, lists, texts, numbers and None."""
+    if isinstance(value, Source) and value.short is not None:
+        return value.short
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        named = {info.alias or name: getattr(value, name) for name, info in fields.items()}
+        return _plain(named | (value.model_extra or {}))
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

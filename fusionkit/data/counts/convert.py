@@ -1,0 +1,140 @@
+r"""Maps into counts: the unknown c is then in counts, and a map in the units in which it came is x = f c.
+
+With counts the Poisson term is a likelihood. A forward model of other data is for maps in their own units, so that it
+is taken at f c; see `fusionkit.operators.fidelity.in_counts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fusionkit.data.counts.kind import Counting, Kind, guess, said
+from fusionkit.data.counts.scale import MeanVariance, mean_variance
+from fusionkit.data.counts.step import is_counts, step_of
+from fusionkit.data.counts.whiteness import shares_noise
+from fusionkit.data.dataset import Dataset
+from fusionkit.errors import UserError
+from fusionkit.terms import Array
+
+_COUNTS_LIKE = (0.5, 1.5)  # exponent of variance against mean: phantoms give 0.62 to 1.36, even noise 0
+
+
+def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -> Dataset:
+    """The dataset with its maps in counts where ``kind`` is given; else as it is, with a guess that is said.
+
+    Parameters
+    ----------
+    dataset : read, prepared and normalised.
+    kind : what the maps are; None where nobody said.
+    where : config key of ``kind``, for error messages.
+
+    Raises
+    ------
+    UserError : there are no maps, or they are not what they are said to be.
+    """
+    maps = dataset.arrays.get("maps")
+    if kind is None:
+        if dataset.counts_per_unit == 1.0 and maps is not None and not is_counts(maps):  # counts shared out by a fit
+            return replace(dataset, counting=Counting("counts"))
+        found = guess(maps) if maps is not None else None
+        if found is None:
+            return dataset
+        notes = dataset.notes if found == "counts" and dataset.seed is not None else (*dataset.notes, said(found))
+        return replace(dataset, counting=Counting(found, guessed=True), notes=notes)
+    if maps is None or maps.ndim != 3:
+        raise UserError(where, "there are no maps", "remove the key")
+    if float(maps.min()) < 0.0:
+        raise UserError(where, f"is {kind}, but the maps hold negative values", "leave the background on the counts")
+    if kind == "counts":
+        if not is_counts(maps):
+            likely = guess(maps)
+            raise UserError(where, "is counts, and the maps are none", f"they look like {likely}")
+        return replace(dataset, counting=Counting("counts"), counts_per_unit=1.0)
+    return _converted(dataset, maps, kind, where)
+
+
+def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset:
+    names = _names(dataset, len(maps))
+    units, fits = dict[str, float](), dict[str, MeanVariance]()
+    for name, one in zip(names, maps, strict=True):
+        if not one.any():
+            units[name] = 1.0  # an empty map is empty in any unit
+        elif kind == "rates":
+            units[name] = _step(one, name, where)
+        else:
+            fits[name] = _fit(one, name, where)
+            units[name] = fits[name].factor
+    column = np.array([units[name] for name in names]).reshape(-1, 1, 1)
+    counts = maps / column
+    if kind == "rates":
+        np.rint(counts, out=counts)
+    truth = dataset.truth
+    if truth is not None and truth.shape == maps.shape:
+        truth = truth / column
+        truth.flags.writeable = False
+    exponents = {name: fit.exponent for name, fit in fits.items() if fit.exponent is not None}
+    facts = Counting(kind, False, units, {name: fit.error for name, fit in fits.items()}, exponents)
+    return replace(
+        dataset,
+        arrays={**dataset.arrays, "maps": counts, **_background(dataset, column)},
+        truth=truth,
+        counting=facts,
+        counts_per_unit=1.0,
+        notes=(*dataset.notes, *_notes(facts), *_shared(maps, names, kind)),
+    )
+
+
+def _background(dataset: Dataset, units: Array) -> dict[str, Array]:
+    """What is beneath the maps is in their units."""
+    beneath = dataset.arrays.get("maps_background")
+    return {} if beneath is None else {"maps_background": beneath / units}
+
+
+def _names(dataset: Dataset, number: int) -> tuple[str, ...]:
+    names = dataset.stacks.get("maps", dataset.elements)
+    return names if len(names) == number else tuple(str(place) for place in range(number))
+
+
+def _step(one: Array, name: str, where: str) -> float:
+    step = step_of(one)
+    if step is None:
+        said = f"is rates, but the map of {name} has no smallest step, which one count would be"
+        raise UserError(where, said, "write fractions, which estimates effective counts from the noise")
+    return step
+
+
+def _fit(one: Array, name: str, where: str) -> MeanVariance:
+    fit = mean_variance(one)
+    if fit is None:
+        said = f"is fractions, but the map of {name} is too small or too smooth to estimate counts from its noise"
+        raise UserError(where, said, "remove the key, and give the poisson term a weight")
+    return fit
+
+
+def _shared(maps: Array, names: tuple[str, ...], kind: Kind) -> list[str]:
+    """A note where effective counts are too many, since smoothing took noise away."""
+    found = [name for name, one in zip(names, maps, strict=True) if kind == "fractions" and shares_noise(one)]
+    if not found:
+        return []
+    which = f"The pixels of {', '.join(found)} share their noise, as if the maps were smoothed or interpolated"
+    return [f"{which}: there are fewer counts in them than this."]
+
+
+def _notes(facts: Counting) -> list[str]:
+    spelled = ", ".join(
+        f"{name} {unit:.4g}" + (f" ± {100 * facts.errors[name]:.2g} %" if name in facts.errors else "")
+        for name, unit in facts.units.items()
+    )
+    if facts.kind == "rates":
+        return [f"The maps are rates and are taken back to counts; one count is {spelled}, the smallest step."]
+    notes = [f"The maps are fractions and are taken to effective counts, as their noise tells; one is {spelled}."]
+    low, high = _COUNTS_LIKE
+    odd = [f"{name} {p:.2g}" for name, p in facts.exponents.items() if not low < p < high]
+    if odd:
+        notes.append(
+            "The noise of the maps is not that of counts: its variance goes with the mean to the power "
+            f"{', '.join(odd)}, and with counts to the power 1; the effective counts are those of the mean level."
+        )
+    return notes

@@ -1,0 +1,72 @@
+"""What maps are, guessed from their values, and what was found about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fusionkit.data.counts.step import is_counts, sample, step_of
+from fusionkit.terms import Array
+
+Kind = Literal["counts", "rates", "fractions"]
+
+_SAID = {
+    "counts": "the maps are counts (whole numbers)",
+    "rates": "the maps are rates, counts times a factor",
+    "fractions": "the maps are fractions: neither counts nor counts times a factor",
+}
+_REMEDY = {
+    "counts": "",
+    "rates": "; with data.maps_are: rates they become counts again",
+    "fractions": "; with data.maps_are: fractions they become effective counts, estimated from their noise",
+}
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What the maps are.
+
+    Parameters
+    ----------
+    kind : ``counts``, ``rates`` or ``fractions``.
+    guessed : whether nobody said so.
+    units : what one count of each map is in the units in which the map came, by element; empty where the maps stayed
+        as they were.
+    errors : relative standard error of each where it was estimated from the noise.
+    exponents : of the relation variance ~ mean^p of each where it was: 1 for counts.
+    """
+
+    kind: Kind
+    guessed: bool = False
+    units: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
+    exponents: Mapping[str, float] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """For ``summary.json``."""
+        found: dict[str, Any] = {"maps_are": self.kind, "guessed": self.guessed}
+        for name in ("units", "errors", "exponents"):
+            values = dict(getattr(self, name))
+            if values:
+                found[{"units": "unit_of_a_count", "errors": "relative_errors"}.get(name, name)] = values
+        return found
+
+
+def guess(maps: Array) -> Kind | None:
+    """What the maps are; None where they hold negative values or nothing, so that they are none of these.
+
+    Parameters
+    ----------
+    maps : (n, ny, nx).
+    """
+    if maps.ndim != 3 or not maps.size or float(maps.min()) < 0.0 or not float(maps.max()) > 0.0:
+        return None
+    if is_counts(maps):
+        return "counts"
+    return "rates" if all(step_of(sample(one)) is not None for one in maps if one.any()) else "fractions"
+
+
+def said(kind: Kind) -> str:
+    """A sentence on a guess."""
+    return f"data.maps_are is not given: {_SAID[kind]}{_REMEDY[kind]}."

@@ -1,0 +1,81 @@
+"""What a reconstruction starts from, after reading, checking and normalising: one frozen `Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from fusionkit.data.counts.kind import Counting
+from fusionkit.errors import UserError
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Arrays by name, as the solver sees them, and what is known about them.
+
+    Parameters
+    ----------
+    arrays : ``haadf`` (ny, nx), ``maps`` (n, ny, nx) and any others by the names that the config gives them.
+    elements : chemical symbols in the config's order, one for each map; empty where there are no maps.
+    pixel_size : edge of a pixel in ``units``; None where unknown.
+    units : unit of ``pixel_size`` (``nm``).
+    truth : the phantom's ground truth, shape of the unknown, in the units of ``maps``; None for recordings.
+    source : where the data came from (a file's path or ``phantom cos_nanoparticle``).
+    seed : seed of the phantom; None for recordings.
+    notes : things that the user should know, a sentence each.
+    haadf_sigma : standard deviation of the noise in ``haadf``, in its units; None where unknown.
+    counts_per_unit : what a value of ``maps`` is multiplied by to give counts; None where unknown.
+    metadata : facts of the recording by name (title, beam energy, instrument, date), numbers and texts.
+    pixels : (ny, nx) of the unknown where that is not the grid of ``maps``.
+    grid : name of the array whose pixels the unknown has; None where all have the same.
+    stacks : elements of each stack of maps by its name; empty for phantoms.
+    counting : what the maps are; None where there are none, or nobody looked.
+    origin : (y, x) of the centre of the first pixel in ``units``, as the file's axes have it; None where unknown.
+
+    Raises
+    ------
+    UserError : there are not as many elements as maps, or something is no array.
+    """
+
+    arrays: Mapping[str, Array]
+    elements: tuple[str, ...] = ()
+    pixel_size: float | None = None
+    units: str | None = None
+    truth: Array | None = None
+    source: str = ""
+    seed: int | None = None
+    notes: tuple[str, ...] = field(default=())
+    haadf_sigma: float | None = None
+    counts_per_unit: float | None = None
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
+    pixels: tuple[int, int] | None = None
+    grid: str | None = None
+    stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counting: Counting | None = None
+    origin: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name, array in self.arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise UserError(f"arrays.{name}", f"is a {type(array).__name__}", "give an array: np.asarray(...)")
+        views = {name: array.view() for name, array in self.arrays.items()}  # the caller's own arrays stay writeable
+        for view in views.values():
+            view.flags.writeable = False
+        maps = self.arrays.get("maps")
+        if maps is not None and self.elements and not self.stacks and len(self.elements) != len(maps):
+            said = f"names {len(self.elements)} ({', '.join(self.elements)}) for {len(maps)} maps"
+            raise UserError("elements", said, "name one for each map, in their order")
+        object.__setattr__(self, "arrays", MappingProxyType(views))
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape (n, ny, nx) of an unknown that is a map of each element; None where there are no maps."""
+        if "maps" not in self.arrays:
+            return None
+        maps = self.arrays["maps"].shape
+        return (len(self.elements) or maps[0], *(self.pixels or maps[1:]))

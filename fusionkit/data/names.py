@@ -1,0 +1,89 @@
+"""What the arrays of a recording are, by their names and values: the image, the map of an element, counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from fusionkit.data.elements import is_element
+from fusionkit.data.readers import Recording
+from fusionkit.errors import UserError
+from fusionkit.terms import Array
+
+# what the fusion needs first: HAADF, other dark fields, what may be one, anything else, and bright fields last
+_KINDS = tuple(re.compile(kind, re.IGNORECASE) for kind in ("haadf", "dark|adf|(?<![a-z])df", "stem|image"))
+_BRIGHT = re.compile(r"bright|(?<![a-z])a?bf(?![a-z])", re.IGNORECASE)
+# an element with its line, as programs of microscopes label maps: ``Co Ka1``, ``Fe-L``, ``SiK``, ``Ti Kα1,2``
+_LABEL = re.compile(r"([A-Z][a-z]?)(?:[ _-]+[KLM]|K|(?<=[a-z])[LM])(?:[abglαβγ]|alpha|beta)?\d?(?:[,_]\d)?(?: series)?")
+_REMEDY = "write the config by hand, with data.maps"
+
+
+@runtime_checkable
+class NamesElements(Protocol):
+    """A recording that knows of images whose map they are, whatever these are called."""
+
+    def element(self, name: str) -> str | None:
+        """The element whose map the array ``name`` is; None where the file does not say."""
+        ...
+
+
+def image_rank(name: str) -> int:
+    """How likely the image of this name is the HAADF image: 0 for one that says so, more for less likely ones."""
+    if _BRIGHT.search(name):
+        return len(_KINDS) + 1
+    return next((rank for rank, kind in enumerate(_KINDS) if kind.search(name)), len(_KINDS))
+
+
+def is_image(name: str) -> bool:
+    """Whether the name says that this is an image of electrons, dark or bright field."""
+    return image_rank(name) != len(_KINDS)
+
+
+def element_named(name: str) -> str | None:
+    """The element that an array is called by, the last part of its name, alone or with a line; None where by none."""
+    last = name.rsplit("/", 1)[-1].strip()
+    label = _LABEL.fullmatch(last)
+    symbol = last if label is None else label[1]
+    return symbol if is_element(symbol) else None
+
+
+def element_in(recording: Recording, name: str) -> str | None:
+    """The element whose map an image of a recording is, by what the file says or by its name; None where by neither."""
+    said = recording.element(name) if isinstance(recording, NamesElements) else None
+    return said or element_named(name)
+
+
+def map_names(called: Mapping[str, str | None], source: str) -> dict[str, str]:
+    """The name of the map of each element in their order; of several, the one in the fewest groups, not ``truth/Co``.
+
+    Parameters
+    ----------
+    called : the element of each image by the image's name; None for what is no map.
+    source : the file, for the message.
+
+    Raises
+    ------
+    UserError : two arrays could be the map of an element.
+    """
+    found: dict[str, str] = {}
+    names = list(called)
+    for name in sorted(names, key=_depth):
+        element = called[name]
+        if element is None:
+            continue
+        former = found.setdefault(element, name)
+        if former != name and _depth(former) == _depth(name):
+            raise UserError(source, f"'{former}' and '{name}' could both be the map of {element}", _REMEDY)
+    return dict(sorted(found.items(), key=lambda pair: names.index(pair[1])))
+
+
+def are_counts(values: Array) -> bool:
+    """Whether there are values > 0 and all are whole numbers >= 0, as counts and multiples of counts are."""
+    return bool(np.all(values >= 0) and np.all(values == np.round(values)) and values.max(initial=0) > 0)
+
+
+def _depth(name: str) -> int:
+    return name.count("/")

@@ -1,0 +1,56 @@
+"""The files that a config's ``data`` names, each opened once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fusionkit.data.checks import Origin
+from fusionkit.data.data_sources import Source, SpectrumSource
+from fusionkit.data.readers import Recording, open_recording
+from fusionkit.errors import UserError
+
+
+class OpenFiles:
+    """Recordings by path and reader.
+
+    Parameters
+    ----------
+    folder : where relative paths start.
+    path, reader : the config's ``data.path`` and ``data.reader``: what a source without its own path refers to.
+    where : config key of the data.
+    """
+
+    def __init__(self, folder: Path, path: str | None, reader: str | None, where: str) -> None:
+        self._folder, self._path, self._reader, self._where = folder, path, reader, where
+        self._opened: dict[tuple[Path, str | None], Recording] = {}
+
+    def open(self, path: str | None, reader: str | None, key: str) -> Recording:
+        """The recording at ``path``, at ``data.path`` where that is None; ``key`` is the config key that asks."""
+        own = path is not None
+        text, reader = (path, reader) if own else (self._path, reader or self._reader)
+        if text is None:
+            raise UserError(key, "names no file, and data.path is not given", "add 'path' here or to data")
+        place = (self._absolute(text), reader)
+        if place not in self._opened:
+            self._opened[place] = open_recording(*place, key if own else self._where)
+        return self._opened[place]
+
+    def of(self, source: Source | SpectrumSource, key: str) -> Recording:
+        """The recording of a source."""
+        return self.open(source.path, source.reader, key)
+
+    def origin(self, source: Source, key: str) -> Origin:
+        """Where the source's array comes from, for messages."""
+        return Origin(key, source.signal, source.path or str(self._path))
+
+    def source(self) -> str:
+        """The files that were opened, the config's ``data.path`` first."""
+        return ", ".join(dict.fromkeys(_shown(path) for path, _ in self._opened))
+
+    def _absolute(self, text: str) -> Path:
+        return self._folder / Path(text).expanduser()
+
+
+def _shown(path: Path) -> str:
+    """The path as people read it; resolved only where it goes up, since that means another folder behind a link."""
+    return str(path.resolve() if ".." in path.parts else path)

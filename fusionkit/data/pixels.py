@@ -1,0 +1,98 @@
+"""Pixel size and place of the unknown's pixels, from what the arrays of a recording say about theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+from fusionkit.data.readers import RawArray, first_sized
+
+_SAME_RATIO = 0.03  # scans of one field whose axes have ratios that differ by less than this part
+
+
+@dataclass(frozen=True)
+class PixelGrid:
+    """Where pixels are.
+
+    Parameters
+    ----------
+    size : edge of a pixel in ``units``; None where unknown.
+    units : unit of ``size`` and ``origin``; None where unknown.
+    origin : (y, x) of the centre of the first pixel; None where unknown.
+    """
+
+    size: float | None = None
+    units: str | None = None
+    origin: tuple[float, float] | None = None
+
+
+def pixel_grid(
+    grid: str, facts: Mapping[str, Sequence[RawArray]], further: Collection[str], same_field: bool
+) -> tuple[PixelGrid, tuple[str, ...]]:
+    """Pixels of the array ``grid``, its own or from the other arrays, and every note of all of them.
+
+    Parameters
+    ----------
+    grid : the array whose pixels the unknown has.
+    facts : what is known about each array that was read, by name; of their values the shape is used.
+    further : names of arrays that may have other pixels: a kernel or a spectrum says nothing about those of the grid.
+    same_field : whether image and maps, as they are read, show the same field of view.
+    """
+    own = facts[grid]
+    others = [one for name in facts if name != grid for one in _fellows(facts[name], name in further, own[0])]
+    notes = list(dict.fromkeys(note for one in [*own, *others] for note in one.notes))
+    known = [one for one in [*own, *others] if one.pixel_size is not None]
+    found = first_sized(own)
+    if found is not None:
+        if len({(one.pixel_size, one.units) for one in known}) > 1:
+            notes.append(f"The arrays have several pixel sizes; that of '{grid}' is used.")
+        return PixelGrid(found.pixel_size, found.units, found.origin), tuple(notes)
+    if not known or any(one.left_out for one in own):
+        return PixelGrid(), tuple(notes)
+    derived, note = _from_others(grid, own[0].values.shape[-2:], known, same_field)
+    return derived, (*notes, *note)
+
+
+def _fellows(arrays: Sequence[RawArray], may_differ: bool, own: RawArray) -> list[RawArray]:
+    """The arrays, those that have other pixels and may without what they say of these."""
+    shape = own.values.shape[-2:]
+    return [replace(one, pixel_size=None) if may_differ and one.values.shape[-2:] != shape else one for one in arrays]
+
+
+def _from_others(
+    grid: str, shape: tuple[int, ...], known: list[RawArray], same_field: bool
+) -> tuple[PixelGrid, tuple[str, ...]]:
+    """Pixels of the array ``grid``, which says nothing, from others on the same pixels or over the same field."""
+    lacking = f"'{grid}' has no pixel size; the result has none either"
+    if not same_field:
+        return PixelGrid(), (f"{lacking}, since image and maps are cropped apart.",)
+    same = [one for one in known if one.values.shape[-2:] == shape]
+    if same:
+        several = len({(one.pixel_size, one.units) for one in same}) > 1
+        said = ("The arrays have several pixel sizes; that of the first is used.",) * several
+        return PixelGrid(same[0].pixel_size, same[0].units, same[0].origin), said
+    for one in known:
+        ratio = _ratio(one.values.shape[-2:], shape)
+        if ratio is not None and one.pixel_size is not None:
+            return _scaled(grid, one, one.pixel_size, ratio)
+    return PixelGrid(), (f"{lacking}, since the other arrays have pixels of other proportions.",)
+
+
+def _scaled(grid: str, one: RawArray, edge: float, ratio: float) -> tuple[PixelGrid, tuple[str, ...]]:
+    """Pixels ``ratio`` times as long as those of another scan of the same field, whose edge is ``edge``."""
+    size = edge * ratio
+    moved = None if one.origin is None else (one.origin[0] + (size - edge) / 2, one.origin[1] + (size - edge) / 2)
+    said = f"{size:.4g} {one.units or ''}".strip()
+    from_which = f"{one.values.shape[-2:]} pixels of {edge:.4g} over the same field of view"
+    return PixelGrid(size, one.units, moved), (
+        f"'{grid}' has no pixel size; it is taken as {said}, from {from_which}.",
+    )
+
+
+def _ratio(of: tuple[int, ...], to: tuple[int, ...]) -> float | None:
+    """Edge of a pixel of a scan ``to`` in those of a scan ``of`` the same field; None where the axes do not agree."""
+    if len(of) != 2 or len(to) != 2:
+        return None
+    rows, columns = of[0] / to[0], of[1] / to[1]
+    return sqrt(rows * columns) if abs(rows / columns - 1) < _SAME_RATIO else None

@@ -1,0 +1,65 @@
+"""A rectangle of the scan."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.prepare.scanned import changed, grid_name, moved, scanned, truth_on
+from fusionkit.errors import UserError
+from fusionkit.options import Options
+
+Pixels = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+
+
+class CropOptions(Options):
+    """Options of ``crop``.
+
+    Parameters
+    ----------
+    rows, columns : [first, last] in pixels, the first 0, the last not included; None for all.
+    of : ``all``, or ``haadf``, ``maps`` or another stack alone where their scans differ.
+    """
+
+    rows: Pixels | None = None
+    columns: Pixels | None = None
+    of: str = "all"
+
+
+def crop(options: CropOptions, dataset: Dataset, where: str) -> Dataset:
+    """The pixels of a rectangle, of image, maps, ground truth and every further array on the same pixels.
+
+    Raises
+    ------
+    UserError : the rectangle is not within the scan, or holds fewer than two pixels along an axis.
+    """
+    images = scanned(dataset, options.of, where)
+    shape = next(iter(images.values())).shape[-2:]
+    rows = ends(options.rows, shape[0], f"{where}.rows")
+    columns = ends(options.columns, shape[1], f"{where}.columns")
+    what = "" if options.of == "all" else f" of {options.of}"
+    note = f"crop: rows {rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]}{what} are used, of {shape}."
+    return cut(dataset, options.of, rows, columns, note, where)
+
+
+def ends(given: list[int] | None, size: int, where: str) -> tuple[int, int]:
+    """First and last pixel along an axis of ``size``; `UserError` where they are not two or more within it."""
+    first, last = (0, size) if given is None else (given[0], given[1])
+    if not (first + 2 <= last <= size):
+        raise UserError(where, f"is {[first, last]}", f"write [first, last], two pixels or more within 0 to {size}")
+    return first, last
+
+
+def cut(dataset: Dataset, of: str, rows: tuple[int, int], columns: tuple[int, int], note: str, where: str) -> Dataset:
+    """The dataset's rectangle of pixels; parameters as `ends` gives them."""
+    images = scanned(dataset, of, where)
+    shape = next(iter(images.values())).shape[-2:]
+    if of == "all":  # masks and backgrounds of the same pixels
+        images = {name: array for name, array in dataset.arrays.items() if array.ndim > 1 and array.shape[-2:] == shape}
+    window = (..., slice(*rows), slice(*columns))
+    facts: dict[str, Any] = {}
+    if grid_name(dataset) in images:
+        facts = {"truth": truth_on(dataset, lambda x: x[window]), "origin": moved(dataset, rows[0], columns[0])}
+    return changed(dataset, {name: array[window] for name, array in images.items()}, note, **facts)

@@ -1,0 +1,125 @@
+"""Several frames of one scan: aligned, then summed.
+
+Frames are arrays (frames, ny, nx) in the file, of the image, of each map, or of both. Counts of frames add up to
+counts, and moving by whole pixels keeps them: no interpolation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.prepare.crop import ends
+from fusionkit.data.prepare.register import predicted_root, root
+from fusionkit.data.prepare.scanned import changed, counted, scanned, truth_on
+from fusionkit.data.prepare.shift import Shift, measure, shifted
+from fusionkit.errors import UserError
+from fusionkit.options import Options, Positive
+from fusionkit.terms import Array
+
+
+class RegisterFramesOptions(Options):
+    """Options of ``register_frames``.
+
+    Parameters
+    ----------
+    reference : what the shifts are measured on; None for the image where it has frames, else the maps.
+    subpixel : whether fractions of a pixel are moved: counts are interpolated then, and are none any more.
+    largest : shifts to look at, in pixels along an axis; None for a quarter of each.
+    gamma : exponent of the HAADF model, which predicts one image from the maps of all elements.
+    """
+
+    reference: Literal["haadf", "maps"] | None = None
+    subpixel: bool = False
+    largest: Positive | None = None
+    gamma: Positive = 1.7
+
+
+class SumFramesOptions(Options):
+    """``sum_frames`` has no options."""
+
+
+def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str) -> Dataset:
+    """Frames moved onto the first one, by whole pixels, and cut to what all of them cover.
+
+    Raises
+    ------
+    UserError : there are no frames, image and maps do not have as many, or a shift is not credible.
+    """
+    framed, count = _framed(dataset, where)
+    name = options.reference or ("haadf" if "haadf" in framed else "maps")
+    if name not in framed:
+        raise UserError(f"{where}.reference", f"{name} has no frames", f"use {next(iter(framed))}")
+    if count < 2:
+        raise UserError(where, "there is a single frame", "remove the step; sum_frames takes it")
+    images = predicted_root(dataset, options.gamma) if name == "maps" else [root(one) for one in framed["haadf"]]
+    found = [
+        measure(images[index], images[0], options.largest, where, f"frame {index + 1}") for index in range(1, count)
+    ]
+    by = np.array([[0.0, 0.0], *([one.rows, one.columns] for one in found)])
+    by = by if options.subpixel else np.rint(by)
+    size = framed[name].shape[-2:]
+    low, high = np.ceil(np.maximum(by.max(axis=0), 0)), np.floor(np.minimum(by.min(axis=0), 0))
+    rows, columns = (ends([int(low[axis]), size[axis] + int(high[axis])], size[axis], where) for axis in (0, 1))
+    window = (..., slice(*rows), slice(*columns))
+    new = {}
+    for key, array in scanned(dataset, "all", where).items():
+        moved = _moved(array, by, 3 if key == "haadf" else 1) if key in framed else array
+        new[key] = moved[window]
+    facts: dict[str, Any] = {"counts_per_unit": None} if options.subpixel and "maps" in framed else {}
+    note = _note(found, options, name, (rows[1] - rows[0], columns[1] - columns[0]))
+    return changed(dataset, new, note, truth=truth_on(dataset, lambda x: x[window]), **facts)
+
+
+def sum_frames(options: SumFramesOptions, dataset: Dataset, where: str) -> Dataset:
+    """Frames become one: counts of the maps add up, frames of the HAADF image are averaged.
+
+    Raises
+    ------
+    UserError : there are no frames, or image and maps do not have as many.
+    """
+    framed, count = _framed(dataset, where)
+    new = {name: array.mean(axis=-3) if name == "haadf" else array.sum(axis=-3) for name, array in framed.items()}
+    facts: dict[str, Any] = {}
+    said = []
+    if "haadf" in framed:
+        said.append("of the HAADF image are averaged")
+        facts["haadf_sigma"] = None if dataset.haadf_sigma is None else dataset.haadf_sigma / float(np.sqrt(count))
+    if "maps" in framed:
+        said.append("of the maps add up")
+        facts["truth"] = truth_on(dataset, lambda x: x * count)
+    return changed(dataset, new, f"sum_frames: {count} frames {' and those '.join(said)}.", **facts)
+
+
+def _framed(dataset: Dataset, where: str) -> tuple[dict[str, Array], int]:
+    """The arrays that have frames by name, and how many."""
+    dimensions = {"haadf": 3} | dict.fromkeys(counted(dataset), 4)
+    framed = {name: dataset.arrays[name] for name, n in dimensions.items() if dataset.arrays.get(name, _NONE).ndim == n}
+    counts = sorted({array.shape[-3] for array in framed.values()})
+    if not framed:
+        raise UserError(where, "neither image nor maps have frames", "remove the step")
+    if len(counts) > 1:
+        raise UserError(where, f"image and maps have {counts[0]} and {counts[1]} frames", "give as many of both")
+    return framed, counts[0]
+
+
+_NONE = np.empty(0)
+
+
+def _moved(frames: Array, by: Array, order: int) -> Array:
+    """Frames (..., frames, ny, nx), each moved by its own row of ``by``; whole pixels are copied."""
+    flat = frames.reshape(-1, *frames.shape[-3:])
+    order = 0 if np.array_equal(by, np.rint(by)) else order
+    return np.stack([[shifted(one, step, order) for one, step in zip(each, by, strict=True)] for each in flat]).reshape(
+        frames.shape
+    )
+
+
+def _note(found: list[Shift], options: RegisterFramesOptions, name: str, shape: tuple[int, int]) -> str:
+    shifts = ", ".join(f"({one.rows:.2f}, {one.columns:.2f})" for one in found)
+    said = f"register_frames: the shifts of frames 2 to {len(found) + 1} onto the first are {shifts} pixels"
+    said += f" in rows and columns, measured on {name} (least correlation {min(one.correlation for one in found):.2f})"
+    how = "by fractions of pixels; values between counts are no counts" if options.subpixel else "by whole pixels"
+    return f"{said}; they moved {how}; {shape[0]} x {shape[1]} pixels are left, which all cover."

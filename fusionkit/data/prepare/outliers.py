@@ -1,0 +1,88 @@
+r"""Single pixels that cannot be specimen: dead and hot pixels, X-ray spikes.
+
+A pixel is replaced by the median of the 5 x 5 pixels about it where it stands out from all but one of its eight
+neighbours by more than ``threshold`` standard deviations s. (All but one: two spikes may touch. Lines, edges and
+columns of atoms are wider than that, and stay.) For the image s is the larger of the local and the global 1.4826 MAD:
+the local one follows the structure. For counts s is sqrt(m + 1) with the mean m of the 25 pixels without the largest
+three, and only high ones are spikes. A median of 25 values is one of them: whole numbers stay whole.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.prepare.scanned import Of, changed, counted, scanned
+from fusionkit.options import Options, Positive
+from fusionkit.terms import Array
+
+_SIDE = 5  # pixels of the window
+_RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+_LARGEST = 3  # that do not count for the mean: the spike and two of its neighbours
+_SIGMA_OF_MAD = 1.4826  # of a normal distribution
+
+
+class OutlierOptions(Options):
+    """Options of ``outliers``.
+
+    Parameters
+    ----------
+    threshold : standard deviations by which a pixel stands out from its neighbours.
+    of : ``haadf``, ``maps`` or ``all``.
+    """
+
+    threshold: Positive = 8.0
+    of: Of = "haadf"
+
+
+def outliers(options: OutlierOptions, dataset: Dataset, where: str) -> Dataset:
+    """Hot pixels of the HAADF image, and spikes of the maps where asked, replaced by a local median.
+
+    Raises
+    ------
+    UserError : there is no such image.
+    """
+    of: tuple[Of, ...] = ("haadf", "maps") if options.of == "all" else (options.of,)
+    estimates = [f"{name}_background" for name in counted(dataset)]  # smooth, and no counts
+    names = [name for one in of for name in scanned(dataset, one, where) if name not in estimates]
+    new, said = {}, []
+    for name in names:
+        images = dataset.arrays[name]
+        scale = None if name == "haadf" else (dataset.counts_per_unit or 1.0)
+        flat = images.reshape(-1, *images.shape[-2:])
+        pairs = [_cleaned(one, options.threshold, scale) for one in flat]
+        new[name] = np.stack([one for one, _ in pairs]).reshape(images.shape)
+        said.append(f"{sum(count for _, count in pairs)} of {images.size} values of {name}")
+    replaced = " and ".join(said)
+    note = f"outliers: {replaced} were replaced by their local median (threshold {options.threshold:g})."
+    return changed(dataset, new, note)
+
+
+def _cleaned(image: Array, threshold: float, counts_per_unit: float | None) -> tuple[Array, int]:
+    """The image without outliers, and how many there were; ``counts_per_unit`` is None for an image of no counts."""
+    median = ndimage.median_filter(image, _SIDE, mode="mirror")
+    second_largest = ndimage.rank_filter(image, -2, footprint=_RING, mode="mirror")
+    above = image - second_largest
+    if counts_per_unit is None:
+        below = ndimage.rank_filter(image, 1, footprint=_RING, mode="mirror") - image
+        found = np.maximum(above, below) > threshold * _spread(image, median)
+    else:
+        found = above * counts_per_unit > threshold * np.sqrt(_mean(image) * counts_per_unit + 1.0)
+    return np.where(found, median, image), int(np.count_nonzero(found))
+
+
+def _spread(image: Array, median: Array) -> Array:
+    """Standard deviation of what is local, at least that of the whole image's noise and a step of whole numbers."""
+    away = np.abs(image - median)
+    local = ndimage.median_filter(away, _SIDE, mode="mirror")
+    step = 1.0 if np.array_equal(image, np.rint(image)) else 0.0  # few counts: most deviations are 0
+    return np.maximum(_SIGMA_OF_MAD * np.maximum(local, np.median(away)), step)
+
+
+def _mean(image: Array) -> Array:
+    """Mean of the window without its largest values."""
+    total = ndimage.uniform_filter(image, _SIDE, mode="mirror") * _SIDE**2
+    for rank in range(1, _LARGEST + 1):
+        total = total - ndimage.rank_filter(image, -rank, size=_SIDE, mode="mirror")
+    return np.maximum(total, 0.0) / (_SIDE**2 - _LARGEST)

@@ -1,0 +1,91 @@
+"""Which arrays of a dataset are images of the scan, and the dataset with other ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from fusionkit.data.dataset import Dataset
+from fusionkit.errors import UserError
+from fusionkit.terms import Array
+
+Of = Literal["all", "haadf", "maps"]
+
+
+def counted(dataset: Dataset) -> dict[str, Array]:
+    """The stacks of maps and the estimates of their background: what counts in pixels."""
+    stacks = dict.fromkeys(["maps", *dataset.stacks])
+    names = [*stacks, *(f"{name}_background" for name in stacks)]
+    return {name: dataset.arrays[name] for name in names if name in dataset.arrays}
+
+
+_NONE = {"all": "HAADF image and no maps", "haadf": "HAADF image", "maps": "maps"}
+
+
+def _alike(stacks: Mapping[str, Array]) -> dict[str, Array]:
+    """The stacks on the pixels of the maps; all where these are not among them."""
+    shape = stacks["maps"].shape[-2:] if "maps" in stacks else None
+    return {name: one for name, one in stacks.items() if shape is None or one.shape[-2:] == shape}
+
+
+def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str, Array]:
+    """The HAADF image, the stacks on the pixels of the maps, or both, by name: images of one scan.
+
+    Parameters
+    ----------
+    dataset : of the step.
+    of : an `Of`, or the name of one stack.
+    where : config key of the step.
+    remedy : of a step without an option ``of``, for scans that differ.
+
+    Raises
+    ------
+    UserError : there are none, or they do not have the same pixels.
+    """
+    image = {"haadf": dataset.arrays["haadf"]} if "haadf" in dataset.arrays else {}
+    stacks = counted(dataset)
+    if of in _NONE:
+        found = {"all": {**image, **stacks}, "haadf": image, "maps": _alike(stacks)}[of]
+    else:
+        found = {name: stacks[name] for name in (of, f"{of}_background") if name in stacks}
+    if not found:
+        what = _NONE.get(of, f"stack '{of}'")
+        raise UserError(where, f"the data hold no {what}", "remove the step")
+    shapes = {name: array.shape[-2:] for name, array in found.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        own = "say of which scan: of: haadf or of: maps" if of == "all" else "prepare the files first"
+        raise UserError(where, f"the scans have different pixels ({listed})", remedy or own)
+    return found
+
+
+def grid_name(dataset: Dataset) -> str:
+    """The array whose pixels the unknown has, to which pixel size and ground truth belong."""
+    return dataset.grid or ("haadf" if "haadf" in dataset.arrays else "maps")
+
+
+def truth_on(dataset: Dataset, change: Callable[[Array], Array]) -> Array | None:
+    """The ground truth after ``change`` of its last two axes; None where it is not known."""
+    if dataset.truth is None:
+        return None
+    truth = np.ascontiguousarray(change(dataset.truth))
+    truth.flags.writeable = False
+    return truth
+
+
+def moved(dataset: Dataset, rows: float, columns: float) -> tuple[float, float] | None:
+    """The centre of the pixel that was at (rows, columns), where the first one's is known."""
+    if dataset.origin is None or dataset.pixel_size is None:
+        return None
+    return dataset.origin[0] + rows * dataset.pixel_size, dataset.origin[1] + columns * dataset.pixel_size
+
+
+def changed(dataset: Dataset, arrays: Mapping[str, Array], note: str, **facts: Any) -> Dataset:
+    """The dataset with these arrays in place of its own, one note more and other ``facts``."""
+    new = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    own = {**dataset.arrays, **new}
+    pixels = None if dataset.grid is None else own[dataset.grid].shape[-2:]
+    return replace(dataset, arrays=own, notes=(*dataset.notes, note), pixels=pixels, **facts)

@@ -1,0 +1,210 @@
+"""Recordings by file format: the table of readers, what a reader offers, and which one a file gets.
+
+A reader is a class without parameters that offers ``suffixes`` and ``open``; a plug-in adds one under its own name.
+A file that cannot be read is a `UserError` that names it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.data.field_of_view import Scan
+from fusionkit.errors import UserError
+from fusionkit.registry import lookup, suggestion, table
+
+TABLE = {
+    "readers": {
+        "npz": "fusionkit.data.readers.npz:NpzReader",
+        "hdf5": "fusionkit.data.readers.hdf5:Hdf5Reader",
+        "microscope": "fusionkit.microscope.reader:MicroscopeReader",
+    }
+}
+
+
+_FOLDERS = (".zspy",)  # formats that are folders
+_EVEN = 1e-3  # edges of a pixel that differ by less than this part are equal
+_SHOWN = 16  # suffixes that a message names
+_LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
+
+
+@dataclass(frozen=True)
+class RawArray:
+    """An array as the file holds it.
+
+    Parameters
+    ----------
+    values : any shape and dtype.
+    pixel_size : edge of a pixel in ``units``; None where the file does not say.
+    units : unit of ``pixel_size``; None where the file does not say.
+    notes : what the user should know about them, a sentence each.
+    metadata : facts of the recording by name.
+    origin : (y, x) of the centre of its first pixel in ``units``; None where the file does not say.
+    """
+
+    values: npt.NDArray[Any]
+    pixel_size: float | None = None
+    units: str | None = None
+    notes: tuple[str, ...] = ()
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
+    origin: tuple[float, float] | None = None
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the file gives a pixel size that is not one positive number, as of pixels that are not square."""
+        return any(note.startswith(_LEFT_OUT) for note in self.notes)
+
+    @property
+    def scan(self) -> Scan:
+        """The pixels of its last two axes."""
+        return Scan(self.values.shape[-2:], self.pixel_size, self.units, self.origin)
+
+
+def first_sized(arrays: Iterable[RawArray]) -> RawArray | None:
+    """The first array that has a pixel size; None where none has."""
+    return next((one for one in arrays if one.pixel_size is not None), None)
+
+
+class Recording(Protocol):
+    """An opened file with arrays by name."""
+
+    def names(self) -> Sequence[str]:
+        """The arrays that it holds."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Shape of the array ``name``, without reading it; None where there is no such array."""
+        ...
+
+    def read(self, name: str) -> RawArray:
+        """The array ``name``, one of those that have a `shape`."""
+        ...
+
+
+class Reader(Protocol):
+    """A file format."""
+
+    suffixes: ClassVar[tuple[str, ...]]
+
+    def open(self, path: Path) -> Recording:
+        """The recording in the file; `UserError` where it is empty, cut off or of another format."""
+        ...
+
+
+def open_recording(path: Path, reader: str | None = None, where: str = "data") -> Recording:
+    """Open the file with the reader of that name, or with the one that its suffix asks for.
+
+    Parameters
+    ----------
+    path : the file.
+    reader : name of the reader; None to go by the suffix.
+    where : config key of the data, for error messages; empty where the file comes from the command line.
+
+    Raises
+    ------
+    UserError : the file is missing, empty, damaged or of a format that no reader takes.
+    """
+    key, named = (f"{where}.path", f"{where}.reader") if where else (str(path), "--reader")
+    start = "relative paths start at the config's folder" if where else "check its name"
+    _check_file(path, key, start)
+    return (lookup("readers", reader, named) if reader is not None else _by_suffix(path, key, named))().open(path)
+
+
+def _check_file(path: Path, where: str, start: str) -> None:
+    try:
+        if path.is_dir() and path.suffix.lower() not in _FOLDERS:
+            raise UserError(where, f"'{path}' is a folder", "name a file in it")
+        if not path.exists():
+            raise UserError(where, f"there is no file '{path}'", start)
+        if path.is_file() and not os.access(path, os.R_OK):
+            raise UserError(where, f"'{path}' may not be read", "change its permissions")
+        if path.stat().st_size == 0:
+            raise UserError(where, f"'{path}' is empty", "record or copy it again")
+    except OSError as error:
+        raise UserError(where, f"'{path}' cannot be read ({error.strerror})") from None
+
+
+def _by_suffix(path: Path, where: str, named: str) -> Any:
+    suffixes: list[str] = []
+    for name in table("readers"):
+        reader = lookup("readers", name, where)
+        if path.suffix.lower() in reader.suffixes:
+            return reader
+        suffixes += reader.suffixes
+    more = f" and {len(suffixes) - _SHOWN} more" if len(suffixes) > _SHOWN else ""
+    known = ", ".join(suffixes[:_SHOWN]) + more
+    raise UserError(where, f"no reader takes '{path.name}'", f"readable are {known}; or name the format with {named}")
+
+
+@contextmanager
+def damage(path: Path, kind: str, errors: tuple[type[Exception], ...], what: str = "the file") -> Iterator[None]:
+    """Turn the ``errors`` that a format's library raises on a damaged file into a `UserError` that names the file."""
+    try:
+        yield
+    except errors as error:
+        text = str(error).strip().splitlines()
+        said = text[0][:100] if text else type(error).__name__
+        problem = f"{what} is not readable as {kind} ({said})"
+        raise UserError(
+            str(path), problem, "it is damaged, cut off or of another format: copy or save it again"
+        ) from None
+
+
+def missing(name: str, recording: Recording) -> str:
+    """What to say about an array that a recording lacks: the nearest name, and the arrays that there are."""
+    names = list(recording.names())
+    if not names:
+        return "the file holds no arrays"
+    near = f"did you mean '{same[0]}'?" if (same := _same_end(name, names)) else suggestion(name, names)
+    return f"{near} " * near.startswith("did") + f"the file has {describe(recording)}"
+
+
+def _same_end(name: str, names: Sequence[str]) -> list[str]:
+    """The names that differ only in case or in the folder."""
+    end = name.rsplit("/", 1)[-1].lower()
+    return [known for known in names if known.rsplit("/", 1)[-1].lower() == end]
+
+
+def describe(recording: Recording, limit: int = 12) -> str:
+    """Names and shapes of a recording's arrays on one line, single numbers and texts left out."""
+    shapes = {name: recording.shape(name) for name in recording.names()}
+    shown = [f"{name} {shape}" for name, shape in shapes.items() if shape]
+    more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
+    return (", ".join(shown[:limit]) or "single values only") + more
+
+
+def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[str, ...]]:
+    """Pixel size, its unit and notes, from what a file says about them (None where it says nothing).
+
+    Parameters
+    ----------
+    size : a number, or edges of a pixel, which may differ by a thousandth.
+    units : a text.
+    """
+    text = _text(units)
+    if size is None:
+        return None, text, ()
+    values = np.asarray(size)
+    numeric = values.dtype.kind in "iuf" and values.size > 0
+    if not numeric or not np.all(np.isfinite(values)) or np.any(values <= 0):
+        return None, None, (f"{_LEFT_OUT}.",)
+    if np.any(np.abs(values / values.flat[0] - 1) > _EVEN):
+        edges = " x ".join(f"{edge:.4g}" for edge in values.flat)
+        return None, None, (f"{_LEFT_OUT}: pixels of {edges} {text or ''}".rstrip() + " are not square.",)
+    return float(values.flat[0]), text, ()
+
+
+def _text(value: Any) -> str | None:
+    if value is None or np.asarray(value).size != 1:
+        return None
+    item = np.asarray(value).reshape(()).item()
+    if isinstance(item, bytes):
+        item = item.decode("utf-8", errors="replace")
+    return item if isinstance(item, str) and item else None

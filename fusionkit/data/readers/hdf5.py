@@ -1,0 +1,135 @@
+"""HDF5 files (``.h5``, ``.hdf5``): arrays are named by their paths in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import h5py
+import numpy.typing as npt
+
+from fusionkit.data.readers import RawArray, calibration, damage
+from fusionkit.data.readers.hdf5_heap import heaps_are_sound
+from fusionkit.data.readers.mapped import mapped
+from fusionkit.errors import UserError
+
+# what h5py raises on damaged bytes, on datatypes that numpy lacks and on compressions that are not installed
+_DAMAGE = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    SystemError,
+)
+# deflate shrinks at most 1032-fold: a dataset that claims far more than its file can hold has a damaged shape
+_MOST_SHRINKAGE = 10_000
+
+
+@dataclass(frozen=True)
+class Hdf5Recording:
+    """The datasets of an HDF5 file; ``pixel_size`` and ``units`` are attributes of a dataset or of the file.
+
+    Parameters
+    ----------
+    path : the file.
+    shapes : shape of each dataset, by its path without the leading slash.
+    """
+
+    path: Path
+    shapes: dict[str, tuple[int, ...]]
+
+    def names(self) -> list[str]:
+        """Paths of the datasets."""
+        return list(self.shapes)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Shape of the dataset at the path ``name``, links followed; None where there is none."""
+        key = name.strip("/")
+        if key in self.shapes or not key:
+            return self.shapes.get(key)
+        with _opened(self.path, "the file") as file:
+            found = file.get(key)
+            return _shape(found) if isinstance(found, h5py.Dataset) else None
+
+    def read(self, name: str) -> RawArray:
+        """The dataset at the path ``name``, with its pixel size or the file's."""
+        with _opened(self.path, f"dataset '{name}'") as file:
+            dataset: Any = file[name.strip("/")]
+            self._check_claim(dataset, name)
+            attributes = dataset.attrs if "pixel_size" in dataset.attrs else file.attrs
+            size, units, notes = calibration(_number(attributes), self._text(attributes))
+            return RawArray(self._values(dataset), size, units, notes)
+
+    def _values(self, dataset: Any) -> npt.NDArray[Any]:
+        """The values: mapped where they lie in one piece and as numbers that NumPy knows, else read."""
+        home = Path(dataset.file.filename)  # a link may lead into another file
+        offset = dataset.id.get_offset()  # None for chunks, external files and what was never written
+        if offset is None or dataset.size == 0 or dataset.is_virtual or not dataset.shape:
+            return dataset[()]
+        stored = dataset.id.get_type()
+        if not stored.equal(h5py.h5t.py_create(dataset.dtype)):  # bit fields, padded numbers
+            return dataset[()]
+        return mapped(home, offset, dataset.shape, dataset.dtype)
+
+    def _text(self, attributes: h5py.AttributeManager) -> Any:
+        if "units" not in attributes:
+            return None
+        kind = h5py.check_string_dtype(attributes.get_id("units").dtype)
+        if kind is None:
+            return None
+        if kind.length is None and not heaps_are_sound(self.path):
+            raise UserError(str(self.path), "its texts are damaged", "copy or save the file again")
+        return attributes["units"]
+
+    def _check_claim(self, dataset: Any, name: str) -> None:
+        if dataset.shape is None:
+            raise UserError(str(self.path), f"dataset '{name}' is empty", "name one that holds values")
+        if dataset.dtype.kind not in "biufc":
+            raise UserError(str(self.path), f"dataset '{name}' holds no numbers", "name one that does")
+        in_one_file = not dataset.is_virtual and not dataset.external
+        if in_one_file and dataset.nbytes > _MOST_SHRINKAGE * Path(dataset.file.filename).stat().st_size:
+            claim = f"dataset '{name}' claims {dataset.nbytes / 1e9:.3g} GB, far more than the file can hold"
+            raise UserError(str(self.path), claim, "it is damaged: copy or save it again")
+
+
+class Hdf5Reader:
+    """HDF5 files."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
+
+    def open(self, path: Path) -> Hdf5Recording:
+        """The recording in the file."""
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def visit(name: str | bytes, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                # h5py leaves a name as bytes where it is no UTF-8
+                shapes[name if isinstance(name, str) else name.decode("utf-8", "replace")] = _shape(item)
+
+        with _opened(path, "the file") as file:
+            file.visititems(visit)
+        return Hdf5Recording(path, shapes)
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[h5py.File]:
+    with damage(path, "HDF5", _DAMAGE, what), h5py.File(path, "r") as file:
+        yield file
+
+
+def _number(attributes: h5py.AttributeManager) -> Any:
+    if "pixel_size" not in attributes:
+        return None
+    # other types are not read: a text is no pixel size, and damaged ones of variable length crash the library
+    return attributes["pixel_size"] if attributes.get_id("pixel_size").dtype.kind in "iuf" else ""
+
+
+def _shape(dataset: h5py.Dataset) -> tuple[int, ...]:
+    return tuple(dataset.shape) if dataset.shape is not None else (0,)

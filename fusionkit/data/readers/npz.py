@@ -1,0 +1,149 @@
+"""NumPy archives (``.npz``), without pickles."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import numpy as np
+import numpy.lib.format as npy
+import numpy.typing as npt
+
+from fusionkit.data.readers import RawArray, calibration, damage
+from fusionkit.data.readers.mapped import checksum, mapped
+from fusionkit.errors import UserError
+
+# what zipfile, the decompressors and numpy's header parser raise on damaged bytes (RuntimeError: a flipped bit of
+# the encryption flag)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    SyntaxError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+)
+
+_ENCRYPTED = 0x1  # flag of a member
+# of a member: its signature, then the lengths of name and extra field; APPNOTE.TXT of the zip format, section 4.3.7
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+
+@dataclass(frozen=True)
+class NpzRecording:
+    """The arrays of an npz archive; ``pixel_size`` and ``units`` are arrays among them.
+
+    Parameters
+    ----------
+    path : the archive.
+    headers : shape and dtype of each array.
+    """
+
+    path: Path
+    headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+
+    def names(self) -> list[str]:
+        """The arrays, without the calibration."""
+        return [name for name in self.headers if name not in ("pixel_size", "units")]
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Shape of the array ``name``; None where there is none."""
+        return self.headers[name][0] if name in self.headers else None
+
+    def read(self, name: str) -> RawArray:
+        """The array ``name`` with the archive's pixel size."""
+        size, units, notes = calibration(self._value("pixel_size"), self._value("units"))
+        return RawArray(self._load(name), size, units, notes)
+
+    def _value(self, name: str) -> npt.NDArray[Any] | None:
+        known = name in self.headers and not self.headers[name][1].hasobject
+        return self._load(name) if known else None
+
+    def _load(self, name: str) -> npt.NDArray[Any]:
+        if self.headers[name][1].hasobject:
+            raise UserError(str(self.path), f"array '{name}' holds Python objects", "save it as numbers")
+        with _opened(self.path, f"array '{name}'") as archive:
+            member = archive.getinfo(f"{name}.npy")
+            if _is_plain(member, *self.headers[name]):
+                return _mapped(self.path, member)
+            with archive.open(member) as stream:
+                array = npy.read_array(stream, allow_pickle=False)
+                stream.read()  # the rest: the checksum is compared at its end
+                return array
+
+
+class NpzReader:
+    """NumPy archives."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".npz",)
+
+    def open(self, path: Path) -> NpzRecording:
+        """The recording in the archive."""
+        headers = {}
+        with _opened(path, "the file") as archive:
+            for member in archive.namelist():
+                if member.endswith(".npy"):
+                    with archive.open(member) as stream:
+                        headers[member.removesuffix(".npy")] = _header(stream)
+        return NpzRecording(path, headers)
+
+
+def _is_plain(member: zipfile.ZipInfo, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether the array lies in the archive as it is in memory."""
+    stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & _ENCRYPTED
+    return stored and bool(shape) and 0 not in shape and dtype.itemsize > 0
+
+
+def _mapped(path: Path, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """The array of an uncompressed member, mapped; its checksum is compared as for every other."""
+    with path.open("rb") as file:
+        file.seek(member.header_offset)
+        header = file.read(_LOCAL_HEADER.size)
+        signature, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        if signature != b"PK\x03\x04":
+            raise zipfile.BadZipFile(f"bad local header of {member.filename}")
+        start = member.header_offset + len(header) + name_length + extra_length
+        file.seek(start)
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, by_columns, dtype = read(file)
+        first = file.tell()
+    if checksum(path, start, member.file_size) != member.CRC:
+        raise zipfile.BadZipFile(f"bad checksum of {member.filename}")
+    if member.file_size < first - start + prod(shape) * dtype.itemsize:
+        raise EOFError("the array ends early")
+    return mapped(path, first, shape, dtype, "F" if by_columns else "C")
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[zipfile.ZipFile]:
+    with damage(path, "an npz archive", _DAMAGE, what), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # numpy's remark on headers that Python 2 wrote
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype

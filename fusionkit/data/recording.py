@@ -1,0 +1,187 @@
+"""Data from recordings: names to arrays, checked before and after they are read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.data.checks import FloatArray, Origin, check_fellow, check_finite, check_image, stacked, to_float
+from fusionkit.data.data_sources import Source
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.elements import atomic_number
+from fusionkit.data.field_of_view import fields
+from fusionkit.data.oblong import edges_of, without_edges
+from fusionkit.data.open_files import OpenFiles
+from fusionkit.data.options import DataOptions
+from fusionkit.data.pixels import pixel_grid
+from fusionkit.data.readers import RawArray, describe, missing
+from fusionkit.data.recording_facts import recording_facts
+from fusionkit.data.spectra import Stack, load_spectra
+from fusionkit.data.stacks import read_named, shape_of
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.machine import require
+
+# of an array as it is read: the raw bytes and values, the float64 copy, the normalised one
+_BYTES_PER_VALUE = 32
+
+
+def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
+    """The arrays that ``options`` name in their files, neither prepared nor normalised.
+
+    Parameters
+    ----------
+    options : the config's ``data``.
+    folder : where relative paths start.
+    where : config key of ``options``.
+    """
+    files = OpenFiles(folder, options.path, options.reader, where)
+    images, others = _sources(options, where)
+    if not images and not others and not options.spectra:
+        held = describe(files.open(None, None, where))
+        raise UserError(where, "names no array", f"give haadf, maps, spectra or arrays; the file has {held}")
+    for element in options.maps or {}:
+        atomic_number(element, f"{where}.maps.{element}")
+    _check_shapes(files, images, others, options, where)
+    arrays, facts = dict[str, FloatArray](), dict[str, list[RawArray]]()
+
+    def read(name: str, key: str, source: Source) -> npt.NDArray[Any]:
+        found = read_named(files.of(source, key), source.signal)
+        # an array as it was read lives until it is converted; of its values only the shape is kept
+        facts.setdefault(name, []).append(replace(found, values=np.broadcast_to(0.0, found.values.shape)))
+        return found.values
+
+    def image(name: str, key: str) -> FloatArray:
+        return _image(read(name, key, images[key]), files.origin(images[key], key), images[key])
+
+    if options.haadf is not None:
+        arrays["haadf"] = image("haadf", f"{where}.haadf")
+    if options.maps is not None:
+        maps = (image("maps", f"{where}.maps.{element}") for element in options.maps)
+        arrays["maps"] = stacked(maps, len(options.maps))
+    stacks = load_spectra(options.spectra, files, f"{where}.spectra")
+    for name, stack in stacks.items():
+        arrays |= stack.arrays(name)
+    for name, (key, source) in zip(options.arrays, others.items(), strict=True):
+        arrays[name] = to_float(read(name, key, source), files.origin(source, key))
+    for name, stack in stacks.items():
+        facts.setdefault(name, []).append(stack.facts)
+    return _dataset(options, arrays, facts, stacks, files.source(), where)
+
+
+def _dataset(
+    options: DataOptions,
+    arrays: dict[str, FloatArray],
+    facts: Mapping[str, list[RawArray]],
+    stacks: Mapping[str, Stack],
+    source: str,
+    where: str,
+) -> Dataset:
+    grid = next((name for name in (options.grid or "haadf", "haadf", "maps") if name in facts), next(iter(facts)))
+    pixels, notes = pixel_grid(grid, facts, options.arrays, _keeps_field(options))
+    read = [*facts[grid], *(one for name in facts if name != grid for one in facts[name])]
+    metadata = recording_facts(read)
+    if edges_of(facts[grid][0].metadata) is None:  # those of other pixels
+        metadata = without_edges(metadata)
+    # the stack of the maps first, wherever it is written: terms compare it with the first maps of the unknown
+    ordered = sorted(stacks, key=lambda name: name != "maps")
+    elements = dict.fromkeys([*(options.maps or ()), *(e for name in ordered for e in stacks[name].elements)])
+    named = {"maps": tuple(options.maps)} if options.maps is not None else {}
+    if options.grid is not None and options.grid not in arrays:
+        raise UserError(f"{where}.grid", f"there is no data called '{options.grid}'", "remove the key")
+    shape = None if options.grid is None else arrays[options.grid].shape[-2:]
+    if shape is None and not options.prepare:
+        _check_stacks(arrays, stacks, source, where)
+    _warn_of_fields(facts, options)
+    return Dataset(
+        arrays,
+        tuple(elements),
+        pixels.size,
+        pixels.units,
+        source=source,
+        notes=notes,
+        metadata=metadata,
+        stacks={**named, **{name: stack.elements for name, stack in stacks.items()}},
+        pixels=None if shape is None else (shape[-2], shape[-1]),
+        grid=options.grid,
+        counts_per_unit=1.0 if "maps" in stacks and options.spectra["maps"].method == "fit" else None,
+        origin=pixels.origin,
+    )
+
+
+def _keeps_field(options: DataOptions) -> bool:
+    """Whether image and maps, as they are read, show the same field of view: none is cropped to that of the other."""
+    return all(step.step != "crop" or step.options.get("of", "all") == "all" for step in options.prepare)
+
+
+def _warn_of_fields(facts: Mapping[str, list[RawArray]], options: DataOptions) -> None:
+    """Warn where image and maps that are compared pixel by pixel do not show the same field."""
+    if "haadf" not in facts or "maps" not in facts:
+        return
+    found = fields(facts["haadf"][0].scan, facts["maps"][0].scan)
+    if found is None:
+        return
+    said = found.difference()
+    # a scan, a crop or a bin says which pixels belong together
+    is_meant = options.grid is not None or not _keeps_field(options) or found.image.shape != found.maps.shape
+    if said is not None and (found.apart or not is_meant):
+        warnings.warn(f"{said}; they are taken for the same field", FusionkitWarning, stacklevel=2)
+
+
+def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, Stack], source: str, where: str) -> None:
+    """Without ``grid``, a stack of counts that stands for the maps has the shape of the image."""
+    if "maps" not in stacks or "haadf" not in arrays:
+        return
+    shape, image = arrays["maps"].shape[1:], arrays["haadf"].shape
+    if shape != image:
+        remedy = "say whose pixels the unknown has (data.grid: haadf or maps), and use the forward model 'scan'"
+        raise UserError(f"{where}.spectra.maps", f"has maps of {shape}, but the image of {source} has {image}", remedy)
+
+
+def _sources(options: DataOptions, where: str) -> tuple[dict[str, Source], dict[str, Source]]:
+    """The images (HAADF first, then the maps) and the further arrays that the config names, by config key."""
+    images = {f"{where}.haadf": options.haadf} if options.haadf is not None else {}
+    images |= {f"{where}.maps.{element}": source for element, source in (options.maps or {}).items()}
+    return images, {f"{where}.arrays.{key}": Source(signal=name) for key, name in options.arrays.items()}
+
+
+def _check_shapes(
+    files: OpenFiles, images: Mapping[str, Source], others: Mapping[str, Source], options: DataOptions, where: str
+) -> None:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for key, source in {**images, **others}.items():
+        recording = files.of(source, key)
+        shape = shape_of(recording, source.signal)
+        if shape is None:
+            origin = files.origin(source, key)
+            said = f"there is no array '{source.signal}' in {origin.source}"
+            raise UserError(key, said, missing(source.signal, recording))
+        shapes[key] = shape
+    # with a grid, the image may have another shape than the maps; steps may give both one shape, and take frames
+    apart, fellows = options.grid is not None or bool(options.prepare), dict[bool, str]()
+    for key, source in images.items():
+        origin = files.origin(source, key)
+        is_stack = len(shapes[key]) == 3
+        if is_stack and not options.prepare:
+            remedy = f"name one of its images by its place, '{source.signal}/0'"
+            raise origin.error(f"is not 2-D: its shape is {shapes[key]}", remedy)
+        check_image(shapes[key][-2:] if is_stack else shapes[key], origin)
+        fellow = fellows.setdefault(apart and key == f"{where}.haadf", key)
+        check_fellow(shapes[key], origin, shapes[fellow], images[fellow].signal)
+    require(_BYTES_PER_VALUE * sum(prod(shape) for shape in shapes.values()), f"{where}.path")
+
+
+def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
+    values = to_float(raw, origin)
+    if source.offset or source.scale != 1:
+        with np.errstate(over="ignore", invalid="ignore"):
+            values -= source.offset
+            values *= source.scale
+        check_finite(values, origin)
+    return values

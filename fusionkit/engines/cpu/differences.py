@@ -1,0 +1,145 @@
+r"""Isotropic total variation in compiled code: gradient, projection on the dual ball and divergence at parts of a row.
+
+They are parts of the passes of `fusionkit.engines.cpu.tv` and `fusionkit.engines.cpu.tv_check`; the definition of the
+differences, for x (n, ny, nx) and its dual variable p (2, n, ny, nx), is `fusionkit.operators.linear.gradient`.
+``field`` is None for plain TV, or (xi, joint): xi (2, ny, nx) of `fusionkit.operators.linear.guided_gradient`, empty
+where there is none, and whether the maps share a dual ball.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fusionkit.engines.cpu.compile import inlined, read_only
+from fusionkit.engines.kernel import TotalVariation
+from fusionkit.terms import Array
+
+
+@inlined
+def differences(x: Any, down: Any, right: Any, at: Any) -> None:
+    """Forward differences of one map x (ny, nx) at a chunk, into ``down`` and ``right[1:]``."""
+    j, first, m = at
+    ny, nx = x.shape
+    here, below = x[j, first : first + m], x[min(j + 1, ny - 1), first : first + m]
+    for k in range(m):
+        down[k] = below[k] - here[k]
+    inner = min(m, nx - 1 - first)
+    beside = x[j, first + 1 : first + 1 + inner]
+    for k in range(inner):
+        right[k + 1] = beside[k] - here[k]
+    if inner < m:
+        right[m] = here[m - 1] - here[m - 1]  # 0, or NaN
+
+
+@inlined
+def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, i: int, at: Any) -> None:
+    """down, right = proj(p + sigma (down, right)) at a chunk of map i; ``numbers`` as `dual_numbers` gives them."""
+    j, first, m = at
+    sigma, radii, one = numbers
+    radius = radii[i]
+    old_down, old_right = p_down[j, first : first + m], p_right[j, first : first + m]
+    for k in range(m):
+        a, b = old_down[k] + sigma * down[k], old_right[k] + sigma * right[k + 1]
+        length = np.sqrt(a * a + b * b)
+        scale = one if length <= radius else radius / length
+        down[k] = a * scale
+        right[k + 1] = b * scale
+
+
+@inlined
+def take_off(down: Any, right: Any, xi: Any, at: Any) -> None:
+    """D (down, right[1:]) in place at a chunk: xi (xi . v) is taken off, where there is a field."""
+    j, first, m = at
+    if xi.shape[1] > 0:
+        a, b = xi[0, j, first : first + m], xi[1, j, first : first + m]
+        for k in range(m):
+            across = a[k] * down[k] + b[k] * right[k + 1]
+            down[k] -= a[k] * across
+            right[k + 1] -= b[k] * across
+
+
+@inlined
+def ascend_all(x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, numbers: Any, at: Any) -> None:
+    """downs[i], rights[i, 1:] = proj(p + sigma D grad x) at a chunk of all maps, coupled or each on its own."""
+    j, first, m = at
+    sigma, radii, one = numbers
+    xi, joint = field
+    n = x.shape[0]
+    down, right, square = spare[0], spare[1], spare[2]
+    for i in range(n):
+        differences(x[i], down, right, at)
+        take_off(down, right, xi, at)
+        old_down, old_right = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
+        di, ri = downs[i], rights[i]
+        begins = i == 0 or not joint
+        for k in range(m):
+            a, b = old_down[k] + sigma * down[k], old_right[k] + sigma * right[k + 1]
+            before = square[k]
+            square[k] = a * a + b * b + (one - one if begins else before)
+            di[k] = a
+            ri[k + 1] = b
+        if joint and i < n - 1:
+            continue
+        radius = radii[i]
+        for k in range(m):
+            length = np.sqrt(square[k])
+            square[k] = one if length <= radius else radius / length
+        for other in range(0 if joint else i, i + 1):
+            di, ri = downs[other], rights[other]
+            for k in range(m):
+                di[k] *= square[k]
+                ri[k + 1] *= square[k]
+
+
+@inlined
+def relax(p_down: Any, p_right: Any, down: Any, right: Any, ahead: Any, behind: Any, at: Any) -> None:
+    """p <- behind p + ahead p~ at a chunk of one map; p~ = (down, right[1:]) is overwritten with 2 p~ - p."""
+    j, first, m = at
+    a, b = p_down[j, first : first + m], p_right[j, first : first + m]
+    for k in range(m):
+        old, new = a[k], down[k]
+        down[k] = (new - old) + new
+        a[k] = behind * old + ahead * new
+    for k in range(m):
+        old, new = b[k], right[k + 1]
+        right[k + 1] = (new - old) + new
+        b[k] = behind * old + ahead * new
+
+
+@inlined
+def pull(above: Any, down: Any, right: Any, pulled: Any, shape: Any, at: Any) -> None:
+    """pulled = K'p at a chunk of one map, where its dual variable is (down, right[1:]).
+
+    ``above`` is p_down of the chunk above, zero for the first row; ``right[0]`` is p_right left of the chunk, zero in
+    the first column. Differences across the last row and column are zero by definition, whatever p is there: it is
+    zeroed.
+    """
+    j, first, m = at
+    ny, nx = shape
+    if first + m == nx:
+        right[m] = right[m] - right[m]
+    if j == ny - 1:
+        for k in range(m):
+            down[k] = down[k] - down[k]
+    for k in range(m):
+        pulled[k] = (right[k] - right[k + 1]) + (above[k] - down[k])
+
+
+def field_of(tv: TotalVariation, dtype: np.dtype[Any]) -> tuple[Array, bool] | None:
+    """What the kernels call ``field``; None for plain TV, which is compiled as if there were nothing else."""
+    if tv.xi is None and not tv.joint:
+        return None
+    return read_only(np.zeros((2, 0, 0)) if tv.xi is None else tv.xi, dtype), tv.joint
+
+
+def factors_of(tv: TotalVariation, maps: int, dtype: np.dtype[Any]) -> Array:
+    """The factor of each map's weight."""
+    return read_only(np.ones(maps) if tv.factors is None else np.array(tv.factors), dtype)
+
+
+def dual_numbers(sigma: float, radii: Array, dtype: np.dtype[Any]) -> tuple[Any, Array, Any]:
+    """The numbers that `ascend` takes: sigma, the radius of each map's dual ball, and 1."""
+    number = dtype.type
+    return number(sigma), radii, number(1)

@@ -1,0 +1,158 @@
+r"""The joint pixelwise prox, compiled: the damped Newton steps of `fusionkit.pixelwise`, which is their definition.
+
+Whether a step decreases a pixel's objective is decided from differences that are formed term by term, such as
+:math:`b \log((x' + \varepsilon) / (x + \varepsilon))` and :math:`(m' - m)(m' + m - 2 b) / 2`: one logarithm instead of
+two, and less rounding than the difference of two sums has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, announce_compilation, cached, copy, read_only, scratch
+from fusionkit.engines.cpu.newton import newton
+from fusionkit.engines.cpu.threads import run, shares, thread_count
+from fusionkit.engines.kernel import PixelwiseSpec, power_parts
+from fusionkit.terms import Array
+
+
+class Fit(NamedTuple):
+    """A `PixelwiseSpec` as the kernels take it: every number in the dtype of the unknown, empty arrays for no data."""
+
+    elements: int
+    zero: Any
+    third: Any
+    half: Any
+    one: Any
+    tiny: Any
+    infinite: Any
+    rounding: Any
+    coupled: bool
+    linear: bool
+    bounded: bool  # whether fast_newton.decreases knows bounds of the power
+    z: Array
+    gamma: Any
+    high: Any
+    low: Any
+    scaled: Any
+    floor: Any
+    floor_power: Any
+    coupled_weight: Any
+    image: Array
+    poisson: bool
+    poisson_weight: Any
+    epsilon: Any
+    mean_floor: Any
+    counts: Array
+    squares: bool
+    squares_weight: Any
+    targets: Array
+    lower: Any
+    upper: Any
+
+
+def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Fit:
+    """The description as the kernels take it.
+
+    Parameters
+    ----------
+    spec : from `fusionkit.engines.kernel.supported`.
+    shape : of the unknown, (n, ny, nx).
+    dtype : of the unknown, float32 or float64.
+    """
+    number = dtype.type
+    coupled, poisson, squares = spec.coupled, spec.poisson, spec.squares
+    gamma = coupled.gamma if coupled else 1.0
+    high, low, scaled = power_parts(gamma - 1.0, dtype)
+    floor = coupled.floor if coupled else 1.0
+    return Fit(
+        elements=shape[0],
+        zero=number(0),
+        third=number(1 / 3),
+        half=number(0.5),
+        one=number(1),
+        tiny=number(2.0**-126),
+        infinite=number(np.inf),
+        rounding=number(8 * np.finfo(dtype).eps),  # as in fusionkit.pixelwise
+        coupled=coupled is not None,
+        linear=gamma == 1.0,
+        bounded=gamma <= 2.0,
+        z=read_only(coupled.z if coupled else np.zeros(0), dtype).reshape(-1),
+        gamma=number(gamma),
+        high=high,
+        low=low,
+        scaled=scaled,
+        floor=number(floor),
+        floor_power=number(floor ** (gamma - 1.0)),
+        coupled_weight=number(coupled.weight if coupled else 0.0),
+        image=read_only(coupled.image if coupled else np.zeros((0, 0)), dtype),
+        poisson=poisson is not None,
+        poisson_weight=number(poisson.weight if poisson else 0.0),
+        epsilon=number(poisson.epsilon if poisson else 0.0),
+        mean_floor=number(poisson.floor if poisson else 0.0),
+        counts=read_only(poisson.maps if poisson else np.zeros((0, 0, 0)), dtype),
+        squares=squares is not None,
+        squares_weight=number(squares.weight if squares else 0.0),
+        targets=read_only(squares.maps if squares else np.zeros((0, 0, 0)), dtype),
+        lower=number(spec.lower),
+        upper=number(spec.upper),
+    )
+
+
+def _build(stamp: int) -> Callable[..., None]:
+    def prox(v: Any, start: Any, out: Any, fit: Any, inverse: Any, steps: int, row: int, end: int) -> None:
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        n, nx = v.shape[0], v.shape[2]
+        x, target, new = scratch(v), scratch(v), scratch(v)
+        work = (scratch(v), scratch(v), scratch(v), scratch(v))
+        for j in range(row, end):
+            for first in range(0, nx, CHUNK):
+                m = min(CHUNK, nx - first)
+                for i in range(n):
+                    copy(start[i, j, first : first + m], x[i], m)
+                    copy(v[i, j, first : first + m], target[i], m)
+                newton(x, target, new, work, fit, inverse, steps, (j, first, m))
+                for i in range(n):
+                    copy(new[i], out[i, j, first : first + m], m)
+
+    return cached(prox)
+
+
+_PROX = _build(STAMP)
+
+
+def announce(dtype: np.dtype[Any]) -> None:
+    """Log that the kernels are about to be compiled for ``dtype``, where they have not been."""
+    announce_compilation(_PROX, dtype)
+
+
+def prox(
+    spec: PixelwiseSpec,
+    v: Array,
+    step: float,
+    start: Array,
+    newton_steps: int = 1,
+    out: Array | None = None,
+    threads: int | None = None,
+) -> Array:
+    """The joint prox at ``v``, as `fusionkit.pixelwise.PixelwiseProx` defines it.
+
+    Parameters
+    ----------
+    spec : the terms with the bounds.
+    v : point, shape (n, ny, nx), float32 or float64.
+    step : t > 0.
+    start : where Newton's method starts; within the bounds.
+    newton_steps : Newton steps taken.
+    out : receives the result, C-contiguous; may be ``start``, not ``v``.
+    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
+    """
+    out = np.empty(v.shape, v.dtype) if out is None else out
+    fit, number = fit_of(spec, v.shape, v.dtype), v.dtype.type
+    arguments = (read_only(v, v.dtype), read_only(start, v.dtype), out, fit, number(1.0 / step), newton_steps)
+    run(_PROX, [(*arguments, *rows) for rows in shares(v.shape[1], thread_count(threads))])
+    return out

@@ -1,0 +1,286 @@
+r"""The parts of a damped projected Newton step on a chunk of pixels: loops that the compiler turns into SIMD code.
+
+Chunks of up to `fusionkit.engines.cpu.compile.CHUNK` pixels of a row go through all steps together. Elements are the
+outer loop, pixels the inner one, and intermediate values stay in the first-level cache, for any number of elements.
+
+All functions run inside compiled code only. Their arrays come from `fusionkit.engines.cpu.compile.scratch`:
+(elements, pixels), or rows of that; ``fit`` is a `fusionkit.engines.cpu.joint_prox.Fit`, ``at`` is (row, first
+column, number of pixels) of the chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fusionkit.engines.cpu.compile import copy, inlined, merged
+from fusionkit.engines.cpu.maths import log, power, rough_log
+
+_ATTEMPTS = 8  # lengths of a step that are tried, as in fusionkit.pixelwise
+
+
+@inlined
+def predict(x: Any, y: Any, prediction: Any, fit: Any, m: int) -> None:
+    """y = (Z x)^(gamma - 1) and prediction = sum_i y_i Z_i x_i of the first m pixels."""
+    zero, parts = fit.zero, (fit.high, fit.low, fit.scaled)
+    for k in range(m):
+        prediction[k] = zero
+    for i in range(fit.elements):
+        xi, yi, z = x[i], y[i], fit.z[i]
+        if fit.linear:
+            for k in range(m):
+                yi[k] = fit.one
+                prediction[k] += z * xi[k]
+        else:
+            for k in range(m):
+                s = z * xi[k]
+                s = zero if s < zero else s
+                raised = power(s, parts)
+                yi[k] = raised
+                prediction[k] += raised * s
+
+
+@inlined
+def expand(x: Any, v: Any, y: Any, g: Any, c: Any, prediction: Any, fit: Any, inverse: Any, at: Any) -> None:
+    """Gradient g, diagonal curvature c and, in place of y, the coupling u, of all terms and the quadratic."""
+    j, first, m = at
+    zero, one = fit.zero, fit.one
+    for i in range(fit.elements):
+        xi, vi, gi, ci = x[i], v[i], g[i], c[i]
+        for k in range(m):
+            gi[k] = (xi[k] - vi[k]) * inverse
+            ci[k] = inverse
+        if fit.poisson:
+            b, w = fit.counts[i, j, first : first + m], fit.poisson_weight
+            for k in range(m):
+                mean = xi[k] + fit.epsilon
+                reciprocal = one / (fit.mean_floor if mean < fit.mean_floor else mean)
+                ratio = b[k] * reciprocal
+                gi[k] += w * (one - ratio)
+                ci[k] += w * (ratio * reciprocal)
+        if fit.squares:
+            b, w = fit.targets[i, j, first : first + m], fit.squares_weight
+            for k in range(m):
+                gi[k] += w * (xi[k] - b[k])
+                ci[k] += w
+        if fit.coupled:
+            image, yi, z = fit.image[j, first : first + m], y[i], fit.z[i]
+            slope, bend = fit.gamma * z, fit.gamma * (fit.gamma - one) * z * z
+            root, w = np.sqrt(fit.coupled_weight), fit.coupled_weight
+            for k in range(m):
+                residual = w * (prediction[k] - image[k])
+                s = z * xi[k]
+                s = fit.floor if s < fit.floor else s
+                raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
+                curvature = residual * (bend * raised / s)
+                gi[k] += residual * (slope * yi[k])
+                ci[k] += zero if curvature < zero else curvature
+                yi[k] = root * (slope * yi[k])
+
+
+@inlined
+def direct(x: Any, u: Any, g: Any, c: Any, rows: Any, fit: Any, m: int) -> None:
+    """The projected Newton direction in place of g, by the Sherman-Morrison formula; overwrites c."""
+    along, across, total = rows[1], rows[2], rows[3]
+    zero, one = fit.zero, fit.one
+    for k in range(m):
+        along[k] = zero
+        across[k] = one
+        total[k] = zero
+    if fit.coupled:
+        for i in range(fit.elements):
+            ui = u[i]
+            for k in range(m):
+                total[k] += ui[k]
+    for i in range(fit.elements):
+        xi, ui, gi, ci = x[i], u[i], g[i], c[i]
+        for k in range(m):
+            # as in fusionkit.pixelwise: what the diagonal majorant takes to a bound goes there and stays
+            majorant = ci[k] + ui[k] * total[k] if fit.coupled else ci[k]
+            down, up = xi[k] - fit.lower, xi[k] - fit.upper
+            sinks = (gi[k] > zero) & (gi[k] >= down * majorant)
+            rises = (gi[k] < zero) & (gi[k] <= up * majorant)
+            reciprocal = one / ci[k]
+            free = gi[k] * reciprocal
+            gi[k] = down if sinks else (up if rises else free)
+            if fit.coupled:
+                ci[k] = zero if sinks | rises else ui[k] * reciprocal
+                along[k] += ui[k] * gi[k]
+                across[k] += ui[k] * ci[k]
+    if fit.coupled:
+        for k in range(m):
+            along[k] /= across[k]
+        for i in range(fit.elements):
+            gi, ci = g[i], c[i]
+            for k in range(m):
+                gi[k] -= ci[k] * along[k]
+
+
+@inlined
+def clipped(x: Any, move: Any, new: Any, fit: Any, m: int) -> None:
+    """new = clip(x - move)."""
+    for i in range(fit.elements):
+        xi, di, ni = x[i], move[i], new[i]
+        for k in range(m):
+            t = xi[k] - di[k]
+            t = fit.lower if t < fit.lower else t
+            ni[k] = fit.upper if t > fit.upper else t
+
+
+@inlined
+def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: Any, at: Any) -> None:
+    """By how much the objective of each pixel changes (rows[1]), and what it was, roughly (rows[2])."""
+    j, first, m = at
+    prediction, change, before, after = rows[0], rows[1], rows[2], rows[3]
+    zero, half, tiny, infinite = fit.zero, fit.half, fit.tiny, fit.infinite
+    for k in range(m):
+        change[k] = zero
+        before[k] = zero
+    for i in range(fit.elements):
+        xi, vi, ni = x[i], v[i], new[i]
+        for k in range(m):
+            far = xi[k] - vi[k]
+            change[k] += half * inverse * ((ni[k] - xi[k]) * ((ni[k] - vi[k]) + far))
+            before[k] += half * inverse * (far * far)
+        if fit.poisson:
+            b, w = fit.counts[i, j, first : first + m], fit.poisson_weight
+            for k in range(m):
+                old, mean = xi[k] + fit.epsilon, ni[k] + fit.epsilon
+                outside = (mean < zero) | ((mean == zero) & (b[k] > zero))
+                old = tiny if old < tiny else old
+                mean = tiny if mean < tiny else mean
+                gain = infinite if outside else (ni[k] - xi[k]) - b[k] * log(mean / old)
+                change[k] += w * gain
+                before[k] += w * (xi[k] - b[k] * rough_log(old))
+        if fit.squares:
+            b, w = fit.targets[i, j, first : first + m], half * fit.squares_weight
+            for k in range(m):
+                off = xi[k] - b[k]
+                change[k] += w * ((ni[k] - xi[k]) * ((ni[k] - b[k]) + off))
+                before[k] += w * (off * off)
+    if fit.coupled:
+        predict(new, y, after, fit, m)
+        image, w = fit.image[j, first : first + m], half * fit.coupled_weight
+        for k in range(m):
+            off = prediction[k] - image[k]
+            change[k] += w * ((after[k] - prediction[k]) * ((after[k] - image[k]) + off))
+            before[k] += w * (off * off)
+
+
+@inlined
+def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: Any, at: Any) -> bool:
+    r"""Whether the objective of every pixel decreases, by upper bounds that need no power and no logarithm.
+
+    With d the move, t = d / (x + epsilon) and s = Z x, for t >= -1/2 and 1 <= gamma <= 2
+
+    .. math::
+        -\log(1 + t) \le -t + t^2/2 - t^3/3 + t^4/2, \qquad
+        l \le (s + Z d)^\gamma - s^\gamma \le l (1 + c (\gamma - 1) d / x), \quad l = \gamma s^{\gamma - 1} Z d,
+
+    c being 1/2 for d > 0 and 1 / gamma below. The square of the residual is convex: it is greatest at either end.
+    Nearly every step passes; where one does not, the differences themselves decide.
+    """
+    j, first, m = at
+    low, high, change, size = rows[1], rows[2], rows[3], rows[4]
+    zero, half, one, third = fit.zero, fit.half, fit.one, fit.third
+    for k in range(m):
+        low[k] = zero
+        high[k] = zero
+        change[k] = zero
+        size[k] = zero
+    for i in range(fit.elements):
+        xi, vi, ni = x[i], v[i], new[i]
+        for k in range(m):
+            part = half * inverse * ((ni[k] - xi[k]) * ((ni[k] - vi[k]) + (xi[k] - vi[k])))
+            change[k] += part
+            size[k] += abs(part)
+        if fit.poisson:
+            b, w = fit.counts[i, j, first : first + m], fit.poisson_weight
+            for k in range(m):
+                d, mean = ni[k] - xi[k], xi[k] + fit.epsilon
+                t = d / (fit.mean_floor if mean < fit.mean_floor else mean)
+                bound = t * (one - t * (half - t * (third - half * t)))
+                part = w * (d - b[k] * bound)
+                part = part if (t >= -half) & (mean >= fit.mean_floor) else fit.infinite
+                change[k] += part
+                size[k] += w * (abs(d) + b[k] * abs(t))
+        if fit.squares:
+            b, w = fit.targets[i, j, first : first + m], half * fit.squares_weight
+            for k in range(m):
+                part = w * ((ni[k] - xi[k]) * ((ni[k] - b[k]) + (xi[k] - b[k])))
+                change[k] += part
+                size[k] += abs(part)
+        if fit.coupled:
+            ui, z = u[i], fit.z[i]
+            floor, steep = fit.floor / z, fit.gamma * z * fit.floor_power * np.sqrt(fit.coupled_weight)
+            up, down = half * (fit.gamma - one), (fit.gamma - one) / fit.gamma
+            for k in range(m):
+                d, slope = ni[k] - xi[k], ui[k]
+                low[k] += slope * d
+                least = floor if xi[k] < floor else xi[k]
+                ratio = d / least
+                slope = steep if (slope < steep) & (d > zero) else slope
+                falls = one + down * ratio if (xi[k] >= floor) & (ratio >= -one) else zero
+                high[k] += slope * d * (one + up * ratio if d > zero else falls)
+    if fit.coupled:
+        prediction, image, root = rows[0], fit.image[j, first : first + m], np.sqrt(fit.coupled_weight)
+        for k in range(m):
+            off = root * (prediction[k] - image[k])
+            a, b = low[k] * (off + half * low[k]), high[k] * (off + half * high[k])
+            change[k] += a if a > b else b
+            size[k] += abs(high[k] * off)
+    passed = 0
+    for k in range(m):
+        passed += change[k] <= fit.rounding * size[k]
+    return passed == m
+
+
+@merged
+def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: int, at: Any) -> None:
+    """``new``: the prox of the chunk ``v`` by damped Newton steps from ``x``, which is overwritten if ``steps`` > 1.
+
+    Parameters
+    ----------
+    work : scratch: y, g, c and rows.
+    inverse : 1 / step of the prox.
+    """
+    y, g, c, rows = work
+    m = at[2]
+    for step in range(steps):
+        if step > 0:
+            for i in range(fit.elements):
+                copy(new[i], x[i], m)
+        if fit.coupled:
+            predict(x, y, rows[0], fit, m)
+        expand(x, v, y, g, c, rows[0], fit, inverse, at)
+        direct(x, y, g, c, rows, fit, m)
+        clipped(x, g, new, fit, m)
+        if fit.bounded and decreases(x, v, new, y, rows, fit, inverse, at):
+            continue
+        for attempt in range(_ATTEMPTS):
+            change_of(x, v, new, y, rows, fit, inverse, at)
+            if not _shorten(g, rows, fit, attempt == _ATTEMPTS - 1, m):
+                break
+            clipped(x, g, new, fit, m)
+
+
+@inlined
+def _shorten(move: Any, rows: Any, fit: Any, last: bool, m: int) -> bool:
+    """Quarter the move of every pixel whose objective grew, or undo it; whether there was one."""
+    change, before, factor = rows[1], rows[2], rows[3]
+    shorter = fit.zero if last else fit.half * fit.half
+    worse = 0
+    for k in range(m):
+        # rounding alone must not shorten the step of a converged pixel; a NaN is no decrease
+        size = before[k] if before[k] > fit.zero else -before[k]
+        grew = not (change[k] <= fit.rounding * size)
+        factor[k] = shorter if grew else fit.one
+        worse += grew
+    if worse == 0:
+        return False
+    for i in range(fit.elements):
+        mi = move[i]
+        for k in range(m):
+            mi[k] *= factor[k]
+    return True

@@ -1,0 +1,144 @@
+r"""Objective and certificate of pixelwise terms and total generalised variation, compiled.
+
+The pixelwise terms, K'p and stationarity are those of `fusionkit.engines.cpu.tv_check`, since the first two dual
+components are those of a gradient; what TGV adds is its own value, alignment and feasibility, and the stationarity of
+the field w. `fusionkit.certificate` is the definition. Sums are accumulated in float64, row by row, and added in a
+fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fusionkit.certificate import Certificate, relative_gap
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, cached, inlined, read_only, scratch
+from fusionkit.engines.cpu.reduce import dot, total
+from fusionkit.engines.cpu.tgv import TGVEngine, field_pull, images, scales, squares
+from fusionkit.engines.cpu.threads import run, spread
+from fusionkit.engines.cpu.tv_check import Checker, summed
+from fusionkit.engines.sums import FastCheck, Sample, rows_apart
+from fusionkit.terms import Array
+
+# the sums of a row: the two norms, squares of p, how far p lies outside, <inside, y>, squares of A'p
+_FIRST, _SECOND, _DUAL, _OUTSIDE, _INNER, _FIELD = range(6)
+
+
+@inlined
+def _compare(p: Any, image: Any, scale: Any, i: int, c: int, rows: Any, sums: Any, one: Any, at: Any) -> None:
+    """Adds what one component of one map gives: squares of p, its part outside of the ball, and <inside, y>."""
+    j, first, m = at
+    old, out = p[c, i, j, first : first + m], rows[0]
+    y, inner = image[i], rows[1]
+    for k in range(m):
+        out[k] = (one - scale[k]) * old[k]
+        inner[k] = (scale[k] * old[k]) * y[k]
+    sums[_DUAL] += dot(old, old, m)
+    sums[_OUTSIDE] += dot(out, out, m)
+    sums[_INNER] += total(inner, m)
+
+
+@inlined
+def _lengths(totals: Any, sums: Any, at: int, m: int) -> None:
+    """Adds the lengths whose squares stand in ``totals``."""
+    for k in range(m):
+        totals[k] = np.sqrt(totals[k])
+    sums[at] += total(totals, m)
+
+
+def _build_sums(stamp: int) -> Callable[..., None]:
+    def collect(x: Any, w: Any, p: Any, zeros: Any, numbers: Any, joint: bool, table: Any, span: Any) -> None:
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        n, nx = x.shape[0], x.shape[2]
+        first_radius, second_radius, half, zero, one = numbers
+        group = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
+        duals = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
+        norms, first_scales, second_scales, rows = scratch(x), scratch(x), scratch(x), scratch(x)
+        for j in range(span[0], span[1], span[2]):
+            sums = table[j]
+            sums[:] = 0.0
+            for first in range(0, nx, CHUNK):
+                m = min(CHUNK, nx - first)
+                at = (j, first, m)
+                for i in range(n):
+                    place, fresh = (0, i == 0) if joint else (i, True)
+                    images(x, w, i, group, rows, half, at)
+                    for c in range(5):
+                        old, copied = p[c, i, j, first : first + m], duals[c][i]
+                        for k in range(m):
+                            copied[k] = old[k]
+                    squares((duals[0], duals[1]), i, 2, first_scales[place], fresh, zero, m)
+                    squares((duals[2], duals[3], duals[4]), i, 3, second_scales[place], fresh, zero, m)
+                    squares((group[0], group[1]), i, 2, norms[0], fresh, zero, m)
+                    squares((group[2], group[3], group[4]), i, 3, norms[1], fresh, zero, m)
+                    if not joint or i == n - 1:
+                        _lengths(norms[0], sums, _FIRST, m)
+                        _lengths(norms[1], sums, _SECOND, m)
+                    field_pull(p, zeros, i, rows, half, at)
+                    sums[_FIELD] += dot(rows[0], rows[0], m) + dot(rows[1], rows[1], m)
+                for place in range(1 if joint else n):
+                    scales(first_scales[place], first_radius, one, m)
+                    scales(second_scales[place], second_radius, one, m)
+                for i in range(n):
+                    place = 0 if joint else i
+                    _compare(p, group[0], first_scales[place], i, 0, rows, sums, one, at)
+                    _compare(p, group[1], first_scales[place], i, 1, rows, sums, one, at)
+                    _compare(p, group[2], second_scales[place], i, 2, rows, sums, one, at)
+                    _compare(p, group[3], second_scales[place], i, 3, rows, sums, one, at)
+                    _compare(p, group[4], second_scales[place], i, 4, rows, sums, one, at)
+
+    return cached(collect)
+
+
+_COLLECT = _build_sums(STAMP)
+
+
+class TGVChecker:
+    """Checks of the iterates of a `TGVEngine`; holds the sums of the rows.
+
+    Parameters
+    ----------
+    engine : what iterates.
+    plain : checks the pixelwise terms with the gradient's dual components.
+    field_norm : an upper bound of the norm of A.
+    """
+
+    def __init__(self, engine: TGVEngine, plain: Checker, field_norm: float) -> None:
+        self.engine, self.plain, self.field_norm = engine, plain, field_norm
+        self._table = np.empty((engine.shape[1], 6), np.float64)
+        self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
+
+    def check(self, x: Array, w: Array, p: Array, residual: Array, sample: Sample | None = None) -> FastCheck:
+        """Values and certificate; ``tv`` is the value of the penalty.
+
+        Parameters
+        ----------
+        x, w, p : the iterate, see `TGVEngine.step`.
+        residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
+        sample : see `fusionkit.engines.cpu.tv_check.Checker.check`.
+        """
+        engine, number, penalty = self.engine, self.engine.dtype.type, self.engine.penalty
+        found = self.plain.check(x, p[:2], residual, sample)
+        x, w, p = (read_only(one, engine.dtype) for one in (x, w, p))
+        radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
+        numbers = (*radii, number(0.5**0.5), number(0), number(1))
+        fixed = (x, w, p, self._zeros, numbers, penalty.joint, self._table)
+        spans = spread(engine.shares, rows_apart(sample))
+        run(_COLLECT, [(*fixed, span) for span in spans])
+        sums = summed(self._table, spans[0])
+        value = penalty.weight * (sums[_FIRST] + penalty.ratio * sums[_SECOND])
+        value = value if penalty.weight else 0.0
+        certificate = None
+        if found.certificate is not None:
+            length = sums[_DUAL] ** 0.5
+            field = sums[_FIELD] ** 0.5 / (self.field_norm * length) if length else 0.0
+            certificate = Certificate(
+                max(found.certificate.stationarity, field),
+                relative_gap(value - sums[_INNER], found.scale),
+                sums[_OUTSIDE] ** 0.5 / length if length else 0.0,
+            )
+        return replace(found, tv=value, certificate=certificate)

@@ -1,0 +1,291 @@
+r"""Objective and certificate of pixelwise terms and total variation, compiled: what a check needs, in two passes.
+
+The first pass gives the value of every term and the sums of `fusionkit.certificate`, which is their definition, and
+leaves the residual r = grad f + K'p; the second measures stationarity, for which the sums must be known. Every sum is
+accumulated in float64, row by row, and the rows are added in a fixed order: threads do not change a bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, cached, copy, inlined, read_only, scratch
+from fusionkit.engines.cpu.differences import differences, pull, take_off
+from fusionkit.engines.cpu.maths import log
+from fusionkit.engines.cpu.newton import predict
+from fusionkit.engines.cpu.reduce import dot, total
+from fusionkit.engines.cpu.threads import run, spread
+from fusionkit.engines.cpu.tv import Engine
+from fusionkit.engines.sums import (
+    COUPLED,
+    DUAL,
+    INNER,
+    OUTSIDE,
+    POISSON,
+    SIZE,
+    SQUARES,
+    SUMS,
+    TURN,
+    TV,
+    FastCheck,
+    Sample,
+    judged,
+    rows_apart,
+)
+from fusionkit.terms import Array
+
+
+@inlined
+def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at: Any) -> None:
+    """Value of the coupled term; ``residual`` = w (m - b)."""
+    j, first, m = at
+    image, value = fit.image[j, first : first + m], rows[0]
+    for k in range(m):
+        off = prediction[k] - image[k]
+        residual[k] = fit.coupled_weight * off
+        value[k] = fit.half * (off * off)
+    sums[COUPLED] += total(value, m)
+
+
+@inlined
+def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: Any, sums: Any, at: Any) -> None:
+    """Adds the gradients of the terms for one map to r, and their values and squares to the sums."""
+    j, first, m = at
+    slope, value = rows[0], rows[1]
+    zero, one = fit.zero, fit.one
+    if fit.coupled:
+        factor = fit.gamma * fit.z[i]
+        for k in range(m):
+            slope[k] = residual[k] * (factor * yi[k])
+            r[k] += slope[k]
+        sums[COUPLED + 1] += dot(slope, slope, m)
+    if fit.poisson:
+        b = fit.counts[i, j, first : first + m]
+        for k in range(m):
+            mean = xi[k] + fit.epsilon
+            outside = (mean < zero) | ((mean == zero) & (b[k] > zero))
+            slope[k] = fit.poisson_weight * (one - b[k] / (fit.mean_floor if mean < fit.mean_floor else mean))
+            r[k] += slope[k]
+            logarithm = log(fit.tiny if mean < fit.tiny else mean)
+            value[k] = fit.infinite if outside else xi[k] - b[k] * logarithm
+        sums[POISSON] += total(value, m)
+        sums[POISSON + 1] += dot(slope, slope, m)
+    if fit.squares:
+        t = fit.targets[i, j, first : first + m]
+        for k in range(m):
+            off = xi[k] - t[k]
+            value[k] = fit.half * (off * off)
+            slope[k] = fit.squares_weight * off
+            r[k] += slope[k]
+        sums[SQUARES] += total(value, m)
+        sums[SQUARES + 1] += dot(slope, slope, m)
+
+
+@inlined
+def _joint_sums(x: Any, p: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any) -> None:
+    """As `_dual_sums` for maps that share a dual ball, all at once; ``weight`` is (radii, xi)."""
+    j, first, m = at
+    radii, xi = weight
+    radius = radii[0]
+    length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
+    for k in range(m):
+        length[k] = fit.zero
+        inner[k] = fit.zero
+        square[k] = fit.zero
+    for i in range(x.shape[0]):
+        differences(x[i], down, right, at)
+        take_off(down, right, xi, at)
+        a, b = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
+        for k in range(m):
+            length[k] += down[k] * down[k] + right[k + 1] * right[k + 1]
+            square[k] += a[k] * a[k] + b[k] * b[k]
+            inner[k] += a[k] * down[k] + b[k] * right[k + 1]
+    for k in range(m):
+        length[k] = np.sqrt(length[k])
+        size = np.sqrt(square[k])
+        over = size > radius
+        inner[k] *= radius / size if over else fit.one
+        excess = size - radius
+        outside[k] = excess * excess if over else fit.zero
+    sums[TV] += total(length, m)
+    sums[DUAL] += total(square, m)
+    sums[OUTSIDE] += total(outside, m)
+    sums[INNER] += total(inner, m)
+
+
+@inlined
+def _pulled_back(p: Any, i: int, above: Any, down: Any, right: Any, spare: Any, xi: Any, at: Any) -> None:
+    """D p of a chunk of map i in place of p = (down, right[1:]), left of it in right[0], and above it in ``above``."""
+    j, first, m = at
+    take_off(down, right, xi, at)
+    if j > 0:
+        copy(p[0, i, j - 1, first : first + m], above, m)
+        copy(p[1, i, j - 1, first : first + m], spare[1:], m)
+        take_off(above, spare, xi, (j - 1, first, m))
+    if first > 0:
+        a, b = xi[0, j, first - 1], xi[1, j, first - 1]
+        right[0] -= b * (a * p[0, i, j, first - 1] + b * right[0])
+
+
+@inlined
+def _dual_sums(
+    p_down: Any, p_right: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any
+) -> None:
+    """Adds the sums of a chunk of one map with the differences (down, right[1:]), and overwrites them with p.
+
+    ``weight`` is the radius of the map's dual ball, and its factor.
+    """
+    j, first, m = at
+    radius, factor = weight
+    length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
+    a, b = p_down[j, first : first + m], p_right[j, first : first + m]
+    # p of an iteration that is judged is within the ball but for rounding: no root and no quotient is needed
+    limit = radius * radius * (fit.one + fit.rounding)
+    for k in range(m):
+        length[k] = np.sqrt(down[k] * down[k] + right[k + 1] * right[k + 1])
+        square[k] = a[k] * a[k] + b[k] * b[k]
+        inner[k] = a[k] * down[k] + b[k] * right[k + 1]
+        outside[k] = fit.one if square[k] > limit else fit.zero
+        down[k] = a[k]
+        right[k + 1] = b[k]
+    if total(outside, m) > 0.0:
+        for k in range(m):
+            size = np.sqrt(square[k])
+            over = size > radius
+            inner[k] *= radius / size if over else fit.one
+            excess = size - radius
+            outside[k] = excess * excess if over else fit.zero
+        sums[OUTSIDE] += total(outside, m)
+    sums[TV] += factor * total(length, m)
+    sums[DUAL] += total(square, m)
+    sums[INNER] += total(inner, m)
+
+
+def _build_sums(stamp: int) -> Callable[..., None]:
+    def collect(
+        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, span: Any
+    ) -> None:
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        n, ny, nx = x.shape
+        point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
+        prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
+        higher, spare = scratch(x)[0], scratch(x)[0]
+        for j in range(span[0], span[1], span[2]):
+            sums = table[j]
+            sums[:] = 0.0
+            for first in range(0, nx, CHUNK):
+                m = min(CHUNK, nx - first)
+                at = (j, first, m)
+                for i in range(n):
+                    copy(x[i, j, first : first + m], point[i], m)
+                if fit.coupled:
+                    predict(point, y, prediction, fit, m)
+                    _coupled(prediction, residual, rows, fit, sums, at)
+                if field is not None and field[1]:
+                    _joint_sums(x, p, down, right, duals, (weights[0], field[0]), fit, sums, at)
+                for i in range(n):
+                    above = p[0, i, j - 1] if j > 0 else zeros
+                    weight = weights[0][i], weights[1][i]
+                    if field is None:
+                        differences(x[i], down, right, at)
+                        _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                        right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
+                        pull(above[first : first + m], down, right, pulled, (ny, nx), at)
+                    else:
+                        if field[1]:
+                            copy(p[0, i, j, first : first + m], down, m)
+                            copy(p[1, i, j, first : first + m], right[1:], m)
+                        else:
+                            differences(x[i], down, right, at)
+                            take_off(down, right, field[0], at)
+                            _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                        copy(above[first : first + m], higher, m)
+                        right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
+                        if field[0].shape[1] > 0:
+                            _pulled_back(p, i, higher, down, right, spare, field[0], at)
+                        pull(higher, down, right, pulled, (ny, nx), at)
+                    sums[TURN] += dot(pulled, pulled, m)
+                    sums[SIZE] += dot(point[i], point[i], m)
+                    _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
+                    copy(pulled, residuals[i, j, first : first + m], m)
+
+    return cached(collect)
+
+
+def _build_stationarity(stamp: int) -> Callable[..., None]:
+    def stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, span: Any) -> None:
+        """The sum over each row of (x - clip(x - step r))^2."""
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        n, nx = x.shape[0], x.shape[2]
+        lower, upper = bounds
+        away = scratch(x)[0]
+        for j in range(span[0], span[1], span[2]):
+            total = 0.0
+            for i in range(n):
+                for first in range(0, nx, CHUNK):
+                    m = min(CHUNK, nx - first)
+                    xi, ri = x[i, j, first : first + m], residuals[i, j, first : first + m]
+                    for k in range(m):
+                        moved = xi[k] - step * ri[k]
+                        moved = lower if moved < lower else moved
+                        moved = upper if moved > upper else moved
+                        away[k] = xi[k] - moved
+                    total += dot(away, away, m)
+            table[j, 0] = total
+
+    return cached(stationarity)
+
+
+_COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
+
+
+def summed(table: Array, span: tuple[int, int, int]) -> list[float]:
+    """The sums over the image of the sums of its rows, (ny, columns), or about that from every so many rows."""
+    rows = table[span[0] :: span[2]]
+    return (rows.sum(axis=0) * (len(table) / len(rows))).tolist()
+
+
+class Checker:
+    """Checks of the iterates of an `Engine`; holds the sums of the rows.
+
+    Parameters
+    ----------
+    engine : what iterates.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._table = np.empty((engine.shape[1], SUMS), np.float64)
+        self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
+
+    def check(self, x: Array, p: Array, residual: Array, sample: Sample | None = None) -> FastCheck:
+        """Values and certificate.
+
+        Parameters
+        ----------
+        x : the unknown, shape (n, ny, nx), C-contiguous.
+        p : the dual variable, shape (2, n, ny, nx), C-contiguous.
+        residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
+        sample : looks at some of the rows only, which give values and certificate about.
+        """
+        engine, number = self.engine, self.engine.dtype.type
+        x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
+        arguments = (x, p, self._zeros, residual, engine.fit, engine.field, (engine.radii, engine.factors), self._table)
+        spans = spread(engine.shares, rows_apart(sample))
+        run(_COLLECT, [(*arguments, span) for span in spans])
+        sums = summed(self._table, spans[0])
+
+        def away(step: float) -> float:
+            if sample is not None:
+                return (sample.change * step) ** 2
+            bounds = number(engine.spec.lower), number(engine.spec.upper)
+            arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
+            run(_STATIONARITY, [(*arguments, span) for span in spans])
+            return float(self._table[:, 0].sum())
+
+        return judged(sums, engine.spec, engine.weight, away)

@@ -1,0 +1,169 @@
+"""Iterations and checks on a device: the state stays there, and a check brings back a dozen numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fusionkit.arrays import on_host
+from fusionkit.engines.gpu import parameters
+from fusionkit.engines.gpu.device import Device
+from fusionkit.engines.gpu.source import KERNELS, macros, source
+from fusionkit.engines.kernel import PixelwiseSpec, TotalVariation
+from fusionkit.engines.sums import SUMS, FastCheck, Sample, judged, rows_apart
+from fusionkit.terms import Array
+
+_BLOCK = (32, 8)  # threads of an iteration: a row of 32 pixels is 128 bytes of float32
+_WIDTH = 256  # threads of a block of a check
+_MOST_BLOCKS = 1024  # of a check: its sums take 12 doubles a thread
+
+
+class DeviceEngine:
+    """Chambolle and Pock's iterations for pixelwise terms and total variation, as `fusionkit.engines.cpu.tv` states
+    them.
+
+    An iteration goes from one pair of arrays x and p to another, so that no thread reads what another writes; the pair
+    that an iteration has read is the target of the next.
+
+    Parameters
+    ----------
+    spec : the pixelwise terms with the bounds.
+    tv : the total variation; None for no penalty, where p is empty.
+    shape : of the unknown, (n, ny, nx).
+    dtype : float32 or float64.
+    newton_steps : of the joint prox in each iteration.
+    device : where it all happens.
+    former : of the same shape and data with other parameters, whose memory is used on.
+    """
+
+    def __init__(
+        self,
+        spec: PixelwiseSpec,
+        tv: TotalVariation | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        newton_steps: int,
+        device: Device,
+        former: DeviceEngine | None = None,
+    ) -> None:
+        self.spec, self.tv, self.shape, self.dtype, self.device = spec, tv, shape, np.dtype(dtype), device
+        self.weight = tv.weight if tv else 0.0
+        self._kernels = device.compile(source(macros(spec, tv, shape[0], self.dtype, newton_steps)), KERNELS)
+        self._fit = parameters.fit(spec, shape[0], self.dtype)
+        self._ball = parameters.ball(tv, shape[0], self.dtype)
+        self._shape = parameters.record(parameters.SHAPE, *shape[1:])
+        self._host = (
+            spec.coupled.image if spec.coupled else None,
+            spec.poisson.maps if spec.poisson else None,
+            spec.squares.maps if spec.squares else None,
+            tv.xi if tv else None,
+        )
+        self._data = tuple(self._brought(index, former) for index in range(len(self._host)))
+        self._spare, self._table = self._memory() if former is None else (former._spare, former._table)
+        self._latest: Any = None  # x of the last iteration
+
+    @property
+    def dual_shape(self) -> tuple[int, ...]:
+        """Shape of p."""
+        return (2, *self.shape) if self.tv else (0,)
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        """Blocks of a kernel with a thread for each pixel."""
+        return -(-self.shape[2] // _BLOCK[0]), -(-self.shape[1] // _BLOCK[1])
+
+    def put(self, array: Array) -> Any:
+        """A copy on the device."""
+        return self.device.xp.array(np.ascontiguousarray(array, self.dtype))
+
+    def _brought(self, index: int, former: DeviceEngine | None) -> Any:
+        """Data on the device, from the former engine where it has them; one number, which no kernel reads, for none."""
+        array = self._host[index]
+        if former is not None and former._host[index] is array:
+            return former._data[index]
+        return self.device.xp.empty(1, self.dtype) if array is None else self.put(array)
+
+    def _memory(self) -> tuple[tuple[Any, Any], Any]:
+        """The pair of arrays that the first iteration fills, and the sums of the threads of a check."""
+        xp, (_, ny, nx) = self.device.xp, self.shape
+        blocks = min(_MOST_BLOCKS, -(-ny * nx // _WIDTH))
+        spare = xp.empty(self.shape, self.dtype), xp.empty(self.dual_shape, self.dtype)
+        return spare, xp.empty((SUMS, blocks * _WIDTH), np.float64)
+
+    def step(self, x: Any, p: Any, tau: float, sigma: float, relaxation: float = 1.0) -> tuple[Any, Any]:
+        """One iteration.
+
+        Parameters
+        ----------
+        x : the unknown on the device, shape (n, ny, nx), C-contiguous; the next call overwrites it.
+        p : the dual variable on the device, shape ``dual_shape``, likewise.
+        tau, sigma : primal and dual step.
+        relaxation : rho; with 1, x is within the bounds and p in the dual ball afterwards.
+
+        Returns
+        -------
+        The new x and p.
+        """
+        new = self._spare
+        steps = parameters.steps(self.dtype, tau, sigma, relaxation)
+        image, counts, targets, xi = self._data
+        arguments = (x, p, *new, image, counts, targets, xi, self._fit, self._ball, steps, self._shape)
+        self._kernels["iterate"](self._grid, _BLOCK, arguments)
+        self._spare, self._latest = (x, p), new[0]
+        return new
+
+    def change(self) -> float:
+        """||x+ - x|| of the last iteration; before a check, which uses the memory of x."""
+        self._reduce("apart", self._latest, self._spare[0], self._table, self._shape)
+        return float(self._table[0].sum()) ** 0.5
+
+    def _reduce(self, kernel: str, *arguments: Any) -> None:
+        """Launch a kernel whose threads share all pixels."""
+        self._kernels[kernel]((self._table.shape[1] // _WIDTH,), (_WIDTH,), arguments)
+
+    def prox(self, v: Any, step: float, start: Any, out: Any) -> Any:
+        """The joint prox of the pixelwise terms, see `fusionkit.pixelwise.PixelwiseProx`.
+
+        Parameters
+        ----------
+        v : point on the device, shape (n, ny, nx), C-contiguous.
+        step : t > 0.
+        start : where Newton's method starts, likewise; within the bounds.
+        out : receives the result; may be ``start``.
+        """
+        data = (*self._data[:3], self._fit, self.dtype.type(1.0 / step), self._shape)
+        self._kernels["prox"](self._grid, _BLOCK, (v, start, out, *data))
+        return out
+
+    def check(self, x: Any, p: Any, sample: Sample | None = None) -> FastCheck:
+        """Values of the terms and the certificate.
+
+        Parameters
+        ----------
+        x, p : the state on the device, see `step`.
+        sample : looks at some of the rows only, which give values and certificate about.
+        """
+        number, table = self.dtype.type, self._table
+        sums, residual = self.collect(x, p, rows_apart(sample))
+
+        def away(step: float) -> float:
+            if sample is not None:
+                return (sample.change * step) ** 2
+            self._reduce("stationarity", x, residual, table, self._fit, number(step), self._shape)
+            return float(table[0].sum())
+
+        return judged(sums.tolist(), self.spec, self.weight, away)
+
+    def collect(self, x: Any, p: Any, every: int = 1) -> tuple[Array, Any]:
+        """The sums of `fusionkit.engines.sums`, and r = grad f(x) + K'p on the device, which the next call overwrites.
+
+        Parameters
+        ----------
+        x, p : the state on the device, see `step`.
+        every : only every so many rows are taken, and the sums are those of the whole about.
+        """
+        table, residual, ny = self._table, self._spare[0], self.shape[1]
+        rows = parameters.rows(ny, every)
+        self._reduce("collect", x, p, *self._data, residual, table, self._fit, self._ball, self._shape, rows)
+        return on_host(table.sum(axis=1)) * (ny / len(range(every // 2, ny, every))), residual

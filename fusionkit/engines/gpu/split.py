@@ -1,0 +1,191 @@
+"""A sorted problem on a device: pixelwise terms by kernels, penalties that these do not know by the array module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fusionkit.arrays import takes_any_array
+from fusionkit.coupling import Arrays, Coupling
+from fusionkit.engines.gpu import current
+from fusionkit.engines.gpu.engine import DeviceEngine
+from fusionkit.engines.kernel import HasKernel, Kernel, PixelwiseSpec, TotalVariation, supported
+from fusionkit.engines.sums import COUPLED, POISSON, SQUARES
+from fusionkit.errors import RefusalError
+from fusionkit.problem import Split
+from fusionkit.terms import Array, Bounds, Composed, Pixelwise, Smooth
+
+INSTEAD = "'engine: auto' runs it on the processor"
+
+
+@dataclass(frozen=True)
+class DeviceSplit(Split):
+    """A problem whose terms take arrays of the device; the differentiable ones stand in ``smooth``.
+
+    Parameters
+    ----------
+    spec : the pixelwise terms with the bounds, as the kernels take them.
+    tv : the total variation where it is the only penalty, None where there is no penalty.
+    fused : whether the kernels know the penalties, so that they do whole iterations.
+    host : the same problem on the processor.
+    """
+
+    spec: PixelwiseSpec = field(kw_only=True)
+    tv: TotalVariation | None = field(kw_only=True)
+    fused: bool = field(kw_only=True)
+    host: Split = field(kw_only=True)
+
+    @cached_property
+    def prox(self) -> DeviceProx:
+        """The joint prox of the pixelwise terms."""
+        return DeviceProx(self)
+
+
+class DeviceProx:
+    """The joint prox by a kernel; see `fusionkit.pixelwise.PixelwiseProx`.
+
+    Parameters
+    ----------
+    split : the problem.
+    """
+
+    def __init__(self, split: DeviceSplit) -> None:
+        self.split = split
+        self._engines: dict[int, DeviceEngine] = {}  # by the number of Newton steps, which is compiled in
+
+    def __call__(self, v: Any, step: float, start: Any, newton_steps: int = 1, out: Any = None) -> Any:
+        """The prox at ``v`` on the device."""
+        if newton_steps not in self._engines:
+            problem, found = self.split.problem, current.find_device()
+            engine = DeviceEngine(self.split.spec, None, problem.shape, problem.dtype, newton_steps, found)
+            self._engines[newton_steps] = engine
+        return self._engines[newton_steps].prox(v, step, start, np.empty_like(v) if out is None else out)
+
+
+class DeviceTerm(Smooth):
+    """One pixelwise term whose value and gradient come from a kernel.
+
+    Parameters
+    ----------
+    term : the term.
+    kernel : what the kernels know it as.
+    split : the problem that it belongs to.
+    """
+
+    def __init__(self, term: Pixelwise, kernel: Kernel, split: Split) -> None:
+        self.term, self.kernel, self.name, self.convex = term, kernel, term.name, term.convex
+        self._shape, self._dtype = split.problem.shape, split.problem.dtype
+
+    @cached_property
+    def _engine(self) -> DeviceEngine:
+        spec = supported((self.term,), Unbounded(), self._shape)
+        assert spec is not None  # the sum that it is part of has one
+        return DeviceEngine(spec, None, self._shape, self._dtype, 1, current.find_device())
+
+    def value(self, x: Array) -> float:
+        """Weighted value at ``x``."""
+        spec, sums = self._engine.spec, self._engine.collect(x, x)[0]
+        fits = ((spec.coupled, COUPLED), (spec.poisson, POISSON), (spec.squares, SQUARES))
+        return sum(fit.weight * float(sums[column]) for fit, column in fits if fit is not None and fit.weight)
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """Gradient at ``x``."""
+        found = self._engine.collect(x, x)[1]
+        if out is None:
+            return found.copy()
+        out[...] = found
+        return out
+
+
+class Unbounded(Bounds):
+    """No bounds."""
+
+    name, lower, upper = "bounds", -np.inf, np.inf
+
+
+class DeviceCoupling(Coupling):
+    """As `Coupling`, with arrays of the device where it makes some."""
+
+    def zeros(self, dtype: np.dtype) -> Arrays:
+        """Dual variables at zero."""
+        return _put(super().zeros(dtype))
+
+    def auxiliary_zeros(self, dtype: np.dtype) -> Arrays:
+        """Auxiliary unknowns at zero."""
+        return _put(super().auxiliary_zeros(dtype))
+
+
+def _put(arrays: Arrays) -> Arrays:
+    xp = current.find_device().xp
+    return tuple(xp.array(array) for array in arrays)
+
+
+def on_device(split: Split) -> DeviceSplit:
+    """The problem on the device.
+
+    Raises
+    ------
+    RefusalError : there is a term that cannot be there.
+    """
+    terms: list[Smooth] = []
+    for term in (*split.smooth, *(() if split.proximable is None else (split.proximable,))):
+        raise _refusal(term.name)
+    for term in split.pixelwise:
+        if not isinstance(term, HasKernel) or term.kernel is None:
+            raise _refusal(term.name)
+        terms.append(DeviceTerm(term, term.kernel, split))
+    spec = supported(split.pixelwise, split.bounds, split.problem.shape)
+    if spec is None:
+        what = "the combination of " + ", ".join(term.name for term in (*split.pixelwise, split.bounds))
+        raise RefusalError("engine", f"no GPU kernel is written for {what}", INSTEAD)
+    kernels = [term.kernel if isinstance(term, HasKernel) else None for term in split.coupling.terms]
+    lone = kernels[0] if len(kernels) == 1 else None
+    tv = lone if isinstance(lone, TotalVariation) else None
+    fused = not kernels or tv is not None
+    if not fused:
+        for term in split.coupling.terms:
+            if not any_array(term):
+                raise _refusal(term.name)
+    moved = replace(split, smooth=tuple(terms), pixelwise=(), coupling=DeviceCoupling(split.coupling.terms))
+    slots = {each.name: getattr(moved, each.name) for each in fields(Split)}
+    return DeviceSplit(**slots, spec=spec, tv=tv, fused=fused, host=split)
+
+
+def require_device(solver: str, runs_there: bool, split: Split) -> DeviceSplit:
+    """The problem on the device, or a `RefusalError` where the solver or a term cannot be there."""
+    if not runs_there:
+        raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", INSTEAD)
+    return on_device(split)
+
+
+def prox_of(split: Split) -> DeviceProx:
+    """The joint prox of a problem on the device."""
+    assert isinstance(split, DeviceSplit)
+    return split.prox
+
+
+def host_of(split: Split) -> Split:
+    """The problem on the processor that a problem on the device was made of."""
+    assert isinstance(split, DeviceSplit)
+    return split.host
+
+
+def notes_of(split: Split) -> tuple[str, ...]:
+    """Says which penalties no kernel knows."""
+    if not isinstance(split, DeviceSplit) or split.fused:
+        return ()
+    names = ", ".join(term.name for term in split.coupling.terms)
+    return (f"on the device {names} ran by array functions: no kernel is written for it",)
+
+
+def any_array(term: Composed) -> bool:
+    """Whether operator and functional say that they run on arrays of any array module."""
+    parts = [term.operator, term.functional, *(() if term.auxiliary is None else (term.auxiliary,))]
+    return all(takes_any_array(part) for part in parts)
+
+
+def _refusal(name: str) -> RefusalError:
+    return RefusalError("engine", f"no GPU kernel is written for the term '{name}'", INSTEAD)

@@ -1,0 +1,128 @@
+"""A config for recordings that runs as it is: what is image, what is counts, and weights from the data.
+
+The image is put into the units of the model: (image - offset) * scale fits sum_i (Z_i x_i)^gamma of the smoothed maps
+by least squares, and its weight is 1 over the variance of what is left, so that it counts as much as it is believed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusionkit.config.yaml import dump_line
+from fusionkit.data.counts.convert import counted
+from fusionkit.data.counts.kind import guess
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.field_of_view import Scan
+from fusionkit.data.normalise_dataset import normalise
+from fusionkit.data.options import DataOptions
+from fusionkit.data.prepare.spec import Step, carry_out
+from fusionkit.data.readers import Recording
+from fusionkit.data.recording import load_file
+from fusionkit.engines.choose import SMALL
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.microscope.propose.places import Further, places
+from fusionkit.microscope.propose.sources import Mappings, sources
+from fusionkit.microscope.propose.weights import Balance, balance
+from fusionkit.options import parse
+
+# sums of maps within 0.6 % of those at 1e-5 (TiO2/Pd recording), in a fifth of the iterations that 5e-4 takes
+_TOLERANCE = 1e-3
+
+
+def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | None = None) -> str:
+    """The config, YAML text.
+
+    Parameters
+    ----------
+    recordings : the opened files.
+    folder : of the config; the files are named relative to it.
+    reader : what opened them, where that was said.
+
+    Raises
+    ------
+    UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
+    """
+    data, scans, alike = sources(recordings, folder, reader)
+    options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # whatever the shapes are
+    read = load_file(options, folder, "data")
+    if "spectra" not in data:  # what is said of spectra are their counts
+        for note in read.notes:
+            warnings.warn(note, FusionkitWarning, stacklevel=2)
+    _check_backgrounds(read, recordings)
+    units = _units(read, "spectra" in data)
+    dataset = carry_out(read, options.prepare, "data.prepare")
+    field = Scan(dataset.arrays["haadf"].shape, dataset.pixel_size, dataset.units, dataset.origin)
+    parts, crops = places(field, scans)
+    if crops:
+        data["prepare"] = [*data.get("prepare", ()), *crops]
+        dataset = carry_out(dataset, [parse(Step, step, "data.prepare") for step in crops], "data.prepare")
+    data |= units
+    if "maps_are" in units:
+        dataset = counted(dataset, "rates")
+    dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
+    found = balance(dataset, "normalize" in data, further=Further(parts, alike))
+    if "normalize" not in data:
+        data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
+    if found.grid is not None:
+        data["grid"] = found.grid
+    return "\n".join(_lines(data, found, recordings)) + "\n"
+
+
+def _units(dataset: Dataset, are_spectra: bool) -> Mappings:
+    """What makes the maps counts, where anything does; else maps that are no spectra are normalised."""
+    kind = guess(dataset.arrays["maps"])  # whole numbers may be counts times another one
+    if kind == "counts":
+        return {}
+    if kind == "rates":
+        return {"maps_are": "rates"}
+    return {} if are_spectra else {"normalize": "minmax"}
+
+
+def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -> None:
+    """`UserError` where there is less than nothing beneath the counts, which no model of counts can hold."""
+    for name, array in dataset.arrays.items():
+        if name.endswith("_background") and float(array.min()) < 0.0:
+            said = "the spectra hold negative values: something was taken off them"
+            remedy = "name the spectra as they were counted, or write the config by hand, with background: none"
+            raise UserError(", ".join(map(str, recordings)), said, remedy)
+
+
+def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording]) -> list[str]:
+    files = ", ".join(path.name for path in recordings)
+    lines = [
+        f"# Fusion of {files}, written by fusionkit inspect. Weights are first guesses from the data.",
+        "version: 1",
+    ]
+    lines.append("data:")
+    for key, value in data.items():
+        if key == "spectra":
+            lines += ["  spectra:  # the maps are the counts in these windows, in the unit of the file's energies"]
+            for name, source in value.items():
+                lines += [f"    {name}:", *(f"      {k}: {dump_line(v)}" for k, v in source.items())]
+        elif key == "maps":
+            lines += ["  maps:", *(f"    {k}: {_short(v)}" for k, v in value.items())]
+        else:
+            remark = "" if key == "haadf" and "offset" not in value else _REMARKS.get(key, "")
+            lines.append(f"  {key}: {_short(value)}{remark}")
+    lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in found.terms)]
+    solver = dump_line({"type": found.solver, "max_iterations": 2000, "tolerance": _TOLERANCE})
+    lines.append(f"solver: {solver}  # for a first look; 1.0e-4 for numbers")
+    if found.size < SMALL:
+        lines.append("engine: numpy  # so few values are solved before the kernels are compiled")
+    return lines
+
+
+_REMARKS = {
+    "haadf": "  # used is (value - offset) * scale",
+    "grid": "  # whose pixels the fused maps have",
+    "prepare": "  # the part of one scan that the other covers",
+    "normalize": "  # the maps are no counts",
+    "maps_are": "  # counts times a factor, which is found: the fused maps are in counts",
+}
+
+
+def _short(value: Any) -> str:
+    return dump_line(value["signal"] if isinstance(value, dict) and set(value) == {"signal"} else value)

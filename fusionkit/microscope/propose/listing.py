@@ -1,0 +1,106 @@
+"""What a recording holds, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.data.field_of_view import Scan
+from fusionkit.data.names import element_in
+from fusionkit.data.readers import Recording, calibration
+from fusionkit.microscope.reader import MicroscopeRecording
+from fusionkit.microscope.signals import Signal
+
+_HEADINGS = ("signal", "kind", "shape", "pixel", "elements", "total")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One signal.
+
+    Parameters
+    ----------
+    name : as a config names it.
+    kind : ``image``, ``EDX spectrum image``, ...
+    shape : of its values.
+    edges : of a pixel along y and x in ``units``; None where unknown.
+    units : unit of ``edges`` and ``origin``.
+    elements : what the file says of them, or the element that its name is.
+    total : sum of its values; NaN where they are no numbers.
+    pixels : of the scan, (ny, nx): the shape without energies.
+    origin : (y, x) of the centre of the first pixel; None where unknown.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    edges: tuple[float, float] | None
+    units: str | None
+    elements: tuple[str, ...]
+    total: float
+    pixels: tuple[int, ...] = ()
+    origin: tuple[float, float] | None = None
+
+    @property
+    def scan(self) -> Scan:
+        """Its pixels, with their size where they are square."""
+        size = None if self.edges is None else calibration(self.edges, None)[0]
+        return Scan(self.pixels, size, self.units, self.origin)
+
+
+def entries(recording: Recording) -> list[Entry]:
+    """Every signal of a recording, read to the last value.
+
+    Raises
+    ------
+    UserError : the values of one cannot be read.
+    """
+    if isinstance(recording, MicroscopeRecording):
+        return [_of_signal(recording, signal) for signal in recording.signals.values()]
+    return [_of_array(recording, name) for name in recording.names() if recording.shape(name)]
+
+
+def _of_signal(recording: Recording, signal: Signal) -> Entry:
+    edges, units = signal.pixel()
+    known = edges is not None and bool(np.all(edges > 0))
+    sizes = (float(edges[0]), float(edges[1])) if known and edges is not None else None
+    pixels = tuple(n for axis, n in enumerate(signal.shape) if axis != signal.energy_axis)
+    elements = signal.facts.elements if signal.energy_axis is not None else _named(recording, signal.name)
+    unit = units if known else None
+    where = pixels, signal.origin()
+    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.total(), *where)
+
+
+def _of_array(recording: Recording, name: str) -> Entry:
+    raw = recording.read(name)
+    kind = "image" if raw.values.ndim == 2 else f"{raw.values.ndim}-D array"
+    total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
+    edges = None if raw.pixel_size is None else (raw.pixel_size, raw.pixel_size)
+    shape = raw.values.shape
+    return Entry(name, kind, shape, edges, raw.units, _named(recording, name), total, shape, raw.origin)
+
+
+def _named(recording: Recording, name: str) -> tuple[str, ...]:
+    element = element_in(recording, name)
+    return () if element is None else (element,)
+
+
+def lines_of(found: list[Entry]) -> list[str]:
+    """The table, a line each, with headings."""
+    rows = [_HEADINGS, *(_cells(entry) for entry in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    size = "-" if entry.edges is None else f"{_edges(*entry.edges)} {entry.units or ''}".strip()
+    total = "-" if np.isnan(entry.total) else f"{entry.total:.10g}"
+    shape = " x ".join(map(str, entry.shape))
+    return entry.name, entry.kind, shape, size, " ".join(entry.elements) or "-", total
+
+
+def _edges(y: float, x: float) -> str:
+    """One number where the pixels are square to what is shown, else both, along y and x."""
+    shown = [f"{edge:.4g}" for edge in (y, x)]
+    return shown[0] if shown[0] == shown[1] else " x ".join(shown)

@@ -1,0 +1,194 @@
+"""What of recordings a config fuses: the image, and maps or spectra, of which files."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusionkit.config.yaml import dump_line
+from fusionkit.data.data_sources import SpectrumSource
+from fusionkit.data.field_of_view import Scan, fields
+from fusionkit.data.names import image_rank, map_names
+from fusionkit.data.readers import Recording
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.microscope.propose.listing import Entry, entries
+from fusionkit.microscope.reader import MicroscopeRecording
+from fusionkit.microscope.signals import Signal
+from fusionkit.microscope.spectra.windows import channels, windows_of
+
+Mappings = dict[str, Any]
+_Listed = tuple[Path, Recording, Entry]
+
+
+def sources(
+    recordings: Mapping[Path, Recording], folder: Path, reader: str | None
+) -> tuple[Mappings, dict[str, Scan], frozenset[str]]:
+    """The config's ``data``, image and maps in their own units, the scans of further stacks by name, and which of
+    these are of the technique of the maps.
+
+    Parameters
+    ----------
+    recordings : the opened files.
+    folder : of the config; the files are named relative to it.
+    reader : what opened them, where that was said.
+
+    Raises
+    ------
+    UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
+    """
+    listed = [(path, recording, entry) for path, recording in recordings.items() for entry in entries(recording)]
+    files = {path: _relative(path, folder) for path in recordings}
+    common: Mappings = {"path": files[next(iter(files))]} if len(files) == 1 else {}
+    common |= {"reader": reader} if reader is not None and common else {}
+
+    def source(path: Path, name: str) -> Mappings:
+        own = {} if common else {"path": files[path]} | ({"reader": reader} if reader is not None else {})
+        return {**own, "signal": name}
+
+    spectra = _spectra([one for one in listed if isinstance(one[1], MicroscopeRecording)])
+    names = ", ".join(map(str, recordings))
+    maps = {} if spectra else _maps(listed, names)
+    if not maps and not spectra:
+        raise _nothing([entry for *_, entry in listed], names)
+    used = [*spectra.values(), *maps.values()]
+    image = _image(listed, used[0][2], names)
+    _warn_of_unused(recordings, [image, *used])
+    data: Mappings = {**common, "haadf": source(image[0], image[2].name)}
+    if spectra:
+        every = tuple(dict.fromkeys(element for *_, entry in spectra.values() for element in entry.elements))
+        windowed = {k: _windowed(r, entry, source(path, entry.name), every) for k, (path, r, entry) in spectra.items()}
+        data |= {"spectra": windowed}
+    else:
+        data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
+    further = {name: entry for name, (*_, entry) in spectra.items() if name != "maps"}
+    alike = frozenset(name for name, entry in further.items() if entry.kind == used[0][2].kind)
+    return data | _cropped(image[2], used[0][2]), {name: entry.scan for name, entry in further.items()}, alike
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """The file as seen from a folder; both without links, since the system follows these before it goes up."""
+    return os.path.relpath(path.absolute().parent.resolve() / path.name, folder.resolve())
+
+
+def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
+    """The HAADF image; of several that may be meant, one of the same field, then one of the same pixels."""
+    images = [one for one in listed if len(one[2].shape) == 2 and one[2].kind == "image" and not _is_map(one[2])]
+    if not images:
+        raise UserError(names, "holds no HAADF image", "name the file of the image too")
+
+    def likely(one: _Listed) -> tuple[int, bool, bool]:
+        both = fields(one[2].scan, maps.scan)
+        return image_rank(one[2].name), both is not None and not both.alike, one[2].shape != maps.pixels
+
+    return min(images, key=likely)
+
+
+def _cropped(image: Entry, maps: Entry) -> Mappings:
+    """The step that takes the part of one scan that the other covers; a warning where their fields differ otherwise."""
+    both = fields(image.scan, maps.scan)
+    said = None if both is None else both.difference()
+    if both is None or said is None:
+        return {}
+    part = both.part()
+    if part is not None:
+        name, rows, columns = part
+        return {"prepare": [{"step": "crop", "of": name, "rows": list(rows), "columns": list(columns)}]}
+    if not both.apart:  # of scans that are, loading warns
+        remedy = "crop one of them, or give rows and columns of scan"
+        warnings.warn(f"{said}; the config takes both for the same field: {remedy}", FusionkitWarning, stacklevel=2)
+    return {}
+
+
+def _warn_of_unused(recordings: Mapping[Path, Recording], used: list[_Listed]) -> None:
+    unused = [str(path) for path in recordings if path not in {one[0] for one in used}]
+    if unused:
+        warnings.warn(f"the config uses nothing of {', '.join(unused)}", FusionkitWarning, stacklevel=2)
+
+
+def _nothing(listed: list[Entry], names: str) -> UserError:
+    """What to say of files without maps and spectra that a config can name."""
+    spectra = next((entry for entry in listed if len(entry.shape) > 3 and "spectra" in entry.kind), None)
+    if spectra is not None:
+        said = f"'{spectra.name}' holds frames of spectra, {' x '.join(map(str, spectra.shape))}"
+        return UserError(names, said, "save their sum, in HyperSpy s.sum(axis=-1) over the axis of the frames")
+    frames = [entry.name for entry in listed if len(entry.shape) == 3 and len(entry.elements) == 1]
+    if frames:
+        said = f"holds frames of {', '.join(frames)}"
+        remedy = f"write the config by hand, with data.maps: {dump_line({frames[0]: frames[0]})} and data.prepare"
+        return UserError(names, said, f"{remedy}: [register_frames, sum_frames]")
+    said = "holds no image called by an element, and no spectrum image whose elements it names"
+    return UserError(names, said, f"write the config by hand, with {_by_hand(listed)}")
+
+
+def _by_hand(listed: list[Entry]) -> str:
+    """The key that says whose maps are what: of spectra, of a stack, or of images."""
+    if any(len(entry.shape) == 3 and "spectrum" in entry.kind for entry in listed):
+        return "data.spectra.maps.elements"
+    stack = next((f"{entry.name}/0" for entry in listed if len(entry.shape) == 3), None)
+    image = next((e.name for e in listed if len(e.shape) == 2 and image_rank(e.name) > 0), "NAME")
+    return f"data.maps: {dump_line({'Ti': stack or image})}"
+
+
+def _is_map(entry: Entry) -> bool:
+    return len(entry.shape) == 2 and len(entry.elements) == 1 and entry.kind == "image"
+
+
+def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
+    """The map of each element; `UserError` where two could be meant."""
+    maps = [one for one in listed if _is_map(one[2])]
+    names = [one[2].name for one in maps]
+    double = [name for name in names if names.count(name) > 1]
+    if double:
+        files = " and ".join(str(path) for path, _, e in maps if e.name == double[0])
+        raise UserError(files, f"each hold a map '{double[0]}'", "name the files of one recording")
+    called: dict[str, str | None] = {entry.name: entry.elements[0] for *_, entry in maps}
+    return {element: maps[names.index(name)] for element, name in map_names(called, source).items()}
+
+
+def _spectra(listed: list[_Listed]) -> dict[str, _Listed]:
+    """EDX first; the first spectrum image is ``maps``, the second ``eels`` or ``edx``."""
+    usable = [(one, signal) for one in listed if (signal := _signal(one[1], one[2])).facts.elements]
+    usable = [(one, s) for one, s in usable if len(s.shape) == 3 and s.technique and s.energy_axis is not None]
+    usable.sort(key=lambda pair: pair[1].technique)
+    names = ["maps", *(signal.technique.lower() for _, signal in usable[1:2])]
+    return {name: one for name, (one, _) in zip(names, usable, strict=False)}
+
+
+def _signal(recording: Recording, entry: Entry) -> Signal:
+    assert isinstance(recording, MicroscopeRecording)
+    return recording.signals[entry.name]
+
+
+def _windowed(recording: Recording, entry: Entry, source: Mappings, every: tuple[str, ...]) -> Mappings:
+    """The source with every window written out, so that a run needs no table of lines; ``every`` element of all."""
+    signal = _signal(recording, entry)
+    background = "windows" if signal.technique == "EDX" else "power_law"
+    windows: dict[str, list[float]] = {}
+    beside: dict[str, list[float]] = {}
+    for element in signal.facts.elements:
+        wanted = SpectrumSource(elements=[element], background=background)
+        try:
+            window = windows_of(signal, wanted, str(signal.path), every)[element]
+            ranges = [channels(signal, ends, str(signal.path)) for ends in (window.counts, *window.background)]
+        except UserError as error:  # the file names an element that these spectra do not reach
+            warnings.warn(f"the config leaves out {element} of '{signal.name}': {error.problem}", FusionkitWarning, 2)
+            continue
+        if len(ranges) > 1:
+            windows[element] = _ends(signal, ranges[0])
+            beside[element] = [end for one in ranges[1:] for end in _ends(signal, one)]
+        else:
+            said = f"the config leaves out {element} of '{signal.name}': no room for a background beside its line"
+            warnings.warn(said, FusionkitWarning, 2)
+    if not windows:
+        remedy = "write the config by hand, with data.spectra.maps.windows"
+        raise UserError(str(signal.path), f"'{signal.name}' has none of its elements' lines", remedy)
+    return {**source, "background": background, "windows": windows, "background_windows": beside}
+
+
+def _ends(signal: Signal, ends: tuple[int, int]) -> list[float]:
+    """Energies that round to these channels."""
+    offset, width, _ = signal.energies()
+    return [float(f"{offset + width * end:.7g}") for end in ends]

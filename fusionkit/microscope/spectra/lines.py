@@ -1,0 +1,219 @@
+"""Windows of energy about X-ray lines and behind EELS edges, where a config does not state them.
+
+Energies are those of eXSpy's table. The width of an X-ray line is that of Fiori & Newbury, SEM/1978/I, 401:
+FWHM(E)^2 = FWHM(Mn Ka)^2 - 2.5 (5898.75 - E) in eV^2, where that leaves 30 eV at E = 0, the noise of good electronics;
+a detector that is better at Mn Ka has that noise and a smaller slope.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.microscope.damaged_files import EXTRA
+from fusionkit.microscope.signals import Signal
+from fusionkit.registry import suggestion
+
+_MN_KA = 5898.75  # eV
+_NOISE = 30.0  # eV, FWHM
+_RESOLUTION = 130.0  # eV, FWHM at Mn Ka where the file does not say
+_FAMILIES = ("Ka", "La", "Ma")
+# widths of the windows in FWHM of the line: half of the line's, then gap and width of those beside it
+_HALF, _GAP, _SIDE = 1.0, 1.0, 1.0
+# of the onset of an edge: where the windows before it begin and end, and where the one behind it ends
+_BEFORE, _UNTIL, _BEHIND = 0.85, 0.98, 50.0
+_SHORTEST = 10.0  # eV of a window before an edge
+_WHITE_LINES = 25.0  # eV behind another edge's onset that follow no power law
+_WEIGHT = 0.05  # of a line to the strongest of its family, from which on a background window keeps clear of it
+_SOFTEST = 150.0  # eV: below, detectors show their noise
+_AWAY = 1.0  # FWHM by which a background window moves to do so, at the most
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where the counts of an element are, and where its background is measured.
+
+    Parameters
+    ----------
+    line : ``Cu_Ka`` or ``O_K``; a name for messages.
+    counts : first and last energy, in the unit of the signal's energy axis.
+    background : (first, last) of one or two windows beside it.
+    """
+
+    line: str
+    counts: tuple[float, float]
+    background: tuple[tuple[float, float], ...]
+
+
+def window_of(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str] = ()) -> Window:
+    """The window of an element in a spectrum image, from the table of lines or edges.
+
+    Parameters
+    ----------
+    signal : EDX or EELS.
+    element : chemical symbol.
+    line : ``Ka``, ``Cu_Ka``, ``K``, ``O_K``; None for the file's, else the strongest in the range of the spectra.
+    where : config key, for messages.
+    others : elements whose lines and edges the windows of the background keep clear of.
+    """
+    if line is not None and "_" in line:
+        owner, _, line = line.partition("_")
+        if owner != element:
+            raise UserError(where, f"{owner}_{line} is no line of {element}", f"write {element}_{line}")
+    beside = [one for one in others if one != element]
+    return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where, beside)
+
+
+def fwhm(energy: float, resolution: float) -> float:
+    """FWHM in eV of a line at ``energy`` eV, for a detector with the FWHM ``resolution`` at Mn Ka."""
+    noise = max(resolution**2 - 2.5 * _MN_KA, min(_NOISE, resolution / 2) ** 2)
+    return sqrt(noise + (resolution**2 - noise) * max(energy, 0.0) / _MN_KA)
+
+
+@cache
+def _table(element: str) -> Mapping[str, Any]:
+    """What eXSpy's table holds of an element; the same for every file, and slow to copy out of it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what eXSpy says about HyperSpy
+            from exspy.material import elements
+    except ImportError:
+        remedy = f"{EXTRA}, or give the windows in the config"
+        raise UserError("installation", "energies of lines are eXSpy's, which is not installed", remedy) from None
+    table = elements if isinstance(elements, Mapping) else elements.as_dictionary()
+    return table.get(element, {}).get("Atomic_properties", {})
+
+
+def _range(signal: Signal) -> tuple[float, float]:
+    """The energies that the spectra cover, in eV."""
+    offset, width, size = signal.energies()
+    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
+    return offset * unit, (offset + width * (size - 1)) * unit
+
+
+def _line(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str]) -> Window:
+    line, energy = known_line(signal, element, line, where)
+    low, high = _range(signal)
+    resolution = resolution_of(signal)
+    width = fwhm(energy, resolution)
+    channel = (high - low) / max(signal.energies()[2] - 1, 1)
+    half, side = max(_HALF * width, channel / 2), max(_SIDE * width, channel)  # a window holds a channel or more
+    first, last = energy - half, energy + half
+    if first < low or last > high:
+        raise UserError(where, f"{element}_{line} ({energy / 1000:.3f} keV) lies outside the spectra", "name another")
+    beside = [(first - _GAP * width - side, first - _GAP * width), (last + _GAP * width, last + _GAP * width + side)]
+    within = [end for end in beside if low <= end[0] and end[1] <= high]
+    spans = [(e - fwhm(e, resolution), e + fwhm(e, resolution)) for one in others for e in _energies(one)]
+    moved = [_clear(end, width if end[0] > energy else -width, spans) for end in within]
+    sides = [end for end in moved if end is not None and low <= end[0] and end[1] <= high]
+    if within and not sides:
+        said = f"the background of {element}_{line} lies beneath lines of {', '.join(others)}; give background_windows"
+        warnings.warn(said, FusionkitWarning, stacklevel=2)
+    return _in_unit(signal, f"{element}_{line}", (first, last), sides or within)
+
+
+def resolution_of(signal: Signal) -> float:
+    """FWHM in eV at Mn Ka, of the file or else a usual one."""
+    return float(signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION))
+
+
+def family_lines(signal: Signal, element: str) -> dict[str, list[tuple[float, float]]]:
+    """Energies in eV and weights of the X-ray lines by family (K, L, M), of families whose strongest line shows."""
+    low, high = _range(signal)
+    beam = signal.facts.metadata.get("beam_energy_keV")
+    limit = min(high, 1000.0 * float(beam)) if beam is not None else high
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, line in _table(element).get("Xray_lines", {}).items():
+        found.setdefault(name[0], []).append((1000.0 * line["energy (keV)"], float(line["weight"])))
+    strongest = {family: max(lines, key=lambda line: line[1])[0] for family, lines in found.items()}
+    return {one: lines for one, lines in found.items() if max(low, _SOFTEST) < strongest[one] < limit}
+
+
+def known_line(signal: Signal, element: str, line: str | None, where: str) -> tuple[str, float]:
+    """The line that is meant and its energy in eV."""
+    known = {name: 1000.0 * entry["energy (keV)"] for name, entry in _table(element).get("Xray_lines", {}).items()}
+    if line is None:
+        line = _file_line(signal, element, known) or _strongest(signal, known)
+        if line is None:
+            raise UserError(where, f"{element} has no line within the spectra", "leave it out, or give a window")
+    if line not in known:
+        raise UserError(where, f"{element} has no line '{line}'", suggestion(line, known))
+    return line, known[line]
+
+
+def _energies(element: str) -> list[float]:
+    """Energies of the lines that show, in eV."""
+    lines = _table(element).get("Xray_lines", {}).values()
+    return [1000.0 * line["energy (keV)"] for line in lines if line["weight"] >= _WEIGHT]
+
+
+def _clear(
+    window: tuple[float, float], width: float, spans: Sequence[tuple[float, float]]
+) -> tuple[float, float] | None:
+    """The window moved outwards, ``width`` an FWHM with its sign, until no span overlaps it; None where that is far."""
+    for part in np.linspace(0.0, _AWAY, 9):
+        first, last = window[0] + part * width, window[1] + part * width
+        if not any(start < last and end > first for start, end in spans):
+            return float(first), float(last)
+    return None
+
+
+def _file_line(signal: Signal, element: str, known: Mapping[str, float]) -> str | None:
+    named = [line.partition("_")[2] for line in signal.facts.lines if line.partition("_")[0] == element]
+    return next((line for line in named if line in known), None)
+
+
+def _strongest(signal: Signal, known: Mapping[str, float]) -> str | None:
+    """K before L before M, within the spectra and excited well: below half the energy of the beam."""
+    low, high = _range(signal)
+    beam = signal.facts.metadata.get("beam_energy_keV")
+    limit = min(high, 500.0 * float(beam)) if beam is not None else high
+    return next((line for line in _FAMILIES if line in known and low < known[line] < limit), None)
+
+
+def _edge(signal: Signal, element: str, edge: str | None, where: str, others: Sequence[str]) -> Window:
+    entries = _table(element).get("Binding_energies", {})
+    known = {name: float(entry["onset_energy (eV)"]) for name, entry in entries.items()}
+    low, high = _range(signal)
+    if edge is None:
+        major = [name for name, entry in entries.items() if entry.get("relevance") == "Major"]
+        within = [name for name in major if known[name] * _UNTIL - low >= _SHORTEST and known[name] < high - 10]
+        if not within:
+            raise UserError(where, f"{element} has no edge within the spectra", "leave it out, or give a window")
+        edge = min(within, key=lambda name: (known[str(name)], str(name)))
+        assert isinstance(edge, str)
+    if edge not in known:
+        raise UserError(where, f"{element} has no edge '{edge}'", suggestion(edge, known))
+    onset = known[edge]
+    before = (_start_before(onset, low, [e for one in others for e in _onsets(one)]), onset * _UNTIL)
+    counts = (onset, min(onset + _BEHIND, high))
+    if before[0] >= before[1] or counts[0] >= counts[1]:
+        raise UserError(where, f"{element}_{edge} ({onset:g} eV) lies outside the spectra", "name another")
+    return _in_unit(signal, f"{element}_{edge}", counts, (before,))
+
+
+def _onsets(element: str) -> list[float]:
+    """Onsets of the major edges, in eV."""
+    entries = _table(element).get("Binding_energies", {}).values()
+    return [float(entry["onset_energy (eV)"]) for entry in entries if entry.get("relevance") == "Major"]
+
+
+def _start_before(onset: float, low: float, others: Sequence[float]) -> float:
+    """Where the window before an edge starts: behind the edge of another element that lies in it."""
+    start, end = max(onset * _BEFORE, low), onset * _UNTIL
+    behind = [other + _WHITE_LINES for other in others if start < other + _WHITE_LINES and other < end]
+    return min(max([start, *behind]), max(end - _SHORTEST, start))
+
+
+def _in_unit(signal: Signal, line: str, counts: tuple[float, float], sides: Sequence[tuple[float, float]]) -> Window:
+    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
+    return Window(
+        line, (counts[0] / unit, counts[1] / unit), tuple((first / unit, last / unit) for first, last in sides)
+    )

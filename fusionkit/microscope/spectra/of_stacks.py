@@ -1,0 +1,95 @@
+"""Counts of several stacks beside each other: above their backgrounds, in one unit, on one set of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusionkit.data.dataset import Dataset
+from fusionkit.microscope.propose.places import Further, Part
+from fusionkit.operators.forward.scan import ScanMap
+from fusionkit.terms import Array
+
+_WIDTH = 3.0  # pixels, of the Gaussian that smooths maps for their sums: noise below zero must not count
+
+
+def above(dataset: Dataset, name: str) -> Array:
+    """The counts of a stack above their background."""
+    counts = dataset.arrays[name]
+    return counts - dataset.arrays.get(f"{name}_background", np.zeros_like(counts))
+
+
+def level(dataset: Dataset, name: str, part: Part | None = None) -> float:
+    """Mean counts of a stack over a pixel of the maps, background included, at least 1."""
+    stack, covered = dataset.arrays[name], _covered(dataset.arrays["maps"], part)
+    return max(float(np.sum(stack)) / len(stack) / max(covered[0].size, 1), 1.0)
+
+
+def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
+    """Counts of each element of a stack per count in ``maps``.
+
+    Where ``maps`` lack it, a count of the same technique is a count. Of another, any unit would do: in the one that is
+    taken, counts of both scatter alike, background included, so that one weight of TV suits them.
+
+    Parameters
+    ----------
+    dataset : the data, counted.
+    name : of the stack.
+    further : what is known of it.
+    """
+    elements = dataset.stacks[name]
+    if name == "maps":
+        return dict.fromkeys(elements, 1.0)
+    part = further.parts.get(name)
+    unit = 1.0 if name in further.alike else (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
+    own, known = (np.maximum(smooth(above(dataset, stack), _WIDTH), 0.0) for stack in (name, "maps"))
+    own, known = own.sum(axis=(1, 2)), _covered(known, part).sum(axis=(1, 2))
+    reference = dict(zip(dataset.stacks["maps"], known, strict=True))
+    ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
+    return {element: rounded(ratios.get(element, unit)) for element in elements}
+
+
+def _covered(maps: Array, part: Part | None) -> Array:
+    """The maps' pixels that a part of their field holds, more or less."""
+    if part is None:
+        return maps
+    ends = [[round(end) for end in pair] for pair in part.pixels(maps.shape).values()]
+    return maps[:, slice(*ends[0]), slice(*ends[1])]
+
+
+def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
+    """Maps above their backgrounds on the pixels of ``maps``, with those of elements that only another stack has.
+
+    A map is in the units in which it came, one of another stack in the unit of the unknown.
+
+    Parameters
+    ----------
+    dataset : the data, counted.
+    further : what is known of stacks beside ``maps``; those that show a part of the field are left out.
+    """
+    maps = above(dataset, "maps")
+    units = {} if dataset.counting is None else dataset.counting.units
+    found = {e: one * units.get(e, 1.0) for e, one in zip(dataset.stacks["maps"], maps, strict=True)}
+    for name, elements in dataset.stacks.items():
+        if name != "maps" and name not in further.parts:
+            ratio = factors(dataset, name, further)
+            for element, image in zip(elements, above(dataset, name), strict=True):
+                found.setdefault(element, averaged(image, maps.shape[1:], mean=False) / ratio[element])
+    return {element: found[element] for element in dataset.elements if element in found}
+
+
+def smooth(images: Array, width: float) -> Array:
+    """Images under a Gaussian."""
+    from scipy.ndimage import gaussian_filter
+
+    return np.stack([gaussian_filter(one, width, mode="nearest") for one in images])
+
+
+def averaged(image: Array, pixels: tuple[int, ...], mean: bool = True) -> Array:
+    """An image on other pixels of the same field: means, or sums where these are counts."""
+    whole = (0.0, float(image.shape[0])), (0.0, float(image.shape[1]))
+    return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=mean).apply(image)
+
+
+def rounded(value: float) -> float:
+    """To four digits."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,87 @@
+r"""A background that the model lacks: an image that is not dark where the maps are empty, or the other way round.
+
+Where the maps hold almost no counts, the model shows its offset; where the image is at its darkest, a map should hold
+epsilon. What is there instead, relative to the bright parts, is a background; pixels next to matter are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+from fusionkit.report.diagnostics.fusion import Fusion, fusion_of
+from fusionkit.report.diagnostics.sentences import percent, warning
+from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.terms import Array
+
+_SMOOTH = 3.0  # pixels, of the Gaussian under which counts tell matter from vacuum
+_EMPTY = 0.05  # of the brightest: counts in vacuum
+_DARK = 0.01  # of the range of the image, above its darkest
+_VACUUM = 0.3  # of the brightest: an image that is darkest at more shows matter everywhere
+_EDGE = 2  # pixels next to matter
+_FEWEST = 50  # pixels that a background is judged by
+_IMAGE = 0.01  # of the brightest: phantoms without an offset reach 0.0001, with one of 2 % 0.022
+_MAP = 0.02  # of the brightest: maps without a background reach 0.001, with one of a tenth of the mean 0.04
+_ERRORS = 4.0  # standard errors
+
+
+def background(record: RunRecord) -> Iterator[Diagnostic]:
+    """A warning for the image, and one for each map."""
+    found = fusion_of(record)
+    if found is None or "offset" in record.result.parameters.get(found.image.name, {}):
+        return
+    level = image_background(found)
+    if level is not None:
+        yield warning(
+            f"The HAADF image is not dark where the maps are empty (it shows {percent(level)} of its brightest): is "
+            "its background not zero? Write offset: auto in its term, or subtract it."
+        )
+    for name, counts, share in map_backgrounds(found) if found.in_counts else ():
+        yield warning(
+            f"The map of {name} holds {counts:.2g} counts a pixel where the HAADF image is dark ({percent(share)} of "
+            f"its brightest, beyond epsilon = {found.epsilon:g}): is its background not zero, or matter there that the "
+            "image does not show?"
+        )
+
+
+def image_background(fusion: Fusion) -> float | None:
+    """The image where the maps are empty, less the offset of its model, relative to its brightest; None for none."""
+    total = _smooth(fusion.raw.sum(axis=0))
+    vacuum = _inner(total < _EMPTY * np.percentile(total, 99.0))
+    image = np.asarray(fusion.image.data, np.float64) - float(fusion.image.predict(np.zeros_like(fusion.x)).mean())
+    if vacuum.sum() < _FEWEST:
+        return None
+    brightest, values = float(np.percentile(_smooth(image), 99.0)), image[vacuum]
+    error = float(values.std()) / values.size**0.5
+    level = float(values.mean())
+    return level / brightest if level > max(_IMAGE * brightest, _ERRORS * error) and brightest > 0.0 else None
+
+
+def map_backgrounds(fusion: Fusion) -> list[tuple[str, float, float]]:
+    """Name, counts a pixel and share of the brightest of each map that is not empty where the image is dark."""
+    image = _smooth(np.asarray(fusion.image.data, np.float64))
+    darkest, brightest = (float(np.percentile(image, at)) for at in (0.5, 99.0))
+    dark = _inner(image < darkest + _DARK * (brightest - darkest))
+    found, weight = [], max(fusion.counts.weight, 1e-300)
+    nothing = float(fusion.image.predict(np.zeros_like(fusion.x)).mean())
+    if dark.sum() < _FEWEST or not brightest > darkest or darkest - nothing > _VACUUM * (brightest - nothing):
+        return found
+    for name, one in zip(fusion.labels, fusion.raw, strict=True):
+        level = float(one[dark].mean())
+        beyond, top = level - fusion.epsilon, float(np.percentile(_smooth(one), 99.0))
+        error = (
+            (max(level, 1.0 / dark.sum()) / fusion.counts.weight / dark.sum()) ** 0.5 if fusion.counts.weight else 1e9
+        )
+        if top > 0.0 and beyond > max(_MAP * top, _ERRORS * error):
+            found.append((name, level * weight, beyond / top))
+    return found
+
+
+def _smooth(image: Array) -> Array:
+    return ndimage.gaussian_filter(image, _SMOOTH, mode="nearest")
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    return ndimage.binary_erosion(mask, iterations=_EDGE, border_value=1)

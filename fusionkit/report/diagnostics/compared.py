@@ -1,0 +1,86 @@
+"""Each recorded map beside what the model expects of it: of every stack of the data, above its background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.report.diagnostics.expected import counts_per_unit
+from fusionkit.report.image_limits import quantity
+from fusionkit.results.record import RunRecord
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One map.
+
+    Parameters
+    ----------
+    name : of the element, with the stack's where that is not ``maps``.
+    raw : as recorded, (ny, nx).
+    mean : what the model expects, background and epsilon included, of the same shape.
+    background : what of both is known to be no element's, of the same shape or one number.
+    epsilon : of its Poisson term.
+    scale : what values are multiplied by to give counts; None where they are no counts.
+    """
+
+    name: str
+    raw: Array
+    mean: Array
+    background: Array | float
+    epsilon: float
+    scale: float | None
+
+    @property
+    def level(self) -> float:
+        """Mean of the recorded map above its background."""
+        return float(np.mean(self.raw, dtype=np.float64)) - float(np.mean(self.background))
+
+    @property
+    def fused(self) -> float:
+        """Mean of what the fused map gives to it."""
+        return float(np.mean(self.mean, dtype=np.float64)) - float(np.mean(self.background)) - self.epsilon
+
+
+def compared(record: RunRecord) -> Iterator[Compared]:
+    """Every map that a term compares with a model of its shape."""
+    arrays, models = record.dataset.arrays, record.models
+    for name, epsilon in epsilons(record.resolved_config).items():
+        data, model = arrays.get(name), models.get(name, record.result.x if name == "maps" else None)
+        if data is None or model is None or data.ndim != 3 or model.shape != data.shape:
+            continue
+        of = record.dataset.stacks.get(name) or (record.result.labels if name == "maps" else ())
+        beneath = arrays.get(f"{name}_background")
+        scale = counts_per_unit(record) if name == "maps" else 1.0 if quantity(data) == "counts" else None
+        for index, (raw, mean) in enumerate(zip(data, model, strict=True)):
+            which = of[index] if len(of) == len(data) else ""
+            known = 0.0 if beneath is None or beneath.shape != data.shape else beneath[index]
+            yield Compared(
+                _called(which, name, index, len(data)),
+                raw,
+                np.asarray(mean, np.float64) + epsilon,
+                known,
+                epsilon,
+                scale,
+            )
+
+
+def _called(element: str, stack: str, index: int, count: int) -> str:
+    if not element and count == 1:
+        return stack
+    which = element or f"map {index + 1}"
+    return which if stack == "maps" else f"{which} ({stack})"
+
+
+def epsilons(config: Mapping[str, object]) -> dict[str, float]:
+    """Epsilon of the first Poisson term of each stack; ``maps`` stands first, with 0 where no such term has it."""
+    found: dict[str, float] = {}
+    terms = config.get("terms")
+    for term in terms if isinstance(terms, list | tuple) else ():
+        if isinstance(term, Mapping) and term.get("type") == "poisson":
+            epsilon = term.get("epsilon", 0.0)
+            found.setdefault(str(term.get("data", "maps")), float(epsilon) if isinstance(epsilon, int | float) else 0.0)
+    return {"maps": 0.0} | found

@@ -1,0 +1,85 @@
+"""The two terms of a fusion, image and counts, where a run has them: what several diagnostics look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fusionkit.composition import compose
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.window import busiest
+from fusionkit.errors import UserError
+from fusionkit.operators.fidelity import Fidelity, PixelwiseFidelity
+from fusionkit.operators.fidelity.poisson import PoissonLoss
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.report.diagnostics.expected import counts_per_unit
+from fusionkit.results.record import RunRecord
+from fusionkit.terms import Array, Term
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """An image and counts of one set of pixels.
+
+    Parameters
+    ----------
+    image : its term, of a pixelwise model, with normal noise.
+    counts : the Poisson term of the maps themselves.
+    x : the fused maps, (n, ny, nx), float64.
+    raw : the maps as recorded, of the same shape.
+    labels : of the maps.
+    in_counts : whether it is known that the maps are in counts times a known factor, over which the weight is 1.
+    """
+
+    image: PixelwiseFidelity
+    counts: Fidelity
+    x: Array
+    raw: Array
+    labels: tuple[str, ...]
+    in_counts: bool = True
+
+    @property
+    def epsilon(self) -> float:
+        """The background of the Poisson term."""
+        return self.counts.loss.epsilon if isinstance(self.counts.loss, PoissonLoss) else 0.0
+
+
+def fusion_of(record: RunRecord) -> Fusion | None:
+    """The fusion that a run solved, a part of a large image; None where it was another problem."""
+    maps, image, x = (*(record.dataset.arrays.get(name) for name in ("maps", "haadf")), record.result.x)
+    if maps is None or image is None or x.ndim != 3 or not maps.shape == x.shape == (len(x), *image.shape):
+        return None
+    rows, columns = busiest(image)
+    part = {"haadf": image[rows, columns], "maps": maps[:, rows, columns]}
+    terms = _terms(record, replace(record.dataset, arrays=part, truth=None))
+    images = [t for t in terms if isinstance(t, PixelwiseFidelity) and t.target == "haadf" and t.noise == "normal"]
+    counts = [t for t in terms if isinstance(t, Fidelity) and t.noise == "poisson" and isinstance(t.forward, Identity)]
+    if len(images) != 1 or len(counts) != 1 or counts[0].target != "maps":
+        return None
+    values = np.asarray(x[:, rows, columns], np.float64), np.asarray(part["maps"], np.float64)
+    return Fusion(images[0], counts[0], *values, record.result.labels, counts_per_unit(record) is not None)
+
+
+def _terms(record: RunRecord, dataset: Dataset) -> tuple[Term, ...]:
+    """The fits to the data with the parameters that were fitted; none where they were no config's."""
+    specs = record.resolved_config.get("terms", ())
+    fits = [_fitted(spec, record) for spec in specs if isinstance(spec, Mapping) and spec.get("type") in _FITS]
+    try:
+        return compose(dataset, fits).terms if fits else ()
+    except UserError:  # they take further data, or terms that exist, which stand in the record by name only
+        return ()
+
+
+def _fitted(spec: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
+    """The term with numbers for the parameters that were fitted."""
+    named = record.result.parameters.get(str(spec.get("name") or spec["type"]), {})
+    values = {name: one.value for name, one in named.items()}
+    if "forward" in spec and values:
+        return {**spec, "forward": {**spec["forward"], **values}}
+    return {**spec, **values}
+
+
+_FITS = ("haadf", "poisson", "least_squares")

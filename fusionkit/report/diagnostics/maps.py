@@ -1,0 +1,136 @@
+"""Maps that vanished, maps that hold other counts than were recorded, and how many counts there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import exp, log
+
+import numpy as np
+
+from fusionkit.report.diagnostics.compared import Compared, compared
+from fusionkit.report.diagnostics.expected import counts_per_unit
+from fusionkit.report.diagnostics.sentences import note, percent, warning
+from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.terms import Array
+
+# counts of the fused over those of the raw map: complete models keep 0.88 to 1.09, a missing element, a wrong exponent
+# or thirty times the TV weight give less than 0.75 or more than 1.33
+_BALANCE = 1.25
+_MORE_COUNTS = "the HAADF image asks for more: is an element missing, or are gamma, z, a weight or its unit off?"
+_FEWER_COUNTS = "counts are lost: is the penalty too strong, or are gamma, z, a weight or the unit of the image off?"
+# parts along an edge; what the model may expect over what was counted in one of them, and standard errors: complete
+# phantoms of 1 to 100 counts reach 1.04 and 3.4, the nanoparticle without S 1.08 to 1.10 and 9 at 5 counts, 32 at 100
+_PARTS, _EXCESS, _ERRORS = 4, 1.05, 6.0
+_BENEATH = 0.01  # standard error of a background that was estimated
+_HELD = 0.2  # of the mean of all parts, that a part holds at the least
+# mean of the fused over that of the raw map where these are no counts: DyScO3 0.55 to 0.85
+_MORE, _LESS = 2.0, 3.0
+_FEWEST_COUNTS = 100  # of a whole map: even its mean is then known to no better than 10 %
+_LOST = 0.01  # of the raw mean: below it the map is as good as zero
+
+
+def maps(record: RunRecord) -> Iterator[Diagnostic]:
+    """Maps that are lost or empty, and counts that do not agree, as a whole or in a part."""
+    for one in compared(record):
+        error = _error(one)
+        if not np.any(one.raw):
+            yield warning(f"The raw map of {one.name} is empty: its fused map rests on the other data alone.")
+        elif one.level <= 3.0 * error:  # background alone: there is nothing to compare with
+            continue
+        elif one.fused < _LOST * one.level:
+            yield warning(f"The fused map of {one.name} is zero, though its raw map is not: are the weights too high?")
+        elif one.scale is not None:
+            yield from _balance(one, error / one.level)
+        else:
+            yield from _level(one.name, (one.fused + one.epsilon) / one.level)
+
+
+def _error(one: Compared) -> float:
+    """Standard error of the mean of the recorded map; 0 where these are no counts."""
+    if one.scale is None:
+        return 0.0
+    return float(np.mean(one.raw, dtype=np.float64) / (one.raw.size * one.scale)) ** 0.5
+
+
+def _balance(one: Compared, error: float) -> Iterator[Diagnostic]:
+    """Of the whole map, else of a part of it; epsilon may be a background or there for the logarithm alone."""
+    ratio = (one.fused + one.epsilon) / one.level
+    sure = float(np.clip(1.0, one.fused / one.level, ratio))
+    if abs(log(max(sure, exp(-700.0)))) > log(_BALANCE) + 3.0 * error:  # three standard errors of the counts
+        why = _MORE_COUNTS if ratio > 1.0 else _FEWER_COUNTS
+        yield warning(f"The fused map of {one.name} predicts {ratio:.2f} times the counts of its raw map; {why}")
+        return
+    found = excess(one)
+    if found is not None:
+        where, more = found
+        yield warning(f"The fused map of {one.name} predicts {more:.2f} times the counts in {where}; {_MORE_COUNTS}")
+
+
+def excess(one: Compared) -> tuple[str, float] | None:
+    """The part of a map in which the model expects more than was counted, in words, and how many times as much.
+
+    None where no part stands out. Epsilon is left out: it may be there for the logarithm alone. Fewer counts at single
+    places are what a penalty does; more are what another element does that the image shows and the model lacks.
+    """
+    scale = one.scale
+    if scale is None or min(one.raw.shape) < _PARTS:
+        return None
+    ends = [np.linspace(0, length, _PARTS + 1).astype(int) for length in one.raw.shape]
+    starts, area = [each[:-1] for each in ends], np.outer(*map(np.diff, ends))
+
+    def counts(values: Array | float) -> Array:
+        if isinstance(values, float):
+            return scale * values * area
+        lines = np.add.reduceat(values, starts[0], axis=0, dtype=np.float64)  # without a copy of the whole
+        return scale * np.add.reduceat(lines, starts[1], axis=1)
+
+    raw, mean, known = counts(one.raw), counts(one.mean) - counts(one.epsilon), counts(one.background)
+    above, more = raw - known, mean - raw
+    # a background is an estimate, and of what is nearly empty nothing is many times
+    errors = more / np.sqrt(np.maximum(mean, 1.0) + (_BENEATH * known) ** 2)
+    holds = above > np.maximum(_HELD * above.mean(), 1.0)
+    stands_out = np.where(holds & (more > (_EXCESS - 1.0) * above) & (errors > _ERRORS), errors, 0.0)
+    i, j = np.unravel_index(int(np.argmax(stands_out)), stands_out.shape)
+    if stands_out[i, j] == 0.0:
+        return None
+    rows, columns = (f"{ends[axis][k]} to {ends[axis][k + 1]}" for axis, k in ((0, i), (1, j)))
+    return f"rows {rows}, columns {columns}", float(1.0 + more[i, j] / above[i, j])
+
+
+def _level(name: str, ratio: float) -> Iterator[Diagnostic]:
+    """Of maps that are no counts, whose noise is not known."""
+    if not 1.0 / _LESS < ratio < _MORE:
+        yield warning(
+            f"The mean of the fused map of {name} is {ratio:.2f} times that of its raw map: the image outvotes it. "
+            "Are weights, gamma or z off, or is an element missing?"
+        )
+
+
+def dose(record: RunRecord) -> Iterator[Diagnostic]:
+    """Counts per pixel, and maps with too few."""
+    raw, scale = record.dataset.arrays.get("maps"), counts_per_unit(record)
+    if raw is None or scale is None or raw.ndim != 3 or len(record.dataset.elements) != raw.shape[0]:
+        return
+    counts = {
+        name: scale * float(one.sum(dtype=np.float64)) for name, one in zip(record.dataset.elements, raw, strict=True)
+    }
+    pixels = raw[0].size
+    means = ", ".join(f"{name} {total / pixels:.3g}" for name, total in counts.items())
+    yield note(f"Mean counts per pixel: {means}.")
+    for name, total in counts.items():
+        if 0.0 < total < _FEWEST_COUNTS:
+            error = 100.0 / total**0.5
+            yield warning(f"The map of {name} holds {total:.0f} counts: its mean alone is uncertain by {error:.0f} %.")
+
+
+def truth(record: RunRecord) -> Iterator[Diagnostic]:
+    """The error, where the ground truth is known."""
+    true, raw, x = record.dataset.truth, record.dataset.arrays.get("maps"), record.result.x
+    if true is None or true.shape != x.shape or not np.any(true):
+        return
+    size = float(np.linalg.norm(true))
+    error = float(np.linalg.norm(x - true)) / size
+    before = ""
+    if raw is not None and raw.shape == true.shape:
+        before = f", that of the raw maps {percent(float(np.linalg.norm(raw - true)) / size)}"
+    yield note(f"Relative error against the ground truth: {percent(error)}{before}.")

@@ -1,0 +1,75 @@
+"""All that is known about one finished run: what the files and the figures are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from fusionkit.data.dataset import Dataset
+from fusionkit.result import Result
+from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight
+
+if TYPE_CHECKING:
+    from fusionkit.uncertainty.composition import Composition
+    from fusionkit.uncertainty.intervals import Uncertainty
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One sentence on a run.
+
+    Parameters
+    ----------
+    level : ``warning`` where something is probably wrong, else ``note``.
+    text : the sentence.
+    """
+
+    level: Literal["warning", "note"]
+    text: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run.
+
+    Parameters
+    ----------
+    result : the outcome of the solve.
+    dataset : the data as the solver saw them.
+    resolved_config : the whole configuration with every default filled in, as plain YAML types.
+    model_haadf : the HAADF image that the forward model predicts from ``result.x``, (ny, nx), in the units of
+        ``haadf``; None where the objective has no HAADF term.
+    predictions : what other forward models predict from ``result.x``, by the name of the array that it is compared
+        with; those of the maps only where they are not the unknown itself.
+    seconds : wall time of the stages before writing: ``setup`` and ``solve``.
+    warnings : warnings of the run, a sentence each.
+    term_weights : weight of each term by its name.
+    memory : bytes that the process was expected to hold at its peak; 0 where nobody asked.
+    weights : those that were chosen from the data, and how.
+    uncertainty : error bars of the maps; None where nobody asked.
+    compositions : atomic fractions, one a region.
+    diagnostics : what the run says about itself, warnings first.
+    """
+
+    result: Result
+    dataset: Dataset
+    resolved_config: Mapping[str, Any]
+    model_haadf: Array | None = None
+    predictions: Mapping[str, Array] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    term_weights: Mapping[str, float] = field(default_factory=dict)
+    memory: int = 0
+    weights: tuple[ChosenWeight, ...] = ()
+    uncertainty: Uncertainty | None = None
+    compositions: tuple[Composition, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def models(self) -> dict[str, Array]:
+        """Every prediction by the name of the array that it is compared with, ``haadf`` first where there is one."""
+        if self.model_haadf is None:
+            return dict(self.predictions)
+        return {"haadf": self.model_haadf} | {k: v for k, v in self.predictions.items() if k != "haadf"}

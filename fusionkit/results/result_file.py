@@ -1,0 +1,290 @@
+"""``result.h5``: the arrays of a run, and reading them back.
+
+======================  ============================================================================================
+``/maps``               the fused maps, (n, ny, nx); ``/solution`` where the unknown is no stack of maps
+``/inputs/<name>``      ``haadf``, ``maps`` and other arrays as the solver saw them
+``/model/<name>``       what the forward models predict from the solution, by the array that each is compared with
+``/truth``              the ground truth of a phantom
+``/trace/<column>``     one entry a check; ``/looks/<column>`` one a look at a sample of the rows, between them
+``/uncertainty``        ``standard_deviation`` of ``/maps``; attributes ``method`` and ``interval`` (its level)
+``/composition``        ``fractions``, ``low``, ``high``, ``fused``, (regions, n); attributes ``regions``, ``interval``
+``/duals/<term>``       dual variable of each composed term; ``/auxiliary/<term>`` likewise
+root attributes         ``elements``, ``labels``, ``status``, ``objective``, ``optimality``, ``config``,
+                        ``fusionkit_version``; ``pixel_size``, ``units`` and ``origin`` where known
+``/metadata``           attributes: facts of the recording (title, beam energy, instrument, date), where there are any
+======================  ============================================================================================
+
+A name may hold any character: ``%``, ``/`` and a leading dot are written as in a URL, since HDF5 gives them a meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+
+from fusionkit.errors import UserError
+from fusionkit.results.record import RunRecord
+from fusionkit.results.summary import versions
+from fusionkit.terms import Array
+
+NAME = "result.h5"
+_ATTRIBUTES = ("elements", "labels", "status", "objective", "optimality", "config", "fusionkit_version")
+
+
+@dataclass(frozen=True)
+class SavedResult:
+    """A result read back from its file.
+
+    Parameters
+    ----------
+    x : the unknown as the solver left it, (n, ny, nx) for maps, in the units of the maps.
+    labels : what its first axis means.
+    elements : chemical symbols; empty where the unknown is no stack of maps.
+    status : how the solve ended.
+    objective : F(x).
+    optimality : the relative optimality of the certificate.
+    config : the resolved configuration, YAML text.
+    fusionkit_version : what wrote the file.
+    inputs, model, trace, looks, duals, auxiliary : arrays by name.
+    steps : the step sizes used last by name: with duals and auxiliary what `fusionkit.solve` goes on from (``former``).
+    truth : the ground truth, of the shape of ``x``; None for recordings.
+    uncertainty : ``standard_deviation`` of ``x``; empty where nobody asked.
+    interval : the level of its intervals; None where nobody asked.
+    composition : ``fractions``, ``low``, ``high`` and ``fused`` of each region and element, (regions, n).
+    regions : names of the regions.
+    pixel_size : edge of a pixel in ``units``; None where unknown.
+    units : unit of ``pixel_size``.
+    origin : (y, x) of the centre of the first pixel in ``units``; None where unknown.
+    metadata : facts of the recording by name, numbers and texts.
+    """
+
+    x: Array
+    labels: tuple[str, ...]
+    elements: tuple[str, ...]
+    status: str
+    objective: float
+    optimality: float
+    config: str
+    fusionkit_version: str
+    inputs: Mapping[str, Array] = field(default_factory=dict)
+    model: Mapping[str, Array] = field(default_factory=dict)
+    trace: Mapping[str, Array] = field(default_factory=dict)
+    looks: Mapping[str, Array] = field(default_factory=dict)
+    duals: Mapping[str, Array] = field(default_factory=dict)
+    auxiliary: Mapping[str, Array] = field(default_factory=dict)
+    steps: Mapping[str, float] = field(default_factory=dict)
+    truth: Array | None = None
+    uncertainty: Mapping[str, Array] = field(default_factory=dict)
+    interval: float | None = None
+    composition: Mapping[str, Array] = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
+    pixel_size: float | None = None
+    units: str | None = None
+    origin: tuple[float, float] | None = None
+    metadata: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def maps(self) -> dict[str, Array]:
+        """The unknown by label: fused map (ny, nx) of each element."""
+        return dict(zip(self.labels, self.x, strict=True))
+
+
+def write_result(record: RunRecord, config: str, path: Path) -> None:
+    """Write the arrays of a run.
+
+    Parameters
+    ----------
+    record : the run.
+    config : the resolved configuration, YAML text.
+    path : the new file.
+    """
+    result, dataset = record.result, record.dataset
+    is_maps = result.x.ndim == 3
+    with h5py.File(path, "w") as file:
+        file.create_dataset("maps" if is_maps else "solution", data=result.x)
+        if dataset.truth is not None:
+            file.create_dataset("truth", data=dataset.truth)
+        groups: dict[str, Mapping[str, Array]] = {
+            "inputs": dataset.arrays,
+            "model": record.models,
+            "trace": result.trace,
+            "looks": result.looks,
+            "duals": result.duals,
+            "auxiliary": result.auxiliary,
+            "steps": {name: np.asarray(value) for name, value in result.steps.items()},
+        }
+        for name, arrays in groups.items():
+            if arrays or name == "trace":
+                _write_group(file.create_group(name), arrays)
+        _write_uncertainty(record, file)
+        _write_attribute(file, "elements", result.labels if is_maps else ())
+        _write_attribute(file, "labels", result.labels)
+        file.attrs["status"] = str(result.status)
+        file.attrs["objective"] = float(result.objective)
+        file.attrs["optimality"] = float(result.optimality)
+        file.attrs["config"] = config
+        file.attrs["fusionkit_version"] = versions()["fusionkit"]
+        if dataset.pixel_size is not None:
+            file.attrs["pixel_size"] = float(dataset.pixel_size)
+        if dataset.units is not None:
+            file.attrs["units"] = dataset.units
+        if dataset.origin is not None:
+            file.attrs["origin"] = dataset.origin
+        if dataset.metadata:
+            file.create_group("metadata").attrs.update(dataset.metadata)
+
+
+def _write_uncertainty(record: RunRecord, file: h5py.File) -> None:
+    if record.uncertainty is not None:
+        group = file.create_group("uncertainty")
+        group.create_dataset("standard_deviation", data=record.uncertainty.standard_deviation)
+        group.attrs.update(method=record.uncertainty.method, interval=record.uncertainty.interval)
+    if record.compositions:
+        group = file.create_group("composition")
+        for name in ("fractions", "low", "high", "fused"):
+            group.create_dataset(name, data=np.array([getattr(each, name) for each in record.compositions]))
+        _write_attribute(group, "regions", [each.region.name for each in record.compositions])
+        group.attrs["interval"] = record.compositions[0].interval
+
+
+def _write_group(group: h5py.Group, arrays: Mapping[str, Array]) -> None:
+    for name, array in arrays.items():
+        group.create_dataset(_escape(name), data=np.asarray(array))
+
+
+def _write_attribute(file: h5py.File | h5py.Group, name: str, words: Sequence[str]) -> None:
+    file.attrs.create(name, list(words), shape=(len(words),), dtype=h5py.string_dtype())
+
+
+def _escape(name: str) -> str:
+    escaped = name.replace("%", "%25").replace("/", "%2F")
+    return "%2E" + escaped[1:] if escaped.startswith(".") else escaped
+
+
+def read_result(path: str | PathLike[str]) -> SavedResult:
+    """Read the ``result.h5`` of a former run.
+
+    Parameters
+    ----------
+    path : the file, or the output folder that holds it.
+
+    Raises
+    ------
+    UserError : the file is missing, truncated, no HDF5 file, or not written by fusionkit.
+    """
+    path = Path(path).expanduser()
+    path = path / NAME if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(str(path), "there is no such file", f"name the {NAME} of a former run")
+    remedy = f"name the {NAME} of a former run, whole"
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, path)
+    except PermissionError:
+        raise UserError(str(path), "may not be read", "change its permissions") from None
+    except (OSError, RuntimeError, ValueError, KeyError) as error:  # what h5py raises for damaged files
+        what = "is truncated" if "truncated" in str(error) else "is damaged or no HDF5 file"
+        raise UserError(str(path), what, remedy) from None
+
+
+def _read(file: h5py.File, path: Path) -> SavedResult:
+    stored = next((file.get(name) for name in ("maps", "solution") if name in file), None)
+    missing = [name for name in _ATTRIBUTES if name not in file.attrs]
+    if missing or not isinstance(stored, h5py.Dataset):
+        lacks = f"the attribute '{missing[0]}'" if missing else "'/maps'"
+        raise UserError(
+            str(path), f"was not written by fusionkit: it lacks {lacks}", f"name the {NAME} of a former run"
+        )
+    x = _real(stored, path)
+    labels = _words(file, "labels", path)
+    if labels and (x.ndim == 0 or len(labels) != x.shape[0]):
+        raise UserError(str(path), f"has {len(labels)} labels for an unknown of shape {x.shape}", "use another file")
+    error_bars, composed = file.get("uncertainty"), file.get("composition")
+    truth, pixel_size, units = file.get("truth"), file.attrs.get("pixel_size"), file.attrs.get("units")
+    return SavedResult(
+        x=x,
+        labels=labels,
+        elements=_words(file, "elements", path),
+        status=str(file.attrs["status"]),
+        objective=_number(file, "objective", path),
+        optimality=_number(file, "optimality", path),
+        config=str(file.attrs["config"]),
+        fusionkit_version=str(file.attrs["fusionkit_version"]),
+        inputs=_read_group(file, "inputs", path),
+        model=_read_group(file, "model", path),
+        trace=_read_group(file, "trace", path),
+        looks=_read_group(file, "looks", path),
+        duals=_read_group(file, "duals", path),
+        auxiliary=_read_group(file, "auxiliary", path),
+        steps=_numbers(file, "steps", path),
+        truth=_real(truth, path) if isinstance(truth, h5py.Dataset) else None,
+        uncertainty=_read_group(file, "uncertainty", path),
+        interval=_number(error_bars, "interval", path) if isinstance(error_bars, h5py.Group) else None,
+        composition=_read_group(file, "composition", path),
+        regions=_words(composed, "regions", path) if isinstance(composed, h5py.Group) else (),
+        pixel_size=None if pixel_size is None else _number(file, "pixel_size", path),
+        units=None if units is None else str(units),
+        origin=_origin(file, path),
+        metadata=_facts(file),
+    )
+
+
+def _read_group(file: h5py.File, name: str, path: Path) -> Mapping[str, Array]:
+    group = file.get(name)
+    if not isinstance(group, h5py.Group):
+        return MappingProxyType({})
+    arrays = {unquote(key): _real(item, path) for key, item in group.items() if isinstance(item, h5py.Dataset)}
+    return MappingProxyType(arrays)
+
+
+def _facts(file: h5py.File) -> Mapping[str, float | str]:
+    group = file.get("metadata")
+    if not isinstance(group, h5py.Group):
+        return MappingProxyType({})
+    facts = {name: value if isinstance(value, str) else np.asarray(value) for name, value in group.attrs.items()}
+    known = {k: v if isinstance(v, str) else float(v) for k, v in facts.items() if isinstance(v, str) or v.shape == ()}
+    return MappingProxyType(known)
+
+
+def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
+    found = _read_group(file, name, path)
+    if any(value.shape != () for value in found.values()):
+        raise UserError(str(path), f"'/{name}' holds more than numbers", "use another file")
+    return MappingProxyType({key: float(value) for key, value in found.items()})
+
+
+def _real(dataset: h5py.Dataset, path: Path) -> Array:
+    array = np.asarray(dataset[()])
+    if array.dtype.kind not in "fiub":
+        raise UserError(str(path), f"'{dataset.name}' holds no real numbers", "use another file")
+    return array
+
+
+def _number(file: h5py.File | h5py.Group, name: str, path: Path) -> float:
+    value = np.asarray(file.attrs[name])
+    if value.shape != () or value.dtype.kind not in "fiu":
+        raise UserError(str(path), f"its attribute '{name}' is no number", "use another file")
+    return float(value)
+
+
+def _origin(file: h5py.File, path: Path) -> tuple[float, float] | None:
+    value = np.asarray(file.attrs.get("origin", ()))
+    if value.size == 0:
+        return None
+    if value.shape != (2,) or value.dtype.kind not in "fiu":
+        raise UserError(str(path), "its attribute 'origin' is no pair of numbers", "use another file")
+    return float(value[0]), float(value[1])
+
+
+def _words(file: h5py.File | h5py.Group, name: str, path: Path) -> tuple[str, ...]:
+    words = np.atleast_1d(np.asarray(file.attrs[name], dtype=object))
+    if not all(isinstance(word, str) for word in words):
+        raise UserError(str(path), f"its attribute '{name}' is no list of names", "use another file")
+    return tuple(words)

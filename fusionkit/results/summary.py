@@ -1,0 +1,122 @@
+"""``summary.json``: the verdict of a run and what made it, as strict JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from fusionkit.machine import peak
+from fusionkit.results.dose import counts_of
+from fusionkit.results.record import RunRecord
+
+_DISTRIBUTIONS = {"fusionkit": "fusionkit-em"} | {
+    name: name for name in ("numpy", "scipy", "numba", "pylops", "pyproximal", "h5py")
+}
+# what only some runs use, by the module that is then loaded
+_OPTIONAL = {"rsciio": "rosettasciio", "hyperspy": "hyperspy", "exspy": "exspy", "skimage": "scikit-image"}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, fusionkit and the libraries that the numbers depend on, optional ones where loaded."""
+    loaded = {name: name for module, name in _OPTIONAL.items() if module in sys.modules}
+    return {"python": platform.python_version()} | {
+        name: _version(distribution) for name, distribution in (_DISTRIBUTIONS | loaded).items()
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # a bare checkout runs without being installed
+        return "not installed"
+
+
+def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
+    """The contents of ``summary.json``; numbers may still be infinite or NaN.
+
+    Parameters
+    ----------
+    record : the run.
+    write_seconds : time that writing the other files took.
+    """
+    result, dataset = record.result, record.dataset
+    certificate = result.certificate
+    return {
+        "status": str(result.status),
+        "message": result.message,
+        "iterations": result.iterations,
+        "objective": result.objective,
+        "terms": dict(result.terms),
+        "weights": dict(record.term_weights),
+        "weights_auto": {chosen.term: chosen.plain() for chosen in record.weights},
+        "parameters": {
+            term: {name: {"value": one.value, "error": one.error} for name, one in named.items()}
+            for term, named in result.parameters.items()
+        },
+        "optimality": result.optimality,
+        "certificate": {
+            "stationarity": certificate.stationarity,
+            "alignment": certificate.alignment,
+            "feasibility": certificate.feasibility,
+            "calibration": certificate.calibration,
+        },
+        "uncertainty": None if record.uncertainty is None else record.uncertainty.plain(result.labels),
+        "composition": {each.region.name: each.plain() for each in record.compositions},
+        "steps": dict(result.steps),
+        "seconds": {**record.seconds, "write": write_seconds},
+        "memory": {"estimate": record.memory, "peak": peak()},
+        "versions": versions(),
+        "seed": dataset.seed,
+        "source": dataset.source,
+        "pixel_size": dataset.pixel_size,
+        "units": dataset.units,
+        "origin": None if dataset.origin is None else list(dataset.origin),
+        "metadata": dict(dataset.metadata),
+        "elements": list(dataset.elements),
+        "counts": counts_of(dataset),
+        "labels": list(result.labels),
+        "shape": list(result.x.shape),
+        "precision": str(result.x.dtype),
+        "engine": result.engine,
+        "device": result.device or None,
+        "notes": [*dataset.notes, *result.notes],
+        "warnings": list(record.warnings),
+        "diagnostics": [each.text for each in record.diagnostics],
+    }
+
+
+def to_json(summary: Mapping[str, Any]) -> str:
+    """Strict JSON text: an infinite number or NaN becomes ``null``, and ``notes`` says which.
+
+    Parameters
+    ----------
+    summary : what `summarise` gives; ``notes`` is a list of sentences.
+    """
+    lost: list[str] = []
+    plain = _plain(summary, "", lost)
+    plain["notes"] = [
+        *plain.get("notes", []),
+        *(f"{entry}, which JSON cannot hold: null stands for it" for entry in lost),
+    ]
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any, key: str, lost: list[str]) -> Any:
+    """Plain Python values; the keys of numbers that are not finite are added to ``lost``."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, f"{key}.{k}" if key else str(k), lost) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, f"{key}[{index}]", lost) for index, v in enumerate(value)]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        lost.append(f"{key} is {value}")
+        return None
+    return value

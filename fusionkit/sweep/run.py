@@ -1,0 +1,96 @@
+"""A sweep from its plan to its table and page: run what is not there yet, then read all of it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from fusionkit.interrupts import held_back
+from fusionkit.sweep.files import PAGE, TABLE
+from fusionkit.sweep.page import write_page
+from fusionkit.sweep.plan import Plan, Point, is_finished, write_config
+from fusionkit.sweep.processes import run_here
+from fusionkit.sweep.table import FAILED, NOT_RUN, Row, row_of, write_table
+from fusionkit.sweep.worker import Task
+
+_Runner = Callable[[Sequence[Task]], Generator[tuple[Task, str]]]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the points run on.
+
+    Parameters
+    ----------
+    workers : number of processes on this machine; None for one a core.
+    scheduler : address of a dask.distributed scheduler instead; None for this machine.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+
+
+def carry_out(
+    plan: Plan, todo: Sequence[Point], overwrite: bool, machines: Machines, ended: Callable[[Row], None]
+) -> list[Row]:
+    """Run the points that are to be run; table and page are written whatever happens.
+
+    Parameters
+    ----------
+    plan : the sweep.
+    todo : its points that are not there yet, as `fusionkit.sweep.plan.check_folder` gives them.
+    overwrite : whether runs of another configuration may be replaced.
+    machines : what to run on.
+    ended : called with the row of each point when it has ended.
+
+    Returns
+    -------
+    A row for each point of the plan.
+    """
+    run = _runner(machines, todo)
+    write_config(plan)
+    waiting = {point.name: point for point in todo}
+    rows = {point.name: row_of(point) for point in plan.points if point.name not in waiting}
+    unheard = {name: Row(point, NOT_RUN) for name, point in waiting.items()}
+    _write_table(plan, rows | unheard)  # so that all points are known, should this process be killed
+    try:
+        with closing(run([_task(point, overwrite) for point in todo])) as outcomes:
+            for task, error in outcomes:
+                point = waiting[task.name]
+                with held_back():
+                    rows[task.name] = Row(point, FAILED, error=error) if error else row_of(point)
+                    ended(rows[task.name])
+    finally:  # of what is there, after an interrupt too
+        with held_back():
+            unheard = {name: _unheard(point) for name, point in waiting.items() if name not in rows}
+            all_rows = _write_table(plan, rows | unheard)
+            write_page(plan, all_rows, plan.folder / PAGE)
+    return all_rows
+
+
+def _write_table(plan: Plan, rows: Mapping[str, Row]) -> list[Row]:
+    """Write the table and give its rows, in the order of the points."""
+    all_rows = [rows[point.name] for point in plan.points]
+    write_table(all_rows, plan.folder / TABLE)
+    return all_rows
+
+
+def _unheard(point: Point) -> Row:
+    """The row of a point that nothing was heard of: an interrupt can come between its last file and its word."""
+    return row_of(point) if is_finished(point) else Row(point, NOT_RUN)
+
+
+def _runner(machines: Machines, todo: Sequence[Point]) -> _Runner:
+    """What runs tasks; a scheduler that does not answer is found out here, before anything is written."""
+    if machines.scheduler is not None and todo:
+        from fusionkit.sweep.cluster import connected, run_on_cluster
+
+        return partial(run_on_cluster, connected(machines.scheduler))
+    return partial(run_here, machines.workers)
+
+
+def _task(point: Point, overwrite: bool) -> Task:
+    source, folder = point.source, str(point.folder.resolve())
+    return Task(point.name, dict(source.raw), str(source.folder), source.name, source.packaged, folder, overwrite)

@@ -1,0 +1,51 @@
+"""`fusionkit.choose_weights`: ``weight: auto`` for scripts that compose their problem themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fusionkit.config import DEFAULT_SOLVER
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.precision import Precision
+from fusionkit.options import Spec, parse
+from fusionkit.problem import Engine
+from fusionkit.weights.auto import asked
+from fusionkit.weights.choose import choose_weights as choose
+from fusionkit.weights.chosen import with_weights
+from fusionkit.weights.search import Objective
+
+
+def choose_weights(
+    dataset: Dataset,
+    terms: Sequence[Spec | Mapping[str, Any] | str],
+    solver: str | Mapping[str, Any] = DEFAULT_SOLVER,
+    precision: Precision = "single",
+    engine: Engine = "auto",
+) -> list[dict[str, Any]]:
+    """The terms with a number in place of every ``weight: auto``, as `fusionkit.compose` takes them.
+
+    Parameters
+    ----------
+    dataset : the data.
+    terms : of the objective, as a config has them.
+    solver : what solves the problems of a search: its name, or its name and options.
+    precision, engine : as `fusionkit.compose`.
+
+    Raises
+    ------
+    UserError : the data do not tell a weight, or several penalties ask and cannot be compared.
+    RefusalError : the solver cannot take a term.
+    """
+    specs = [
+        term if isinstance(term, Spec) else parse(Spec, _mapping(term), f"terms[{index}]")
+        for index, term in enumerate(terms)
+    ]
+    if asked(specs):
+        chosen_by = parse(Spec, _mapping(solver), "solver")
+        specs = with_weights(specs, choose(dataset, Objective(specs, chosen_by, None, precision, engine)))
+    return [{"type": spec.type, **spec.options} for spec in specs]
+
+
+def _mapping(thing: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    return {"type": thing} if isinstance(thing, str) else thing

@@ -1,0 +1,203 @@
+"""What a search of a penalty's weight works on: the problem at any weight, its solve, and the data that judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, log2
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from fusionkit.composition import compose, make_solver
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.precision import Precision
+from fusionkit.errors import UserError
+from fusionkit.loop import solve
+from fusionkit.options import Spec
+from fusionkit.problem import Engine, Problem
+from fusionkit.result import Result, Status
+from fusionkit.start import starting_point
+from fusionkit.terms import Array, Fitted, Term
+from fusionkit.weights.auto import weighted
+from fusionkit.weights.trial import Trial
+
+NORMAL, POISSON = "normal", "poisson"
+_REMEDY = "give a number"
+_MOST = 800  # iterations of a trial: an image that is believed too much has trials that no solver settles, nor need it
+
+
+@runtime_checkable
+class Noisy(Fitted, Protocol):
+    """A fit to data whose noise is known."""
+
+    name: str
+    weight: float
+
+    @property
+    def noise(self) -> str:
+        """``normal``, ``poisson`` or empty."""
+        ...
+
+    def expected(self, x: Array) -> Array:
+        """What the data are on average."""
+        ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A problem by its parts, as a configuration has it.
+
+    Parameters
+    ----------
+    terms : of the objective.
+    solver : that is to solve it.
+    labels : of an unknown without maps.
+    precision, engine : see `fusionkit.composition.compose`.
+    """
+
+    terms: Sequence[Spec]
+    solver: Spec
+    labels: tuple[str, ...] | None = None
+    precision: Precision = "single"
+    engine: Engine = "auto"
+
+    def build(self, dataset: Dataset, terms: Sequence[Spec] | None = None) -> Problem:
+        """The problem of this dataset, with other terms where they are given."""
+        specs = self.terms if terms is None else terms
+        return compose(dataset, specs, self.labels, self.precision, self.engine)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A search.
+
+    Parameters
+    ----------
+    objective : every weight a number; that of the penalty stands for nothing.
+    dataset : the data.
+    index, term : of the penalty.
+    each : whether each element is to have a weight of its own.
+    tolerance : of the solves of the search.
+    near : the best trial of a former search, to begin at; None to begin at the path's scale.
+    rival : the best trial of another penalty, which this one is to beat; None without one.
+    """
+
+    objective: Objective
+    dataset: Dataset
+    index: int
+    term: str
+    each: bool = False
+    tolerance: float = 5e-3
+    near: Trial | None = None
+    rival: Trial | None = None
+
+    @property
+    def key(self) -> str:
+        """The config key of the weight."""
+        return f"terms[{self.index}].weight"
+
+    def problem(self, weight: float, data: Mapping[str, Array] | None = None, share: float = 1.0) -> Problem:
+        """The problem with this weight of the penalty.
+
+        Parameters
+        ----------
+        weight : of the penalty.
+        data : arrays in place of the dataset's, by name.
+        share : factor of the weight of every Poisson term.
+        """
+        specs = list(self.objective.terms)
+        if share != 1.0:
+            for index in self._poisson:
+                specs[index] = weighted(specs[index], share * float(specs[index].options.get("weight", 1.0)))
+        specs[self.index] = weighted(specs[self.index], weight)
+        return self.objective.build(self.with_data(data), specs)
+
+    def with_options(self, options: Mapping[str, Any]) -> Task:
+        """The task with further options of the penalty."""
+        specs = list(self.objective.terms)
+        specs[self.index] = weighted(specs[self.index], 0.0, options)
+        return replace(self, objective=replace(self.objective, terms=tuple(specs)))
+
+    def with_data(self, data: Mapping[str, Array] | None) -> Dataset:
+        """The dataset with these arrays in place of its own."""
+        return replace(self.dataset, arrays={**self.dataset.arrays, **data}) if data else self.dataset
+
+    def start(self, data: Mapping[str, Array] | None = None) -> Array:
+        """The starting point ``auto``."""
+        return starting_point("auto", self.problem(1.0, data), self.with_data(data))
+
+    def solve(
+        self,
+        problem: Problem,
+        weight: float,
+        start: Array | Result,
+        ratio: float = 1.0,
+        tolerance: float | None = None,
+    ) -> Result:
+        """The solution; `UserError` where the solve diverges.
+
+        Parameters
+        ----------
+        problem : at this weight.
+        weight : that is tried.
+        start : maps, or a former solution, whose dual variables and steps are gone on from as well.
+        ratio : of the penalty's weight to that of the former solution.
+        tolerance : in place of that of the search.
+        """
+        options: dict[str, Any] = dict(self.objective.solver.options)
+        wanted = self.tolerance if tolerance is None else tolerance
+        options["tolerance"] = max(wanted, float(options.get("tolerance", 0.0)))
+        options["max_iterations"] = min(_MOST, int(options.get("max_iterations", _MOST)))
+        solver = make_solver(self.objective.solver.type, **options)
+        if isinstance(start, Result):
+            result = solve(problem, solver, start.x, former=_carried(start, ratio))
+        else:
+            result = solve(problem, solver, start)
+        if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
+            raise UserError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
+        return result
+
+    @property
+    def _poisson(self) -> list[int]:
+        terms = self.objective.build(self.dataset).terms
+        return [index for index, term in enumerate(terms) if noise_of(term) == POISSON]
+
+    def judges(self, problem: Problem) -> list[Noisy]:
+        """The terms whose data judge the maps: those of counts, or else fits to maps.
+
+        Raises
+        ------
+        UserError : there are none.
+        """
+        fits = [cast(Noisy, term) for term in problem.terms if noise_of(term)]
+        judges = [fit for fit in fits if fit.noise == POISSON] or [fit for fit in fits if fit.data.ndim == 3]
+        if not judges:
+            raise UserError(self.key, "auto needs counts or maps to judge by, and no poisson term has any", _REMEDY)
+        return judges
+
+    def scale(self, start: Array) -> tuple[float, float]:
+        r"""A strong weight, :math:`N / (k\, g(x_0))`, and the degree k of the penalty; see `fusionkit.weights.path`."""
+        problem = self.problem(1.0)
+        penalty = next(term for term in problem.terms if term.name == self.term)
+        once, twice = penalty.value(start), penalty.value(2 * start)
+        if not (once > 0.0 and isfinite(once) and twice > once and isfinite(twice)):
+            said = f"auto finds no scale: the term is {once:g} at the starting point"
+            raise UserError(self.key, said, _REMEDY)
+        degree = min(2.0, max(1.0, log2(twice / once)))
+        return problem.size / (degree * once), degree
+
+
+def _carried(former: Result, ratio: float) -> Result:
+    """The former solution for a penalty ``ratio`` times as strong: its duals go with the weight, its step as x over p.
+
+    At 1 it is the fits' weights that have changed, and the step with them in a way that the solver finds again.
+    """
+    duals = {name: dual * dual.dtype.type(ratio) for name, dual in former.duals.items()}
+    steps = {} if ratio == 1.0 else {name: step / ratio for name, step in former.steps.items()}
+    return replace(former, duals=duals, steps=steps)
+
+
+def noise_of(term: Term) -> str:
+    """The noise that a fit to data is for; empty for any other term."""
+    return str(getattr(term, "noise", "")) if isinstance(term, Fitted) else ""

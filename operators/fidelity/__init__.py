@@ -1,0 +1,283 @@
+r"""Data-fidelity terms :math:`T(x) = w \sum_k \varphi(m_k(x); b_k)`: a loss of a forward model against data.
+
+`fidelity` chooses the class of the term, so that its type declares what it can do:
+
+=======================  ===================================================================================
+forward model            the term is
+=======================  ===================================================================================
+identity on maps         pixelwise and proximable; smooth where the loss is
+pixelwise                pixelwise; smooth where loss and model are
+linear                   composed (the loss as functional, the map as operator); smooth where the loss is
+any other                differentiable; smooth where loss and model are
+=======================  ===================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.engines.kernel import Kernel
+from fusionkit.errors import UserError
+from fusionkit.linear import require_adjoint
+from fusionkit.operators.fidelity.loss import Loss
+from fusionkit.operators.fidelity.loss_functional import LossFunctional, weighted_sum
+from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.terms import Array, Composed, Differentiable, Expansion, Pixelwise, Proximable, Smooth, Term
+
+__all__ = ["Fidelity", "Forward", "Jet", "LinearForward", "Loss", "PixelwiseForward", "fidelity"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fidelity(Term):
+    r"""A data-fidelity term, :math:`w \sum_k \varphi(m_k(x); b_k)`; made by `fidelity`.
+
+    Parameters
+    ----------
+    name : of the term.
+    weight : w >= 0.
+    loss : phi.
+    forward : m.
+    data : b, of the shape of ``forward.range``, in the dtype of the problem, read-only.
+    target : name of the data in the dataset; empty where they come from elsewhere.
+    """
+
+    name: str
+    weight: float
+    loss: Loss
+    forward: Forward
+    data: Array = field(repr=False)
+    target: str = ""
+
+    def __post_init__(self) -> None:
+        # a convex loss of an affine prediction is convex; nothing else is promised
+        object.__setattr__(self, "convex", self.forward.linear)
+
+    def value(self, x: Array) -> float:
+        """Weighted loss at ``x``, accumulated in float64."""
+        return weighted_sum(self.weight, self.loss.values(self.forward.apply(x), self.data))
+
+    def predict(self, x: Array) -> Array:
+        """The forward model at ``x``, of the shape and in the units of the data."""
+        return self.forward.apply(x)
+
+    def expected(self, x: Array) -> Array:
+        """What the data are on average where the unknown is ``x``, a background included."""
+        return self.loss.mean(self.forward.apply(x))
+
+    @property
+    def noise(self) -> str:
+        """The noise that the loss is for, see `fusionkit.operators.fidelity.loss.Loss`."""
+        return self.loss.noise
+
+
+class DifferentiableFidelity(Fidelity, Differentiable):
+    """A fidelity with a gradient wherever that is finite."""
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """w J(x)' phi'(m(x); b)."""
+        return _chain(self, x, out)
+
+
+class SmoothFidelity(DifferentiableFidelity, Smooth):
+    """A fidelity whose gradient is finite on x >= 0."""
+
+
+class ComposedFidelity(Fidelity, Composed):
+    """A fidelity of a linear prediction: the functional is the weighted loss, the operator is K."""
+
+    smooth = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.forward, LinearForward):
+            raise TypeError(f"a composed fidelity needs a LinearForward, not {type(self.forward).__name__}")
+        require_adjoint(self.forward.linear_map, self.name)
+        functional = LossFunctional(self.loss, self.weight, self.data, self.forward.offset, self.smooth)
+        object.__setattr__(self, "functional", functional)
+        object.__setattr__(self, "operator", self.forward.linear_map)
+
+
+class SmoothComposedFidelity(ComposedFidelity, Smooth):
+    """A fidelity of a linear prediction whose gradient is finite on x >= 0."""
+
+    smooth = True
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """w K' phi'(K x + a; b)."""
+        return _chain(self, x, out)
+
+
+class PixelwiseFidelity(Fidelity, Pixelwise):
+    """A fidelity of a pixelwise prediction; its gradient may be unbounded at x = 0."""
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """w phi'(m) times the slope of m."""
+        jet = self._model.jet(x, second=False)
+        slope = self.loss.derivative(jet.prediction, self.data)
+        slope *= self.weight
+        return np.multiply(jet.slope, slope, out=out)
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        r"""Convex second-order model at the rows ``rows`` of the unknown.
+
+        With s the slope and d the bend of the prediction: :math:`g = w \varphi' s`, :math:`c = \max(w \varphi' d, 0)`
+        and, where the prediction adds the elements up, :math:`u = \sqrt{w \varphi''}\, s`; where it does not, the
+        elements are not coupled and :math:`w \varphi'' s^2` joins c.
+
+        Parameters
+        ----------
+        x : shape (n, rows, nx).
+        rows : which rows of the data it belongs to.
+        """
+        jet = self._model.jet(x)
+        first, second = self.loss.slopes(jet.prediction, self.data[..., rows, :])
+        first *= self.weight
+        second *= self.weight
+        gradient = first * jet.slope
+        curvature = np.empty_like(x)
+        np.multiply(first, 0.0 if jet.bend is None else jet.bend, out=curvature)
+        np.maximum(curvature, 0.0, out=curvature)
+        if jet.prediction.ndim < x.ndim:
+            np.sqrt(second, out=second)
+            return Expansion(gradient, curvature, second * jet.slope)
+        second *= jet.slope * jet.slope
+        curvature += second
+        return Expansion(gradient, curvature)
+
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        """Weighted value at each pixel, shape (rows, nx)."""
+        values = self.loss.values(self.forward.apply(x), self.data[..., rows, :])
+        values *= self.weight
+        return values if values.ndim < x.ndim else values.sum(axis=0)
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What the compiled kernels know the term as; None where they do not."""
+        return self.loss.kernel(self.weight, self.forward, self.data)
+
+    @property
+    def _model(self) -> PixelwiseForward:
+        assert isinstance(self.forward, PixelwiseForward)
+        return self.forward
+
+
+class SmoothPixelwiseFidelity(PixelwiseFidelity, Smooth):
+    """A fidelity of a pixelwise prediction whose gradient is finite on x >= 0."""
+
+
+class IdentityFidelity(PixelwiseFidelity, Proximable):
+    """A loss of the maps themselves: no coupling, and the prox of the loss is the prox of the term."""
+
+    def value(self, x: Array) -> float:
+        """Weighted loss at ``x``, accumulated in float64."""
+        return weighted_sum(self.weight, self.loss.values(x, self.data))
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """w phi'(x; b)."""
+        return np.multiply(self.loss.derivative(x, self.data), self.weight, out=out)
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        """g = w phi'(x; b), c = w phi''(x; b), no coupling."""
+        first, second = self.loss.slopes(x, self.data[:, rows])
+        first *= self.weight
+        second *= self.weight
+        return Expansion(first, second)
+
+    def information(self, x: Array, rows: slice) -> Array:
+        """w times the expected second derivative of the loss at each value, (n, rows, nx)."""
+        found = self.loss.information(x)
+        found *= self.weight
+        return found
+
+    def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
+        """The prox of the loss at ``v`` with the step ``step`` times the weight; exact."""
+        found = self.loss.prox(v, self.data, step * self.weight)
+        if out is None:
+            return found
+        np.copyto(out, found)
+        return out
+
+
+class SmoothIdentityFidelity(IdentityFidelity, Smooth):
+    """A loss of the maps themselves whose gradient is finite on x >= 0."""
+
+
+def fidelity(
+    name: str,
+    weight: float,
+    loss: Loss,
+    forward: Forward,
+    data: npt.ArrayLike,
+    where: str | None = None,
+    target: str = "",
+    labels: tuple[str, ...] = (),
+) -> Fidelity:
+    r"""The term :math:`w \sum_k \varphi(m_k(x); b_k)`, of the class that says what it can do.
+
+    Parameters
+    ----------
+    name : of the term.
+    weight : w, finite and >= 0; in the units that make the term comparable with the others.
+    loss : phi.
+    forward : m.
+    data : b, of the shape of ``forward.range`` (any shape of the same size where that is flat); its floating dtype is
+        the dtype of the problem, integers become float64. The array is kept, not copied: leave it as it is.
+    where : config key for error messages; the name of the term where there is none.
+    target : name of the data in the dataset.
+    labels : elements of the unknown, for error messages.
+
+    Raises
+    ------
+    UserError : the weight is negative or not finite, or the data are complex, not finite, of another shape than the
+        prediction, or such as the loss cannot take.
+    """
+    where = where or name
+    if not (isfinite(weight) and weight >= 0):
+        raise UserError(where, f"the weight is {weight}", "it must be finite and >= 0")
+    b = _checked(np.asarray(data), forward, where)
+    loss.check(b, where, labels)
+    smooth = forward.smooth and loss.smooth_on(forward.nonnegative)
+    return _class_of(forward, smooth)(name, float(weight), loss, forward, b, target)
+
+
+def _class_of(forward: Forward, smooth: bool) -> type[Fidelity]:
+    if isinstance(forward, Identity):
+        return SmoothIdentityFidelity if smooth else IdentityFidelity
+    if isinstance(forward, PixelwiseForward):
+        return SmoothPixelwiseFidelity if smooth else PixelwiseFidelity
+    if isinstance(forward, LinearForward):
+        return SmoothComposedFidelity if smooth else ComposedFidelity
+    return SmoothFidelity if smooth else DifferentiableFidelity
+
+
+def _checked(data: npt.NDArray[Any], forward: Forward, where: str) -> Array:
+    """The data as a read-only floating array of the shape of the prediction."""
+    if data.dtype.kind not in "fiub":
+        raise UserError(where, f"the data are of type {data.dtype}", "give real numbers")
+    b = data.astype(np.float64) if data.dtype.kind != "f" else data.view()
+    if b.shape != forward.range and not (len(forward.range) == 1 and b.size == prod(forward.range)):
+        raise UserError(
+            where,
+            f"the forward model predicts shape {forward.range} but the data have shape {b.shape}",
+            "choose the data or the forward model so that they agree",
+        )
+    b = b.reshape(forward.range)
+    b.flags.writeable = False
+    return b
+
+
+def _chain(term: Fidelity, x: Array, out: Array | None) -> Array:
+    """w J(x)' phi'(m(x); b) into ``out``."""
+    residual = term.loss.derivative(term.forward.apply(x), term.data)
+    residual *= term.weight
+    gradient = term.forward.adjoint(x, residual)
+    if out is None:
+        return gradient
+    np.copyto(out, gradient)
+    return out

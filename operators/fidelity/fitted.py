@@ -1,0 +1,63 @@
+r"""Least squares of an image whose gain, offset or exponent are fitted together with the maps.
+
+.. math:: T(x, \theta) = \frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2
+
+At a check of the solve, theta goes to its best value with the maps following (`fusionkit.calibration`); between
+checks it is fixed, so that solvers and kernels see an ordinary term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from fusionkit.operators.fidelity import Fidelity, SmoothPixelwiseFidelity
+from fusionkit.operators.forward.detector import Calibration
+from fusionkit.terms import Array, Linearisation
+
+
+class CalibratedFidelity(SmoothPixelwiseFidelity):
+    """A least-squares fit with parameters of its own; made by `calibrated`."""
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The fitted parameters by name."""
+        return self._calibration.values
+
+    def linearise(self, x: Array, rows: slice) -> Linearisation:
+        """Residual, slopes and the parameters' directions at the rows ``rows`` of the unknown, (n, rows, nx)."""
+        jet = self._calibration.jet(x, second=False)
+        residual = np.asarray(jet.prediction, np.float64) - self.data[rows]
+        slope = np.asarray(jet.slope, np.float64)
+        return Linearisation(self.weight, jet.prediction, residual, slope, self._calibration.directions(x))
+
+    def held(self, steps: Mapping[str, float]) -> frozenset[str]:
+        """The parameters that stand at a limit and would step beyond it."""
+        return self._calibration.held(steps)
+
+    def moved(self, steps: Mapping[str, float]) -> CalibratedFidelity:
+        """The term with its parameters moved."""
+        return replace(self, forward=self._calibration.moved(steps))
+
+    def matched(self, x: Array) -> CalibratedFidelity:
+        """The term with the parameters that are best for ``x``, which does not follow."""
+        return replace(self, forward=self._calibration.matched(x, self.data))
+
+    @property
+    def _calibration(self) -> Calibration:
+        assert isinstance(self.forward, Calibration)
+        return self.forward
+
+
+def calibrated(term: Fidelity) -> Fidelity:
+    """The term with its model's parameters fitted, where the model asks for that; any other term as it is.
+
+    Parameters
+    ----------
+    term : a least-squares term.
+    """
+    if not (isinstance(term.forward, Calibration) and term.forward.fitted):
+        return term
+    return CalibratedFidelity(term.name, term.weight, term.loss, term.forward, term.data, term.target)

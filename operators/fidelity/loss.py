@@ -1,0 +1,90 @@
+r"""What a fidelity compares a prediction with the data by: an elementwise convex loss :math:`\varphi(m; b)`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.engines.kernel import Kernel
+from fusionkit.errors import UserError
+from fusionkit.operators.forward import Forward
+from fusionkit.terms import Array
+
+
+class Loss(ABC):
+    r"""An elementwise loss :math:`\varphi(m; b)` of a prediction m against a datum b, convex in m.
+
+    Every method takes arrays of one shape (the prediction and the data), keeps their dtype, modifies neither and gives
+    a fresh array that the caller may overwrite.
+
+    Attributes
+    ----------
+    noise : whose negative log-likelihood it is up to a factor, ``normal`` or ``poisson``; empty where it is none. By it
+        ``weight: auto`` knows how to weigh the term.
+    """
+
+    noise: ClassVar[str] = ""
+
+    @abstractmethod
+    def values(self, m: Array, b: Array) -> Array:
+        r""":math:`\varphi(m; b)`; ``inf`` outside its domain."""
+
+    @abstractmethod
+    def derivative(self, m: Array, b: Array) -> Array:
+        r""":math:`\varphi'(m; b)`, the derivative by m."""
+
+    @abstractmethod
+    def curvature(self, m: Array, b: Array) -> Array:
+        r""":math:`\varphi''(m; b) \ge 0`, the second derivative by m."""
+
+    @abstractmethod
+    def prox(self, v: Array, b: Array, step: float) -> Array:
+        r"""The exact minimiser of :math:`\varphi(m; b) + (m - v)^2 / (2\,\mathrm{step})` in its domain."""
+
+    @abstractmethod
+    def smooth_on(self, nonnegative: bool) -> bool:
+        """Whether the derivative is finite and continuous for every m >= 0 (``nonnegative``), or for every real m."""
+
+    def mean(self, m: Array) -> Array:
+        """What the data are on average where m is the prediction."""
+        return m
+
+    def slopes(self, m: Array, b: Array) -> tuple[Array, Array]:
+        """First and second derivative by m; a loss overrides it where the two share work."""
+        return self.derivative(m, b), self.curvature(m, b)
+
+    def information(self, m: Array) -> Array:
+        """The second derivative by m where the data are what they are on average: the expected (Fisher) information."""
+        return self.curvature(m, self.mean(m))
+
+    def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
+        """What the compiled kernels know this loss of ``forward`` against ``data`` as; None where they do not."""
+        return None
+
+    def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
+        """Raise a `UserError` for data that the loss has no meaning for: here, what is not finite.
+
+        Parameters
+        ----------
+        b : the data.
+        where : config key of the term.
+        labels : elements of the unknown, for the message about data that have a map of each.
+        """
+        bad = ~np.isfinite(b)
+        if bad.any():
+            raise UserError(where, f"the data hold {spell(bad, labels)} that are not finite", "replace or crop them")
+
+
+def spell(bad: npt.NDArray[np.bool_], labels: tuple[str, ...] = ()) -> str:
+    """How many values are marked and where the first is: ``3 values (the first at [2, 5] of Co)``.
+
+    Without ``labels``, or where they are not one for each map of ``bad`` (n, ny, nx), the place is the whole index.
+    """
+    count = int(np.count_nonzero(bad))
+    first = [int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape)]
+    named = bad.ndim == 3 and len(bad) == len(labels)
+    place = f"{first[1:]} of {labels[first[0]]}" if named else f"{first}"
+    return f"{count} value{'s' if count > 1 else ''} (the first at {place})"

@@ -1,0 +1,148 @@
+r"""Poisson negative log-likelihood with a background, for any forward model.
+
+.. math:: T(x) = w \sum_k \bigl( m_k(x) - b_k \log(m_k(x) + \varepsilon) \bigr), \qquad m_k \ge 0
+
+It is the likelihood of counts b with the mean m + epsilon, up to a constant. Sources: Schwartz et al., npj Comput.
+Mater. 8, 16 (2022); for the prox, M. A. T. Figueiredo, J. M. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (2010).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.engines.kernel import Kernel, PoissonMaps
+from fusionkit.errors import UserError
+from fusionkit.operators.fidelity import Fidelity
+from fusionkit.operators.fidelity.loss import Loss, spell
+from fusionkit.operators.fidelity.options import FidelityOptions, from_options
+from fusionkit.operators.forward import Forward
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.options import NonNegative
+from fusionkit.terms import Array
+
+# Derivatives are those at m + epsilon = 1e-6 wherever it is less, so that they stay finite where epsilon is 0.
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class PoissonLoss(Loss):
+    r""":math:`\varphi(m; b) = m - b \log(m + \varepsilon)` on m >= 0.
+
+    Values go on smoothly below 0, to m > -epsilon, so that the rounding of a prediction does not make them infinite;
+    the prox keeps to the domain.
+
+    Parameters
+    ----------
+    epsilon : background, >= 0, in the unit of the data; with 0 the slope is unbounded at m = 0.
+    """
+
+    noise = "poisson"
+
+    epsilon: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.epsilon) and self.epsilon >= 0):
+            raise UserError("epsilon", f"is {self.epsilon}", "it must be finite and >= 0")
+
+    def values(self, m: Array, b: Array) -> Array:
+        """m - b log(m + epsilon); ``inf`` where the logarithm has no value."""
+        mean = m + self.epsilon
+        outside = (mean < 0) | ((mean == 0) & (b > 0)) if mean.size and not mean.min() > 0 else None
+        if outside is not None:
+            np.maximum(mean, np.finfo(mean.dtype).tiny, out=mean)
+        np.log(mean, out=mean)
+        mean *= b
+        np.subtract(m, mean, out=mean)
+        if outside is not None:
+            mean[outside] = np.inf
+        return mean
+
+    def derivative(self, m: Array, b: Array) -> Array:
+        """1 - b / (m + epsilon)."""
+        ratio = self._mean(m)
+        np.divide(b, ratio, out=ratio)
+        return np.subtract(1.0, ratio, out=ratio)
+
+    def curvature(self, m: Array, b: Array) -> Array:
+        """b / (m + epsilon)^2."""
+        return self.slopes(m, b)[1]
+
+    def slopes(self, m: Array, b: Array) -> tuple[Array, Array]:
+        """First and second derivative, with one division shared."""
+        mean = self._mean(m)
+        ratio = b / mean
+        curvature = np.divide(ratio, mean, out=mean)
+        return np.subtract(1.0, ratio, out=ratio), curvature
+
+    def prox(self, v: Array, b: Array, step: float) -> Array:
+        r"""The exact minimiser over m >= 0.
+
+        The minimiser of the unconstrained problem is m = u - epsilon with u the positive root of
+        :math:`u^2 - a u - \mathrm{step}\, b = 0`, :math:`a = v + \varepsilon - \mathrm{step}`; the problem is convex,
+        so that clipping at 0 gives the constrained one.
+        """
+        a = v + (self.epsilon - step)
+        product = b * step
+        root = a * a
+        root += 4.0 * product
+        np.sqrt(root, out=root)
+        root += np.abs(a)
+        root *= 0.5
+        # (a + sqrt(a^2 + 4 step b)) / 2 cancels for a < 0; there the product of the two roots gives the positive one
+        np.divide(product, root, out=root, where=a < 0)
+        root -= self.epsilon
+        return np.maximum(root, 0.0, out=root)
+
+    def smooth_on(self, nonnegative: bool) -> bool:
+        """Smooth for m >= 0 where epsilon > 0; never for every real m."""
+        return nonnegative and self.epsilon > 0
+
+    def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
+        """`UserError` for negative data, which no Poisson distribution gives."""
+        super().check(b, where, labels)
+        negative = b < 0
+        if negative.any():
+            raise UserError(
+                where,
+                f"a Poisson term needs data >= 0 and they hold {spell(negative, labels)} that are negative",
+                "set data.normalize to minmax, or subtract a background that leaves nothing below 0 (clip the rest)",
+            )
+
+    def mean(self, m: Array) -> Array:
+        """m + epsilon."""
+        return m + self.epsilon
+
+    def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
+        """Poisson on the maps themselves."""
+        return PoissonMaps(weight, self.epsilon, FLOOR, data) if isinstance(forward, Identity) else None
+
+    def _mean(self, m: Array) -> Array:
+        mean = m + self.epsilon
+        return np.maximum(mean, FLOOR, out=mean)
+
+
+class PoissonOptions(FidelityOptions):
+    """Options of ``poisson``.
+
+    Parameters
+    ----------
+    epsilon : background, >= 0, in the unit of the data after normalisation.
+    data : name of the counts.
+    """
+
+    epsilon: NonNegative = 0.1
+    data: str = "maps"
+
+
+def poisson(options: PoissonOptions, context: Context) -> Fidelity:
+    """The term ``poisson``: w sum(m - b log(m + epsilon)) for the array ``data`` and the model ``forward``.
+
+    Raises
+    ------
+    UserError : there are no such data, they hold negative values, or they have another shape than the prediction.
+    """
+    return from_options(options, "poisson", PoissonLoss(options.epsilon), context)

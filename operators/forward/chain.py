@@ -1,0 +1,113 @@
+"""A linear map of another forward model's prediction: linear where that is linear, else a chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.linear import IdentityMap
+from fusionkit.operators.forward import Forward, LinearForward
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.terms import Array, LinearMap
+
+
+@dataclass(frozen=True, eq=False)
+class ChainedMap:
+    """K L x for two linear maps.
+
+    Parameters
+    ----------
+    outer, inner : K and L; K takes what L gives.
+    """
+
+    outer: LinearMap
+    inner: LinearMap
+
+    @property
+    def domain(self) -> tuple[int, ...]:
+        """Shape of what it takes."""
+        return tuple(self.inner.domain)
+
+    @property
+    def range(self) -> tuple[int, ...]:
+        """Shape of what it gives."""
+        return tuple(self.outer.range)
+
+    @property
+    def norm(self) -> float:
+        """An upper bound: the product of both norms."""
+        return self.outer.norm * self.inner.norm
+
+    def apply(self, x: Array, out: Array | None = None) -> Array:
+        """K (L x)."""
+        return self.outer.apply(self.inner.apply(x), out)
+
+    def adjoint(self, y: Array, out: Array | None = None) -> Array:
+        """L' (K' y)."""
+        return self.inner.adjoint(self.outer.adjoint(y), out)
+
+
+@dataclass(frozen=True, eq=False)
+class Chained(Forward):
+    """A linear map of the prediction of a model that is not linear, or not by its class.
+
+    Parameters
+    ----------
+    outer : the linear map, without negative entries.
+    inner : the model.
+    """
+
+    outer: LinearMap
+    inner: Forward
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "range", tuple(self.outer.range))
+        object.__setattr__(self, "linear", self.inner.linear)
+        object.__setattr__(self, "smooth", self.inner.smooth)
+        object.__setattr__(self, "nonnegative", self.inner.nonnegative)
+
+    def apply(self, x: Array) -> Array:
+        """K m(x)."""
+        return self.outer.apply(self.inner.apply(x)).astype(x.dtype, copy=False)
+
+    def adjoint(self, x: Array, r: Array) -> Array:
+        """m'(x)' K' r."""
+        return self.inner.adjoint(x, self.outer.adjoint(r)).astype(x.dtype, copy=False)
+
+
+def after(outer: LinearMap, inner: Forward, background: str | None, context: Context) -> Forward:
+    """The linear map ``outer``, without negative entries, of the prediction of ``inner``.
+
+    Parameters
+    ----------
+    outer : takes arrays of the shape ``inner.range``.
+    inner : identity and linear models give a linear model again.
+    background : name of an array of the data that is added; None for none.
+    context : of the forward model that is built.
+
+    Raises
+    ------
+    UserError : the background has another shape or negative values, or the inner model is not linear.
+    """
+    offset = None if background is None else _offset(background, tuple(outer.range), context)
+    if isinstance(inner, Identity):
+        return LinearForward(outer, offset, nonnegative=True)
+    if isinstance(inner, LinearForward):
+        chained = outer if isinstance(inner.linear_map, IdentityMap) else ChainedMap(outer, inner.linear_map)
+        if inner.offset is not None:
+            inside = outer.apply(inner.offset)
+            offset = inside if offset is None else inside + offset
+        return LinearForward(chained, offset, nonnegative=inner.nonnegative)
+    if offset is not None:
+        raise UserError(context.at("background").where, "needs a linear model", "remove it, or the inner forward")
+    return Chained(outer, inner)
+
+
+def _offset(name: str, shape: tuple[int, ...], context: Context) -> Array:
+    offset, where = context.array(name, "background"), context.at("background").where
+    if offset.shape != shape:
+        raise UserError(where, f"'{name}' has shape {offset.shape}", f"the prediction has {shape}")
+    if offset.min() < 0:
+        raise UserError(where, f"'{name}' has negative values", "a background is a number of counts")
+    return offset

@@ -1,0 +1,161 @@
+r"""An elastic model with a detector's gain and offset, and a fitted exponent: :math:`h(x) = o + g\,m_\gamma(x)`.
+
+A HAADF image comes in units of its detector: black level and amplification are arbitrary. With the maps in counts, the
+gain g says how bright one count is, and the offset o what a pixel without matter shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fusionkit.engines.kernel import PowerSumLeastSquares
+from fusionkit.operators.forward import Jet, PixelwiseForward
+from fusionkit.operators.forward.power_sum import PowerSum
+from fusionkit.terms import Array
+
+GAIN, OFFSET, GAMMA = "gain", "offset", "gamma"
+_LARGEST = 1.0  # change of log(gain) in one step
+_STRIDE = 0.1  # change of gamma in one step
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration(PixelwiseForward):
+    r""":math:`h(x) = o + g \sum_i \max(Z_i x_i, 0)^\gamma` at each pixel.
+
+    Parameters
+    ----------
+    model : m.
+    gain : g > 0, in the unit of the image per unit of m.
+    offset : o, in the unit of the image.
+    fitted : which of ``gain``, ``offset`` and ``gamma`` are fitted together with the maps.
+    interval : least and greatest gamma where that is fitted.
+    """
+
+    model: PowerSum
+    gain: float = 1.0
+    offset: float = 0.0
+    fitted: tuple[str, ...] = ()
+    interval: tuple[float, float] = (1.0, 4.0)
+
+    def __post_init__(self) -> None:
+        for name in ("range", "linear", "smooth"):
+            object.__setattr__(self, name, getattr(self.model, name))
+        object.__setattr__(self, "nonnegative", self.offset >= 0.0)
+
+    def apply(self, x: Array) -> Array:
+        """The prediction, shape (rows, nx)."""
+        prediction = self.model.apply(x)
+        prediction *= x.dtype.type(self.gain)
+        prediction += x.dtype.type(self.offset)
+        return prediction
+
+    def jet(self, x: Array, second: bool = True) -> Jet:
+        """Prediction, slope and bend."""
+        jet, gain, offset = self.model.jet(x, second), x.dtype.type(self.gain), x.dtype.type(self.offset)
+        bend = None if jet.bend is None else jet.bend * gain
+        return Jet(jet.prediction * gain + offset, jet.slope * gain, bend)
+
+    @property
+    def _z(self) -> Array:
+        return np.asarray(self.model.z, np.float64).reshape(-1, 1, 1)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The fitted parameters by name."""
+        known = {GAIN: self.gain, OFFSET: self.offset, GAMMA: self.model.gamma}
+        return {name: known[name] for name in self.fitted}
+
+    def directions(self, x: Array) -> Array:
+        r"""Change of the prediction with each fitted parameter, the gain's being its logarithm.
+
+        .. math:: \partial h / \partial \log g = g m, \qquad \partial h / \partial o = 1, \qquad
+                  \partial h / \partial \gamma = g \sum_i (Z_i x_i)^\gamma \log(Z_i x_i)
+
+        Parameters
+        ----------
+        x : shape (n, rows, nx).
+
+        Returns
+        -------
+        Shape (fitted, rows, nx), float64.
+        """
+        found = np.empty((len(self.fitted), *x.shape[1:]))
+        scaled = np.maximum(np.asarray(x, np.float64) * self._z, 0.0)
+        for index, name in enumerate(self.fitted):
+            if name == OFFSET:
+                found[index] = 1.0
+                continue
+            powers = scaled**self.model.gamma
+            if name == GAMMA:
+                powers *= np.log(np.maximum(scaled, np.finfo(np.float64).tiny))
+            found[index] = self.gain * powers.sum(axis=0)
+        return found
+
+    def moved(self, steps: Mapping[str, float]) -> Calibration:
+        """The model with its fitted parameters moved, the gain's logarithm; bounded steps, gamma within its interval.
+
+        Parameters
+        ----------
+        steps : by name, one for each fitted parameter.
+        """
+        gain, model = self.gain, self.model
+        if GAIN in steps:
+            gain *= float(np.exp(np.clip(steps[GAIN], -_LARGEST, _LARGEST)))
+        if GAMMA in steps:
+            gamma = model.gamma + float(np.clip(steps[GAMMA], -_STRIDE, _STRIDE))
+            model = replace(model, gamma=float(np.clip(gamma, *self.interval)))
+        return replace(self, model=model, gain=gain, offset=self.offset + steps.get(OFFSET, 0.0))
+
+    def held(self, steps: Mapping[str, float]) -> frozenset[str]:
+        """The fitted parameters that stand at a limit and would step beyond it."""
+        least, greatest = self.interval
+        step, gamma = steps.get(GAMMA, 0.0), self.model.gamma
+        return frozenset({GAMMA} if (gamma <= least and step < 0.0) or (gamma >= greatest and step > 0.0) else ())
+
+    def matched(self, x: Array, image: Array) -> Calibration:
+        r"""The model with gain, offset and gamma of the least :math:`\|o + g\,m_\gamma(x) - b\|`, x as it is.
+
+        Parameters
+        ----------
+        x : shape (n, ny, nx).
+        image : b, shape (ny, nx).
+        """
+        if GAMMA not in self.fitted:
+            return self._line(x, image)[1]
+        from scipy.optimize import minimize_scalar  # half as long to import as a small solve
+
+        found: Any = minimize_scalar(
+            lambda gamma: self._with(gamma)._line(x, image)[0],
+            bounds=self.interval,
+            method="bounded",
+            options={"xatol": 1e-2},
+        )
+        return self._with(float(found.x))._line(x, image)[1]
+
+    def _with(self, gamma: float) -> Calibration:
+        return replace(self, model=replace(self.model, gamma=gamma))
+
+    def _line(self, x: Array, image: Array) -> tuple[float, Calibration]:
+        """Squared misfit and model of the regression line of the image on m(x)."""
+        m, b = np.asarray(self.model.apply(x), np.float64).ravel(), np.asarray(image, np.float64).ravel()
+        gain, offset = self.gain, self.offset
+        both = GAIN in self.fitted and OFFSET in self.fitted
+        if GAIN in self.fitted:
+            m0, b0 = (m - m.mean(), b - b.mean()) if both else (m, b - offset)
+            gain = float(m0 @ b0) / (float(m0 @ m0) or 1.0)
+            if not gain > 0.0:  # x and the image have nothing in common: any gain of the right size will do
+                gain, both = abs(float(b.mean())) / (float(m.mean()) or 1.0) or 1.0, False
+        if OFFSET in self.fitted and (both or GAIN not in self.fitted):
+            offset = float(b.mean() - gain * m.mean())
+        misfit = b - gain * m - offset
+        return float(misfit @ misfit), replace(self, gain=gain, offset=offset)
+
+    def kernel(self, weight: float, data: Array) -> PowerSumLeastSquares:
+        """What compiled kernels know its least squares as: the gain goes into Z, the offset off the image."""
+        root = self.gain ** (1.0 / self.model.gamma)
+        image = data - data.dtype.type(self.offset)
+        return PowerSumLeastSquares(self._z.ravel() * root, self.model.gamma, self.model.floor * root, weight, image)

@@ -1,0 +1,165 @@
+r"""The elastic channel of a config: power sums of the maps, with Z, k-factors, gain, offset and exponent.
+
+==============  ===========================================  ==========================================================
+forward         model                                        where it fits
+==============  ===========================================  ==========================================================
+``power_sum``   :math:`o + g \sum_i (Z_i k_i x_i)^\gamma`     maps in fractions, and phantoms of the published model
+``z_contrast``  :math:`o + g \sum_i Z_i^\gamma k_i x_i`       counts of thin specimens: linear in thickness
+==============  ===========================================  ==========================================================
+
+Atoms scatter independently, so that a signal from twice the thickness is twice as bright: that is ``z_contrast``. The
+power of the published model makes it :math:`2^\gamma` times as bright. Sources:
+J. Schwartz et al., npj Comput. Mater. 8, 16 (2022); P. Hartel, H. Rose, C. Dinges, Ultramicroscopy 63, 93 (1996).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from fusionkit.build import Context
+from fusionkit.data.elements import atomic_number
+from fusionkit.errors import UserError
+from fusionkit.operators.forward.detector import GAIN, GAMMA, OFFSET, Calibration
+from fusionkit.operators.forward.power_sum import PowerSum, pixels_of
+from fusionkit.options import Options, Positive
+from fusionkit.registry import suggestion
+from fusionkit.terms import Array
+
+Exponent = Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class ElasticOptions(Options):
+    """Options of both models.
+
+    Parameters
+    ----------
+    z : ``relative`` (atomic numbers divided by their mean), ``absolute`` (atomic numbers), or a value for each element.
+    k_factors : atoms per count of each element, relative to the others; those that are not named have 1.
+    gain : unit of the image per unit of the model, or ``auto`` to fit it together with the maps.
+    offset : what the image shows where there is no matter, in its unit, or ``auto``.
+    """
+
+    z: str | dict[str, float] = "relative"
+    k_factors: dict[str, Positive] = Field(default_factory=dict)
+    gain: Positive | Literal["auto"] = 1.0
+    offset: Finite | Literal["auto"] = 0.0
+
+    @field_validator("z", mode="before")
+    @classmethod
+    def _known(cls, z: Any) -> Any:
+        if z in ("relative", "absolute"):
+            return z
+        if not isinstance(z, dict):
+            raise ValueError(f"is {z!r}; write relative, absolute, or a value for each element ({{Co: 27, O: 8}})")
+        for element, value in z.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (is_number and np.isfinite(value) and value > 0):
+                raise ValueError(f"is {value!r} for {element}; it must be a finite number > 0")
+        return z
+
+
+class ZContrastOptions(ElasticOptions):
+    """Options of ``z_contrast``: those of both models, and
+
+    Parameters
+    ----------
+    gamma : exponent, in (0, 4].
+    """
+
+    gamma: Exponent = 1.6
+
+
+class PowerSumOptions(ElasticOptions):
+    """Options of ``power_sum``: those of both models, and
+
+    Parameters
+    ----------
+    gamma : exponent, in (0, 4]; or an interval [least, greatest] in [1, 4] in which it is fitted with the maps.
+    """
+
+    gamma: Exponent | tuple[float, float] = 1.6
+
+    @field_validator("gamma", mode="before")
+    @classmethod
+    def _exponent(cls, gamma: Any) -> Any:
+        if not isinstance(gamma, list | tuple):
+            return gamma
+        numbers = [float(g) for g in gamma if isinstance(g, int | float) and not isinstance(g, bool)]
+        if not (len(gamma) == len(numbers) == 2 and 1.0 <= numbers[0] < numbers[1] <= 4.0):
+            raise ValueError(
+                f"is {gamma!r}; write a number in (0, 4], or an interval [1.4, 2.0] within [1, 4] to fit it"
+            )
+        return tuple(numbers)
+
+    @model_validator(mode="after")
+    def _smooth(self) -> PowerSumOptions:
+        fits = "auto" in (self.gain, self.offset)
+        if fits and isinstance(self.gamma, float) and self.gamma < 1.0:
+            raise ValueError(f"has gamma = {self.gamma}; gain and offset are fitted for gamma >= 1 only")
+        return self
+
+
+def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibration:
+    """The forward model ``power_sum``.
+
+    Raises
+    ------
+    UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
+    """
+    interval = options.gamma if isinstance(options.gamma, tuple) else None
+    gamma = 0.5 * (options.gamma[0] + options.gamma[1]) if isinstance(options.gamma, tuple) else options.gamma
+    z = z_values(options.z, context) * k_values(options.k_factors, context)
+    return _calibration(PowerSum(gamma, z, pixels_of(context)), options, interval)
+
+
+def z_contrast(options: ZContrastOptions, context: Context) -> PowerSum | Calibration:
+    """The forward model ``z_contrast``.
+
+    Raises
+    ------
+    UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
+    """
+    z = z_values(options.z, context) ** options.gamma * k_values(options.k_factors, context)
+    return _calibration(PowerSum(1.0, z, pixels_of(context)), options, None)
+
+
+def z_values(z: str | dict[str, float], context: Context) -> Array:
+    """Z_i of the unknown's elements in their order, as the option ``z`` asks for them."""
+    where = context.at("z").where
+    if isinstance(z, str):
+        numbers = np.array([atomic_number(symbol, where) for symbol in context.labels], dtype=np.float64)
+        return numbers / numbers.mean() if z == "relative" else numbers
+    _all_known(z, context, where)
+    missing = [element for element in context.labels if element not in z]
+    if missing:
+        raise UserError(where, f"has no value for {', '.join(missing)}", "give one for every element")
+    return np.array([z[element] for element in context.labels], dtype=np.float64)
+
+
+def k_values(k_factors: dict[str, float], context: Context) -> Array:
+    """k_i of the unknown's elements in their order; 1 where none is given."""
+    _all_known(k_factors, context, context.at("k_factors").where)
+    return np.array([k_factors.get(element, 1.0) for element in context.labels], dtype=np.float64)
+
+
+def _all_known(named: dict[str, float], context: Context, where: str) -> None:
+    for element in named:
+        if element not in context.labels:
+            raise UserError(where, f"names '{element}', which has no map", suggestion(element, context.labels))
+
+
+def _calibration(
+    model: PowerSum, options: ElasticOptions, interval: tuple[float, float] | None
+) -> PowerSum | Calibration:
+    """The model with gain and offset; the model itself where they change nothing."""
+    asked = {GAIN: options.gain == "auto", OFFSET: options.offset == "auto", GAMMA: interval is not None}
+    fitted = tuple(name for name, wanted in asked.items() if wanted)
+    gain = options.gain if isinstance(options.gain, float) else 1.0
+    offset = options.offset if isinstance(options.offset, float) else 0.0
+    if not fitted and gain == 1.0 and offset == 0.0:
+        return model
+    return Calibration(model, gain, offset, fitted, interval or (1.0, 4.0))

@@ -1,0 +1,103 @@
+r"""The maps of some elements, each times a factor: what another spectrometer counts of them.
+
+.. math:: m_k(x) = s_k x_{i(k)} + B_k
+
+s is the sensitivity of this spectrometer relative to the one whose counts the unknown is in, B a known background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.operators.forward import Forward
+from fusionkit.operators.forward.chain import after
+from fusionkit.operators.forward.identity import Identity
+from fusionkit.operators.forward.power_sum import pixels_of
+from fusionkit.options import Options, Positive
+from fusionkit.registry import suggestion
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some entries of the first axis, each times a factor, as a linear map.
+
+    Parameters
+    ----------
+    domain : shape of the unknown, (n, ...).
+    indices : which entries, each at most once.
+    factors : of each.
+    """
+
+    domain: tuple[int, ...]
+    indices: tuple[int, ...]
+    factors: tuple[float, ...]
+
+    @property
+    def range(self) -> tuple[int, ...]:
+        """Shape of what it gives."""
+        return (len(self.indices), *self.domain[1:])
+
+    @property
+    def norm(self) -> float:
+        """The largest factor."""
+        return max(self.factors)
+
+    def apply(self, x: Array, out: Array | None = None) -> Array:
+        """s_k x_i(k)."""
+        return np.multiply(x[list(self.indices)], self._column(x), out=out)
+
+    def adjoint(self, y: Array, out: Array | None = None) -> Array:
+        """s_k y_k at i(k), 0 elsewhere."""
+        found = np.zeros(self.domain, y.dtype) if out is None else out
+        found[...] = 0
+        found[list(self.indices)] = y * self._column(y)
+        return found
+
+    def _column(self, like: Array) -> Array:
+        return np.asarray(self.factors, like.dtype).reshape(-1, *(1,) * (len(self.domain) - 1))
+
+
+class ElementsOptions(Options):
+    """Options of ``elements``.
+
+    Parameters
+    ----------
+    elements : symbols in the order of the data, or the factor of each: {O: 0.4, Ti: 1}.
+    background : name of an array of the data that is added to the prediction; None for none.
+    """
+
+    elements: dict[str, Positive] = Field(min_length=1)
+    background: str | None = None
+
+    @field_validator("elements", mode="before")
+    @classmethod
+    def _from_list(cls, value: object) -> object:
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            return value
+        double = [name for name in value if value.count(name) > 1]
+        if double:
+            raise ValueError(f"names '{double[0]}' twice; name each element once")
+        return dict.fromkeys(value, 1.0)
+
+
+def elements(options: ElementsOptions, context: Context) -> Forward:
+    """The forward model ``elements``: the maps of some elements, each times a factor, above a known background.
+
+    Raises
+    ------
+    UserError : the unknown is no stack of maps or has none of an element, or the background does not fit.
+    """
+    pixels_of(context)
+    for symbol in options.elements:
+        if symbol not in context.labels:
+            where = context.at("elements").where
+            raise UserError(where, f"there is no map of '{symbol}'", suggestion(symbol, context.labels))
+    indices = tuple(context.labels.index(symbol) for symbol in options.elements)
+    selection = Selection(context.shape, indices, tuple(options.elements.values()))
+    return after(selection, Identity(context.shape), options.background, context)

@@ -1,0 +1,82 @@
+"""The Huber function of groups: quadratic near zero, linear beyond."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.functional import ProxFunction, Vector
+from fusionkit.operators.functional.norms import lengths
+from fusionkit.options import Options, Positive, Weight
+from fusionkit.terms import Array
+
+
+class GroupHuber(ProxFunction):
+    r""":math:`\sigma \sum_j h_\alpha(\|y_j\|_2)` with :math:`h_\alpha(t) = t^2 / 2\alpha` up to alpha and
+    :math:`t - \alpha/2` beyond.
+
+    .. math:: \mathrm{prox}_\tau(y_j) = \Big(1 - \frac{\tau\sigma}{\max(\|y_j\|, \tau\sigma + \alpha)}\Big) y_j
+
+    pyproximal's ``Huber`` acts on single values and its ``HuberCircular`` on the vector as one group.
+
+    Parameters
+    ----------
+    ndim : size of a group; the vector is (ndim, groups) flattened.
+    smoothing : alpha > 0, in units of y.
+    sigma : weight.
+    """
+
+    hasgrad = True
+    any_array = True
+
+    def __init__(self, ndim: int, smoothing: float, sigma: float = 1.0) -> None:
+        self.ndim, self.smoothing, self.sigma = ndim, smoothing, sigma
+
+    def __call__(self, x: Vector) -> float:
+        """The value, accumulated in float64."""
+        length = lengths(x.reshape(self.ndim, -1)).astype(np.float64)
+        near = np.minimum(length, self.smoothing)  # t^2 / 2a and t - a/2 in one: near^2 / 2a + (t - near)
+        return self.sigma * float(np.sum(near * near / (2 * self.smoothing) + (length - near)))
+
+    def prox(self, x: Array, tau: float) -> Array:
+        """Shorten each group by ``tau`` times the weight, short ones in proportion."""
+        shorter = float(tau) * self.sigma
+        groups = x.reshape(self.ndim, -1)
+        scale = lengths(groups)
+        np.maximum(scale, shorter + self.smoothing, out=scale)
+        np.divide(-shorter, scale, out=scale)
+        scale += 1
+        return (groups * scale).ravel()
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        r"""Prox of the conjugate, :math:`\alpha |p_j|^2 / 2\sigma` within :math:`|p_j| \le \sigma`."""
+        groups = x.reshape(self.ndim, -1)
+        scale = lengths(groups)
+        np.maximum(scale, self.sigma + float(tau) * self.smoothing, out=scale)
+        np.divide(self.sigma, scale, out=scale)
+        return (groups * scale).ravel()
+
+    def grad(self, x: Vector) -> Array:
+        r"""Gradient, :math:`\sigma y_j / \max(\|y_j\|, \alpha)`."""
+        groups = x.reshape(self.ndim, -1)
+        scale = lengths(groups)
+        np.maximum(scale, self.smoothing, out=scale)
+        np.divide(self.sigma, scale, out=scale)
+        return (groups * scale).ravel()
+
+
+class HuberOptions(Options):
+    """Options of ``huber``."""
+
+    smoothing: Positive
+    weight: Weight = 1.0
+
+
+def huber(options: HuberOptions, context: Context) -> GroupHuber:
+    """The Huber function of groups over the first axis, times ``weight``.
+
+    Parameters
+    ----------
+    smoothing : length below which it is quadratic, > 0, in units of the vector.
+    """
+    return GroupHuber(context.shape[0], options.smoothing, options.weight)

@@ -1,0 +1,219 @@
+r"""Norms and the squared norm, with dual projections, zero weights and values in float64.
+
+Each acts on a flat vector and carries its weight, :math:`\sigma \ge 0`. A norm's conjugate is the indicator of its dual
+ball, so ``proxdual`` is ``project_dual`` whatever the step.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from pydantic import Field
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.functional import ProxFunction, Vector
+from fusionkit.options import Options, Weight
+from fusionkit.terms import Array
+
+_BLOCK = 1 << 15  # groups whose lengths are taken at once
+
+
+class L1(ProxFunction):
+    r""":math:`\sigma \|y\|_1`; its dual ball is :math:`|p_i| \le \sigma`."""
+
+    any_array = True
+
+    def __init__(self, sigma: float) -> None:
+        self.sigma = sigma
+
+    def __call__(self, x: Vector) -> float:
+        """The value, accumulated in float64."""
+        return self.sigma * float(np.sum(np.abs(x), dtype=np.float64))
+
+    def prox(self, x: Array, tau: float) -> Array:
+        """Soft thresholding by ``tau`` times the weight."""
+        threshold = float(tau) * self.sigma
+        return x - np.clip(x, -threshold, threshold)
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        """The dual projection, whatever ``tau``."""
+        return self.project_dual(x)
+
+    def project_dual(self, p: Array, out: Array | None = None) -> Array:
+        """Clip each component to the weight; ``out`` may be ``p``."""
+        return np.clip(p, -self.sigma, self.sigma, out=out)
+
+
+class L21(ProxFunction):
+    r""":math:`\sigma \sum_j \|y_j\|_2` over groups; its dual ball is :math:`\|p_j\|_2 \le \sigma`.
+
+    Parameters
+    ----------
+    ndim : size of a group; the vector is (ndim, groups) flattened.
+    sigma : weight.
+    """
+
+    any_array = True
+
+    def __init__(self, ndim: int, sigma: float = 1.0) -> None:
+        self.ndim, self.sigma = ndim, sigma
+
+    def __call__(self, x: Vector) -> float:
+        """The value, accumulated in float64."""
+        return self.sigma * float(np.sum(lengths(x.reshape(self.ndim, -1)), dtype=np.float64))
+
+    def prox(self, x: Array, tau: float) -> Array:
+        """Shorten each group by ``tau`` times the weight."""
+        shorter = float(tau) * self.sigma
+        if shorter == 0:
+            return x.copy()
+        groups = x.reshape(self.ndim, -1)
+        scale = lengths(groups)
+        np.maximum(scale, shorter, out=scale)
+        np.divide(-shorter, scale, out=scale)
+        scale += 1
+        return (groups * scale).ravel()
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        """The dual projection, whatever ``tau``."""
+        return self.project_dual(x)
+
+    def project_dual(self, p: Array, out: Array | None = None) -> Array:
+        """Scale each group that is longer than the weight to that length; ``out`` may be ``p``."""
+        if out is None:
+            out = np.empty_like(p)
+        groups, result = p.reshape(self.ndim, -1), out.reshape(self.ndim, -1)
+        block = _BLOCK if isinstance(p, np.ndarray) else max(1, groups.shape[1])
+        for first in range(0, groups.shape[1], block):  # lengths that stay in the cache take no memory beside p
+            some = slice(first, first + block)
+            np.multiply(groups[:, some], shrink(lengths(groups[:, some]), self.sigma), out=result[:, some])
+        return out
+
+
+class SquaredL2(ProxFunction):
+    r""":math:`\tfrac{\sigma}{2} \|y\|_2^2`, the Tikhonov penalty."""
+
+    any_array = True
+    hasgrad = True
+
+    def __init__(self, sigma: float) -> None:
+        self.sigma = sigma
+
+    def __call__(self, x: Vector) -> float:
+        """The value, accumulated in float64."""
+        return 0.5 * self.sigma * float(np.sum(np.square(x, dtype=np.float64)))
+
+    def prox(self, x: Array, tau: float) -> Array:
+        """x / (1 + tau sigma)."""
+        return x / (1 + float(tau) * self.sigma)
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        """Prox of the conjugate, |y|^2 / (2 sigma); the zero vector where the weight is zero."""
+        return x * (self.sigma / (self.sigma + float(tau)))
+
+    def grad(self, x: Vector) -> Array:
+        """sigma x."""
+        return self.sigma * x
+
+
+class Euclidean(ProxFunction):
+    r""":math:`\sigma \|y\|_2` of the whole vector; its dual ball is :math:`\|p\|_2 \le \sigma`."""
+
+    any_array = True
+
+    def __init__(self, sigma: float) -> None:
+        self.sigma = sigma
+
+    def __call__(self, x: Vector) -> float:
+        """The value, accumulated in float64."""
+        return self.sigma * _length(x)
+
+    def prox(self, x: Array, tau: float) -> Array:
+        """Shorten the vector by ``tau`` times the weight."""
+        shorter, length = float(tau) * self.sigma, _length(x)
+        return x * (1 - shorter / length if length > shorter else float(shorter == 0))
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        """The dual projection, whatever ``tau``."""
+        return self.project_dual(x)
+
+    def project_dual(self, p: Array, out: Array | None = None) -> Array:
+        """Scale the vector to the weight where it is longer; ``out`` may be ``p``."""
+        length = _length(p)
+        return np.multiply(p, self.sigma / length if length > self.sigma else 1.0, out=out)
+
+
+class L1Options(Options):
+    """Options of ``l1``."""
+
+    weight: Weight = 1.0
+
+
+class L21Options(Options):
+    """Options of ``l21``."""
+
+    weight: Weight = 1.0
+    axes: int = Field(default=1, ge=1)
+
+
+class L2Options(Options):
+    """Options of ``l2`` and ``euclidean``."""
+
+    weight: Weight = 1.0
+
+
+def l1(options: L1Options, context: Context) -> L1:
+    """The sum of the absolute values, times ``weight``."""
+    return L1(options.weight)
+
+
+def l21(options: L21Options, context: Context) -> L21:
+    """The sum over groups of the Euclidean norm, times ``weight``.
+
+    Parameters
+    ----------
+    axes : how many leading axes form a group: 1 groups the directions of a gradient (2, n, ny, nx), 2 groups
+        directions and elements.
+
+    Raises
+    ------
+    UserError : the vector has fewer axes.
+    """
+    if options.axes > len(context.shape):
+        raise UserError(context.at("axes").where, f"the vector has the shape {context.shape}", "group fewer axes")
+    return L21(prod(context.shape[: options.axes]), options.weight)
+
+
+def l2(options: L2Options, context: Context) -> SquaredL2:
+    """Half the squared Euclidean norm, times ``weight``."""
+    return SquaredL2(options.weight)
+
+
+def euclidean(options: L2Options, context: Context) -> Euclidean:
+    """The Euclidean norm of the whole vector, not squared, times ``weight``."""
+    return Euclidean(options.weight)
+
+
+def lengths(groups: Array) -> Array:
+    """Euclidean length of each column of ``groups`` (members, groups), in its dtype."""
+    total = np.square(groups[0])
+    square = np.empty_like(total)
+    for member in groups[1:]:
+        np.multiply(member, member, out=square)
+        total += square
+    return np.sqrt(total, out=total)
+
+
+def shrink(length: Array, radius: float) -> Array:
+    """Factors that bring vectors of the given lengths into the ball of ``radius``; overwrites ``length``."""
+    if radius == 0:  # the ball is a point: 0 / 0 otherwise
+        length.fill(0)
+        return length
+    np.maximum(length, radius, out=length)
+    return np.divide(radius, length, out=length)
+
+
+def _length(x: Array) -> float:
+    return float(np.sum(np.square(x, dtype=np.float64))) ** 0.5

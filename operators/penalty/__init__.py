@@ -1,0 +1,146 @@
+r"""Penalties: a weighted functional of a linear map of the unknown, :math:`T(x) = g(K x)`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.engines.kernel import Kernel, TotalVariation
+from fusionkit.errors import UserError
+from fusionkit.linear import IdentityMap, require_adjoint
+from fusionkit.operators.functional.norms import L21
+from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.linear.gradient import GradientMap
+from fusionkit.operators.linear.guided_gradient import GuidedGradientMap
+from fusionkit.options import Options, Spec, Weight
+from fusionkit.terms import Array, Composed, Functional, LinearMap, Proximable
+
+IDENTITY = Spec(type="identity")
+
+
+class ComposedPenalty(Composed):
+    """A functional of a linear map of x (and, for TGV, of an auxiliary unknown).
+
+    Parameters
+    ----------
+    functional : g, weight included; a function with a prox (`fusionkit.functional`, any ``pyproximal.ProxOperator``)
+        on the flattened range of ``operator``. It is taken to be convex unless it has an attribute ``convex`` that is
+        false.
+    operator : K.
+    name : of the term.
+    auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
+    """
+
+    def __init__(
+        self, functional: Functional, operator: LinearMap, name: str, auxiliary: LinearMap | None = None
+    ) -> None:
+        require_adjoint(operator, name)
+        self.functional, self.operator, self.name, self.auxiliary = functional, operator, name, auxiliary
+        self.convex = bool(getattr(functional, "convex", True))
+        weight = getattr(functional, "sigma", None)  # of pyproximal's functions as well; there it may be no number
+        self.silent = isinstance(weight, float | int) and weight == 0.0
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What the compiled kernels know the term as: TV of maps, coupled or not, guided or not; else None."""
+        g, k = self.functional, self.operator
+        guided = isinstance(k, GuidedGradientMap)
+        if not (guided or isinstance(k, GradientMap)) or len(k.domain) != 3:
+            return None
+        if isinstance(g, WeightedL21) and g.ndim == 2:
+            return TotalVariation(g.sigma, False, k.xi if guided else None, tuple(float(f) for f in g.factors))
+        if type(g) is not L21:
+            return None
+        if g.ndim not in (2, 2 * k.domain[0]):
+            return None
+        return TotalVariation(g.sigma, g.ndim != 2, k.xi if guided else None)
+
+
+class ProximableFunctional(Proximable):
+    """A functional of x itself, as a proximable term.
+
+    Parameters
+    ----------
+    functional : g, weight included; a function with a prox on the flattened unknown.
+    name : of the term.
+    """
+
+    def __init__(self, functional: Functional, name: str) -> None:
+        self.functional, self.name = functional, name
+        self.convex = bool(getattr(functional, "convex", True))
+
+    def value(self, x: Array) -> float:
+        """g(x)."""
+        return float(self.functional(x.ravel()))
+
+    def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
+        """The functional's prox, of the shape of ``v``."""
+        result = self.functional.prox(v.ravel(), step).reshape(v.shape)
+        if out is None:
+            return result
+        np.copyto(out, result)
+        return out
+
+
+class PenaltyOptions(Options):
+    """Options of ``penalty``."""
+
+    functional: Spec
+    operator: Spec = IDENTITY
+    weight: Weight = 1.0
+    name: str | None = None
+
+
+class NormPenaltyOptions(Options):
+    """Options of the terms ``l1`` and ``l2``."""
+
+    operator: Spec = IDENTITY
+    weight: Weight = 1.0
+    name: str | None = None
+
+
+def penalty(options: PenaltyOptions, context: Context) -> Composed | Proximable:
+    r"""Any functional of any linear map: :math:`T(x) = \mathrm{weight} \cdot g(K x)`.
+
+    Parameters
+    ----------
+    functional : g, a name of the kind functionals.
+    operator : K, a name of the kind operators; x itself where it is left out.
+    weight : >= 0.
+
+    Raises
+    ------
+    UserError : a name or an option that does not exist; a weight inside ``functional`` beside the term's own.
+    """
+    # a resolved config spells the functional's default out
+    if options.functional.options.get("weight", 1.0) != 1.0:
+        key = context.at("functional").at("weight").where
+        raise UserError(key, "the penalty has the weight", "give it as the term's own 'weight'")
+    return _named(options.functional, options.operator, options.weight, options.name or "penalty", context)
+
+
+def l1(options: NormPenaltyOptions, context: Context) -> Composed | Proximable:
+    r"""Sparsity of any linear map: :math:`T(x) = \mathrm{weight} \cdot \|K x\|_1` (`penalty` with ``l1``)."""
+    return _named(Spec(type="l1"), options.operator, options.weight, options.name or "l1", context)
+
+
+def l2(options: NormPenaltyOptions, context: Context) -> Composed | Proximable:
+    r"""Tikhonov penalty: :math:`T(x) = \tfrac12 \mathrm{weight} \cdot \|K x\|_2^2` (`penalty` with ``l2``)."""
+    return _named(Spec(type="l2"), options.operator, options.weight, options.name or "l2", context)
+
+
+def compose(functional: Functional, linear_map: LinearMap, name: str) -> Composed | Proximable:
+    """The term ``functional(linear_map x)``: proximable where the map is the identity, else composed."""
+    if isinstance(linear_map, IdentityMap):
+        return ProximableFunctional(functional, name)
+    return ComposedPenalty(functional, linear_map, name)
+
+
+def _named(functional: Spec, operator: Spec, weight: float, name: str, context: Context) -> Composed | Proximable:
+    linear_map: LinearMap = context.build("operators", operator, "operator")
+    weighted = Spec.model_validate({"type": functional.type, **functional.options, "weight": weight})
+    # the functional acts on what the operator gives
+    built: Functional = replace(context, shape=linear_map.range).build("functionals", weighted, "functional")
+    return compose(built, linear_map, name)

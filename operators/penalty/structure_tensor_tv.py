@@ -1,0 +1,61 @@
+r"""Total variation weighted by the structure tensor of a guide image: as directional TV where edges are straight."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from fusionkit.build import Context
+from fusionkit.operators.linear.operators_guided_gradient import TIMES_NOISE, guided_map
+from fusionkit.operators.penalty import ComposedPenalty
+from fusionkit.operators.penalty.directional_tv import DirectionalTVOptions, guided_penalty
+from fusionkit.operators.penalty.guide import Guide, read_guide
+from fusionkit.options import Positive
+from fusionkit.terms import Array
+
+
+class StructureTensorTVOptions(DirectionalTVOptions):
+    """Options of ``structure_tensor_tv``: those of ``directional_tv``, and"""
+
+    window: Positive = 3.0
+
+
+def structure_tensor_tv(options: StructureTensorTVOptions, context: Context) -> ComposedPenalty:
+    r"""Total variation that is weaker across the edges that a neighbourhood of the guide agrees on.
+
+    .. math:: T(x) = \lambda \sum_{\mathrm{pixels}} \Bigl( \sum_i |D \nabla x_i|^2 \Bigr)^{1/2}, \qquad
+              D = I - c\, e_1 e_1^\top, \qquad c = \frac{\mu_1 - \mu_2}{\mu_1 + \mu_2 + \eta^2}
+
+    with the eigenvalues mu_1 >= mu_2 and the first eigenvector e_1 of the structure tensor :math:`G_\rho * (\nabla v
+    \nabla v^\top)` of the guide v. At corners and where noise alone gives slopes mu_1 is about mu_2, and T is
+    the vectorial TV; with rho towards 0 it is `directional_tv`. Sources: J. Weickert, Int. J. Comput. Vis. 31, 111
+    (1999); M. Grasmair, F. Lenzen, Appl. Math. Optim. 62, 323 (2010).
+
+    Parameters
+    ----------
+    guide : name of the image v, (ny, nx), among the data.
+    eta : slope of v below which it is not believed, in its unit per pixel; None derives it from the noise of v.
+    smoothing : standard deviation of the Gaussian that v is smoothed with, in pixels; None derives it as well.
+    window : rho, standard deviation of the Gaussian over the neighbourhood, in pixels. 3 is nearer to the truth
+        than 1.5 on `films` and `cos_nanoparticle`; 6 is no better on `films`.
+    weight : lambda >= 0.
+    coupling : joint, or none for the length of each map on its own.
+
+    Raises
+    ------
+    UserError : there is no such image, or it has other pixels than the unknown.
+    """
+    guide = read_guide(options.guide, context, options.smoothing)
+    operator = guided_map(tensor_field(guide, options.window, options.eta), context)
+    return guided_penalty(operator, options, options.name or "structure_tensor_tv")
+
+
+def tensor_field(guide: Guide, window: float, eta: float | None = None) -> Array:
+    r""":math:`\xi = \sqrt{c}\, e_1`, shape (2, ny, nx); eta from the noise where it is None."""
+    eta = TIMES_NOISE * guide.noise if eta is None else eta
+    down, right = guide.slopes
+    a, b, c = (gaussian_filter(product, window) for product in (down * down, down * right, right * right))
+    spread = np.hypot(a - c, 2.0 * b)  # mu_1 - mu_2
+    coherence = np.sqrt(spread / (a + c + eta**2))
+    angle = 0.5 * np.arctan2(2.0 * b, a - c)
+    return coherence * np.stack([np.cos(angle), np.sin(angle)])

@@ -1,0 +1,76 @@
+"""Isotropic total variation, each map on its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.operators.functional.norms import L21
+from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.linear.gradient import gradient_map
+from fusionkit.operators.penalty import ComposedPenalty
+from fusionkit.options import Options, Positive, Weight
+from fusionkit.registry import suggestion
+from fusionkit.terms import Array
+
+
+class TVOptions(Options):
+    """Options of ``tv``."""
+
+    weight: Weight = 1.0
+    per_element: dict[str, Positive] | Literal["counts", "auto"] | None = None
+    name: str | None = None
+
+
+def tv(options: TVOptions, context: Context) -> ComposedPenalty:
+    r"""Isotropic total variation: it favours flat maps with sharp edges.
+
+    .. math:: T(x) = \lambda \sum_i f_i \|x_i\|_{TV}
+              = \lambda \sum_{i} f_i \sum_{\mathrm{pixels}} \sqrt{(\partial_1 x_i)^2 + (\partial_2 x_i)^2}
+
+    with forward differences that are zero at the last row and column, in units of x per pixel. For x (n, ny, nx) the
+    dual variable is (2, n, ny, nx). Source: Rudin, Osher, Fatemi, Physica D 60, 259 (1992); Chambolle, Pock, J. Math.
+    Imaging Vis. 40, 120 (2011).
+
+    Parameters
+    ----------
+    weight : lambda >= 0.
+    per_element : f_i of each element, those that are not named 1; ``counts`` takes :math:`1/\sqrt{\bar b_i}`, as the
+        noise in the gradient of the likelihood goes, relative to its geometric mean; ``auto``, beside ``weight: auto``,
+        has them searched. None for 1.
+
+    Raises
+    ------
+    UserError : ``per_element`` names what is no element, or there are no maps, or it says auto and the weight does not.
+    """
+    operator = gradient_map(context.shape, context.dtype)
+    name, size = options.name or "tv", operator.range[0]
+    if options.per_element is None:
+        return ComposedPenalty(L21(size, options.weight), operator, name)
+    return ComposedPenalty(WeightedL21(size, factors(options.per_element, context), options.weight), operator, name)
+
+
+def factors(per_element: dict[str, float] | Literal["counts", "auto"], context: Context) -> Array:
+    """f_i of the unknown's elements in their order."""
+    where = context.at("per_element").where
+    if per_element == "auto":
+        raise UserError(
+            where, "is auto, and the weight is a number", "write weight: auto, or a number for each element"
+        )
+    if len(context.shape) != 3 or len(context.labels) != context.shape[0]:
+        raise UserError(where, "is for maps, and the unknown holds none", "remove the key")
+    if per_element == "counts":
+        maps = context.dataset.arrays.get("maps")
+        if maps is None or len(maps) != context.shape[0]:
+            raise UserError(where, "is counts, and there is no map of each element", "give a number for each")
+        means = np.array([float(np.mean(one, dtype=np.float64)) for one in maps])
+        known = means > 0.0  # an empty map has no noise that would tell
+        level = float(np.exp(np.log(means[known]).mean())) if known.any() else 1.0
+        return np.sqrt(level / np.where(known, means, level))
+    for element in per_element:
+        if element not in context.labels:
+            raise UserError(where, f"names '{element}', which has no map", suggestion(element, context.labels))
+    return np.array([per_element.get(label, 1.0) for label in context.labels])

@@ -91,7 +91,7 @@ def test_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, wor
     run_refused(capsys, lay_out(tmp_path, text, ARRAYS), *words)
 
 
-DELETE = object()
+DELETE = ...  # a value that prints alike in every process, since it becomes part of the test ids
 VALUES: list[tuple[str, Any, list[str]]] = [
     ("version", 2, ["version: must be 1, got 2"]),
     ("version", DELETE, ["version: is missing; add it: 1"]),

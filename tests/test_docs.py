@@ -17,7 +17,10 @@ from fusionkit.config import load_config, packaged_configs
 from fusionkit.registry import lookup
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
+]
 FOLDERS = "benchmarks|configs|docs|fusionkit|operators|solvers|tests"
 
 

@@ -16,6 +16,14 @@ settings.load_profile("fusionkit")
 sys.path.append(str(Path(__file__).parents[1]))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Long forms of tests that are short by default."""
+    group = parser.getgroup("fusionkit")
+    group.addoption(
+        "--damages", type=int, default=50, help="damaged copies of each microscope format (default: 50; long run: 500)"
+    )
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A browser for reports; its tests skip where there is none."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from covering import every_pair
 from fast_cases import RECIPES, FastCase, fast_case
 
 from fusionkit.build import Context
@@ -58,11 +59,10 @@ def stepped(case: FastCase, term: Any, old: Iterate, rho: float, threads: int = 
     return x, w, p
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rho", [1.0, 1.5])
-@pytest.mark.parametrize("coupling", ["none", "joint"])
-@pytest.mark.parametrize("weight", [0.0, 0.1, 1e6])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "weight", "coupling", "rho", "dtype"),
+    every_pair(SHAPES, [0.0, 0.1, 1e6], ["none", "joint"], [1.0, 1.5], DTYPES),
+)
 def test_iteration_is_that_of_the_definition(
     shape: tuple[int, int, int], weight: float, coupling: str, rho: float, dtype: Any
 ) -> None:

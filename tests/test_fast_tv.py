@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from covering import every_pair
 from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, iterated, tv
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ fast_engine: Any = pytest.importorskip("fusionkit.engines.cpu.tv", reason=REASON
 fast_check: Any = pytest.importorskip("fusionkit.engines.cpu.tv_check", reason=REASON)
 
 DTYPES = [np.float32, np.float64]
+CHECKED = [*((recipe, "tv") for recipe in RECIPES), *(("fused", kind) for kind in KINDS if kind != "tv")]
 SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (3, 20, 257)]
 
 
@@ -35,11 +37,9 @@ def stepped(
     return x, p
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rho", [1.0, 1.5])
-@pytest.mark.parametrize("weight", [0.0, 0.1, 1e6])
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "shape", "weight", "rho", "dtype"), every_pair([*KINDS], SHAPES, [0.0, 0.1, 1e6], [1.0, 1.5], DTYPES)
+)
 def test_iteration_is_that_of_the_definition(
     kind: str, shape: tuple[int, int, int], weight: float, rho: float, dtype: Any
 ) -> None:
@@ -93,9 +93,9 @@ def test_iterations_reach_the_minimum(kind: str) -> None:
     assert check.certificate.optimality < 1e-6
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("weight", [0.0, 0.1])
-@pytest.mark.parametrize(("recipe", "kind"), [*((recipe, "tv") for recipe in RECIPES), *(("fused", k) for k in KINDS)])
+@pytest.mark.parametrize(
+    ("recipe", "kind", "weight", "dtype"), [(*case, *rest) for case, *rest in every_pair(CHECKED, [0.0, 0.1], DTYPES)]
+)
 def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, dtype: Any) -> None:
     case = fast_case(RECIPES[recipe], (3, 20, 130), dtype)
     term = tv(case.x.shape, weight, case.x.dtype, *KINDS[kind])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from covering import every_pair
 from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, iterated, tv
 from host_device import COMPILER, NO_COMPILER, HostDevice
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from fusionkit.terms import Array
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=NO_COMPILER)
 
 DTYPES = [np.float32, np.float64]
+CHECKED = [*((recipe, "tv") for recipe in RECIPES), *(("fused", kind) for kind in KINDS if kind != "tv")]
 SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (4, 17, 23)]
 
 
@@ -31,10 +33,9 @@ def device_engine(case: FastCase, term: ComposedPenalty | None, steps: int = 1, 
     return DeviceEngine(case.spec, kernel, case.x.shape, case.x.dtype, steps, HostDevice(backwards))
 
 
-@pytest.mark.parametrize(("weight", "rho"), [(0.0, 1.5), (0.1, 1.0), (0.1, 1.5), (1e6, 1.5)])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "shape", "weight", "rho", "dtype"), every_pair([*KINDS], SHAPES, [0.0, 0.1, 1e6], [1.0, 1.5], DTYPES)
+)
 def test_iteration_is_that_of_the_definition(
     kind: str, shape: tuple[int, int, int], weight: float, rho: float, dtype: Any
 ) -> None:
@@ -68,9 +69,9 @@ def test_many_newton_steps_find_the_same_minimiser(recipe: str, dtype: Any) -> N
     np.testing.assert_allclose(found, expected, atol=1e-3 if dtype == np.float32 else 1e-6)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("weight", [0.0, 0.1])
-@pytest.mark.parametrize(("recipe", "kind"), [*((recipe, "tv") for recipe in RECIPES), *(("fused", k) for k in KINDS)])
+@pytest.mark.parametrize(
+    ("recipe", "kind", "weight", "dtype"), [(*case, *rest) for case, *rest in every_pair(CHECKED, [0.0, 0.1], DTYPES)]
+)
 def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, dtype: Any) -> None:
     case = fast_case(RECIPES[recipe], (3, 20, 130), dtype)
     check = device_engine(case, tv(case.x.shape, weight, case.x.dtype, *KINDS[kind])).check(case.x, case.p)

@@ -26,11 +26,16 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-CASES = 500
 BCF = Path(__file__).parents[1].parent / "shared" / "data" / "tio2_pd_tem.bcf"
 
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
+
+
+@pytest.fixture
+def damages(request: pytest.FixtureRequest) -> int:
+    """How many damaged copies of each format are read; the same ones each time."""
+    return request.config.getoption("damages")
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +95,7 @@ def check(said: list[str], path: Path, cases: int) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_damaged_bytes_end_in_one_line(tmp_path: Path, suffix: str) -> None:
+def test_damaged_bytes_end_in_one_line(tmp_path: Path, suffix: str, damages: int) -> None:
     said: list[str] = []
     makers = FORMATS[suffix]
     for index, make in enumerate(makers):
@@ -98,21 +103,21 @@ def test_damaged_bytes_end_in_one_line(tmp_path: Path, suffix: str) -> None:
         make(path)
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         whole = [(file, file.read_bytes()) for file in files if file.is_file() and file.stat().st_size]
-        found = list(outcomes(path, whole, -(-CASES // len(makers))))  # rounded up
+        found = list(outcomes(path, whole, -(-damages // len(makers))))  # rounded up
         assert all(path.name in line for line in found if line)
         said += found
-    assert len(said) >= CASES
+    assert len(said) >= damages
     check(said, Path(f".{suffix}"), len(said))
 
 
 @pytest.mark.skipif(
     not BCF.is_file(), reason="the Bruker recording is not in ../shared/data, and none can be made here"
 )
-def test_damaged_bcf_ends_in_one_line(tmp_path: Path) -> None:
+def test_damaged_bcf_ends_in_one_line(tmp_path: Path, damages: int) -> None:
     path = tmp_path / "a.bcf"
     shutil.copyfile(BCF, path)
     path.chmod(0o600)
-    check(list(outcomes(path, [(path, path.read_bytes())], CASES)), path, CASES)
+    check(list(outcomes(path, [(path, path.read_bytes())], damages)), path, damages)
 
 
 @pytest.mark.parametrize("suffix", [*FORMATS, "bcf", "msa", "emi", "spd", "mib", "xml", "csv", "tvips"])

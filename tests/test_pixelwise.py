@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from covering import every_pair
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -170,16 +171,18 @@ def test_a_start_a_hair_above_a_bound_is_no_trap(case: Pixels, factor: float) ->
 
 
 EXTREMES = [
-    Pixels(n, gamma, step, upper, epsilon, scale, seed=3, images=images)
-    for n, images in ((1, 1), (3, 1), (3, 2))
-    for gamma in (0.7, 1.0, 1.6, 3.0)
-    for step in (1e-6, 1.0, 1e6)
-    for upper, epsilon, scale in ((np.inf, 0.1, 1.0), (np.inf, 0.0, 1e4), (0.3, 1e-9, 1e-4), (0.0, 0.1, 1.0))
+    (Pixels(n, gamma, step, upper, epsilon, scale, seed=3, images=images), dtype)
+    for (n, images), gamma, step, (upper, epsilon, scale), dtype in every_pair(
+        [(1, 1), (3, 1), (3, 2)],
+        [0.7, 1.0, 1.6, 3.0],
+        [1e-6, 1.0, 1e6],
+        [(np.inf, 0.1, 1.0), (np.inf, 0.0, 1e4), (0.3, 1e-9, 1e-4), (0.0, 0.1, 1.0)],
+        [np.float32, np.float64],
+    )
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("case", EXTREMES, ids=str)
+@pytest.mark.parametrize(("case", "dtype"), EXTREMES, ids=str)
 def test_never_worse_never_outside_always_finite(case: Pixels, dtype: Any) -> None:
     v = case.point(dtype)
     prox = PixelwiseProx(case.terms(dtype), case.bounds)

@@ -1,0 +1,24 @@
+"""Covering designs: fewer rows than a cross product, and still every pair of values of two factors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, product
+from typing import Any
+
+
+def every_pair(*factors: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Rows (one value of each factor) such that any two values of different factors meet in a row.
+
+    Faults of kernels depend on one factor or on two together, rarely on three. The rows are chosen greedily and are the
+    same in every process.
+    """
+    rows = list(product(*(range(len(factor)) for factor in factors)))
+    pairs_of = {row: set(combinations(enumerate(row), 2)) for row in rows}
+    missing = set().union(*pairs_of.values())
+    chosen = []
+    while missing:
+        best = max(rows, key=lambda row: len(pairs_of[row] & missing))
+        chosen.append(tuple(factor[index] for factor, index in zip(factors, best, strict=True)))
+        missing -= pairs_of[best]
+    return chosen

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusionkit.build import Context, options_of
-from fusionkit.data.dataset import Dataset
-from fusionkit.data.precision import Precision, dtype_of
+from fusionkit.data.dataset import Dataset, Precision, dtype_of
 from fusionkit.engines.choose import require_engine
 from fusionkit.errors import UserError
 from fusionkit.options import Spec, parse

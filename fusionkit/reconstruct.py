@@ -13,9 +13,9 @@ from fusionkit.composition import compose, make_solver
 from fusionkit.config import LoadedConfig, load_config
 from fusionkit.config.resolved import resolved
 from fusionkit.course import Check
-from fusionkit.data.dataset import Dataset
-from fusionkit.data.load import DataOptions, load
-from fusionkit.data.precision import in_precision
+from fusionkit.data.dataset import Dataset, in_precision
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.loop import solve
 from fusionkit.machine import require, run_bytes, solve_bytes, spell
 from fusionkit.problem import Problem, capabilities

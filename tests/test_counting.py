@@ -12,8 +12,7 @@ import fusionkit as fk
 from fusionkit.cli import main
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
-from fusionkit.data.counts.scale import mean_variance
-from fusionkit.data.counts.step import step_of
+from fusionkit.data.counts.scale import mean_variance, step_of
 from fusionkit.errors import UserError
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Array

@@ -9,7 +9,7 @@ import pytest
 
 import fusionkit as fk
 from fusionkit.config import packaged_configs
-from fusionkit.data.window import busiest
+from fusionkit.data.noise import busiest
 from fusionkit.report.diagnostics import diagnose
 from fusionkit.report.diagnostics.images import explainable, greatest_noise, neighbour_correlation
 from fusionkit.results.record import RunRecord

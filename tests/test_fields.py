@@ -12,7 +12,8 @@ import yaml
 import fusionkit as fk
 from fusionkit.cli import main
 from fusionkit.data.field_of_view import Scan, fields
-from fusionkit.data.load import DataOptions, load
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import FusionkitWarning
 from fusionkit.options import parse
 from fusionkit.results.result_file import read_result

@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as hnp
 
 from fusionkit.data.checks import Origin, to_float
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.load import DataOptions, load
+from fusionkit.data.load import load
 from fusionkit.data.normalise import Normalisation, scale_of
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.options import parse
 

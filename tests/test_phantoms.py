@@ -10,7 +10,8 @@ import pytest
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
-from fusionkit.data.load import DataOptions, load
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.data.phantoms import TABLE, simulate
 from fusionkit.errors import UserError
 from fusionkit.options import parse

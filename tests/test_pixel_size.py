@@ -13,8 +13,9 @@ from fuse_data import hyperspy
 from fusionkit.cli import main
 from fusionkit.config import yaml as yamlio
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.load import DataOptions, load
-from fusionkit.data.oblong import edges_of
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
+from fusionkit.data.pixels import edges_of
 from fusionkit.notebook.given import given
 from fusionkit.options import parse
 from fusionkit.results.result_file import read_result

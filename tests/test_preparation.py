@@ -20,8 +20,9 @@ from fusionkit.cli import main
 from fusionkit.config import yaml as yamlio
 from fusionkit.config.overrides import override
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.load import DataOptions, load
-from fusionkit.data.phantoms.spec import PhantomSpec, simulate_dataset
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
+from fusionkit.data.phantoms import PhantomSpec, simulate_dataset
 from fusionkit.data.prepare.spec import Step, carry_out
 from fusionkit.errors import UserError
 from fusionkit.options import parse

@@ -11,7 +11,7 @@ from fuse_data import FAST, HAADF, MAPS, NAMES, STACK, hyperspy, signal
 
 import fusionkit as fk
 from fusionkit.data.readers import RawArray
-from fusionkit.data.recording_facts import recording_facts
+from fusionkit.data.recording import recording_facts
 
 TITLES: list[tuple[list[str | None], str | None]] = [
     (["Co", "O", "HAADF"], None),

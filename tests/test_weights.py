@@ -10,7 +10,7 @@ import pytest
 
 from fusionkit.cli import main
 from fusionkit.config import load_config
-from fusionkit.data.counts.step import step_of
+from fusionkit.data.counts.scale import step_of
 from fusionkit.data.load import load
 from fusionkit.data.noise import noise_level
 from fusionkit.errors import UserError

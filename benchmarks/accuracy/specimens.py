@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.accuracy import breakages
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.phantoms.spec import PhantomSpec, simulate_dataset
+from fusionkit.data.phantoms import PhantomSpec, simulate_dataset
 
 GAMMA = 1.7  # of every phantom
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.guided.solving import PENALTIES, automatic, best, errors, gaussian
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.phantoms.spec import PhantomSpec, simulate_dataset
+from fusionkit.data.phantoms import PhantomSpec, simulate_dataset
 
 PHANTOMS, DOSES, SIZES = ("cos_nanoparticle", "films", "lattice"), (5, 20, 100), (256, 128)
 Row = dict[str, Any]

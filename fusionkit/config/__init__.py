@@ -14,7 +14,7 @@ from fusionkit.build import options_of
 from fusionkit.config import yaml as yamlio
 from fusionkit.config.overrides import INIT_WORDS, RESULT_SUFFIXES, override
 from fusionkit.data.options import DataOptions
-from fusionkit.data.phantoms.spec import phantom_options
+from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Spec, parse

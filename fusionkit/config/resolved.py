@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from fusionkit.config import INIT_WORDS, LoadedConfig, checked_options, nested_specs
-from fusionkit.data.data_sources import Source
-from fusionkit.data.phantoms.spec import phantom_options
+from fusionkit.data.options import Source
+from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.options import Spec
 from fusionkit.weights.auto import asks

@@ -1,3 +1,1 @@
-"""What a reconstruction starts from: reading, phantoms, preparation, counts."""
-
-from fusionkit.data.dataset import Dataset as Dataset
+"""The data of a reconstruction: read or simulate, prepare, normalise, convert to counts."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from fusionkit.data.elements import is_element
-from fusionkit.data.readers import Recording
+from fusionkit.data.readers import RawArray, Recording
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
 
@@ -87,3 +88,32 @@ def are_counts(values: Array) -> bool:
 
 def _depth(name: str) -> int:
     return name.count("/")
+
+
+def shape_of(recording: Recording, name: str) -> tuple[int, ...] | None:
+    """Shape of the array ``name`` or of the image of a stack; None where there is neither."""
+    own = recording.shape(name)
+    if own is not None:
+        return own
+    place = _place(recording, name)
+    shape = None if place is None else recording.shape(place[0])
+    return None if shape is None else shape[1:]
+
+
+def read_named(recording: Recording, name: str) -> RawArray:
+    """The array ``name``, or the image of a stack: one of those that have a `shape_of`."""
+    place = _place(recording, name) if recording.shape(name) is None else None
+    if place is None:
+        return recording.read(name)
+    stack, index = place
+    raw = recording.read(stack)
+    return replace(raw, values=raw.values[index])
+
+
+def _place(recording: Recording, name: str) -> tuple[str, int] | None:
+    """The stack and the index that ``name`` means."""
+    stack, _, number = name.rpartition("/")
+    shape = recording.shape(stack) if stack else None
+    if shape is None or len(shape) != 3 or not (number.isascii() and number.isdigit()):
+        return None
+    return (stack, int(number)) if int(number) < shape[0] else None

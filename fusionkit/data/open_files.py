@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusionkit.data.checks import Origin
-from fusionkit.data.data_sources import Source, SpectrumSource
+from fusionkit.data.options import Source, SpectrumSource
 from fusionkit.data.readers import Recording, open_recording
 from fusionkit.errors import UserError
 

@@ -96,3 +96,31 @@ def _ratio(of: tuple[int, ...], to: tuple[int, ...]) -> float | None:
         return None
     rows, columns = of[0] / to[0], of[1] / to[1]
     return sqrt(rows * columns) if abs(rows / columns - 1) < _SAME_RATIO else None
+
+
+Facts = Mapping[str, float | str]
+_HEIGHT, _WIDTH, _UNIT = "pixel_height", "pixel_width", "pixel_unit"
+
+
+def edge_facts(height: float, width: float, unit: str) -> dict[str, float | str]:
+    """The edges of a pixel in ``unit`` as facts."""
+    return {_HEIGHT: height, _WIDTH: width, _UNIT: unit}
+
+
+def edges_of(facts: Facts) -> tuple[float, float, str] | None:
+    """Height, width and their unit; None where pixels are square or nothing is known."""
+    height, width = facts.get(_HEIGHT), facts.get(_WIDTH)
+    if not isinstance(height, int | float) or not isinstance(width, int | float):
+        return None
+    return float(height), float(width), str(facts.get(_UNIT, ""))
+
+
+def without_edges(facts: Facts) -> dict[str, float | str]:
+    """The facts of pixels that are square, or of others."""
+    return {name: value for name, value in facts.items() if name not in (_HEIGHT, _WIDTH, _UNIT)}
+
+
+def coarser(facts: Facts, factor: int) -> dict[str, float | str]:
+    """The facts with edges that are ``factor`` times as long, where there are any."""
+    found = edges_of(facts)
+    return dict(facts) if found is None else {**facts, **edge_facts(factor * found[0], factor * found[1], found[2])}

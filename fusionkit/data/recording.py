@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -13,18 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.data.checks import FloatArray, Origin, check_fellow, check_finite, check_image, stacked, to_float
-from fusionkit.data.data_sources import Source
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.field_of_view import fields
-from fusionkit.data.oblong import edges_of, without_edges
+from fusionkit.data.names import element_named, is_image, read_named, shape_of
 from fusionkit.data.open_files import OpenFiles
-from fusionkit.data.options import DataOptions
-from fusionkit.data.pixels import pixel_grid
+from fusionkit.data.options import DataOptions, Source
+from fusionkit.data.pixels import edges_of, pixel_grid, without_edges
 from fusionkit.data.readers import RawArray, describe, missing
-from fusionkit.data.recording_facts import recording_facts
 from fusionkit.data.spectra import Stack, load_spectra
-from fusionkit.data.stacks import read_named, shape_of
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.machine import require
 
@@ -185,3 +182,19 @@ def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
             values *= source.scale
         check_finite(values, origin)
     return values
+
+
+def recording_facts(images: Sequence[RawArray]) -> dict[str, float | str]:
+    """The facts of all images, those of earlier ones first; a title where it is no single map's or image's."""
+    facts: dict[str, float | str] = {}
+    for one in reversed(images):
+        facts |= one.metadata
+    titles = {str(one.metadata["title"]) for one in images if "title" in one.metadata}
+    common = [title for title in titles if not _is_of_one(title)]
+    facts.pop("title", None)
+    return facts | ({"title": common[0]} if len(common) == 1 else {})
+
+
+def _is_of_one(title: str) -> bool:
+    """``Co``, ``Co Ka1`` or ``HAADF``; ``STEM of a particle`` may be everything's."""
+    return element_named(title) is not None or (is_image(title) and len(title.split()) == 1)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fusionkit.data.checks import FloatArray, Origin, check_image, to_float
-from fusionkit.data.data_sources import SpectrumSource
 from fusionkit.data.open_files import OpenFiles
+from fusionkit.data.options import SpectrumSource
 from fusionkit.data.readers import RawArray
 from fusionkit.errors import UserError
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.data.elements import is_element
-from fusionkit.data.oblong import edges_of
+from fusionkit.data.pixels import edges_of
 from fusionkit.export.content import DEVIATION, Content
 from fusionkit.microscope.facts import tree_of
 from fusionkit.terms import Array

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.data.names import element_named, is_image
-from fusionkit.data.oblong import edge_facts
+from fusionkit.data.pixels import edge_facts
 from fusionkit.data.readers import RawArray, calibration
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import element_said

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fusionkit.data.names import element_in, image_rank, map_names
+from fusionkit.data.names import element_in, image_rank, map_names, read_named
 from fusionkit.data.readers import RawArray, Recording, describe, open_recording
-from fusionkit.data.stacks import read_named
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import order_assumed
 

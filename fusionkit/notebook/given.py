@@ -16,7 +16,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.field_of_view import fields
 from fusionkit.data.readers import RawArray, first_sized
-from fusionkit.data.recording_facts import recording_facts
+from fusionkit.data.recording import recording_facts
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.notebook.files import image_in, is_path, maps_in
 from fusionkit.notebook.kinds import ArrayKind, Kind, SignalKind

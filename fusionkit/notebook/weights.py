@@ -8,9 +8,8 @@ from typing import Any
 
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
-from fusionkit.data.dataset import Dataset
+from fusionkit.data.dataset import Dataset, Precision
 from fusionkit.data.normalise import Scale
-from fusionkit.data.precision import Precision
 from fusionkit.errors import UserError
 from fusionkit.notebook.defaults import Plan
 from fusionkit.options import Spec, parse

@@ -13,7 +13,8 @@ from typing import Any
 
 from fusionkit.config import Source, check_source
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.load import DataOptions, load
+from fusionkit.data.load import load
+from fusionkit.data.options import DataOptions
 from fusionkit.errors import EXPECTED, one_line
 from fusionkit.reconstruct import Reader, prepare
 from fusionkit.threads import limit_threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionkit.data.counts.step import step_of
+from fusionkit.data.counts.scale import step_of
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.problem import Problem
 from fusionkit.terms import Array

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionkit.data.counts.scale import mean_variance
-from fusionkit.data.counts.step import is_counts, step_of
+from fusionkit.data.counts.scale import is_counts, mean_variance, step_of
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, rounded

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusionkit.config import DEFAULT_SOLVER
-from fusionkit.data.dataset import Dataset
-from fusionkit.data.precision import Precision
+from fusionkit.data.dataset import Dataset, Precision
 from fusionkit.options import Spec, parse
 from fusionkit.problem import Engine
 from fusionkit.weights.auto import asked

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import convolve
 
-from fusionkit.data.counts.whiteness import shares_noise
+from fusionkit.data.counts.scale import shares_noise
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.levels import levels

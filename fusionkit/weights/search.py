@@ -10,8 +10,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 
 from fusionkit.composition import compose, make_solver
-from fusionkit.data.dataset import Dataset
-from fusionkit.data.precision import Precision
+from fusionkit.data.dataset import Dataset, Precision
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.options import Spec

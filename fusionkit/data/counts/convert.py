@@ -11,9 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from fusionkit.data.counts.kind import Counting, Kind, guess, said
-from fusionkit.data.counts.scale import MeanVariance, mean_variance
-from fusionkit.data.counts.step import is_counts, step_of
-from fusionkit.data.counts.whiteness import shares_noise
+from fusionkit.data.counts.scale import MeanVariance, is_counts, mean_variance, shares_noise, step_of
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.terms import Array

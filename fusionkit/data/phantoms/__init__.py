@@ -6,6 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusionkit.build import options_of
+from fusionkit.data.dataset import Dataset
+from fusionkit.data.phantoms.base import PhantomOptions
+from fusionkit.machine import require
+from fusionkit.options import Named, Options
+from fusionkit.registry import lookup
+
+
+class PhantomSpec(Named):
+    """A phantom and its options, written ``name`` or ``{preset: name, option: value}``."""
+
+    key = "preset"
+
+    preset: str
+
+
+def phantom_options(spec: PhantomSpec, where: str) -> Options:
+    """The phantom's options, defaults filled in; `UserError` at ``where`` and below."""
+    return options_of(lookup("phantoms", spec.preset, f"{where}.preset"), spec.options, where)
+
+
+def simulate_dataset(spec: PhantomSpec, where: str) -> Dataset:
+    """The phantom's data, refused before the first allocation where they need more memory than there is."""
+    options: Any = phantom_options(spec, where)
+    if isinstance(options, PhantomOptions):
+        require(options.bytes_needed(), where)
+    return lookup("phantoms", spec.preset, f"{where}.preset")(options)
+
+
 TABLE = {
     "phantoms": {
         "cos_nanoparticle": "fusionkit.data.phantoms.nanoparticle:cos_nanoparticle",
@@ -30,8 +59,8 @@ def simulate(preset: str, options: Mapping[str, Any], output: Path, overwrite: b
     ------
     UserError : the preset or an option is unknown, the suffix is, or the file exists or cannot be written.
     """
+    from fusionkit.data.phantoms import PhantomSpec, simulate_dataset
     from fusionkit.data.phantoms.file import check_output, write
-    from fusionkit.data.phantoms.spec import PhantomSpec, simulate_dataset
     from fusionkit.options import parse
 
     check_output(output, overwrite)

@@ -9,7 +9,7 @@ import numpy as np
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.options import DataOptions
-from fusionkit.data.phantoms.spec import simulate_dataset
+from fusionkit.data.phantoms import simulate_dataset
 from fusionkit.errors import UserError
 from fusionkit.registry import suggestion
 from fusionkit.terms import Array

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fusionkit.data.readers import RawArray, calibration, damage
 from fusionkit.data.readers.hdf5_heap import heaps_are_sound
-from fusionkit.data.readers.mapped import mapped
+from fusionkit.data.readers.npz import memory_map
 from fusionkit.errors import UserError
 
 # what h5py raises on damaged bytes, on datatypes that numpy lacks and on compressions that are not installed
@@ -76,7 +76,7 @@ class Hdf5Recording:
         stored = dataset.id.get_type()
         if not stored.equal(h5py.h5t.py_create(dataset.dtype)):  # bit fields, padded numbers
             return dataset[()]
-        return mapped(home, offset, dataset.shape, dataset.dtype)
+        return memory_map(home, offset, dataset.shape, dataset.dtype)
 
     def _text(self, attributes: h5py.AttributeManager) -> Any:
         if "units" not in attributes:

@@ -20,7 +20,6 @@ import numpy.lib.format as npy
 import numpy.typing as npt
 
 from fusionkit.data.readers import RawArray, calibration, damage
-from fusionkit.data.readers.mapped import checksum, mapped
 from fusionkit.errors import UserError
 
 # what zipfile, the decompressors and numpy's header parser raise on damaged bytes (RuntimeError: a flipped bit of
@@ -84,7 +83,7 @@ class NpzRecording:
         with _opened(self.path, f"array '{name}'") as archive:
             member = archive.getinfo(f"{name}.npy")
             if _is_plain(member, *self.headers[name]):
-                return _mapped(self.path, member)
+                return _map_member(self.path, member)
             with archive.open(member) as stream:
                 array = npy.read_array(stream, allow_pickle=False)
                 stream.read()  # the rest: the checksum is compared at its end
@@ -113,7 +112,7 @@ def _is_plain(member: zipfile.ZipInfo, shape: tuple[int, ...], dtype: np.dtype[A
     return stored and bool(shape) and 0 not in shape and dtype.itemsize > 0
 
 
-def _mapped(path: Path, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+def _map_member(path: Path, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
     """The array of an uncompressed member, mapped; its checksum is compared as for every other."""
     with path.open("rb") as file:
         file.seek(member.header_offset)
@@ -131,7 +130,7 @@ def _mapped(path: Path, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
         raise zipfile.BadZipFile(f"bad checksum of {member.filename}")
     if member.file_size < first - start + prod(shape) * dtype.itemsize:
         raise EOFError("the array ends early")
-    return mapped(path, first, shape, dtype, "F" if by_columns else "C")
+    return memory_map(path, first, shape, dtype, "F" if by_columns else "C")
 
 
 @contextmanager
@@ -147,3 +146,38 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(stream)
     return shape, dtype
+
+
+_PART = 1 << 22  # bytes of which the checksum is taken at once
+
+
+def memory_map(
+    path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], order: str = "C"
+) -> npt.NDArray[Any]:
+    """A read-only array of what lies in the file.
+
+    Parameters
+    ----------
+    path : the file.
+    offset : where the first value lies, bytes.
+    shape, dtype : of the array, which is not empty.
+    order : ``C``, or ``F`` for an array that was stored by columns.
+
+    Raises
+    ------
+    ValueError : the file ends before the array does.
+    """
+    return np.memmap(path, dtype, "r", offset, shape, "F" if order == "F" else "C")
+
+
+def checksum(path: Path, offset: int, size: int) -> int:
+    """CRC-32 of ``size`` bytes of the file, read a part at a time."""
+    found = 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        while size > 0:
+            part = file.read(min(size, _PART))
+            if not part:
+                raise EOFError("the file ends before the array does")
+            found, size = zlib.crc32(part, found), size - len(part)
+    return found

@@ -16,7 +16,7 @@ from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.field_of_view import Scan
-from fusionkit.data.normalise_dataset import normalise
+from fusionkit.data.load import normalise
 from fusionkit.data.options import DataOptions
 from fusionkit.data.prepare.spec import Step, carry_out
 from fusionkit.data.readers import Recording

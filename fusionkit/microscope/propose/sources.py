@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fusionkit.config.yaml import dump_line
-from fusionkit.data.data_sources import SpectrumSource
 from fusionkit.data.field_of_view import Scan, fields
 from fusionkit.data.names import image_rank, map_names
+from fusionkit.data.options import SpectrumSource
 from fusionkit.data.readers import Recording
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.propose.listing import Entry, entries

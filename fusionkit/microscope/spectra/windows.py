@@ -15,8 +15,8 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.data.data_sources import SpectrumSource
 from fusionkit.data.elements import atomic_number
+from fusionkit.data.options import SpectrumSource
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.damaged_files import guarded
 from fusionkit.microscope.signals import Signal

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusionkit.composition import compose
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.window import busiest
+from fusionkit.data.noise import busiest
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity, PixelwiseFidelity
 from fusionkit.operators.fidelity.poisson import PoissonLoss

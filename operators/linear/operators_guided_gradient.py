@@ -7,7 +7,7 @@ import numpy as np
 from fusionkit.build import Context
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.linear.guided_gradient import GuidedGradientMap
-from fusionkit.operators.penalty.guide import Guide, read_guide
+from fusionkit.operators.linear.guide import Guide, read_guide
 from fusionkit.options import NonNegative, Options, Positive
 from fusionkit.terms import Array
 

@@ -96,11 +96,8 @@ def refit(problem: Problem, x: Array) -> Refit:
             steps = sums.steps(tuple(name for name in names if name not in held), names)
         moved[term.name] = term.moved(steps)
         change = max(change, sums.change(np.array([steps.get(name, 0.0) for name in names])))
-        errors = sums.errors()
-        parameters[term.name] = {
-            name: Parameter(value, error * value if name == "gain" else error)
-            for (name, value), error in zip(term.parameters.items(), errors, strict=True)
-        }
+        errors = term.errors(dict(zip(names, sums.errors(), strict=True)))
+        parameters[term.name] = {name: Parameter(value, errors[name]) for name, value in term.parameters.items()}
     return Refit(_with(problem, moved), change, parameters)
 
 

@@ -29,10 +29,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.coupling import Arrays
 from fusionkit.errors import UserError
 from fusionkit.problem import Split
-from fusionkit.terms import Array, Composed, Differentiable, HasDualBall
+from fusionkit.terms import Array, Arrays, Composed, Differentiable, HasDualBall
 
 _LEAST = 1e-2  # of the Hessian times x: less comes of data that agree, beyond 10^4 counts a pixel
 _FLAT = 1e-3  # of ||K|| ||x||

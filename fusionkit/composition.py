@@ -14,7 +14,7 @@ from fusionkit.options import Spec, parse
 from fusionkit.problem import Engine, Problem
 from fusionkit.registry import lookup
 from fusionkit.solver import Solver
-from fusionkit.terms import Term
+from fusionkit.terms import InCounts, Term
 
 
 def compose(
@@ -49,9 +49,8 @@ def compose(
     context = Context(dataset, shape, names, dtype_of(precision))
     built = [_term(context, term, f"terms[{index}]") for index, term in enumerate(terms)]
     if dataset.counting is not None and dataset.counting.units:
-        from fusionkit.operators.fidelity.in_counts import in_units
-
-        built = [in_units(term, dataset.counting.units, names) for term in built]
+        units = dataset.counting.units
+        built = [term.in_counts(units, names) if isinstance(term, InCounts) else term for term in built]
     require_engine(engine)
     return Problem(tuple(built), shape, names, context.dtype, engine)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -50,16 +52,59 @@ class ProxFunction(ABC):
         return x - self.prox(x, 1.0)
 
 
+class Norm(ProxFunction):
+    """A norm, weight included: the prox of its conjugate is the projection onto its dual ball, whatever the step.
+
+    Attributes
+    ----------
+    sigma : the weight, >= 0.
+    """
+
+    sigma: float
+
+    @abstractmethod
+    def project_dual(self, p: Array, out: Array | None = None) -> Array:
+        """The nearest point of the dual ball to the flat vector ``p``; ``out`` may be ``p``."""
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        """The dual projection, whatever ``tau``."""
+        return self.project_dual(x)
+
+
 def to_pyproximal(functional: Functional) -> pyproximal.ProxOperator:
     """The function as a ``pyproximal.ProxOperator``; one that is that already is returned as it is."""
     if is_prox_operator(functional):
         return functional  # type: ignore[return-value]
-    from fusionkit.prox_operator import WrappedFunction
-
-    return WrappedFunction(functional)
+    return _adapter()(functional)
 
 
 def is_prox_operator(thing: object) -> bool:
     """Whether it is a ``pyproximal.ProxOperator``: nothing can be one before somebody has imported that library."""
     library = sys.modules.get("pyproximal")
     return library is not None and isinstance(thing, library.ProxOperator)
+
+
+@cache
+def _adapter() -> Callable[[Functional], pyproximal.ProxOperator]:
+    """The class of the adapters, which needs pyproximal to be defined."""
+    import pyproximal
+
+    class Adapter(pyproximal.ProxOperator):
+        def __init__(self, functional: Functional) -> None:
+            super().__init__(None, bool(getattr(functional, "hasgrad", False)))
+            self.functional = functional
+
+        def __call__(self, x: Vector) -> float:
+            return self.functional(x)
+
+        def prox(self, x: Array, tau: float, **kwargs: Any) -> Array:
+            return self.functional.prox(x, tau)
+
+        def proxdual(self, x: Array, tau: float, **kwargs: Any) -> Array:
+            return self.functional.proxdual(x, tau)
+
+        def grad(self, x: Vector) -> Vector:
+            gradient = getattr(self.functional, "grad", None)
+            return super().grad(x) if gradient is None else gradient(x)
+
+    return Adapter

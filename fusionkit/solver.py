@@ -10,13 +10,12 @@ from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
-from fusionkit.coupling import Arrays
 from fusionkit.errors import RefusalError, UserError
 from fusionkit.machine import Held
 from fusionkit.options import NonNegative, Options, Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 Count = Annotated[int, Field(ge=1)]
 

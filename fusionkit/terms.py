@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.floating[Any]]
+Arrays = tuple[Array, ...]
 
 
 class Term(ABC):
@@ -129,6 +130,15 @@ class Fitted(Protocol):
         ...
 
 
+@runtime_checkable
+class InCounts(Protocol):
+    """A term that compares with data in their own units, and can be made for an unknown in counts."""
+
+    def in_counts(self, units: Mapping[str, float], labels: tuple[str, ...]) -> Term:
+        """The term for an unknown in counts; ``units`` is one count of each element in the units of its map."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Linearisation:
     r"""A least-squares term :math:`\frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2` to first order, at a block of pixels.
@@ -165,6 +175,10 @@ class Calibrated(Protocol):
 
     def linearise(self, x: Array, rows: slice) -> Linearisation:
         """The term to first order at ``x``, which holds the pixel rows ``rows``."""
+        ...
+
+    def errors(self, deviations: Mapping[str, float]) -> Mapping[str, float]:
+        """Standard deviation of each parameter in its own unit, from the ``deviations`` of the steps."""
         ...
 
     def held(self, steps: Mapping[str, float]) -> frozenset[str]:

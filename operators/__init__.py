@@ -47,7 +47,7 @@ TABLE = {
     "operators": {
         "identity": "fusionkit.operators.linear.identity:identity",
         "gradient": "fusionkit.operators.linear.gradient:gradient",
-        "guided_gradient": "fusionkit.operators.linear.operators_guided_gradient:guided_gradient",
+        "guided_gradient": "fusionkit.operators.linear.guided_gradient:guided_gradient",
         "laplacian": "fusionkit.operators.linear.laplacian:laplacian",
         "symmetric_gradient": "fusionkit.operators.linear.symmetric_gradient:symmetric_gradient",
         "pylops": "fusionkit.operators.linear.pylops:pylops_map",

@@ -25,14 +25,13 @@ import scipy.fft
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
-from fusionkit.coupling import Arrays
 from fusionkit.engines.choose import joint_prox
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step
-from fusionkit.terms import Array, CosineDiagonal
+from fusionkit.terms import Array, Arrays, CosineDiagonal
 
 
 class ADMMOptions(SolverOptions):

@@ -27,7 +27,6 @@ import numpy as np
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
-from fusionkit.coupling import Arrays
 from fusionkit.engines.choose import (
     MeasuresChange,
     OnePass,
@@ -42,7 +41,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Former, Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 
 class ChambollePockOptions(SolverOptions):

@@ -20,14 +20,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fusionkit.certificate import Certificate
-from fusionkit.coupling import Arrays
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, rests_on_curvature, warn_broken
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 
 class CondatVuOptions(SolverOptions):

@@ -16,9 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 from fusionkit.certificate import inner
-from fusionkit.coupling import Arrays
 from fusionkit.problem import Split
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 _GAP_EVERY = 5
 

@@ -26,13 +26,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 from fusionkit.certificate import Certificate, inner
-from fusionkit.coupling import Arrays
 from fusionkit.machine import Held
 from fusionkit.options import NonNegative, Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Count, Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, gradient_of, value_of
-from fusionkit.terms import Array, Differentiable
+from fusionkit.terms import Array, Arrays, Differentiable
 
 _SLOWEST = 0.25  # mu falls by this factor at most, so that the start of the next run is a good one
 _MARGIN = 0.7  # of the tolerance: what the smoothing may use up, since alignment falls about as fast as mu

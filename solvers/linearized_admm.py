@@ -28,14 +28,13 @@ import numpy as np
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
-from fusionkit.coupling import Arrays
 from fusionkit.engines.choose import joint_prox
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 
 class LinearizedADMMOptions(SolverOptions):

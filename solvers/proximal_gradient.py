@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusionkit.certificate import Certificate, inner
-from fusionkit.coupling import Arrays
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
@@ -29,7 +28,7 @@ from fusionkit.solver import Count, Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
 from fusionkit.solvers.inner_tv import dual_prox
 from fusionkit.solvers.steps import StallRule, warn_broken
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 
 class ProximalGradientOptions(SolverOptions):

@@ -8,13 +8,12 @@ import numpy as np
 import pylops
 import pyproximal
 
-from fusionkit.coupling import Arrays
 from fusionkit.engines.choose import joint_prox
 from fusionkit.functional import Vector
 from fusionkit.linear import to_pylops
 from fusionkit.problem import Split
 from fusionkit.solvers.admm import solve_normal
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 
 class DirectFunction(pyproximal.ProxOperator):

@@ -25,7 +25,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fusionkit.coupling import Arrays
 from fusionkit.machine import Held
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
@@ -39,7 +38,7 @@ from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Count, Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, gradient_of
 from fusionkit.solvers.steps import warn_broken
-from fusionkit.terms import Array, Composed, Term
+from fusionkit.terms import Array, Arrays, Composed, Term
 
 _KNOWN = "the published iteration knows one HAADF term, one Poisson term and one isotropic TV term"
 _SQUARED_NORM = 8.0  # the bound of the squared norm of the gradient that the publication uses

@@ -16,8 +16,7 @@ from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
 from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import PowerSum
-from fusionkit.operators.functional.norms import L21
-from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.linear.guided_gradient import GuidedGradientMap
 from fusionkit.operators.penalty import ComposedPenalty

@@ -155,7 +155,7 @@ def test_a_model_that_does_not_scale_is_refused(tmp_path: Path) -> None:
     term = (
         "terms.haadf={type: least_squares, data: haadf, forward: {type: pylops, operator: Sum, arguments: {axis: 0}}}"
     )
-    with pytest.raises(UserError, match="cannot be put into them"):
+    with pytest.raises(UserError, match="cannot be rescaled"):
         job(tmp_path, COUNTS / DWELL, "data.maps_are=rates", term)
 
 

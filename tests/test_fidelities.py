@@ -18,7 +18,7 @@ from fusionkit.errors import UserError
 from fusionkit.linear import PylopsMap
 from fusionkit.operators.fidelity import Fidelity, Forward, LinearForward, Loss, fidelity
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
-from fusionkit.operators.fidelity.loss_functional import LossFunctional
+from fusionkit.operators.fidelity.loss import LossFunctional
 from fusionkit.operators.fidelity.poisson import PoissonLoss
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import PowerSum

@@ -13,8 +13,7 @@ import fusionkit as fk
 from fusionkit.cli import main
 from fusionkit.config import yaml as yamlio
 from fusionkit.errors import UserError
-from fusionkit.operators.functional.norms import L21
-from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Composed
 from fusionkit.weights.auto import as_asked

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, get_args, runtime_checkable
 
-from fusionkit.coupling import Arrays
 from fusionkit.engines.kernel import (
     HasKernel,
     Kernel,
@@ -25,7 +24,7 @@ from fusionkit.errors import UserError
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Engine as Engines
 from fusionkit.problem import Split
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 SMALL = 300_000  # values; below, compiling kernels takes longer than solving without
 

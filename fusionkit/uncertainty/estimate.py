@@ -13,8 +13,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.operators.fidelity import PixelwiseFidelity
-from fusionkit.operators.functional.norms import L21
-from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.operators.linear.gradient import GradientMap
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.problem import Problem

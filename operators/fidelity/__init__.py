@@ -14,7 +14,8 @@ any other                differentiable; smooth where loss and model are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import isfinite, prod
 from typing import Any
 
@@ -24,8 +25,7 @@ import numpy.typing as npt
 from fusionkit.engines.kernel import Kernel
 from fusionkit.errors import UserError
 from fusionkit.linear import require_adjoint
-from fusionkit.operators.fidelity.loss import Loss
-from fusionkit.operators.fidelity.loss_functional import LossFunctional, weighted_sum
+from fusionkit.operators.fidelity.loss import Loss, LossFunctional, weighted_sum
 from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.terms import Array, Composed, Differentiable, Expansion, Pixelwise, Proximable, Smooth, Term
@@ -69,6 +69,31 @@ class Fidelity(Term):
     def expected(self, x: Array) -> Array:
         """What the data are on average where the unknown is ``x``, a background included."""
         return self.loss.mean(self.forward.apply(x))
+
+    def in_counts(self, units: Mapping[str, float], labels: tuple[str, ...]) -> Fidelity:
+        """The term for an unknown in counts c: other data than the maps are predicted from f c, the maps from c itself.
+
+        Parameters
+        ----------
+        units : f_i, one count of an element in the units in which its map came.
+        labels : elements of the unknown.
+
+        Raises
+        ------
+        UserError : an element has no unit, or the forward model cannot be rescaled.
+        """
+        if self.target == "maps":
+            return self
+        remedy = "give the maps in counts, or remove the key"
+        lacking = [label for label in labels if label not in units]
+        if lacking:
+            problem = f"turns maps into counts, but {lacking[0]} has none among data.maps"
+            raise UserError("data.maps_are", problem, remedy)
+        forward = self.forward.rescaled(np.array([units[label] for label in labels]))
+        if forward is None:
+            problem = f"turns maps into counts, but the model of {self.name} for '{self.target}' cannot be rescaled"
+            raise UserError("data.maps_are", problem, remedy)
+        return replace(self, forward=forward)
 
     @property
     def noise(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from fusionkit.operators.fidelity import Fidelity, SmoothPixelwiseFidelity
-from fusionkit.operators.forward.detector import Calibration
+from fusionkit.operators.forward.detector import GAIN, Calibration
 from fusionkit.terms import Array, Linearisation
 
 
@@ -32,6 +32,11 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
         residual = np.asarray(jet.prediction, np.float64) - self.data[rows]
         slope = np.asarray(jet.slope, np.float64)
         return Linearisation(self.weight, jet.prediction, residual, slope, self._calibration.directions(x))
+
+    def errors(self, deviations: Mapping[str, float]) -> dict[str, float]:
+        """Standard deviations: a step of the gain is one of its logarithm."""
+        gain = self._calibration.gain
+        return {name: error * gain if name == GAIN else error for name, error in deviations.items()}
 
     def held(self, steps: Mapping[str, float]) -> frozenset[str]:
         """The parameters that stand at a limit and would step beyond it."""

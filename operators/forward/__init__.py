@@ -37,6 +37,10 @@ class Forward(ABC):
     def adjoint(self, x: Array, r: Array) -> Array:
         """J(x)' r: the transposed Jacobian at ``x`` applied to ``r`` of the shape ``range``."""
 
+    def rescaled(self, factors: Array) -> Forward | None:
+        """The model m(f x), f one factor for each element; None where it has no such form."""
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class Jet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
@@ -74,6 +74,11 @@ class Chained(Forward):
     def adjoint(self, x: Array, r: Array) -> Array:
         """m'(x)' K' r."""
         return self.inner.adjoint(x, self.outer.adjoint(r)).astype(x.dtype, copy=False)
+
+    def rescaled(self, factors: Array) -> Chained | None:
+        """The same map of the inner model, rescaled; None where that has no factors."""
+        inner = self.inner.rescaled(factors)
+        return None if inner is None else replace(self, inner=inner)
 
 
 def after(outer: LinearMap, inner: Forward, background: str | None, context: Context) -> Forward:

@@ -59,6 +59,10 @@ class Calibration(PixelwiseForward):
         bend = None if jet.bend is None else jet.bend * gain
         return Jet(jet.prediction * gain + offset, jet.slope * gain, bend)
 
+    def rescaled(self, factors: Array) -> Calibration:
+        """The model with Z_i f_i in place of Z_i."""
+        return replace(self, model=self.model.rescaled(factors))
+
     @property
     def _z(self) -> Array:
         return np.asarray(self.model.z, np.float64).reshape(-1, 1, 1)

@@ -8,7 +8,7 @@ Source: Schwartz et al., npj Comput. Mater. 8, 16 (2022), equation 2, with Z_i i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,10 @@ class PowerSum(PixelwiseForward):
         bend = self._bend(scaled, power, z) if second else None
         power *= self.gamma * z
         return Jet(prediction, power, bend)
+
+    def rescaled(self, factors: Array) -> PowerSum:
+        """The model with Z_i f_i in place of Z_i."""
+        return replace(self, z=self._column.ravel() * factors)
 
     def _scaled(self, x: Array) -> Array:
         scaled = x * self._column.astype(x.dtype)

@@ -7,20 +7,38 @@ ball, so ``proxdual`` is ``project_dual`` whatever the step.
 from __future__ import annotations
 
 from math import prod
+from typing import Protocol, TypeGuard, final, runtime_checkable
 
 import numpy as np
 from pydantic import Field
 
 from fusionkit.build import Context
+from fusionkit.engines.kernel import Kernel, TotalVariation
 from fusionkit.errors import UserError
-from fusionkit.functional import ProxFunction, Vector
+from fusionkit.functional import Norm, ProxFunction, Vector
 from fusionkit.options import Options, Weight
-from fusionkit.terms import Array
+from fusionkit.terms import Array, LinearMap
 
 _BLOCK = 1 << 15  # groups whose lengths are taken at once
 
 
-class L1(ProxFunction):
+@runtime_checkable
+class MapDifferences(Protocol):
+    r"""A linear map that the TV kernels know: the differences :math:`(I - \xi \xi^\top) \nabla x` of maps or images."""
+
+    @property
+    def domain(self) -> tuple[int, ...]: ...
+    @property
+    def tv_field(self) -> Array | None:
+        """xi, shape (2, ny, nx); None for zero."""
+        ...
+
+
+def _of_maps(linear_map: LinearMap) -> TypeGuard[MapDifferences]:
+    return isinstance(linear_map, MapDifferences) and len(linear_map.domain) == 3
+
+
+class L1(Norm):
     r""":math:`\sigma \|y\|_1`; its dual ball is :math:`|p_i| \le \sigma`."""
 
     any_array = True
@@ -37,16 +55,13 @@ class L1(ProxFunction):
         threshold = float(tau) * self.sigma
         return x - np.clip(x, -threshold, threshold)
 
-    def proxdual(self, x: Array, tau: float) -> Array:
-        """The dual projection, whatever ``tau``."""
-        return self.project_dual(x)
-
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Clip each component to the weight; ``out`` may be ``p``."""
         return np.clip(p, -self.sigma, self.sigma, out=out)
 
 
-class L21(ProxFunction):
+@final
+class L21(Norm):
     r""":math:`\sigma \sum_j \|y_j\|_2` over groups; its dual ball is :math:`\|p_j\|_2 \le \sigma`.
 
     Parameters
@@ -59,6 +74,16 @@ class L21(ProxFunction):
 
     def __init__(self, ndim: int, sigma: float = 1.0) -> None:
         self.ndim, self.sigma = ndim, sigma
+
+    def kernel(self, linear_map: LinearMap) -> Kernel | None:
+        """What the compiled kernels know the norm of ``linear_map`` as: TV of maps, each on its own or coupled."""
+        if (
+            not isinstance(linear_map, MapDifferences)
+            or len(linear_map.domain) != 3
+            or self.ndim not in (2, 2 * linear_map.domain[0])
+        ):
+            return None
+        return TotalVariation(self.sigma, self.ndim != 2, linear_map.tv_field)
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""
@@ -76,10 +101,6 @@ class L21(ProxFunction):
         scale += 1
         return (groups * scale).ravel()
 
-    def proxdual(self, x: Array, tau: float) -> Array:
-        """The dual projection, whatever ``tau``."""
-        return self.project_dual(x)
-
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Scale each group that is longer than the weight to that length; ``out`` may be ``p``."""
         if out is None:
@@ -90,6 +111,52 @@ class L21(ProxFunction):
             some = slice(first, first + block)
             np.multiply(groups[:, some], shrink(lengths(groups[:, some]), self.sigma), out=result[:, some])
         return out
+
+
+@final
+class WeightedL21(Norm):
+    r""":math:`\sigma \sum_i f_i \sum_j \|y_{ij}\|_2`; its dual ball is :math:`\|p_{ij}\|_2 \le \sigma f_i`.
+
+    Parameters
+    ----------
+    ndim : size of a group; the vector is (ndim, elements, pixels) flattened.
+    factors : f_i >= 0, one an element.
+    sigma : weight of all.
+    """
+
+    def __init__(self, ndim: int, factors: Array, sigma: float = 1.0) -> None:
+        self.ndim, self.factors, self.sigma = ndim, np.asarray(factors, np.float64), sigma
+
+    def kernel(self, linear_map: LinearMap) -> Kernel | None:
+        """What the compiled kernels know the norm of ``linear_map`` as: TV of maps with a weight for each."""
+        if not _of_maps(linear_map) or self.ndim != 2:
+            return None
+        return TotalVariation(self.sigma, False, linear_map.tv_field, tuple(float(f) for f in self.factors))
+
+    def __call__(self, x: Vector) -> float:
+        """The value, accumulated in float64."""
+        sums = lengths(x.reshape(self.ndim, -1)).reshape(len(self.factors), -1).sum(axis=1, dtype=np.float64)
+        return self.sigma * float(self.factors @ sums)
+
+    def prox(self, x: Array, tau: float) -> Array:
+        """Shorten each group by ``tau`` times its weight."""
+        return x - self._clipped(x, float(tau))
+
+    def project_dual(self, p: Array, out: Array | None = None) -> Array:
+        """Scale each group that is longer than its weight to that length; ``out`` may be ``p``."""
+        found = self._clipped(p, 1.0)
+        if out is None:
+            return found
+        np.copyto(out, found)
+        return out
+
+    def _clipped(self, x: Array, tau: float) -> Array:
+        """Each group, of the length ``tau`` times its weight at the most."""
+        groups = x.reshape(self.ndim, -1)
+        length = lengths(groups)
+        radius = np.repeat((tau * self.sigma * self.factors).astype(x.dtype), length.size // len(self.factors))
+        scale = np.divide(radius, length, out=np.ones_like(length), where=length > radius)
+        return (groups * scale).reshape(x.shape)
 
 
 class SquaredL2(ProxFunction):
@@ -118,7 +185,7 @@ class SquaredL2(ProxFunction):
         return self.sigma * x
 
 
-class Euclidean(ProxFunction):
+class Euclidean(Norm):
     r""":math:`\sigma \|y\|_2` of the whole vector; its dual ball is :math:`\|p\|_2 \le \sigma`."""
 
     any_array = True
@@ -134,10 +201,6 @@ class Euclidean(ProxFunction):
         """Shorten the vector by ``tau`` times the weight."""
         shorter, length = float(tau) * self.sigma, _length(x)
         return x * (1 - shorter / length if length > shorter else float(shorter == 0))
-
-    def proxdual(self, x: Array, tau: float) -> Array:
-        """The dual projection, whatever ``tau``."""
-        return self.project_dual(x)
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Scale the vector to the weight where it is longer; ``out`` may be ``p``."""

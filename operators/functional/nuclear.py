@@ -9,13 +9,13 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
-from fusionkit.functional import ProxFunction, Vector
+from fusionkit.functional import Norm, Vector
 from fusionkit.operators.functional.norms import shrink
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Array
 
 
-class PixelNuclear(ProxFunction):
+class PixelNuclear(Norm):
     r""":math:`\sigma \sum_{\mathrm{pixels}} \|J\|_*`, J the k x n matrix of a pixel, k = 1 or 2.
 
     One rotation of the two rows of J makes them orthogonal; their lengths are then the singular values (one-sided
@@ -42,13 +42,13 @@ class PixelNuclear(ProxFunction):
         shorter = float(tau) * self.sigma
         return x.copy() if shorter == 0 else self._scale_rows(x, lambda length: 1 - shrink(length, shorter))
 
-    def proxdual(self, x: Array, tau: float) -> Array:
-        """The dual projection, whatever ``tau``."""
-        return self.project_dual(x)
-
-    def project_dual(self, p: Array) -> Array:
-        """Cut every singular value at the weight."""
-        return self._scale_rows(p, lambda length: shrink(length, self.sigma))
+    def project_dual(self, p: Array, out: Array | None = None) -> Array:
+        """Cut every singular value at the weight; ``out`` may be ``p``."""
+        found = self._scale_rows(p, lambda length: shrink(length, self.sigma))
+        if out is None:
+            return found
+        np.copyto(out, found)
+        return out
 
     def _rotate(self, x: Array) -> tuple[Array, Array, Array]:
         """The rows of J rotated until they are orthogonal, with cosine and sine of the angle at each pixel."""

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from fusionkit.arrays import takes_any_array
-from fusionkit.functional import ProxFunction, Vector
-from fusionkit.terms import Array, Functional
+from fusionkit.functional import Norm, Vector
+from fusionkit.terms import Array
 
 
-class Norm(Functional, Protocol):
-    """A functional that is a norm, with its dual projection in place of ``out``."""
-
-    def project_dual(self, p: Array, out: Array | None = None) -> Array: ...
-
-
-class StackedNorms(ProxFunction):
+class StackedNorms(Norm):
     r""":math:`\sum_k g_k(y_k)` for consecutive parts :math:`y_k` of the vector.
 
     pyproximal's ``VStack`` with the dual projection, which the stack of norms has and the stack of functions has not.
@@ -34,6 +27,7 @@ class StackedNorms(ProxFunction):
         starts = [0, *ends[:-1]]
         self.parts = [(norm, slice(a, b)) for norm, a, b in zip(norms, starts, ends, strict=True)]
         self.any_array = all(takes_any_array(norm) for norm in norms)
+        self.sigma = max(norm.sigma for norm in norms)  # 0 where no part counts
 
     def __call__(self, x: Vector) -> float:
         """Sum of the norms."""
@@ -42,10 +36,6 @@ class StackedNorms(ProxFunction):
     def prox(self, x: Array, tau: float) -> Array:
         """The parts' proxes."""
         return np.concatenate([norm.prox(x[part], tau) for norm, part in self.parts])
-
-    def proxdual(self, x: Array, tau: float) -> Array:
-        """The dual projection, whatever ``tau``."""
-        return self.project_dual(x)
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """The parts' dual projections; ``out`` may be ``p``."""

@@ -59,6 +59,7 @@ class GradientMap:
     """
 
     any_array: ClassVar[bool] = True
+    tv_field: ClassVar[None] = None
     domain: tuple[int, ...]
     axes: tuple[int, ...]
     dtype: np.dtype[Any]

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from scipy.optimize import minimize_scalar
 
 from fusionkit.build import Context
 from fusionkit.data.noise import noise_level
@@ -82,6 +81,7 @@ def guide_of(image: Array, smoothing: float | None = None) -> Guide:
 
 def _least_risk(eigenvalues: Array, power: Array, variance: float) -> float:
     """The s with the least estimated risk of the slopes."""
+    from scipy.optimize import minimize_scalar  # slower to import than a small solve
 
     def risk(s: float) -> float:
         kernel = np.exp(-0.5 * s * s * eigenvalues)

@@ -3,21 +3,25 @@ r"""Penalties: a weighted functional of a linear map of the unknown, :math:`T(x)
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from fusionkit.build import Context
-from fusionkit.engines.kernel import Kernel, TotalVariation
+from fusionkit.engines.kernel import Kernel
 from fusionkit.errors import UserError
 from fusionkit.linear import IdentityMap, require_adjoint
-from fusionkit.operators.functional.norms import L21
-from fusionkit.operators.functional.weighted_l21 import WeightedL21
-from fusionkit.operators.linear.gradient import GradientMap
-from fusionkit.operators.linear.guided_gradient import GuidedGradientMap
 from fusionkit.options import Options, Spec, Weight
 from fusionkit.terms import Array, Composed, Functional, LinearMap, Proximable
 
 IDENTITY = Spec(type="identity")
+
+
+@runtime_checkable
+class HasKernels(Protocol):
+    """A functional that compiled kernels may know together with a linear map."""
+
+    def kernel(self, linear_map: LinearMap) -> Kernel | None: ...
 
 
 class ComposedPenalty(Composed):
@@ -31,31 +35,24 @@ class ComposedPenalty(Composed):
     operator : K.
     name : of the term.
     auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
+    kernel : what the compiled kernels know the term as; None asks the functional, which may have a method
+        ``kernel(operator)``.
     """
 
     def __init__(
-        self, functional: Functional, operator: LinearMap, name: str, auxiliary: LinearMap | None = None
+        self,
+        functional: Functional,
+        operator: LinearMap,
+        name: str,
+        auxiliary: LinearMap | None = None,
+        kernel: Kernel | None = None,
     ) -> None:
         require_adjoint(operator, name)
         self.functional, self.operator, self.name, self.auxiliary = functional, operator, name, auxiliary
         self.convex = bool(getattr(functional, "convex", True))
         weight = getattr(functional, "sigma", None)  # of pyproximal's functions as well; there it may be no number
         self.silent = isinstance(weight, float | int) and weight == 0.0
-
-    @property
-    def kernel(self) -> Kernel | None:
-        """What the compiled kernels know the term as: TV of maps, coupled or not, guided or not; else None."""
-        g, k = self.functional, self.operator
-        guided = isinstance(k, GuidedGradientMap)
-        if not (guided or isinstance(k, GradientMap)) or len(k.domain) != 3:
-            return None
-        if isinstance(g, WeightedL21) and g.ndim == 2:
-            return TotalVariation(g.sigma, False, k.xi if guided else None, tuple(float(f) for f in g.factors))
-        if type(g) is not L21:
-            return None
-        if g.ndim not in (2, 2 * k.domain[0]):
-            return None
-        return TotalVariation(g.sigma, g.ndim != 2, k.xi if guided else None)
+        self.kernel = functional.kernel(operator) if kernel is None and isinstance(functional, HasKernels) else kernel
 
 
 class ProximableFunctional(Proximable):

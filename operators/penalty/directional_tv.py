@@ -6,8 +6,7 @@ from typing import Literal
 
 from fusionkit.build import Context
 from fusionkit.operators.functional.norms import L21
-from fusionkit.operators.linear.guided_gradient import GuidedGradientMap
-from fusionkit.operators.linear.operators_guided_gradient import GuidedGradientOptions, guided_gradient
+from fusionkit.operators.linear.guided_gradient import GuidedGradientMap, GuidedGradientOptions, guided_gradient
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Weight
 

@@ -6,10 +6,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from fusionkit.build import Context
-from fusionkit.operators.linear.operators_guided_gradient import TIMES_NOISE, guided_map
+from fusionkit.operators.linear.guide import Guide, read_guide
+from fusionkit.operators.linear.guided_gradient import TIMES_NOISE, guided_map
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.operators.penalty.directional_tv import DirectionalTVOptions, guided_penalty
-from fusionkit.operators.linear.guide import Guide, read_guide
 from fusionkit.options import Positive
 from fusionkit.terms import Array
 

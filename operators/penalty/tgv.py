@@ -10,7 +10,7 @@ import numpy as np
 
 from fusionkit.arrays import empty_like
 from fusionkit.build import Context
-from fusionkit.engines.kernel import Kernel, TotalGeneralisedVariation
+from fusionkit.engines.kernel import TotalGeneralisedVariation
 from fusionkit.errors import UserError
 from fusionkit.operators.functional.norms import L21
 from fusionkit.operators.functional.stacked import StackedNorms
@@ -66,40 +66,14 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
         L21(grad.range[0] * together, options.weight),
         L21(second.range[0] * together, options.weight * options.ratio),
     )
-    return TGVPenalty(
+    known = TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint")
+    return ComposedPenalty(
         StackedNorms(norms, (prod(grad.range), prod(second.range))),
         Lift(grad, second.range[0]),
         options.name or "tgv",
         Field(second),
-        TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint"),
+        known if len(context.shape) == 3 else None,
     )
-
-
-class TGVPenalty(ComposedPenalty):
-    """The composed term, and what the compiled kernels know it as.
-
-    Parameters
-    ----------
-    functional, operator, name, auxiliary : see `ComposedPenalty`.
-    description : its numbers.
-    """
-
-    def __init__(
-        self,
-        functional: StackedNorms,
-        operator: Lift,
-        name: str,
-        auxiliary: Field,
-        description: TotalGeneralisedVariation,
-    ) -> None:
-        super().__init__(functional, operator, name, auxiliary)
-        self._description = description
-        self.silent = description.weight == 0.0
-
-    @property
-    def kernel(self) -> Kernel | None:
-        """What the compiled kernels know the term as: TGV of maps; None for anything else."""
-        return self._description if len(self.operator.domain) == 3 else None
 
 
 @dataclass(frozen=True, eq=False)

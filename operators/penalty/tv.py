@@ -8,8 +8,7 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
-from fusionkit.operators.functional.norms import L21
-from fusionkit.operators.functional.weighted_l21 import WeightedL21
+from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Options, Positive, Weight

@@ -1,7 +1,7 @@
 r"""Maps into counts: the unknown c is then in counts, and a map in the units in which it came is x = f c.
 
 With counts the Poisson term is a likelihood. A forward model of other data is for maps in their own units, so that it
-is taken at f c; see `fusionkit.operators.fidelity.in_counts`.
+is taken at f c; see `fusionkit.operators.fidelity.Fidelity.in_counts`.
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusionkit.coupling import Arrays
 from fusionkit.engines.gpu import current
 from fusionkit.engines.gpu.engine import DeviceEngine
 from fusionkit.engines.gpu.split import DeviceSplit
 from fusionkit.engines.sums import FastCheck, Sample
 from fusionkit.problem import Split
 from fusionkit.solver import State
+from fusionkit.terms import Arrays
 
 
 class DeviceIterations:

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from fusionkit.arrays import takes_any_array
-from fusionkit.coupling import Arrays, Coupling
 from fusionkit.engines.gpu import current
 from fusionkit.engines.gpu.engine import DeviceEngine
 from fusionkit.engines.kernel import HasKernel, Kernel, PixelwiseSpec, TotalVariation, supported
 from fusionkit.engines.sums import COUPLED, POISSON, SQUARES
 from fusionkit.errors import RefusalError
-from fusionkit.problem import Split
-from fusionkit.terms import Array, Bounds, Composed, Pixelwise, Smooth
+from fusionkit.problem import Coupling, Split
+from fusionkit.terms import Array, Arrays, Bounds, Composed, Pixelwise, Smooth
 
 INSTEAD = "'engine: auto' runs it on the processor"
 

@@ -1,7 +1,9 @@
-"""For all tests: hypothesis without deadlines, since a busy machine is no defect; paths to benchmarks; a browser."""
+"""For all tests: settings of hypothesis, threads and paths; options; a browser."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# Read when NumPy and SciPy load. On small matrices the threads of BLAS mostly wait: 30 times slower on a busy machine.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# A background job of a shell ignores SIGINT, and with it the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# No deadlines: a busy machine is no defect.
 settings.register_profile("fusionkit", deadline=None, max_examples=25)
 settings.load_profile("fusionkit")
-# benchmarks are not installed; last, so that the tests see the installed fusionkit and not the checkout's
+# The benchmarks are not installed. Last, so that the tests see the installed fusionkit and not the checkout's
 sys.path.append(str(Path(__file__).parents[1]))
 
 

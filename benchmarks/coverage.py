@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fusionkit.reconstruct import prepare
-from fusionkit.uncertainty.assess import Assessment, assess
+from fusionkit.uncertainty.estimate import Assessment
 from fusionkit.uncertainty.intervals import coverage, intervals
 
 PHANTOMS = ("cos_nanoparticle", "films", "lattice")
@@ -73,7 +73,7 @@ def measure(config: str, phantom: str, dose: float, seed: int, method: str, give
     result, truth = job.solve(), job.dataset.truth
     assert truth is not None
     started = time.perf_counter()
-    found = assess(job.loaded.config, job.dataset, job.problem, result.x)
+    found = job.assess(result)
     seconds = time.perf_counter() - started
     assert found.uncertainty is not None
     low, high = intervals(result.x, found.uncertainty.standard_deviation, found.uncertainty.interval)

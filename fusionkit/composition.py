@@ -4,6 +4,7 @@ into."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fusionkit.build import Context, options_of
@@ -62,6 +63,28 @@ def _term(context: Context, term: Term | Spec | Mapping[str, Any] | str, key: st
         term = Spec(type=term)
     spec = term if isinstance(term, Spec) else parse(Spec, term, key)
     return context.build("terms", spec, key)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A problem and its solver, as a configuration states them.
+
+    Parameters
+    ----------
+    terms : of the objective.
+    solver : that is to solve it.
+    labels, precision, engine : see `compose`.
+    """
+
+    terms: Sequence[Spec]
+    solver: Spec
+    labels: Sequence[str] | None = None
+    precision: Precision = "single"
+    engine: Engine = "auto"
+
+    def build(self, dataset: Dataset, terms: Sequence[Spec] | None = None) -> Problem:
+        """The problem for this dataset, with ``terms`` in place of its own where they are given."""
+        return compose(dataset, self.terms if terms is None else terms, self.labels, self.precision, self.engine)
 
 
 def make_solver(name: str, where: str = "solver", **options: Any) -> Solver:

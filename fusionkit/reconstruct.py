@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusionkit.certificate import Certificate
-from fusionkit.composition import compose, make_solver
+from fusionkit.composition import make_solver
 from fusionkit.config import LoadedConfig, load_config
 from fusionkit.config.resolved import resolved
 from fusionkit.course import Check
@@ -29,6 +30,9 @@ from fusionkit.start import starting_point
 from fusionkit.terms import Array, Bounds
 from fusionkit.threads import limit_threads
 from fusionkit.weights.chosen import ChosenWeight
+
+if TYPE_CHECKING:
+    from fusionkit.uncertainty.estimate import Assessment
 
 Reader = Callable[[DataOptions, Path, str], Dataset]
 
@@ -119,19 +123,30 @@ class Job:
             record, notes = self._assessed(record, stop_requested)
         return replace(record, diagnostics=(*notes, *diagnose(record)))
 
+    def assess(self, result: Result, stop_requested: Callable[[], bool] | None = None) -> Assessment:
+        """Error bars and composition of a result, as the configuration asks for them.
+
+        Parameters
+        ----------
+        result : of the solve.
+        stop_requested : polled while error bars are estimated; True ends that without them.
+        """
+        from fusionkit.uncertainty.estimate import assess  # most runs do not need it
+
+        config, problem = self.loaded.config, result.problem or self.problem
+        options, objective = config.uncertainty, config.objective
+        with limit_threads(config.threads):
+            return assess(options, config.composition, objective, self.dataset, problem, result.x, stop_requested)
+
     def _assessed(
         self, record: RunRecord, stop_requested: Callable[[], bool] | None
     ) -> tuple[RunRecord, tuple[Diagnostic, ...]]:
         """The record with error bars and composition, as far as the solve came to an end, and what to say of them."""
-        from fusionkit.uncertainty.assess import assess  # what most runs do not need
-
-        result, config = record.result, self.loaded.config
+        result = record.result
         if result.status in (Status.DIVERGED, Status.INTERRUPTED):
             return record, (Diagnostic("note", f"No error bars were estimated: the solve {result.status}."),)
         started = time.perf_counter()
-        with limit_threads(config.threads):
-            problem = result.problem or self.problem
-            found = assess(config, self.dataset, problem, result.x, stop_requested)
+        found = self.assess(result, stop_requested)
         notes = found.uncertainty.notes if found.uncertainty is not None else ()
         whole = replace(
             record,
@@ -167,14 +182,13 @@ def prepare(
     loaded, dataset, weights = settled(loaded, read(loaded.config.data, loaded.folder, "data"), search)
     settings = loaded.config
     dataset = in_precision(dataset, settings.precision)
-    labels = settings.unknown.labels if settings.unknown is not None else None
-    problem = compose(dataset, settings.terms, labels, settings.precision, settings.engine)
+    problem = settings.objective.build(dataset)
     solver = make_solver(settings.solver.type, **settings.solver.options)
     split = fit(solver, problem)
     if settings.assessed:
-        from fusionkit.uncertainty.assess import check
+        from fusionkit.uncertainty.estimate import check
 
-        check(settings, problem)
+        check(settings.uncertainty, settings.composition, problem)
     needed = solve_bytes(split, solver.memory(split))
     require(needed, "data")
     start = starting_point(settings.init, problem, dataset, loaded.folder)

@@ -30,11 +30,9 @@ def settled(
         return loaded, dataset, ()
     # what a run without a choice does not need
     from fusionkit.weights.choose import choose_weights, plan_choices
-    from fusionkit.weights.search import Objective
 
     config = loaded.config
-    labels = tuple(config.unknown.labels) if config.unknown is not None else None
-    objective = Objective(config.terms, config.solver, labels, config.precision, config.engine)
+    objective = config.objective
     with limit_threads(config.threads):
         if search:
             chosen = choose_weights(dataset, objective)

@@ -21,7 +21,6 @@ from fusionkit.reconstruct import Job, prepare
 from fusionkit.result import Result
 from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
-from fusionkit.uncertainty.assess import assess
 from fusionkit.uncertainty.curvature import green, standard_deviation
 from fusionkit.uncertainty.estimate import Stopped, by_bootstrap, by_curvature, total_variation
 from fusionkit.uncertainty.information import Information, information
@@ -141,9 +140,9 @@ def test_coverage_of_matched_phantoms(preset: str, config: str, method: str) -> 
     """At 64 x 64 and one dose; `python -m benchmarks.coverage` measures it at 128 x 128."""
     sets = (f"data.phantom={{preset: {preset}, size: 64, dose: 20, seed: 4}}", f"uncertainty.method={method}")
     job = prepare(config, (*sets, "composition={}"))
-    x, truth = job.solve().x, job.dataset.truth
+    result, truth = job.solve(), job.dataset.truth
     assert truth is not None
-    found = assess(job.loaded.config, job.dataset, job.problem, x)
+    x, found = result.x, job.assess(result)
     assert found.uncertainty is not None
     assert not found.uncertainty.notes
     shares = coverage(*intervals(x, found.uncertainty.standard_deviation), truth)
@@ -160,7 +159,7 @@ def test_stoichiometry_of_films() -> None:
     job = prepare("cos_auto", (*sets, "composition={}"))
     truth = job.dataset.truth
     assert truth is not None
-    (whole,) = assess(job.loaded.config, job.dataset, job.problem, job.solve().x).compositions
+    (whole,) = job.assess(job.solve()).compositions
     for found in (whole.fractions, whole.fused):
         np.testing.assert_allclose(found, truth.sum((1, 2)) / truth.sum(), rtol=0.02)
 
@@ -171,16 +170,18 @@ def test_a_seed_gives_the_same_numbers_whatever_the_workers() -> None:
     found = []
     for workers, seed in ((1, 3), (3, 3), (1, 4)):
         options = config.uncertainty.model_copy(update={"workers": workers, "seed": seed})
-        own = config.model_copy(update={"uncertainty": options})
-        found.append(by_bootstrap(own, job.dataset, job.problem, result.x).standard_deviation)
+        found.append(by_bootstrap(options, config.objective, job.dataset, job.problem, result.x).standard_deviation)
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
 
 
 def test_a_bootstrap_can_be_ended() -> None:
     job, result = phantom("uncertainty.method=bootstrap")
+    config = job.loaded.config
     with pytest.raises(Stopped):
-        by_bootstrap(job.loaded.config, job.dataset, job.problem, result.x, stop_requested=lambda: True)
+        by_bootstrap(
+            config.uncertainty, config.objective, job.dataset, job.problem, result.x, stop_requested=lambda: True
+        )
     record = job.record(result, stop_requested=lambda: True)
     assert record.uncertainty is None
     assert record.compositions == ()
@@ -200,7 +201,7 @@ def test_a_wrong_exponent_is_told_and_the_composition_allows_for_it() -> None:
     assert any("Are gamma" in note for note in mismatches(job.problem, result.x))
     truth = job.dataset.truth
     assert truth is not None
-    (whole,) = assess(job.loaded.config, job.dataset, job.problem, result.x).compositions
+    (whole,) = job.assess(result).compositions
     known = truth.sum((1, 2)) / truth.sum()
     assert np.max(np.abs(np.array(whole.fused) / known - 1)) > 0.1
     assert all(low <= value <= high for low, value, high in zip(whole.low, known, whole.high, strict=True))

@@ -10,11 +10,10 @@ from fusionkit.composition import compose
 from fusionkit.data.dataset import Dataset
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.reconstruct import prepare
-from fusionkit.uncertainty import error_scale, misfit
-from fusionkit.uncertainty.bootstrap import Sample, moments
+from fusionkit.uncertainty import error_scale
+from fusionkit.uncertainty.bootstrap import Sample, model_of, moments
 from fusionkit.uncertainty.error_scale import USUAL
-from fusionkit.uncertainty.means import mean_of
-from fusionkit.uncertainty.resample import model_of
+from fusionkit.uncertainty.residuals import mean_of
 
 
 @pytest.mark.parametrize(("background", "expected"), [(0.0, 0.0), (0.5, 0.5), (3.0, 1.0)])
@@ -53,7 +52,7 @@ def test_an_image_is_drawn_with_its_own_noise_whatever_its_weight(factor: float)
 )
 def test_factor_of_the_bias(excess: float, seen: float, scatter: float, expected: float) -> None:
     mean = np.array([50.0])
-    found = error_scale.factors(mean + excess, (mean, np.array([scatter**2])), np.array([seen]))
+    found = error_scale.bias_factors(mean + excess, (mean, np.array([scatter**2])), np.array([seen]))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -83,5 +82,5 @@ def test_factor_of_the_error(ratio: float, weight: float) -> None:
     data = Dataset({"maps": random.poisson(weight * truth) / weight}, ("Co",))
     (term,) = compose(data, [{"type": "poisson", "weight": weight, "epsilon": 1e-6}], precision="double").terms
     assert isinstance(term, PixelwiseFidelity)
-    found = misfit.factors(term, truth + error, np.ones(truth.shape))
+    found = error_scale.variance_factors(term, truth + error, np.ones(truth.shape))
     np.testing.assert_allclose(found, 1.0 + ratio, atol=0.15 * (1.0 + ratio))

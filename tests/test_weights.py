@@ -17,10 +17,9 @@ from fusionkit.errors import UserError
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
-from fusionkit.weights.choice import vertex
-from fusionkit.weights.count_scale import weight_of_counts
-from fusionkit.weights.fits import weight_of_image
-from fusionkit.weights.thinning import thin
+from fusionkit.weights.count_splitting import thin
+from fusionkit.weights.fits import weight_of_counts, weight_of_image
+from fusionkit.weights.path import vertex
 
 SMALL = ("data.phantom.size=32", "solver.max_iterations=1000")
 

@@ -70,12 +70,11 @@ def _intervals(method: str, config: str = fusion.TV) -> Method:
     """fusionkit's maps with the share of pixels that the intervals of 90 % cover."""
 
     def run(case: Case) -> Maps:
-        from fusionkit.uncertainty.assess import assess
         from fusionkit.uncertainty.intervals import intervals
 
         ready = job(case, f"uncertainty.method={method}", config=config)
-        x = ready.solve().x
-        found = assess(ready.loaded.config, ready.dataset, ready.problem, x).uncertainty
+        result = ready.solve()
+        x, found = result.x, ready.assess(result).uncertainty
         assert found is not None
         low, high = intervals(x, found.standard_deviation, found.interval)
         return np.asarray(x, np.float64), {"low": low, "high": high, "seconds": found.seconds}

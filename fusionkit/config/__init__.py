@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -21,6 +21,9 @@ from fusionkit.options import Options, Spec, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.auto import checkable
+
+if TYPE_CHECKING:
+    from fusionkit.composition import Objective
 
 DEFAULT_SOLVER = "chambolle_pock"
 SUFFIXES = (".yaml", ".yml")
@@ -113,6 +116,14 @@ class Config(Options):
         near = suggestion(init, INIT_WORDS)
         tail = f"; {near}" if near.startswith("did") else ""
         raise ValueError(f"must be {', '.join(INIT_WORDS)} or the path of a result.h5, got '{init}'{tail}")
+
+    @property
+    def objective(self) -> Objective:
+        """Problem and solver, to be built."""
+        from fusionkit.composition import Objective  # much of what reads a configuration does not need it
+
+        labels = self.unknown.labels if self.unknown is not None else None
+        return Objective(self.terms, self.solver, labels, self.precision, self.engine)
 
     @property
     def assessed(self) -> bool:

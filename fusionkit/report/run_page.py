@@ -1,19 +1,27 @@
-"""The page of one run: from its record to what is shown."""
+"""The page of one run: from its record to what is shown.
+
+Charts of a run whose unknown is no stack of images: its coefficients, and data against prediction.
+
+Charts of the searched weights: what was found along the path, and the choice.
+
+What the report says about composition.
+"""
 
 from __future__ import annotations
 
+import numpy as np
+
 from fusionkit.config.yaml import dump
-from fusionkit.report.content import Page, Section, Table
+from fusionkit.report.content import Chart, Curve, Page, Section, Table
 from fusionkit.report.convergence import convergence_section
-from fusionkit.report.figures.status import STATUS_WORDS
 from fusionkit.report.maps import MOST, field_of_view, gallery, unknown_maps
 from fusionkit.report.residuals import residual_section
-from fusionkit.report.tables import composition_table
-from fusionkit.report.vector import coefficient_table, vector_section
-from fusionkit.report.weights import weights_section
+from fusionkit.report.trace import STATUS_WORDS
 from fusionkit.result import Status
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.results.summary import versions
+from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve
 
 
 def run_page(record: RunRecord, name: str) -> Page:
@@ -97,3 +105,100 @@ def _terms(record: RunRecord) -> Table:
         for name, value in result.terms.items()
     )
     return Table("Objective", ("term", "weight", "weighted value"), (*rows, ("sum", "", f"{result.objective:.8g}")))
+
+
+_MOST_BARS = 40  # more coefficients are drawn as a curve, without their labels
+_MOST_POINTS = 5000  # of a scatter plot; more are drawn as an even selection
+
+
+def vector_section(record: RunRecord) -> Section:
+    """The unknown, flat, with its truth where known, and every predicted array against its data."""
+    charts = [_coefficients(record)]
+    for name, model in record.models.items():
+        data = record.dataset.arrays.get(name)
+        if data is not None and data.shape == model.shape and data.size:
+            charts.append(_prediction(name, data.ravel(), model.ravel()))
+    return Section("Solution", tuple(charts))
+
+
+def coefficient_table(record: RunRecord) -> Table | None:
+    """The coefficients as numbers, where they are few and named."""
+    x, labels, truth = record.result.x.ravel(), record.result.labels, record.dataset.truth
+    if len(labels) != x.size or x.size > _MOST_BARS:
+        return None
+    if truth is None or truth.size != x.size:
+        return Table(
+            "Coefficients", ("name", "estimate"), tuple((n, f"{v:.6g}") for n, v in zip(labels, x, strict=True))
+        )
+    rows = zip(labels, x, truth.ravel(), strict=True)
+    return Table("Coefficients", ("name", "estimate", "truth"), tuple((n, f"{v:.6g}", f"{t:.6g}") for n, v, t in rows))
+
+
+def _coefficients(record: RunRecord) -> Chart:
+    x, labels, truth = record.result.x.ravel(), record.result.labels, record.dataset.truth
+    few = x.size <= _MOST_BARS
+    places = [float(index) for index in range(x.size)]
+    curves = [Curve("estimate", places, x.tolist(), "bars" if few else "line")]
+    if truth is not None and truth.size == x.size:
+        curves.append(Curve("truth", places, truth.ravel().tolist(), "points"))
+    ticks = labels if few and len(labels) == x.size else ()
+    return Chart("Coefficients", "" if ticks else "coefficient", "value", tuple(curves), ticks=tuple(ticks))
+
+
+def _prediction(name: str, data: Array, model: Array) -> Chart:
+    stride = max(1, data.size // _MOST_POINTS)
+    data, model = np.asarray(data[::stride], np.float64), np.asarray(model[::stride], np.float64)
+    order = np.argsort(model)
+    x = model[order].tolist()
+    curves = (Curve("data", x, data[order].tolist(), "points"), Curve("data = prediction", x, x, "dashed"))
+    return Chart("Data against prediction", f"{name} predicted", f"{name} given", curves)
+
+
+def weights_section(record: RunRecord) -> Section | None:
+    """A chart for each weight that was searched; None where none was."""
+    searched = [(one, one.curve) for one in record.weights if one.curve is not None]
+    if not searched:
+        return None
+    return Section("Weights from the data", tuple(_chart(one, curve) for one, curve in searched))
+
+
+def _chart(chosen: ChosenWeight, curve: SearchCurve) -> Chart:
+    """Over the logarithm of the weight, since the page's axes are linear."""
+    order = np.argsort(curve.weights)
+    u, values = np.log10(np.asarray(curve.weights))[order].tolist(), np.asarray(curve.values)[order].tolist()
+    ends = (min(values), max(values))
+    lines = [Curve(curve.quantity, u, values, "bold")]
+    if chosen.weight > 0.0:
+        at = float(np.log10(chosen.weight))
+        lines.append(Curve(f"chosen: {chosen.weight:.4g}", [at, at + 1e-9], list(ends), "line"))
+    if chosen.uncertainty is not None:
+        for limit, said in zip(chosen.uncertainty, ("from", "to"), strict=True):
+            place = float(np.log10(limit))
+            lines.append(Curve(f"{said} {limit:.3g}", [place, place + 1e-9], list(ends), "dashed"))
+    label = f"logarithm (base 10) of the weight of {chosen.term}"
+    return Chart(f"Weight of {chosen.term}: {chosen.method}", label, curve.quantity, tuple(lines), note=chosen.note)
+
+
+_WAYS = {
+    "bootstrap": "The bias that the bootstrap sees is taken off, and the interval is that of its solutions.",
+    "counts": "The fractions are those of the fused maps, and the interval holds what the counts say otherwise.",
+}
+
+
+def composition_table(record: RunRecord) -> Table | None:
+    """Atomic fractions of each region with their intervals; None where nobody asked."""
+    if not record.compositions:
+        return None
+    first = record.compositions[0]
+    rows = []
+    for one in record.compositions:
+        (top, bottom), (left, right) = one.region.rows, one.region.columns
+        parts = zip(one.fractions, one.low, one.high, strict=True)
+        cells = [f"{_percent(value)} % ({_percent(low)} – {_percent(high)})" for value, low, high in parts]
+        rows.append((one.region.name, f"{top} – {bottom}, {left} – {right}", *cells))
+    note = f"Atomic fractions with intervals of {100 * first.interval:g} %. {_WAYS[first.method]}"
+    return Table("Composition", ("region", "rows, columns", *first.elements), tuple(rows), note)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"

@@ -6,6 +6,8 @@ at some checks c, the value between them is about
 .. math:: v(k) \approx s(k) + \mathrm{interp}_c(v - s)(k)
 
 and for the numbers of the certificate, which fall by decades, the same of their logarithms.
+
+The verdict of a solve on one line, the head of every figure.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fusionkit.result import Result, Status
 from fusionkit.terms import Array
 
 _FACTORS = ("optimality", "stationarity", "alignment", "feasibility")
@@ -54,3 +57,20 @@ def _corrected(sample: Array, seen: Array, whole: Array, checked: Array, factors
     if not known.any():
         return sample
     return sample * np.exp(np.interp(seen, checked[known], np.log(whole[known] / there[known])))
+
+
+STATUS_WORDS = {
+    Status.CONVERGED: "Converged",
+    Status.MAX_ITERATIONS: "Not converged",
+    Status.STALLED: "Stalled",
+    Status.DIVERGED: "Diverged",
+    Status.INTERRUPTED: "Interrupted",
+}
+
+
+def status_line(result: Result) -> str:
+    """Status, iterations, objective and optimality."""
+    return (
+        f"{STATUS_WORDS[result.status]} after {result.iterations} iterations   ·   objective {result.objective:.7g}"
+        f"   ·   optimality {result.optimality:.2g}"
+    )

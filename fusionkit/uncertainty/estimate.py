@@ -1,14 +1,17 @@
-"""Error bars of a solution by either method."""
+"""Error bars of a solution by either method.
+
+Error bars and composition of a finished solve, as its configuration asks for them.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.composition import compose, make_solver
-from fusionkit.config import Config
+from fusionkit.composition import Objective, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
@@ -17,16 +20,17 @@ from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.operators.linear.gradient import GradientMap
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.problem import Problem
+from fusionkit.registry import suggestion
 from fusionkit.result import Status
 from fusionkit.terms import Array, Bounds, Term
-from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, moments, solutions
+from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, check_drawable, model_of, moments, solutions
+from fusionkit.uncertainty.composition import Composition, Region, counted, from_counts, from_samples, regions_of
 from fusionkit.uncertainty.curvature import standard_deviation
-from fusionkit.uncertainty.error_scale import Counts, counts_of
+from fusionkit.uncertainty.error_scale import Counts, counts_of, variance_factors
 from fusionkit.uncertainty.information import information, of_maps
 from fusionkit.uncertainty.intervals import Uncertainty
-from fusionkit.uncertainty.misfit import factors
 from fusionkit.uncertainty.model_check import mismatches
-from fusionkit.uncertainty.resample import model_of
+from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 
 METHOD_KEY = "uncertainty.method"
 
@@ -54,7 +58,7 @@ def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
     spread, facts = standard_deviation(x, information(fits, x), weights), dict[str, float]()
     term = of_maps(problem.terms, x.shape)
     if term is not None and np.any(weights):  # without a penalty there is no bias
-        found = factors(term, x, spread**2)
+        found = variance_factors(term, x, spread**2)
         spread *= np.sqrt(found)[:, None, None]
         facts = {f"error_factor_{name}": float(c) for name, c in zip(problem.labels, found, strict=True)}
     seconds = time.perf_counter() - started
@@ -62,7 +66,8 @@ def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
 
 
 def by_bootstrap(
-    config: Config,
+    options: UncertaintyOptions,
+    objective: Objective,
     dataset: Dataset,
     problem: Problem,
     x: Array,
@@ -73,7 +78,8 @@ def by_bootstrap(
 
     Parameters
     ----------
-    config : terms, solver and options of the bootstrap.
+    options : of the bootstrap.
+    objective : problem and solver.
     dataset : the data that were solved.
     problem : the objective that x belongs to, any fitted parameters included.
     x : the solution, (n, ny, nx).
@@ -84,7 +90,7 @@ def by_bootstrap(
     ------
     Stopped : the user ended it.
     """
-    options, started = config.uncertainty, time.perf_counter()
+    started = time.perf_counter()
 
     def watched(samples: Iterator[Sample]) -> Iterator[Sample]:
         for sample in samples:
@@ -95,7 +101,7 @@ def by_bootstrap(
 
     term = of_maps(problem.terms, x.shape)
     counts = None if term is None else counts_of(term, x)
-    found = moments(watched(_samples(config, dataset, problem, x, counts)), x, counts)
+    found = moments(watched(_samples(options, objective, dataset, problem, x, counts)), x, counts)
     spread = found.standard_deviation().astype(x.dtype)
     told = {f"bias_factor_{name}": float(c) for name, c in zip(problem.labels, found.factors, strict=True)}
     facts = {"samples": options.samples, "seed": options.seed, **told}
@@ -128,18 +134,136 @@ def _tv_weights(term: Term, elements: int) -> Array | None:
     return None
 
 
-def _samples(config: Config, dataset: Dataset, problem: Problem, x: Array, counts: Counts | None) -> Iterator[Sample]:
-    model, options = model_of(problem, x), config.uncertainty
-    given = config.solver.options
+def _samples(
+    options: UncertaintyOptions,
+    objective: Objective,
+    dataset: Dataset,
+    problem: Problem,
+    x: Array,
+    counts: Counts | None,
+) -> Iterator[Sample]:
+    model, given = model_of(problem, x), objective.solver.options
     tolerance = max(TOLERANCE, float(given.get("tolerance", 0.0)))
-    labels = config.unknown.labels if config.unknown is not None else None
 
     def solved(random: np.random.Generator) -> Sample:
-        drawn = compose(model.draw(dataset, random), config.terms, labels, config.precision, config.engine)
-        result = solve(drawn, make_solver(config.solver.type, **{**given, "tolerance": tolerance}), x)
+        drawn = objective.build(model.draw(dataset, random))
+        result = solve(drawn, make_solver(objective.solver.type, **{**given, "tolerance": tolerance}), x)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise UserError(METHOD_KEY, "the solve of simulated data diverged", "use method: curvature or none")
         term = None if counts is None else of_maps((result.problem or drawn).terms, x.shape)
         return Sample(result.x, None if counts is None or term is None else counts.squared(term, result.x))
 
     return solutions(solved, options.samples, options.seed, options.workers)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is known about the error of a result; nothing where nothing was asked for.
+
+    Parameters
+    ----------
+    uncertainty : error bars of the maps.
+    compositions : one a region.
+    """
+
+    uncertainty: Uncertainty | None = None
+    compositions: tuple[Composition, ...] = ()
+
+
+def check(options: UncertaintyOptions, wanted: CompositionOptions | None, problem: Problem) -> None:
+    """Refuse before the solve what could not be assessed after it.
+
+    Raises
+    ------
+    UserError : the unknown are no maps, a term does not go with the method, or a region or k-factor is wrong.
+    """
+    method = options.method
+    key = "composition" if method == "none" else METHOD_KEY
+    if len(problem.shape) != 3 or not problem.labels:
+        raise UserError(key, f"needs maps of elements, but the unknown has shape {problem.shape}", "remove it")
+    if method == "bootstrap":
+        check_drawable(problem, METHOD_KEY)
+    elif of_maps(problem.terms, problem.shape) is None:
+        said = "no term of a weight > 0 compares the maps with data of their shape as they are, without a forward model"
+        raise UserError(key, said, "use uncertainty.method: bootstrap")
+    if method == "curvature":
+        total_variation(problem)
+        _check_information(problem)
+    if wanted is not None:
+        regions_of(wanted, (problem.shape[1], problem.shape[2]))
+        k_factors(wanted, problem.labels)
+
+
+def assess(
+    options: UncertaintyOptions,
+    wanted: CompositionOptions | None,
+    objective: Objective,
+    dataset: Dataset,
+    problem: Problem,
+    x: Array,
+    stop_requested: Callable[[], bool] | None = None,
+) -> Assessment:
+    """Error bars and composition of the solution ``x``.
+
+    Parameters
+    ----------
+    options, wanted : of error bars, and of the composition; None for none.
+    objective, dataset : what was solved.
+    problem : the objective that x belongs to.
+    x : the solution, (n, ny, nx).
+    stop_requested : polled between the solves of a bootstrap; True ends it, and nothing is assessed.
+    """
+    regions = regions_of(wanted, (problem.shape[1], problem.shape[2])) if wanted is not None else ()
+    samples: list[list[Array]] = []
+    found: Uncertainty | None = None
+    if options.method == "curvature":
+        found = by_curvature(problem, x, options.interval)
+    elif options.method == "bootstrap":
+
+        def see(sample: Array) -> None:
+            samples.append([region.sums(sample) for region in regions])
+
+        try:
+            found = by_bootstrap(options, objective, dataset, problem, x, see, stop_requested)
+        except Stopped:
+            return Assessment()
+    if wanted is None:
+        return Assessment(found)
+    return Assessment(found, _compositions(wanted, problem, x, regions, samples))
+
+
+def _check_information(problem: Problem) -> None:
+    """`UserError` where the data would tell nothing of a pixel without an element."""
+    term = of_maps(problem.terms, problem.shape)
+    if term is not None and not term.loss.information(np.zeros(1)).all():
+        said = f"the term {term.name} has epsilon 0, and so no curvature where a map is 0"
+        raise UserError(METHOD_KEY, said, "give it an epsilon > 0, in counts, or use method: bootstrap")
+
+
+def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> Array:
+    """k of each element; `UserError` where one lacks or belongs to no element."""
+    given = options.k_factors
+    if not given:
+        return np.ones(len(elements))
+    for name in given:
+        if name not in elements:
+            raise UserError(f"composition.k_factors.{name}", "has no map", suggestion(name, elements))
+    missing = [element for element in elements if element not in given]
+    if missing:
+        raise UserError("composition.k_factors", f"has none for {', '.join(missing)}", "give one for every element")
+    return np.array([given[element] for element in elements])
+
+
+def _compositions(
+    options: CompositionOptions, problem: Problem, x: Array, regions: tuple[Region, ...], samples: list[list[Array]]
+) -> tuple[Composition, ...]:
+    k, term = k_factors(options, problem.labels), of_maps(problem.terms, x.shape)
+    found = []
+    for index, region in enumerate(regions):
+        sums = counted(region, x, term)
+        if samples:
+            own = [each[index] for each in samples]
+            found.append(from_samples(region, problem.labels, sums, own, k, options.interval))
+        else:
+            found.append(from_counts(region, problem.labels, sums, k, options.interval))
+    return tuple(found)

@@ -9,8 +9,7 @@ from fusionkit.operators.fidelity import Fidelity
 from fusionkit.problem import Problem
 from fusionkit.terms import Array
 from fusionkit.uncertainty.information import of_maps
-from fusionkit.uncertainty.means import mean_of
-from fusionkit.uncertainty.noise import seen_in_image
+from fusionkit.uncertainty.residuals import mean_of, seen_in_image
 
 _MATCH = 2.0  # factor between variances at which the user is told
 # On matched phantoms at 5 to 100 counts the sums depart by up to 8 %, S in the nanoparticle at 5 counts; with a gamma

@@ -19,7 +19,7 @@ class AutoOptions(Options):
 
     Parameters
     ----------
-    auto : how the weight of a penalty is chosen; see `fusionkit.weights.methods`.
+    auto : how the weight of a penalty is chosen; see `fusionkit.weights.choose`.
     """
 
     auto: Method

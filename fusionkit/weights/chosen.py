@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fusionkit.options import Spec
 from fusionkit.weights.auto import AUTO, weighted
-from fusionkit.weights.trial import Trial
+
+if TYPE_CHECKING:
+    from fusionkit.weights.search import Trial
 
 
 @dataclass(frozen=True)
-class Curve:
+class SearchCurve:
     """What was found along a path of weights.
 
     Parameters
@@ -62,7 +64,7 @@ class ChosenWeight:
     note: str
     uncertainty: tuple[float, float] | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
-    curve: Curve | None = None
+    curve: SearchCurve | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     trial: Trial | None = field(default=None, repr=False, compare=False)

@@ -17,7 +17,7 @@ import numpy as np
 
 from fusionkit.result import Result
 from fusionkit.terms import Array
-from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.path import FACTOR, MOST, first_weight
 from fusionkit.weights.search import POISSON, Noisy, Task
 
@@ -44,7 +44,7 @@ def discrepancy(task: Task) -> ChosenWeight:
         attempt(weight, found[-1][-1], factor)
     choice, spread = _crossing(found)
     columns = list(zip(*found, strict=True))
-    curve = Curve(
+    curve = SearchCurve(
         tuple(map(rounded, columns[0])), columns[1], columns[2], columns[3], "squared residual over noise", "level"
     )
     weight = rounded(choice)

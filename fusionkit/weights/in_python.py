@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusionkit.config import DEFAULT_SOLVER
+from fusionkit.composition import Objective
 from fusionkit.data.dataset import Dataset, Precision
 from fusionkit.options import Spec, parse
 from fusionkit.problem import Engine
 from fusionkit.weights.auto import asked
 from fusionkit.weights.choose import choose_weights as choose
 from fusionkit.weights.chosen import with_weights
-from fusionkit.weights.search import Objective
 
 
 def choose_weights(
     dataset: Dataset,
     terms: Sequence[Spec | Mapping[str, Any] | str],
-    solver: str | Mapping[str, Any] = DEFAULT_SOLVER,
+    solver: str | Mapping[str, Any] = "chambolle_pock",
     precision: Precision = "single",
     engine: Engine = "auto",
 ) -> list[dict[str, Any]]:

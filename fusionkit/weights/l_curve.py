@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 
 from fusionkit.result import Result
 from fusionkit.terms import Array
-from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.path import FACTOR
 from fusionkit.weights.search import POISSON, Noisy, Task
 
@@ -41,7 +41,7 @@ def l_curve(task: Task) -> ChosenWeight:
     choice = rounded(float(np.exp(fine[np.argmax(bend)])))
     values = tuple(float(np.interp(np.log(weight), fine, bend)) for weight in weights)
     zeros = (0.0,) * _NUMBER
-    curve = Curve(
+    curve = SearchCurve(
         tuple(rounded(float(one)) for one in weights), values, zeros, tuple(iterations), "curvature", "highest"
     )
     note = f"The weight of {task.term} is {choice:.4g}: the corner of the L-curve, which knows no uncertainty."

@@ -19,10 +19,8 @@ from scipy.ndimage import convolve
 from fusionkit.data.counts.scale import shares_noise
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.levels import levels
-from fusionkit.weights.path import Said, lowest
-from fusionkit.weights.search import Task
-from fusionkit.weights.trial import Trial
+from fusionkit.weights.path import Said, levels, lowest
+from fusionkit.weights.search import Task, Trial
 
 SHARE = 0.2  # of the pixels in a fold
 _FOLDS = 2  # one alone missed the best by 10 % on `films` at 5 counts

@@ -9,12 +9,10 @@ does not by up to three quarters, and fused maps are then hardly worse than with
 
 from __future__ import annotations
 
-from fusionkit.weights.choice import paired, vertex
-from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.count_splitting import held_out
-from fusionkit.weights.path import risen
-from fusionkit.weights.search import Task
-from fusionkit.weights.trial import Attempt, Trial
+from fusionkit.weights.path import paired, risen, vertex
+from fusionkit.weights.search import Attempt, Task, Trial
 
 _FACTORS = (3.0, 4.0, 6.0, 6.0, 6.0)  # from one weight to the next; at the last the image hardly takes part
 
@@ -43,7 +41,7 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     else:
         said = f"held-out counts say that image and model differ by {weight**-0.5:.4g} where the noise is "
         said += f"{noise.weight**-0.5:.4g}"
-    curve = Curve(
+    curve = SearchCurve(
         tuple(trial.weight for trial in trials),
         tuple(trial.error for trial in trials),
         tuple(paired(trial.errors, best.errors)[1] for trial in trials),

@@ -4,6 +4,20 @@ The path's scale is :math:`\lambda_0 = N / (k\, g(x_0))`, with N unknowns, a pen
 degree k and the smoothed maps x_0: where :math:`e^{-\lambda g}` as a density of x makes x_0 most likely. All counts of
 `cos_nanoparticle`, `films` and `lattice` at a dose of 5 to 100 want 1.3 to 11 times less of TV, and the path starts
 between; of a squared penalty they want a third to twice as much, and the path starts there.
+
+The minimum of a held-out error along a path of weights, and how well it is known.
+
+With u the logarithm of the weight, the parabola through the lowest error and its neighbours has its vertex at
+:math:`u^* = -\mathrm{slope} / (2 c)`, c its curvature. All errors are taken against the same held-out counts, so that
+what moves the vertex is the noise of the difference of the two neighbours' errors, pixel by pixel.
+
+The level of each map, by which its squared errors are divided, so that elements of few counts are heard as well.
+
+Errors as they are would let an element of many counts choose the weight for all. What is to be small is the mean over
+the elements of their relative errors, :math:`\sum_i \|e_i\| / \|t_i\|`. To first order it changes with
+:math:`\|e_i\|^2 / (\|e_i\| \|t_i\|)`; the error of counts goes as the root of their mean m_i and the map as m_i
+itself, so that it is :math:`\|e_i\|^2 / m_i^{3/2}`. Measured on phantoms of 128 x 128 at 5 to 100 counts: that mean is
+within 4 % of the best weight's, and was up to 9 % above it with errors as they are.
 """
 
 from __future__ import annotations
@@ -12,10 +26,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp
 
-from fusionkit.weights.choice import paired, vertex
-from fusionkit.weights.chosen import ChosenWeight, Curve, rounded
-from fusionkit.weights.search import Task
-from fusionkit.weights.trial import Attempt, Trial
+import numpy as np
+
+from fusionkit.terms import Array
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
+from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
 
 BELOW = 4.0  # times lower than the scale is the first weight of a penalty of degree 1
 FACTOR = 2.0  # from one weight to the next; the parabola finds what is between
@@ -66,7 +81,7 @@ def lowest(
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     choice, error = vertex([trial.weight for trial in ordered], [trial.errors for trial in ordered])
-    curve = Curve(
+    curve = SearchCurve(
         tuple(rounded(full * trial.weight) for trial in trials),
         tuple(trial.error for trial in trials),
         tuple(paired(trial.errors, best.errors)[1] for trial in trials),
@@ -146,3 +161,60 @@ def risen(trials: list[Trial], factor: float, clearly: float = _CLEARLY) -> bool
     difference, spread = paired(trials[-1].errors, best.errors)
     since = [trial for trial in trials if (trial.weight - best.weight) * (factor - 1.0) > 0.0]
     return difference > clearly * spread or len(since) >= _RISES
+
+
+def paired(errors: Array, others: Array) -> tuple[float, float]:
+    """Mean difference of two fits' errors at each pixel, and its standard error.
+
+    Parameters
+    ----------
+    errors, others : squared held-out errors at each pixel, of one shape.
+    """
+    difference = np.asarray(errors - others, np.float64)
+    return float(difference.mean()), float(difference.std() / difference.size**0.5)
+
+
+def vertex(weights: Sequence[float], errors: Sequence[Array]) -> tuple[float, float | None]:
+    """The weight of the lowest error, refined, and the standard error of its logarithm.
+
+    At an end of the path the weight is that of the lowest error itself, and its error is not known (None).
+
+    Parameters
+    ----------
+    weights : ascending.
+    errors : squared held-out errors of each at each pixel.
+    """
+    means = [float(one.mean(dtype=np.float64)) for one in errors]
+    at = int(np.argmin(means))
+    if at in (0, len(means) - 1):
+        return float(weights[at]), None
+    u = np.log(np.asarray(weights[at - 1 : at + 2]) / weights[at])
+    curvature, slope, _ = np.polyfit(u, np.asarray(means[at - 1 : at + 2]), 2)
+    if not curvature > 0.0:  # all three are equal
+        return float(weights[at]), None
+    _, spread = paired(errors[at + 1], errors[at - 1])
+    shift = np.clip(-slope / (2.0 * curvature), u[0], u[2])
+    return float(weights[at] * np.exp(shift)), float(spread / (u[2] - u[0]) / (2.0 * curvature))
+
+
+_LEAST = 1e-3  # of the highest mean: an empty map has no error that could be relative
+_POWER = 1.5
+
+
+def levels(one: Noisy) -> Array:
+    """The mean of each map of counts to the power of 3/2, in units of that of all maps; 1 for any other data.
+
+    Parameters
+    ----------
+    one : the fit whose data judge; of shape (n, ny, nx) for n maps.
+
+    Returns
+    -------
+    (n, 1, 1), or an array of one number.
+    """
+    data = np.asarray(one.data, np.float64)
+    if one.noise != POISSON or data.ndim != 3:
+        return np.ones(1)
+    means = data.mean(axis=(1, 2), keepdims=True)
+    mean = float(means.mean()) or 1.0
+    return np.maximum(means / mean, _LEAST) ** _POWER

@@ -15,11 +15,9 @@ from math import exp, log
 
 from fusionkit.errors import UserError
 from fusionkit.weights.auto import PER_ELEMENT, Method
-from fusionkit.weights.choice import vertex
 from fusionkit.weights.chosen import ChosenWeight, rounded
-from fusionkit.weights.path import views
-from fusionkit.weights.search import Task
-from fusionkit.weights.trial import Trial
+from fusionkit.weights.path import vertex, views
+from fusionkit.weights.search import Task, Trial
 
 _REMEDY = "use counts, or give a number for each element"
 

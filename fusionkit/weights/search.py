@@ -1,25 +1,26 @@
-"""What a search of a penalty's weight works on: the problem at any weight, its solve, and the data that judge it."""
+"""What a search of a penalty's weight works on: the problem at any weight, its solve, and the data that judge it.
+
+One weight that was tried.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite, log2
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from fusionkit.composition import compose, make_solver
-from fusionkit.data.dataset import Dataset, Precision
+from fusionkit.composition import Objective, make_solver
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
-from fusionkit.options import Spec
-from fusionkit.problem import Engine, Problem
+from fusionkit.problem import Problem
 from fusionkit.result import Result, Status
 from fusionkit.start import starting_point
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.auto import weighted
-from fusionkit.weights.trial import Trial
 
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
@@ -41,30 +42,6 @@ class Noisy(Fitted, Protocol):
     def expected(self, x: Array) -> Array:
         """What the data are on average."""
         ...
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A problem by its parts, as a configuration has it.
-
-    Parameters
-    ----------
-    terms : of the objective.
-    solver : that is to solve it.
-    labels : of an unknown without maps.
-    precision, engine : see `fusionkit.composition.compose`.
-    """
-
-    terms: Sequence[Spec]
-    solver: Spec
-    labels: tuple[str, ...] | None = None
-    precision: Precision = "single"
-    engine: Engine = "auto"
-
-    def build(self, dataset: Dataset, terms: Sequence[Spec] | None = None) -> Problem:
-        """The problem of this dataset, with other terms where they are given."""
-        specs = self.terms if terms is None else terms
-        return compose(dataset, specs, self.labels, self.precision, self.engine)
 
 
 @dataclass(frozen=True)
@@ -200,3 +177,34 @@ def _carried(former: Result, ratio: float) -> Result:
 def noise_of(term: Term) -> str:
     """The noise that a fit to data is for; empty for any other term."""
     return str(getattr(term, "noise", "")) if isinstance(term, Fitted) else ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A weight, what its maps miss, and the solves that it took.
+
+    Parameters
+    ----------
+    weight : that was tried.
+    errors : of its maps at each pixel that judges.
+    results : the solves that the next weight goes on from.
+    iterations : of all its solves.
+    """
+
+    weight: float
+    errors: Array
+    results: tuple[Result, ...]
+    iterations: int
+
+    @property
+    def error(self) -> float:
+        """The mean error."""
+        return float(self.errors.mean(dtype="float64"))
+
+    def from_maps_of(self, other: Trial) -> Trial:
+        """The same trial to go on from, but from another's maps."""
+        pairs = zip(self.results, other.results, strict=True)
+        return replace(self, results=tuple(replace(own, x=its.x) for own, its in pairs))
+
+
+Attempt = Callable[[float, Trial | None], Trial]  # of a weight, going on from a former one

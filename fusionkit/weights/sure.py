@@ -17,10 +17,8 @@ import numpy as np
 
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.levels import levels
-from fusionkit.weights.path import Said, lowest
-from fusionkit.weights.search import POISSON, Noisy, Task
-from fusionkit.weights.trial import Trial
+from fusionkit.weights.path import Said, levels, lowest
+from fusionkit.weights.search import POISSON, Noisy, Task, Trial
 
 _STEP = 0.5  # h: standard deviations of the noise that the data are moved by
 _FINER = 0.3  # of the tolerance: the difference of two solves is smaller than they

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
-from fusionkit.report.diagnostics.fusion import Fusion, fusion_of
-from fusionkit.report.diagnostics.sentences import percent, warning
+from fusionkit.report.diagnostics.fusion import Fusion, fusion_of, percent, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.report.diagnostics.expected import counts_per_unit
+from fusionkit.report.diagnostics.fusion import counts_per_unit
 from fusionkit.report.image_limits import quantity
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from fusionkit.report.diagnostics.sentences import warning
+from fusionkit.report.diagnostics.fusion import warning
 from fusionkit.result import Status
 from fusionkit.results.record import Diagnostic, RunRecord
 

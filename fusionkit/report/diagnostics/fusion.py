@@ -1,4 +1,9 @@
-"""The two terms of a fusion, image and counts, where a run has them: what several diagnostics look at."""
+"""The two terms of a fusion, image and counts, where a run has them: what several diagnostics look at.
+
+How sentences are made.
+
+What the raw maps are in counts.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,8 @@ from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity, PixelwiseFidelity
 from fusionkit.operators.fidelity.poisson import PoissonLoss
 from fusionkit.operators.forward.identity import Identity
-from fusionkit.report.diagnostics.expected import counts_per_unit
-from fusionkit.results.record import RunRecord
+from fusionkit.report.image_limits import quantity
+from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array, Term
 
 
@@ -83,3 +88,31 @@ def _fitted(spec: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
 
 
 _FITS = ("haadf", "poisson", "least_squares")
+
+
+def warning(text: str) -> Diagnostic:
+    """Something is probably wrong."""
+    return Diagnostic("warning", text)
+
+
+def note(text: str) -> Diagnostic:
+    """Something to know."""
+    return Diagnostic("note", text)
+
+
+def percent(share: float) -> str:
+    """``12.3 %``."""
+    return f"{100.0 * share:.3g} %"
+
+
+def shown(name: str) -> str:
+    """What an image is called."""
+    return "HAADF" if name == "haadf" else name
+
+
+def counts_per_unit(record: RunRecord) -> float | None:
+    """What a value of the raw maps is multiplied by to give counts; None where they are no counts."""
+    maps = record.dataset.arrays.get("maps")
+    if maps is None or record.dataset.counts_per_unit is not None:
+        return record.dataset.counts_per_unit
+    return 1.0 if quantity(maps) == "counts" else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusionkit.data.noise import MASK_NORM, mixed_differences
-from fusionkit.report.diagnostics.sentences import note, percent, shown, warning
+from fusionkit.report.diagnostics.fusion import note, percent, shown, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fusionkit.report.diagnostics.fusion import Fusion, fusion_of
-from fusionkit.report.diagnostics.sentences import note, percent, warning
+from fusionkit.report.diagnostics.fusion import Fusion, fusion_of, note, percent, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 

@@ -8,8 +8,7 @@ from math import exp, log
 import numpy as np
 
 from fusionkit.report.diagnostics.compared import Compared, compared
-from fusionkit.report.diagnostics.expected import counts_per_unit
-from fusionkit.report.diagnostics.sentences import note, percent, warning
+from fusionkit.report.diagnostics.fusion import counts_per_unit, note, percent, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fusionkit.report.figures.status import status_line
-from fusionkit.report.trace import filled
+from fusionkit.report.trace import filled, status_line
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fusionkit.report.figures.image import draw_colour_bar, draw_image, draw_scale_bar
-from fusionkit.report.figures.status import status_line
 from fusionkit.report.image_limits import Limits, brightness, image_limits, symmetric_limits
 from fusionkit.report.raw_maps import raw_of, unit_of
+from fusionkit.report.trace import status_line
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 

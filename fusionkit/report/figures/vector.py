@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from fusionkit.report.figures.status import status_line
+from fusionkit.report.trace import status_line
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 

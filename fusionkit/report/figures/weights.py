@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fusionkit.weights.auto import PER_ELEMENT
-from fusionkit.weights.chosen import ChosenWeight, Curve
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def draw_searches(chosen: Sequence[ChosenWeight]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, chosen: ChosenWeight, curve: Curve) -> None:
+def _draw(axes: Axes, chosen: ChosenWeight, curve: SearchCurve) -> None:
     order = np.argsort(curve.weights)
     weights, values = np.asarray(curve.weights)[order], np.asarray(curve.values)[order]
     spreads, label = np.asarray(curve.spreads)[order], curve.quantity

@@ -1,12 +1,15 @@
-"""Which library an array belongs to, so that the same lines run on the processor and on a GPU."""
+"""Arrays of NumPy and CuPy in the same lines of code, and arrays that stay read-only in copies and pickles."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fusionkit.terms import Array
+
+V = TypeVar("V")
 
 
 def get_array_module(array: Any) -> Any:
@@ -42,3 +45,40 @@ def takes_any_array(part: object) -> bool:
     """
     own = getattr(part, "__dict__", {})
     return bool(own.get("any_array", vars(type(part)).get("any_array", False)))
+
+
+class Frozen(Mapping[str, V]):
+    """A mapping that cannot be changed; unlike a mapping proxy it can be pickled and copied.
+
+    Parameters
+    ----------
+    values : what it holds.
+    """
+
+    def __init__(self, values: Mapping[str, V]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, key: str) -> V:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+class KeepsReadOnly:
+    """Base of objects whose read-only arrays are read-only in copies and after unpickling, which NumPy forgets."""
+
+    def __getstate__(self) -> tuple[dict[str, Any], list[str]]:
+        state = self.__dict__.copy()
+        return state, [k for k, v in state.items() if isinstance(v, np.ndarray) and not v.flags.writeable]
+
+    def __setstate__(self, state: tuple[dict[str, Any], list[str]]) -> None:
+        self.__dict__.update(state[0])
+        for name in state[1]:
+            self.__dict__[name].flags.writeable = False

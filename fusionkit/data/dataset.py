@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
+from fusionkit.arrays import Frozen
 from fusionkit.data.counts.kind import Counting
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
@@ -70,8 +70,17 @@ class Dataset:
         if maps is not None and self.elements and not self.stacks and len(self.elements) != len(maps):
             said = f"names {len(self.elements)} ({', '.join(self.elements)}) for {len(maps)} maps"
             raise UserError("elements", said, "name one for each map, in their order")
-        object.__setattr__(self, "arrays", MappingProxyType(views))
-        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        object.__setattr__(self, "arrays", Frozen(views))
+        object.__setattr__(self, "metadata", Frozen(self.metadata))
+        if self.truth is not None:
+            truth = np.asarray(self.truth).view()
+            truth.flags.writeable = False
+            object.__setattr__(self, "truth", truth)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the arrays of a copy or an unpickled dataset read-only again."""
+        self.__dict__.update(state)
+        self.__post_init__()
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -105,6 +114,4 @@ def in_precision(dataset: Dataset, precision: Precision) -> Dataset:
             return np.ascontiguousarray(array, dtype=dtype)
 
     truth = None if dataset.truth is None else converted(dataset.truth)
-    if truth is not None and truth is not dataset.truth:
-        truth.flags.writeable = False
     return replace(dataset, arrays={name: converted(array) for name, array in dataset.arrays.items()}, truth=truth)

@@ -83,7 +83,6 @@ def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
         arrays["maps"] = stacked(scaled(), len(origins))
         if truth is not None:
             truth = stacked(((x - s.offset) / s.factor for x, s in zip(truth, scales, strict=True)), len(scales))
-            truth.flags.writeable = False
     said = f"Image and maps are normalised ({options.normalize}), each on its own: the maps are no counts."
     notes = () if options.phantom is None else (said,)
     facts = {"truth": truth, "haadf_sigma": sigma, "counts_per_unit": None}

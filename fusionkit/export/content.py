@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
@@ -77,7 +76,7 @@ def content_of(result: Result, dataset: Dataset, config: str = "", deviation: Ar
         dataset.pixel_size,
         dataset.units,
         dataset.origin,
-        MappingProxyType(dict(dataset.metadata)),
+        dataset.metadata,
         {name: value for name, value in about.items() if value != ""},
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
+from fusionkit.arrays import Frozen
 from fusionkit.data.elements import is_element
 
 # name in results: path in HyperSpy's metadata; angles in degrees, times in seconds
@@ -71,7 +71,7 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
         str(_plain(at(metadata, "Signal.signal_type")) or ""),
         elements,
         texts(at(metadata, "Sample.xray_lines")),
-        MappingProxyType(known),
+        Frozen(known),
     )
 
 

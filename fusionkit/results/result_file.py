@@ -23,12 +23,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 from urllib.parse import unquote
 
 import h5py
 import numpy as np
 
+from fusionkit.arrays import Frozen
 from fusionkit.errors import UserError
 from fusionkit.results.record import RunRecord
 from fusionkit.results.summary import versions
@@ -239,25 +239,25 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
 def _read_group(file: h5py.File, name: str, path: Path) -> Mapping[str, Array]:
     group = file.get(name)
     if not isinstance(group, h5py.Group):
-        return MappingProxyType({})
+        return Frozen({})
     arrays = {unquote(key): _real(item, path) for key, item in group.items() if isinstance(item, h5py.Dataset)}
-    return MappingProxyType(arrays)
+    return Frozen(arrays)
 
 
 def _facts(file: h5py.File) -> Mapping[str, float | str]:
     group = file.get("metadata")
     if not isinstance(group, h5py.Group):
-        return MappingProxyType({})
+        return Frozen({})
     facts = {name: value if isinstance(value, str) else np.asarray(value) for name, value in group.attrs.items()}
     known = {k: v if isinstance(v, str) else float(v) for k, v in facts.items() if isinstance(v, str) or v.shape == ()}
-    return MappingProxyType(known)
+    return Frozen(known)
 
 
 def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
     found = _read_group(file, name, path)
     if any(value.shape != () for value in found.values()):
         raise UserError(str(path), f"'/{name}' holds more than numbers", "use another file")
-    return MappingProxyType({key: float(value) for key, value in found.items()})
+    return Frozen({key: float(value) for key, value in found.items()})
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fusionkit.arrays import KeepsReadOnly
 from fusionkit.engines.kernel import Kernel
 from fusionkit.errors import UserError
 from fusionkit.linear import require_adjoint
@@ -34,7 +35,7 @@ __all__ = ["Fidelity", "Forward", "Jet", "LinearForward", "Loss", "PixelwiseForw
 
 
 @dataclass(frozen=True, eq=False)
-class Fidelity(Term):
+class Fidelity(KeepsReadOnly, Term):
     r"""A data-fidelity term, :math:`w \sum_k \varphi(m_k(x); b_k)`; made by `fidelity`.
 
     Parameters

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusionkit.arrays import KeepsReadOnly
 from fusionkit.errors import UserError
 from fusionkit.terms import Array, LinearMap
 
 
-class Forward(ABC):
+class Forward(KeepsReadOnly, ABC):
     """A model that predicts data from the unknown.
 
     Attributes

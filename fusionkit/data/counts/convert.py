@@ -71,7 +71,6 @@ def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset
     truth = dataset.truth
     if truth is not None and truth.shape == maps.shape:
         truth = truth / column
-        truth.flags.writeable = False
     exponents = {name: fit.exponent for name, fit in fits.items() if fit.exponent is not None}
     facts = Counting(kind, False, units, {name: fit.error for name, fit in fits.items()}, exponents)
     return replace(

@@ -123,7 +123,6 @@ def record(options: ImageOptions, density: FloatArray, source: str) -> Dataset:
     clean = np.sum(scaled**options.gamma, axis=0)
     sigma = float(clean.max()) / options.snr
     haadf = clean + sigma * streams[0].standard_normal(clean.shape)
-    truth.flags.writeable = False
     return Dataset(
         {"haadf": haadf, "maps": maps},
         elements,

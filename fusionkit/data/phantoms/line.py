@@ -39,5 +39,4 @@ def line(options: LineOptions) -> Dataset:
     x = features.uniform(-1.0, 1.0, (options.samples, len(options.coefficients)))
     truth = np.array([*options.coefficients, options.intercept])
     y = x @ truth[:-1] + truth[-1] + options.noise * noise.standard_normal(options.samples)
-    truth.flags.writeable = False
     return Dataset({"X": x, "y": y}, truth=truth, source="phantom line", seed=options.seed)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.options import DataOptions
 from fusionkit.data.phantoms import simulate_dataset
 from fusionkit.errors import UserError
 from fusionkit.registry import suggestion
-from fusionkit.terms import Array
 
 HAADF_NAME = "HAADF"  # what a simulated recording calls its image
 
@@ -52,7 +49,7 @@ def _select(dataset: Dataset, maps: dict[str, str], where: str) -> Dataset:
         dataset,
         arrays={**dataset.arrays, "maps": dataset.arrays["maps"][order]},
         elements=tuple(maps),
-        truth=_frozen(dataset.truth[order]) if dataset.truth is not None else None,
+        truth=dataset.truth[order] if dataset.truth is not None else None,
         notes=(*dataset.notes, said) if left_out else dataset.notes,
     )
 
@@ -65,9 +62,3 @@ def _rename(dataset: Dataset, arrays: dict[str, str], where: str) -> Dataset:
             remedy = suggestion(name, others) if others else "it has no further arrays: remove this key"
             raise UserError(f"{where}.{new}", f"the {dataset.source} has no array '{name}'", remedy)
     return replace(dataset, arrays={**kept, **{new: others[name] for new, name in arrays.items()}})
-
-
-def _frozen(array: Array) -> Array:
-    array = np.ascontiguousarray(array)
-    array.flags.writeable = False
-    return array

@@ -71,9 +71,7 @@ def truth_on(dataset: Dataset, change: Callable[[Array], Array]) -> Array | None
     """The ground truth after ``change`` of its last two axes; None where it is not known."""
     if dataset.truth is None:
         return None
-    truth = np.ascontiguousarray(change(dataset.truth))
-    truth.flags.writeable = False
-    return truth
+    return np.ascontiguousarray(change(dataset.truth))
 
 
 def moved(dataset: Dataset, rows: float, columns: float) -> tuple[float, float] | None:

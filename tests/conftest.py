@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+MOST_WORKERS = 8  # each may take a GiB
 
 # Read when NumPy and SciPy load. On small matrices the threads of BLAS mostly wait: 30 times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -29,6 +31,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--damages", type=int, default=50, help="damaged copies of each microscope format (default: 50; long run: 500)"
     )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs on all cores; chosen tests in this process, since workers take seconds to start."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS) if whole and cores > 1 else 0
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The points of a sweep run in this process: a worker takes seconds to start, and some tests are not about that."""
+    from fusionkit.sweep import run
+    from fusionkit.sweep.worker import LastRead, Task, run_task
+
+    def run_here(processes: int | None, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+        read = LastRead()
+        for task in tasks:
+            yield task, run_task(task, read)
+
+    monkeypatch.setattr(run, "run_here", run_here)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from fusionkit.sweep.axes import file_axis
 from fusionkit.sweep.naming import names_of_files
 from fusionkit.sweep.worker import Task
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 RNG = np.random.default_rng(0)
 DATA = {"path": "a.npz", "haadf": "H", "maps": {"Fe": "Fe", "O": "O"}}
 

@@ -17,6 +17,7 @@ import pytest
 from fusionkit import registry
 from fusionkit.cli import main
 from fusionkit.config import yaml as yamlio
+from fusionkit.engines.cpu import compile
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -70,7 +71,17 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = (folder / name).read_text(encoding="utf-8")
         assert text.count(f"{before}\n") == 1, (name, before)
         (folder / name).write_text(text.replace(f"{before}\n", f"{before}\n{added}\n"), encoding="utf-8")
+    share_kernels(folder / "fusionkit" / "engines" / "cpu")
     return folder
+
+
+def share_kernels(folder: Path) -> None:
+    """Copy the compiled kernels too; their cache compares the times of the sources."""
+    installed = Path(compile.__file__).parent
+    for source in installed.glob("*.py"):
+        shutil.copystat(source, folder / source.name)
+    if (installed / "__pycache__").is_dir():
+        shutil.copytree(installed / "__pycache__", folder / "__pycache__", ignore=shutil.ignore_patterns("*.pyc"))
 
 
 def test_the_page_shows_every_kind_of_file() -> None:

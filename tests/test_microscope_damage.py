@@ -44,9 +44,9 @@ def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boundary, "available", lambda: 2**29)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _files_left_open() -> Iterator[None]:
-    """Collect them before another test does."""
+    """Collect them before a test of another module does."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

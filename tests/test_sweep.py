@@ -257,6 +257,7 @@ def test_its_own_config_gives_the_same_points(done: tuple[Path, Path], capsys: p
     assert stamps(out) == before
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_changed_configuration_is_refused_or_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, out = write_config(tmp_path, {"terms.tv.weight": [50.0]}), tmp_path / "out"
     command = ["sweep", str(config), "--output", str(out), "--quiet"]
@@ -273,6 +274,7 @@ def test_a_changed_configuration_is_refused_or_overwritten(tmp_path: Path, capsy
     assert table(out)[0]["iterations"] == "5"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_start_that_is_newer_than_its_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, out, former = write_config(tmp_path, {"terms.tv.weight": [50.0]}), tmp_path / "out", tmp_path / "former"
     assert main(["run", str(write_config(tmp_path)), "--output", str(former), "--quiet"]) == 0
@@ -285,6 +287,7 @@ def test_a_start_that_is_newer_than_its_run_is_refused(tmp_path: Path, capsys: p
     assert f"'{former / 'result.h5'}' has changed since this run" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_failed_point_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +307,7 @@ def test_a_failed_point_stops_no_other(
     assert "is damaged" in (out / "index.html").read_text()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_diverged_point_ends_with_status_3(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["sweep", "linear_regression", "--output", str(out), "--quiet", "--set", "output.figures=false"]

@@ -12,6 +12,7 @@ from fusionkit.cli import main
 SLOW = "solver.max_iterations=1500"  # seconds, in which a sweep can be killed
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     "summary", ["{", "[]", '{"terms": 3}', '{"seconds": {"solve": "x"}}', '{"weights_auto": {"tv": 1}}']
 )
@@ -38,6 +39,7 @@ FORMER: list[tuple[str, bytes | None, str]] = [
 ]
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(("content", "words"), [row[1:] for row in FORMER], ids=[row[0] for row in FORMER])
 def test_another_sweep_does_not_drop_the_former_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, words: str

@@ -10,8 +10,8 @@ from benchmarks.problems import Case, case, raw
 from fusionkit.composition import make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
+from fusionkit.reconstruct import starting_point
 from fusionkit.result import Result, Status
-from fusionkit.start import starting_point
 from fusionkit.terms import Array
 
 WORK = {

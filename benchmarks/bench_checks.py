@@ -14,8 +14,8 @@ from benchmarks.problems import case
 from fusionkit.composition import make_solver
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
+from fusionkit.reconstruct import starting_point
 from fusionkit.result import Result
-from fusionkit.start import starting_point
 from fusionkit.terms import Array
 
 WORK = {

@@ -7,8 +7,8 @@ import pytest
 from benchmarks.harness import BYTES_PER_VOXEL, Timer, composed
 from benchmarks.problems import case
 from fusionkit.composition import make_solver
+from fusionkit.reconstruct import starting_point
 from fusionkit.solver import fit
-from fusionkit.start import starting_point
 
 SIZES = {"full": [256, 1024, 4096], "quick": [64, 128, 256]}
 

@@ -13,8 +13,8 @@ from benchmarks.problems import CASES, Scale, case, scale
 from fusionkit.composition import make_solver
 from fusionkit.course import Check
 from fusionkit.loop import solve
+from fusionkit.reconstruct import starting_point
 from fusionkit.registry import table
-from fusionkit.start import starting_point
 
 SIZES = {"full": [256], "quick": [64]}
 GAPS = (1e-2, 1e-3, 1e-4)

@@ -18,8 +18,8 @@ from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.loop import solve
 from fusionkit.options import Spec
+from fusionkit.reconstruct import starting_point
 from fusionkit.result import Result
-from fusionkit.start import starting_point
 
 GAIN, OFFSET = 3.7, 0.1  # the offset in parts of the image's maximum
 TV = {"cos_nanoparticle": 0.3, "films": 0.3, "lattice": 0.05}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fusionkit.threads import limit_threads
+from fusionkit.machine import limit_threads
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

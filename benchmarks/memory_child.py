@@ -17,7 +17,7 @@ from benchmarks.harness import composed
 from benchmarks.problems import Case, case
 from fusionkit.composition import make_solver
 from fusionkit.loop import solve
-from fusionkit.start import starting_point
+from fusionkit.reconstruct import starting_point
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _ITERATIONS = 20

@@ -15,8 +15,7 @@ from benchmarks.harness import composed
 from fusionkit.composition import make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
-from fusionkit.reconstruct import prepare
-from fusionkit.start import starting_point
+from fusionkit.reconstruct import prepare, starting_point
 from fusionkit.terms import Array
 
 RECORDING = Path(__file__).parents[1].parent / "shared" / "data" / "dysco3.npz"

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from fusionkit.loop import solve
     from fusionkit.notebook.fuse import Fused, fuse
     from fusionkit.problem import Problem
-    from fusionkit.reconstruct import Job, prepare
+    from fusionkit.reconstruct import Job, prepare, starting_point
     from fusionkit.result import Result, Status
     from fusionkit.results.result_file import read_result
-    from fusionkit.start import starting_point
     from fusionkit.weights.in_python import choose_weights
 
 __all__ = [
@@ -61,7 +60,7 @@ _HOMES = {
     "prepare": "reconstruct",
     "read_result": "results.result_file",
     "solve": "loop",
-    "starting_point": "start",
+    "starting_point": "reconstruct",
 }
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from fusionkit.terms import Array
+Array = npt.NDArray[np.floating[Any]]
 
 V = TypeVar("V")
 

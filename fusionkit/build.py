@@ -10,16 +10,14 @@ a problem (terms, forwards, functionals, operators) takes a `Context` as its sec
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
-from fusionkit.options import Options, Spec, parse
+from fusionkit.options import Spec, options_of
 from fusionkit.registry import lookup, suggestion
 from fusionkit.terms import Array
 
@@ -73,23 +71,3 @@ class Context:
             said = f"'{spec.type}' gives a {type(made).__name__}, which has no {' and no '.join(lacking)}"
             raise UserError(inner.where, said, f"make {factory.__module__}.{factory.__name__} give one of the {kind}")
         return made
-
-
-def options_model(factory: Any) -> type[Options]:
-    """The options model of a factory: the annotation of its first parameter; `UserError` where it has none."""
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    try:
-        first = next((name for name in inspect.signature(function).parameters if name != "self"), "")
-        model = get_type_hints(function).get(first)
-    except NameError:  # a name in an annotation that is imported for type checkers only
-        model = None
-    if not (inspect.isclass(model) and issubclass(model, Options)):
-        where = f"{factory.__module__}.{factory.__qualname__}"
-        remedy = "annotate it with a subclass of fusionkit.options.Options, imported at run time"
-        raise UserError(where, "its first parameter is not annotated with a model of its options", remedy)
-    return model
-
-
-def options_of(factory: Any, values: Mapping[str, Any], where: str) -> Options:
-    """The factory's options, validated from what the YAML file says."""
-    return parse(options_model(factory), values, where)

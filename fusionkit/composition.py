@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fusionkit.build import Context, options_of
+from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset, Precision, dtype_of
 from fusionkit.engines.choose import require_engine
 from fusionkit.errors import UserError
-from fusionkit.options import Spec, parse
+from fusionkit.options import Spec, options_of, parse
 from fusionkit.problem import Engine, Problem
 from fusionkit.registry import lookup
 from fusionkit.solver import Solver

@@ -1,8 +1,11 @@
-"""How much memory a run needs and has taken, and a refusal before the first allocation where the machine has less."""
+"""Memory and threads: what a run needs and has used, what the machine can give, and a limit on threads."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -22,6 +25,7 @@ _LIBRARIES = 170_000_000
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _GIB = 2**30
 _STATUS = Path("/proc/self/status")
+_thread_limit: ContextVar[int | None] = ContextVar("fusionkit_threads", default=None)
 
 
 @dataclass(frozen=True)
@@ -120,3 +124,25 @@ def spell(size: int) -> str:
 
 def _gib(size: int) -> str:
     return f"{size / _GIB:.3g}" if size < 1000 * _GIB else f"{float(size / _GIB):,.4g}"
+
+
+def thread_limit() -> int | None:
+    """The number of threads that the config allows; None where it says nothing."""
+    return _thread_limit.get()
+
+
+@contextmanager
+def limit_threads(threads: int | None) -> Iterator[None]:
+    """Kernels, linear algebra and cosine transforms use at most ``threads`` threads; None changes nothing."""
+    if threads is None:
+        yield
+        return
+    import scipy.fft
+    from threadpoolctl import threadpool_limits
+
+    token = _thread_limit.set(threads)
+    try:
+        with threadpool_limits(limits=threads), scipy.fft.set_workers(threads):
+            yield
+    finally:
+        _thread_limit.reset(token)

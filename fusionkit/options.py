@@ -1,13 +1,17 @@
-"""Typed options of terms, solvers and readers: a pydantic model each, whose first error becomes one clear line."""
+"""Typed options of terms, solvers and readers: one pydantic model each, whose first error becomes one clear line."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
-from fusionkit.explain import explain
+from fusionkit.errors import UserError
+from fusionkit.registry import suggestion
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="weight of the term, >= 0")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -52,6 +56,7 @@ class Spec(Named):
 
 
 M = TypeVar("M", bound=BaseModel)
+Location = tuple[int | str, ...]
 
 
 def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
@@ -67,3 +72,187 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
         return model.model_validate(dict(values))
     except ValidationError as error:
         raise explain(error, model, where) from None
+
+
+def options_model(factory: Any) -> type[Options]:
+    """The options model of a factory: the annotation of its first parameter; `UserError` where it has none."""
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    try:
+        first = next((name for name in inspect.signature(function).parameters if name != "self"), "")
+        model = get_type_hints(function).get(first)
+    except NameError:  # a name in an annotation that is imported for type checkers only
+        model = None
+    if not (inspect.isclass(model) and issubclass(model, Options)):
+        where = f"{factory.__module__}.{factory.__qualname__}"
+        remedy = "annotate it with a subclass of fusionkit.options.Options, imported at run time"
+        raise UserError(where, "its first parameter is not annotated with a model of its options", remedy)
+    return model
+
+
+def options_of(factory: Any, values: Mapping[str, Any], where: str) -> Options:
+    """The factory's options, validated from what the YAML file says."""
+    return parse(options_model(factory), values, where)
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> UserError:
+    """The one line for an error of ``model`` whose values stand at the config key ``where``."""
+    # a misspelt key usually causes a missing one too: the misspelling is the better message
+    errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    first = errors[0]
+    loc, wanted = _follow(model, first["loc"])
+    for other in errors[1:]:  # of the alternatives at one key, the one that got further in is what was meant
+        deeper, inner = _follow(model, other["loc"])
+        if len(deeper) > len(loc) and deeper[: len(loc)] == loc:
+            first, loc, wanted = other, deeper, inner
+            break
+    key = join(where, loc)
+    if first["type"] == "extra_forbidden":
+        known = _keys(_follow(model, first["loc"][:-1])[1])
+        return UserError(key, "unknown key", suggestion(str(loc[-1]), known) if known else "remove it")
+    if first["type"] == "missing":
+        return UserError(key, "is missing", f"add it: {describe(wanted)}")
+    if first["type"] == "value_error":  # a validator of ours: its text is the message
+        return UserError(key, str(first.get("ctx", {}).get("error")))
+    given = first["input"]
+    must = describe(wanted)
+    if first["type"] == "finite_number":
+        must = must.replace("a number", "a finite number", 1)
+    return UserError(key, f"must be {must}, got {_shown(given)}", _near(given, wanted))
+
+
+def join(where: str, loc: Location) -> str:
+    """``terms`` and (0, 'gamma') make ``terms[0].gamma``."""
+    key = where
+    for part in loc:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        else:
+            key += f".{part}" if key else part
+    return key
+
+
+def describe(annotation: Any) -> str:
+    """What a value of this type is, in plain words: ``a number > 0 and <= 4``."""
+    core, metadata = _unwrap(annotation)
+    members = _members(core)
+    if len(members) > 1:
+        return " or ".join(describe(member) for member in members)
+    core, more = _unwrap(members[0])
+    metadata = [*metadata, *more]
+    origin, arguments = get_origin(core), get_args(core)
+    if origin is Literal:
+        texts = [repr(choice) for choice in arguments]
+        return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
+    if isinstance(core, type) and issubclass(core, BaseModel):
+        # a named thing, whose options belong to another model, or one whose name alone may be enough
+        if core.model_config.get("extra") == "allow" or getattr(core, "by_name", False):
+            return f"a name or a mapping with '{_keys(core)[0]}'"
+        return f"a mapping with the keys {', '.join(_keys(core))}"
+    if origin in (list, tuple, set, frozenset):
+        return f"a list{_sizes(metadata)}{_each('entry', arguments[0])}"
+    if origin is dict:
+        return f"a mapping{_sizes(metadata)}{_each('value', arguments[1])}"
+    plain = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", dict: "a mapping"}
+    return plain.get(core, "another value") + _limits(metadata)
+
+
+def _each(part: str, annotation: Any) -> str:
+    return "" if annotation is Any else f", each {part} {describe(annotation)}"
+
+
+def _follow(model: Any, loc: Location) -> tuple[Location, Any]:
+    """The location without pydantic's labels of alternatives, and the type that is wanted there."""
+    current, kept = model, []
+    for index, part in enumerate(loc):
+        members = _members(_unwrap(current)[0])
+        if len(members) > 1:  # ``part`` is the label of an alternative
+            if index == len(loc) - 1:
+                break
+            current = next((member for member in members if _holds(member, loc[index + 1])), Any)
+            continue
+        core = _unwrap(members[0])[0]
+        kept.append(part)
+        if isinstance(core, type) and issubclass(core, BaseModel):
+            fields = {info.alias or name: info for name, info in core.model_fields.items()}
+            current = _annotated(fields[str(part)]) if part in fields else Any
+        else:
+            arguments = get_args(core)
+            current = arguments[-1] if get_origin(core) is dict else arguments[0] if arguments else Any
+    return tuple(kept), current
+
+
+def _holds(annotation: Any, part: int | str) -> bool:
+    core = _unwrap(annotation)[0]
+    if isinstance(part, int):
+        return get_origin(core) in (list, tuple)
+    return get_origin(core) is dict or (isinstance(core, type) and issubclass(core, BaseModel))
+
+
+def _annotated(info: FieldInfo) -> Any:
+    return Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+
+
+def _unwrap(annotation: Any) -> tuple[Any, list[Any]]:
+    """The bare type and the limits on it."""
+    if get_origin(annotation) is not Annotated:
+        return annotation, []
+    core, *metadata = get_args(annotation)
+    return core, [limit for item in metadata for limit in (item.metadata if isinstance(item, FieldInfo) else [item])]
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The alternatives of a union, None left out."""
+    if get_origin(annotation) in (Union, UnionType):
+        return [member for member in get_args(annotation) if member is not NoneType]
+    return [annotation]
+
+
+def _limits(metadata: list[Any]) -> str:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    found = [(sign, getattr(item, name, None)) for item in metadata for name, sign in signs.items()]
+    words = [f"{sign} {limit:g}" for sign, limit in found if limit is not None]
+    return f" {' and '.join(words)}" if words else _sizes(metadata)
+
+
+def _sizes(metadata: list[Any]) -> str:
+    least = next((item.min_length for item in metadata if hasattr(item, "min_length")), 0)
+    most = next((item.max_length for item in metadata if hasattr(item, "max_length")), None)
+    if most is not None:
+        return f" of {least} entries" if least == most else f" of {least} to {most} entries"
+    return {0: "", 1: " that is not empty"}.get(least, f" of at least {least} entries")
+
+
+def _keys(annotation: Any) -> list[str]:
+    """The keys of the model in an annotation; none where it holds no model."""
+    for member in _members(_unwrap(annotation)[0]):
+        core = _unwrap(member)[0]
+        if isinstance(core, type) and issubclass(core, BaseModel):
+            return [info.alias or name for name, info in core.model_fields.items()]
+    return []
+
+
+def _shown(given: Any) -> str:
+    if given is None:
+        return "nothing"
+    if isinstance(given, bool):
+        return str(given).lower()
+    if isinstance(given, str):
+        return f"the text {given!r}" if len(given) <= 40 else f"the text {given[:40]!r}..."
+    if isinstance(given, int | float):
+        return str(given)[:40]
+    if isinstance(given, list):
+        return "a list" if given else "an empty list"
+    return "a mapping" if isinstance(given, Mapping) else f"{str(given)[:40]} ({type(given).__name__})"
+
+
+def _near(given: Any, wanted: Any) -> str:
+    """``did you mean 'x'?`` for a choice that is nearly right."""
+    choices = [
+        choice
+        for member in _members(_unwrap(wanted)[0])
+        if get_origin(_unwrap(member)[0]) is Literal
+        for choice in get_args(_unwrap(member)[0])
+        if isinstance(choice, str)
+    ]
+    said = suggestion(given, choices) if isinstance(given, str) and choices else ""
+    return said if said.startswith("did") else ""

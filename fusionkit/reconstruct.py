@@ -9,27 +9,29 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fusionkit.certificate import Certificate
 from fusionkit.composition import make_solver
-from fusionkit.config import LoadedConfig, load_config
+from fusionkit.config import Config, LoadedConfig, load_config
 from fusionkit.config.resolved import resolved
 from fusionkit.course import Check
 from fusionkit.data.dataset import Dataset, in_precision
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
+from fusionkit.errors import UserError
 from fusionkit.loop import solve
-from fusionkit.machine import require, run_bytes, solve_bytes, spell
+from fusionkit.machine import limit_threads, require, run_bytes, solve_bytes, spell
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
 from fusionkit.result import Result, Status
-from fusionkit.results.predictions import predictions_of
-from fusionkit.results.record import Diagnostic, RunRecord
-from fusionkit.settle import settled
+from fusionkit.results.record import Diagnostic, RunRecord, predictions_of
+from fusionkit.results.result_file import read_result
 from fusionkit.solver import Solver, fit
-from fusionkit.start import starting_point
+from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Bounds
-from fusionkit.threads import limit_threads
-from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.auto import asked, checkable
+from fusionkit.weights.chosen import ChosenWeight, with_weights
 
 if TYPE_CHECKING:
     from fusionkit.uncertainty.estimate import Assessment
@@ -179,7 +181,9 @@ def prepare(
     """
     started = time.perf_counter()
     loaded = config if isinstance(config, LoadedConfig) else load_config(fspath(config), overrides)
-    loaded, dataset, weights = settled(loaded, read(loaded.config.data, loaded.folder, "data"), search)
+    check_formats(loaded.config)
+    dataset = read(loaded.config.data, loaded.folder, "data")
+    loaded, dataset, weights = resolve_auto_weights(loaded, dataset, search)
     settings = loaded.config
     dataset = in_precision(dataset, settings.precision)
     problem = settings.objective.build(dataset)
@@ -194,3 +198,94 @@ def prepare(
     start = starting_point(settings.init, problem, dataset, loaded.folder)
     memory = run_bytes(needed, start.nbytes)
     return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory, weights)
+
+
+def check_formats(config: Config) -> None:
+    """`UserError` for a format of ``output.formats`` that could not be written at the end of the run."""
+    if not config.output.formats:
+        return
+    if config.unknown is not None:
+        remedy = "remove it; result.h5 holds the coefficients"
+        raise UserError("output.formats", "the formats of other programs hold maps, and the unknown has none", remedy)
+    from fusionkit.export import writers
+
+    writers.check_formats(config.output.formats, "output.formats")
+
+
+def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path = Path()) -> Array:
+    """The starting point that ``init`` names, of the shape and dtype of the problem.
+
+    Parameters
+    ----------
+    init : ``auto``, ``maps``, ``uniform``, or the path of a former ``result.h5``.
+    problem : whose unknown it is for.
+    dataset : maps to start from.
+    folder : base of a relative path of a former result; the current folder by default.
+
+    Raises
+    ------
+    UserError : the former result does not fit, or there are no maps to start from.
+    """
+    if init in ("auto", "maps", "uniform"):
+        return start_from_data(init, problem, dataset)
+    return _former_solution(folder / Path(init).expanduser(), problem)
+
+
+def _former_solution(path: Path, problem: Problem) -> Array:
+    """The solution of a former result, its elements in the order of this problem."""
+    former = read_result(path)
+    if sorted(former.labels) != sorted(problem.labels):
+        raise UserError(
+            "init",
+            f"{path} holds {', '.join(former.labels)}, but the unknown is {', '.join(problem.labels)}",
+            "use a result of the same elements",
+        )
+    x = former.x[[former.labels.index(label) for label in problem.labels]] if problem.labels else former.x
+    if x.shape != problem.shape:
+        raise UserError("init", f"{path} has the shape {x.shape}, but the unknown has {problem.shape}", "use another")
+    if not np.all(np.isfinite(x)):
+        raise UserError("init", f"{path} holds values that are not finite", "use another")
+    return np.ascontiguousarray(x, dtype=problem.dtype)
+
+
+def resolve_auto_weights(
+    loaded: LoadedConfig, dataset: Dataset, search: bool = True
+) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
+    """Replace every ``weight: auto`` by a number: the configuration, the data with a note on each choice, the choices.
+
+    Parameters
+    ----------
+    loaded : the configuration; without any ``weight: auto`` everything is returned unchanged.
+    dataset : its data.
+    search : whether to search the weights of penalties; if not, they are 1 and a note names the method.
+
+    Raises
+    ------
+    UserError, RefusalError : as `fusionkit.weights.choose.choose_weights`.
+    """
+    if not asked(loaded.config.terms):
+        return loaded, dataset, ()
+    # most runs do not need these
+    from fusionkit.weights.choose import choose_weights, plan_choices
+
+    config = loaded.config
+    objective = config.objective
+    with limit_threads(config.threads):
+        if search:
+            chosen = choose_weights(dataset, objective)
+            notes = [one.note for one in chosen]
+        else:
+            choices = plan_choices(dataset, objective)
+            chosen = choices.chosen
+            notes = [one.note for one in chosen]
+            notes += [
+                f"The weight of {task.term} would be chosen by {method}, which takes several solves; it is 1 here."
+                for task, method in choices.searches
+            ]
+            notes += [
+                f"The weight of {task.term} may be lowered by count_splitting, which takes several solves."
+                for task in choices.fits
+            ]
+    terms = [checkable(term) for term in with_weights(config.terms, chosen)]
+    with_numbers: Config = config.model_copy(update={"terms": terms})
+    return replace(loaded, config=with_numbers), replace(dataset, notes=(*dataset.notes, *notes)), chosen

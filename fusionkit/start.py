@@ -8,7 +8,7 @@ homogeneous of degree gamma, as sum_i (Z_i x_i)^gamma is, is reproduced by the f
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,27 +17,26 @@ from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 from fusionkit.terms import Array, Calibrated, Fitted, Pixelwise
 
+Init = Literal["auto", "maps", "uniform"]
+
 _WIDTH = 2.0  # pixels, of the Gaussian that smooths the maps: enough counts under it at a few counts a pixel
 _FLOOR = 0.03  # of the mean of a map: what every pixel holds at the start
 _LARGEST_FACTOR = 30.0  # of the scaling at a pixel, either way; beyond it noise would be scaled
 
 
-def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path = Path()) -> Array:
-    """The starting point that the config names, of the shape and dtype of the problem.
+def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
+    """A starting point made from the data, of the shape and dtype of the problem.
 
     Parameters
     ----------
-    init : ``auto``, ``maps``, ``uniform``, or the path of a former ``result.h5``.
+    init : ``auto``, ``maps`` or ``uniform``.
     problem : whose unknown it is for.
     dataset : maps to start from.
-    folder : where the path of a former result starts; the current folder by default.
 
     Raises
     ------
-    UserError : the former result does not fit, or there are no maps to start from.
+    UserError : there are no maps to start from.
     """
-    if init not in ("auto", "maps", "uniform"):
-        return _former(folder / Path(init).expanduser(), problem)
     maps = dataset.arrays.get("maps")
     if maps is not None and maps.shape != problem.shape and dataset.shape == problem.shape:
         maps = _on_pixels(maps, problem.shape)
@@ -99,22 +98,3 @@ def _consistent(x: Array, problem: Problem) -> Array:
         x = x * np.clip(factor, middle / _LARGEST_FACTOR, middle * _LARGEST_FACTOR).astype(x.dtype)
         break
     return problem.bounds.prox(x, 1.0)
-
-
-def _former(path: Path, problem: Problem) -> Array:
-    """The solution of a former result, its elements in the order of this problem."""
-    from fusionkit.results.result_file import read_result
-
-    former = read_result(path)
-    if sorted(former.labels) != sorted(problem.labels):
-        raise UserError(
-            "init",
-            f"{path} holds {', '.join(former.labels)}, but the unknown is {', '.join(problem.labels)}",
-            "use a result of the same elements",
-        )
-    x = former.x[[former.labels.index(label) for label in problem.labels]] if problem.labels else former.x
-    if x.shape != problem.shape:
-        raise UserError("init", f"{path} has the shape {x.shape}, but the unknown has {problem.shape}", "use another")
-    if not np.all(np.isfinite(x)):
-        raise UserError("init", f"{path} holds values that are not finite", "use another")
-    return np.ascontiguousarray(x, dtype=problem.dtype)

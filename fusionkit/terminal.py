@@ -1,9 +1,19 @@
-"""Colours on a terminal, and the terminal itself: NO_COLOR, FORCE_COLOR and TERM=dumb are heeded."""
+"""What the program writes on a terminal: colours, warnings and log messages, a line each.
+
+NO_COLOR, FORCE_COLOR and TERM=dumb are respected.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TextIO
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from fusionkit.errors import FusionkitWarning
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 _OF_STATUS = {"converged": "green", "diverged": "red", "failed": "red"}
@@ -36,3 +46,45 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 def painted_status(status: str, stream: TextIO) -> str:
     """The status of a run: green where it converged, red where there is nothing to use, else yellow."""
     return painted(status, _OF_STATUS.get(status, "yellow"), stream)
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[list[str]]:
+    """Print each warning on stderr once, as one line; yields the list of them."""
+    shown: list[str] = []
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in shown:
+            shown.append(text)
+            prefix = painted("fusionkit: warning:", "yellow", sys.stderr)
+            print(f"{prefix} {text}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FusionkitWarning)
+        warnings.showwarning = show
+        yield shown
+
+
+class _LogLines(logging.Handler):
+    """Prints to whatever stderr is at the time, since a progress bar replaces it while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"fusionkit: {record.getMessage()}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def shown_log(quiet: bool) -> Iterator[None]:
+    """Show log messages of level INFO and above within the context, or none if ``quiet``."""
+    if quiet:
+        yield
+        return
+    logger, handler = logging.getLogger("fusionkit"), _LogLines(logging.INFO)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

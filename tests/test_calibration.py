@@ -25,8 +25,8 @@ from fusionkit.operators.forward.detector import Calibration
 from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.options import Spec
 from fusionkit.problem import Problem
+from fusionkit.reconstruct import starting_point
 from fusionkit.result import Result, Status
-from fusionkit.start import starting_point
 from fusionkit.terms import Array, Calibrated
 
 GAIN, OFFSET = 3.7, 12.0

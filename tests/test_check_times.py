@@ -12,10 +12,9 @@ from fusionkit.check_times import LOOK, Schedule
 from fusionkit.composition import compose, make_solver
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
-from fusionkit.reconstruct import prepare
+from fusionkit.reconstruct import prepare, starting_point
 from fusionkit.result import Result, Status
 from fusionkit.solver import fit
-from fusionkit.start import starting_point
 from fusionkit.terms import Array
 
 pytest.importorskip("numba", reason="looks take samples by compiled kernels")

@@ -22,7 +22,7 @@ from fusionkit.cli import main
 from fusionkit.cli.list import KINDS, first_sentence
 from fusionkit.config import yaml as yamlio
 from fusionkit.errors import FusionkitWarning
-from fusionkit.warnings import one_line_warnings
+from fusionkit.terminal import one_line_warnings
 
 CONFIG: dict[str, Any] = {
     "version": 1,

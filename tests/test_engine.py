@@ -20,12 +20,12 @@ from fusionkit.engines.choose import engine_notes, engine_used, require_engine
 from fusionkit.engines.evaluate import Judge
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
+from fusionkit.machine import limit_threads
 from fusionkit.problem import Problem
+from fusionkit.reconstruct import starting_point
 from fusionkit.result import Result
 from fusionkit.solver import State, fit
-from fusionkit.start import starting_point
 from fusionkit.terms import Array, Expansion, Pixelwise
-from fusionkit.threads import limit_threads
 
 pytest.importorskip("numba", reason="the compiled kernels need numba")
 

@@ -22,8 +22,8 @@ from fusionkit.engines.gpu.cuda import CudaDevice
 from fusionkit.engines.gpu.device import Device
 from fusionkit.errors import RefusalError, UserError
 from fusionkit.loop import solve
+from fusionkit.reconstruct import starting_point
 from fusionkit.result import Result, Status
-from fusionkit.start import starting_point
 
 # penalties that run by array functions, the joint prox by a kernel
 UNFUSED: dict[str, tuple[Any, ...]] = {

@@ -14,9 +14,8 @@ from fusionkit.composition import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
-from fusionkit.reconstruct import prepare
+from fusionkit.reconstruct import prepare, starting_point
 from fusionkit.results.result_file import read_result
-from fusionkit.start import starting_point
 from fusionkit.terms import Fitted
 
 SMALL = {

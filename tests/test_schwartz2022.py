@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusionkit.build import Context, options_of
+from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning, RefusalError
 from fusionkit.loop import solve
-from fusionkit.options import Spec
+from fusionkit.options import Spec, options_of
 from fusionkit.problem import Problem
 from fusionkit.registry import lookup
 from fusionkit.result import Result

@@ -17,8 +17,8 @@ from sweeps import write_config
 
 from fusionkit import writer
 from fusionkit.cli import main
-from fusionkit.cli.commands import COMMANDS
 from fusionkit.cli.completion import SHELLS
+from fusionkit.cli.parser import COMMANDS
 from fusionkit.config import packaged_configs
 from fusionkit.reconstruct import Job
 from fusionkit.registry import table

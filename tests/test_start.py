@@ -12,8 +12,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
-from fusionkit.reconstruct import prepare
-from fusionkit.start import starting_point
+from fusionkit.reconstruct import prepare, starting_point
 from fusionkit.terms import Fitted
 from fusionkit.writer import write
 

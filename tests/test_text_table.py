@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusionkit.text_table import aligned, fitted
+from fusionkit.cli.compare import aligned, fitted
 
 ROWS = [("", "one", "another"), ("status", "converged", "stalled"), ("  tv", "12.345678", "–")]
 AS_IT_STANDS = ["              one  another", "status  converged  stalled", "  tv    12.345678        –"]

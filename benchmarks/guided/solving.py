@@ -14,8 +14,7 @@ from fusionkit.composition import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.noise import noise_level
 from fusionkit.loop import solve
-from fusionkit.reconstruct import prepare
-from fusionkit.start import starting_point
+from fusionkit.reconstruct import prepare, starting_point
 from fusionkit.terms import Array
 
 # the name of a penalty in tables, and what a config says

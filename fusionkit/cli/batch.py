@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fusionkit.cli.options import add_config
+from fusionkit.cli.parser import add_config
 from fusionkit.cli.sweep import add_many, run_points
 
 

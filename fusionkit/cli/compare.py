@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusionkit.cli.exit_status import DONE
+from fusionkit.cli import DONE
 
 if TYPE_CHECKING:
     from fusionkit.report.comparison import Comparison
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_of_a_sweep(path: Path) -> bool:
     """Whether it is one of the files beside a sweep's runs, which ``compare SWEEP/*`` names too."""
-    from fusionkit.sweep.files import CONFIG, PAGE, TABLE
+    from fusionkit.sweep.plan import CONFIG, PAGE, TABLE
 
     return path.name in (CONFIG, PAGE, TABLE) and path.is_file() and path.with_name(CONFIG).is_file()
 
@@ -68,7 +69,6 @@ def _print_table(comparison: Comparison) -> None:
     from shutil import get_terminal_size
 
     from fusionkit.terminal import painted
-    from fusionkit.text_table import aligned, fitted
 
     rows = [("", *(run.name for run in comparison.runs)), *comparison.rows]
     if not sys.stdout.isatty():  # other programs split it: a row a quantity, however wide
@@ -76,3 +76,36 @@ def _print_table(comparison: Comparison) -> None:
         return
     for line, is_heading in fitted(rows, get_terminal_size().columns):
         print(painted(line, "bold", sys.stdout) if is_heading else line)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line a row, the first column to the left and the others to the right.
+
+    Parameters
+    ----------
+    rows : texts, as many in each; the first row is the head.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, bool]]:
+    """The lines of a table that a number is never broken in, and whether each is a heading.
+
+    Parameters
+    ----------
+    rows : as `aligned` takes them.
+    width : characters of a line.
+    """
+    turned = [tuple(map(str.strip, column)) for column in zip(*rows, strict=True)]
+    for table in (rows, turned):
+        lines = aligned(table)
+        if max(map(len, lines)) <= width:
+            return [(line, index == 0) for index, line in enumerate(lines)]
+    (_, *names), *body = rows
+    blocks = [[(name, True), *_block(body, index)] for index, name in enumerate(names, start=1)]
+    return [line for block in blocks for line in block]
+
+
+def _block(body: Sequence[Sequence[str]], column: int) -> list[tuple[str, bool]]:
+    return [(f"  {line}", False) for line in aligned([(row[0], row[column]) for row in body])]

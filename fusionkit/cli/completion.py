@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
-from fusionkit.cli.exit_status import DONE
+from fusionkit.cli import DONE
 
 SHELLS = ("bash", "zsh", "fish")
 

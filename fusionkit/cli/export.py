@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fusionkit.cli.exit_status import DONE
+from fusionkit.cli import DONE
 
 
 def add(command: argparse.ArgumentParser) -> None:

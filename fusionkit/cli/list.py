@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Mapping
 
-from fusionkit.cli.exit_status import DONE
+from fusionkit.cli import DONE
 from fusionkit.errors import UserError
 
 KINDS = (

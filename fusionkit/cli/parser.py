@@ -1,4 +1,9 @@
-"""The parser of the command line, made from the table of commands."""
+"""The table of commands, and the parser of the command line that is made from it.
+
+Each command is a module with ``add(command)``, which gives the command's parser its arguments, and ``run(arguments)``,
+which returns the exit status; ``arguments.said`` lists the warnings so far. Neither this table nor the top of a
+command's module imports anything heavy, so that ``--help`` answers at once.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,21 @@ import argparse
 from importlib import import_module
 from typing import NoReturn
 
-from fusionkit.cli.commands import COMMANDS
 from fusionkit.errors import UserError
+
+# name: (module, what --help says)
+COMMANDS = {
+    "run": ("fusionkit.cli.run", "solve a problem and write its result"),
+    "validate": ("fusionkit.cli.validate", "read config and data, say what would run, run nothing"),
+    "sweep": ("fusionkit.cli.sweep", "run a config over lists and ranges of its values"),
+    "batch": ("fusionkit.cli.batch", "run a config on several files"),
+    "compare": ("fusionkit.cli.compare", "finished runs beside each other, as a table and as a page"),
+    "export": ("fusionkit.cli.export", "write the maps of a finished run for HyperSpy or ImageJ"),
+    "inspect": ("fusionkit.cli.inspect", "list what recordings hold; write a config that runs on them"),
+    "list": ("fusionkit.cli.list", "what can be named in a config"),
+    "simulate": ("fusionkit.cli.simulate", "write a simulated recording with its ground truth"),
+    "completion": ("fusionkit.cli.completion", "print a script for the shell that completes commands and names"),
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,3 +64,14 @@ def build_parser() -> argparse.ArgumentParser:
     for name, (module, what) in COMMANDS.items():
         import_module(module).add(commands.add_parser(name, help=what, allow_abbrev=False))
     return parser
+
+
+def add_config(command: argparse.ArgumentParser) -> None:
+    """The config and ``--set``."""
+    command.add_argument("config", metavar="CONFIG", help="a YAML file, or a name of 'fusionkit list configs'")
+    add_set(command, "a value of the config (terms.tv.weight=0.2, solver.max_iterations=100)")
+
+
+def add_set(command: argparse.ArgumentParser, what: str) -> None:
+    """``--set``, which replaces ``what``."""
+    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=f"replace {what}")

@@ -1,89 +1,70 @@
-"""Progress of a solve on stderr: a bar on a terminal, a few plain lines elsewhere, nothing when quiet."""
+"""Progress on stderr, of a solve and of a sweep: a bar on a terminal, plain lines elsewhere, little if ``--quiet``."""
 
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from fusionkit.terminal import has_cursor
+from fusionkit.terminal import has_cursor, painted, painted_status
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+    from rich.progress import ProgressColumn
 
     from fusionkit.certificate import Certificate
     from fusionkit.course import Check
+    from fusionkit.sweep.table import Row
 
-_LINES = 10  # at most so many lines on a solve where there is no terminal
+_LINES = 10  # at most so many for one solve where there is no terminal
 
 
-class Progress:
-    """Shows nothing: what ``--quiet`` asks for."""
+class SolveProgress:
+    """Shows nothing of a solve: ``--quiet``."""
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave stderr as it was."""
 
     def show(self, check: Check) -> None:
-        """Show where the solve stands."""
+        """Show the state of the solve."""
 
     def look(self, iteration: int, seen: Certificate) -> None:
-        """Show how far it has come between two checks, where there is a bar to move."""
+        """Show a sampled check between two checks, if there is a bar to move."""
 
 
-class Lines(Progress):
+class SolveLines(SolveProgress):
     """A plain line after every tenth of the iterations."""
 
     def __init__(self) -> None:
         self._next = 0
 
     def show(self, check: Check) -> None:
-        """A line where the next tenth is reached."""
+        """Print a line if the next tenth is reached."""
         if check.iteration >= self._next:
             line = f"iteration {check.iteration}/{check.max_iterations}  {numbers(check)}"
             print(line, file=sys.stderr, flush=True)
             self._next += max(1, -(-check.max_iterations // _LINES))
 
 
-class Started:
-    """What starts and stops the bar of rich that it holds.
+class SolveBar(SolveProgress):
+    """A bar on a terminal; other output on stderr appears above it."""
 
-    Parameters
-    ----------
-    bar : from the package rich.
-    """
+    def __init__(self) -> None:
+        from rich.progress import TextColumn
 
-    def __init__(self, bar: RichProgress) -> None:
-        self._bar = bar
+        self._bar = _bar(TextColumn("{task.description}"))
+        self._task = self._bar.add_task("starting", total=None)
+        self._objective = ""
 
     def __enter__(self) -> Self:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
+    def __exit__(self, *error: object) -> None:
+        """Remove the bar."""
         self._bar.stop()
-
-
-class Bar(Started, Progress):
-    """A bar on a terminal; what else is written on stderr meanwhile appears above it."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
-
-        texts = (MofNCompleteColumn(), TextColumn("{task.description}"))
-        parts = (BarColumn(bar_width=20), *texts, TimeElapsedColumn())
-        super().__init__(RichProgress(*parts, console=Console(stderr=True), transient=True))
-        self._task = self._bar.add_task("starting", total=None)
-        self._objective = ""
 
     def show(self, check: Check) -> None:
         """Move the bar and write objective and optimality beside it."""
@@ -91,22 +72,103 @@ class Bar(Started, Progress):
         self._bar.update(self._task, completed=check.iteration, total=check.max_iterations, description=numbers(check))
 
     def look(self, iteration: int, seen: Certificate) -> None:
-        """Move the bar and write about the optimality beside it; the objective is that of the last check."""
-        about = f"{self._objective}  optimality about {seen.optimality:.0e}"
-        self._bar.update(self._task, completed=iteration, description=about)
+        """Move the bar and write the estimated optimality beside it; the objective is that of the last check."""
+        estimate = f"{self._objective}  optimality about {seen.optimality:.0e}"
+        self._bar.update(self._task, completed=iteration, description=estimate)
 
 
-def progress(quiet: bool) -> Progress:
-    """What suits stderr: nothing when ``quiet``, a `Bar` on a terminal, else `Lines`."""
+class SweepProgress:
+    """Shows only failed points: ``--quiet``.
+
+    Parameters
+    ----------
+    total : number of points to run.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave stderr as it was."""
+
+    def show(self, row: Row) -> None:
+        """Show that a point has ended."""
+        self._done += 1
+        if row.error:
+            prefix = painted("fusionkit:", "red", sys.stderr)
+            print(f"{prefix} {row.point.name} failed: {row.error}", file=sys.stderr, flush=True)
+
+
+class SweepLines(SweepProgress):
+    """A plain line for each point."""
+
+    def show(self, row: Row) -> None:
+        """Print how a point has ended."""
+        super().show(row)
+        if not row.error:
+            print(f"{self._done}/{self._total}  {row.point.name}  {_outcome(row)}", file=sys.stderr, flush=True)
+
+
+class SweepBar(SweepProgress):
+    """A bar of the points on a terminal; failures appear above it."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import TextColumn
+
+        super().__init__(total)
+        self._bar = _bar(TextColumn("{task.description}", markup=False))
+        self._task = self._bar.add_task("points", total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Remove the bar."""
+        self._bar.stop()
+
+    def show(self, row: Row) -> None:
+        """Move the bar and write the last point beside it."""
+        super().show(row)
+        self._bar.update(self._task, completed=self._done, description=f"{row.point.name} {row.status}")
+
+
+def solve_progress(quiet: bool) -> SolveProgress:
+    """The progress display of a solve that suits stderr."""
     if quiet:
-        return Progress()
-    return Bar() if has_cursor(sys.stderr) else Lines()
+        return SolveProgress()
+    return SolveBar() if has_cursor(sys.stderr) else SolveLines()
+
+
+def sweep_progress(total: int, quiet: bool) -> SweepProgress:
+    """The progress display of a sweep that suits stderr."""
+    if quiet:
+        return SweepProgress(total)
+    return SweepBar(total) if has_cursor(sys.stderr) else SweepLines(total)
 
 
 def numbers(check: Check) -> str:
-    """Objective and optimality in words."""
+    """Objective and optimality as text."""
     return f"{_objective(check)}  optimality {check.optimality:.2e}"
 
 
 def _objective(check: Check) -> str:
     return f"objective {check.objective:.8g}"
+
+
+def _outcome(row: Row) -> str:
+    numbers = row.numbers
+    status = painted_status(row.status, sys.stderr)
+    outcome = f"{status} after {numbers['iterations']} iterations in {numbers['seconds']:.1f} s"
+    return outcome + (f", nrmse {numbers['nrmse']:.4f}" if "nrmse" in numbers else "")
+
+
+def _bar(description: ProgressColumn) -> RichProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    columns = (BarColumn(bar_width=20), MofNCompleteColumn(), description, TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)

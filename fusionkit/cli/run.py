@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusionkit.cli.exit_status import DIVERGED, DONE, INTERRUPTED
-from fusionkit.cli.options import add_config
+from fusionkit.cli import DIVERGED, DONE, INTERRUPTED
+from fusionkit.cli.parser import add_config
 from fusionkit.terminal import painted, painted_status
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Solve the problem of a config and write its result; the exit status."""
-    from fusionkit.cli.progress import progress
+    from fusionkit.cli.progress import solve_progress
     from fusionkit.config import load_config
     from fusionkit.interrupts import ASSESSING, WRITING, interruptible
-    from fusionkit.log import shown_log
     from fusionkit.machine import spell
     from fusionkit.reconstruct import prepare
     from fusionkit.result import Status
+    from fusionkit.terminal import shown_log
     from fusionkit.writer import check_output, write
 
     loaded = load_config(arguments.config, arguments.set)
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
-        with progress(arguments.quiet) as shown, shown_log(arguments.quiet):
+        with solve_progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested, shown.look)
         stop_requested.effect = WRITING if loaded.config.uncertainty.method == "none" else ASSESSING
         record = job.record(result, tuple(arguments.said), stop_requested)

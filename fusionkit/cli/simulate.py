@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fusionkit.cli.exit_status import DONE
-from fusionkit.cli.options import add_set
+from fusionkit.cli import DONE
+from fusionkit.cli.parser import add_set
 
 
 def add(command: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusionkit.cli.exit_status import DIVERGED, DONE, FAILED, LOST
-from fusionkit.cli.options import add_config
+from fusionkit.cli import DIVERGED, DONE, FAILED, LOST
+from fusionkit.cli.parser import add_config
 from fusionkit.terminal import painted, painted_status
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], what: str) -> int:
     """Run every point of the axes; ``what`` is the command's name."""
-    from fusionkit.cli.sweep_progress import progress
+    from fusionkit.cli.progress import sweep_progress
     from fusionkit.errors import UserError
     from fusionkit.sweep.cluster import SchedulerLostError
     from fusionkit.sweep.plan import check_folder, plan
@@ -63,7 +63,7 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
     todo = check_folder(planned, arguments.overwrite)
     machines = Machines(arguments.workers, arguments.scheduler)
     try:
-        with progress(len(todo), arguments.quiet) as shown:
+        with sweep_progress(len(todo), arguments.quiet) as shown:
             rows = carry_out(planned, todo, arguments.overwrite, machines, shown.show)
     except KeyboardInterrupt:
         said = f"finished points stay in {planned.folder}; give the same command again to run the others"
@@ -92,7 +92,7 @@ def _folder(given: str | None, source: Source, what: str) -> Path:
 
 
 def _print_summary(states: list[str], kept: int, folder: Path) -> None:
-    from fusionkit.sweep.files import PAGE, TABLE
+    from fusionkit.sweep.plan import PAGE, TABLE
 
     counts = ", ".join(f"{states.count(state)} {painted_status(state, sys.stdout)}" for state in dict.fromkeys(states))
     said = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")

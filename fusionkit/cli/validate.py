@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from fusionkit.cli.exit_status import DONE
-from fusionkit.cli.options import add_config
+from fusionkit.cli import DONE
+from fusionkit.cli.parser import add_config
 
 
 def add(command: argparse.ArgumentParser) -> None:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from fusionkit.build import options_of
 from fusionkit.config import yaml as yamlio
 from fusionkit.config.overrides import INIT_WORDS, RESULT_SUFFIXES, override
 from fusionkit.data.options import DataOptions
 from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.errors import UserError
-from fusionkit.options import Options, Spec, parse
+from fusionkit.options import Options, Spec, options_of, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.auto import checkable
@@ -219,7 +218,6 @@ def check_source(source: Source) -> LoadedConfig:
     for key, kind, spec in specs(config):
         _check_spec(kind, spec, key)
     _check_names(config)
-    _check_formats(config)
     loaded = LoadedConfig(config, folder, name, raw, packaged)
     data_path = config.data.path
     if packaged and data_path is not None and not loaded.path(data_path).exists():
@@ -266,18 +264,6 @@ def _check_names(config: Config) -> None:
             raise UserError(key, f"is called '{name}' like {first[name]}", "give one of the two a 'name' of its own")
         if name is not None:
             first[name] = key
-
-
-def _check_formats(config: Config) -> None:
-    """`UserError` for a format that cannot be written at the end of the run."""
-    if not config.output.formats:
-        return
-    if config.unknown is not None:
-        remedy = "remove it; result.h5 holds the coefficients"
-        raise UserError("output.formats", "other programs' formats hold maps, and the unknown is none", remedy)
-    from fusionkit.export.writers import check_formats
-
-    check_formats(config.output.formats, "output.formats")
 
 
 def read_source(source: str | Path) -> Source:

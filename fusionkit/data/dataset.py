@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fusionkit.arrays import Frozen
+from fusionkit.arrays import Array, Frozen
 from fusionkit.data.counts.kind import Counting
 from fusionkit.errors import UserError
-from fusionkit.terms import Array
 
 
 @dataclass(frozen=True)

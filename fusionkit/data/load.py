@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fusionkit.arrays import Array
 from fusionkit.data.checks import FloatArray, Origin, check_finite, stacked
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.dataset import Dataset
@@ -16,7 +17,6 @@ from fusionkit.data.options import DataOptions, Source
 from fusionkit.data.phantoms.load import load_phantom
 from fusionkit.data.prepare.spec import carry_out
 from fusionkit.data.recording import load_file
-from fusionkit.terms import Array
 
 
 def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:

@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from fusionkit.arrays import Array
 from fusionkit.data.elements import is_element
 from fusionkit.data.readers import RawArray, Recording
 from fusionkit.errors import UserError
-from fusionkit.terms import Array
 
 # what the fusion needs first: HAADF, other dark fields, what may be one, anything else, and bright fields last
 _KINDS = tuple(re.compile(kind, re.IGNORECASE) for kind in ("haadf", "dark|adf|(?<![a-z])df", "stem|image"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.terms import Array
+from fusionkit.arrays import Array
 
 MASK_NORM = 6.0  # of (1, -2, 1)' (1, -2, 1)
 _MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal variable

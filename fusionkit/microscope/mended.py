@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.terms import Array
+from fusionkit.arrays import Array
 
 
 @contextmanager

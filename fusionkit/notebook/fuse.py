@@ -21,13 +21,12 @@ from fusionkit.notebook.given import given
 from fusionkit.notebook.weights import automatic, chosen_weights, in_counts
 from fusionkit.options import Spec
 from fusionkit.problem import Engine, Problem
+from fusionkit.reconstruct import starting_point
 from fusionkit.report.diagnostics import diagnose
 from fusionkit.result import Result
-from fusionkit.results.predictions import predictions_of
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, predictions_of
 from fusionkit.results.summary import versions
 from fusionkit.solver import fit
-from fusionkit.start import starting_point
 from fusionkit.terms import Array, Term
 from fusionkit.weights.chosen import ChosenWeight
 

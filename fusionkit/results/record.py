@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from fusionkit.data.dataset import Dataset
+from fusionkit.problem import Problem
 from fusionkit.result import Result
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Fitted
 from fusionkit.weights.chosen import ChosenWeight
 
 if TYPE_CHECKING:
@@ -73,3 +76,12 @@ class RunRecord:
         if self.model_haadf is None:
             return dict(self.predictions)
         return {"haadf": self.model_haadf} | {k: v for k, v in self.predictions.items() if k != "haadf"}
+
+
+def predictions_of(problem: Problem, x: Array) -> dict[str, Array]:
+    """What each forward model predicts, by the name of the array that it is compared with; not the unknown itself."""
+    fitted = [term for term in problem.terms if isinstance(term, Fitted)]
+    found = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
+    if np.array_equal(found.get("maps", ()), x, equal_nan=True):
+        del found["maps"]
+    return found

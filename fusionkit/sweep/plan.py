@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from fusionkit.config import yaml as yamlio
 from fusionkit.config.overrides import INIT_WORDS
 from fusionkit.config.resolved import absolute_paths, resolved
 from fusionkit.errors import UserError
+from fusionkit.reconstruct import check_formats
 from fusionkit.report.comparison import differences
 from fusionkit.results import result_file
-from fusionkit.results.saved_summary import read_summary
+from fusionkit.results.saved import read_summary
 from fusionkit.sweep.axes import Axis, assignment
-from fusionkit.sweep.files import CONFIG
-from fusionkit.sweep.former import check_former
 from fusionkit.sweep.naming import joined
 from fusionkit.weights.auto import as_asked
+
+CONFIG, TABLE, PAGE = "sweep.yaml", "table.csv", "index.html"  # files beside the folders of the points
+_MOST_NAMES = 4  # that a message lists
+_REMEDY = "choose another folder with --output"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ def plan(source: Source, axes: Sequence[Axis], folder: Path) -> Plan:
     """
     single = Source({k: v for k, v in source.raw.items() if k != "sweep"}, source.folder, source.name, source.packaged)
     places = itertools.product(*(range(len(axis.values)) for axis in axes))
-    return Plan(source, tuple(axes), tuple(_point(single, axes, place, folder) for place in places), folder)
+    points = tuple(_point(single, axes, place, folder) for place in places)
+    check_formats(points[0].loaded.config)  # no axis changes them
+    return Plan(source, tuple(axes), points, folder)
 
 
 def _point(source: Source, axes: Sequence[Axis], place: tuple[int, ...], folder: Path) -> Point:
@@ -115,8 +121,50 @@ def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
     if not (folder / CONFIG).is_file():
         writer.check_output(folder, overwrite=False)
     elif not overwrite:
-        check_former(folder, {point.name for point in plan.points})
+        _check_former(folder, {point.name for point in plan.points})
     return tuple(point for point in plan.points if not _is_done(point, overwrite))
+
+
+def _check_former(folder: Path, names: Collection[str]) -> None:
+    """Refuse to write a table that lacks points which the folder holds.
+
+    Parameters
+    ----------
+    folder : of a sweep.
+    names : of the points that the new table is to have.
+
+    Raises
+    ------
+    UserError : a finished point of the former table is not among them, or that table cannot be read.
+    """
+    left_out = [name for name in _finished_points(folder) if name not in names]
+    if left_out:
+        more = f" and {len(left_out) - _MOST_NAMES} more" if len(left_out) > _MOST_NAMES else ""
+        said = f"holds points that this call does not name: {' '.join(left_out[:_MOST_NAMES])}{more}"
+        raise UserError(str(folder), said, f"name them too, {_REMEDY}, or leave them out of the table with --overwrite")
+
+
+def _finished_points(folder: Path) -> list[str]:
+    """The points of the former table whose run folders are there; all run folders where there is no table."""
+    path = folder / TABLE
+    names = _in_table(path) if path.exists() else sorted(each.name for each in folder.iterdir())
+    return [name for name in names if (folder / name / result_file.NAME).is_file()]
+
+
+def _in_table(path: Path) -> list[str]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error) as error:  # no file, no text, no table, not even one line
+        raise _unknown(path) from error
+    if head[:1] != ["point"]:
+        raise _unknown(path)
+    return [row[0] for row in rows if row]
+
+
+def _unknown(path: Path) -> UserError:
+    remedy = f"{_REMEDY}, or write it anew with --overwrite"
+    return UserError(str(path), "is no table of a sweep, so that its points are not known", remedy)
 
 
 def _is_done(point: Point, overwrite: bool) -> bool:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from fusionkit.interrupts import held_back
-from fusionkit.sweep.files import PAGE, TABLE
 from fusionkit.sweep.page import write_page
-from fusionkit.sweep.plan import Plan, Point, is_finished, write_config
+from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, is_finished, write_config
 from fusionkit.sweep.processes import run_here
 from fusionkit.sweep.table import FAILED, NOT_RUN, Row, row_of, write_table
 from fusionkit.sweep.worker import Task

@@ -15,7 +15,7 @@ from fusionkit import writer
 from fusionkit.report.image_limits import block_mean, quantity
 from fusionkit.report.metrics import nrmse
 from fusionkit.results import result_file
-from fusionkit.results.saved_summary import read_summary
+from fusionkit.results.saved import read_summary
 from fusionkit.sweep.plan import Point
 from fusionkit.terms import Array
 

@@ -16,9 +16,9 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.errors import EXPECTED, one_line
+from fusionkit.machine import limit_threads
 from fusionkit.reconstruct import Reader, prepare
-from fusionkit.threads import limit_threads
-from fusionkit.warnings import one_line_warnings
+from fusionkit.terminal import one_line_warnings
 from fusionkit.writer import write
 
 

@@ -35,10 +35,10 @@ import numpy as np
 from fusionkit.data.dataset import Dataset
 from fusionkit.engines.cpu.threads import thread_count
 from fusionkit.errors import UserError
+from fusionkit.machine import limit_threads
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.problem import Problem
 from fusionkit.terms import Array, Fitted, Term
-from fusionkit.threads import limit_threads
 from fusionkit.uncertainty.error_scale import USUAL, Counts, bias_factors
 from fusionkit.uncertainty.residuals import averaged, mean_of, narrow, normal_variance
 

@@ -18,7 +18,7 @@ from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.result import Result, Status
-from fusionkit.start import starting_point
+from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.auto import weighted
 
@@ -101,7 +101,7 @@ class Task:
 
     def start(self, data: Mapping[str, Array] | None = None) -> Array:
         """The starting point ``auto``."""
-        return starting_point("auto", self.problem(1.0, data), self.with_data(data))
+        return start_from_data("auto", self.problem(1.0, data), self.with_data(data))
 
     def solve(
         self,

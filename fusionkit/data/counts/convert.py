@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from fusionkit.arrays import Array
 from fusionkit.data.counts.kind import Counting, Kind, guess, said
 from fusionkit.data.counts.scale import MeanVariance, is_counts, mean_variance, shares_noise, step_of
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
-from fusionkit.terms import Array
 
 _COUNTS_LIKE = (0.5, 1.5)  # exponent of variance against mean: phantoms give 0.62 to 1.36, even noise 0
 

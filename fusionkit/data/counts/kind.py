@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fusionkit.arrays import Array
 from fusionkit.data.counts.scale import is_counts, sample, step_of
-from fusionkit.terms import Array
 
 Kind = Literal["counts", "rates", "fractions"]
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from fusionkit.arrays import Array
 from fusionkit.data.noise import MASK_NORM, mixed_differences
-from fusionkit.terms import Array
 
 _BEYOND = 3.0  # standard deviations
 _ROUNDS = 30

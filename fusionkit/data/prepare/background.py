@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.prepare.crop import ends
 from fusionkit.data.prepare.scanned import changed
 from fusionkit.errors import UserError
 from fusionkit.options import Options
-from fusionkit.terms import Array
 
 Region = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
 

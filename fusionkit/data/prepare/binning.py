@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.pixels import coarser
 from fusionkit.data.prepare.scanned import Of, changed, counted, grid_name, moved, scanned, truth_on
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive
-from fusionkit.terms import Array
 
 
 class BinOptions(Options):

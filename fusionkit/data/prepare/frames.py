@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.prepare.crop import ends
 from fusionkit.data.prepare.register import predicted_root, root
@@ -17,7 +18,6 @@ from fusionkit.data.prepare.scanned import changed, counted, scanned, truth_on
 from fusionkit.data.prepare.shift import Shift, measure, shifted
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive
-from fusionkit.terms import Array
 
 
 class RegisterFramesOptions(Options):

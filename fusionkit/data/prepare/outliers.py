@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.prepare.scanned import Of, changed, counted, scanned
 from fusionkit.options import Options, Positive
-from fusionkit.terms import Array
 
 _SIDE = 5  # pixels of the window
 _RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)

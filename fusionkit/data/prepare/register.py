@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import ndimage
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.prepare.crop import cut, ends
@@ -22,7 +23,6 @@ from fusionkit.data.prepare.scanned import changed, counted, scanned, truth_on
 from fusionkit.data.prepare.shift import Shift, measure, shifted
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive
-from fusionkit.terms import Array
 
 _KNOWN_TO = 0.1  # pixels, at 20 counts a pixel: an image is not interpolated for less
 _SMOOTH = 1.0  # pixels, of the Gaussian that smooths both before the power is taken

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
-from fusionkit.terms import Array
 
 Of = Literal["all", "haadf", "maps"]
 

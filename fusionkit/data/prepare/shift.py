@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from fusionkit.arrays import Array
 from fusionkit.errors import UserError
-from fusionkit.terms import Array
 
 _SURROGATES = 24
 _CHANCE = 6.0  # standard deviations above the mean of the surrogates

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusionkit.build import options_of
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
-from fusionkit.options import Named, Options
+from fusionkit.options import Named, Options, options_of
 from fusionkit.registry import lookup
 
 

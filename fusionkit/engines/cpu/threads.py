@@ -14,7 +14,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from fusionkit.threads import thread_limit
+from fusionkit.machine import thread_limit
 
 _LEAST_ROWS = 8  # of a share
 _LEAST_SAMPLE = 32  # rows of a sample that another thread is woken for

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.microscope.propose.places import Further, Part
 from fusionkit.operators.forward.scan import ScanMap
-from fusionkit.terms import Array
 
 _WIDTH = 3.0  # pixels, of the Gaussian that smooths maps for their sums: noise below zero must not count
 

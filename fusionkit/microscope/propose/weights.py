@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.noise import busiest
 from fusionkit.microscope.propose.places import Further
 from fusionkit.microscope.propose.stacks import averaged, factors, level, of_every_element, rounded, smooth
-from fusionkit.terms import Array
 
 GAMMA = 1.7
 _TV = 1.0  # of counts: a single count alone among pixels without any is no structure; of many, see `_total_variation`

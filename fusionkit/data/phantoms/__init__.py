@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fusionkit.build import options_of
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.phantoms.base import PhantomOptions
 from fusionkit.machine import require
-from fusionkit.options import Named, Options
+from fusionkit.options import Named, Options, options_of
 from fusionkit.registry import lookup
 
 

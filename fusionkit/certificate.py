@@ -138,13 +138,13 @@ def _bend(split: Split, x: Array) -> float:
 
 def _stationarity(split: Split, x: Array, residual: Array, size: float, slope: float) -> float:
     """|x - prox(x - t r)| / |x|; overwrites the residual r."""
-    if slope == 0.0 and split.proximable is None:
+    if slope == 0.0 and split.direct is split.bounds:
         return 0.0
     # x = 0 and slope = 0 have no scale of their own: one unit is then as good as any
     step = (size or 1.0) / (slope or 1.0)
     moved = np.multiply(residual, -step, out=residual)
     moved += x
-    nearest = split.bounds.prox(moved, step) if split.proximable is None else split.proximable.prox(moved, step)
+    nearest = split.direct.prox(moved, step)
     return norm(np.subtract(nearest, x, out=moved)) / (size or 1.0)
 
 

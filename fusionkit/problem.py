@@ -36,7 +36,8 @@ class Slots:
     ----------
     smooth : takes a gradient step on smooth terms.
     pixelwise : solves the joint prox of pixelwise terms and bounds.
-    proximable : takes one term by its prox, or the bounds.
+    proximable : takes one term by its prox; the bounds occupy this slot unless they have their own.
+    bounds : projects onto the bounds in a slot of their own, beside the term in the prox slot.
     composed : has a dual variable for each composed term.
     auxiliary : its dual steps can carry auxiliary unknowns, as TGV has.
     """
@@ -46,13 +47,14 @@ class Slots:
     proximable: bool = True
     composed: bool = True
     auxiliary: bool = False
+    bounds: bool = False
 
     def spell(self) -> str:
         """The slots in words, for refusals."""
         words = [
             (self.smooth, "smooth terms"),
             (self.pixelwise, "pixelwise terms"),
-            (self.proximable, "one proximable term or bounds"),
+            (self.proximable, "one proximable term " + ("and bounds" if self.bounds else "or bounds")),
             (self.composed, "proximable functionals of linear maps"),
             (self.auxiliary, "auxiliary unknowns"),
         ]
@@ -169,7 +171,10 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Split:
-    """The terms of a problem in the slots of a solver; every term that is not silent stands in exactly one of them.
+    """The terms of a problem in the slots of a solver; each term that is not silent is in exactly one of them.
+
+    The exception is a proximable term beside active bounds (`Slots.bounds`): it is also the last term of ``coupling``,
+    since the certificate needs a subgradient of it, the dual variable of that term.
 
     Parameters
     ----------
@@ -190,11 +195,16 @@ class Split:
     coupling: Coupling
     silent: tuple[str, ...] = ()
 
+    @property
+    def direct(self) -> Proximable:
+        """What has a prox and no dual variable: the proximable term, or the bounds where they are active."""
+        return self.bounds if self.proximable is None or self.bounds.active else self.proximable
+
     def values(self, x: Array, auxiliary: Arrays) -> dict[str, float]:
         """Value of each term by its name (bounds left out), the auxiliary unknowns included."""
         found = self.coupling.values(self.coupling.apply(x, auxiliary))
         direct: list[Term] = [*self.smooth, *self.pixelwise]
-        if self.proximable is not None:
+        if self.proximable is not None and self.direct is self.proximable:
             direct.append(self.proximable)
         found.update({term.name: term.value(x) for term in direct})
         return self.ordered(found)
@@ -300,11 +310,13 @@ class Problem:
                 direct.append(term)
             else:
                 raise _unfit(term, slots)
-        # the prox slot holds one thing: pixelwise terms with the bounds, or the bounds, or one proximable term
-        occupied = bool(pixelwise) or self.bounds.active
-        kept = None if occupied or not direct or not slots.proximable else direct.pop(0)
+        # without a slot for bounds, the prox slot holds one thing: pixelwise terms with bounds, bounds, or one term
+        free = slots.proximable and (slots.bounds or not (pixelwise or self.bounds.active))
+        kept = direct.pop(0) if free and direct else None
         if direct and not slots.composed:
             raise _unfit(direct[0], slots)
+        if kept is not None and self.bounds.active:
+            direct.append(kept)
         coupling = Coupling((*composed, *(Lifted(term, self.shape) for term in direct)))
         silent = tuple(term.name for term in self.terms if isinstance(term, Composed) and term.silent)
         return Split(self, tuple(smooth), tuple(pixelwise), self.bounds, kept, coupling, silent)

@@ -28,6 +28,7 @@ TABLE = {
         "identity": "fusionkit.operators.forward.identity:identity",
         "sum": "fusionkit.operators.forward.power_sum:total",
         "element": "fusionkit.operators.forward.power_sum:element",
+        "absorption": "fusionkit.operators.forward.absorption:absorption",
         "affine": "fusionkit.operators.forward.affine:affine",
         "elements": "fusionkit.operators.forward.elements:elements",
         "scan": "fusionkit.operators.forward.scan:scan",

@@ -9,6 +9,7 @@ TABLE = {
         "condat_vu": "fusionkit.solvers.condat_vu:CondatVu",
         "admm": "fusionkit.solvers.admm:ADMM",
         "linearized_admm": "fusionkit.solvers.linearized_admm:LinearizedADMM",
+        "davis_yin": "fusionkit.solvers.davis_yin:DavisYin",
         "proximal_gradient": "fusionkit.solvers.proximal_gradient:ProximalGradient",
         "lbfgsb": "fusionkit.solvers.lbfgsb:LBFGSB",
         "schwartz2022": "fusionkit.solvers.schwartz2022:Schwartz2022",

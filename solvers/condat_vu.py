@@ -114,7 +114,7 @@ class CondatVu(Solver[CondatVuState]):
         while True:
             tau = self._tau(lipschitz, state.share)
             v = state.x - state.x.dtype.type(tau) * slope
-            new = split.bounds.prox(v, tau) if split.proximable is None else split.proximable.prox(v, tau)
+            new = split.direct.prox(v, tau)
             value = value_of(split.smooth, new)
             fixed = self.options.tau is not None
             if fixed or descends(state.x, state.value, state.gradient, new, value, lipschitz):

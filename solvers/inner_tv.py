@@ -47,14 +47,14 @@ def dual_prox(
     """
     coupling = split.coupling
     if not coupling.terms:
-        return _primal(split, v, step), duals
+        return split.direct.prox(v, step), duals
     none = coupling.auxiliary_zeros(v.dtype)
     squares = sum(coupling.squared_norms())
     sigma = 1.0 / (step * squares) if squares else 1.0 / step
     buffer = np.empty_like(v)
 
     def primal(at: Arrays) -> Array:
-        return _primal(split, v - v.dtype.type(step) * coupling.adjoint(at, buffer), step)
+        return split.direct.prox(v - v.dtype.type(step) * coupling.adjoint(at, buffer), step)
 
     ahead, number = duals, 1.0
     for iteration in range(iterations):
@@ -73,10 +73,6 @@ def dual_prox(
             if _gap(split, coupling.apply(x, none), touching, duals) <= gap_allowed(x):
                 return x, duals
     return primal(duals), duals
-
-
-def _primal(split: Split, v: Array, step: float) -> Array:
-    return split.bounds.prox(v, step) if split.proximable is None else split.proximable.prox(v, step)
 
 
 def _gap(split: Split, images: Arrays, touching: Arrays, duals: Arrays) -> float:

@@ -24,6 +24,7 @@ SHAPE = (3, 12, 10)
 LABELS = ("Sc", "Dy", "O")
 Z = np.array([21.0, 66.0, 8.0]) / np.mean([21.0, 66.0, 8.0])
 OTHER_Z = {"Sc": 1.5, "Dy": 0.4, "O": 1.1}
+MU = {"Sc": 0.8, "Dy": 1.7, "O": 0.3}
 SECOND = {"type": "pylops", "operator": "SecondDerivative", "arguments": {"axis": 2}}
 
 
@@ -43,6 +44,8 @@ def arrays() -> Mapping[str, Array]:
         "blurred": gaussian_filter(truth, (0, 1.0, 1.0)) + 0.02 * random.standard_normal(SHAPE),
         "X": random.standard_normal((40, 2)),
         "y": random.standard_normal(40) + 2.0,
+        "bright": 2.0 * np.exp(-np.einsum("i,iyx->yx", list(MU.values()), truth))
+        + 0.02 * random.standard_normal(SHAPE[1:]),
     }
 
 
@@ -100,6 +103,21 @@ PROBLEMS: dict[str, Case] = {
     ),
     "box": case(MAPS, TV, {"type": "box", "lower": 0.1, "upper": 0.5}),
     "sparse": case(MAPS, {"type": "l1", "weight": 0.2}),
+    "absorption": case(
+        {
+            "type": "least_squares",
+            "data": "bright",
+            "forward": {"type": "absorption", "mu": MU, "incident": 2.0},
+        },
+        POISSON,
+        TV,
+        NONNEGATIVE,
+    ),
+    "length_bounded": case(
+        POISSON,
+        {"type": "penalty", "name": "length", "functional": "euclidean", "weight": 1.0},
+        {"type": "box", "lower": 0.1, "upper": 0.5},
+    ),
     "sparse_bounded": case({"type": "haadf", "gamma": 1.0}, MAPS, {"type": "l1", "weight": 0.2}, NONNEGATIVE),
     "regression": case(
         {"type": "least_squares", "data": "y", "forward": {"type": "affine", "matrix": "X"}},
@@ -140,6 +158,7 @@ class Known:
 
 SOLVERS: dict[str, Known] = {
     "admm": Known(frozenset({"auxiliary", "any operator"})),
+    "davis_yin": Known(only=frozenset({"sparse", "sparse_bounded", "length_bounded", "regression", "two_images"})),
     "proximal_gradient": Known(frozenset({"auxiliary"})),
     "lbfgsb": Known(frozenset({"auxiliary"})),
     "schwartz2022": Known(only=frozenset({"fused", "fused_linear"}), convergent=False),

@@ -86,14 +86,19 @@ def share_kernels(folder: Path) -> None:
 
 def test_the_page_shows_every_kind_of_file() -> None:
     assert set(files()) == {
-        "operators/elastic_net.py",
-        "operators/saturating.py",
+        "operators/penalty/elastic_net.py",
+        "operators/forward/saturating.py",
         "solvers/barzilai_borwein.py",
         "fusionkit-example/pyproject.toml",
         "fusionkit-example/fusionkit_example.py",
         "fusionkit-example/example.yaml",
     }
     assert len(additions()) == 8
+
+
+def test_the_page_imports_from_one_namespace() -> None:
+    imported = set(re.findall(r"^(?:from|import) (fusionkit[\w.]*)", TEXT, re.MULTILINE))
+    assert imported == {"fusionkit", "fusionkit.extend"}
 
 
 # what is chosen of the tests of the copy, and how many of them there are at least

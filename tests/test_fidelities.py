@@ -52,6 +52,7 @@ def term(spec: dict[str, Any], dtype: Any = np.float64, shape: tuple[int, ...] =
 
 
 POISSON_SUM = {"type": "poisson", "weight": 0.3, "data": "haadf", "forward": "sum"}
+ABSORPTION = {"type": "absorption", "mu": {"Sc": 0.4, "Dy": 1.7, "O": 0.9}, "incident": 2.0}
 SMOOTHING = {"type": "pylops", "operator": "Smoothing2D", "arguments": {"nsmooth": [3, 3]}}
 PS, SP, SC = (Pixelwise, Smooth), (Pixelwise, Smooth, Proximable), (Composed, Smooth)
 # name: spec, what the term is (and nothing else), convex
@@ -73,6 +74,9 @@ TERMS: dict[str, tuple[dict[str, Any], tuple[type, ...], bool]] = {
         PS,
         True,
     ),
+    "absorption": ({"type": "least_squares", "data": "haadf", "weight": 1.3, "forward": ABSORPTION}, PS, False),
+    "poisson_absorption": (POISSON_SUM | {"forward": ABSORPTION}, PS, False),
+    "poisson_absorption_0": (POISSON_SUM | {"forward": ABSORPTION, "epsilon": 0}, (Pixelwise,), False),
     "blurred": ({"type": "least_squares", "data": "maps", "forward": {"type": "blur", "sigma": 1.0}}, SC, True),
     "poisson_blurred": ({"type": "poisson", "forward": {"type": "blur", "sigma": 1.0}}, SC, True),
     "poisson_0_blurred": (

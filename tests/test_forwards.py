@@ -15,7 +15,8 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.errors import UserError
 from fusionkit.linear import PylopsMap
-from fusionkit.operators.forward import Forward, LinearForward, PixelwiseForward
+from fusionkit.operators.forward import Forward, LinearForward, PixelwiseChain, PixelwiseForward
+from fusionkit.operators.forward.absorption import Attenuation
 from fusionkit.operators.forward.blur import GaussianBlur
 from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.options import Spec
@@ -57,6 +58,7 @@ FORWARDS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = {
     ),
     "z_contrast": ({"type": "z_contrast", "gamma": 1.7}, SHAPE, SHAPE[1:]),
     "z_contrast_calibrated": ({"type": "z_contrast", "gain": 3, "offset": -0.2}, SHAPE, SHAPE[1:]),
+    "absorption": ({"type": "absorption", "mu": {"Sc": 0.4, "O": 1.3}, "incident": 2.5}, SHAPE, SHAPE[1:]),
     "sum": ({"type": "sum"}, SHAPE, SHAPE[1:]),
     "element": ({"type": "element", "element": "O"}, SHAPE, SHAPE[1:]),
     "blur": ({"type": "blur", "sigma": 1.3}, SHAPE, SHAPE),
@@ -154,6 +156,22 @@ def test_jet_of_power_sum(gamma: float, dtype: Any) -> None:
     bend = gamma * (gamma - 1) * z**2 * t ** (gamma - 2)
     np.testing.assert_allclose(np.broadcast_to(jet.bend, SHAPE), bend, rtol=tolerance)
     assert model.jet(x, second=False).bend is None
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.6])
+def test_chain_has_the_derivatives_of_its_function_of_the_sum(gamma: float) -> None:
+    """Slope and diagonal of the second derivative of 2.5 exp(-sum (Z x)^gamma), by central differences."""
+    model = PixelwiseChain(Attenuation(2.5), PowerSum(gamma, [0.4, 1.7, 0.9], SHAPE[1:]))
+    x, h = np.random.default_rng(2).random(SHAPE) + 0.1, 1e-5
+    jet = model.jet(x)
+    assert jet.bend is not None
+    np.testing.assert_allclose(jet.prediction, model.apply(x), rtol=1e-14)
+    for i in range(len(x)):
+        d = np.zeros_like(x)
+        d[i] = h
+        ahead, behind = model.jet(x + d, second=False), model.jet(x - d, second=False)
+        np.testing.assert_allclose(jet.slope[i], (ahead.prediction - behind.prediction) / (2 * h), rtol=1e-7)
+        np.testing.assert_allclose(jet.bend[i], (ahead.slope - behind.slope)[i] / (2 * h), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("gamma", [0.7, 1.4, 1.6, 2.0])
@@ -282,7 +300,7 @@ def test_linear_forward_in_python_with_an_offset() -> None:
 
 def test_rows_are_independent() -> None:
     x = np.random.default_rng(4).random(SHAPE)
-    for spec in ("identity", "power_sum", "sum"):
+    for spec in ("identity", "power_sum", "sum", {"type": "absorption", "mu": {"O": 1.0}}):
         model = forward(spec)
         assert isinstance(model, PixelwiseForward)
         np.testing.assert_array_equal(model.apply(x[:, 2:4]), model.apply(x)[..., 2:4, :])
@@ -303,6 +321,11 @@ ERRORS: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
     "z_negative": ({"type": "power_sum", "z": {"Sc": -1, "Dy": 66, "O": 8}}, SHAPE, r"forward.z: is -1 for Sc"),
     "z_infinite": ({"type": "power_sum", "z": {"Sc": float("inf"), "Dy": 66, "O": 8}}, SHAPE, r"forward.z: is inf for"),
     "unknown_key": ({"type": "power_sum", "gama": 1.6}, SHAPE, r"forward.gama: unknown key; did you mean 'gamma'"),
+    "mu_unknown": ({"type": "absorption", "mu": {"N": 1.0}}, SHAPE, r"forward.mu: names 'N', which has no map"),
+    "mu_negative": ({"type": "absorption", "mu": {"O": -1.0}}, SHAPE, r"forward.mu.O: must be .*>= 0, got -1"),
+    "mu_zero": ({"type": "absorption", "mu": {"O": 0}}, SHAPE, r"forward.mu: is 0 for every element"),
+    "incident": ({"type": "absorption", "mu": {"O": 1}, "incident": 0}, SHAPE, r"forward.incident: must be .*> 0"),
+    "absorption_of_vector": ({"type": "absorption", "mu": {"O": 1}}, (4,), r"forward: needs maps .*\(4,\)"),
     "no_maps": ({"type": "power_sum"}, (4,), r"forward: needs maps .*\(4,\)"),
     "no_element": ({"type": "element", "element": "Pb"}, SHAPE, r"forward.element: there is no map of 'Pb'"),
     "sigma_zero": ({"type": "blur", "sigma": 0.0}, SHAPE, r"forward.sigma: .*0.0"),

@@ -16,6 +16,8 @@ from scipy.optimize import minimize
 from fusionkit.operators.fidelity import fidelity
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
 from fusionkit.operators.fidelity.poisson import PoissonLoss
+from fusionkit.operators.forward import PixelwiseChain
+from fusionkit.operators.forward.absorption import Attenuation
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.pixelwise import PixelwiseProx
@@ -251,3 +253,42 @@ def test_blocks_and_output_buffers_change_nothing(case: Pixels, dtype: Any) -> N
     found = PixelwiseProx(case.terms(dtype), arrays)(v, case.step, start, 2, out=start)
     assert found is start
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("step", [0.1, 1.0, 30.0])
+@pytest.mark.parametrize("counting", [True, False])
+def test_chain_of_a_weighted_sum_takes_part(step: float, counting: bool) -> None:
+    """Absorption with counts of the maps: the joint prox reaches what a general minimiser does at each pixel."""
+    random = np.random.default_rng(3)
+    mu, counts = np.array([0.4, 1.3, 0.8]), random.gamma(1.0, 1.0, (3, *PIXELS))
+    image = 2.0 * np.exp(-random.gamma(2.0, 0.5, PIXELS))
+    bright = PixelwiseChain(Attenuation(2.0), PowerSum(1.0, mu, PIXELS), nonnegative=True)
+    loss = PoissonLoss(0.0) if counting else LeastSquaresLoss()
+    terms = (
+        fidelity("maps", WEIGHT, PoissonLoss(0.1), Identity(counts.shape), counts),
+        fidelity("bright", 5.0, loss, bright, image),
+    )
+    pixelwise = tuple(term for term in terms if isinstance(term, Pixelwise))
+    assert len(pixelwise) == 2
+    v = random.normal(0.5, 1.0, counts.shape)
+
+    def objective(x: Array) -> Array:
+        m, squares = 2.0 * np.exp(-np.tensordot(mu, x, 1)), ((x - v) ** 2).sum(0) / (2 * step)
+        fit = m - image * np.log(m) if counting else 0.5 * (m - image) ** 2
+        return squares + WEIGHT * (x - counts * np.log(x + 0.1)).sum(0) + 5.0 * fit
+
+    starts = [np.full_like(v, 0.1), np.ones_like(v), np.clip(v, 1e-3, None)]
+    found = [objective(PixelwiseProx(pixelwise, Box(0.0))(v, step, start, 200)) for start in starts]
+    expected = [
+        objective(
+            minimize(
+                lambda u: float(objective(u.reshape(v.shape)).sum()),
+                start.ravel(),
+                bounds=[(0.0, None)] * v.size,
+                method="L-BFGS-B",
+                options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 2000, "maxfun": 100_000},
+            ).x.reshape(v.shape)
+        )
+        for start in starts
+    ]
+    np.testing.assert_allclose(np.min(found, axis=0), np.min(expected, axis=0), rtol=1e-6, atol=1e-8)

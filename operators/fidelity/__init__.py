@@ -27,7 +27,7 @@ from fusionkit.engines.kernel import Kernel
 from fusionkit.errors import UserError
 from fusionkit.linear import require_adjoint
 from fusionkit.operators.fidelity.loss import Loss, LossFunctional, weighted_sum
-from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
+from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseChain, PixelwiseForward
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.terms import Array, Composed, Differentiable, Expansion, Pixelwise, Proximable, Smooth, Term
 
@@ -154,15 +154,16 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
 
         With s the slope and d the bend of the prediction: :math:`g = w \varphi' s`, :math:`c = \max(w \varphi' d, 0)`
         and, where the prediction adds the elements up, :math:`u = \sqrt{w \varphi''}\, s`; where it does not, the
-        elements are not coupled and :math:`w \varphi'' s^2` joins c.
+        elements are not coupled and :math:`w \varphi'' s^2` joins c. For a chain f(s(x)), s and d are those of s(x),
+        :math:`\varphi' f'` replaces :math:`\varphi'` and :math:`\max(\varphi'' f'^2 + \varphi' f'', 0)` replaces
+        :math:`\varphi''`.
 
         Parameters
         ----------
         x : shape (n, rows, nx).
         rows : which rows of the data it belongs to.
         """
-        jet = self._model.jet(x)
-        first, second = self.loss.slopes(jet.prediction, self.data[..., rows, :])
+        jet, first, second = self._by_prediction(x, self.data[..., rows, :])
         first *= self.weight
         second *= self.weight
         gradient = first * jet.slope
@@ -181,6 +182,20 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         values = self.loss.values(self.forward.apply(x), self.data[..., rows, :])
         values *= self.weight
         return values if values.ndim < x.ndim else values.sum(axis=0)
+
+    def _by_prediction(self, x: Array, data: Array) -> tuple[Jet, Array, Array]:
+        """The jet of m(x) with phi' and phi'' by m; for a chain f(s(x)) the jet of s(x), with derivatives by s."""
+        model = self._model
+        if not isinstance(model, PixelwiseChain):
+            jet = model.jet(x)
+            return jet, *self.loss.slopes(jet.prediction, data)
+        jet, f = model.inner.jet(x), model.function
+        first, second = self.loss.slopes(f.value(jet.prediction), data)
+        slope = f.slope(jet.prediction)
+        second *= slope * slope
+        second += first * f.curvature(jet.prediction)
+        first *= slope
+        return jet, first, np.maximum(second, 0.0, out=second)
 
     @property
     def kernel(self) -> Kernel | None:

@@ -3,7 +3,8 @@ r"""What a fidelity predicts the data by: forward models :math:`x \mapsto m(x)`,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,7 +52,8 @@ class Jet:
     ----------
     prediction : m, shape (rows, nx) where the elements of a pixel add up, else (n, rows, nx).
     slope : :math:`\partial m / \partial x_i`, shape (n, rows, nx) or one that broadcasts to it.
-    bend : :math:`\partial^2 m / \partial x_i^2`, likewise; mixed second derivatives are zero. None where not asked for.
+    bend : :math:`\partial^2 m / \partial x_i^2`, likewise; mixed second derivatives are zero, except those of a
+        `PixelwiseChain`. None where ``second`` is false.
     """
 
     prediction: Array
@@ -72,6 +74,61 @@ class PixelwiseForward(Forward):
     def adjoint(self, x: Array, r: Array) -> Array:
         """J(x)' r, of the shape of ``x``."""
         return self.jet(x, second=False).slope * r
+
+
+class ScalarFunction(Protocol):
+    """A twice differentiable function f of one number; each method takes an array and returns a fresh one."""
+
+    def value(self, s: Any) -> Any:
+        """f(s)."""
+        ...
+
+    def slope(self, s: Any) -> Any:
+        """f'(s)."""
+        ...
+
+    def curvature(self, s: Any) -> Any:
+        """f''(s)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class PixelwiseChain(PixelwiseForward):
+    r"""A function of a pixelwise model, :math:`m(x) = f(s(x))`, such as :math:`f(\sum_i w_i x_i)`.
+
+    Its second derivative, :math:`f''(s) v v^\top + f'(s)\, \mathrm{diag}(d)` with slope v and bend d of s, is diagonal
+    plus rank one: a fidelity of it takes part in the joint prox.
+
+    Parameters
+    ----------
+    function : f.
+    inner : s, often a `fusionkit.operators.forward.power_sum.PowerSum`.
+    nonnegative : whether f(s(x)) >= 0 for every x >= 0.
+    """
+
+    function: ScalarFunction
+    inner: PixelwiseForward
+    nonnegative: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "range", self.inner.range)
+        object.__setattr__(self, "smooth", self.inner.smooth)
+
+    def apply(self, x: Array) -> Array:
+        """f(s(x))."""
+        return self.function.value(self.inner.apply(x))
+
+    def jet(self, x: Array, second: bool = True) -> Jet:
+        """f(s), f'(s) v and the diagonal f''(s) v^2 + f'(s) d."""
+        jet, f = self.inner.jet(x, second), self.function
+        slope = f.slope(jet.prediction)
+        bend = None if jet.bend is None else f.curvature(jet.prediction) * jet.slope**2 + slope * jet.bend
+        return Jet(f.value(jet.prediction), slope * jet.slope, bend)
+
+    def rescaled(self, factors: Array) -> PixelwiseChain | None:
+        """The same function of the inner model, rescaled; None where that cannot be."""
+        inner = self.inner.rescaled(factors)
+        return replace(self, inner=inner) if isinstance(inner, PixelwiseForward) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,9 +23,8 @@ from fusionkit.build import Context
 from fusionkit.data.elements import atomic_number
 from fusionkit.errors import UserError
 from fusionkit.operators.forward.detector import GAIN, GAMMA, OFFSET, Calibration
-from fusionkit.operators.forward.power_sum import PowerSum, pixels_of
+from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixels_of
 from fusionkit.options import Options, Positive
-from fusionkit.registry import suggestion
 from fusionkit.terms import Array
 
 Exponent = Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)]
@@ -112,7 +111,7 @@ def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibrat
     """
     interval = options.gamma if isinstance(options.gamma, tuple) else None
     gamma = 0.5 * (options.gamma[0] + options.gamma[1]) if isinstance(options.gamma, tuple) else options.gamma
-    z = z_values(options.z, context) * k_values(options.k_factors, context)
+    z = z_values(options.z, context) * element_values(options.k_factors, context.at("k_factors"), 1.0)
     return _calibration(PowerSum(gamma, z, pixels_of(context)), options, interval)
 
 
@@ -123,7 +122,7 @@ def z_contrast(options: ZContrastOptions, context: Context) -> PowerSum | Calibr
     ------
     UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
     """
-    z = z_values(options.z, context) ** options.gamma * k_values(options.k_factors, context)
+    z = z_values(options.z, context) ** options.gamma * element_values(options.k_factors, context.at("k_factors"), 1.0)
     return _calibration(PowerSum(1.0, z, pixels_of(context)), options, None)
 
 
@@ -133,23 +132,11 @@ def z_values(z: str | dict[str, float], context: Context) -> Array:
     if isinstance(z, str):
         numbers = np.array([atomic_number(symbol, where) for symbol in context.labels], dtype=np.float64)
         return numbers / numbers.mean() if z == "relative" else numbers
-    _all_known(z, context, where)
     missing = [element for element in context.labels if element not in z]
+    values = element_values(z, context.at("z"), np.nan)
     if missing:
         raise UserError(where, f"has no value for {', '.join(missing)}", "give one for every element")
-    return np.array([z[element] for element in context.labels], dtype=np.float64)
-
-
-def k_values(k_factors: dict[str, float], context: Context) -> Array:
-    """k_i of the unknown's elements in their order; 1 where none is given."""
-    _all_known(k_factors, context, context.at("k_factors").where)
-    return np.array([k_factors.get(element, 1.0) for element in context.labels], dtype=np.float64)
-
-
-def _all_known(named: dict[str, float], context: Context, where: str) -> None:
-    for element in named:
-        if element not in context.labels:
-            raise UserError(where, f"names '{element}', which has no map", suggestion(element, context.labels))
+    return values
 
 
 def _calibration(

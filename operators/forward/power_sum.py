@@ -8,6 +8,7 @@ Source: Schwartz et al., npj Comput. Mater. 8, 16 (2022), equation 2, with Z_i i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -144,3 +145,16 @@ def pixels_of(context: Context) -> tuple[int, int]:
             context.where, f"needs maps (n, ny, nx), but the unknown has shape {context.shape}", "use another forward"
         )
     return context.shape[1], context.shape[2]
+
+
+def element_values(named: Mapping[str, float], context: Context, default: float) -> Array:
+    """The values by element in the order of the unknown; ``default`` where none is given.
+
+    Raises
+    ------
+    UserError : at the context's key, where a name has no map.
+    """
+    for element in named:
+        if element not in context.labels:
+            raise UserError(context.where, f"names '{element}', which has no map", suggestion(element, context.labels))
+    return np.array([named.get(element, default) for element in context.labels], dtype=np.float64)

@@ -1,0 +1,63 @@
+r"""The bright-field image of absorbing maps: :math:`m(x) = I_0 \exp(-\sum_i \mu_i x_i)` at each pixel.
+
+Electrons that a specimen scatters beyond the aperture leave the bright-field image, each layer the same share of them.
+The model is pixelwise although it couples the elements: its second derivative, :math:`m \mu \mu^\top`, has rank one.
+Sources: L. Reimer, H. Kohl, Transmission Electron Microscopy, 5th ed. (Springer, 2008), section 6.1 (mass-thickness
+contrast); the Lambert-Beer law.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.operators.forward import PixelwiseChain
+from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixels_of
+from fusionkit.options import NonNegative, Options, Positive
+
+
+class Attenuation(NamedTuple):
+    """The function I0 exp(-s) of the optical depth s, with its derivatives."""
+
+    incident: float
+
+    def value(self, s: Any) -> Any:
+        """I0 exp(-s)."""
+        return self.incident * np.exp(-s)
+
+    def slope(self, s: Any) -> Any:
+        """-I0 exp(-s)."""
+        return -self.incident * np.exp(-s)
+
+    def curvature(self, s: Any) -> Any:
+        """I0 exp(-s)."""
+        return self.incident * np.exp(-s)
+
+
+class AbsorptionOptions(Options):
+    """Options of ``absorption``.
+
+    Parameters
+    ----------
+    mu : absorption coefficient of each element, >= 0, in the inverse unit of its map; those that are not named have 0.
+    incident : I0 > 0, what the image shows where there is no matter, in its own unit.
+    """
+
+    mu: dict[str, NonNegative]
+    incident: Positive = 1.0
+
+
+def absorption(options: AbsorptionOptions, context: Context) -> PixelwiseChain:
+    """The forward model ``absorption``: the bright-field image I0 exp(-sum_i mu_i x_i).
+
+    Raises
+    ------
+    UserError : the unknown is no stack of maps, ``mu`` names an element without a map, or no element absorbs.
+    """
+    pixels, mu = pixels_of(context), element_values(options.mu, context.at("mu"), 0.0)
+    if not mu.any():
+        raise UserError(context.at("mu").where, "is 0 for every element", "give the coefficient of one that absorbs")
+    return PixelwiseChain(Attenuation(options.incident), PowerSum(1.0, mu, pixels), nonnegative=True)

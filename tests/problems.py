@@ -18,7 +18,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.result import Result
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Composed, Smooth
 
 SHAPE = (3, 12, 10)
 LABELS = ("Sc", "Dy", "O")
@@ -158,7 +158,7 @@ class Known:
 
 SOLVERS: dict[str, Known] = {
     "admm": Known(frozenset({"auxiliary", "any operator"})),
-    "davis_yin": Known(only=frozenset({"sparse", "sparse_bounded", "length_bounded", "regression", "two_images"})),
+    "davis_yin": Known(frozenset({"linear map", "unbounded gradient"})),
     "proximal_gradient": Known(frozenset({"auxiliary"})),
     "lbfgsb": Known(frozenset({"auxiliary"})),
     "schwartz2022": Known(only=frozenset({"fused", "fused_linear"}), convergent=False),
@@ -174,7 +174,15 @@ def known(solver: str) -> Known:
 def refuses(solver: str, problem: str) -> bool:
     """Whether the tables say that the solver cannot take the problem."""
     row = known(solver)
-    return bool(row.lacks & PROBLEMS[problem].needs) or (row.only is not None and problem not in row.only)
+    return bool(row.lacks & needs(problem)) or (row.only is not None and problem not in row.only)
+
+
+@cache
+def needs(problem: str) -> frozenset[str]:
+    """What the problem needs: the table's, and ``linear map`` for a penalty of one."""
+    terms = build(problem)[0].terms
+    composed = any(isinstance(term, Composed) and not isinstance(term, Smooth) for term in terms)
+    return PROBLEMS[problem].needs | ({"linear map"} if composed else frozenset())
 
 
 def problem_of(

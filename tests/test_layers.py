@@ -19,9 +19,9 @@ ROWS = """
 sweep notebook
 reconstruct writer
 report
+extend
 export
 results
-extend
 microscope
 config
 weights uncertainty
@@ -30,7 +30,7 @@ solvers
 operators
 solver
 engines
-{terms problem coupling pixelwise linear functional prox_operator certificate build}
+{terms problem pixelwise linear functional certificate build}
 data
 {errors options registry arrays machine terminal interrupts}
 """

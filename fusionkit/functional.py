@@ -1,8 +1,7 @@
-"""Functions with a prox, and the same as ``pyproximal.ProxOperator``s for that library's own code.
+"""Functions with a prox, and an adapter that makes them a ``pyproximal.ProxOperator``.
 
-pyproximal and pylops take a second to import, three times what a small solve takes, and fusionkit's own functions use
-nothing of them. They have pyproximal's methods and are wrapped where its type is asked for, as `fusionkit.linear` does
-for ``pylops.LinearOperator``.
+Importing pyproximal and pylops takes a second, three times as long as a small solve, so fusionkit's functions do not
+derive from its class. They have its methods, and `to_pyproximal` wraps them where that library needs its own type.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ Vector = npt.NDArray[Any]  # what pyproximal takes; here always real and flat
 
 
 class ProxFunction(ABC):
-    """A function of a flat vector with a prox, weight included: what pyproximal's solvers call.
+    """A function of a flat vector with a prox, weight included.
 
     Attributes
     ----------
-    any_array : whether it takes arrays of any array module, as those on a GPU.
-    hasgrad : whether ``grad`` is its gradient; else it is that of its Moreau envelope, as in pyproximal.
+    any_array : whether it takes arrays of any array module, such as those on a GPU.
+    hasgrad : whether ``grad`` is its own gradient; otherwise that of its Moreau envelope, as in pyproximal.
     """
 
     any_array: bool = False
@@ -41,7 +40,7 @@ class ProxFunction(ABC):
 
     @abstractmethod
     def prox(self, x: Array, tau: float) -> Array:
-        """The minimiser of g(y) + |y - x|^2 / (2 tau); a fresh array."""
+        """The minimiser of g(y) + |y - x|^2 / (2 tau), a fresh array."""
 
     def proxdual(self, x: Array, tau: float) -> Array:
         """The prox of the conjugate, by Moreau's identity."""
@@ -53,7 +52,7 @@ class ProxFunction(ABC):
 
 
 class Norm(ProxFunction):
-    """A norm, weight included: the prox of its conjugate is the projection onto its dual ball, whatever the step.
+    """A norm, weight included: the prox of its conjugate projects onto the dual ball, for any step.
 
     Attributes
     ----------
@@ -67,26 +66,26 @@ class Norm(ProxFunction):
         """The nearest point of the dual ball to the flat vector ``p``; ``out`` may be ``p``."""
 
     def proxdual(self, x: Array, tau: float) -> Array:
-        """The dual projection, whatever ``tau``."""
+        """The projection onto the dual ball, for any ``tau``."""
         return self.project_dual(x)
 
 
 def to_pyproximal(functional: Functional) -> pyproximal.ProxOperator:
-    """The function as a ``pyproximal.ProxOperator``; one that is that already is returned as it is."""
+    """The function as a ``pyproximal.ProxOperator``; returned as it is if it is one."""
     if is_prox_operator(functional):
         return functional  # type: ignore[return-value]
     return _adapter()(functional)
 
 
 def is_prox_operator(thing: object) -> bool:
-    """Whether it is a ``pyproximal.ProxOperator``: nothing can be one before somebody has imported that library."""
+    """Whether it is a ``pyproximal.ProxOperator``, which cannot exist before that library is imported."""
     library = sys.modules.get("pyproximal")
     return library is not None and isinstance(thing, library.ProxOperator)
 
 
 @cache
 def _adapter() -> Callable[[Functional], pyproximal.ProxOperator]:
-    """The class of the adapters, which needs pyproximal to be defined."""
+    """The adapter class; defining it imports pyproximal."""
     import pyproximal
 
     class Adapter(pyproximal.ProxOperator):

@@ -1,4 +1,4 @@
-"""Linear maps between arrays of fixed shapes: an adapter for any ``pylops.LinearOperator``, the identity, and back."""
+"""Linear maps between arrays of fixed shapes: adapters from and to ``pylops.LinearOperator``, and the identity."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fusionkit.terms import Array, LinearMap
 if TYPE_CHECKING:
     import pylops
 
-_ALIKE = 1e-3  # of the lengths: an operator may compute in float32
+_ADJOINT_TOLERANCE = 1e-3  # relative: an operator may compute in float32
 
 
 def _into(result: npt.NDArray[Any], given: Array, out: Array | None) -> Array:
-    """The result in ``out``, or in memory of its own: a pylops operator that works in place returns what it got."""
+    """The result in ``out`` or in fresh memory: a pylops operator that works in place returns its input."""
     if out is None:
         return result.copy() if np.may_share_memory(result, given) else result
     np.copyto(out, result)
@@ -33,8 +33,8 @@ class PylopsMap:
     Parameters
     ----------
     operator : the pylops operator, of shape (prod(range), prod(domain)).
-    domain, range : shapes of what it takes and gives.
-    known_norm : an upper bound of the operator norm where one is known; else it is estimated by power iterations.
+    domain, range : shapes of input and output.
+    known_norm : an upper bound of the operator norm; None estimates one by power iterations.
     """
 
     operator: pylops.LinearOperator
@@ -62,7 +62,7 @@ class PylopsMap:
 
 @dataclass(frozen=True)
 class IdentityMap:
-    """x itself; the operator of a proximable term that a solver takes as composed."""
+    """x itself: the operator of a proximable term that has a dual variable."""
 
     any_array: ClassVar[bool] = True
     domain: tuple[int, ...]
@@ -70,7 +70,7 @@ class IdentityMap:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives: that of what it takes."""
+        """Shape of its output: that of its input."""
         return self.domain
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
@@ -86,18 +86,18 @@ class IdentityMap:
         return np.ones((1,) * len(self.domain))
 
     def cosine_axes(self) -> tuple[int, ...]:
-        """None is needed."""
+        """None: it is diagonal in every basis."""
         return ()
 
 
 def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) -> float:
-    """Operator norm by power iterations on K'K in float64, raised by 2 % since they approach it from below.
+    """Operator norm by power iterations on K'K in float64, plus 2 % since they approach it from below.
 
     Parameters
     ----------
     linear_map : K.
-    iterations : power iterations.
-    seed : of the random start, so that two runs derive the same steps.
+    iterations : number of power iterations.
+    seed : of the random start; fixed, so that runs are reproducible.
     """
     x = np.random.default_rng(seed).standard_normal(linear_map.domain)
     largest = 0.0
@@ -111,35 +111,35 @@ def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) ->
 
 
 def require_adjoint(linear_map: LinearMap, where: str) -> None:
-    """Refuse a map of somebody's own whose adjoint is another map's: solvers would converge to something else.
+    """Refuse a user's map whose adjoint is wrong, with which solvers would converge to something else.
 
     Parameters
     ----------
-    linear_map : K; fusionkit's own and pylops' are not looked at.
+    linear_map : K; maps of fusionkit and pylops are not tested.
     where : the term, for the message.
 
     Raises
     ------
-    UserError : <K x, y> and <x, K'y> differ for random x and y.
+    UserError : <K x, y> and <x, K'y> differ for random x and y, or a result has the wrong shape.
     """
-    made_by = linear_map.operator if isinstance(linear_map, PylopsMap) else linear_map
-    if type(made_by).__module__.partition(".")[0] in ("fusionkit", "pylops"):
+    inner = linear_map.operator if isinstance(linear_map, PylopsMap) else linear_map
+    if type(inner).__module__.partition(".")[0] in ("fusionkit", "pylops"):
         return
     random = np.random.default_rng(0)
     x, y = random.standard_normal(linear_map.domain), random.standard_normal(linear_map.range)
     image, back = linear_map.apply(x.copy()), linear_map.adjoint(y.copy())
     for given, name, shape in ((image, "apply", linear_map.range), (back, "adjoint", linear_map.domain)):
         if np.shape(given) != tuple(shape):
-            said = f"{name} of its operator gives the shape {np.shape(given)} instead of {tuple(shape)}"
-            raise UserError(where, said, "mend it")
-    forth, back_again = float(np.vdot(image, y)), float(np.vdot(x, back))
-    if not abs(forth - back_again) <= _ALIKE * float(np.linalg.norm(image) * np.linalg.norm(y)):
-        said = f"its operator's adjoint is wrong: <K x, y> is {forth:.6g} and <x, K'y> is {back_again:.6g}"
-        raise UserError(where, said, "mend adjoint until they agree for random x and y")
+            problem = f"{name} of its operator returns the shape {np.shape(given)} instead of {tuple(shape)}"
+            raise UserError(where, problem, "correct it")
+    left, right = float(np.vdot(image, y)), float(np.vdot(x, back))
+    if not abs(left - right) <= _ADJOINT_TOLERANCE * float(np.linalg.norm(image) * np.linalg.norm(y)):
+        problem = f"the adjoint of its operator is wrong: <K x, y> is {left:.6g} and <x, K'y> is {right:.6g}"
+        raise UserError(where, problem, "correct it until both agree for random x and y")
 
 
 def to_pylops(linear_map: LinearMap, dtype: np.dtype[Any]) -> pylops.LinearOperator:
-    """The map as a ``pylops.LinearOperator`` on flat vectors, for pylops' and pyproximal's own code."""
+    """The map as a ``pylops.LinearOperator`` on flat vectors, for code of pylops and pyproximal."""
     import pylops
 
     return pylops.FunctionOperator(

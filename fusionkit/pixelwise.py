@@ -5,9 +5,9 @@ At a pixel the unknown is a vector of n values and the problem is
 .. math:: \min_{l \le u \le h} \sum_j T_j(u) + \frac{1}{2t} \|u - v\|^2 .
 
 Its model Hessian is diagonal plus rank one (`fusionkit.terms.Expansion`), so that a projected Newton step costs O(n)
-by the Sherman-Morrison formula. Where a step does not decrease a pixel's objective it is quartered at that pixel. The
-step starts from the current iterate of the solver, so that few steps are enough (Schwartz et al. 2022 state the model;
-the joint prox is ours).
+by the Sherman-Morrison formula. A step that does not decrease the objective of a pixel is quartered at that pixel.
+Newton's method starts at the current iterate of the solver, so a few steps suffice. The model is that of Schwartz et
+al. (2022); the joint prox is new here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from fusionkit.terms import Array, Bounds, Expansion, Pixelwise
 
 _BLOCK_BYTES = 1 << 18  # a block and its temporaries stay in the second-level cache
-_ATTEMPTS = 8  # lengths of a Newton step that are tried before a pixel stays where it is
+_ATTEMPTS = 8  # lengths of a Newton step to try before a pixel stays where it is
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PixelwiseProx:
 
     Parameters
     ----------
-    terms : the pixelwise terms; with none, the prox is the projection onto the bounds.
+    terms : the pixelwise terms; without any, the prox is the projection onto the bounds.
     bounds : the box.
     """
 
@@ -43,9 +43,9 @@ class PixelwiseProx:
         ----------
         v : point, shape (n, ny, nx).
         step : t > 0.
-        start : where Newton's method starts; within the bounds.
-        newton_steps : the most steps taken; 30 are exact to rounding on every problem of the tests.
-        out : receives the result; may be ``start``, not ``v``.
+        start : start of Newton's method, within the bounds.
+        newton_steps : number of steps; 30 are exact to rounding on every problem of the tests.
+        out : receives the result; may be ``start`` but not ``v``.
         """
         if not self.terms:
             return self.bounds.prox(v, step, out)
@@ -69,7 +69,7 @@ class PixelwiseProx:
         new = np.clip(x - move, lower, upper)
         for attempt in range(_ATTEMPTS):
             after = self._values(new, v, step, rows)
-            # rounding alone must not shorten the step of a converged pixel; a NaN is no decrease
+            # rounding must not shorten the step of a converged pixel; NaN counts as no decrease
             worse = ~(after <= before + rounding * np.abs(before))
             if not worse.any():
                 break
@@ -87,7 +87,7 @@ class PixelwiseProx:
 
 
 def blocks(shape: tuple[int, ...], itemsize: int) -> list[slice]:
-    """Slices of rows (axis 1) such that a block of an array of this shape fits into the cache."""
+    """Slices of rows (axis 1) whose blocks fit into the cache."""
     row_bytes = int(np.prod((shape[0], *shape[2:]))) * itemsize
     height = max(1, _BLOCK_BYTES // row_bytes)
     return [slice(first, min(first + height, shape[1])) for first in range(0, shape[1], height)]
@@ -116,16 +116,16 @@ def _direction(
         curvature += expansion.curvature
         if expansion.coupling is not None:
             couplings.append(expansion.coupling)
-    # an element that the diagonal majorant takes to a bound goes there and stays: clipped, it would mislead the others
+    # an element that the diagonal majorant takes to a bound is fixed there: clipping it later would mislead the others
     majorant = curvature + sum((np.abs(u) * np.abs(u).sum(axis=0) for u in couplings), np.zeros_like(x))
     with np.errstate(invalid="ignore"):  # no bound: infinity
-        sinks = (gradient > 0) & (gradient >= (x - lower) * majorant)
-        rises = (gradient < 0) & (gradient <= (x - upper) * majorant)
-        direction = np.where(sinks, x - lower, np.where(rises, x - upper, gradient / curvature))
+        to_lower = (gradient > 0) & (gradient >= (x - lower) * majorant)
+        to_upper = (gradient < 0) & (gradient <= (x - upper) * majorant)
+        direction = np.where(to_lower, x - lower, np.where(to_upper, x - upper, gradient / curvature))
     if not couplings:
         return direction
-    held = sinks | rises
-    scaled = [np.where(held, 0, u) / curvature for u in couplings]
+    fixed = to_lower | to_upper
+    scaled = [np.where(fixed, 0, u) / curvature for u in couplings]
     if len(couplings) == 1:
         u, s = couplings[0], scaled[0]
         share = np.einsum("i...,i...->...", u, direction) / (1 + np.einsum("i...,i...->...", u, s))

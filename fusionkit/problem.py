@@ -1,4 +1,4 @@
-"""The objective as a list of terms, and how it is sorted into the slots of a solver."""
+"""The objective as a list of terms, and its split into the slots of a solver."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ Engine = Literal["auto", "numpy", "numba", "cupy"]
 
 @dataclass(frozen=True)
 class Slots:
-    """What a solver can take.
+    """Which terms a solver takes.
 
     Parameters
     ----------
-    smooth : takes a gradient step on smooth terms.
-    pixelwise : solves the joint prox of pixelwise terms and bounds.
-    proximable : takes one term by its prox; the bounds occupy this slot unless they have their own.
-    bounds : projects onto the bounds in a slot of their own, beside the term in the prox slot.
-    composed : has a dual variable for each composed term.
-    auxiliary : its dual steps can carry auxiliary unknowns, as TGV has.
+    smooth : smooth terms, by their gradient.
+    pixelwise : pixelwise terms, by their joint prox with the bounds.
+    proximable : one term, by its prox; the bounds occupy this slot unless they have their own.
+    composed : composed terms, by a dual variable each.
+    auxiliary : composed terms with auxiliary unknowns, such as TGV.
+    bounds : the bounds have a slot of their own, beside the term in the prox slot.
     """
 
     smooth: bool = False
@@ -50,7 +50,7 @@ class Slots:
     bounds: bool = False
 
     def spell(self) -> str:
-        """The slots in words, for refusals."""
+        """The slots in words, for error messages."""
         words = [
             (self.smooth, "smooth terms"),
             (self.pixelwise, "pixelwise terms"),
@@ -63,7 +63,7 @@ class Slots:
 
 @dataclass(frozen=True, eq=False)
 class Lifted(Composed):
-    """A proximable term taken as composed with the identity, so that it gets a dual variable of its own.
+    """A proximable term as a functional of the identity map, with a dual variable of its own.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Lifted(Composed):
 
 @dataclass(frozen=True, eq=False)
 class _FlatFunctional(Functional):
-    """A proximable term as a functional of flat vectors."""
+    """A proximable term of flat vectors."""
 
     term: Proximable
     shape: tuple[int, ...]
@@ -114,7 +114,7 @@ class Coupling:
         return tuple(np.zeros(term.operator.range, dtype) for term in self.terms)
 
     def auxiliary_zeros(self, dtype: np.dtype) -> Arrays:
-        """Auxiliary unknowns at zero; an empty array for a term that has none."""
+        """Auxiliary unknowns at zero; an empty array for a term without one."""
         return tuple(
             np.zeros(term.auxiliary.domain if term.auxiliary is not None else (0,), dtype) for term in self.terms
         )
@@ -130,7 +130,7 @@ class Coupling:
         return tuple(results)
 
     def adjoint(self, duals: Sequence[Array], out: Array) -> Array:
-        """sum_j K_j' p_j into ``out``."""
+        """sum_j K_j' p_j, written into ``out``."""
         if not self.terms:
             out.fill(0)
         for index, (term, dual) in enumerate(zip(self.terms, duals, strict=True)):
@@ -141,7 +141,7 @@ class Coupling:
         return out
 
     def auxiliary_adjoint(self, duals: Sequence[Array]) -> Arrays:
-        """A_j' p_j for each term; an empty array where there is no auxiliary unknown."""
+        """A_j' p_j for each term; an empty array for a term without an auxiliary unknown."""
         return tuple(
             term.auxiliary.adjoint(dual) if term.auxiliary is not None else np.zeros_like(dual, shape=(0,))
             for term, dual in zip(self.terms, duals, strict=True)
@@ -163,7 +163,7 @@ class Coupling:
         return self.terms[index].functional.prox(y.ravel(), step).reshape(y.shape)
 
     def values(self, images: Sequence[Array]) -> dict[str, float]:
-        """g_j at the images K_j x + A_j w_j, by the name of the term."""
+        """g_j(K_j x + A_j w_j) of each term by its name."""
         return {
             term.name: float(term.functional(image.ravel())) for term, image in zip(self.terms, images, strict=True)
         }
@@ -178,13 +178,13 @@ class Split:
 
     Parameters
     ----------
-    problem : where the terms come from.
-    smooth : taken by their gradient.
-    pixelwise : taken by their joint prox, together with the bounds.
-    bounds : the intersection of all bounds; unbounded where there are none.
-    proximable : taken by its own prox; None where there is none.
-    coupling : taken by a dual variable each.
-    silent : names of composed terms of weight zero, which are left out.
+    problem : the problem with all terms.
+    smooth : terms taken by their gradient.
+    pixelwise : terms taken by their joint prox, together with the bounds.
+    bounds : the intersection of all bounds; infinite without any.
+    proximable : the term taken by its own prox; None without one.
+    coupling : terms taken by a dual variable each.
+    silent : names of the composed terms of weight zero, which are left out.
     """
 
     problem: Problem
@@ -197,22 +197,21 @@ class Split:
 
     @property
     def direct(self) -> Proximable:
-        """What has a prox and no dual variable: the proximable term, or the bounds where they are active."""
+        """What is taken by its prox without a dual variable: the proximable term, or the bounds if they are active."""
         return self.bounds if self.proximable is None or self.bounds.active else self.proximable
 
     def values(self, x: Array, auxiliary: Arrays) -> dict[str, float]:
-        """Value of each term by its name (bounds left out), the auxiliary unknowns included."""
-        found = self.coupling.values(self.coupling.apply(x, auxiliary))
+        """Value of each term, bounds excepted, by its name; with the given auxiliary unknowns."""
+        values = self.coupling.values(self.coupling.apply(x, auxiliary))
         direct: list[Term] = [*self.smooth, *self.pixelwise]
         if self.proximable is not None and self.direct is self.proximable:
             direct.append(self.proximable)
-        found.update({term.name: term.value(x) for term in direct})
-        return self.ordered(found)
+        return self.ordered({**values, **{term.name: term.value(x) for term in direct}})
 
     def ordered(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Values of terms by name in the order of the problem, with zero for the silent ones."""
-        found = {**values, **dict.fromkeys(self.silent, 0.0)}
-        return {term.name: found[term.name] for term in self.problem.terms if term.name in found}
+        """The values by name in the order of the problem, with zero for the silent terms."""
+        complete = {**values, **dict.fromkeys(self.silent, 0.0)}
+        return {term.name: complete[term.name] for term in self.problem.terms if term.name in complete}
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,11 +224,11 @@ class Box(Bounds):
 
     @property
     def active(self) -> bool:
-        """Whether it bounds anything."""
+        """Whether a bound is finite."""
         return bool(np.any(np.isfinite(self.lower)) or np.any(np.isfinite(self.upper)))
 
     def intersect(self, other: Bounds) -> Box:
-        """The intersection with another box; `UserError` where nothing is left."""
+        """The intersection with another box; `UserError` if it is empty."""
         lower, upper = np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper)
         if np.any(lower > upper):
             raise UserError(other.name, "its bounds exclude those of another term", "keep one of them")
@@ -242,12 +241,12 @@ class Problem:
 
     Parameters
     ----------
-    terms : the summands, with different names.
-    shape : shape of the unknown, (n, ny, nx) for maps.
-    labels : what the first axis means (elements); may be empty.
+    terms : the summands, each with a unique name.
+    shape : of the unknown, (n, ny, nx) for maps.
+    labels : of the first axis (elements); may be empty.
     dtype : of the unknown.
-    engine : ``numpy``, ``numba`` (compiled kernels where they know the terms), ``cupy`` (kernels on a CUDA device) or
-        ``auto``: compiled where installed.
+    engine : ``numpy``, ``numba`` (compiled kernels for the terms that have them), ``cupy`` (kernels on a CUDA device)
+        or ``auto``: ``numba`` if it is installed.
     """
 
     terms: tuple[Term, ...]
@@ -260,7 +259,7 @@ class Problem:
         names = [term.name for term in self.terms]
         double = {name for name in names if names.count(name) > 1}
         if double:
-            raise UserError("terms", f"two terms are called '{sorted(double)[0]}'", "give one a 'name' of its own")
+            raise UserError("terms", f"two terms are called '{sorted(double)[0]}'", "give one of them another 'name'")
         if not self.terms:
             raise UserError("terms", "the list is empty", "add at least one term")
 
@@ -279,19 +278,19 @@ class Problem:
         return box
 
     def value(self, x: Array) -> float:
-        """F(x), auxiliary unknowns at zero."""
+        """F(x), with auxiliary unknowns at zero."""
         return float(sum(term.value(x) for term in self.terms))
 
     def sort(self, slots: Slots) -> Split:
-        """Put every term into a slot, or refuse.
+        """Put every term into a slot.
 
         Parameters
         ----------
-        slots : what the solver has.
+        slots : those of the solver.
 
         Raises
         ------
-        Unfit : names the first term that fits nowhere and what is missing.
+        Unfit : a term fits into no slot.
         """
         smooth: list[Smooth] = []
         pixelwise: list[Pixelwise] = []
@@ -310,7 +309,7 @@ class Problem:
                 direct.append(term)
             else:
                 raise _unfit(term, slots)
-        # without a slot for bounds, the prox slot holds one thing: pixelwise terms with bounds, bounds, or one term
+        # unless bounds have their own slot, the prox slot holds pixelwise terms with bounds, bounds, or one term
         free = slots.proximable and (slots.bounds or not (pixelwise or self.bounds.active))
         kept = direct.pop(0) if free and direct else None
         if direct and not slots.composed:
@@ -335,7 +334,7 @@ def _unfit(term: Term, slots: Slots) -> Unfit:
 
 
 def capabilities(term: Term) -> str:
-    """What a term can do, in words."""
+    """The types of a term in words."""
     words = []
     if isinstance(term, Bounds):
         words.append("bounds")

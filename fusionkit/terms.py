@@ -1,21 +1,20 @@
-r"""What an objective term can do: the protocols that operators implement and solvers ask for.
+r"""Types of objective terms: what a term implements, and what solvers require of it.
 
-The objective is a sum of terms, :math:`F(x) = \sum_j T_j(x)`, and a term *is* what it can do: its type declares it.
+The objective is a sum of terms, :math:`F(x) = \sum_j T_j(x)`, and the type of a term declares what it can do.
 
 =================  ==================================================================  ===============================
-type               what it offers                                                      example
+type               what it provides                                                    example
 =================  ==================================================================  ===============================
 `Differentiable`   ``value``, ``gradient`` where the term is finite                    Poisson with epsilon = 0
 `Smooth`           a gradient that is finite everywhere on the feasible set            HAADF least squares, gamma >= 1
 `Pixelwise`        value, gradient and curvature pixel by pixel                        HAADF, Poisson
 `Proximable`       ``value``, ``prox``                                                 L1, Poisson on the maps
-`Bounds`           a box; joins the pixelwise prox                                     nonnegative
+`Bounds`           a box; part of the joint pixelwise prox                             nonnegative
 `Composed`         a proximable functional of a linear map of x                        TV
 =================  ==================================================================  ===============================
 
-The unknown ``x`` has any shape; for chemical maps it is (n, ny, nx): n elements, ny x nx pixels. Every value is
-weighted (the weight is part of the term) and is accumulated in float64. No method modifies its input; ``out`` receives
-the result in place where it is given.
+The unknown ``x`` may have any shape; chemical maps are (n, ny, nx): n elements, ny x nx pixels. Values include the
+weight of the term and accumulate in float64. No method modifies its input; ``out``, if given, receives the result.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Term(ABC):
 
     Attributes
     ----------
-    name : unique in its problem; the column of the trace and the key in ``summary.json``.
+    name : unique in its problem; names the column of the trace and the key in ``summary.json``.
     convex : whether the term is convex on the feasible set.
     """
 
@@ -50,7 +49,7 @@ class Term(ABC):
 
 
 class Differentiable(Term):
-    """A term with a gradient wherever it is finite."""
+    """A term with a gradient wherever its value is finite."""
 
     @abstractmethod
     def gradient(self, x: Array, out: Array | None = None) -> Array:
@@ -58,12 +57,12 @@ class Differentiable(Term):
 
 
 class Smooth(Differentiable):
-    """A term whose gradient is finite and continuous on the whole feasible set, so that a forward step can use it."""
+    """A term whose gradient is finite and continuous on the feasible set, as gradient steps require."""
 
 
 @dataclass(frozen=True)
 class Expansion:
-    r"""Second-order model of a pixelwise term at each pixel, with the negative curvature dropped.
+    r"""Convex second-order model of a pixelwise term at each pixel: negative curvature is dropped.
 
     .. math:: T(x + d) \approx T(x) + g^\top d + \tfrac12 d^\top (\mathrm{diag}(c) + u u^\top) d
 
@@ -71,7 +70,7 @@ class Expansion:
     ----------
     gradient : g, shape (n, rows, nx).
     curvature : c >= 0, the diagonal, shape (n, rows, nx).
-    coupling : u, the rank-one part that couples the elements of a pixel, shape (n, rows, nx); None where there is none.
+    coupling : u, the rank-one part that couples the elements of a pixel, shape (n, rows, nx); None for zero.
     """
 
     gradient: Array
@@ -80,18 +79,18 @@ class Expansion:
 
 
 class Pixelwise(Differentiable):
-    """A term that is a sum over pixels of a function of that pixel's n values."""
+    """A sum over pixels of a function of the n values of that pixel."""
 
     @abstractmethod
     def expand(self, x: Array, rows: slice) -> Expansion:
-        """Convex second-order model at ``x``, which holds the pixel rows ``rows`` (axis 1) of the unknown."""
+        """The second-order model at ``x``, the rows ``rows`` (axis 1) of the unknown."""
 
     @abstractmethod
     def pixel_values(self, x: Array, rows: slice) -> Array:
-        """Weighted value at each pixel of the rows ``rows``, shape (rows, nx)."""
+        """Weighted value at each pixel of these rows, shape (rows, nx)."""
 
     def information(self, x: Array, rows: slice) -> Array:
-        """Expected second derivative by each value of the block, shape (n, rows, nx); here that of the data at hand."""
+        """Expected second derivative with respect to each value, shape (n, rows, nx); here that of the actual data."""
         return self.expand(x, rows).curvature
 
 
@@ -104,7 +103,7 @@ class Proximable(Term):
 
 
 class Bounds(Proximable):
-    """The indicator of the box lower <= x <= upper (floats or arrays that broadcast against x)."""
+    """The indicator of the box lower <= x <= upper; the bounds are floats or arrays that broadcast against x."""
 
     lower: float | Array
     upper: float | Array
@@ -114,7 +113,7 @@ class Bounds(Proximable):
         return 0.0 if bool(np.all(x >= self.lower) and np.all(x <= self.upper)) else float("inf")
 
     def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
-        """Projection onto the box, whatever the step."""
+        """The projection onto the box, for any step."""
         return np.clip(v, self.lower, self.upper, out=out)
 
 
@@ -123,7 +122,7 @@ class Fitted(Protocol):
     """A term that compares the prediction of a forward model with data of the same shape."""
 
     data: Array
-    target: str  # name of the data in the dataset; empty where they come from elsewhere
+    target: str  # name of the data in the dataset; empty if they come from elsewhere
 
     def predict(self, x: Array) -> Array:
         """The forward model at ``x``, in the units of the data."""
@@ -132,22 +131,22 @@ class Fitted(Protocol):
 
 @runtime_checkable
 class InCounts(Protocol):
-    """A term that compares with data in their own units, and can be made for an unknown in counts."""
+    """A term whose data have their own units, and which can be converted to an unknown in counts."""
 
     def in_counts(self, units: Mapping[str, float], labels: tuple[str, ...]) -> Term:
-        """The term for an unknown in counts; ``units`` is one count of each element in the units of its map."""
+        """The term for an unknown in counts; ``units`` holds one count of each element in the units of its map."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Linearisation:
-    r"""A least-squares term :math:`\frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2` to first order, at a block of pixels.
+    r"""The least-squares term :math:`\frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2`, linearised at a block of pixels.
 
     Parameters
     ----------
     weight : w.
     prediction : h, shape (rows, nx).
-    residual : h - b, likewise.
+    residual : h - b, shape (rows, nx).
     slope : :math:`\partial h / \partial x_i`, shape (n, rows, nx).
     directions : :math:`\partial h / \partial \theta_k`, shape (parameters, rows, nx).
     """
@@ -161,7 +160,7 @@ class Linearisation:
 
 @runtime_checkable
 class Calibrated(Protocol):
-    """A pixelwise least-squares term with parameters of its own, which are fitted together with the unknown.
+    """A pixelwise least-squares term whose parameters are fitted together with the unknown.
 
     Attributes
     ----------
@@ -174,7 +173,7 @@ class Calibrated(Protocol):
     def parameters(self) -> Mapping[str, float]: ...
 
     def linearise(self, x: Array, rows: slice) -> Linearisation:
-        """The term to first order at ``x``, which holds the pixel rows ``rows``."""
+        """The linearised term at ``x``, the rows ``rows`` of the unknown."""
         ...
 
     def errors(self, deviations: Mapping[str, float]) -> Mapping[str, float]:
@@ -182,15 +181,15 @@ class Calibrated(Protocol):
         ...
 
     def held(self, steps: Mapping[str, float]) -> frozenset[str]:
-        """The parameters that stand at a limit and would step beyond it."""
+        """The parameters that are at a limit and would step beyond it."""
         ...
 
     def moved(self, steps: Mapping[str, float]) -> Term:
-        """The term with its parameters moved, within their limits."""
+        """The term with its parameters moved by ``steps``, within their limits."""
         ...
 
     def matched(self, x: Array) -> Term:
-        """The term with the parameters that are best for ``x`` as it is."""
+        """The term with the parameters that fit the fixed ``x`` best."""
         ...
 
 
@@ -199,17 +198,17 @@ class LinearMap(Protocol):
 
     @property
     def domain(self) -> tuple[int, ...]:
-        """Shape of the arrays that it takes."""
+        """Shape of its input."""
         ...
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of the arrays that it gives."""
+        """Shape of its output."""
         ...
 
     @property
     def norm(self) -> float:
-        """An upper bound of the operator norm, tight to a few per cent."""
+        """An upper bound of the operator norm, within a few per cent."""
         ...
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
@@ -223,19 +222,19 @@ class LinearMap(Protocol):
 
 @runtime_checkable
 class CosineDiagonal(Protocol):
-    """A linear map whose K'K is diagonal in the orthonormal cosine basis (DCT-II), so that it is inverted exactly."""
+    """A linear map whose K'K is diagonal in the orthonormal cosine basis (DCT-II) and hence has an exact inverse."""
 
     def normal_eigenvalues(self) -> Array:
-        """Eigenvalues of K'K, of a shape that broadcasts against the domain."""
+        """Eigenvalues of K'K; they broadcast against the domain."""
         ...
 
     def cosine_axes(self) -> tuple[int, ...]:
-        """The axes of the domain that the cosine transform runs over."""
+        """The axes of the cosine transform."""
         ...
 
 
 class Functional(Protocol):
-    """A proximable function of a flat vector, as every ``pyproximal.ProxOperator`` is."""
+    """A proximable function of a flat vector, such as any ``pyproximal.ProxOperator``."""
 
     def __call__(self, x: Array) -> float: ...
 
@@ -246,7 +245,7 @@ class Functional(Protocol):
 
 @runtime_checkable
 class HasDualBall(Protocol):
-    """A functional that is a norm, weight included: its conjugate is the indicator of a dual ball."""
+    """A norm, weight included: its conjugate is the indicator of a dual ball."""
 
     def project_dual(self, p: Array) -> Array:
         """The nearest point of the dual ball to the flat vector ``p``."""
@@ -254,14 +253,14 @@ class HasDualBall(Protocol):
 
 
 class Composed(Term):
-    r"""A functional of a linear map, :math:`g(K x)`, or :math:`g(K x + A w)` with an auxiliary unknown w (as TGV has).
+    r"""A functional of a linear map, :math:`g(K x)`, or :math:`g(K x + A w)` with an auxiliary unknown w, as in TGV.
 
     Attributes
     ----------
     functional : g, weight included; acts on the flattened range of K.
     operator : K.
-    auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
-    silent : whether its weight is zero, so that no solver has to carry it.
+    auxiliary : A, from the auxiliary unknown to the range of K; None without one.
+    silent : whether its weight is zero, so that solvers leave it out.
     """
 
     functional: Functional
@@ -275,7 +274,7 @@ class Composed(Term):
 
 
 def accumulate(terms: Sequence[Differentiable], x: Array, out: Array) -> Array:
-    """Sum of the terms' gradients at ``x`` into ``out``."""
+    """The sum of the gradients at ``x``, written into ``out``."""
     out.fill(0)
     for term in terms:
         out += term.gradient(x)

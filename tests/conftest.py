@@ -54,6 +54,16 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "run_here", run_here)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared_reader_processes() -> Iterator[None]:
+    """One child process reads the files of all tests, one after the other."""
+    from reader_pool import Pool
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fusionkit.microscope.reader.ReaderProcess", Pool())
+        yield
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A browser for reports; its tests skip where there is none."""

@@ -13,7 +13,7 @@ import pytest
 from microscope_files import FORMATS, image_signal, spectra, spectrum_signal, written_by
 
 from fusionkit.cli import main
-from fusionkit.microscope.formats import SUFFIXES
+from fusionkit.microscope.reader import MicroscopeReader
 from fusionkit.results.result_file import read_result
 
 BCF = Path(__file__).parents[1].parent / "shared" / "data" / "tio2_pd_tem.bcf"
@@ -33,15 +33,18 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_table_of_npz_and_hdf5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    np.savez(tmp_path / "a.npz", **ARRAYS, pixel_size=0.25, units="nm")
+    facts: dict[str, Any] = {"pixel_size": 0.25, "units": "nm", "sample": np.array([{"name": "x"}])}
+    np.savez(tmp_path / "a.npz", **ARRAYS, **facts)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["map/Fe"] = ARRAYS["Fe"]
         file["cube"] = np.ones((2, 3, 4))
+        file["elements"] = ["Fe", "O"]  # no numbers: left out
     assert main(["inspect", str(tmp_path / "a.npz"), str(tmp_path / "a.h5")]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = [line.split() for line in lines]
     assert lines[0] == f"{tmp_path / 'a.npz'}:"
     assert rows[1] == ["signal", "kind", "shape", "pixel", "elements", "total"]
+    assert not {"elements", "sample"} & {row[0] for row in rows if row}
     assert ["Fe", "image", "8", "x", "9", "0.25", "nm", "Fe", f"{ARRAYS['Fe'].sum()}"] in rows
     assert ["map/Fe", "image", "8", "x", "9", "-", "Fe", f"{ARRAYS['Fe'].sum()}"] in rows
     assert ["cube", "3-D", "array", "2", "x", "3", "x", "4", "-", "-", "24"] in rows
@@ -154,7 +157,7 @@ def test_refusals(
 def test_suffixes_are_those_of_rosettasciio() -> None:
     rsciio = pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
     known = {f".{suffix.lower()}" for one in rsciio.IO_PLUGINS for suffix in one["file_extensions"]}
-    assert set(SUFFIXES) <= known
+    assert set(MicroscopeReader.suffixes) <= known
 
 
 @pytest.mark.skipif(not BCF.is_file(), reason="the Bruker recording is not in ../shared/data")

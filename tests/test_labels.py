@@ -13,8 +13,8 @@ import fusionkit as fk
 from fusionkit.cli import main
 from fusionkit.data.names import element_named
 from fusionkit.data.readers import open_recording
-from fusionkit.microscope.described import described
 from fusionkit.microscope.propose.listing import Entry, entries
+from fusionkit.microscope.reading import describe_tiff
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_elements_by_their_lines(label: str, element: str | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "ImageJ=1.53t\nimages=1", "<OME", "<OME><Image/></OME>", "SCANIMAGE\nunit=nm"])
 def test_words_that_say_nothing(text: str) -> None:
-    said = described({"ImageDescription": text})
+    said = describe_tiff({"ImageDescription": text})
     assert (said.labels, said.unit, said.edges) == ((), "", None)
-    assert described({}) == described({"ImageDescription": b"bytes"}) == said
+    assert describe_tiff({}) == describe_tiff({"ImageDescription": b"bytes"}) == said
 
 
 def tiff(path: Path, **described: Any) -> list[Entry]:

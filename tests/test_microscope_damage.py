@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 import struct
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from microscope_files import FORMATS
+from reader_pool import Pool
 
 from fusionkit.data.readers import open_recording
 from fusionkit.errors import UserError
-from fusionkit.microscope import damaged_files as boundary
+from fusionkit.microscope.damaged_files import check_tiff
 from fusionkit.microscope.propose.listing import entries
-from fusionkit.microscope.tiff_check import check_tiff
 
-# readers that give up leave their files to the garbage collector, whose remarks on them are not about this program
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
 BCF = Path(__file__).parents[1].parent / "shared" / "data" / "tio2_pd_tem.bcf"
 
 
@@ -35,22 +28,18 @@ pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install
 @pytest.fixture
 def damages(request: pytest.FixtureRequest) -> int:
     """How many damaged copies of each format are read; the same ones each time."""
-    return request.config.getoption("damages")
+    count = request.config.getoption("damages")
+    assert isinstance(count, int)
+    return count
+
+
+_pool = Pool(memory=2**31)
 
 
 @pytest.fixture(autouse=True)
 def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A damaged length asks for gigabytes; where there are half a GiB, the refusal is quick."""
-    monkeypatch.setattr(boundary, "available", lambda: 2**29)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _files_left_open() -> Iterator[None]:
-    """Collect them before a test of another module does."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    """A damaged length asks for gigabytes; where there are two, libraries included, the refusal is quick."""
+    monkeypatch.setattr("fusionkit.microscope.reader.ReaderProcess", _pool)
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:

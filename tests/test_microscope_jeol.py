@@ -11,7 +11,7 @@ from jeol_files import KEV, events, write_pts
 from fusionkit.cli import main
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
-from fusionkit.microscope.reading import read_signals
+from fusionkit.microscope.reader import MicroscopeReader
 from fusionkit.options import parse
 
 rsciio = pytest.importorskip("rsciio.jeol._api", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
@@ -22,9 +22,9 @@ rsciio = pytest.importorskip("rsciio.jeol._api", reason="RosettaSciIO is not ins
 def test_no_count_is_lost(tmp_path: Path, shape: tuple[int, int], image: bool) -> None:
     loops = rsciio._readframe_lazy, rsciio._readframe_dense
     write_pts(tmp_path / "a.pts", shape, image)
-    (signal,) = read_signals(tmp_path / "a.pts")
+    (signal,) = MicroscopeReader().open(tmp_path / "a.pts").signals.values()
     assert (signal.kind, signal.technique) == ("EDX spectrum image", "EDX")
-    np.testing.assert_array_equal(signal.values()[..., :1000], events(shape))
+    np.testing.assert_array_equal(signal.data.read()[..., :1000], events(shape))
     assert (rsciio._readframe_lazy, rsciio._readframe_dense) == loops
 
 

@@ -60,7 +60,9 @@ class Doubled:
 
 def test_a_wrong_adjoint_is_refused() -> None:
     ComposedPenalty(L1(0.5), Doubled(), "own")
-    with pytest.raises(fk.UserError, match=r"own: the adjoint of its operator is wrong: <K x, y> is .* and <x, K'y> is"):
+    with pytest.raises(
+        fk.UserError, match=r"own: the adjoint of its operator is wrong: <K x, y> is .* and <x, K'y> is"
+    ):
         ComposedPenalty(L1(0.5), Doubled(adjoint=-1.0), "own")
     with pytest.raises(fk.UserError, match=r"own: apply of its operator returns the shape \(2, 16, 16\) instead of"):
         ComposedPenalty(L1(0.5), Doubled(rows=8), "own")

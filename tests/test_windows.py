@@ -13,7 +13,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning
 from fusionkit.microscope.facts import Facts
 from fusionkit.microscope.propose.weights import balance
-from fusionkit.microscope.signals import Axis, Signal
+from fusionkit.microscope.signals import ArrayValues, Axis, Signal
 from fusionkit.microscope.spectra.lines import fwhm, window_of
 from fusionkit.report.raw_maps import raw_maps
 
@@ -22,7 +22,7 @@ pytest.importorskip("exspy", reason="the extra 'io' is not installed")
 
 def signal(kind: str, first: float, width: float, units: str) -> Signal:
     axes = (Axis("y", 2), Axis("x", 2), Axis("E", 1000, width, first, units, True))
-    return Signal("s", Path("s.hspy"), np.zeros((2, 2, 1000)), axes, Facts(signal_type=kind))
+    return Signal("s", Path("s.hspy"), ArrayValues(np.zeros((2, 2, 1000))), axes, Facts(signal_type=kind))
 
 
 EDX = signal("EDS_TEM", 0.0, 0.01, "keV")

@@ -21,7 +21,7 @@ from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import DataOptions, Source
 from fusionkit.data.pixels import edges_of, pixel_grid, without_edges
 from fusionkit.data.readers import RawArray, describe, missing
-from fusionkit.data.spectra import Stack, load_spectra
+from fusionkit.data.spectra import ElementMaps, load_spectra
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.machine import require
 
@@ -76,7 +76,7 @@ def _dataset(
     options: DataOptions,
     arrays: dict[str, FloatArray],
     facts: Mapping[str, list[RawArray]],
-    stacks: Mapping[str, Stack],
+    stacks: Mapping[str, ElementMaps],
     source: str,
     where: str,
 ) -> Dataset:
@@ -131,7 +131,7 @@ def _warn_of_fields(facts: Mapping[str, list[RawArray]], options: DataOptions) -
         warnings.warn(f"{said}; they are taken for the same field", FusionkitWarning, stacklevel=2)
 
 
-def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, Stack], source: str, where: str) -> None:
+def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, ElementMaps], source: str, where: str) -> None:
     """Without ``grid``, a stack of counts that stands for the maps has the shape of the image."""
     if "maps" not in stacks or "haadf" not in arrays:
         return

@@ -1,11 +1,12 @@
-"""Stacks of counts from the spectrum images that a config's ``data.spectra`` names."""
+"""Maps of counts from the spectrum images that a config's ``data.spectra`` names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from fusionkit.data.checks import FloatArray, Origin, check_image, to_float
+from fusionkit.data.checks import FloatArray
 from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import SpectrumSource
 from fusionkit.data.readers import RawArray
@@ -13,14 +14,14 @@ from fusionkit.errors import UserError
 
 
 @dataclass(frozen=True)
-class Stack:
+class ElementMaps:
     """Maps of counts and what is known about them.
 
     Parameters
     ----------
     elements : chemical symbols, one for each map.
-    maps : counts, (n, ny, nx).
-    background : estimated background in the same windows; None where none was asked for or it is subtracted.
+    maps : counts, (n, ny, nx); net counts where the background is subtracted.
+    background : estimated background in the same windows; None where there is none, or it is subtracted.
     facts : pixel size, notes and metadata; its values are the maps.
     """
 
@@ -34,28 +35,33 @@ class Stack:
         return {name: self.maps} | ({} if self.background is None else {f"{name}_background": self.background})
 
 
-def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where: str) -> dict[str, Stack]:
-    """The stack of each name.
+@runtime_checkable
+class SpectralRecording(Protocol):
+    """A recording that holds spectrum images with energies."""
 
-    Raises
-    ------
-    UserError : a file holds no such spectrum image, or an element or window that it cannot give.
-    """
-    return {name: _stack(source, files, f"{where}.{name}") for name, source in spectra.items()}
+    def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
+        """The counts of elements in a spectrum image.
+
+        Parameters
+        ----------
+        source : which image, elements, windows and background.
+        where : config key of ``source``.
+
+        Raises
+        ------
+        UserError : there is no such spectrum image, or it lacks an element or window.
+        """
+        ...
 
 
-def _stack(source: SpectrumSource, files: OpenFiles, where: str) -> Stack:
-    from fusionkit.microscope.reader import MicroscopeRecording, raw_of
-    from fusionkit.microscope.spectra.fit import fit
-    from fusionkit.microscope.spectra.windows import count  # only where a microscope's file is read
-
-    recording = files.of(source, where)
-    if not isinstance(recording, MicroscopeRecording):
-        remedy = "name a microscope's file, or give the maps with data.maps"
-        raise UserError(where, "its file holds arrays without energies", remedy)
-    signal = recording.spectrum_image(source.signal, f"{where}.signal")
-    counts = (fit if source.method == "fit" else count)(signal, source, where)
-    origin = Origin(where, signal.name, str(signal.path))
-    check_image(counts.maps.shape[1:], origin)
-    background = None if source.subtract else counts.background
-    return Stack(counts.elements, to_float(counts.maps, origin), background, raw_of(signal, counts.maps, counts.notes))
+def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where: str) -> dict[str, ElementMaps]:
+    """The maps of each name; `UserError` where a file cannot give them."""
+    found: dict[str, ElementMaps] = {}
+    for name, source in spectra.items():
+        key = f"{where}.{name}"
+        recording = files.of(source, key)
+        if not isinstance(recording, SpectralRecording):
+            remedy = "name a microscope's file, or give the maps with data.maps"
+            raise UserError(key, "its file holds arrays without energies", remedy)
+        found[name] = recording.counts(source, key)
+    return found

@@ -75,7 +75,7 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
     )
 
 
-def element_said(facts: Facts) -> str | None:
+def single_element(facts: Facts) -> str | None:
     """The only element whose X-ray lines are named, else the only element that is; None where there are several."""
     lines = tuple(dict.fromkeys(line.partition("_")[0] for line in facts.lines))
     return next((found[0] for found in (lines, facts.elements) if len(found) == 1 and is_element(found[0])), None)

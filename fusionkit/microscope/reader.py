@@ -1,21 +1,19 @@
-"""The reader ``microscope``: every format of RosettaSciIO as a recording with arrays by the names of its signals."""
+"""The reader ``microscope``: every format of RosettaSciIO as a recording whose arrays are its signals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
+from fusionkit.data.checks import Origin, check_finite, check_image
 from fusionkit.data.names import element_named, is_image
-from fusionkit.data.pixels import edge_facts
-from fusionkit.data.readers import RawArray, calibration
+from fusionkit.data.options import SpectrumSource
+from fusionkit.data.readers import RawArray
+from fusionkit.data.spectra import ElementMaps
 from fusionkit.errors import UserError
-from fusionkit.microscope.facts import element_said
-from fusionkit.microscope.formats import SUFFIXES
-from fusionkit.microscope.reading import read_signals
+from fusionkit.microscope.facts import single_element
+from fusionkit.microscope.reader_process import ReaderProcess
 from fusionkit.microscope.signals import Signal
 from fusionkit.registry import suggestion
 
@@ -46,13 +44,25 @@ class MicroscopeRecording:
         signal = self.signals[name]
         if signal.kind != "image" or element_named(signal.facts.title) is not None:  # a second one of a title is no map
             return None
-        # what is called an image may be that of a specimen of one element; an X-ray line makes it a map
-        return element_said(signal.facts) if signal.facts.lines or not is_image(signal.name) else None
+        # an image may be that of a specimen with one element; an X-ray line makes it a map
+        return single_element(signal.facts) if signal.facts.lines or not is_image(signal.name) else None
 
     def read(self, name: str) -> RawArray:
         """The signal ``name`` with its pixel size and metadata."""
         signal = self.signals[name]
-        return raw_of(signal, signal.values(), signal.notes)
+        return signal.raw(signal.data.read(), signal.notes)
+
+    def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
+        """Counts of elements from a spectrum image; see `fusionkit.data.spectra.SpectralRecording`."""
+        from fusionkit.microscope.spectra.fit import fit
+        from fusionkit.microscope.spectra.windows import count
+
+        signal = self.spectrum_image(source.signal, f"{where}.signal")
+        found = (fit if source.method == "fit" else count)(signal, source, where)
+        origin = Origin(where, signal.name, str(signal.path))
+        check_image(found.maps.shape[1:], origin)
+        check_finite(found.maps, origin)
+        return found
 
     def spectrum_image(self, name: str | None, where: str) -> Signal:
         """The spectrum image of that name, or the only one; `UserError` at ``where`` where there is none."""
@@ -60,30 +70,27 @@ class MicroscopeRecording:
             if name not in self.signals:
                 raise UserError(where, f"there is no signal '{name}' in {self.path}", suggestion(name, self.signals))
             return self.signals[name]
-        found = [one for one in self.signals.values() if len(one.shape) == 3 and one.energy_axis is not None]
-        if len(found) != 1:
-            holds = ", ".join(one.name for one in found) or "none"
-            raise UserError(
-                where, f"{self.path} holds {len(found)} spectrum images ({holds})", "name one with 'signal'"
-            )
-        return found[0]
-
-
-def raw_of(signal: Signal, values: npt.NDArray[Any], said: tuple[str, ...]) -> RawArray:
-    """Values on the pixels of a signal, with what its file says about these and the notes ``said``."""
-    edges, unit = signal.pixel()
-    size, units, notes = calibration(edges, unit)
-    metadata = signal.facts.metadata
-    if size is None and edges is not None and bool(np.all(edges > 0)):
-        metadata = {**metadata, **edge_facts(float(edges[0]), float(edges[1]), unit or "")}
-    return RawArray(values, size, units, (*notes, *said), metadata, signal.origin())
+        images = [one for one in self.signals.values() if len(one.shape) == 3 and one.energy_axis is not None]
+        if len(images) != 1:
+            listed = ", ".join(one.name for one in images) or "none"
+            problem = f"{self.path} holds {len(images)} spectrum images ({listed})"
+            raise UserError(where, problem, "name one with 'signal'")
+        return images[0]
 
 
 class MicroscopeReader:
     """Files of microscopes (Bruker, Velox, Gatan, JEOL, HyperSpy, TIFF and more), by RosettaSciIO."""
 
-    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    # What RosettaSciIO 0.15 reads, so that the suffixes are known where it is not installed; ``.h5``, ``.hdf5`` and
+    # ``.npz`` belong to fusionkit's own readers unless ``reader: microscope`` asks for this one.
+    suffixes: ClassVar[tuple[str, ...]] = (
+        *(".bcf", ".spx", ".emd", ".de5", ".dm3", ".dm4", ".ser", ".emi", ".pts", ".asw", ".map", ".eds", ".img"),
+        *(".hspy", ".zspy", ".nxs", ".tif", ".tiff", ".mrc", ".mrcz", ".ali", ".rpl", ".unf", ".blo", ".elid"),
+        *(".spd", ".spc", ".lsd", ".msa", ".emsa", ".mas", ".ems", ".nc", ".prz", ".npy", ".mib", ".app5", ".tvips"),
+        *(".sur", ".pro", ".dens", ".wdf", ".tvf", ".xml", ".csv", ".sac", ".sbc"),
+        *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm"),
+    )
 
     def open(self, path: Path) -> MicroscopeRecording:
         """The recording in the file."""
-        return MicroscopeRecording(path, {signal.name: signal for signal in read_signals(path)})
+        return MicroscopeRecording(path, {signal.name: signal for signal in ReaderProcess().open(path)})

@@ -1,29 +1,43 @@
-"""Reading a microscope's file into its signals, by the readers of RosettaSciIO that take its suffix."""
+"""The signals of a microscope's file, read by the readers of RosettaSciIO that take its suffix.
+
+A reader gives metadata at HyperSpy's places, plus a table of places and functions that convert the original metadata,
+which HyperSpy would carry out: the elements of Velox and the microscope and beam energy of Velox, Gatan and TIFF are
+there. ImageJ's labels and OME's XML are kept as texts, which RosettaSciIO does not interpret.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
+from fusionkit.data.names import element_named
 from fusionkit.errors import UserError
-from fusionkit.microscope.bounds import HARMLESS, MOST_SHRINKAGE
-from fusionkit.microscope.damaged_files import guarded
-from fusionkit.microscope.described import Described, described
-from fusionkit.microscope.facts import facts_of
-from fusionkit.microscope.formats import readers_for
-from fusionkit.microscope.hdf5_check import check_hdf5
-from fusionkit.microscope.layers import layers
-from fusionkit.microscope.mapping import metadata_of
-from fusionkit.microscope.signals import Axis, Signal
-from fusionkit.microscope.tiff_check import check_tiff
+from fusionkit.microscope.damaged_files import (
+    ALWAYS_ALLOWED,
+    EXTRA,
+    MOST_VALUES_PER_BYTE,
+    check_hdf5,
+    check_tiff,
+    guarded,
+    mend,
+)
+from fusionkit.microscope.facts import at, facts_of, order_assumed, texts
+from fusionkit.microscope.signals import ArrayValues, Axis, Signal
 
-# readers that read the whole file whatever they are told, wrongly where they do not, or leave it open
-_WHOLE = ("rsciio.pantarhei", "rsciio.image", "rsciio.tiff")
+# readers that read the whole file whatever they are told, give wrong values when lazy, or leave the file open
+_EAGER = ("rsciio.pantarhei", "rsciio.image", "rsciio.tiff")
+_PREFERRED = ("MRC", "JEOL", "EMD", "HSPY", "USID")  # tried first where several readers take a suffix
+_IMAGEJ, _OME = "ImageJ=", "<OME"
+_ESCAPED_MICRO = "\\u00B5"  # as ImageJ writes it
+_DEFAULT_OME_UNIT = "µm"  # of its schema
 
 
 def read_signals(path: Path) -> tuple[Signal, ...]:
@@ -39,55 +53,69 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
     first: UserError | None = None
     for module in modules:
         # some readers, and some layouts, cannot leave the values in the file
-        for lazy in (False,) if module in _WHOLE else (True, False):
+        for lazy in (False,) if module in _EAGER else (True, False):
             try:
-                guarded(path, lambda module=module: import_module(module))  # before its file is
+                guarded(path, lambda module=module: import_module(module))  # an ImportError here is not the file's
+                mend(module)
                 return guarded(path, lambda module=module, lazy=lazy: _read(path, module, lazy))
-            except UserError as error:  # several formats share some suffixes: the first complaint is kept
+            except UserError as error:  # several formats share some suffixes: report the first failure
                 first = first or error
     assert first is not None
     raise first
 
 
+def readers_for(path: Path) -> list[str]:
+    """The modules of RosettaSciIO that take files of this suffix, the likeliest first.
+
+    Raises
+    ------
+    UserError : RosettaSciIO is not installed, or none of its readers takes the suffix.
+    """
+    try:
+        from rsciio import IO_PLUGINS
+    except ImportError:
+        raise UserError(str(path), "needs RosettaSciIO, which is not installed", EXTRA) from None
+    suffix = path.suffix.lower().removeprefix(".")
+    fitting = [one for one in IO_PLUGINS if suffix in {known.lower() for known in one["file_extensions"]}]
+    if not fitting:
+        raise UserError(str(path), f"RosettaSciIO reads no '{path.suffix}' files", "save it as .hspy, .tif or .npz")
+    return [one["api"] for one in sorted(fitting, key=lambda one: one["name"] not in _PREFERRED)]
+
+
 def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
-    found = import_module(module).file_reader(str(path), lazy=lazy)
     named: dict[str, Signal] = {}
-    for entry in found:
+    for entry in import_module(module).file_reader(str(path), lazy=lazy):
         facts = facts_of(metadata_of(entry))
-        base = " ".join(facts.title.split()) or path.stem
-        name, count = base, 1
-        while name in named:
-            count += 1
-            name = f"{base} {count}"
+        name = _unique(" ".join(facts.title.split()) or path.stem, named)
         data = entry["data"]
         axes = tuple(_axis(one) for one in entry["axes"])  # in the order of the array
-        if 0 in data.shape:  # what a reader of text makes of a text that holds no numbers
+        if 0 in data.shape:  # a reader of text gives this for a text without numbers
             continue
         if data.ndim != len(axes) or any(length != axis.size for length, axis in zip(data.shape, axes, strict=True)):
             raise ValueError(f"the axes of '{name}' do not fit its values")
-        if data.nbytes > MOST_SHRINKAGE * _size(path) + HARMLESS:
+        if data.nbytes > MOST_VALUES_PER_BYTE * _size(path) + ALWAYS_ALLOWED:
             raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
-        words = described(entry.get("original_metadata") or {})
-        named[name] = whole = Signal(name, path, data, _in_words(axes, words), facts)
-        named |= {one.name: one for one in layers(whole, words.labels) if one.name not in named}
+        description = describe_tiff(entry.get("original_metadata") or {})
+        named[name] = whole = Signal(name, path, ArrayValues(data), _sized(axes, description), facts)
+        named |= {one.name: one for one in layers(whole, data, description.labels) if one.name not in named}
     if not named:
         raise ValueError("it holds no values")
     return tuple(named.values())
 
 
-def _in_words(axes: tuple[Axis, ...], words: Described) -> tuple[Axis, ...]:
-    """The axes, y and x with what the words of the file say about their pixels, where nothing else does."""
-    lateral = axes[-2:]
-    if not words.unit or len(lateral) != 2 or any(axis.units for axis in lateral):
-        return axes
-    edges = words.edges or tuple(axis.scale for axis in lateral)
-    sized = (replace(axis, scale=edge, units=words.unit) for axis, edge in zip(lateral, edges, strict=True))
-    return (*axes[:-2], *sized)
+def _unique(base: str, taken: Iterable[str]) -> str:
+    name, count = base, 1
+    while name in taken:
+        count += 1
+        name = f"{base} {count}"
+    return name
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
+    """Bytes of a folder, or of a file and those beside it that share its name: an .rpl has its values in a .raw."""
+    files = path.rglob("*") if path.is_dir() else path.parent.glob("*")
+    stem = "" if path.is_dir() or path.suffix.lower() == ".asw" else path.stem  # JEOL's .asw leads to other names
+    return sum(file.stat().st_size for file in files if file.name.startswith(stem) and file.is_file())
 
 
 def _axis(entry: Mapping[str, Any]) -> Axis:
@@ -97,13 +125,134 @@ def _axis(entry: Mapping[str, Any]) -> Axis:
         size = table.size
     else:
         size, scale, offset = int(entry["size"]), float(entry.get("scale", 1.0)), float(entry.get("offset", 0.0))
-    units = entry.get("units")
-    navigate = entry.get("navigate")
-    return Axis(
-        str(entry.get("name") or ""),
-        size,
-        scale,
-        offset,
-        units if isinstance(units, str) else "",
-        None if navigate is None else not navigate,
-    )
+    units, navigate = entry.get("units"), entry.get("navigate")
+    unit = units if isinstance(units, str) else ""
+    return Axis(str(entry.get("name") or ""), size, scale, offset, unit, None if navigate is None else not navigate)
+
+
+def metadata_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of a signal as HyperSpy would have them.
+
+    Parameters
+    ----------
+    entry : what a reader gives: ``metadata``, ``original_metadata`` and ``mapping``, each of which may be absent.
+    """
+    tree = deepcopy(dict(entry.get("metadata") or {}))
+    original: Mapping[str, Any] = entry.get("original_metadata") or {}
+    table: Mapping[str, tuple[str, Callable[[Any], Any] | None]] = entry.get("mapping") or {}
+    for place, (target, convert) in table.items():
+        value = at(original, place)
+        if value is not None and convert is not None:
+            value = convert(_as_tree(value))
+        if value is not None:
+            _put(tree, target, value)
+    return tree
+
+
+class _Tree(dict[str, Any]):
+    """A mapping whose keys are a list, as the converting functions expect from HyperSpy."""
+
+    def keys(self) -> Any:
+        """The keys in their order."""
+        return list(super().keys())
+
+
+def _as_tree(value: Any) -> Any:
+    return _Tree({key: _as_tree(one) for key, one in value.items()}) if isinstance(value, Mapping) else value
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *nodes, leaf = path.split(".")
+    for node in nodes:
+        below = tree.get(node)
+        tree[node] = tree = dict(below) if isinstance(below, Mapping) else {}
+    tree[leaf] = value
+
+
+@dataclass(frozen=True)
+class TiffDescription:
+    """What the texts of a TIFF say about its images.
+
+    Parameters
+    ----------
+    labels : of the images of a stack, in their order; empty where they have no names.
+    unit : of the pixels' edges; empty where unknown.
+    edges : of a pixel along y and x in ``unit``; None where the texts do not give them.
+    """
+
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    edges: tuple[float, float] | None = None
+
+
+def describe_tiff(original: Mapping[str, Any]) -> TiffDescription:
+    """What RosettaSciIO's ``original_metadata`` of a TIFF says; nothing for that of other formats."""
+    text = original.get("ImageDescription")
+    if not isinstance(text, str):
+        return TiffDescription()
+    if text.startswith(_IMAGEJ):
+        unit = next((line[5:].strip() for line in text.splitlines() if line.startswith("unit=")), "")
+        return TiffDescription(texts(at(original, "IJMetadata.Labels")), unit.replace(_ESCAPED_MICRO, "µ"))
+    return _describe_ome(text) if _OME in text[:1000] else TiffDescription()
+
+
+def _describe_ome(text: str) -> TiffDescription:
+    """The channels and pixels of the first image."""
+    try:
+        root = ElementTree.fromstring(text.encode())
+    except ElementTree.ParseError:  # cut off: the values are there all the same
+        return TiffDescription()
+    pixels = root.find("{*}Image/{*}Pixels")
+    if pixels is None:
+        return TiffDescription()
+    labels = tuple(one.get("Name", "") for one in pixels.iterfind("{*}Channel"))
+    units = {pixels.get(f"PhysicalSize{axis}Unit", _DEFAULT_OME_UNIT) for axis in "YX"}
+    edges = [_finite(pixels.get(f"PhysicalSize{axis}", "")) for axis in "YX"]
+    if len(units) > 1 or not all(edge > 0 for edge in edges):
+        return TiffDescription(labels)
+    return TiffDescription(labels, units.pop(), (edges[0], edges[1]))
+
+
+def _finite(text: str) -> float:
+    """A finite number, or NaN."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def _sized(axes: tuple[Axis, ...], description: TiffDescription) -> tuple[Axis, ...]:
+    """The axes, with y and x in the unit of the description where they have none of their own."""
+    lateral = axes[-2:]
+    if not description.unit or len(lateral) != 2 or any(axis.units for axis in lateral):
+        return axes
+    edges = description.edges or tuple(axis.scale for axis in lateral)
+    return (*axes[:-2], *(replace(a, scale=e, units=description.unit) for a, e in zip(lateral, edges, strict=True)))
+
+
+def layers(signal: Signal, values: Any, labels: Sequence[str]) -> list[Signal]:
+    """A signal for each image of a stack (``EDS maps/Co``), where the file names its images; else none.
+
+    Parameters
+    ----------
+    signal : of the file.
+    values : its NumPy or dask array.
+    labels : of its images, as the file calls them; of any number.
+    """
+    if signal.kind != "stack of images" or [axis.is_signal for axis in signal.axes] != [False, True, True]:
+        return []
+    count, elements = signal.shape[0], signal.facts.elements
+    if len(labels) == len(set(labels)) == count and all(label and "/" not in label for label in labels):
+        return [_layer(signal, one, label, ()) for one, label in zip(values, labels, strict=True)]
+    if len(elements) == count:
+        notes = (order_assumed(elements),)
+        return [_layer(signal, one, label, notes) for one, label in zip(values, elements, strict=True)]
+    return []
+
+
+def _layer(signal: Signal, values: Any, label: str, notes: tuple[str, ...]) -> Signal:
+    element = element_named(label)
+    facts = replace(signal.facts, title=label, elements=() if element is None else (element,), lines=())
+    name = f"{signal.name}/{label}"
+    return replace(signal, name=name, data=ArrayValues(values), axes=signal.axes[1:], facts=facts, notes=notes)

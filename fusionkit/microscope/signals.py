@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fusionkit.data.pixels import edge_facts
+from fusionkit.data.readers import RawArray, calibration
 from fusionkit.errors import UserError
-from fusionkit.microscope.damaged_files import guarded
 from fusionkit.microscope.facts import Facts
+
+Image = npt.NDArray[np.float64]
+Channels = tuple[int, int]  # the first, and the one behind the last
 
 # of a unit of length in nm
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9, "pm": 1e-3, "å": 0.1, "a": 0.1}
@@ -41,23 +46,88 @@ class Axis:
     is_signal: bool | None = None
 
 
+class Values(Protocol):
+    """The values of a signal, in this process or in the one that reads the file.
+
+    Every method raises `UserError` where the file is damaged.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the values."""
+        ...
+
+    def read(self) -> npt.NDArray[Any]:
+        """All values."""
+        ...
+
+    def total(self) -> float:
+        """Sum of all values in float64; NaN where they are no numbers."""
+        ...
+
+    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
+        """Sums over ranges of channels along ``axis``, in one pass over a file that is read in parts."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayValues:
+    """Values in this process.
+
+    Parameters
+    ----------
+    array : NumPy or dask.
+    """
+
+    array: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the values."""
+        return tuple(int(length) for length in self.array.shape)
+
+    def read(self) -> npt.NDArray[Any]:
+        """All values."""
+        return np.asarray(_computed(self.array))
+
+    def total(self) -> float:
+        """Sum of all values in float64; NaN where they are no numbers."""
+        is_numeric = np.dtype(self.array.dtype).kind in "biuf"
+        return float(np.sum(_computed(self.array.sum(dtype=np.float64)))) if is_numeric else float("nan")
+
+    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
+        """Sums over ranges of channels along ``axis``, in one pass over a file that is read in parts."""
+        before = (slice(None),) * axis
+        parts = [self.array[(*before, slice(*one))].sum(axis=axis, dtype=np.float64) for one in ranges]
+        if hasattr(self.array, "compute"):
+            from dask.base import compute
+
+            parts = compute(*parts)
+        return [np.asarray(part) for part in parts]
+
+
+def _computed(array: Any) -> Any:
+    """The value of a dask array, or the array itself."""
+    return array.compute() if hasattr(array, "compute") else array
+
+
 @dataclass(frozen=True)
 class Signal:
-    """One signal of a file; its values are read when they are asked for.
+    """One signal of a file; its values are read when they are needed.
 
     Parameters
     ----------
     name : unique in its file; the title where that is unique.
     path : the file.
-    lazy : the values, a NumPy or dask array.
-    axes : one for each axis of ``lazy``.
+    data : the values.
+    axes : one for each axis of ``data``.
     facts : elements, lines and metadata.
     notes : what the user should know about it, a sentence each.
     """
 
     name: str
     path: Path
-    lazy: Any = field(repr=False)
+    data: Values = field(repr=False)
     axes: tuple[Axis, ...]
     facts: Facts
     notes: tuple[str, ...] = ()
@@ -65,7 +135,7 @@ class Signal:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the values."""
-        return tuple(int(length) for length in self.lazy.shape)
+        return self.data.shape
 
     @property
     def energy_axis(self) -> int | None:
@@ -133,17 +203,11 @@ class Signal:
         known = [(axis, _NANOMETRES[unit]) for axis in axes if (unit := axis.units.strip().lower()) in _NANOMETRES]
         return known if len(known) == 2 else None
 
-    def values(self) -> npt.NDArray[Any]:
-        """All values, read into memory; `UserError` where that fails."""
-        return guarded(self.path, lambda: np.asarray(_computed(self.lazy)), f"'{self.name}'")
-
-    def total(self) -> float:
-        """Sum of all values in float64; `UserError` where the values cannot be read, NaN where they have no sum."""
-        if np.dtype(self.lazy.dtype).kind not in "biuf":
-            return float("nan")
-        return guarded(self.path, lambda: float(np.sum(_computed(self.lazy.sum(dtype=np.float64)))), f"'{self.name}'")
-
-
-def _computed(lazy: Any) -> Any:
-    """The value of a dask array, or the array itself."""
-    return lazy.compute() if hasattr(lazy, "compute") else lazy
+    def raw(self, values: npt.NDArray[Any], notes: tuple[str, ...]) -> RawArray:
+        """Values on the pixels of this signal, with what its file says about these and further ``notes``."""
+        edges, unit = self.pixel()
+        size, units, own = calibration(edges, unit)
+        metadata = self.facts.metadata
+        if size is None and edges is not None and bool(np.all(edges > 0)):
+            metadata = {**metadata, **edge_facts(float(edges[0]), float(edges[1]), unit or "")}
+        return RawArray(values, size, units, (*own, *notes), metadata, self.origin())

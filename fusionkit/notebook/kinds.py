@@ -14,7 +14,7 @@ import numpy as np
 from fusionkit.data.names import element_named
 from fusionkit.data.readers import RawArray, calibration
 from fusionkit.errors import UserError
-from fusionkit.microscope.facts import element_said, facts_of, order_assumed
+from fusionkit.microscope.facts import facts_of, order_assumed, single_element
 from fusionkit.terms import Array
 
 
@@ -113,7 +113,7 @@ def title_of(signal: Any) -> str:
 def element_of(signal: Any) -> str | None:
     """The element whose map it is: its title, else the only element or X-ray line of its metadata; None without."""
     facts = facts_of(signal.metadata.as_dictionary())
-    return element_named(facts.title) or element_said(facts)
+    return element_named(facts.title) or single_element(facts)
 
 
 def check_no_spectra(signal: Any, where: str) -> None:

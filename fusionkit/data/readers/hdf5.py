@@ -28,13 +28,14 @@ _DAMAGE = (
     MemoryError,
     SystemError,
 )
+_NUMBERS = "biufc"  # kinds of dtypes
 # deflate shrinks at most 1032-fold: a dataset that claims far more than its file can hold has a damaged shape
 _MOST_SHRINKAGE = 10_000
 
 
 @dataclass(frozen=True)
 class Hdf5Recording:
-    """The datasets of an HDF5 file; ``pixel_size`` and ``units`` are attributes of a dataset or of the file.
+    """The datasets of numbers in an HDF5 file; ``pixel_size`` and ``units`` are attributes of a dataset or of the file.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class Hdf5Recording:
     def _check_claim(self, dataset: Any, name: str) -> None:
         if dataset.shape is None:
             raise UserError(str(self.path), f"dataset '{name}' is empty", "name one that holds values")
-        if dataset.dtype.kind not in "biufc":
+        if dataset.dtype.kind not in _NUMBERS:
             raise UserError(str(self.path), f"dataset '{name}' holds no numbers", "name one that does")
         in_one_file = not dataset.is_virtual and not dataset.external
         if in_one_file and dataset.nbytes > _MOST_SHRINKAGE * Path(dataset.file.filename).stat().st_size:
@@ -109,7 +110,7 @@ class Hdf5Reader:
         shapes: dict[str, tuple[int, ...]] = {}
 
         def visit(name: str | bytes, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
+            if isinstance(item, h5py.Dataset) and item.dtype.kind in _NUMBERS:
                 # h5py leaves a name as bytes where it is no UTF-8
                 shapes[name if isinstance(name, str) else name.decode("utf-8", "replace")] = _shape(item)
 

@@ -61,8 +61,9 @@ class NpzRecording:
     headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 
     def names(self) -> list[str]:
-        """The arrays, without the calibration."""
-        return [name for name in self.headers if name not in ("pixel_size", "units")]
+        """The arrays, without the calibration and without Python objects."""
+        objects = [name for name, (_, dtype) in self.headers.items() if dtype.hasobject]
+        return [name for name in self.headers if name not in ("pixel_size", "units", *objects)]
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Shape of the array ``name``; None where there is none."""

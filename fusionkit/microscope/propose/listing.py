@@ -69,7 +69,7 @@ def _of_signal(recording: Recording, signal: Signal) -> Entry:
     elements = signal.facts.elements if signal.energy_axis is not None else _named(recording, signal.name)
     unit = units if known else None
     where = pixels, signal.origin()
-    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.total(), *where)
+    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.data.total(), *where)
 
 
 def _of_array(recording: Recording, name: str) -> Entry:

@@ -21,10 +21,11 @@ from itertools import combinations
 import numpy as np
 
 from fusionkit.data.options import SpectrumSource
+from fusionkit.data.spectra import ElementMaps
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.microscope.signals import Signal
+from fusionkit.microscope.signals import Channels, Image, Signal
 from fusionkit.microscope.spectra.lines import family_lines, fwhm, known_line, resolution_of
-from fusionkit.microscope.spectra.windows import Channels, Counts, Image, elements_of, sums
+from fusionkit.microscope.spectra.windows import elements_of, sums
 
 Family = tuple[str, str]  # element and K, L or M
 Lines = list[tuple[float, float]]  # energy in eV and weight
@@ -146,7 +147,7 @@ _LEAST = 1e-3  # of the counts that the fit starts with, of what the sum shows n
 _PIXELS = 4096  # at a time
 
 
-def fit(signal: Signal, source: SpectrumSource, where: str) -> Counts:
+def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     """The counts in one family of lines of each element, all its lines together.
 
     Parameters
@@ -183,7 +184,7 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> Counts:
         warnings.warn(f"{said} much as counts do; {asked}", FusionkitWarning, stacklevel=2)
     shared = shared_out(images, model, source.smooth)
     maps = np.stack([shared[..., model.families.index(family)] for family in wanted.items()])
-    return Counts(tuple(wanted), maps, None, _notes(wanted, maps, model))
+    return ElementMaps(tuple(wanted), maps, None, signal.raw(maps, _notes(wanted, maps, model)))
 
 
 def shared_out(images: Image, model: SpectralModel, smooth: float) -> Image:

@@ -9,40 +9,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.options import SpectrumSource
+from fusionkit.data.spectra import ElementMaps
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.microscope.damaged_files import guarded
-from fusionkit.microscope.signals import Signal
+from fusionkit.microscope.signals import Channels, Image, Signal
 from fusionkit.microscope.spectra.lines import Window, window_of
 
-Image = npt.NDArray[np.float64]
-Channels = tuple[int, int]
 _SHARED = 0.25  # of the shorter of two windows, from which on it is said that they overlap
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The counts of elements and what is beneath them.
-
-    Parameters
-    ----------
-    elements : chemical symbols, one for each map.
-    maps : counts in the window of each, (n, ny, nx); less the background where that was asked for.
-    background : its estimate in the same windows, (n, ny, nx); None where none was asked for.
-    notes : a sentence each.
-    """
-
-    elements: tuple[str, ...]
-    maps: Image
-    background: Image | None
-    notes: tuple[str, ...]
 
 
 def windows_of(signal: Signal, source: SpectrumSource, where: str, beside: tuple[str, ...] = ()) -> dict[str, Window]:
@@ -102,7 +80,7 @@ def _window(signal: Signal, source: SpectrumSource, element: str, where: str, ot
     return Window(base.line, counts, beside)
 
 
-def count(signal: Signal, source: SpectrumSource, where: str) -> Counts:
+def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     """Sum the spectra over the windows that ``source`` asks for.
 
     Parameters
@@ -127,16 +105,18 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> Counts:
     found = dict(zip(wanted, sums(signal, wanted), strict=True))
     raw = np.stack([found[one] for one in ranges])
     if source.background == "none":
-        return Counts(tuple(windows), raw, None, _notes(signal, windows, raw, None))
+        notes = _notes(signal, windows, raw, None)
+        return ElementMaps(tuple(windows), raw, None, signal.raw(raw, notes))
     estimate = _power_law if source.background == "power_law" else _interpolated
     smooth = {one: _smoothed(image, source.smooth) for one, image in found.items()}
     background = np.stack([estimate(signal, one, pair, smooth) for one, pair in zip(ranges, sides, strict=True)])
     notes = _notes(signal, windows, raw, background)
     if not source.subtract:
-        return Counts(tuple(windows), raw, background, notes)
+        return ElementMaps(tuple(windows), raw, background, signal.raw(raw, notes))
     net = raw - background
     said = f"The background is subtracted; {int((net < 0).sum())} of {net.size} values were negative and are set to 0."
-    return Counts(tuple(windows), np.maximum(net, 0.0), background, (*notes, said))
+    maps = np.maximum(net, 0.0)
+    return ElementMaps(tuple(windows), maps, None, signal.raw(maps, (*notes, said)))
 
 
 def channels(signal: Signal, window: tuple[float, float], where: str) -> Channels:
@@ -185,23 +165,9 @@ def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -
 
 
 def sums(signal: Signal, ranges: list[Channels]) -> list[Image]:
-    """Sums over ranges of channels, in one pass over a file that is read in parts."""
+    """Sums over ranges of channels, each (ny, nx)."""
     assert signal.energy_axis is not None
-    axis = signal.energy_axis
-    index: list[slice] = [slice(None)] * 3
-
-    def compute() -> list[Image]:
-        parts = []
-        for first, last in ranges:
-            index[axis] = slice(first, last)
-            parts.append(signal.lazy[tuple(index)].sum(axis=axis, dtype=np.float64))
-        if not hasattr(signal.lazy, "compute"):
-            return [np.asarray(part) for part in parts]
-        from dask.base import compute as compute_all
-
-        return [np.asarray(part) for part in compute_all(*parts)]
-
-    return guarded(signal.path, compute, f"'{signal.name}'")
+    return signal.data.sums(signal.energy_axis, ranges)
 
 
 def _smoothed(image: Image, sigma: float) -> Image:

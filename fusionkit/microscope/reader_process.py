@@ -1,0 +1,182 @@
+"""A child process that reads one microscope's file, so that a damaged file cannot harm the process that asks.
+
+RosettaSciIO's parsers need a limit on memory, mended modules and silent loggers, which hold for a whole process, and
+some damaged files crash them or ask for more memory than there is. All that stays in the child. It is started with
+``python -m``, which does not import the caller's main module, and ends with its `ReaderProcess`, with its parent and
+on Ctrl-C. Answers are pickles: protocol 5 writes an array to the pipe as its bytes, without a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any, BinaryIO, cast
+
+import numpy.typing as npt
+
+from fusionkit.errors import UserError
+from fusionkit.microscope.damaged_files import bound_memory, guarded
+from fusionkit.microscope.signals import Channels, Image, Signal
+
+_DAMAGED = "it is damaged, or needs a machine with more memory: copy or save it again"
+
+
+class ReaderProcess:
+    """The child process; its file is the one that was opened last.
+
+    Attributes
+    ----------
+    pid : of the child.
+    """
+
+    def __init__(self) -> None:
+        # -P: a module in the working directory must not replace one of the standard library
+        command = [sys.executable, "-P", "-W", "ignore", "-m", __name__]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, env=environment)
+        self._requests, self._answers = cast(IO[bytes], self._child.stdin), cast(IO[bytes], self._child.stdout)
+        self._lock = threading.Lock()
+        self._end = weakref.finalize(self, _end, self._child)
+        self.pid = self._child.pid
+
+    def open(self, path: Path) -> tuple[Signal, ...]:
+        """Every signal of the file; `UserError` where it is damaged or a library is missing."""
+        described = self.ask(path, "the file", "open")
+        return tuple(
+            Signal(name, path, RemoteValues(self, path, name, shape), *facts) for name, shape, *facts in described
+        )
+
+    def ask(self, path: Path, what: str, request: str, *arguments: Any) -> Any:
+        """The answer of the child to one request, a method of `_OpenFile`.
+
+        Parameters
+        ----------
+        path, what : the file and what is read of it, for messages.
+        request, arguments : the method and its arguments after ``path``.
+
+        Raises
+        ------
+        UserError : the request fails, or the child dies of it.
+        """
+        answered = False
+        with self._lock:
+            try:
+                pickle.dump((request, path, *arguments), self._requests)
+                self._requests.flush()
+                error, answer = pickle.load(self._answers)
+                answered = True
+            except (OSError, EOFError, ValueError, pickle.UnpicklingError):  # the child ended, or had ended before
+                self._end()
+                problem = f"reading {what} crashed ({_cause(self._child.returncode)})"
+                raise UserError(str(path), problem, _DAMAGED) from None
+            finally:
+                if not answered:  # after Ctrl-C the pipe may hold half an answer
+                    self._end()
+        if error is not None:
+            raise UserError(*error)
+        return answer
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with child:  # closes its pipes and waits for it
+        child.kill()
+
+
+def _cause(status: int) -> str:
+    """How a process ended, in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    name = signal.Signals(-status).name
+    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+
+
+@dataclass(frozen=True)
+class RemoteValues:
+    """The values of a signal in the file of a `ReaderProcess`; see `fusionkit.microscope.signals.Values`."""
+
+    process: ReaderProcess
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+
+    def read(self) -> npt.NDArray[Any]:
+        """All values."""
+        return self.process.ask(self.path, f"'{self.name}'", "read", self.name)
+
+    def total(self) -> float:
+        """Sum of all values in float64; NaN where they are no numbers."""
+        return self.process.ask(self.path, f"'{self.name}'", "total", self.name)
+
+    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
+        """Sums over ranges of channels along ``axis``."""
+        return self.process.ask(self.path, f"'{self.name}'", "sums", self.name, axis, list(ranges))
+
+
+class _OpenFile:
+    """What the child answers."""
+
+    def __init__(self) -> None:
+        self._signals: dict[str, Signal] = {}
+
+    def open(self, path: Path) -> list[tuple[Any, ...]]:
+        from fusionkit.microscope.reading import read_signals
+
+        self._signals = {}
+        self._signals = {one.name: one for one in read_signals(path)}
+        return [(one.name, one.shape, one.axes, one.facts, one.notes) for one in self._signals.values()]
+
+    def read(self, path: Path, name: str) -> npt.NDArray[Any]:
+        return guarded(path, self._signals[name].data.read, f"'{name}'")
+
+    def total(self, path: Path, name: str) -> float:
+        return guarded(path, self._signals[name].data.total, f"'{name}'")
+
+    def sums(self, path: Path, name: str, axis: int, ranges: list[Channels]) -> list[Image]:
+        return guarded(path, lambda: self._signals[name].data.sums(axis, ranges), f"'{name}'")
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    queue: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, queue), daemon=True).start()
+    served = _OpenFile()
+    while True:
+        request, *arguments = queue.get()
+        bound_memory()
+        error = answer = None
+        try:
+            answer = getattr(served, request)(*arguments)
+        except UserError as failure:
+            error = (failure.where, failure.problem, failure.remedy)
+        pickle.dump((error, answer), answers, protocol=5)
+        answers.flush()
+
+
+def _listen(requests: BinaryIO, queue: SimpleQueue[tuple[Any, ...]]) -> None:
+    """Pass requests on; end the process with its parent, even while a file is being read."""
+    while True:
+        try:
+            queue.put(pickle.load(requests))
+        except EOFError:
+            os._exit(0)
+
+
+def main() -> None:
+    """Serve the parent through the standard streams."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # parsers swallow KeyboardInterrupt
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is no answer
+    _serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

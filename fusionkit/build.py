@@ -17,7 +17,7 @@ import numpy as np
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
-from fusionkit.options import Spec, options_of
+from fusionkit.options import Existing, Spec, options_of
 from fusionkit.registry import lookup, suggestion
 from fusionkit.terms import Array
 
@@ -63,6 +63,8 @@ class Context:
 
     def build(self, kind: str, spec: Spec, key: str) -> Any:
         """Build the ``kind`` that ``spec`` names, from its options at the config key ``key`` below this one."""
+        if isinstance(spec, Existing):
+            return spec.made
         inner = self.at(key)
         factory = lookup(kind, spec.type, f"{inner.where}.type")
         made = factory(options_of(factory, spec.options, inner.where), inner)

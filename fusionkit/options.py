@@ -55,6 +55,17 @@ class Spec(Named):
     type: str
 
 
+class Existing(Spec):
+    """An object in place of the options that it would be built from.
+
+    Parameters
+    ----------
+    made : the object.
+    """
+
+    made: Any
+
+
 M = TypeVar("M", bound=BaseModel)
 Location = tuple[int | str, ...]
 

@@ -111,7 +111,7 @@ def test_what_is_no_image_of_a_stack_is_refused(tmp_path: Path, capsys: pytest.C
             loaded(path, [name, "stack/1", "stack/2"])
     with pytest.raises(UserError, match=r"name those of a stack: elements=\['Co', 'O'\]"):
         fk.fuse(HAADF, path, **FAST)
-    with pytest.raises(UserError, match="holds no images called by elements"):
+    with pytest.raises(UserError, match="holds no images named by element"):
         fk.fuse(HAADF, path, elements=["Co", "O"], **FAST)  # two names for three maps
     assert main(["inspect", str(path), "--write-config", str(tmp_path / "c.yaml")]) == 2
     assert "data.maps: {Ti: stack/0}" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.errors import UserError
-from fusionkit.options import Options, Spec, options_of, parse
+from fusionkit.options import Existing, Options, Spec, options_of, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.auto import checkable
@@ -238,6 +238,8 @@ def checked_options(kind: str, spec: Spec, key: str) -> Options:
 
     A term that asks for its weight has `fusionkit.weights.auto.PLACEHOLDER` here.
     """
+    if isinstance(spec, Existing):
+        return Options()
     spec = checkable(spec, key) if kind == "terms" else spec
     return options_of(lookup(kind, spec.type, f"{key}.type"), spec.options, key)
 

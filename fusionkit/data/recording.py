@@ -29,7 +29,7 @@ from fusionkit.machine import require
 _BYTES_PER_VALUE = 32
 
 
-def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
+def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles | None = None) -> Dataset:
     """The arrays that ``options`` name in their files, neither prepared nor normalised.
 
     Parameters
@@ -37,8 +37,9 @@ def load_file(options: DataOptions, folder: Path, where: str) -> Dataset:
     options : the config's ``data``.
     folder : where relative paths start.
     where : config key of ``options``.
+    files : what stands in place of the files, such as arrays in memory.
     """
-    files = OpenFiles(folder, options.path, options.reader, where)
+    files = files or OpenFiles(folder, options.path, options.reader, where)
     images, others = _sources(options, where)
     if not images and not others and not options.spectra:
         held = describe(files.open(None, None, where))

@@ -1,4 +1,4 @@
-"""`fusionkit.fuse`: HyperSpy signals, arrays or files in, and fused maps in kind out.
+"""`fusionkit.fuse`: HyperSpy signals, arrays or files in, fused maps of the same kind out.
 
-HyperSpy is never imported here: its signals are known by the module of their type.
+HyperSpy is never imported here: its signals are recognised by the module of their type.
 """

@@ -1,4 +1,4 @@
-"""What `fusionkit.fuse` chooses where it is told nothing: units, terms and solver, and what it says about them."""
+"""What `fusionkit.fuse` chooses unless it is told: units, terms and solver, and the notes about them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from fusionkit.composition import compose
 from fusionkit.data.checks import Origin
+from fusionkit.data.counts.convert import counted
+from fusionkit.data.counts.kind import guess
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.load import normalise
 from fusionkit.data.names import are_counts
 from fusionkit.data.normalise import Normalisation, Scale, scale_of
 from fusionkit.errors import UserError
 from fusionkit.microscope.propose.weights import GAMMA, balance
-from fusionkit.options import Spec, parse
+from fusionkit.notebook.given import Inputs, argument_names
+from fusionkit.options import Existing, Spec, parse
 from fusionkit.terms import Term
+from fusionkit.weights.auto import AUTO
 
 Terms = Sequence[Term | Spec | Mapping[str, Any] | str]
 SOLVER: dict[str, Any] = {"type": "chambolle_pock", "max_iterations": 1000, "tolerance": 1.0e-4}  # packaged configs'
@@ -24,7 +28,7 @@ _TV = {False: 0.3, True: 0.1}  # packaged configs': for counts, and for normalis
 
 @dataclass(frozen=True)
 class Model:
-    """The knobs of the default terms; None for what is chosen from the data.
+    """Parameters of the default terms; None for what the data decide.
 
     Parameters
     ----------
@@ -44,109 +48,132 @@ class Plan:
 
     Parameters
     ----------
-    dataset : the data in the units of the model.
+    dataset : the data in the units of the model, with a note on each choice.
     terms : of the objective.
-    scales : what put each map into these units.
-    notes : what was chosen, a sentence each.
+    scales : from the unit of each input map to that of the model.
     """
 
     dataset: Dataset
-    terms: Terms
+    terms: Sequence[Spec | dict[str, Any] | str]
     scales: tuple[Scale, ...]
-    notes: tuple[str, ...]
 
 
-def plan(
-    dataset: Dataset, terms: Terms | None, model: Model, normalize: Normalisation | None, weighted: bool = True
-) -> Plan:
+def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisation | None, automatic: bool) -> Plan:
     """Units and terms.
 
     Parameters
     ----------
-    dataset : as it came.
+    inputs : image and maps.
     terms : of the objective; None for image, Poisson, total variation and nonnegativity.
-    model : knobs of those four.
-    weighted : whether the weights are final, so that a note says them.
+    model : parameters of those four.
     normalize : None for ``none`` where the maps are counts or ``terms`` are given, else ``minmax``.
+    automatic : whether the data decide every weight but that of ``model.tv``; the maps are then turned into counts.
 
     Raises
     ------
-    UserError : a knob is given beside ``terms``, or the data cannot be normalised.
+    UserError : arguments exclude each other, or the data cannot be normalised or turned into counts.
     """
-    counts = are_counts(dataset.arrays["maps"])
-    method = normalize or ("none" if counts or terms is not None else "minmax")
+    _check_alternatives(terms, model, normalize, automatic)
+    if automatic:
+        counts, scales = _in_counts(inputs.dataset)
+        return _with_terms(counts, scales, model, normalised=False, automatic=True)
+    dataset = inputs.dataset
+    method = normalize or ("none" if terms is not None or are_counts(dataset.arrays["maps"]) else "minmax")
     check_choice("normalize", method, ("none", "minmax", "max"))
-    scaled, scales = _normalised(dataset, method)
-    guessed = f"The maps are no counts: image and maps are normalised ({method}) for the solver."
-    notes = (guessed,) if normalize is None and method != "none" else ()
+    with argument_names():
+        scaled = normalise(dataset, inputs.options.model_copy(update={"normalize": method}), "data")
+    maps = zip(dataset.elements, dataset.arrays["maps"], strict=True)
+    scales = tuple(scale_of(one, method, Origin(f"maps.{element}", element, dataset.source)) for element, one in maps)
+    if normalize is None and method != "none":
+        scaled = _noted(scaled, f"The maps are no counts: image and maps are normalised ({method}) for the solver.")
     if terms is not None:
-        if isinstance(terms, str | Mapping) or not isinstance(terms, Sequence) or not terms:
-            raise UserError("terms", "is no list of terms", "write terms=[{'type': 'haadf'}, 'poisson', 'nonnegative']")
-        for index, term in enumerate(terms):
-            if not isinstance(term, Term | Spec | Mapping | str):
-                raise UserError(f"terms[{index}]", f"is {term!r}", "write {'type': 'tv', 'weight': 0.1}")
-        for knob in ("z", "gamma", "tv"):
-            if getattr(model, knob) is not None:
-                raise UserError(knob, "is given beside terms", "put it into the term: {'type': 'haadf', 'gamma': 1.7}")
-        return Plan(scaled, terms, scales, notes)
-    return _chosen(scaled, scales, model, method != "none", notes, weighted)
+        return Plan(scaled, [_specified(term) for term in terms], scales)
+    return _with_terms(scaled, scales, model, normalised=method != "none", automatic=False)
 
 
-def _chosen(
-    dataset: Dataset,
-    scales: tuple[Scale, ...],
-    model: Model,
-    normalised: bool,
-    notes: tuple[str, ...],
-    weighted: bool,
-) -> Plan:
-    # the options are checked here, before anything is fitted with them
+def _check_alternatives(terms: Terms | None, model: Model, normalize: str | None, automatic: bool) -> None:
+    if automatic and terms is not None:
+        raise UserError("weight", "is given beside terms", "put it into them: {'type': 'tv', 'weight': 'auto'}")
+    if automatic and normalize not in (None, "none"):
+        raise UserError("normalize", f"is {normalize}, and weight 'auto' needs counts", "leave one of them out")
+    if terms is None:
+        return
+    if isinstance(terms, str | Mapping) or not isinstance(terms, Sequence) or not terms:
+        raise UserError("terms", "is no list of terms", "write terms=[{'type': 'haadf'}, 'poisson', 'nonnegative']")
+    for index, term in enumerate(terms):
+        if not isinstance(term, Term | Spec | Mapping | str):
+            raise UserError(f"terms[{index}]", f"is {term!r}", "write {'type': 'tv', 'weight': 0.1}")
+    for name in ("z", "gamma", "tv"):
+        if getattr(model, name) is not None:
+            raise UserError(name, "is given beside terms", "put it into the term: {'type': 'haadf', 'gamma': 1.7}")
+
+
+def _specified(term: Term | Spec | Mapping[str, Any] | str) -> Spec | dict[str, Any] | str:
+    """A term as a config takes it."""
+    if isinstance(term, Mapping):
+        return dict(term)
+    return Existing(type=term.name, made=term) if isinstance(term, Term) else term
+
+
+def _with_terms(dataset: Dataset, scales: tuple[Scale, ...], model: Model, normalised: bool, automatic: bool) -> Plan:
+    """The default terms, and the image in their unit."""
+    # the options are checked before anything is fitted with them
     z = dict(model.z) if isinstance(model.z, Mapping) else model.z
     options: dict[str, Any] = {"z": z} if z is not None else {}
     options |= {"gamma": model.gamma} if model.gamma is not None else {}
-    _check_knobs(dataset, options, model.tv)
+    _check_parameters(dataset, options, model.tv)
     found = balance(dataset, normalised, options.get("gamma", GAMMA), options.get("z"))
     image = (dataset.arrays["haadf"] - found.offset) * found.scale
-    terms = [term for term, _ in found.terms]
     tv = model.tv if model.tv is not None else _TV[normalised]
-    terms = [{**term, "weight": tv} if term["type"] == "tv" else term for term in terms]
+    terms = [{**term, "weight": tv} if term["type"] == "tv" else term for term, _ in found.terms]
     if (found.offset, found.scale) != (0.0, 1.0):
         units = f"The image is put into the units of the model: (haadf {-found.offset:+g}) * {found.scale:g}"
-        notes += (f"{units}, fitted to the smoothed maps.",)
+        dataset = _noted(dataset, f"{units}, fitted to the smoothed maps.")
     weights = ", ".join(f"{term['type']} {term['weight']:g}" for term in terms if "weight" in term)
     fit = terms[0]
     used = fit["z"] if isinstance(fit["z"], str) else ", ".join(f"{name} {value:g}" for name, value in fit["z"].items())
     fitted = ", fitted" if z is None and not isinstance(fit["z"], str) else ""
     epsilon = next(term["epsilon"] for term in terms if term["type"] == "poisson")
-    said = f"Weights: {weights}. " if weighted else ""
-    notes += (f"{said}epsilon: {epsilon:g}. gamma: {fit['gamma']:g}. z: {used}{fitted}.",)
-    return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales, notes)
+    said = "" if automatic else f"Weights: {weights}. "
+    dataset = _noted(dataset, f"{said}epsilon: {epsilon:g}. gamma: {fit['gamma']:g}. z: {used}{fitted}.")
+    if automatic:
+        fixed = () if model.tv is None else ("tv",)
+        terms = [{**t, "weight": AUTO} if "weight" in t and t["type"] not in fixed else t for t in terms]
+    return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales)
 
 
-def _check_knobs(dataset: Dataset, options: Mapping[str, Any], tv: float | None) -> None:
-    from fusionkit.composition import compose
+def _noted(dataset: Dataset, note: str) -> Dataset:
+    return replace(dataset, notes=(*dataset.notes, note))
 
-    shown = replace(dataset, arrays={name: array[..., :2, :2] for name, array in dataset.arrays.items()})
+
+def _check_parameters(dataset: Dataset, options: Mapping[str, Any], tv: float | None) -> None:
+    """Build the terms for a few pixels; `UserError` names the argument of `fusionkit.fuse`."""
+    few = replace(dataset, arrays={name: array[..., :2, :2] for name, array in dataset.arrays.items()})
     terms = {"": {"type": "haadf", **options}, "tv": {"type": "tv", **({} if tv is None else {"weight": tv})}}
-    for knob, term in terms.items():
+    for name, term in terms.items():
         try:
-            compose(shown, [term])
+            compose(few, [term])
         except UserError as error:
-            raise UserError(knob or error.where.rpartition("].")[2], error.problem, error.remedy) from None
+            raise UserError(name or error.where.rpartition("].")[2], error.problem, error.remedy) from None
 
 
-def _normalised(dataset: Dataset, method: Normalisation) -> tuple[Dataset, tuple[Scale, ...]]:
-    maps, image = (np.asarray(dataset.arrays[name], np.float64) for name in ("maps", "haadf"))
-    origins = [Origin(f"maps.{element}", element, dataset.source) for element in dataset.elements]
-    scales = tuple(scale_of(one, method, origin) for one, origin in zip(maps, origins, strict=True))
-    if method == "none":
-        return dataset, scales
-    own = Origin("haadf", "haadf", dataset.source)
-    arrays = {
-        "haadf": scale_of(image, method, own).apply(image, own),
-        "maps": np.stack([s.apply(one, o) for one, s, o in zip(maps, scales, origins, strict=True)]),
-    }
-    return replace(dataset, arrays=arrays), scales
+def _in_counts(dataset: Dataset) -> tuple[Dataset, tuple[Scale, ...]]:
+    """The dataset with its maps in counts, and the value of one count of each map; z is then fitted to counts.
+
+    Raises
+    ------
+    UserError : the maps hold negative values, or their noise does not tell counts.
+    """
+    kind = guess(dataset.arrays["maps"])
+    if kind is None:
+        said = "auto needs counts or what was made of them, and the maps hold negative values or nothing else than 0"
+        raise UserError("weight", said, "leave the background on the counts, or leave weight out")
+    converted = counted(dataset, kind, "weight")
+    facts = converted.counting
+    if facts is None:
+        return converted, (Scale(),) * len(dataset.elements)
+    scales = tuple(Scale(0.0, facts.units.get(element, 1.0)) for element in dataset.elements)
+    return replace(converted, counting=replace(facts, units={})), scales
 
 
 def check_choice(where: str, value: object, known: Sequence[str | None]) -> None:

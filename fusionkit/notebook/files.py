@@ -1,4 +1,4 @@
-"""Images and maps by the paths of their files: what in a file is the image, and whose map is what."""
+"""Images and maps from files: which array of a file is the image, and which element each map belongs to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusionkit.microscope.facts import order_assumed
 
 
 def is_path(thing: object) -> bool:
-    """Whether this names a file."""
+    """Whether this is a path."""
     return isinstance(thing, str | os.PathLike)
 
 
@@ -23,51 +23,51 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
 
     Raises
     ------
-    UserError : the file cannot be read, or what is meant is not clear.
+    UserError : the file cannot be read, or several arrays are possible.
     """
     recording = _opened(path, where)
-    called = _called(recording)
+    names = _elements_by_name(recording)
     if element:
-        its_own = map_names(called, str(path)).get(element)
-        fitting = [*called] if its_own is None else [its_own]
+        own = map_names(names, str(path)).get(element)
+        candidates = [*names] if own is None else [own]
     else:
-        others = [name for name, said in called.items() if said is None]
-        fitting = [name for name in others if image_rank(name) == min(map(image_rank, others))]
-    if len(fitting) != 1:
-        said = f"'{path}' holds {len(fitting)} arrays that could be meant ({describe(recording)})"
-        raise UserError(where, said, "load it and give the array")
-    return recording.read(fitting[0])
+        others = [name for name, of in names.items() if of is None]
+        candidates = [name for name in others if image_rank(name) == min(map(image_rank, others))]
+    if len(candidates) != 1:
+        problem = f"'{path}' holds {len(candidates)} arrays that could be meant ({describe(recording)})"
+        raise UserError(where, problem, "load it and give the array")
+    return recording.read(candidates[0])
 
 
 def element_of_file(path: Path, where: str) -> str | None:
-    """The element whose map the file holds, by what it says or calls it; None for no or several elements.
+    """The element of the map in a file, by its metadata or name; None for no or several elements.
 
     Raises
     ------
     UserError : the file cannot be read.
     """
-    named = map_names(_called(_opened(path, where)), str(path))
+    named = map_names(_elements_by_name(_opened(path, where)), str(path))
     return next(iter(named)) if len(named) == 1 else None
 
 
 def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str, RawArray]:
-    """The maps in a file: of all elements that its images are called by, or of ``elements``.
+    """The maps in a file: of all elements that its images are named by, or of ``elements``.
 
-    A stack that does not say whose maps it holds, or does so in no sure order, holds those of ``elements``.
+    A stack that does not name its elements, or not in a certain order, holds the maps of ``elements``.
 
     Raises
     ------
-    UserError : the file cannot be read, or lacks maps that are meant.
+    UserError : the file cannot be read, or lacks a map.
     """
     recording = _opened(path, where)
-    named = map_names(_called(recording), str(path))
+    named = map_names(_elements_by_name(recording), str(path))
     found = {element: recording.read(name) for element, name in named.items()} or _stack(recording, elements or ())
     if not found:
-        said = f"'{path}' holds no images called by elements ({describe(recording)})"
+        problem = f"'{path}' holds no images named by element ({describe(recording)})"
         remedy = (
             "name those of a stack: elements=['Co', 'O']; for spectra: fusionkit inspect FILE --write-config my.yaml"
         )
-        raise UserError(where, said, remedy)
+        raise UserError(where, problem, remedy)
     if elements is None:
         return found
     assumed = order_assumed([*found])
@@ -80,7 +80,7 @@ def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str,
 
 
 def _stack(recording: Recording, elements: Sequence[str]) -> dict[str, RawArray]:
-    """The images of the only stack of as many as there are elements; none where there is no such stack."""
+    """The images of the only stack with one for each element; none without such a stack."""
     shapes = {name: recording.shape(name) or () for name in recording.names()}
     stacks = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == len(elements)]
     if len(stacks) != 1:
@@ -95,7 +95,7 @@ def _opened(path: Path, where: str) -> Recording:
     return open_recording(path, where=where)
 
 
-def _called(recording: Recording) -> dict[str, str | None]:
-    """The images, and the element whose map each of them is."""
+def _elements_by_name(recording: Recording) -> dict[str, str | None]:
+    """The element of each image by the name of the image; None where it is no map."""
     images = [name for name in recording.names() if len(recording.shape(name) or ()) == 2]
     return {name: element_in(recording, name) for name in images}

@@ -1,4 +1,4 @@
-"""`fuse`: image and maps in, fused maps in kind and the whole result out."""
+"""`fuse`: from image and maps in a notebook to fused maps of the same kind, by the same steps as a run of a config."""
 
 from __future__ import annotations
 
@@ -9,26 +9,18 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fusionkit.composition import compose, make_solver
+from fusionkit.config import Source, check_source
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.normalise import Normalisation
 from fusionkit.engines.choose import SMALL
-from fusionkit.errors import UserError
-from fusionkit.loop import solve
-from fusionkit.machine import require, solve_bytes
-from fusionkit.notebook.defaults import Model, Plan, Terms, check_choice, plan, solver_spec
-from fusionkit.notebook.given import given
-from fusionkit.notebook.weights import automatic, chosen_weights, in_counts
-from fusionkit.options import Spec
-from fusionkit.problem import Engine, Problem
-from fusionkit.reconstruct import starting_point
-from fusionkit.report.diagnostics import diagnose
+from fusionkit.notebook.defaults import Model, Terms, check_choice, plan, solver_spec
+from fusionkit.notebook.given import argument_names, gather
+from fusionkit.problem import Engine
+from fusionkit.reconstruct import prepare
 from fusionkit.result import Result
-from fusionkit.results.record import RunRecord, predictions_of
+from fusionkit.results.record import RunRecord
 from fusionkit.results.summary import versions
-from fusionkit.solver import fit
-from fusionkit.terms import Array, Term
-from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.terms import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,17 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Fused:
-    """What `fuse` gives back.
+    """The result of `fuse`.
 
     Parameters
     ----------
-    maps : fused map by element, in kind: signals with the axes and metadata of those given where all maps were
-        signals, else arrays (ny, nx).
-    stack : all maps in one, (n, ny, nx): a signal where a stack was given, else an array.
-    record : the run: result, data in the units of the model, terms, what the models predict, diagnostics.
-    given : the data as they came; the maps are in their units.
+    maps : fused map by element: signals with the axes and metadata of the inputs where all of these were signals,
+        else arrays (ny, nx).
+    stack : all maps in one, (n, ny, nx): a signal where the input was a stack, else an array.
+    record : the run: result, data in the units of the model, terms, predictions, diagnostics.
+    given : the data in the units of the inputs, which ``maps`` have too.
     arrays : the maps as arrays by element.
-    notes : what was chosen, and what the user should know, a sentence each.
+    notes : choices and warnings, a sentence each.
     """
 
     maps: Mapping[str, Any]
@@ -62,7 +54,7 @@ class Fused:
         return self.record.result
 
     def figure(self) -> Figure:
-        """Raw and fused maps beside the image, its model and the residual; a notebook shows it."""
+        """Raw and fused maps beside the image, its model and the residual, for display in a notebook."""
         from fusionkit.report.figures.save import maps_figure
 
         return maps_figure(self.record)
@@ -111,21 +103,21 @@ def fuse(
     .. math:: \min_{x \ge 0} \frac{w}{2} \| b_H - \sum_i (Z_i x_i)^\gamma \|^2
         + \lambda_1 \sum_i (1^T x_i - b_i^T \log(x_i + \epsilon)) + \lambda_2 \sum_i \| x_i \|_{TV}
 
-    What is not given is chosen from the data, and ``notes`` of what comes back say what was. Maps that are whole
-    numbers are taken as counts, and the image is put into the units of the model; others are normalised.
+    Whatever is left out is chosen from the data and reported in ``notes`` of the result. Maps of whole numbers are
+    taken as counts, and the image is converted to the units of the model; other maps are normalised.
 
     Parameters
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal, or the path of a file.
-    maps : a mapping from element to map (ny, nx); or a list of signals titled by element or of files that say theirs;
+    maps : a mapping from element to map (ny, nx); or a list of signals titled by element or of files that name theirs;
         or a stack (n, ny, nx), a signal whose metadata name the elements or an array; or the path of a file whose
-        images are called by elements, or of a stack. Arrays may be dask's; a mapping or a list may hold all kinds.
-    elements : of the maps, in their order, where these do not say. Maps that do are put into this order.
+        images are named by element, or of a stack. Arrays may be dask's; a mapping or a list may mix all kinds.
+    elements : of the maps, in their order, where these do not name theirs. Maps that do are put into this order.
     terms : of the objective, as in a config, instead of the four above.
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; fitted to counts where None.
     gamma : exponent of the image; 1.7 where None.
     tv : weight of the total variation; 0.3 for counts and 0.1 for normalised maps where None.
-    weight : ``auto`` chooses every weight from the data, but that of ``tv`` where it is given; maps are turned into
+    weight : ``auto`` chooses every weight from the data, except that of ``tv`` if given; the maps are converted to
         counts for that, and back.
     solver : its name, or its name and options: ``{"type": "admm", "tolerance": 1e-3}``.
     normalize : ``none``, ``minmax`` or ``max``, as in a config.
@@ -135,28 +127,33 @@ def fuse(
 
     Raises
     ------
-    UserError : something about the data or an option is wrong; one line says where, what, and what would do.
+    UserError : the data or an option are wrong; one line says where, what is wrong and what to do.
     RefusalError : the solver cannot take a term.
     """
     started = time.perf_counter()
     check_choice("precision", precision, ("single", "double"))
     check_choice("engine", engine, (None, "numpy", "numba", "cupy", "auto"))
     check_choice("weight", weight, (None, "auto"))
-    came = given(haadf, maps, elements)
-    spec = solver_spec(solver)
-    chosen = _planned(came.dataset, terms, Model(z, gamma, tv), normalize, weight == "auto")
-    size = came.dataset.arrays["maps"].size
-    used: Engine = engine or ("numpy" if size < SMALL else "auto")
-    chosen, weights = chosen_weights(chosen, spec, precision, used)
-    problem = compose(chosen.dataset, chosen.terms, None, precision, used)
-    algorithm = make_solver(spec.type, **spec.options)
-    split = fit(algorithm, problem)
-    require(solve_bytes(split, algorithm.memory(split)), "maps")
-    start = starting_point(init, problem, chosen.dataset)
-    setup = time.perf_counter() - started
-    result = solve(problem, algorithm, start)
-    record = _record(result, chosen, problem, spec, setup, weights)
-    pairs = zip(chosen.scales, result.x, strict=True)
+    inputs = gather(haadf, maps, elements)
+    config: dict[str, Any] = {
+        "version": 1,
+        "data": inputs.options,
+        "solver": solver_spec(solver),
+        "init": init,
+        "precision": precision,
+        "engine": engine or ("numpy" if inputs.dataset.arrays["maps"].size < SMALL else "auto"),
+    }
+    planned = plan(inputs, terms, Model(z, gamma, tv), normalize, weight == "auto")
+    loaded = check_source(Source({**config, "terms": planned.terms}, Path(), "fuse"))
+    with argument_names():
+        job = prepare(loaded, read=lambda *_: planned.dataset)
+    job = replace(job, setup_seconds=time.perf_counter() - started)
+    result = job.solve()
+    record = job.record(result)
+    # no config can name data in memory
+    kept = {key: value for key, value in record.resolved_config.items() if key not in ("version", "data", "output")}
+    record = replace(record, resolved_config=kept)
+    pairs = zip(planned.scales, result.x, strict=True)
     arrays = dict(zip(result.labels, [_back(x, s.offset, s.factor) for s, x in pairs], strict=True))
     about = {
         "version": versions()["fusionkit"],
@@ -164,55 +161,12 @@ def fuse(
         "objective": float(result.objective),
         "optimality": float(result.optimality),
     }
-    warned = tuple(each.text for each in record.diagnostics if each.level == "warning")
-    notes = (*came.dataset.notes, *chosen.notes, *result.notes, *warned)
-    return Fused(came.kind.maps(arrays, about), came.kind.stack(arrays, about), record, came.dataset, arrays, notes)
+    warnings = tuple(each.text for each in record.diagnostics if each.level == "warning")
+    notes = (*job.dataset.notes, *result.notes, *warnings)
+    kind = inputs.kind
+    return Fused(kind.maps(arrays, about), kind.stack(arrays, about), record, inputs.dataset, arrays, notes)
 
 
 def _back(x: Array, offset: float, factor: float) -> Array:
-    """A map in the units in which it came, in memory of its own."""
+    """A fused map in the units of the input, as a new array."""
     return x.copy() if (offset, factor) == (0.0, 1.0) else (x * factor + offset).astype(x.dtype)
-
-
-def _planned(
-    dataset: Dataset, terms: Terms | None, model: Model, normalize: Normalisation | None, automatically: bool
-) -> Plan:
-    """Units and terms; where weights are to be chosen, the maps are in counts."""
-    if not automatically:
-        return plan(dataset, terms, model, normalize)
-    if terms is not None:
-        raise UserError("weight", "is given beside terms", "put it into them: {'type': 'tv', 'weight': 'auto'}")
-    if normalize not in (None, "none"):
-        raise UserError("normalize", f"is {normalize}, and weight 'auto' needs counts", "leave one of them out")
-    counts, scales = in_counts(dataset)
-    keep = () if model.tv is None else ("tv",)
-    found = automatic(plan(counts, None, model, "none", weighted=False), keep)
-    return replace(found, scales=scales, notes=(*counts.notes[len(dataset.notes) :], *found.notes))
-
-
-def _record(
-    result: Result, chosen: Plan, problem: Problem, spec: Spec, setup: float, weights: tuple[ChosenWeight, ...]
-) -> RunRecord:
-    plain = [_plain(term) for term in chosen.terms]
-    predictions = predictions_of(result.problem or problem, result.x)
-    weighted = zip(problem.terms, plain, strict=True)
-    record = RunRecord(
-        result=result,
-        dataset=chosen.dataset,
-        resolved_config={"terms": plain, "solver": {"type": spec.type, **spec.options}},
-        model_haadf=predictions.pop("haadf", None),
-        predictions=predictions,
-        seconds={"setup": setup, "solve": result.seconds},
-        weights=weights,
-        term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
-    )
-    return replace(record, diagnostics=diagnose(record))
-
-
-def _plain(term: Term | Spec | Mapping[str, Any] | str) -> dict[str, Any]:
-    """A term as a config has it; one that exists already by its name."""
-    if isinstance(term, Mapping):
-        return dict(term)
-    if isinstance(term, Spec):
-        return {"type": term.type, **term.options}
-    return {"type": term if isinstance(term, str) else term.name}

@@ -1,31 +1,27 @@
-"""What `fusionkit.fuse` is given, as one `Dataset`, and the kind in which fused maps are given back.
-
-Whose map each of a list is: by what signals and files say themselves, and by the elements that the caller names.
-"""
+"""What `fusionkit.fuse` is given: image and maps of any kind, by element, read by the loader that configs use."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.data.checks import FloatArray, Origin, check_fellow, check_image, to_float
+from fusionkit.data.checks import Origin, check_image
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.elements import atomic_number
 from fusionkit.data.field_of_view import fields
-from fusionkit.data.readers import RawArray, first_sized
-from fusionkit.data.recording import recording_facts
-from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.data.open_files import OpenFiles
+from fusionkit.data.options import DataOptions, Source
+from fusionkit.data.readers import RawArray, Recording
+from fusionkit.data.recording import load_file
+from fusionkit.errors import UserError
 from fusionkit.notebook.files import element_of_file, image_in, is_path, maps_in
 from fusionkit.notebook.kinds import (
-    ArrayKind,
     Kind,
-    SignalKind,
     check_no_spectra,
     element_of,
     is_signal,
@@ -34,81 +30,102 @@ from fusionkit.notebook.kinds import (
     title_of,
 )
 
+SOURCE = "fusionkit.fuse"  # where the data come from, in messages
+_NAMES = "name one for each map: elements=['Co', 'O']"
+_BY_NAME = "give the maps as {'Co': ..., 'O': ...}"
+
 
 @dataclass(frozen=True)
-class Given:
+class Inputs:
     """Image and maps.
 
     Parameters
     ----------
-    dataset : ``haadf`` and ``maps`` as they came, in float64.
-    kind : what the maps came as.
+    dataset : ``haadf`` and ``maps`` in the units of the inputs, float64.
+    options : the config's ``data`` for them.
+    kind : how fused maps are returned.
     """
 
     dataset: Dataset
+    options: DataOptions
     kind: Kind
 
 
-def given(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Given:
+class ArraysInMemory(OpenFiles):
+    """Arrays in memory in place of the files of a config.
+
+    Parameters
+    ----------
+    arrays : by name.
+    """
+
+    def __init__(self, arrays: Mapping[str, RawArray]) -> None:
+        super().__init__(Path(), SOURCE, None, "data")
+        self._arrays = arrays
+
+    def open(self, path: str | None, reader: str | None, key: str) -> Recording:
+        """The arrays."""
+        return self
+
+    def names(self) -> Sequence[str]:
+        """The names of the arrays."""
+        return [*self._arrays]
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Shape of the array ``name``; None where there is no such array."""
+        return self._arrays[name].values.shape if name in self._arrays else None
+
+    def read(self, name: str) -> RawArray:
+        """The array ``name``."""
+        return self._arrays[name]
+
+    def source(self) -> str:
+        """The name of the function that took them."""
+        return SOURCE
+
+
+@contextmanager
+def argument_names() -> Iterator[None]:
+    """Let error messages name arguments of `fusionkit.fuse` instead of keys of the config's ``data``."""
+    try:
+        yield
+    except UserError as error:
+        where = "maps" if error.where in ("data", "data.path") else error.where.removeprefix("data.")
+        raise UserError(where, error.problem, error.remedy) from None
+
+
+def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
     """Image and maps of any kind, checked.
 
     Parameters
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal or the path of a file.
     maps : by element in a mapping; or a list, a stack or the path of a file.
-    elements : of the maps, where these do not say; None where they do.
+    elements : of the maps, where these do not name theirs; else None.
 
     Raises
     ------
-    UserError : an element is not known, or an array is no image, not finite or of another shape.
+    UserError : an element is unknown, or an array is no image, not finite or of another shape.
     """
     if isinstance(elements, str):
         raise UserError("elements", f"is the text '{elements}'", "write a list: elements=['Co', 'O']")
     check_unique(elements or (), "elements")
-    image = _raw(haadf, "haadf")
+    image = _raw(haadf, "haadf", "haadf")
     raw, kind, notes = _maps(maps, elements)
-    for element in raw:
-        atomic_number(element, f"maps.{element}")
-    arrays = {"haadf": _checked(image, "haadf", "haadf")}
-    stack = [_checked(one, f"maps.{element}", element) for element, one in raw.items()]
-    for element, one in zip(raw, stack, strict=True):
-        check_fellow(one.shape, _origin(f"maps.{element}", element), arrays["haadf"].shape, "haadf")
-    arrays["maps"] = np.stack(stack)
-    return Given(_dataset(arrays, tuple(raw), [*raw.values()], image, notes), kind)
+    options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), maps={name: Source(signal=name) for name in raw})
+    with argument_names():
+        dataset = load_file(options, Path(), "data", ArraysInMemory({"haadf": image, **raw}))
+    notes = tuple(dict.fromkeys([*notes, *dataset.notes, *_difference_of_fields(image, raw.values())]))
+    return Inputs(replace(dataset, notes=notes), options, kind)
 
 
-def _dataset(
-    arrays: Mapping[str, FloatArray],
-    elements: tuple[str, ...],
-    maps: list[RawArray],
-    image: RawArray,
-    notes: tuple[str, ...],
-) -> Dataset:
-    """The maps' own pixel size and facts come before the image's; a size of theirs that is left out stays so."""
-    raw = [*maps, image]
-    sized = first_sized(maps if any(one.left_out for one in maps) else raw) or RawArray(np.empty(0))
-    said = dict.fromkeys([*notes, *(note for one in raw for note in one.notes)])
-    return Dataset(
-        arrays,
-        elements,
-        sized.pixel_size,
-        sized.units,
-        source="fusionkit.fuse",
-        notes=(*said, *_fields(image, maps)),
-        metadata=recording_facts(raw),
-        stacks={"maps": elements},
-        origin=sized.origin,
+def _difference_of_fields(image: RawArray, maps: Iterable[RawArray]) -> tuple[str, ...]:
+    """A note where the image and a map show different fields of view, as far as is known."""
+    pairs = [both for one in maps if (both := fields(image.scan, one.scan)) is not None]
+    difference = next((both.difference() for both in pairs if not both.alike), None)
+    return (
+        () if difference is None else (f"{difference[0].upper()}{difference[1:]}; they are taken for the same field.",)
     )
-
-
-def _fields(image: RawArray, maps: list[RawArray]) -> tuple[str, ...]:
-    """A warning and a note where the image and a map do not show the same field, as far as is known."""
-    found = [both for one in maps if (both := fields(image.scan, one.scan)) is not None]
-    said = next((both.difference() for both in found if not both.alike), None)
-    if said is None:
-        return ()
-    warnings.warn(f"{said}; they are taken for the same field", FusionkitWarning, stacklevel=2)
-    return (f"{said[0].upper()}{said[1:]}; they are taken for the same field.",)
 
 
 def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray], Kind, tuple[str, ...]]:
@@ -117,16 +134,16 @@ def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray
             raise UserError("elements", "is given beside maps that have names", "leave it out")
         return _named(maps)
     if is_path(maps):
-        return maps_in(Path(maps), "maps", elements), ArrayKind(), ()
+        return maps_in(Path(maps), "maps", elements), Kind(), ()
     if is_signal(maps) and np.ndim(maps.data) != 2:
         singles, notes = parts_of(maps, elements)
-        return {name: raw_of(one) for name, one in singles.items()}, SignalKind(singles, maps), notes
+        return {name: raw_of(one) for name, one in singles.items()}, Kind(singles, maps), notes
     several = [maps] if is_signal(maps) else _listed(maps)
     return _named(by_element(several, elements))
 
 
 def _listed(maps: Any) -> list[Any]:
-    """The maps of a list, or of a stack of any library whose arrays become numpy's, as those of dask do."""
+    """The maps of a list, or of a stack from any library whose arrays convert to NumPy's, such as dask."""
     if hasattr(maps, "__array__") and getattr(maps, "ndim", 0) > 1:
         stack = _array(maps, "maps")
         maps = [stack] if stack.ndim == 2 else list(stack)
@@ -140,61 +157,53 @@ def _named(maps: Mapping[str, Any]) -> tuple[dict[str, RawArray], Kind, tuple[st
         raise UserError("maps", "is empty", "give {'Co': ..., 'O': ...}")
     raw = {str(element): _raw(one, f"maps.{element}", str(element)) for element, one in maps.items()}
     signals = all(map(is_signal, maps.values()))
-    return raw, SignalKind(maps) if signals else ArrayKind(), ()
+    return raw, Kind(maps) if signals else Kind(), ()
 
 
-def _raw(thing: Any, where: str, element: str = "") -> RawArray:
+def _raw(thing: Any, where: str, name: str) -> RawArray:
     if is_signal(thing):
         check_no_spectra(thing, where)
-        return raw_of(thing)
-    return image_in(Path(thing), where, element) if is_path(thing) else RawArray(_array(thing, where))
+        raw = raw_of(thing)
+    elif is_path(thing):
+        raw = image_in(Path(thing), where, "" if where == "haadf" else name)
+    else:
+        raw = RawArray(_array(thing, where))
+    check_image(raw.values.shape, Origin(where, name, SOURCE))
+    return raw
 
 
 def _array(thing: Any, where: str) -> npt.NDArray[Any]:
-    """What is given as an array, masked where it is; `UserError` where it is none."""
+    """The input as an array, masked where it is; `UserError` where it is none."""
     try:
-        # an array of dask keeps its mask only where it is computed
+        # a dask array keeps its mask only if it is computed first
         return np.asanyarray(thing.compute() if hasattr(thing, "compute") else thing)
-    except (ValueError, TypeError):  # lists of several lengths; arrays that are not in the memory of the processor
+    except (ValueError, TypeError):  # ragged lists; arrays on a GPU
         raise UserError(where, "is no array", "give an array, a HyperSpy signal or the path of a file") from None
 
 
-def _checked(raw: RawArray, where: str, name: str) -> FloatArray:
-    origin = _origin(where, name)
-    check_image(raw.values.shape, origin)
-    return to_float(raw.values, origin)
-
-
-def _origin(where: str, name: str) -> Origin:
-    return Origin(where, name, "fusionkit.fuse")
-
-
-_NAMES = "name one for each map: elements=['Co', 'O']"
-_BY_NAME = "give the maps as {'Co': ..., 'O': ...}"
-
-
 def by_element(maps: Sequence[Any], elements: Sequence[str] | None) -> dict[str, Any]:
-    """The maps by element, in the order of ``elements`` where these are named, else in their own.
+    """The maps by element, in the order of ``elements`` if given, else in their own.
 
-    Maps that say whose they are keep that, whatever the order of ``elements``; others are named by their place.
+    A map that names its element belongs to it, whatever the order of ``elements``; others are matched by position.
 
     Raises
     ------
-    UserError : nothing says whose map one is, or ``elements`` says something else than it does.
+    UserError : the element of a map is unknown, or a map names another one than ``elements``.
     """
-    said = [_said_by(one, f"maps[{index}]") for index, one in enumerate(maps)]
+    own_names = [_own_name(one, f"maps[{index}]") for index, one in enumerate(maps)]
     if elements is None:
-        if None in said:
-            raise _nameless(maps[said.index(None)], f"maps[{said.index(None)}]")
-        names = [name for name in said if name is not None]
+        if None in own_names:
+            place = own_names.index(None)
+            raise _nameless(maps[place], f"maps[{place}]")
+        names = [name for name in own_names if name is not None]
         check_unique(names, "maps")
         return dict(zip(names, maps, strict=True))
     if len(elements) != len(maps):
         raise UserError("elements", f"names {len(elements)} elements for {len(maps)} maps", _NAMES)
-    if set(said) == set(elements):
-        found = dict(zip(said, maps, strict=True))
-        return {name: found[name] for name in elements}
-    for index, (name, own) in enumerate(zip(elements, said, strict=True)):
+    if set(own_names) == set(elements):
+        named = dict(zip(own_names, maps, strict=True))
+        return {name: named[name] for name in elements}
+    for index, (name, own) in enumerate(zip(elements, own_names, strict=True)):
         if own not in (None, name):
             problem = f"names {name} for maps[{index}], which says that it is the map of {own}"
             raise UserError("elements", problem, f"correct the order, or {_BY_NAME}")
@@ -202,13 +211,13 @@ def by_element(maps: Sequence[Any], elements: Sequence[str] | None) -> dict[str,
 
 
 def check_unique(elements: Sequence[str], where: str) -> None:
-    """`UserError` where an element comes twice."""
-    double = [element for element in elements if list(elements).count(element) > 1]
-    if double:
-        raise UserError(where, f"there are two of {double[0]}", "give one map for each element")
+    """`UserError` where an element is listed twice."""
+    twice = [element for element in elements if list(elements).count(element) > 1]
+    if twice:
+        raise UserError(where, f"there are two of {twice[0]}", "give one map for each element")
 
 
-def _said_by(thing: Any, where: str) -> str | None:
+def _own_name(thing: Any, where: str) -> str | None:
     if is_signal(thing):
         return element_of(thing)
     return element_of_file(Path(thing), where) if is_path(thing) else None

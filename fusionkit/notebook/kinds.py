@@ -1,13 +1,10 @@
-"""What maps came as, and how fused maps are given back: arrays by element, or HyperSpy's signals.
-
-HyperSpy's signals as arrays with their pixel size, elements and facts; HyperSpy itself is not imported.
-"""
+"""The kinds of maps that go in and come out: arrays by element, or HyperSpy's signals, without importing HyperSpy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,60 +15,37 @@ from fusionkit.microscope.facts import facts_of, order_assumed, single_element
 from fusionkit.terms import Array
 
 
-class Kind(Protocol):
-    """How maps are given back."""
-
-    def maps(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> dict[str, Any]:
-        """The maps (ny, nx) by element, in kind; ``about`` says what made them."""
-        ...
-
-    def stack(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> Any:
-        """All maps in one, (n, ny, nx)."""
-        ...
-
-
 @dataclass(frozen=True)
-class ArrayKind:
-    """Maps that came as arrays or from files."""
-
-    def maps(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> dict[str, Any]:
-        """The arrays."""
-        return dict(fused)
-
-    def stack(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> Any:
-        """One array."""
-        return np.stack([*fused.values()])
-
-
-@dataclass(frozen=True)
-class SignalKind:
-    """Maps that came as HyperSpy signals, whose axes and metadata the fused ones keep.
+class Kind:
+    """How fused maps are returned: as arrays, or as HyperSpy signals with the axes and metadata of the inputs.
 
     Parameters
     ----------
-    singles : the signal of each element.
-    whole : the stack that they came in; None where they came one by one.
+    singles : the input signal of each element; empty for arrays.
+    whole : the input signal that holds all maps; None without one.
     """
 
-    singles: Mapping[str, Any]
+    singles: Mapping[str, Any] = field(default_factory=dict)
     whole: Any = None
 
     def maps(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> dict[str, Any]:
-        """A signal of each element."""
-        found = {name: filled(self.singles[name], image, about) for name, image in fused.items()}
-        if self.whole is not None:  # what is said of the stack is said of one map
-            for name, signal in found.items():
+        """The maps (ny, nx) by element; ``about`` becomes ``metadata.fusionkit`` of a signal."""
+        if not self.singles:
+            return dict(fused)
+        signals = {name: _with_values(self.singles[name], image, about) for name, image in fused.items()}
+        if self.whole is not None:  # a slice of a stack has the stack's title and elements
+            for name, signal in signals.items():
                 signal.metadata.add_dictionary({"General": {"title": name}, "Sample": {"elements": [name]}})
-        return found
+        return signals
 
     def stack(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> Any:
-        """A signal like the stack that came in; an array where the maps came one by one."""
+        """All maps in one, (n, ny, nx): a signal where the input was one stack, else an array."""
         values = np.stack([*fused.values()])
-        return values if self.whole is None else filled(self.whole, values, about)
+        return values if self.whole is None else _with_values(self.whole, values, about)
 
 
-def filled(signal: Any, values: Array, about: Mapping[str, float | str]) -> Any:
-    """A copy of a signal that holds these values and is in memory."""
+def _with_values(signal: Any, values: Array, about: Mapping[str, float | str]) -> Any:
+    """A copy of a signal that holds these values in memory."""
     copy = signal.deepcopy()
     copy.data = values.copy()
     if getattr(copy, "_lazy", False):
@@ -91,33 +65,33 @@ def is_signal(thing: object) -> bool:
 
 
 def raw_of(signal: Any) -> RawArray:
-    """The values of a signal, masked ones still masked, with what it says about them."""
+    """The values of a signal, still masked where they are, with pixel size, origin and facts."""
     axes = signal.axes_manager
     ordered = sorted((*axes.navigation_axes, *axes.signal_axes), key=lambda axis: axis.index_in_array)[-2:]
     scales = [getattr(axis, "scale", None) for axis in ordered]
     units = {axis.units if isinstance(axis.units, str) else None for axis in ordered}
-    named = next(iter(units)) if len(units) == 1 else None
-    known = named is not None and None not in scales  # HyperSpy's scale is 1 where nothing is known
-    size, unit, notes = calibration(scales if known else None, named)
+    unit = next(iter(units)) if len(units) == 1 else None
+    known = unit is not None and None not in scales  # HyperSpy's scale is 1 where nothing is known
+    size, unit, notes = calibration(scales if known else None, unit)
     origin = (float(ordered[0].offset), float(ordered[1].offset)) if known and len(ordered) == 2 else None
     facts = facts_of(signal.metadata.as_dictionary())
-    data = signal.data.compute() if hasattr(signal.data, "compute") else signal.data  # a lazy one's mask too
+    data = signal.data.compute() if hasattr(signal.data, "compute") else signal.data  # with its mask
     return RawArray(np.asanyarray(data), size, unit, notes, facts.metadata, origin)
 
 
 def title_of(signal: Any) -> str:
-    """Its title; may be empty."""
+    """The title of a signal; may be empty."""
     return facts_of(signal.metadata.as_dictionary()).title
 
 
 def element_of(signal: Any) -> str | None:
-    """The element whose map it is: its title, else the only element or X-ray line of its metadata; None without."""
+    """The element of a map by its title, else by the only element or X-ray line in its metadata; None where unknown."""
     facts = facts_of(signal.metadata.as_dictionary())
     return element_named(facts.title) or single_element(facts)
 
 
 def check_no_spectra(signal: Any, where: str) -> None:
-    """`UserError` where a signal holds spectra instead of images; an image may be a signal of any dimensions."""
+    """`UserError` for a signal of spectra; an image may be a signal of any dimensions."""
     shape = np.shape(signal.data)
     if signal.axes_manager.signal_dimension != 1 or len(shape) == 2:
         return
@@ -138,12 +112,12 @@ def parts_of(stack: Any, elements: Sequence[str] | None) -> tuple[dict[str, Any]
     check_no_spectra(stack, "maps")
     axes, shape = stack.axes_manager, np.shape(stack.data)
     if (axes.navigation_dimension, axes.signal_dimension) != (1, 2):
-        said = f"is a signal of {axes.navigation_dimension} navigation and {axes.signal_dimension} signal dimensions"
-        raise UserError("maps", said, "give a Signal2D with one navigation axis, or a signal for each element")
+        problem = f"is a signal of {axes.navigation_dimension} navigation and {axes.signal_dimension} signal dimensions"
+        raise UserError("maps", problem, "give a Signal2D with one navigation axis, or a signal for each element")
     facts = facts_of(stack.metadata.as_dictionary())
     names = tuple(elements) if elements is not None else facts.elements
     if len(names) != shape[0]:
-        said = f"is a stack of {shape[0]} maps for {len(names)} elements ({', '.join(names) or 'none'})"
-        raise UserError("maps", said, "name one for each map: elements=['Co', 'O']")
+        problem = f"is a stack of {shape[0]} maps for {len(names)} elements ({', '.join(names) or 'none'})"
+        raise UserError("maps", problem, "name one for each map: elements=['Co', 'O']")
     singles = {name: stack.inav[index] for index, name in enumerate(names)}
     return singles, () if elements is not None else (order_assumed(names),)

@@ -41,8 +41,6 @@ PRESENT = {
     ("data", "microscope"),
     ("engines", "solver"),
     ("machine", "problem"),
-    ("uncertainty", "config"),
-    ("weights", "config"),
 }
 
 

@@ -16,7 +16,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.data.pixels import edges_of
-from fusionkit.notebook.given import given
+from fusionkit.notebook.given import gather
 from fusionkit.options import parse
 from fusionkit.results.result_file import read_result
 
@@ -118,7 +118,7 @@ def signal(seed: int, rows: float | None, columns: float | None) -> Any:
     ],
 )
 def test_size_of_signals(image: tuple[float, float], maps: Any, expected: float | None) -> None:
-    dataset = given(signal(0, *image), {"Co": signal(1, *maps), "O": signal(2, *maps)}, None).dataset
+    dataset = gather(signal(0, *image), {"Co": signal(1, *maps), "O": signal(2, *maps)}, None).dataset
     assert dataset.pixel_size == (None if expected is None else pytest.approx(expected, rel=1e-5))
 
 

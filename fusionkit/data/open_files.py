@@ -20,6 +20,8 @@ class OpenFiles:
     where : config key of the data.
     """
 
+    first = "haadf"  # the array whose pixel size and facts come before those of others
+
     def __init__(self, folder: Path, path: str | None, reader: str | None, where: str) -> None:
         self._folder, self._path, self._reader, self._where = folder, path, reader, where
         self._opened: dict[tuple[Path, str | None], Recording] = {}

@@ -70,7 +70,7 @@ def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles |
         arrays[name] = to_float(read(name, key, source), files.origin(source, key))
     for name, stack in stacks.items():
         facts.setdefault(name, []).append(stack.facts)
-    return _dataset(options, arrays, facts, stacks, files.source(), where)
+    return _dataset(options, arrays, facts, stacks, files, where)
 
 
 def _dataset(
@@ -78,10 +78,11 @@ def _dataset(
     arrays: dict[str, FloatArray],
     facts: Mapping[str, list[RawArray]],
     stacks: Mapping[str, ElementMaps],
-    source: str,
+    files: OpenFiles,
     where: str,
 ) -> Dataset:
-    grid = next((name for name in (options.grid or "haadf", "haadf", "maps") if name in facts), next(iter(facts)))
+    source = files.source()
+    grid = next((name for name in (options.grid or files.first, "haadf", "maps") if name in facts), next(iter(facts)))
     pixels, notes = pixel_grid(grid, facts, options.arrays, _keeps_field(options))
     read = [*facts[grid], *(one for name in facts if name != grid for one in facts[name])]
     metadata = recording_facts(read)

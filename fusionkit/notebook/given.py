@@ -59,6 +59,8 @@ class ArraysInMemory(OpenFiles):
     arrays : by name.
     """
 
+    first = "maps"  # the fused ones have their axes
+
     def __init__(self, arrays: Mapping[str, RawArray]) -> None:
         super().__init__(Path(), SOURCE, None, "data")
         self._arrays = arrays

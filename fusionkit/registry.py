@@ -1,9 +1,8 @@
-"""Names to things: one table per kind, filled by the project's own tables and by installed plug-ins.
+"""Factories by name: one table per kind, from the built-in tables and installed plug-ins.
 
-A built-in entry is written ``"package.module:attribute"`` and imported when it is first asked for, so that listing
-names costs nothing. A plug-in is an installed distribution with an entry point in the group ``fusionkit.plugins`` whose
-object is a mapping ``{kind: {name: factory}}``; its factories may be objects, or be written as the built-in ones are.
-A name in a config is never an import path.
+A built-in entry is ``"package.module:attribute"`` and is imported on first use, so listing names costs nothing. A
+plug-in is an installed distribution with an entry point in the group ``fusionkit.plugins`` whose object is a mapping
+``{kind: {name: factory}}``; its factories may be objects or such strings. A name in a config is never an import path.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ _BUILT_IN = {
 
 @dataclass(frozen=True)
 class Entry:
-    """What a name stands for.
+    """The factory behind a name.
 
     Parameters
     ----------
-    factory : the factory, or ``module:attribute`` where it is still to be imported.
-    plugin : name of the plug-in that it comes from; empty for the project's own.
+    factory : the factory, or ``module:attribute`` to import it from.
+    plugin : name of the plug-in that provides it; empty for a built-in one.
     """
 
     factory: Any
@@ -52,7 +51,7 @@ class Plugin:
     ----------
     name : of its entry point.
     tables : factories by name, by kind.
-    missing : why it cannot be used: a library that it imports is not installed; empty where it can.
+    missing : which library it lacks; empty for none.
     """
 
     name: str
@@ -62,28 +61,28 @@ class Plugin:
 
 @cache
 def table(kind: str) -> Mapping[str, Entry]:
-    """The names of one kind with what they stand for; `UserError` where a plug-in cannot be loaded."""
-    found: dict[str, Entry] = {}
+    """The entries of one kind by name; `UserError` if a plug-in cannot be loaded."""
+    entries: dict[str, Entry] = {}
     for package, kinds in _BUILT_IN.items():
         if kind in kinds:
             built_in = import_module(package).TABLE.get(kind, {})
-            found.update({name: Entry(factory) for name, factory in built_in.items()})
+            entries.update({name: Entry(factory) for name, factory in built_in.items()})
     for plugin in plugins():
         for name, factory in plugin.tables.get(kind, {}).items():
-            if name in found:
+            if name in entries:
                 raise UserError(f"plug-in {plugin.name}", f"{kind} '{name}' exists already", "give it another name")
-            found[name] = Entry(factory, plugin.name)
-    return found
+            entries[name] = Entry(factory, plugin.name)
+    return entries
 
 
 @cache
 def plugins() -> tuple[Plugin, ...]:
-    """The installed plug-ins by name, those included that lack a library; `UserError` where one fails otherwise."""
+    """The installed plug-ins by name, including those that lack a library; `UserError` if one fails otherwise."""
     return tuple(_load(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
 
 def lookup(kind: str, name: str, where: str) -> Any:
-    """The factory that ``name`` stands for; `UserError` at the config key ``where`` when there is none."""
+    """The factory called ``name``; `UserError` at the config key ``where`` if there is none."""
     names = table(kind)
     if name not in names:
         lacking = [f"; the plug-in {one.name} cannot be used ({one.missing})" for one in plugins() if one.missing]
@@ -104,7 +103,7 @@ def _load(point: EntryPoint) -> Plugin:
     try:
         tables = _foreign(point.name, point.load)
     except ImportError as error:
-        # the rest works without it: `fusionkit list` and the message about an unknown name say that it is there
+        # everything else works without it; `fusionkit list` and the message about an unknown name mention it
         return Plugin(point.name, {}, " ".join(str(error).split()))
     fits = isinstance(tables, Mapping) and all(
         kind in KINDS
@@ -119,12 +118,12 @@ def _load(point: EntryPoint) -> Plugin:
 
 
 def _foreign(plugin: str, load: Callable[[], Any]) -> Any:
-    """``load()``, the code of a plug-in; a library that it lacks stays an ``ImportError``."""
+    """``load()``, which runs code of a plug-in; a missing library stays an ``ImportError``."""
     try:
         return load()
     except ImportError:
         raise
-    except Exception as error:  # foreign code may raise anything, and the user must learn whose it is
+    except Exception as error:  # foreign code may raise anything, and the message must name the plug-in
         problem = f"cannot be loaded ({type(error).__name__}: {error})"
         raise UserError(f"plug-in {plugin}", problem, "repair or uninstall it") from error
 
@@ -135,7 +134,7 @@ def _imported(path: str) -> Any:
 
 
 def suggestion(wrong: str, names: Iterable[str]) -> str:
-    """``did you mean 'x'?`` where a near name exists, else the list of names."""
+    """``did you mean 'x'?`` if a similar name exists, otherwise the list of names."""
     known = sorted(names)
     near = difflib.get_close_matches(wrong, known, n=1)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Solvers: one algorithm a file, all driven by the loop of the frame."""
+"""Solvers, one algorithm per file; `fusionkit.loop` drives them all."""
 
 if __name__ != "fusionkit.solvers":
     raise ImportError(f"import this package as fusionkit.solvers, not as {__name__}")

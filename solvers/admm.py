@@ -1,4 +1,4 @@
-r"""ADMM split so that its linear solve is exact: all proxes on copies, one cosine transform for x.
+r"""ADMM with an exact linear solve: every prox acts on a copy, a cosine transform solves for x.
 
 For :math:`G(u) + \sum_j g_j(z_j)` subject to :math:`u = x,\; z_j = K_j x`, with scaled multipliers a and b_j:
 
@@ -7,9 +7,8 @@ For :math:`G(u) + \sum_j g_j(z_j)` subject to :math:`u = x,\; z_j = K_j x`, with
     u &= \mathrm{prox}_{G/\rho}(x + a), \qquad z_j = \mathrm{prox}_{g_j/\rho}(K_j x + b_j) \\
     a &\leftarrow a + x - u, \qquad b_j \leftarrow b_j + K_j x - z_j
 
-The dual variables are p_j = rho b_j, and u, which is feasible, is the iterate that is reported. The HAADF term is
-weakly convex: below some rho the copies never agree, so rho is derived from the curvature and raised where the
-certificate stops improving.
+The dual variables are p_j = rho b_j. The reported iterate is u, which is feasible. A HAADF term is only weakly convex:
+below some rho the copies never agree, so rho is derived from the curvature and raised when the certificate stalls.
 
 Sources: M. Figueiredo, J. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (2010) (PIDAL); S. Boyd et al., Found.
 Trends Mach. Learn. 3, 1 (2011).
@@ -39,7 +38,7 @@ class ADMMOptions(SolverOptions):
 
     Parameters
     ----------
-    rho : penalty parameter; None derives it from the curvature of the terms and adapts it.
+    rho : penalty parameter; None derives and adapts it.
     newton_steps : Newton steps of the joint pixelwise prox in each iteration.
     """
 
@@ -60,7 +59,7 @@ class ADMMState(State):
 
 
 class ADMM(Solver[ADMMState]):
-    """ADMM with an exact linear solve by cosine transform; penalties of the gradient or of x itself only."""
+    """ADMM with an exact linear solve by cosine transform; for penalties of the gradient or of x itself."""
 
     name = "admm"
     slots = Slots(pixelwise=True)
@@ -72,7 +71,7 @@ class ADMM(Solver[ADMMState]):
 
     @classmethod
     def accepts(cls, problem: Problem) -> Split:
-        """The split, where every linear map is diagonal in the cosine basis."""
+        """The split; every linear map must be diagonal in the cosine basis."""
         split = super().accepts(problem)
         require_cosine_maps(split)
         return split
@@ -88,7 +87,7 @@ class ADMM(Solver[ADMMState]):
             copies=copies,
             multiplier=np.zeros_like(x0),
             multipliers=coupling.zeros(x0.dtype),
-            # ADMM bears a longer step than the primal-dual methods: its linear part is solved, not stepped
+            # ADMM allows longer steps than primal-dual methods since it solves the linear part
             rho=self.options.rho or 0.25 / primal_step(split, x0),
         )
 
@@ -106,9 +105,9 @@ class ADMM(Solver[ADMMState]):
         else:
             joint = joint_prox(split)
             u = joint(v, 1.0 / state.rho, state.x, self.options.newton_steps)
-        raised = coupling.apply(x, state.auxiliary)
+        images = coupling.apply(x, state.auxiliary)
         copies, multipliers, duals = [], [], []
-        for index, (image, b) in enumerate(zip(raised, state.multipliers, strict=True)):
+        for index, (image, b) in enumerate(zip(images, state.multipliers, strict=True)):
             image += b
             copies.append(coupling.prox(index, image, 1.0 / state.rho))
             multipliers.append(image - copies[-1])
@@ -123,10 +122,7 @@ class ADMM(Solver[ADMMState]):
         )
 
     def adapt(self, split: Split, state: ADMMState, certificate: Certificate) -> ADMMState:
-        """Balance a derived rho; raise it where the certificate of a nonconvex problem has not improved.
-
-        The duals rho b stay.
-        """
+        """Balance a derived rho; raise it if the certificate of a nonconvex problem stalls. The duals rho b stay."""
         if self.options.rho is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
@@ -146,7 +142,7 @@ class ADMM(Solver[ADMMState]):
 
 
 def require_cosine_maps(split: Split) -> None:
-    """Raise `Unfit` where the cosine transform does not diagonalise K'K of a composed term."""
+    """Raise `Unfit` if the cosine transform does not diagonalise K'K of a composed term."""
     common: tuple[int, ...] = ()
     for term in split.coupling.terms:
         if not isinstance(term.operator, CosineDiagonal):

@@ -1,4 +1,4 @@
-r"""Condat-Vu primal-dual splitting: a gradient step for the smooth terms, found by backtracking.
+r"""Condat-Vu primal-dual splitting: gradient steps on the smooth terms, with backtracking.
 
 For :math:`f(x) + G(x) + \sum_j g_j(K_j x + A_j w_j)`, f smooth:
 
@@ -6,8 +6,8 @@ For :math:`f(x) + G(x) + \sum_j g_j(K_j x + A_j w_j)`, f smooth:
     x^+ &= \mathrm{prox}_{\tau G}(x - \tau (\nabla f(x) + \sum_j K_j^\top p_j)), \qquad w_j^+ = w_j - \tau A_j^\top p_j
     \\ p_j^+ &= \mathrm{prox}_{\sigma_j g_j^*}(p_j + \sigma_j (K_j (2 x^+ - x) + A_j (2 w_j^+ - w_j)))
 
-Step condition: :math:`1/\tau - \sum_j \sigma_j \|(K_j, A_j)\|^2 \ge L / 2`. f has no global Lipschitz constant when it
-holds the HAADF term, so L is raised until :math:`f(x^+) \le f(x) + \langle \nabla f(x), x^+ - x\rangle + L/2 \|x^+ -
+Step condition: :math:`1/\tau - \sum_j \sigma_j \|(K_j, A_j)\|^2 \ge L / 2`. The gradient of a HAADF term is not
+Lipschitz, so L is raised until :math:`f(x^+) \le f(x) + \langle \nabla f(x), x^+ - x\rangle + L/2 \|x^+ -
 x\|^2`.
 
 Sources: L. Condat, J. Optim. Theory Appl. 158, 460 (2013); B. C. Vu, Adv. Comput. Math. 38, 667 (2013).
@@ -25,7 +25,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
-from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, rests_on_curvature, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, is_convex, warn_broken
 from fusionkit.terms import Array, Arrays
 
 
@@ -34,7 +34,7 @@ class CondatVuOptions(SolverOptions):
 
     Parameters
     ----------
-    tau : primal step; None derives it by backtracking. A fixed step is never safe with a HAADF term.
+    tau : primal step; None finds it by backtracking. No fixed step is safe with a HAADF term.
     sigma : dual step of every composed term; None takes sum_j sigma_j ||K_j||^2 = 1 / (2 tau) and adapts it.
     """
 
@@ -44,7 +44,7 @@ class CondatVuOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class CondatVuState(State):
-    """The iterate with f and its gradient there, the curvature L and the duals' share behind the steps."""
+    """x with f and its gradient there, L, and the share of the duals in 1/tau."""
 
     value: float
     gradient: Array
@@ -82,7 +82,7 @@ class CondatVu(Solver[CondatVuState]):
         return state
 
     def _tau(self, lipschitz: float, share: float) -> float:
-        # 1/tau = L (1 + share): L bounds the smooth terms (L/2 would do), the rest the duals
+        # 1/tau = L (1 + share): L bounds the smooth terms (L/2 suffices), the rest the duals
         return self.options.tau or 1.0 / (lipschitz * (1.0 + share))
 
     def _sigmas(self, split: Split, tau: float, share: float) -> tuple[float, ...]:
@@ -103,11 +103,11 @@ class CondatVu(Solver[CondatVuState]):
             warn_broken(
                 self.name,
                 f"tau {tau:g} breaks 1/tau - sum sigma ||K||^2 >= L/2 (start: {1 / tau - used:.3g} < {needed:.3g})",
-                f"tau <= {1 / (needed + used):.3g} would keep it there",
+                f"use tau <= {1 / (needed + used):.3g}",
             )
 
     def step(self, split: Split, state: CondatVuState) -> CondatVuState:
-        """One primal step, repeated with a larger L until the smooth terms descend as promised, and one dual step."""
+        """One primal step, with L doubled until f satisfies the descent lemma, and one dual step."""
         coupling = split.coupling
         slope = state.gradient + coupling.adjoint(state.duals, np.empty_like(state.x))
         lipschitz = state.lipschitz
@@ -141,19 +141,19 @@ class CondatVu(Solver[CondatVuState]):
         )
 
     def rebind(self, split: Split, state: CondatVuState) -> CondatVuState:
-        """The state with f and its gradient anew: both hold the parameters of the terms."""
+        """The state with f and its gradient for the new parameters."""
         value, gradient = value_of(split.smooth, state.x), gradient_of(split.smooth, state.x)
         return replace(state, value=value, gradient=gradient)
 
     def adapt(self, split: Split, state: CondatVuState, certificate: Certificate) -> CondatVuState:
-        """Balance derived steps; raise L where the certificate of a nonconvex problem has not improved."""
+        """Balance derived steps; raise L if the certificate of a nonconvex problem stalls."""
         if self.options.tau is not None or self.options.sigma is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
-        if rests_on_curvature(split):  # a longer step is a lower L, which backtracking raises where it is too low
+        if not is_convex(split):  # a longer step means a lower L, which backtracking raises if it is too low
             return replace(state, rule=rule, balance=balance, lipschitz=state.lipschitz / factor)
         return replace(state, balance=balance, share=state.share / factor)
 
     def steps(self, state: CondatVuState) -> dict[str, float]:
-        """tau and the L that it rests on."""
+        """tau and L."""
         return {"tau": self._tau(state.lipschitz, state.share), "lipschitz": state.lipschitz}

@@ -24,7 +24,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
-from fusionkit.solvers.steps import StallRule, rests_on_curvature, warn_broken
+from fusionkit.solvers.steps import StallRule, is_convex, warn_broken
 from fusionkit.terms import Array
 
 
@@ -33,7 +33,7 @@ class DavisYinOptions(SolverOptions):
 
     Parameters
     ----------
-    step : fixed step t; None finds it by backtracking. A fixed step is never safe with a HAADF term.
+    step : fixed step t; None finds it by backtracking. No fixed step is safe with a HAADF term.
     """
 
     step: Positive | None = None
@@ -65,14 +65,14 @@ class DavisYin(Solver[DavisYinState]):
         step = self.options.step
         if step is not None and step * guess > 1.0 + 1e-6:
             condition = f"step {step:g} breaks step <= 1/L (L = {guess:.3g} at the start)"
-            warn_broken(self.name, condition, f"step <= {1 / guess:.3g} would keep it there")
+            warn_broken(self.name, condition, f"use step <= {1 / guess:.3g}")
         lipschitz = guess if step is None else 1.0 / step
         coupling = split.coupling
         none, duals = coupling.auxiliary_zeros(x0.dtype), coupling.zeros(x0.dtype)
         return DavisYinState(x0, none, duals, np.zeros_like(x0), lipschitz)
 
     def step(self, split: Split, state: DavisYinState) -> DavisYinState:
-        """One step of the three operators, repeated with a larger L until f descends as promised."""
+        """One step of the three operators, with L doubled until f satisfies the descent lemma."""
         x, number = state.x, state.x.dtype.type
         value, gradient = value_of(split.smooth, x), gradient_of(split.smooth, x)
         lipschitz = state.lipschitz
@@ -90,10 +90,10 @@ class DavisYin(Solver[DavisYinState]):
         return replace(state, x=new, duals=duals, normal=normal, lipschitz=lipschitz)
 
     def adapt(self, split: Split, state: DavisYinState, certificate: Certificate) -> DavisYinState:
-        """Shorten the step where the certificate of a nonconvex problem has not improved."""
-        if self.options.step is not None or not rests_on_curvature(split):
+        """Shorten the step if the certificate of a nonconvex problem stalls."""
+        if self.options.step is not None or is_convex(split):
             return state
-        rule = state.rule.judge(certificate.optimality)
+        rule = state.rule.update(certificate.optimality)
         return replace(state, rule=rule, lipschitz=state.lipschitz * state.rule.shrink / rule.shrink)
 
     def steps(self, state: DavisYinState) -> dict[str, float]:

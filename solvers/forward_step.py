@@ -1,4 +1,4 @@
-"""What gradient steps on smooth terms share: value, gradient, and the test of the descent lemma."""
+"""Shared by gradient steps on smooth terms: value, gradient, the descent lemma, an estimate of the curvature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fusionkit.terms import Array, Smooth, accumulate
 
 
 def value_of(terms: Sequence[Smooth], x: Array) -> float:
-    """f(x), float64."""
+    """f(x) in float64."""
     return float(sum(term.value(x) for term in terms))
 
 
@@ -24,7 +24,7 @@ def gradient_of(terms: Sequence[Smooth], x: Array, out: Array | None = None) -> 
 def descends(x: Array, value: float, gradient: Array, new: Array, new_value: float, lipschitz: float) -> bool:
     """Whether f(new) <= f(x) + <grad f(x), new - x> + L/2 ||new - x||^2, up to the rounding of f.
 
-    Where f(x) or its gradient is not finite no step descends; any is taken then, and the loop finds the values.
+    True if the right-hand side is not finite: no step would descend then, and the loop ends on such values.
     """
     move = new - x
     bound = value + inner(gradient, move) + 0.5 * lipschitz * inner(move, move)
@@ -34,14 +34,14 @@ def descends(x: Array, value: float, gradient: Array, new: Array, new_value: flo
 
 
 def rounding(value: float, x: Array) -> float:
-    """How far two evaluations of f may differ by rounding in the precision of x alone."""
+    """By how much two evaluations of f may differ through rounding in the precision of x."""
     return 4.0 * float(np.finfo(x.dtype).eps) * (1.0 + abs(value))
 
 
 def curvature_between(split: Split, x: Array, gradient: Array) -> float:
-    """Curvature of f along a short step against its gradient: a first guess of the Lipschitz constant L.
+    """Curvature of f along a short step against its gradient: a first estimate of the Lipschitz constant L.
 
-    The step is 1e-2 ||x|| long (or one unit from x = 0) and stays within the bounds.
+    The step has the length 1e-2 ||x|| (1e-2 at x = 0) and stays within the bounds.
     """
     slope = norm(gradient)
     if slope == 0.0:

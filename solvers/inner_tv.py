@@ -30,20 +30,20 @@ def dual_prox(
     gap_allowed: Callable[[Array], float],
     iterations: int,
 ) -> tuple[Array, Arrays]:
-    """The prox of everything of ``split`` but its smooth and pixelwise terms.
+    """The prox of all terms of ``split`` except smooth and pixelwise ones.
 
     Parameters
     ----------
-    split : the problem, sorted.
+    split : the problem.
     v : point, shape of the unknown.
     step : t > 0.
-    duals : where the dual iteration starts, one array for each composed term.
-    gap_allowed : of the current x: the duality gap (units of the objective) at which it stops.
-    iterations : the most iterations.
+    duals : start of the dual iteration, one array for each composed term.
+    gap_allowed : of the current x, the duality gap (in units of the objective) at which to stop.
+    iterations : limit of the iterations.
 
     Returns
     -------
-    The prox (feasible), and the duals that certify it.
+    The prox, which is feasible, and its dual variables.
     """
     coupling = split.coupling
     if not coupling.terms:
@@ -59,8 +59,8 @@ def dual_prox(
     ahead, number = duals, 1.0
     for iteration in range(iterations):
         images = coupling.apply(primal(ahead), none)
-        raised = tuple(q + q.dtype.type(sigma) * image for q, image in zip(ahead, images, strict=True))
-        new = tuple(coupling.proxdual(index, r, sigma) for index, r in enumerate(raised))
+        ascended = tuple(q + q.dtype.type(sigma) * image for q, image in zip(ahead, images, strict=True))
+        new = tuple(coupling.proxdual(index, r, sigma) for index, r in enumerate(ascended))
         uphill = sum(inner(q - n, n - p) for q, n, p in zip(ahead, new, duals, strict=True)) > 0.0
         number = 1.0 if uphill else number
         following = (1.0 + (1.0 + 4.0 * number**2) ** 0.5) / 2.0
@@ -69,7 +69,7 @@ def dual_prox(
         duals, number = new, following
         if iteration % _GAP_EVERY == _GAP_EVERY - 1 or iteration == iterations - 1:
             x = primal(duals)
-            touching = tuple((r - p) / p.dtype.type(sigma) for r, p in zip(raised, duals, strict=True))
+            touching = tuple((r - p) / p.dtype.type(sigma) for r, p in zip(ascended, duals, strict=True))
             if _gap(split, coupling.apply(x, none), touching, duals) <= gap_allowed(x):
                 return x, duals
     return primal(duals), duals
@@ -78,8 +78,8 @@ def dual_prox(
 def _gap(split: Split, images: Arrays, touching: Arrays, duals: Arrays) -> float:
     """sum_j g_j(y_j) + g_j*(p_j) - <p_j, y_j> at y_j = K_j x.
 
-    The conjugate needs no formula: p_j is a subgradient of g_j at the point z_j = (raised_j - p_j) / sigma that its
-    prox gives, so that g_j*(p_j) = <p_j, z_j> - g_j(z_j).
+    The conjugate needs no formula: p_j is a subgradient of g_j at z_j = (q_j + sigma K_j x(q) - p_j) / sigma, so
+    g_j*(p_j) = <p_j, z_j> - g_j(z_j).
     """
     here, there = split.coupling.values(images), split.coupling.values(touching)
     moved = sum(inner(p, y - z) for p, y, z in zip(duals, images, touching, strict=True))

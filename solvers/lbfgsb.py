@@ -1,18 +1,18 @@
-r"""SciPy's L-BFGS-B on a smoothed objective, with a continuation that lowers the smoothing.
+r"""SciPy's L-BFGS-B on a smoothed objective, with continuation in the smoothing.
 
-Smooth terms enter as they are. Every functional g of a linear map is replaced by its Moreau envelope
+Smooth terms stay. The Moreau envelope replaces every functional g of a linear map:
 
 .. math::
     g_\mu(y) = \min_z \ g(z) + \tfrac{1}{2\mu} \|y - z\|^2 , \qquad
     \nabla g_\mu(y) = \tfrac{1}{\mu} (y - \mathrm{prox}_{\mu g}(y)) = p ,
 
-which turns TV into Huber-TV: rounded off where the gradient is shorter than mu times the weight. p is feasible for the
-exact problem, so that the certificate, which judges the exact problem, needs nothing else. With g Lipschitz (constant
-lambda at each of N pixels) the objectives differ by at most :math:`\mu \lambda^2 N / 2`.
+This turns TV into Huber TV, quadratic where the gradient is shorter than mu times the weight. p is feasible for the
+exact problem, so the certificate is that of the exact problem. For g Lipschitz (constant lambda at N pixels each) the
+objectives differ by at most :math:`\mu \lambda^2 N / 2`.
 
-One iteration is one run of SciPy with a bounded number of inner iterations from the current x, in float64. mu starts at
-:math:`\|K\|^2 / L`, L being the curvature of the smooth terms, where the smoothed functional is as well conditioned as
-they are. It is lowered, to a quarter at most, until the alignment that the smoothing costs is within the tolerance.
+One iteration is one run of SciPy from the current x, in float64 and with a limit of inner iterations. mu starts at
+:math:`\|K\|^2 / L`, L the curvature of the smooth terms, where the smoothed functional is as well conditioned as they
+are. It falls, at most to a quarter each time, until the alignment due to the smoothing is within the tolerance.
 
 Sources: R. H. Byrd, P. Lu, J. Nocedal, C. Zhu, SIAM J. Sci. Comput. 16, 1190 (1995); A. Beck, M. Teboulle, SIAM J.
 Optim. 22, 557 (2012) (smoothing by the Moreau envelope).
@@ -33,12 +33,12 @@ from fusionkit.solver import Count, Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, gradient_of, value_of
 from fusionkit.terms import Array, Arrays, Differentiable
 
-_SLOWEST = 0.25  # mu falls by this factor at most, so that the start of the next run is a good one
-_MARGIN = 0.7  # of the tolerance: what the smoothing may use up, since alignment falls about as fast as mu
-_NEAR = 10.0  # stationarity within this factor of alignment: near enough to the minimiser to move on to the next mu
-_INNER = 30  # iterations in one step, a few seconds on (3, 256, 256); more where that takes no longer
-_WORK = 6_000_000  # iterations times unknowns that count as no longer
-_FINEST = 1e-6  # alignment below which mu is not lowered any further: the rounding of float32 hides the rest
+_LARGEST_CUT = 0.25  # mu falls by this factor at most, so that each run starts near its solution
+_MARGIN = 0.7  # of the tolerance, left to the smoothing: alignment falls about as fast as mu
+_NEAR = 10.0  # stationarity within this factor of alignment: near enough to the minimiser to lower mu
+_INNER = 30  # least iterations in one step, a few seconds on (3, 256, 256)
+_WORK = 6_000_000  # iterations times unknowns in one step of a small problem
+_FINEST = 1e-6  # alignment below which mu stays: rounding in float32 hides the rest
 
 
 class LBFGSBOptions(SolverOptions):
@@ -46,14 +46,14 @@ class LBFGSBOptions(SolverOptions):
 
     Parameters
     ----------
-    tolerance : as for every solver. 1e-3 is the default here: the curvature of the smoothed terms grows as 1/mu, so
-        that each further digit costs several times the time.
-    check_every : as for every solver; the smoothing is lowered after checks only.
+    tolerance : as for every solver. The default is 1e-3: the curvature of the smoothed terms grows as 1/mu, so each
+        further digit multiplies the time.
+    check_every : as for every solver; the smoothing only falls after checks.
     smoothing : final mu of every composed functional, in units of (K x)^2 / F; None lowers it until the tolerance is
         met.
-    inner_iterations : iterations of SciPy in one step; None takes 30, and more for small problems. The loop can stop,
-        and the approximation of the Hessian starts anew, between steps only.
-    corrections : pairs that approximate the Hessian; SciPy's own share of the time grows with them.
+    inner_iterations : iterations of SciPy in one step; None takes 30, and more for small problems. Only between steps
+        can the loop stop; each step approximates the Hessian anew.
+    corrections : pairs that approximate the Hessian; more take more time in SciPy.
     """
 
     tolerance: NonNegative = 1e-3
@@ -81,7 +81,7 @@ class LBFGSB(Solver[LBFGSBState]):
         self.options: LBFGSBOptions = options
 
     def memory(self, split: Split) -> Held:
-        """SciPy keeps 2 m + 5 arrays in float64 for m corrections."""
+        """SciPy holds 2 m + 5 arrays in float64 for m corrections."""
         kept = 2 * self.options.corrections + 5
         return Held(7 + kept * np.dtype(np.float64).itemsize / split.problem.dtype.itemsize, 5)
 
@@ -124,14 +124,14 @@ class LBFGSB(Solver[LBFGSBState]):
         return replace(state, x=x.astype(dtype), duals=tuple(p.astype(dtype, copy=False) for p in duals))
 
     def adapt(self, split: Split, state: LBFGSBState, certificate: Certificate) -> LBFGSBState:
-        """Lower the smoothing where it is what is left of the error."""
+        """Lower the smoothing when it dominates the error."""
         wanted = _FINEST if self.options.smoothing is not None else max(self.options.tolerance, _FINEST)
-        # differentiable terms are judged by their own gradient: smoothing them shows in the stationarity
-        lone = all(isinstance(term, Differentiable) for term in split.coupling.terms)
-        misfit = certificate.stationarity if lone else certificate.alignment
-        if misfit <= wanted or certificate.stationarity > _NEAR * misfit:
+        # differentiable terms enter the certificate by their gradient: smoothing shows in the stationarity
+        by_gradient = all(isinstance(term, Differentiable) for term in split.coupling.terms)
+        error = certificate.stationarity if by_gradient else certificate.alignment
+        if error <= wanted or certificate.stationarity > _NEAR * error:
             return state
-        factor = max(_SLOWEST, _MARGIN * wanted / misfit)
+        factor = max(_LARGEST_CUT, _MARGIN * wanted / error)
         final = self.options.smoothing or 0.0
         smoothings = tuple(max(factor * mu, final) for mu in state.smoothings)
         return replace(state, smoothings=smoothings)
@@ -141,7 +141,7 @@ class LBFGSB(Solver[LBFGSBState]):
         return {f"smoothing_{i}": mu for i, mu in enumerate(state.smoothings)}
 
     def notes(self, split: Split, state: LBFGSBState) -> tuple[str, ...]:
-        """What was smoothed, and how strongly."""
+        """Which terms were smoothed, and how strongly."""
         return tuple(
             f"{self.name}: the term '{term.name}' was replaced by its Moreau envelope with mu = {mu:.3g}; "
             "objective and optimality are those of the exact problem"

@@ -1,4 +1,4 @@
-r"""Linearised ADMM with the joint pixelwise prox: the copies of ADMM without its linear solve.
+r"""Linearised ADMM with the joint pixelwise prox: copies as in ADMM, but no linear solve.
 
 For :math:`G(x) + \sum_j g_j(z_j)` subject to :math:`z_j = K_j x + A_j w_j`, G being all pixelwise terms with the bounds
 (or one proximable term), with the multipliers :math:`p_j = \rho_j b_j`:
@@ -7,12 +7,11 @@ For :math:`G(x) + \sum_j g_j(z_j)` subject to :math:`z_j = K_j x + A_j w_j`, G b
     x^+ &= \mathrm{prox}_{\mu G}(x - \mu \sum_j K_j^\top s_j), \qquad w_j^+ = w_j - \mu A_j^\top s_j, \qquad
         s_j = p_j + \rho_j (K_j x + A_j w_j - z_j) \\
     y_j &= \alpha (K_j x^+ + A_j w_j^+) + (1 - \alpha) z_j, \qquad z_j^+ = \mathrm{prox}_{g_j/\rho_j}(y_j + p_j /
-    \rho_j)
-        \\
+    \rho_j) \\
     p_j^+ &= p_j + \rho_j (y_j - z_j^+)
 
 Step condition: :math:`\mu \sum_j \rho_j \|(K_j, A_j)\|^2 \le 1`. mu is derived as for `ChambollePock`, balanced against
-rho by the certificate, and shortened where the certificate of a nonconvex problem stops improving.
+rho by the certificate, and shortened if the certificate of a nonconvex problem stalls.
 
 Sources: N. Parikh, S. Boyd, Found. Trends Optim. 1, 127 (2014), section 4.4.2; E. Esser, X. Zhang, T. F. Chan, SIAM J.
 Imaging Sci. 3, 1015 (2010), the split inexact Uzawa method; over-relaxation: E. X. Fang, B. He, H. Liu, X. Yuan, Math.
@@ -42,7 +41,7 @@ class LinearizedADMMOptions(SolverOptions):
 
     Parameters
     ----------
-    mu : primal step; None derives it from ||x|| and the composed terms; adapted where rho is None too.
+    mu : primal step; None derives it, and adapts it if rho is None too.
     rho : penalty parameter of every composed term; None takes the largest that the step condition allows.
     relaxation : alpha in (0, 2); 1 is the plain method. On DyScO3 1, 1.7 and 1.8 took 510, 430 and 390 iterations.
     newton_steps : Newton steps of the joint pixelwise prox in each iteration.
@@ -56,7 +55,7 @@ class LinearizedADMMOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class LinearizedADMMState(State):
-    """The iterate with its images K x + A w, their copies z, and the steps."""
+    """x with its images K x + A w, their copies z, and the steps."""
 
     images: Arrays
     copies: Arrays
@@ -106,10 +105,10 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
             image *= image.dtype.type(rho)
             image += p
             slopes.append(image)
-        pulled = coupling.adjoint(slopes, state.buffer)
-        pulled *= -pulled.dtype.type(state.mu)
-        pulled += state.x
-        x = self._prox(split, pulled, state)
+        prox_input = coupling.adjoint(slopes, state.buffer)
+        prox_input *= -prox_input.dtype.type(state.mu)
+        prox_input += state.x
+        x = self._prox(split, prox_input, state)
         auxiliary = tuple(
             w - w.dtype.type(state.mu) * slope
             for w, slope in zip(state.auxiliary, coupling.auxiliary_adjoint(slopes), strict=True)
@@ -126,7 +125,7 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
             v *= v.dtype.type(rho)
             duals.append(v)
         return replace(
-            state, x=x, auxiliary=auxiliary, duals=tuple(duals), images=images, copies=tuple(copies), buffer=pulled
+            state, x=x, auxiliary=auxiliary, duals=tuple(duals), images=images, copies=tuple(copies), buffer=prox_input
         )
 
     def _prox(self, split: Split, v: Array, state: LinearizedADMMState) -> Array:
@@ -136,7 +135,7 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
         return joint(v, state.mu, state.x, self.options.newton_steps)
 
     def adapt(self, split: Split, state: LinearizedADMMState, certificate: Certificate) -> LinearizedADMMState:
-        """Balance derived steps; shorten mu where the certificate of a nonconvex problem has not improved."""
+        """Balance derived steps; shorten mu if the certificate of a nonconvex problem stalls."""
         if self.options.mu is not None or self.options.rho is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)

@@ -1,14 +1,13 @@
-r"""Proximal gradient with backtracking, plain or accelerated with restart, and an inner dual solver for composed terms.
+r"""Proximal gradient with backtracking, plain or accelerated with restart; an inner dual solver for composed terms.
 
 For :math:`f(x) + h(x)` with f smooth and :math:`h(x) = G(x) + \sum_j g_j(K_j x)`:
 
 .. math::
     x^+ = \mathrm{prox}_{t h}(y - t \nabla f(y)), \qquad y^+ = x^+ + \beta (x^+ - x)
 
-with beta = 0 in the plain method, and Nesterov's sequence, restarted whenever it points uphill, in the accelerated
-one. t is halved until f descends as the quadratic model promises and lengthened by 5 % after each step. The prox of h
-is solved by the fast gradient projection method on its dual, warm-started, until its duality gap is a small share of
-the outer step.
+with beta = 0 in the plain method and Nesterov's sequence, restarted when it points uphill, in the accelerated one. t is
+halved until f satisfies the descent lemma, and lengthened by 5 % after each step. Fast gradient projection on the dual,
+warm-started, computes the prox of h until the duality gap is a small share of the outer step.
 
 Sources: A. Beck, M. Teboulle, SIAM J. Imaging Sci. 2, 183 (2009) and IEEE Trans. Image Process. 18, 2419 (2009);
 restart: B. O'Donoghue, E. Candes, Found. Comput. Math. 15, 715 (2015).
@@ -37,9 +36,9 @@ class ProximalGradientOptions(SolverOptions):
     Parameters
     ----------
     accelerated : Nesterov's extrapolation with restart.
-    step : fixed step t; None finds it by backtracking. A fixed step is never safe with a HAADF term.
-    inner_iterations : the most iterations of the inner solver in one step.
-    inner_tolerance : the inner solver stops where its duality gap is below this share of ||x+ - y||^2 / (2 t).
+    step : fixed step t; None finds it by backtracking. No fixed step is safe with a HAADF term.
+    inner_iterations : limit of the inner iterations in one step.
+    inner_tolerance : the inner solver stops when its duality gap is below this share of ||x+ - y||^2 / (2 t).
     """
 
     accelerated: bool = True
@@ -76,7 +75,7 @@ class ProximalGradient(Solver[ProximalGradientState]):
             warn_broken(
                 self.name,
                 f"step {self.options.step:g} breaks step <= 1/L (L = {guess:.3g} at the start)",
-                f"step <= {1 / guess:.3g} would keep it there",
+                f"use step <= {1 / guess:.3g}",
             )
         lipschitz = 1.0 / self.options.step if self.options.step else guess
         duals = split.coupling.zeros(x0.dtype)
@@ -106,7 +105,7 @@ class ProximalGradient(Solver[ProximalGradientState]):
             return new, 1.0
         nesterov = (1.0 + (1.0 + 4.0 * state.nesterov**2) ** 0.5) / 2.0
         ahead = new + new.dtype.type((state.nesterov - 1.0) / nesterov) * move
-        return split.bounds.prox(ahead, 1.0), nesterov  # the power law is not defined outside the bounds
+        return split.bounds.prox(ahead, 1.0), nesterov  # the power law is undefined outside the bounds
 
     def _prox(
         self, split: Split, v: Array, y: Array, step: float, duals: Arrays, tightness: float
@@ -121,8 +120,8 @@ class ProximalGradient(Solver[ProximalGradientState]):
         )
 
     def adapt(self, split: Split, state: ProximalGradientState, certificate: Certificate) -> ProximalGradientState:
-        """Ask more of the inner solver where the certificate has stopped improving."""
-        return replace(state, rule=state.rule.judge(certificate.optimality))
+        """Tighten the inner tolerance if the certificate stalls."""
+        return replace(state, rule=state.rule.update(certificate.optimality))
 
     def steps(self, state: ProximalGradientState) -> dict[str, float]:
         """The step t."""

@@ -28,8 +28,8 @@ from pydantic import Field
 from pyproximal.optimization.cls_primal import ADMM
 
 from fusionkit.certificate import Certificate
+from fusionkit.functional import Vector
 from fusionkit.machine import Held
-from fusionkit.operators.functional.norms import Vector
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
@@ -44,7 +44,7 @@ class PyproximalADMMOptions(SolverOptions):
 
     Parameters
     ----------
-    tau : step, the inverse of the penalty parameter; None derives it from ||x|| and the composed terms and adapts it.
+    tau : step, the inverse of the penalty parameter; None derives and adapts it.
     newton_steps : Newton steps of the joint pixelwise prox in each iteration.
     """
 
@@ -64,7 +64,7 @@ class PyproximalADMMState(State):
 
 
 class PyproximalADMM(Solver[PyproximalADMMState]):
-    """pyproximal's ``ADMM`` on graph form; penalties of the gradient or of x itself only."""
+    """pyproximal's ``ADMM`` in graph form; for penalties of the gradient or of x itself."""
 
     name = "pyproximal_admm"
     slots = Slots(pixelwise=True)
@@ -76,7 +76,7 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
 
     @classmethod
     def accepts(cls, problem: Problem) -> Split:
-        """The split, where every linear map is diagonal in the cosine basis."""
+        """The split; every linear map must be diagonal in the cosine basis."""
         split = super().accepts(problem)
         require_cosine_maps(split)
         return split
@@ -111,10 +111,7 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
         return replace(state, x=copies[:size].reshape(state.x.shape), duals=unstack(split, v), z=z)
 
     def adapt(self, split: Split, state: PyproximalADMMState, certificate: Certificate) -> PyproximalADMMState:
-        """Balance a derived tau; shorten it where the certificate of a nonconvex problem has not improved.
-
-        The duals U / tau stay.
-        """
+        """Balance a derived tau, and shorten it if the certificate of a nonconvex problem stalls; the duals stay."""
         if self.options.tau is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)

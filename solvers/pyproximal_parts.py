@@ -1,4 +1,4 @@
-"""fusionkit's terms as pyproximal functions and pylops operators on flat vectors, for pyproximal's own solvers."""
+"""fusionkit's terms as pyproximal functions and pylops operators on flat vectors, for pyproximal's solvers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class DirectFunction(pyproximal.ProxOperator):
     Parameters
     ----------
     split : the problem, sorted.
-    start : where Newton's method starts; the iterate, shape of the unknown. pyproximal hands its functions a point and
-        a step only, so a solver makes a new one of these for each iteration.
+    start : start of Newton's method, the iterate. pyproximal passes only a point and a step, so a solver makes a new
+        function for each iteration.
     newton_steps : Newton steps of the joint prox.
     """
 
@@ -32,7 +32,7 @@ class DirectFunction(pyproximal.ProxOperator):
         self.split, self.start, self.newton_steps = split, start, newton_steps
 
     def __call__(self, x: Vector) -> float:
-        """The value, bounds left out."""
+        """The value, bounds excepted."""
         shaped = x.reshape(self.start.shape)
         direct = self.split.pixelwise if self.split.proximable is None else (self.split.proximable,)
         return float(sum(term.value(shaped) for term in direct))
@@ -47,7 +47,7 @@ class DirectFunction(pyproximal.ProxOperator):
 
 
 class CoupledFunction(pyproximal.ProxOperator):
-    """g: the functionals of all composed terms, on their images laid end to end."""
+    """g: the functionals of all composed terms, on their concatenated images."""
 
     def __init__(self, split: Split) -> None:
         super().__init__(None, False)
@@ -76,11 +76,11 @@ class Graph(pyproximal.ProxOperator):
         self.split = split
 
     def __call__(self, x: Vector) -> float:
-        """0: the solver asks for the value once, and does not use it."""
+        """0; the solver computes the value once and does not use it."""
         return 0.0
 
     def prox(self, x: Array, tau: float) -> Array:
-        """(x, K x) with (I + K'K) x = c + K'd, the nearest point of the graph to (c, d), whatever ``tau``."""
+        """(x, K x) with (I + K'K) x = c + K'd, the nearest point of the graph to (c, d), for any ``tau``."""
         split = self.split
         size = int(np.prod(split.problem.shape))
         first, rest = x[:size].reshape(split.problem.shape), unstack(split, x[size:])
@@ -91,18 +91,18 @@ class Graph(pyproximal.ProxOperator):
 
 
 def stacked_map(split: Split, dtype: np.dtype[Any]) -> pylops.LinearOperator:
-    """K: the linear maps of all composed terms, one below the other."""
+    """K: the stacked linear maps of all composed terms."""
     maps = [to_pylops(term.operator, dtype) for term in split.coupling.terms]
     return pylops.VStack(maps, dtype=dtype) if maps else pylops.Zero(0, int(np.prod(split.problem.shape)), dtype=dtype)
 
 
 def stack(arrays: Arrays, dtype: np.dtype[Any]) -> Array:
-    """The arrays laid end to end in one flat vector."""
+    """The arrays concatenated in one flat vector."""
     return np.concatenate([np.zeros(0, dtype), *(array.ravel() for array in arrays)])
 
 
 def unstack(split: Split, flat: Vector) -> Arrays:
-    """The image of each composed term, in its shape, as a view of the flat vector."""
+    """The image of each composed term as a view of the flat vector."""
     images, first = [], 0
     for term in split.coupling.terms:
         last = first + int(np.prod(term.operator.range))

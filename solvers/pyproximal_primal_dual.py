@@ -1,4 +1,4 @@
-r"""pyproximal's own primal-dual solver, fed with fusionkit's terms and stepped one iteration at a time.
+r"""pyproximal's primal-dual solver with fusionkit's terms, one iteration at a time.
 
 For :math:`f(x) + g(K x)`, f being all pixelwise terms with the bounds (or one proximable term) in one joint prox, g the
 functionals of all composed terms and K their stacked maps:
@@ -7,9 +7,8 @@ functionals of all composed terms and K their stacked maps:
     y^+ = \mathrm{prox}_{\mu g^*}(y + \mu K \bar x), \qquad
     x^+ = \mathrm{prox}_{\tau f}(x - \tau K^\top y^+), \qquad \bar x^+ = 2 x^+ - x
 
-Step condition: :math:`\tau \mu \|K\|^2 \le 1`. It is `ChambollePock` without relaxation, with x extrapolated
-in place of p and one dual step for all terms; it is here to compare with, and to show that the terms work in that
-library.
+Step condition: :math:`\tau \mu \|K\|^2 \le 1`. This is `ChambollePock` without relaxation, with x extrapolated in place
+of p and one dual step for all terms. It serves for comparison, and shows that the terms work in that library.
 
 Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011); M. Ravasi et al., PyProximal, J. Open Source
 Softw. 9, 6326 (2024), class ``pyproximal.optimization.cls_primaldual.PrimalDual``.
@@ -25,8 +24,8 @@ from pydantic import Field
 from pyproximal.optimization.cls_primaldual import PrimalDual
 
 from fusionkit.certificate import Certificate
+from fusionkit.functional import Vector
 from fusionkit.machine import Held
-from fusionkit.operators.functional.norms import Vector
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
@@ -40,7 +39,7 @@ class PyproximalPrimalDualOptions(SolverOptions):
 
     Parameters
     ----------
-    tau : primal step; None derives it from ||x|| and the composed terms; adapted where mu is None too.
+    tau : primal step; None derives it, and adapts it if mu is None too.
     mu : dual step; None takes the longest that the step condition allows.
     newton_steps : Newton steps of the joint pixelwise prox in each iteration.
     """
@@ -52,7 +51,7 @@ class PyproximalPrimalDualOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class PyproximalPrimalDualState(State):
-    """pyproximal's solver and the flat vectors that it wants: extrapolation and dual."""
+    """pyproximal's solver with its flat vectors: extrapolation and dual variable."""
 
     engine: PrimalDual
     x_bar: Vector
@@ -106,7 +105,7 @@ class PyproximalPrimalDual(Solver[PyproximalPrimalDualState]):
             warn_broken(
                 self.name,
                 f"tau {tau:g} and mu {self.options.mu:g} break tau mu ||K||^2 <= 1 (||K||^2 = {square:g})",
-                f"mu <= {1 / (tau * square):.3g} would keep it",
+                f"use mu <= {1 / (tau * square):.3g}",
             )
         return self.options.mu
 
@@ -121,7 +120,7 @@ class PyproximalPrimalDual(Solver[PyproximalPrimalDualState]):
     def adapt(
         self, split: Split, state: PyproximalPrimalDualState, certificate: Certificate
     ) -> PyproximalPrimalDualState:
-        """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""
+        """Balance derived steps; shorten tau if the certificate of a nonconvex problem stalls."""
         if self.options.tau is not None or self.options.mu is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)

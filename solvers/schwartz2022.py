@@ -6,15 +6,15 @@ With f the HAADF and the Poisson term and t = 1/n for n elements:
     v = \max(0,\ x - t \nabla f(x)), \qquad
     x^+ \approx \arg\min_{x \ge 0} \ \tfrac12 \|x - v\|^2 + t \lambda_2 \sum_i \|x_i\|_{TV}
 
-The publication writes lambda_chem and lambda_TV for the weights of the two updates; with t = 1/n they are lambda_1 = n
-lambda_chem and lambda_2 = n lambda_TV of the objective. The TV problem is solved on its dual, from p = 0 each time:
+The publication calls the weights of the two updates lambda_chem and lambda_TV; with t = 1/n they correspond to
+lambda_1 = n lambda_chem and lambda_2 = n lambda_TV of the objective. The TV problem is solved on its dual from p = 0:
 
 .. math:: x(q) = \max(0, v - t \nabla^\top q), \qquad p^+ = \mathrm{proj}(q + \tfrac{1}{8t} \nabla x(q))
 
-For the inner solver ``fgp`` of the paper, q is Nesterov's extrapolation of p. The package multimodal-fusion 0.6.0 has q
-= p and returns the x that belongs to the last dual variable but one: ``package``. On DyScO3 the maps of the two differ
-by 1 to 3 %; docs/schwartz2022.md lists this and every other difference. There is no convergence theory for either: the
-HAADF term has no global Lipschitz constant. It is here to compare with.
+The paper's inner solver (``fgp``) takes Nesterov's extrapolation of p for q. The package multimodal-fusion 0.6.0
+(``package``) takes q = p and returns the x of the last but one dual variable. On DyScO3 their maps differ by 1 to 3 %;
+docs/schwartz2022.md lists this and every other difference. Neither has a convergence theory, since the gradient of the
+HAADF term is not Lipschitz. It serves for comparison.
 
 Sources: J. Schwartz et al., npj Comput. Mater. 8, 16 (2022); A. Beck, M. Teboulle, IEEE Trans. Image Process. 18, 2419
 (2009).
@@ -40,8 +40,8 @@ from fusionkit.solvers.forward_step import curvature_between, gradient_of
 from fusionkit.solvers.steps import warn_broken
 from fusionkit.terms import Array, Arrays, Composed, Term
 
-_KNOWN = "the published iteration knows one HAADF term, one Poisson term and one isotropic TV term"
-_SQUARED_NORM = 8.0  # the bound of the squared norm of the gradient that the publication uses
+_TAKES = "the published iteration takes one HAADF term, one Poisson term and one isotropic TV term"
+_SQUARED_NORM = 8.0  # the bound of ||grad||^2 in the publication
 
 
 class Schwartz2022Options(SolverOptions):
@@ -49,10 +49,10 @@ class Schwartz2022Options(SolverOptions):
 
     Parameters
     ----------
-    max_iterations : the package's default, 50; it has no other stopping rule.
-    step : t; None takes 1/n for n elements, as published. A fixed step is never safe with a HAADF term.
-    inner_iterations : of the TV problem in each step, as the package counts them; its default is 15.
-    inner : ``package`` for the maps of multimodal-fusion 0.6.0, ``fgp`` for the inner solver of the paper.
+    max_iterations : 50, as in the package, which has no other stopping rule.
+    step : t; None takes 1/n for n elements, as published. No fixed step is safe with a HAADF term.
+    inner_iterations : of the TV problem in each step, counted as in the package, whose default is 15.
+    inner : ``package`` as in multimodal-fusion 0.6.0, ``fgp`` as in the paper.
     """
 
     max_iterations: Count = 50
@@ -69,7 +69,7 @@ class Schwartz2022State(State):
 
 
 class Schwartz2022(Solver[Schwartz2022State]):
-    """The published fixed-step proximal gradient, for the published objective only."""
+    """The published fixed-step proximal gradient, for the published objective."""
 
     name = "schwartz2022"
     slots = Slots(smooth=True)
@@ -81,7 +81,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
 
     @classmethod
     def accepts(cls, problem: Problem) -> Split:
-        """The split, where the terms are those of the publication."""
+        """The split; the terms must be those of the publication."""
         split = super().accepts(problem)
         direct: list[Term] = [*split.smooth, *split.coupling.terms]
         if split.proximable is not None:
@@ -90,22 +90,22 @@ class Schwartz2022(Solver[Schwartz2022State]):
         for term in direct:
             kind = kind_of(term)
             if kind is None or kind in kinds:
-                raise Unfit(term, _KNOWN)
+                raise Unfit(term, _TAKES)
             kinds[kind] = term
         if len(kinds) < 3:
             missing = next(kind for kind in ("HAADF", "Poisson", "TV") if kind not in kinds)
-            raise Unfit(problem.terms[0], f"{_KNOWN}, and there is no {missing} term beside it")
+            raise Unfit(problem.terms[0], f"{_TAKES}, and there is no {missing} term")
         return split
 
     def init(self, split: Split, x0: Array) -> Schwartz2022State:
-        """The step 1/n, or the user's."""
+        """The step 1/n, or that of the options."""
         step = self.options.step or 1.0 / x0.shape[0]
         curvature = curvature_between(split, x0, gradient_of(split.smooth, x0))
         if self.options.step is not None and step * curvature > 2.0 + 1e-6:
             warn_broken(
                 self.name,
                 f"step {step:g} breaks step <= 2/L (L = {curvature:.3g} at the start)",
-                f"step <= {2 / curvature:.3g} would keep it there",
+                f"use step <= {2 / curvature:.3g}",
             )
         none = split.coupling.auxiliary_zeros(x0.dtype)
         return Schwartz2022State(x0, none, split.coupling.zeros(x0.dtype), step)
@@ -127,7 +127,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
         accelerated = self.options.inner == "fgp"
         (p,) = coupling.zeros(v.dtype)
         ahead, number = p, 1.0
-        # the package returns the x from before its last dual step
+        # the package returns the x before its last dual step
         for _ in range(self.options.inner_iterations if accelerated else self.options.inner_iterations - 1):
             (image,) = coupling.apply(primal(ahead), none)
             image *= image.dtype.type(sigma)
@@ -144,7 +144,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
 
 
 def kind_of(term: Term) -> str | None:
-    """Which of the published terms it is: ``HAADF``, ``Poisson`` or ``TV``; None for any other."""
+    """The kind of a published term, ``HAADF``, ``Poisson`` or ``TV``; None for any other term."""
     if isinstance(term, Fidelity):
         if isinstance(term.loss, LeastSquaresLoss) and isinstance(term.forward, PowerSum):
             return "HAADF"

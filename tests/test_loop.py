@@ -216,7 +216,7 @@ def test_warns_of_a_step_that_breaks_the_condition(solver: str, options: dict[st
         run(solver, max_iterations=2, **options)
     assert len(caught) == 1
     assert f"solver {solver}" in str(caught[0].message)
-    assert "would keep it" in str(caught[0].message)
+    assert "; use " in str(caught[0].message)
 
 
 @pytest.mark.parametrize(

@@ -138,5 +138,5 @@ def test_the_parts_have_the_values_of_the_terms() -> None:
 def test_a_broken_step_condition_is_warned_about() -> None:
     built, start = build("fused")
     solver = make_solver("pyproximal_primal_dual", tau=1.0, mu=1.0, max_iterations=1)
-    with pytest.warns(FusionkitWarning, match=r"mu <= 0\.1\d* would keep it"):
+    with pytest.warns(FusionkitWarning, match=r"use mu <= 0\.1\d*"):
         solve(built, solver, start)

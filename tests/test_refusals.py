@@ -93,7 +93,7 @@ def test_a_term_that_nobody_can_take(solver: str) -> None:
 
 def test_a_problem_that_makes_no_sense() -> None:
     data = Dataset({name: array.copy() for name, array in arrays().items()}, ("Sc", "Dy", "O"))
-    with pytest.raises(UserError, match="two terms are called 'tv'; give one a 'name'"):
+    with pytest.raises(UserError, match="two terms are called 'tv'; give one of them another 'name'"):
         compose(data, [MAPS, TV, TV])
     with pytest.raises(UserError, match="the list is empty"):
         compose(data, [])

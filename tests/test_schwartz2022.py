@@ -173,5 +173,5 @@ def test_it_refuses_what_the_publication_does_not_have(terms, named):
 
 def test_a_step_that_is_too_long_is_warned_about():
     haadf, maps = phantom()
-    with pytest.warns(FusionkitWarning, match="would keep it"):
+    with pytest.warns(FusionkitWarning, match="use step <= "):
         run(problem(haadf, maps), maps, step=20.0, max_iterations=1)

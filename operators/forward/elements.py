@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward
-from fusionkit.operators.forward.chain import after
+from fusionkit.operators.forward.mapped import map_prediction
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import pixels_of
 from fusionkit.options import Options, Positive
@@ -100,4 +100,4 @@ def elements(options: ElementsOptions, context: Context) -> Forward:
             raise UserError(where, f"there is no map of '{symbol}'", suggestion(symbol, context.labels))
     indices = tuple(context.labels.index(symbol) for symbol in options.elements)
     selection = Selection(context.shape, indices, tuple(options.elements.values()))
-    return after(selection, Identity(context.shape), options.background, context)
+    return map_prediction(selection, Identity(context.shape), options.background, context)

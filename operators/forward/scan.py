@@ -21,7 +21,7 @@ from pydantic import Field
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward
-from fusionkit.operators.forward.chain import after
+from fusionkit.operators.forward.mapped import map_prediction
 from fusionkit.options import NonNegative, Options, Spec
 from fusionkit.terms import Array
 
@@ -142,7 +142,7 @@ def scan(options: ScanOptions, context: Context) -> Forward:
     rows = _ends(options.rows, inner.range[-2], context.at("rows").where)
     columns = _ends(options.columns, inner.range[-1], context.at("columns").where)
     pixels = options.shape[0], options.shape[1]
-    return after(
+    return map_prediction(
         ScanMap(inner.range, pixels, (rows, columns), options.reduce == "mean"), inner, options.background, context
     )
 

@@ -1,4 +1,4 @@
-"""A linear map of another forward model's prediction: linear where that is linear, else a chain."""
+"""A linear map of the prediction of another forward model, linear if that is linear."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ChainedMap:
 
 
 @dataclass(frozen=True, eq=False)
-class Chained(Forward):
+class MappedForward(Forward):
     """A linear map of the prediction of a model that is not linear, or not by its class.
 
     Parameters
@@ -75,13 +75,13 @@ class Chained(Forward):
         """m'(x)' K' r."""
         return self.inner.adjoint(x, self.outer.adjoint(r)).astype(x.dtype, copy=False)
 
-    def rescaled(self, factors: Array) -> Chained | None:
+    def rescaled(self, factors: Array) -> MappedForward | None:
         """The same map of the inner model, rescaled; None where that has no factors."""
         inner = self.inner.rescaled(factors)
         return None if inner is None else replace(self, inner=inner)
 
 
-def after(outer: LinearMap, inner: Forward, background: str | None, context: Context) -> Forward:
+def map_prediction(outer: LinearMap, inner: Forward, background: str | None, context: Context) -> Forward:
     """The linear map ``outer``, without negative entries, of the prediction of ``inner``.
 
     Parameters
@@ -106,7 +106,7 @@ def after(outer: LinearMap, inner: Forward, background: str | None, context: Con
         return LinearForward(chained, offset, nonnegative=inner.nonnegative)
     if offset is not None:
         raise UserError(context.at("background").where, "needs a linear model", "remove it, or the inner forward")
-    return Chained(outer, inner)
+    return MappedForward(outer, inner)
 
 
 def _offset(name: str, shape: tuple[int, ...], context: Context) -> Array:

@@ -177,6 +177,11 @@ def refuses(solver: str, problem: str) -> bool:
     return bool(row.lacks & needs(problem)) or (row.only is not None and problem not in row.only)
 
 
+def taken(solver: str, problem: str) -> str:
+    """The problem, or one without a linear map if the solver refuses that."""
+    return "length_bounded" if refuses(solver, problem) else problem
+
+
 @cache
 def needs(problem: str) -> frozenset[str]:
     """What the problem needs: the table's, and ``linear map`` for a penalty of one."""

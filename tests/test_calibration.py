@@ -244,7 +244,7 @@ REFUSED = {
             "data": "haadf",
             "forward": {"type": "scan", "shape": [32, 32], "forward": {"type": "power_sum", "offset": "auto"}},
         },
-        "inside of a scan",
+        "inside a scan",
     ),
     "gain": ({"type": "haadf", "gain": -1.0}, "gain"),
     "gain by name": ({"type": "haadf", "gain": "automatic"}, "auto"),

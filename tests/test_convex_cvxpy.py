@@ -181,6 +181,11 @@ def sparse_bounded() -> cp.Expression:
     return haadf(x) + misfit(x) + 0.2 * total([add(m) for m in x])
 
 
+def length_bounded() -> cp.Expression:
+    x = variables(bounds=[0.1, 0.5])
+    return 0.24 * poisson(x, 0.1) + cp.norm(cp.hstack([cp.vec(m, order="C") for m in x]), 2)
+
+
 def regression() -> cp.Expression:
     w, offset = cp.Variable(2), cp.Variable()
     return half_square(arrays()["X"] @ w + offset, arrays()["y"])
@@ -214,6 +219,7 @@ STATED: dict[str, Callable[[], cp.Expression]] = {
         box,
         sparse,
         sparse_bounded,
+        length_bounded,
         regression,
         two_images,
         pyproximal_by_name,

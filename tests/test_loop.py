@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from problems import MAPS, arrays, build, problem_of
+from problems import MAPS, arrays, build, problem_of, taken
 
 from fusionkit.check_times import LOOK
 from fusionkit.composition import compose, make_solver
@@ -64,7 +64,7 @@ def test_converged_stops_at_the_first_check_below_the_tolerance() -> None:
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_max_iterations(solver: str) -> None:
-    result = run(solver, tolerance=0.0, max_iterations=3, check_every=2)
+    result = run(solver, taken(solver, "fused"), tolerance=0.0, max_iterations=3, check_every=2)
     assert result.status is Status.MAX_ITERATIONS
     assert result.iterations <= 3
     assert result.trace["iteration"][-1] == result.iterations
@@ -93,7 +93,7 @@ def test_stalled_when_the_optimality_no_longer_improves() -> None:
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "schwartz2022"])
 def test_stalled_at_the_floor_of_single_precision(solver: str) -> None:
     """A tolerance that float32 cannot reach ends the solve with a verdict, near the optimum."""
-    result = run(solver, "vectorial_tv", np.float32, tolerance=0.0, max_iterations=20000, check_every=4)
+    result = run(solver, taken(solver, "vectorial_tv"), np.float32, tolerance=0.0, max_iterations=20000, check_every=4)
     assert result.status is Status.STALLED or result.optimality == 0.0
     assert result.optimality < 1e-4
     assert result.optimality < 10 * result.trace["optimality"].min()
@@ -185,7 +185,7 @@ def test_trace_columns_and_observer() -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_inputs_stay_and_two_runs_give_the_same_bits(solver: str, dtype: Any) -> None:
-    built, start = build("fused", dtype)
+    built, start = build(taken(solver, "fused"), dtype)
     kept = start.copy()
     made = make_solver(solver, tolerance=0.0, max_iterations=12)
     first, second = (solve(built, made, start) for _ in range(2))
@@ -247,7 +247,7 @@ def test_a_solver_that_has_converged_at_the_start_says_so_at_the_first_check() -
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_solve_goes_on_from_a_former_one(solver: str) -> None:
     """Every solver takes a former result; chambolle_pock is then done at once, and what it is given stays as it is."""
-    built, start = build("fused", np.float64)
+    built, start = build(taken(solver, "fused"), np.float64)
     made = make_solver(solver, tolerance=1e-4, max_iterations=3000)
     first = solve(built, made, start)
     kept = {name: dual.copy() for name, dual in first.duals.items()}
@@ -284,7 +284,7 @@ def test_maps_without_a_name_are_refused() -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_steps_leave_the_start_as_it_was(solver: str, dtype: Any) -> None:
-    built, start = build("fused", dtype)
+    built, start = build(taken(solver, "fused"), dtype)
     kept, algorithm = start.copy(), make_solver(solver)
     split = fit(algorithm, built)
     state = algorithm.init(split, start)

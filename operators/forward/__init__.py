@@ -1,4 +1,4 @@
-r"""What a fidelity predicts the data by: forward models :math:`x \mapsto m(x)`, general, pixelwise and linear."""
+r"""Forward models :math:`x \mapsto m(x)`, which predict data from the unknown: general, pixelwise and linear."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Forward(KeepsReadOnly, ABC):
     range : shape of the prediction.
     linear : whether m(x) is an affine function of x; a convex loss of it is convex.
     smooth : whether its Jacobian is finite for every feasible x.
-    nonnegative : whether m(x) >= 0 for every x >= 0, which a Poisson loss needs to be smooth.
-    fitted : names of its own parameters that are fitted together with the unknown.
+    nonnegative : whether m(x) >= 0 for every x >= 0; otherwise a Poisson loss of it is not smooth.
+    fitted : names of its parameters that are fitted together with the unknown.
     """
 
     range: tuple[int, ...]
@@ -40,7 +40,7 @@ class Forward(KeepsReadOnly, ABC):
         """J(x)' r: the transposed Jacobian at ``x`` applied to ``r`` of the shape ``range``."""
 
     def rescaled(self, factors: Array) -> Forward | None:
-        """The model m(f x), f one factor for each element; None where it has no such form."""
+        """The model m(f x), f one factor for each element; None if it has no such form."""
         return None
 
 
@@ -50,10 +50,10 @@ class Jet:
 
     Parameters
     ----------
-    prediction : m, shape (rows, nx) where the elements of a pixel add up, else (n, rows, nx).
+    prediction : m, shape (rows, nx) if it adds up the elements of a pixel, otherwise (n, rows, nx).
     slope : :math:`\partial m / \partial x_i`, shape (n, rows, nx) or one that broadcasts to it.
-    bend : :math:`\partial^2 m / \partial x_i^2`, likewise; mixed second derivatives are zero, except those of a
-        `PixelwiseChain`. None where ``second`` is false.
+    bend : :math:`\partial^2 m / \partial x_i^2`, of the same shape; mixed second derivatives are zero, except for
+        a `PixelwiseChain`. None if it was not requested.
     """
 
     prediction: Array
@@ -62,14 +62,14 @@ class Jet:
 
 
 class PixelwiseForward(Forward):
-    """A model that acts pixel by pixel on (n, rows, nx), whatever block of rows it is given.
+    """A model that acts on each pixel of any block of rows (n, rows, nx).
 
-    The prediction is a sum over the elements of a pixel, (rows, nx), or has a value for each of them, (n, rows, nx).
+    The prediction adds up the elements of a pixel, (rows, nx), or has a value for each of them, (n, rows, nx).
     """
 
     @abstractmethod
     def jet(self, x: Array, second: bool = True) -> Jet:
-        """Prediction, slope and (where ``second``) bend at ``x``, in as few passes over ``x`` as the model allows."""
+        """Prediction, slope and, if ``second``, bend at ``x``."""
 
     def adjoint(self, x: Array, r: Array) -> Array:
         """J(x)' r, of the shape of ``x``."""
@@ -77,7 +77,7 @@ class PixelwiseForward(Forward):
 
 
 class ScalarFunction(Protocol):
-    """A twice differentiable function f of one number; each method takes an array and returns a fresh one."""
+    """A twice differentiable function f of one number; methods take an array and return a fresh one."""
 
     def value(self, s: Any) -> Any:
         """f(s)."""
@@ -126,7 +126,7 @@ class PixelwiseChain(PixelwiseForward):
         return Jet(f.value(jet.prediction), slope * jet.slope, bend)
 
     def rescaled(self, factors: Array) -> PixelwiseChain | None:
-        """The same function of the inner model, rescaled; None where that cannot be."""
+        """The function of the rescaled inner model; None if that has no such form."""
         inner = self.inner.rescaled(factors)
         return replace(self, inner=inner) if isinstance(inner, PixelwiseForward) else None
 
@@ -139,7 +139,7 @@ class LinearForward(Forward):
     ----------
     linear_map : K; any ``pylops.LinearOperator`` through ``fusionkit.linear.PylopsMap``.
     offset : a, of the shape of the range of K; None for zero.
-    nonnegative : whether K x + a >= 0 for every x >= 0 (no negative entry in K or a); a promise of the caller.
+    nonnegative : whether K and a have no negative entry; the caller guarantees it.
     """
 
     linear_map: LinearMap
@@ -163,5 +163,5 @@ class LinearForward(Forward):
         return prediction if self.offset is None else prediction + self.offset.astype(x.dtype, copy=False)
 
     def adjoint(self, x: Array, r: Array) -> Array:
-        """K' r, wherever x is."""
+        """K' r, for any x."""
         return self.linear_map.adjoint(r).astype(x.dtype, copy=False)

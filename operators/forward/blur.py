@@ -1,4 +1,4 @@
-r"""A Gaussian probe: every map blurred by the same normalised Gaussian, mirrored at the edges."""
+r"""A Gaussian probe: every map convolved with the same normalised Gaussian, mirrored at the edges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fusionkit.operators.forward import LinearForward
 from fusionkit.options import Options, Positive
 from fusionkit.terms import Array
 
-_CUT = 4.0  # sigma at which the kernel ends
+_CUT = 4.0  # where the kernel ends, in sigma
 SMALLEST_SIGMA = 0.5 / _CUT  # pixels; a narrower kernel does not reach the next pixel
 
 
@@ -21,18 +21,18 @@ SMALLEST_SIGMA = 0.5 / _CUT  # pixels; a narrower kernel does not reach the next
 class GaussianBlur:
     r"""Convolution of the last two axes with a Gaussian, as a linear map.
 
-    The image is mirrored about the outer edges of its border pixels. The kernel is symmetric, so the map is its own
-    adjoint; its rows and columns add up to 1, so it keeps the sum of a map and its norm is 1.
+    The image is mirrored at the outer edges of its border pixels. The kernel is symmetric, so the map is its own
+    adjoint; its rows and columns sum to 1, so it preserves the sum of a map and its norm is 1.
 
     Parameters
     ----------
     domain : shape of the unknown, (..., ny, nx).
-    sigma : standard deviation of the Gaussian, in pixels, from 1/8 to the longer side of the image (at least 8); cut
-        off at four sigma.
+    sigma : standard deviation in pixels, from 1/8 to the longer side of the image (at least 8); the kernel ends at
+        four sigma.
 
     Raises
     ------
-    UserError : another ``sigma``.
+    UserError : ``sigma`` is out of range.
     """
 
     domain: tuple[int, ...]
@@ -44,7 +44,7 @@ class GaussianBlur:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives: that of what it takes."""
+        """Shape of its output: that of its input."""
         return self.domain
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
@@ -60,7 +60,7 @@ class GaussianBlur:
 
 
 def check_sigma(sigma: float, domain: tuple[int, ...], where: str) -> None:
-    """`UserError` at ``where`` for a Gaussian too narrow to blur, or wider than the image (NaN is neither)."""
+    """`UserError` at ``where`` for a Gaussian that is too narrow to blur, wider than the image, or NaN."""
     largest = max(*domain[-2:], 8)
     if not SMALLEST_SIGMA <= sigma <= largest:
         remedy = f"it must be >= {SMALLEST_SIGMA:g}, to reach the next pixel, and <= {largest}, the size of the image"
@@ -79,7 +79,7 @@ class BlurOptions(Options):
 
 
 def blur(options: BlurOptions, context: Context) -> LinearForward:
-    """The forward model ``blur``: maps as a Gaussian probe of ``sigma`` pixels sees them.
+    """The forward model ``blur``: maps convolved with a Gaussian probe of ``sigma`` pixels.
 
     Raises
     ------

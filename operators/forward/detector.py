@@ -1,7 +1,7 @@
-r"""An elastic model with a detector's gain and offset, and a fitted exponent: :math:`h(x) = o + g\,m_\gamma(x)`.
+r"""An elastic model with gain and offset of the detector, and a fitted exponent: :math:`h(x) = o + g\,m_\gamma(x)`.
 
-A HAADF image comes in units of its detector: black level and amplification are arbitrary. With the maps in counts, the
-gain g says how bright one count is, and the offset o what a pixel without matter shows.
+A HAADF image is in units of its detector, with arbitrary black level and amplification. With the maps in counts, the
+gain g is the brightness of one count, and the offset o that of a pixel without matter.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.terms import Array
 
 GAIN, OFFSET, GAMMA = "gain", "offset", "gamma"
-_LARGEST = 1.0  # change of log(gain) in one step
-_STRIDE = 0.1  # change of gamma in one step
+_LARGEST_GAIN_STEP = 1.0  # of log(gain)
+_LARGEST_GAMMA_STEP = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Calibration(PixelwiseForward):
     gain : g > 0, in the unit of the image per unit of m.
     offset : o, in the unit of the image.
     fitted : which of ``gain``, ``offset`` and ``gamma`` are fitted together with the maps.
-    interval : least and greatest gamma where that is fitted.
+    interval : least and greatest value of a fitted gamma.
     """
 
     model: PowerSum
@@ -74,7 +74,7 @@ class Calibration(PixelwiseForward):
         return {name: known[name] for name in self.fitted}
 
     def directions(self, x: Array) -> Array:
-        r"""Change of the prediction with each fitted parameter, the gain's being its logarithm.
+        r"""Derivative of the prediction by each fitted parameter, for the gain by its logarithm.
 
         .. math:: \partial h / \partial \log g = g m, \qquad \partial h / \partial o = 1, \qquad
                   \partial h / \partial \gamma = g \sum_i (Z_i x_i)^\gamma \log(Z_i x_i)
@@ -87,41 +87,41 @@ class Calibration(PixelwiseForward):
         -------
         Shape (fitted, rows, nx), float64.
         """
-        found = np.empty((len(self.fitted), *x.shape[1:]))
+        derivatives = np.empty((len(self.fitted), *x.shape[1:]))
         scaled = np.maximum(np.asarray(x, np.float64) * self._z, 0.0)
         for index, name in enumerate(self.fitted):
             if name == OFFSET:
-                found[index] = 1.0
+                derivatives[index] = 1.0
                 continue
             powers = scaled**self.model.gamma
             if name == GAMMA:
                 powers *= np.log(np.maximum(scaled, np.finfo(np.float64).tiny))
-            found[index] = self.gain * powers.sum(axis=0)
-        return found
+            derivatives[index] = self.gain * powers.sum(axis=0)
+        return derivatives
 
     def moved(self, steps: Mapping[str, float]) -> Calibration:
-        """The model with its fitted parameters moved, the gain's logarithm; bounded steps, gamma within its interval.
+        """The model after bounded steps of its fitted parameters, with gamma in its interval.
 
         Parameters
         ----------
-        steps : by name, one for each fitted parameter.
+        steps : of each fitted parameter by name; for the gain, of its logarithm.
         """
         gain, model = self.gain, self.model
         if GAIN in steps:
-            gain *= float(np.exp(np.clip(steps[GAIN], -_LARGEST, _LARGEST)))
+            gain *= float(np.exp(np.clip(steps[GAIN], -_LARGEST_GAIN_STEP, _LARGEST_GAIN_STEP)))
         if GAMMA in steps:
-            gamma = model.gamma + float(np.clip(steps[GAMMA], -_STRIDE, _STRIDE))
+            gamma = model.gamma + float(np.clip(steps[GAMMA], -_LARGEST_GAMMA_STEP, _LARGEST_GAMMA_STEP))
             model = replace(model, gamma=float(np.clip(gamma, *self.interval)))
         return replace(self, model=model, gain=gain, offset=self.offset + steps.get(OFFSET, 0.0))
 
     def held(self, steps: Mapping[str, float]) -> frozenset[str]:
-        """The fitted parameters that stand at a limit and would step beyond it."""
+        """The fitted parameters that are at a limit and would step beyond it."""
         least, greatest = self.interval
         step, gamma = steps.get(GAMMA, 0.0), self.model.gamma
         return frozenset({GAMMA} if (gamma <= least and step < 0.0) or (gamma >= greatest and step > 0.0) else ())
 
     def matched(self, x: Array, image: Array) -> Calibration:
-        r"""The model with gain, offset and gamma of the least :math:`\|o + g\,m_\gamma(x) - b\|`, x as it is.
+        r"""The model whose fitted parameters minimise :math:`\|o + g\,m_\gamma(x) - b\|` for the fixed x.
 
         Parameters
         ----------
@@ -130,36 +130,36 @@ class Calibration(PixelwiseForward):
         """
         if GAMMA not in self.fitted:
             return self._line(x, image)[1]
-        from scipy.optimize import minimize_scalar  # half as long to import as a small solve
+        from scipy.optimize import minimize_scalar  # its import takes half as long as a small solve
 
-        found: Any = minimize_scalar(
+        best: Any = minimize_scalar(
             lambda gamma: self._with(gamma)._line(x, image)[0],
             bounds=self.interval,
             method="bounded",
             options={"xatol": 1e-2},
         )
-        return self._with(float(found.x))._line(x, image)[1]
+        return self._with(float(best.x))._line(x, image)[1]
 
     def _with(self, gamma: float) -> Calibration:
         return replace(self, model=replace(self.model, gamma=gamma))
 
     def _line(self, x: Array, image: Array) -> tuple[float, Calibration]:
-        """Squared misfit and model of the regression line of the image on m(x)."""
+        """Residual sum of squares and model of the regression line of the image on m(x)."""
         m, b = np.asarray(self.model.apply(x), np.float64).ravel(), np.asarray(image, np.float64).ravel()
         gain, offset = self.gain, self.offset
         both = GAIN in self.fitted and OFFSET in self.fitted
         if GAIN in self.fitted:
             m0, b0 = (m - m.mean(), b - b.mean()) if both else (m, b - offset)
             gain = float(m0 @ b0) / (float(m0 @ m0) or 1.0)
-            if not gain > 0.0:  # x and the image have nothing in common: any gain of the right size will do
+            if not gain > 0.0:  # x and the image are not correlated: any gain of the right size will do
                 gain, both = abs(float(b.mean())) / (float(m.mean()) or 1.0) or 1.0, False
         if OFFSET in self.fitted and (both or GAIN not in self.fitted):
             offset = float(b.mean() - gain * m.mean())
-        misfit = b - gain * m - offset
-        return float(misfit @ misfit), replace(self, gain=gain, offset=offset)
+        residual = b - gain * m - offset
+        return float(residual @ residual), replace(self, gain=gain, offset=offset)
 
     def kernel(self, weight: float, data: Array) -> PowerSumLeastSquares:
-        """What compiled kernels know its least squares as: the gain goes into Z, the offset off the image."""
+        """The kernel of its least squares: Z takes up the gain, the image the offset."""
         root = self.gain ** (1.0 / self.model.gamma)
         image = data - data.dtype.type(self.offset)
         return PowerSumLeastSquares(self._z.ravel() * root, self.model.gamma, self.model.floor * root, weight, image)

@@ -1,14 +1,14 @@
-r"""The elastic channel of a config: power sums of the maps, with Z, k-factors, gain, offset and exponent.
+r"""Forward models of the elastic signal: power sums of the maps with Z, k-factors, gain, offset and exponent.
 
 ==============  ===========================================  ==========================================================
-forward         model                                        where it fits
+forward         model                                        suited to
 ==============  ===========================================  ==========================================================
 ``power_sum``   :math:`o + g \sum_i (Z_i k_i x_i)^\gamma`     maps in fractions, and phantoms of the published model
 ``z_contrast``  :math:`o + g \sum_i Z_i^\gamma k_i x_i`       counts of thin specimens: linear in thickness
 ==============  ===========================================  ==========================================================
 
-Atoms scatter independently, so that a signal from twice the thickness is twice as bright: that is ``z_contrast``. The
-power of the published model makes it :math:`2^\gamma` times as bright. Sources:
+Atoms scatter independently, so twice the thickness is twice as bright, as in ``z_contrast``. In the published model it
+is :math:`2^\gamma` times as bright. Sources:
 J. Schwartz et al., npj Comput. Mater. 8, 16 (2022); P. Hartel, H. Rose, C. Dinges, Ultramicroscopy 63, 93 (1996).
 """
 
@@ -37,9 +37,9 @@ class ElasticOptions(Options):
     Parameters
     ----------
     z : ``relative`` (atomic numbers divided by their mean), ``absolute`` (atomic numbers), or a value for each element.
-    k_factors : atoms per count of each element, relative to the others; those that are not named have 1.
+    k_factors : atoms per count of each element, relative to the others; 1 for elements that are not named.
     gain : unit of the image per unit of the model, or ``auto`` to fit it together with the maps.
-    offset : what the image shows where there is no matter, in its unit, or ``auto``.
+    offset : value of the image without matter, in its unit, or ``auto``.
     """
 
     z: str | dict[str, float] = "relative"
@@ -77,7 +77,7 @@ class PowerSumOptions(ElasticOptions):
 
     Parameters
     ----------
-    gamma : exponent, in (0, 4]; or an interval [least, greatest] in [1, 4] in which it is fitted with the maps.
+    gamma : exponent in (0, 4], or an interval [least, greatest] within [1, 4] in which to fit it with the maps.
     """
 
     gamma: Exponent | tuple[float, float] = 1.6
@@ -127,7 +127,7 @@ def z_contrast(options: ZContrastOptions, context: Context) -> PowerSum | Calibr
 
 
 def z_values(z: str | dict[str, float], context: Context) -> Array:
-    """Z_i of the unknown's elements in their order, as the option ``z`` asks for them."""
+    """Z_i of the elements in the order of the unknown, according to the option ``z``."""
     where = context.at("z").where
     if isinstance(z, str):
         numbers = np.array([atomic_number(symbol, where) for symbol in context.labels], dtype=np.float64)
@@ -142,9 +142,9 @@ def z_values(z: str | dict[str, float], context: Context) -> Array:
 def _calibration(
     model: PowerSum, options: ElasticOptions, interval: tuple[float, float] | None
 ) -> PowerSum | Calibration:
-    """The model with gain and offset; the model itself where they change nothing."""
-    asked = {GAIN: options.gain == "auto", OFFSET: options.offset == "auto", GAMMA: interval is not None}
-    fitted = tuple(name for name, wanted in asked.items() if wanted)
+    """The model with gain and offset; the model itself if they change nothing."""
+    auto = {GAIN: options.gain == "auto", OFFSET: options.offset == "auto", GAMMA: interval is not None}
+    fitted = tuple(name for name, wanted in auto.items() if wanted)
     gain = options.gain if isinstance(options.gain, float) else 1.0
     offset = options.offset if isinstance(options.offset, float) else 0.0
     if not fitted and gain == 1.0 and offset == 0.0:

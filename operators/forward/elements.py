@@ -1,8 +1,9 @@
-r"""The maps of some elements, each times a factor: what another spectrometer counts of them.
+r"""The maps of some elements, each times a factor: the counts of another spectrometer.
 
 .. math:: m_k(x) = s_k x_{i(k)} + B_k
 
-s is the sensitivity of this spectrometer relative to the one whose counts the unknown is in, B a known background.
+s is the sensitivity of that spectrometer relative to the one that defines the counts of the unknown, B a known
+background.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pydantic import Field, field_validator
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward
-from fusionkit.operators.forward.mapped import map_prediction
 from fusionkit.operators.forward.identity import Identity
+from fusionkit.operators.forward.mapped import map_prediction
 from fusionkit.operators.forward.power_sum import pixels_of
 from fusionkit.options import Options, Positive
 from fusionkit.registry import suggestion
@@ -30,8 +31,8 @@ class Selection:
     Parameters
     ----------
     domain : shape of the unknown, (n, ...).
-    indices : which entries, each at most once.
-    factors : of each.
+    indices : of the entries, without repetition.
+    factors : of each entry.
     """
 
     domain: tuple[int, ...]
@@ -40,7 +41,7 @@ class Selection:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives."""
+        """Shape of its output."""
         return (len(self.indices), *self.domain[1:])
 
     @property
@@ -54,10 +55,10 @@ class Selection:
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """s_k y_k at i(k), 0 elsewhere."""
-        found = np.zeros(self.domain, y.dtype) if out is None else out
-        found[...] = 0
-        found[list(self.indices)] = y * self._column(y)
-        return found
+        out = np.empty(self.domain, y.dtype) if out is None else out
+        out.fill(0)
+        out[list(self.indices)] = y * self._column(y)
+        return out
 
     def _column(self, like: Array) -> Array:
         return np.asarray(self.factors, like.dtype).reshape(-1, *(1,) * (len(self.domain) - 1))
@@ -68,8 +69,8 @@ class ElementsOptions(Options):
 
     Parameters
     ----------
-    elements : symbols in the order of the data, or the factor of each: {O: 0.4, Ti: 1}.
-    background : name of an array of the data that is added to the prediction; None for none.
+    elements : symbols in the order of the data, or a factor for each: {O: 0.4, Ti: 1}.
+    background : name of an array of the data to add to the prediction; None for none.
     """
 
     elements: dict[str, Positive] = Field(min_length=1)
@@ -87,11 +88,11 @@ class ElementsOptions(Options):
 
 
 def elements(options: ElementsOptions, context: Context) -> Forward:
-    """The forward model ``elements``: the maps of some elements, each times a factor, above a known background.
+    """The forward model ``elements``: the maps of some elements, each times a factor, plus a known background.
 
     Raises
     ------
-    UserError : the unknown is no stack of maps or has none of an element, or the background does not fit.
+    UserError : the unknown is no stack of maps, an element has no map, or the background does not fit.
     """
     pixels_of(context)
     for symbol in options.elements:

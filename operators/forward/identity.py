@@ -1,4 +1,4 @@
-"""The maps themselves as the prediction: the forward model of data that are the unknown plus noise."""
+"""The identity as forward model, for data that are the unknown plus noise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Identity(PixelwiseForward):
     nonnegative = True
 
     def apply(self, x: Array) -> Array:
-        """x itself, as a fresh array."""
+        """A copy of x."""
         return x.copy()
 
     def jet(self, x: Array, second: bool = True) -> Jet:
@@ -46,7 +46,7 @@ class IdentityOptions(Options):
 
 
 def identity(options: IdentityOptions, context: Context) -> Forward:
-    """The forward model ``identity``: pixelwise for maps, linear for an unknown of any other shape."""
+    """The forward model ``identity``: pixelwise for maps, linear for an unknown of another shape."""
     if len(context.shape) == 3:
         return Identity(context.shape)
     return LinearForward(IdentityMap(context.shape), nonnegative=True)

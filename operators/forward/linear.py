@@ -1,4 +1,4 @@
-"""Any linear operator as a forward model: one of pylops by its name there, or one of the project's own operators."""
+"""Any linear operator as a forward model: one of pylops, or a registered operator, by its name."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from fusionkit.operators.linear.pylops import PylopsOptions, pylops_map
 from fusionkit.options import Options, Spec
 from fusionkit.terms import LinearMap
 
-_PROMISE = "true: no entry of the operator is negative, so that a Poisson term of it is smooth"
+_PROMISE = "true: the operator has no negative entry, so a Poisson term of it is smooth"
 
 
 class PylopsForwardOptions(PylopsOptions):
-    """Options of the forward model ``pylops``: the name in pylops, its arguments, and a promise about signs."""
+    """Options of the forward model ``pylops``: the operator's name, its arguments, and a guarantee about signs."""
 
     nonnegative: bool = Field(default=False, description=_PROMISE)
 
 
 class LinearForwardOptions(Options):
-    """Options of the forward model ``linear``: one of the registered operators, and a promise about signs."""
+    """Options of the forward model ``linear``: a registered operator, and a guarantee about signs."""
 
     operator: Spec
     nonnegative: bool = Field(default=False, description=_PROMISE)
 
 
 def pylops_forward(options: PylopsForwardOptions, context: Context) -> LinearForward:
-    """The forward model ``pylops``: K x for the operator that pylops calls ``operator``.
+    """The forward model ``pylops``: K x for the pylops operator called ``operator``.
 
     Raises
     ------
-    UserError : pylops has no such operator, refuses the arguments, or the promise ``nonnegative`` is wrong.
+    UserError : pylops has no such operator or rejects the arguments, or ``nonnegative`` is wrong.
     """
     return _forward(pylops_map(options, context), options.nonnegative, context)
 
@@ -43,19 +43,19 @@ def linear_forward(options: LinearForwardOptions, context: Context) -> LinearFor
 
     Raises
     ------
-    UserError : there is no such operator, or the promise ``nonnegative`` is wrong.
+    UserError : there is no such operator, or ``nonnegative`` is wrong.
     """
     return _forward(context.build("operators", options.operator, "operator"), options.nonnegative, context)
 
 
 def _forward(linear_map: LinearMap, nonnegative: bool, context: Context) -> LinearForward:
-    if nonnegative and _seen_negative(linear_map, context):
+    if nonnegative and _gives_negative(linear_map, context):
         raise UserError(context.at("nonnegative").where, "this operator has negative entries", "leave the key out")
     return LinearForward(linear_map, nonnegative=nonnegative)
 
 
-def _seen_negative(linear_map: LinearMap, context: Context) -> bool:
-    """Whether a few sparse nonnegative images have a negative prediction, beyond rounding."""
+def _gives_negative(linear_map: LinearMap, context: Context) -> bool:
+    """Whether the prediction of a few sparse nonnegative images is negative, beyond rounding."""
     random = np.random.default_rng(0)
     for share in (0.5, 0.1, 0.01):
         x = (random.random(linear_map.domain) < share).astype(context.dtype)

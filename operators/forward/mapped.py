@@ -18,7 +18,7 @@ class ChainedMap:
 
     Parameters
     ----------
-    outer, inner : K and L; K takes what L gives.
+    outer, inner : K and L; the range of L is the domain of K.
     """
 
     outer: LinearMap
@@ -26,12 +26,12 @@ class ChainedMap:
 
     @property
     def domain(self) -> tuple[int, ...]:
-        """Shape of what it takes."""
+        """Shape of its input."""
         return tuple(self.inner.domain)
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives."""
+        """Shape of its output."""
         return tuple(self.outer.range)
 
     @property
@@ -50,12 +50,12 @@ class ChainedMap:
 
 @dataclass(frozen=True, eq=False)
 class MappedForward(Forward):
-    """A linear map of the prediction of a model that is not linear, or not by its class.
+    """A linear map of the prediction of a model that is no `LinearForward`.
 
     Parameters
     ----------
-    outer : the linear map, without negative entries.
-    inner : the model.
+    outer : the linear map K, without negative entries.
+    inner : the model m.
     """
 
     outer: LinearMap
@@ -76,24 +76,24 @@ class MappedForward(Forward):
         return self.inner.adjoint(x, self.outer.adjoint(r)).astype(x.dtype, copy=False)
 
     def rescaled(self, factors: Array) -> MappedForward | None:
-        """The same map of the inner model, rescaled; None where that has no factors."""
+        """The map of the rescaled inner model; None if that has no such form."""
         inner = self.inner.rescaled(factors)
         return None if inner is None else replace(self, inner=inner)
 
 
 def map_prediction(outer: LinearMap, inner: Forward, background: str | None, context: Context) -> Forward:
-    """The linear map ``outer``, without negative entries, of the prediction of ``inner``.
+    """The forward model K m(x) for the linear map K = ``outer`` and the model m = ``inner``.
 
     Parameters
     ----------
-    outer : takes arrays of the shape ``inner.range``.
-    inner : identity and linear models give a linear model again.
-    background : name of an array of the data that is added; None for none.
-    context : of the forward model that is built.
+    outer : without negative entries; its domain is ``inner.range``.
+    inner : an identity or linear model gives a linear model.
+    background : name of an array of the data to add; None for none.
+    context : of the forward model.
 
     Raises
     ------
-    UserError : the background has another shape or negative values, or the inner model is not linear.
+    UserError : the background has the wrong shape, negative values, or an inner model that is not linear.
     """
     offset = None if background is None else _offset(background, tuple(outer.range), context)
     if isinstance(inner, Identity):

@@ -1,4 +1,4 @@
-r"""The HAADF image of chemical maps: a weighted sum of powers at each pixel, and plain sums as its linear cases.
+r"""The HAADF image of chemical maps: a weighted sum of powers at each pixel, with plain sums as linear cases.
 
 .. math:: m(x) = \sum_i \max(Z_i x_i, 0)^\gamma
 
@@ -32,11 +32,11 @@ class PowerSum(PixelwiseForward):
     Parameters
     ----------
     gamma : exponent, in (0, 4].
-    z : Z_i, one a map, finite and >= 0, not all 0; sets the unit of the prediction.
+    z : Z_i of each map, finite and >= 0, not all 0; determines the unit of the prediction.
     pixels : (ny, nx).
-    floor : the bend is that at Z x = floor wherever Z x is less, since it is unbounded at 0 for gamma < 2; so is the
-        slope for gamma < 1. Of the order of 1e-4 of the values of Z x that matter. The prediction is exact everywhere,
-        and for gamma >= 1 so is the slope.
+    floor : where Z x is smaller, the bend is that at Z x = floor, since it is unbounded at 0 for gamma < 2; likewise
+        the slope for gamma < 1. About 1e-4 of the values of Z x that matter. The prediction is always exact, and so is
+        the slope for gamma >= 1.
     """
 
     gamma: float
@@ -96,7 +96,7 @@ class PowerSum(PixelwiseForward):
     def _bend(self, scaled: Array, power: Array, z: Array) -> Array:
         """gamma (gamma - 1) Z^2 (Z x)^(gamma - 2) at max(Z x, floor); overwrites ``scaled``."""
         at_floor = self.floor ** (self.gamma - 1)
-        # the power is monotone: the bound of Z x bounds it too, from the other side for gamma < 1
+        # the power is monotone: the bound of Z x bounds it, from the other side for gamma < 1
         bend = np.maximum(power, at_floor) if self.gamma > 1 else np.minimum(power, at_floor)
         np.maximum(scaled, self.floor, out=scaled)
         bend /= scaled
@@ -125,7 +125,7 @@ class ElementOptions(Options):
 
 
 def element(options: ElementOptions, context: Context) -> PowerSum:
-    """The forward model ``element``: the map of one element, for data that show no other.
+    """The forward model ``element``: the map of one element, for data of that element alone.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def element(options: ElementOptions, context: Context) -> PowerSum:
 
 
 def pixels_of(context: Context) -> tuple[int, int]:
-    """(ny, nx) of an unknown that is a stack of maps; `UserError` for any other."""
+    """(ny, nx) of an unknown that is a stack of maps; `UserError` for another unknown."""
     if len(context.shape) != 3:
         raise UserError(
             context.where, f"needs maps (n, ny, nx), but the unknown has shape {context.shape}", "use another forward"
@@ -148,11 +148,11 @@ def pixels_of(context: Context) -> tuple[int, int]:
 
 
 def element_values(named: Mapping[str, float], context: Context, default: float) -> Array:
-    """The values by element in the order of the unknown; ``default`` where none is given.
+    """The values of the elements in the order of the unknown; ``default`` for an element without one.
 
     Raises
     ------
-    UserError : at the context's key, where a name has no map.
+    UserError : at the key of the context, if a name has no map.
     """
     for element in named:
         if element not in context.labels:

@@ -1,11 +1,11 @@
-r"""Another scan's pixels: what a prediction on the unknown's pixels adds up to, or averages to, over each of them.
+r"""Sums or means of a prediction over the pixels of another scan.
 
-The pixel (j, k) of the other scan covers a rectangle of the unknown's pixels, and
+The pixel (j, k) of the other scan covers a rectangle of the pixels of the unknown, and
 
 .. math:: m_{jk} = \sum_{yx} A_{jy} B_{kx} x_{yx}
 
-with A and B the lengths that the rectangle shares with each row and column. The counts of a spectrum image that was
-recorded on fewer pixels than the image, or on a part of it, are compared as they were counted: nothing is resampled.
+with A and B the overlap of the rectangle with each row and column. The counts of a spectrum image that has fewer pixels
+than the image, or covers a part of it, are thus compared as they were recorded, without resampling.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class ScanMap:
 
     Parameters
     ----------
-    domain : shape of what it takes, (..., ny, nx).
-    pixels : (my, mx), the pixels of the other scan.
+    domain : shape of its input, (..., ny, nx).
+    pixels : (my, mx) of the other scan.
     region : ((top, bottom), (left, right)) of the other scan, in pixels of the domain.
-    mean : whether a pixel shows the mean of what it covers, as an image does; else the sum, as counts do.
+    mean : whether a pixel holds the mean over its area, as for an image; otherwise the sum, as for counts.
     """
 
     domain: tuple[int, ...]
@@ -47,7 +47,7 @@ class ScanMap:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives."""
+        """Shape of its output."""
         return (*self.domain[:-2], *self.pixels)
 
     @property
@@ -75,8 +75,8 @@ class ScanMap:
         self, x: Array, rows: scipy.sparse.csr_array, columns: scipy.sparse.csr_array, out: Array | None
     ) -> Array:
         images = x.reshape(-1, *x.shape[-2:])
-        found = [(columns.astype(x.dtype) @ (rows.astype(x.dtype) @ one).T).T for one in images]
-        result = np.stack(found)
+        reduced = [(columns.astype(x.dtype) @ (rows.astype(x.dtype) @ one).T).T for one in images]
+        result = np.stack(reduced)
         result = result.reshape(*x.shape[:-2], *result.shape[1:])
         if out is None:
             return np.ascontiguousarray(result)
@@ -85,21 +85,21 @@ class ScanMap:
 
 
 def _overlap(first: float, last: float, count: int, size: int, mean: bool) -> scipy.sparse.csr_array:
-    """Length that pixel j of ``count`` between ``first`` and ``last`` shares with pixel i of ``size``."""
+    """Overlap of pixel j, of ``count`` between ``first`` and ``last``, with pixel i of ``size``."""
     edges = np.linspace(first, last, count + 1)
     low = np.minimum(np.floor(edges[:-1]).astype(int), size - 1)
     reach = int(np.ceil((last - first) / count)) + 1
     columns = low[:, None] + np.arange(reach)
     shared = np.minimum(edges[1:, None], columns + 1) - np.maximum(edges[:-1, None], columns)
-    known = (shared > 1e-9) & (columns < size)
+    inside = (shared > 1e-9) & (columns < size)
     if mean:
         shared = shared * (count / (last - first))
-    places = np.nonzero(known)[0], columns[known]
-    return scipy.sparse.csr_array((shared[known], places), shape=(count, size))
+    places = np.nonzero(inside)[0], columns[inside]
+    return scipy.sparse.csr_array((shared[inside], places), shape=(count, size))
 
 
 def _norm(matrix: scipy.sparse.csr_array) -> float:
-    """An upper bound of the largest singular value; exact where a pixel of ours lies in one of theirs."""
+    """An upper bound of the largest singular value; exact if each pixel of the unknown lies in one pixel."""
     gram = matrix @ matrix.T
     return float(np.sqrt(np.asarray(gram.sum(axis=1)).max(initial=0.0)))  # no entry is negative
 
@@ -109,11 +109,11 @@ class ScanOptions(Options):
 
     Parameters
     ----------
-    shape : [my, mx], the pixels of the other scan.
+    shape : [my, mx] of the other scan.
     rows, columns : [first, last] that it covers, in pixels of the unknown; None for all.
     reduce : ``sum`` for counts, ``mean`` for an image.
-    forward : what the prediction on the unknown's own pixels is.
-    background : name of an array of the data that is added to a linear prediction; None for none.
+    forward : the prediction on the pixels of the unknown.
+    background : name of an array of the data to add to a linear prediction; None for none.
     """
 
     shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
@@ -125,17 +125,17 @@ class ScanOptions(Options):
 
 
 def scan(options: ScanOptions, context: Context) -> Forward:
-    """The forward model ``scan``: sums or means over the pixels of another scan, coarser, finer or of a part.
+    """The forward model ``scan``: sums or means over the pixels of another scan, coarser, finer or partial.
 
     Raises
     ------
-    UserError : the inner prediction is no image, or the other scan is not within it.
+    UserError : the inner prediction is no image, or the other scan is not inside it.
     """
     inner: Forward = context.build("forwards", options.forward, "forward")
     if inner.fitted:
-        said = f"{' and '.join(inner.fitted)} cannot be fitted inside of a scan"
+        problem = f"{' and '.join(inner.fitted)} cannot be fitted inside a scan"
         raise UserError(
-            context.at("forward").where, said, "give numbers, or set data.grid so that the image needs none"
+            context.at("forward").where, problem, "give numbers, or set data.grid so that the image needs none"
         )
     if len(inner.range) < 2:
         raise UserError(context.where, f"needs images, but the prediction has shape {inner.range}", "use another")

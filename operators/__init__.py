@@ -1,4 +1,4 @@
-"""Objective terms: forward models, fidelities, penalties, constraints and linear operators; one idea a file."""
+"""Parts of the objective: fidelities, forward models, penalties, functionals and linear operators."""
 
 if __name__ != "fusionkit.operators":
     raise ImportError(f"import this package as fusionkit.operators, not as {__name__}")

@@ -1,4 +1,4 @@
-"""Arguments in a YAML file for another library's class: resolved, checked against its signature, errors in one line."""
+"""Arguments in a YAML file for a class of another library: resolved and checked, with errors in one line."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from fusionkit.linear import to_pylops
 from fusionkit.options import Spec, parse
 from fusionkit.registry import suggestion
 
-# what the constructors of pylops and pyproximal raise when an argument has the wrong type, size or value
+# raised by constructors of pylops and pyproximal for an argument of the wrong type, size or value
 REFUSALS = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError, ArithmeticError, ImportError)
 
 
 def resolve_arguments(arguments: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """The arguments with what they refer to put in their place.
+    """The arguments with their references resolved.
 
     ``{data: NAME}`` becomes that array of the dataset, ``{operator: SPEC}`` a ``pylops.LinearOperator`` on the
     unknown, ``{functional: SPEC}`` a ``pyproximal.ProxOperator`` on a vector of the unknown's shape.
 
     Parameters
     ----------
-    arguments : what the YAML file says.
-    context : of the thing that the arguments belong to; its ``shape`` is the unknown's.
+    arguments : from the YAML file.
+    context : of the object with these arguments; its ``shape`` is that of the unknown.
 
     Raises
     ------
-    UserError : at ``arguments.NAME`` where a reference leads nowhere.
+    UserError : at ``arguments.NAME``, for a reference to nothing.
     """
     inner = context.at("arguments")
     return {name: _resolve(value, inner.at(name)) for name, value in arguments.items()}
@@ -49,7 +49,9 @@ def _resolve(value: Any, context: Context) -> Any:
         return to_pylops(context.build("operators", _spec(value, "operator", context), "operator"), context.dtype)
     if set(value) == {"functional"}:
         return to_pyproximal(context.build("functionals", _spec(value, "functional", context), "functional"))
-    raise UserError(context.where, "is no value", "write {data: NAME}, {operator: ...}, {functional: ...}, or a number")
+    raise UserError(
+        context.where, "is not a value", "write {data: NAME}, {operator: ...}, {functional: ...}, or a number"
+    )
 
 
 def _spec(value: Mapping[str, Any], key: str, context: Context) -> Spec:
@@ -64,19 +66,19 @@ def call_with(
     dtype: np.dtype[Any],
     where: str,
 ) -> Any:
-    """``factory(**arguments)`` with lists made arrays where its signature asks for arrays.
+    """``factory(**arguments)``, with lists converted to arrays where the signature has arrays.
 
     Parameters
     ----------
     factory : the class.
     arguments : resolved arguments by name.
-    defaults : what an argument becomes that the signature has, the arguments lack and nothing else fills.
+    defaults : values of parameters that the arguments lack.
     dtype : of the arrays made from lists.
     where : config key of the arguments.
 
     Raises
     ------
-    UserError : an argument is unknown or missing, or the factory refuses its value.
+    UserError : an argument is unknown or missing, or the factory rejects its value.
     """
     known = inspect.signature(factory).parameters
     for name in arguments:
@@ -90,7 +92,7 @@ def call_with(
     try:
         return factory(**given)
     except REFUSALS as error:
-        raise UserError(where, f"{factory.__name__} refuses them: {error}", "see its documentation") from error
+        raise UserError(where, f"{factory.__name__} rejects them: {error}", "see its documentation") from error
 
 
 def _typed(value: Any, parameter: inspect.Parameter, dtype: np.dtype[Any]) -> Any:

@@ -1,6 +1,6 @@
 r"""Data-fidelity terms :math:`T(x) = w \sum_k \varphi(m_k(x); b_k)`: a loss of a forward model against data.
 
-`fidelity` chooses the class of the term, so that its type declares what it can do:
+`fidelity` selects the class of the term, whose type declares what it can do:
 
 =======================  ===================================================================================
 forward model            the term is
@@ -45,7 +45,7 @@ class Fidelity(KeepsReadOnly, Term):
     loss : phi.
     forward : m.
     data : b, of the shape of ``forward.range``, in the dtype of the problem, read-only.
-    target : name of the data in the dataset; empty where they come from elsewhere.
+    target : name of the data in the dataset; empty if they come from elsewhere.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Fidelity(KeepsReadOnly, Term):
     target: str = ""
 
     def __post_init__(self) -> None:
-        # a convex loss of an affine prediction is convex; nothing else is promised
+        # a convex loss of an affine prediction is convex; nothing is known of other predictions
         object.__setattr__(self, "convex", self.forward.linear)
 
     def value(self, x: Array) -> float:
@@ -68,7 +68,7 @@ class Fidelity(KeepsReadOnly, Term):
         return self.forward.apply(x)
 
     def expected(self, x: Array) -> Array:
-        """What the data are on average where the unknown is ``x``, a background included."""
+        """The mean of the data for the unknown ``x``, background included."""
         return self.loss.mean(self.forward.apply(x))
 
     def in_counts(self, units: Mapping[str, float], labels: tuple[str, ...]) -> Fidelity:
@@ -98,12 +98,12 @@ class Fidelity(KeepsReadOnly, Term):
 
     @property
     def noise(self) -> str:
-        """The noise that the loss is for, see `fusionkit.operators.fidelity.loss.Loss`."""
+        """The noise model of the loss, see `fusionkit.operators.fidelity.loss.Loss`."""
         return self.loss.noise
 
 
 class DifferentiableFidelity(Fidelity, Differentiable):
-    """A fidelity with a gradient wherever that is finite."""
+    """A fidelity with a gradient wherever its value is finite."""
 
     def gradient(self, x: Array, out: Array | None = None) -> Array:
         """w J(x)' phi'(m(x); b)."""
@@ -150,18 +150,18 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         return np.multiply(jet.slope, slope, out=out)
 
     def expand(self, x: Array, rows: slice) -> Expansion:
-        r"""Convex second-order model at the rows ``rows`` of the unknown.
+        r"""The convex second-order model at the rows ``rows`` of the unknown.
 
         With s the slope and d the bend of the prediction: :math:`g = w \varphi' s`, :math:`c = \max(w \varphi' d, 0)`
-        and, where the prediction adds the elements up, :math:`u = \sqrt{w \varphi''}\, s`; where it does not, the
-        elements are not coupled and :math:`w \varphi'' s^2` joins c. For a chain f(s(x)), s and d are those of s(x),
+        and, if the prediction adds up the elements, :math:`u = \sqrt{w \varphi''}\, s`; otherwise the elements are
+        not coupled and c includes :math:`w \varphi'' s^2`. For a chain f(s(x)), s and d are those of s(x),
         :math:`\varphi' f'` replaces :math:`\varphi'` and :math:`\max(\varphi'' f'^2 + \varphi' f'', 0)` replaces
         :math:`\varphi''`.
 
         Parameters
         ----------
         x : shape (n, rows, nx).
-        rows : which rows of the data it belongs to.
+        rows : the rows of the data that it belongs to.
         """
         jet, first, second = self._by_prediction(x, self.data[..., rows, :])
         first *= self.weight
@@ -199,7 +199,7 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
 
     @property
     def kernel(self) -> Kernel | None:
-        """What the compiled kernels know the term as; None where they do not."""
+        """The compiled kernel of the term; None without one."""
         return self.loss.kernel(self.weight, self.forward, self.data)
 
     @property
@@ -213,7 +213,7 @@ class SmoothPixelwiseFidelity(PixelwiseFidelity, Smooth):
 
 
 class IdentityFidelity(PixelwiseFidelity, Proximable):
-    """A loss of the maps themselves: no coupling, and the prox of the loss is the prox of the term."""
+    """A loss of the maps themselves: without coupling, and with the prox of the loss."""
 
     def value(self, x: Array) -> float:
         """Weighted loss at ``x``, accumulated in float64."""
@@ -224,7 +224,7 @@ class IdentityFidelity(PixelwiseFidelity, Proximable):
         return np.multiply(self.loss.derivative(x, self.data), self.weight, out=out)
 
     def expand(self, x: Array, rows: slice) -> Expansion:
-        """g = w phi'(x; b), c = w phi''(x; b), no coupling."""
+        """g = w phi'(x; b), c = w phi''(x; b), without coupling."""
         first, second = self.loss.slopes(x, self.data[:, rows])
         first *= self.weight
         second *= self.weight
@@ -232,16 +232,16 @@ class IdentityFidelity(PixelwiseFidelity, Proximable):
 
     def information(self, x: Array, rows: slice) -> Array:
         """w times the expected second derivative of the loss at each value, (n, rows, nx)."""
-        found = self.loss.information(x)
-        found *= self.weight
-        return found
+        information = self.loss.information(x)
+        information *= self.weight
+        return information
 
     def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
-        """The prox of the loss at ``v`` with the step ``step`` times the weight; exact."""
-        found = self.loss.prox(v, self.data, step * self.weight)
+        """The exact prox of the loss at ``v`` with the step ``step`` times the weight."""
+        result = self.loss.prox(v, self.data, step * self.weight)
         if out is None:
-            return found
-        np.copyto(out, found)
+            return result
+        np.copyto(out, result)
         return out
 
 
@@ -259,24 +259,24 @@ def fidelity(
     target: str = "",
     labels: tuple[str, ...] = (),
 ) -> Fidelity:
-    r"""The term :math:`w \sum_k \varphi(m_k(x); b_k)`, of the class that says what it can do.
+    r"""The term :math:`w \sum_k \varphi(m_k(x); b_k)`, of the class that declares what it can do.
 
     Parameters
     ----------
     name : of the term.
-    weight : w, finite and >= 0; in the units that make the term comparable with the others.
+    weight : w, finite and >= 0.
     loss : phi.
     forward : m.
-    data : b, of the shape of ``forward.range`` (any shape of the same size where that is flat); its floating dtype is
-        the dtype of the problem, integers become float64. The array is kept, not copied: leave it as it is.
-    where : config key for error messages; the name of the term where there is none.
+    data : b, of the shape of ``forward.range`` (any shape of the same size if that is flat); its floating dtype is the
+        dtype of the problem, integers become float64. The array is not copied: do not modify it.
+    where : config key for error messages; the name of the term by default.
     target : name of the data in the dataset.
     labels : elements of the unknown, for error messages.
 
     Raises
     ------
-    UserError : the weight is negative or not finite, or the data are complex, not finite, of another shape than the
-        prediction, or such as the loss cannot take.
+    UserError : the weight is negative or not finite, or the data are complex, not finite, unlike the prediction in
+        shape, or outside the range of the loss.
     """
     where = where or name
     if not (isfinite(weight) and weight >= 0):
@@ -314,7 +314,7 @@ def _checked(data: npt.NDArray[Any], forward: Forward, where: str) -> Array:
 
 
 def _chain(term: Fidelity, x: Array, out: Array | None) -> Array:
-    """w J(x)' phi'(m(x); b) into ``out``."""
+    """w J(x)' phi'(m(x); b), written into ``out``."""
     residual = term.loss.derivative(term.forward.apply(x), term.data)
     residual *= term.weight
     gradient = term.forward.adjoint(x, residual)

@@ -1,9 +1,9 @@
-r"""Least squares of an image whose gain, offset or exponent are fitted together with the maps.
+r"""Least squares of an image with gain, offset or exponent fitted together with the maps.
 
 .. math:: T(x, \theta) = \frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2
 
-At a check of the solve, theta goes to its best value with the maps following (`fusionkit.calibration`); between
-checks it is fixed, so that solvers and kernels see an ordinary term.
+theta changes at each check of the solve (`fusionkit.calibration`) and is fixed in between, so solvers and kernels see
+an ordinary term.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fusionkit.terms import Array, Linearisation
 
 
 class CalibratedFidelity(SmoothPixelwiseFidelity):
-    """A least-squares fit with parameters of its own; made by `calibrated`."""
+    """A least-squares term with fitted parameters; made by `calibrated`."""
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -27,19 +27,19 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
         return self._calibration.values
 
     def linearise(self, x: Array, rows: slice) -> Linearisation:
-        """Residual, slopes and the parameters' directions at the rows ``rows`` of the unknown, (n, rows, nx)."""
+        """Residual, slopes and directions of the parameters at the rows ``rows`` of the unknown, (n, rows, nx)."""
         jet = self._calibration.jet(x, second=False)
         residual = np.asarray(jet.prediction, np.float64) - self.data[rows]
         slope = np.asarray(jet.slope, np.float64)
         return Linearisation(self.weight, jet.prediction, residual, slope, self._calibration.directions(x))
 
     def errors(self, deviations: Mapping[str, float]) -> dict[str, float]:
-        """Standard deviations: a step of the gain is one of its logarithm."""
+        """Standard deviations of the parameters; a step of the gain is one of its logarithm."""
         gain = self._calibration.gain
         return {name: error * gain if name == GAIN else error for name, error in deviations.items()}
 
     def held(self, steps: Mapping[str, float]) -> frozenset[str]:
-        """The parameters that stand at a limit and would step beyond it."""
+        """The parameters that are at a limit and would step beyond it."""
         return self._calibration.held(steps)
 
     def moved(self, steps: Mapping[str, float]) -> CalibratedFidelity:
@@ -47,7 +47,7 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
         return replace(self, forward=self._calibration.moved(steps))
 
     def matched(self, x: Array) -> CalibratedFidelity:
-        """The term with the parameters that are best for ``x``, which does not follow."""
+        """The term with the parameters that fit the fixed ``x`` best."""
         return replace(self, forward=self._calibration.matched(x, self.data))
 
     @property
@@ -57,7 +57,7 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
 
 
 def calibrated(term: Fidelity) -> Fidelity:
-    """The term with its model's parameters fitted, where the model asks for that; any other term as it is.
+    """The term with fitted parameters if its forward model has any, otherwise the term itself.
 
     Parameters
     ----------

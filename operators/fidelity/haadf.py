@@ -22,7 +22,7 @@ class HaadfOptions(PowerSumOptions):
     Parameters
     ----------
     name : of the term.
-    weight : w >= 0; 1 / s^2 for noise of the variance s^2 in the squared unit of the image.
+    weight : w >= 0; 1 / s^2 for noise of variance s^2, in the squared unit of the image.
     data : name of the image.
     """
 

@@ -2,7 +2,7 @@ r"""Least squares: the negative log-likelihood of Gaussian noise, for any forwar
 
 .. math:: T(x) = \frac{w}{2} \sum_k (m_k(x) - b_k)^2
 
-With noise of the variance s^2, in the squared unit of the data, w = 1 / s^2 makes T the negative log-likelihood.
+For noise of variance s^2, in the squared unit of the data, w = 1 / s^2 makes T the negative log-likelihood.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class LeastSquaresLoss(Loss):
 
     def prox(self, v: Array, b: Array, step: float) -> Array:
         """(v + step b) / (1 + step)."""
-        found = b * step
-        found += v
-        found *= 1.0 / (1.0 + step)
-        return found
+        result = b * step
+        result += v
+        result *= 1.0 / (1.0 + step)
+        return result
 
     def smooth_on(self, nonnegative: bool) -> bool:
         """It is smooth everywhere."""
@@ -70,6 +70,6 @@ def least_squares(options: FidelityOptions, context: Context) -> Fidelity:
 
     Raises
     ------
-    UserError : there are no such data, or they have another shape than the prediction.
+    UserError : there are no such data, or their shape is not that of the prediction.
     """
     return calibrated(from_options(options, "least_squares", LeastSquaresLoss(), context))

@@ -1,4 +1,4 @@
-r"""What a fidelity compares a prediction with the data by: an elementwise convex loss :math:`\varphi(m; b)`."""
+r"""Losses :math:`\varphi(m; b)`, elementwise and convex, which compare a prediction with the data."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from fusionkit.terms import Array
 class Loss(ABC):
     r"""An elementwise loss :math:`\varphi(m; b)` of a prediction m against a datum b, convex in m.
 
-    Every method takes arrays of one shape (the prediction and the data), keeps their dtype, modifies neither and gives
-    a fresh array that the caller may overwrite.
+    Methods take arrays of one shape, prediction and data, do not modify them, and return a fresh array of their dtype.
 
     Attributes
     ----------
-    noise : whose negative log-likelihood it is up to a factor, ``normal`` or ``poisson``; empty where it is none. By it
-        ``weight: auto`` knows how to weigh the term.
+    noise : the distribution whose negative log-likelihood it is up to a factor, ``normal`` or ``poisson``, for
+        ``weight: auto``; empty for none.
     """
 
     noise: ClassVar[str] = ""
@@ -35,11 +34,11 @@ class Loss(ABC):
 
     @abstractmethod
     def derivative(self, m: Array, b: Array) -> Array:
-        r""":math:`\varphi'(m; b)`, the derivative by m."""
+        r""":math:`\varphi'(m; b)`, the derivative with respect to m."""
 
     @abstractmethod
     def curvature(self, m: Array, b: Array) -> Array:
-        r""":math:`\varphi''(m; b) \ge 0`, the second derivative by m."""
+        r""":math:`\varphi''(m; b) \ge 0`, the second derivative with respect to m."""
 
     @abstractmethod
     def prox(self, v: Array, b: Array, step: float) -> Array:
@@ -50,29 +49,29 @@ class Loss(ABC):
         """Whether the derivative is finite and continuous for every m >= 0 (``nonnegative``), or for every real m."""
 
     def mean(self, m: Array) -> Array:
-        """What the data are on average where m is the prediction."""
+        """The mean of the data for the prediction m."""
         return m
 
     def slopes(self, m: Array, b: Array) -> tuple[Array, Array]:
-        """First and second derivative by m; a loss overrides it where the two share work."""
+        """First and second derivative; overridden by a loss in which they share work."""
         return self.derivative(m, b), self.curvature(m, b)
 
     def information(self, m: Array) -> Array:
-        """The second derivative by m where the data are what they are on average: the expected (Fisher) information."""
+        """The expected (Fisher) information: the second derivative for data at their mean."""
         return self.curvature(m, self.mean(m))
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
-        """What the compiled kernels know this loss of ``forward`` against ``data`` as; None where they do not."""
+        """The compiled kernel of this loss of ``forward`` against ``data``; None without one."""
         return None
 
     def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
-        """Raise a `UserError` for data that the loss has no meaning for: here, what is not finite.
+        """Raise a `UserError` for data outside the range of the loss; here, for values that are not finite.
 
         Parameters
         ----------
         b : the data.
         where : config key of the term.
-        labels : elements of the unknown, for the message about data that have a map of each.
+        labels : elements of the unknown, for the message about data with a map of each.
         """
         bad = ~np.isfinite(b)
         if bad.any():
@@ -88,7 +87,7 @@ class LossFunctional(ProxFunction):
     weight : w >= 0.
     data : b, any shape; used flat.
     offset : a, of the size of b; None for zero.
-    smooth : whether phi has a gradient at every z that a solver will ask for.
+    smooth : whether phi has a gradient at every feasible z.
     """
 
     def __init__(
@@ -104,11 +103,11 @@ class LossFunctional(ProxFunction):
 
     def prox(self, x: Vector, tau: float) -> Array:
         r"""The minimiser of :math:`g(z) + \|z - x\|^2 / (2\tau)`."""
-        found = self.loss.prox(self._shifted(x), self.data, tau * self.weight)
-        return found if self.offset is None else found - self.offset
+        result = self.loss.prox(self._shifted(x), self.data, tau * self.weight)
+        return result if self.offset is None else result - self.offset
 
     def grad(self, x: Vector) -> Array:
-        """Gradient of g where it is smooth, of its Moreau envelope elsewhere (as in pyproximal)."""
+        """Gradient of g if it is smooth, otherwise of its Moreau envelope, as in pyproximal."""
         if not self.hasgrad:
             return super().grad(x)
         return self.weight * self.loss.derivative(self._shifted(x), self.data)
@@ -118,14 +117,14 @@ class LossFunctional(ProxFunction):
 
 
 def weighted_sum(weight: float, values: Array) -> float:
-    """``weight`` times the sum of ``values`` in float64; 0 for a weight of 0, even where they are infinite."""
+    """``weight`` times the sum of ``values`` in float64; 0 for a weight of 0 even if values are infinite."""
     return weight * float(np.sum(values, dtype=np.float64)) if weight else 0.0
 
 
 def spell(bad: npt.NDArray[np.bool_], labels: tuple[str, ...] = ()) -> str:
-    """How many values are marked and where the first is: ``3 values (the first at [2, 5] of Co)``.
+    """The number of marked values and the place of the first: ``3 values (the first at [2, 5] of Co)``.
 
-    Without ``labels``, or where they are not one for each map of ``bad`` (n, ny, nx), the place is the whole index.
+    Unless there is a label for each map of ``bad`` (n, ny, nx), the place is the full index.
     """
     count = int(np.count_nonzero(bad))
     first = [int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape)]

@@ -1,4 +1,4 @@
-"""Data-fidelity terms as a config names them: data, forward model and weight."""
+"""Options of data-fidelity terms: data, forward model and weight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fusionkit.options import Options, Spec, Weight
 
 
 class FidelityOptions(Options):
-    """What every data-fidelity term may be given in a config."""
+    """Options of every data-fidelity term."""
 
     name: str | None = None
     weight: Weight = 1.0
@@ -19,11 +19,11 @@ class FidelityOptions(Options):
 
 
 def from_options(options: FidelityOptions, kind: str, loss: Loss, context: Context) -> Fidelity:
-    """The term of a config's ``options``; ``kind`` is its name where the config gives none."""
+    """The term with these options; ``kind`` is its name by default."""
     data = context.array(options.data)
     forward = context.build("forwards", options.forward, "forward")
     if forward.fitted and loss.noise != "normal":
-        said = f"{' and '.join(forward.fitted)} are fitted in least squares only"
-        raise UserError(context.at("forward").where, said, "give numbers, or use type: least_squares")
+        problem = f"{' and '.join(forward.fitted)} are fitted in least squares only"
+        raise UserError(context.at("forward").where, problem, "give numbers, or use type: least_squares")
     name, labels = options.name or kind, context.labels
     return fidelity(name, options.weight, loss, forward, data, context.where, options.data, labels)

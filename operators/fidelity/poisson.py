@@ -2,8 +2,8 @@ r"""Poisson negative log-likelihood with a background, for any forward model.
 
 .. math:: T(x) = w \sum_k \bigl( m_k(x) - b_k \log(m_k(x) + \varepsilon) \bigr), \qquad m_k \ge 0
 
-It is the likelihood of counts b with the mean m + epsilon, up to a constant. Sources: Schwartz et al., npj Comput.
-Mater. 8, 16 (2022); for the prox, M. A. T. Figueiredo, J. M. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (2010).
+Up to a constant it is the negative log-likelihood of counts b with mean m + epsilon. Sources: Schwartz et al., npj
+Comput. Mater. 8, 16 (2022); for the prox, M. A. T. Figueiredo, J. M. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (2010).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fusionkit.operators.forward.identity import Identity
 from fusionkit.options import NonNegative
 from fusionkit.terms import Array
 
-# Derivatives are those at m + epsilon = 1e-6 wherever it is less, so that they stay finite where epsilon is 0.
+# derivatives are those at m + epsilon = 1e-6 wherever it is smaller, so that they are finite for epsilon = 0
 FLOOR = 1e-6
 
 
@@ -32,12 +32,12 @@ FLOOR = 1e-6
 class PoissonLoss(Loss):
     r""":math:`\varphi(m; b) = m - b \log(m + \varepsilon)` on m >= 0.
 
-    Values go on smoothly below 0, to m > -epsilon, so that the rounding of a prediction does not make them infinite;
-    the prox keeps to the domain.
+    Values continue smoothly below 0, for m > -epsilon, so that rounding of a prediction does not make them infinite;
+    the prox stays in the domain.
 
     Parameters
     ----------
-    epsilon : background, >= 0, in the unit of the data; with 0 the slope is unbounded at m = 0.
+    epsilon : background, >= 0, in the unit of the data; for 0 the slope is unbounded at m = 0.
     """
 
     noise = "poisson"
@@ -49,7 +49,7 @@ class PoissonLoss(Loss):
             raise UserError("epsilon", f"is {self.epsilon}", "it must be finite and >= 0")
 
     def values(self, m: Array, b: Array) -> Array:
-        """m - b log(m + epsilon); ``inf`` where the logarithm has no value."""
+        """m - b log(m + epsilon); ``inf`` where the logarithm is undefined."""
         mean = m + self.epsilon
         outside = (mean < 0) | ((mean == 0) & (b > 0)) if mean.size and not mean.min() > 0 else None
         if outside is not None:
@@ -72,7 +72,7 @@ class PoissonLoss(Loss):
         return self.slopes(m, b)[1]
 
     def slopes(self, m: Array, b: Array) -> tuple[Array, Array]:
-        """First and second derivative, with one division shared."""
+        """First and second derivative, which share a division."""
         mean = self._mean(m)
         ratio = b / mean
         curvature = np.divide(ratio, mean, out=mean)
@@ -82,8 +82,8 @@ class PoissonLoss(Loss):
         r"""The exact minimiser over m >= 0.
 
         The minimiser of the unconstrained problem is m = u - epsilon with u the positive root of
-        :math:`u^2 - a u - \mathrm{step}\, b = 0`, :math:`a = v + \varepsilon - \mathrm{step}`; the problem is convex,
-        so that clipping at 0 gives the constrained one.
+        :math:`u^2 - a u - \mathrm{step}\, b = 0`, :math:`a = v + \varepsilon - \mathrm{step}`; since the problem
+        is convex, clipping at 0 gives the constrained one.
         """
         a = v + (self.epsilon - step)
         product = b * step
@@ -92,17 +92,17 @@ class PoissonLoss(Loss):
         np.sqrt(root, out=root)
         root += np.abs(a)
         root *= 0.5
-        # (a + sqrt(a^2 + 4 step b)) / 2 cancels for a < 0; there the product of the two roots gives the positive one
+        # (a + sqrt(a^2 + 4 step b)) / 2 cancels for a < 0, where the product of the roots gives the positive one
         np.divide(product, root, out=root, where=a < 0)
         root -= self.epsilon
         return np.maximum(root, 0.0, out=root)
 
     def smooth_on(self, nonnegative: bool) -> bool:
-        """Smooth for m >= 0 where epsilon > 0; never for every real m."""
+        """Smooth for m >= 0 if epsilon > 0; never for every real m."""
         return nonnegative and self.epsilon > 0
 
     def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
-        """`UserError` for negative data, which no Poisson distribution gives."""
+        """`UserError` for negative data, which are no counts."""
         super().check(b, where, labels)
         negative = b < 0
         if negative.any():
@@ -143,6 +143,6 @@ def poisson(options: PoissonOptions, context: Context) -> Fidelity:
 
     Raises
     ------
-    UserError : there are no such data, they hold negative values, or they have another shape than the prediction.
+    UserError : there are no such data, they hold negative values, or their shape is not that of the prediction.
     """
     return from_options(options, "poisson", PoissonLoss(options.epsilon), context)

@@ -40,21 +40,21 @@ def gradient_map(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> Gradie
 
 
 def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of the image: all but the elements' axis, which is the first of three or more."""
+    """The axes of the image: all but that of the elements, the first of three or more."""
     return tuple(range(1 if len(shape) > 2 else 0, len(shape)))
 
 
 @dataclass(frozen=True, eq=False)
 class GradientMap:
-    """pylops' stacked `FirstDerivative`, with the same differences taken in place of ``out``.
+    """The stacked ``pylops.FirstDerivative``, with differences written into ``out``.
 
-    The stack copies every array several times: on (3, 256, 256) it takes some twenty times as long, and pylops takes
-    longer to import than a small solve, so that it is made when it is asked for.
+    The stack of pylops copies every array several times and takes about 20 times as long on (3, 256, 256), and pylops
+    takes longer to import than a small solve, so `operator` is made on request.
 
     Parameters
     ----------
     domain : shape of the unknown.
-    axes : along which the differences are taken.
+    axes : of the differences.
     dtype : of the pylops operator.
     """
 
@@ -66,7 +66,7 @@ class GradientMap:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives: an image for each axis."""
+        """Shape of its output: an image for each axis."""
         return (len(self.axes), *self.domain)
 
     @property

@@ -1,13 +1,12 @@
-r"""A guide image: its slopes after a smoothing that its own noise sets, and how much of a slope is noise.
+r"""A guide image: its slopes after smoothing according to its noise, and the noise of the slopes.
 
-The heat kernel :math:`G_s = e^{-\frac{s^2}{2} \nabla^\top \nabla}` is a Gaussian of the standard deviation s, diagonal
-in the cosine basis. Of all s the one is taken whose slopes are nearest to those of the image without its noise, by
-Stein's unbiased estimate of the risk: with the eigenvalues L of :math:`\nabla^\top \nabla`,
-:math:`g = e^{-s^2 L / 2}`, the coefficients c of the image and its noise sigma,
+The heat kernel :math:`G_s = e^{-\frac{s^2}{2} \nabla^\top \nabla}` is a Gaussian of standard deviation s, diagonal in
+the cosine basis. s minimises Stein's unbiased estimate of the risk of the slopes: with the eigenvalues L of
+:math:`\nabla^\top \nabla`, :math:`g = e^{-s^2 L / 2}`, the coefficients c of the image and its noise sigma,
 
 .. math:: E\,\|\nabla G_s v - \nabla u\|^2 = E \sum L\, \bigl( (1 - g)^2 c^2 + 2 \sigma^2 g - \sigma^2 \bigr),
 
-and what noise leaves in a slope is :math:`\sigma^2 \,\mathrm{mean}(L g^2)`, the mean square of its length.
+and the mean square length of a slope of noise alone is :math:`\sigma^2 \,\mathrm{mean}(L g^2)`.
 Source: C. M. Stein, Ann. Stat. 9, 1135 (1981).
 """
 
@@ -25,18 +24,18 @@ from fusionkit.errors import UserError
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.terms import Array
 
-_WIDEST = 8.0  # pixels: more blurs any edge that a guide is for
-_ROUNDING = 1e-6  # of the steepest slope: less is none, in an image without noise
+_WIDEST = 8.0  # pixels; more blurs the edges that the guide is for
+_ROUNDING = 1e-6  # of the steepest slope, the least noise of an image without any
 
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """What a guide image says.
+    """Slopes and noise of a guide image.
 
     Parameters
     ----------
     slopes : forward differences of the smoothed image along both axes, zero at the last row and column, (2, ny, nx).
-    noise : root mean square length of a slope that is noise alone, in the unit of the image per pixel, > 0.
+    noise : root mean square length of a slope of noise alone, in the unit of the image per pixel, > 0.
     smoothing : standard deviation of the Gaussian, in pixels.
     """
 
@@ -50,18 +49,18 @@ def read_guide(name: str, context: Context, smoothing: float | None = None) -> G
 
     Parameters
     ----------
-    name : of the array, an image of the pixels of the unknown.
+    name : of the array, an image with the pixels of the unknown.
     context : of the term.
     smoothing : standard deviation of the Gaussian in pixels; None derives it from the noise.
 
     Raises
     ------
-    UserError : there is no such array, or it is no image of the unknown's pixels.
+    UserError : there is no such array, or its pixels are not those of the unknown.
     """
     image = context.array(name, "guide")
     if len(context.shape) not in (2, 3) or image.shape != context.shape[-2:]:
-        said = f"'{name}' has the shape {image.shape} and does not show the pixels of the unknown {context.shape}"
-        raise UserError(context.at("guide").where, said, "name an image (ny, nx) of the same pixels")
+        problem = f"'{name}' has the shape {image.shape} and does not show the pixels of the unknown {context.shape}"
+        raise UserError(context.at("guide").where, problem, "name an image (ny, nx) of the same pixels")
     return guide_of(np.asarray(image, np.float64), smoothing)
 
 
@@ -80,15 +79,15 @@ def guide_of(image: Array, smoothing: float | None = None) -> Guide:
 
 
 def _least_risk(eigenvalues: Array, power: Array, variance: float) -> float:
-    """The s with the least estimated risk of the slopes."""
-    from scipy.optimize import minimize_scalar  # slower to import than a small solve
+    """The s that minimises the estimated risk of the slopes."""
+    from scipy.optimize import minimize_scalar  # its import takes half as long as a small solve
 
     def risk(s: float) -> float:
         kernel = np.exp(-0.5 * s * s * eigenvalues)
         return float(np.sum(eigenvalues * ((1.0 - kernel) ** 2 * power + 2.0 * variance * kernel)))
 
-    coarse = np.linspace(0.0, _WIDEST, 17)  # the risk may have several minima: the search starts at the lowest of these
+    coarse = np.linspace(0.0, _WIDEST, 17)  # the risk may have several minima: start at the lowest of these
     at = int(np.argmin([risk(s) for s in coarse]))
     around = coarse[max(at - 1, 0)], coarse[min(at + 1, len(coarse) - 1)]
-    found: Any = minimize_scalar(risk, bounds=around, method="bounded", options={"xatol": 0.01})
-    return float(found.x)
+    best: Any = minimize_scalar(risk, bounds=around, method="bounded", options={"xatol": 0.01})
+    return float(best.x)

@@ -12,15 +12,15 @@ from fusionkit.operators.linear.guide import Guide, read_guide
 from fusionkit.options import NonNegative, Options, Positive
 from fusionkit.terms import Array
 
-TIMES_NOISE = 2.0  # eta over the root mean square slope of the noise: the noise itself exceeds it at 2 % of the pixels
+TIMES_NOISE = 2.0  # eta over the root mean square slope of the noise, which exceeds it at 2 % of the pixels
 
 
 @dataclass(frozen=True, eq=False)
 class GuidedGradientMap:
     r""":math:`K x = D \nabla x` with :math:`D = I - \xi \xi^\top` at each pixel, the same for all maps.
 
-    D is symmetric, with the eigenvalue 1 along the level lines of the guide and :math:`1 - |\xi|^2` across them, so
-    that :math:`\|K\| \le \|\nabla\|`.
+    D is symmetric, with the eigenvalues 1 along the level lines of the guide and :math:`1 - |\xi|^2` across them, so
+    :math:`\|K\| \le \|\nabla\|`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class GuidedGradientMap:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives: an image for each axis."""
+        """Shape of its output: an image for each axis."""
         return self.gradient.range
 
     @property
@@ -53,15 +53,15 @@ class GuidedGradientMap:
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """D grad x, in the dtype of x."""
-        found = self.gradient.apply(x, out)
-        return self._across_taken_off(found, found)
+        slopes = self.gradient.apply(x, out)
+        return self._without_across(slopes, slopes)
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """grad' D y, in the dtype of y."""
-        return self.gradient.adjoint(self._across_taken_off(y, np.empty_like(y)), out)
+        return self.gradient.adjoint(self._without_across(y, np.empty_like(y)), out)
 
-    def _across_taken_off(self, y: Array, out: Array) -> Array:
-        """y - xi (xi . y) into ``out``, which may be ``y``."""
+    def _without_across(self, y: Array, out: Array) -> Array:
+        """y - xi (xi . y), written into ``out``, which may be ``y``."""
         down, right = self.xi.astype(y.dtype, copy=False)
         across = down * y[0]
         across += right * y[1]
@@ -84,24 +84,23 @@ def guided_gradient(options: GuidedGradientOptions, context: Context) -> GuidedG
     Parameters
     ----------
     guide : name of the image v, (ny, nx), among the data.
-    eta : slope of v, in its unit per pixel, at which half of the square across is taken off; None derives it from the
-        noise of v (`directional_field`).
-    smoothing : standard deviation of the Gaussian that v is smoothed with, in pixels; None derives it as well.
+    eta : slope of v, in its unit per pixel, at which |xi|^2 = 1/2; None derives it from the noise of v.
+    smoothing : standard deviation of the Gaussian that smooths v, in pixels; None derives it as well.
 
     Raises
     ------
-    UserError : there is no such image, or it has other pixels than the unknown.
+    UserError : there is no such image, or its pixels are not those of the unknown.
     """
     return guided_map(directional_field(read_guide(options.guide, context, options.smoothing), options.eta), context)
 
 
 def guided_map(xi: Array, context: Context) -> GuidedGradientMap:
-    """The map for the unknown of ``context``, with the field in its dtype."""
+    """The map for the unknown of ``context``, in its dtype."""
     return GuidedGradientMap(gradient_map(context.shape, context.dtype), np.ascontiguousarray(xi, context.dtype))
 
 
 def directional_field(guide: Guide, eta: float | None = None) -> Array:
-    r""":math:`\xi = \nabla v / \sqrt{|\nabla v|^2 + \eta^2}`, (2, ny, nx); eta from the noise where it is None."""
+    r""":math:`\xi = \nabla v / \sqrt{|\nabla v|^2 + \eta^2}`, (2, ny, nx); None derives eta from the noise."""
     eta = TIMES_NOISE * guide.noise if eta is None else eta
     squares = np.sum(guide.slopes**2, axis=0)
     return guide.slopes / np.sqrt(squares + eta**2)

@@ -22,8 +22,8 @@ def laplacian(options: LaplacianOptions, context: Context) -> LaplacianMap:
 
     .. math:: L x = -\nabla^\top \nabla x
 
-    with the gradient of `tv`, so that nothing crosses the border. With ``l2`` it asks for smooth maps and, other than
-    TV, keeps peaks round: for lattices of atoms. For x (n, ny, nx) the range is the same. :math:`\|L\| \le 8` in 2-D.
+    with the gradient of `tv`, so that nothing crosses the border. With ``l2`` it favours smooth maps and, unlike TV,
+    keeps peaks round, as for lattices of atoms. For x (n, ny, nx) the range is the same. :math:`\|L\| \le 8` in 2-D.
     """
     return LaplacianMap(gradient_map(context.shape, context.dtype))
 
@@ -47,7 +47,7 @@ class LaplacianMap:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """The same."""
+        """Shape of its output: that of the unknown."""
         return self.gradient.domain
 
     @property
@@ -57,8 +57,8 @@ class LaplacianMap:
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """L x, in the dtype of x."""
-        found = self.gradient.adjoint(self.gradient.apply(x), out)
-        return np.negative(found, out=found)
+        result = self.gradient.adjoint(self.gradient.apply(x), out)
+        return np.negative(result, out=result)
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """L y."""

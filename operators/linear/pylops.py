@@ -22,7 +22,7 @@ from fusionkit.options import Options
 from fusionkit.registry import suggestion
 
 _MODULES = (pylops, pylops.signalprocessing, pylops.medical, pylops.waveeqprocessing, pylops.avo)
-# these take functions or other array libraries' operators: there is nothing to write in a YAML file
+# their arguments are functions or operators of other array libraries, which a YAML file cannot hold
 _NOT_FROM_YAML = frozenset({"LinearOperator", "FunctionOperator", "JaxOperator", "TorchOperator", "MemoizeOperator"})
 
 
@@ -37,11 +37,11 @@ def pylops_map(options: PylopsOptions, context: Context) -> PylopsMap:
     """The linear operator ``operator`` of pylops with ``arguments``.
 
     Arguments may be numbers, texts, lists, ``{data: NAME}`` for an array of the dataset and ``{operator: SPEC}`` for
-    another operator. ``dims`` is the unknown's shape and ``dtype`` the problem's where they are not given.
+    another operator. ``dims`` defaults to the shape of the unknown and ``dtype`` to that of the problem.
 
     Raises
     ------
-    UserError : no such operator, or arguments that it refuses.
+    UserError : there is no such operator, or it rejects the arguments.
     """
     arguments = resolve_arguments(options.arguments, context)
     return pylops_operator(options.operator, arguments, context.shape, context.dtype, context.where)
@@ -59,12 +59,12 @@ def pylops_operator(
         to its size, ``dtype`` to ``dtype``.
     domain : shape of the unknown.
     dtype : of the unknown.
-    where : config key of the spec that has ``operator`` and ``arguments``, for error messages.
+    where : config key of the spec with ``operator`` and ``arguments``, for error messages.
 
     Raises
     ------
-    UserError : no such operator; not a linear operator; refused arguments; an operator of another size than the
-        unknown; complex values.
+    UserError : there is no such operator, it is not linear, rejects the arguments, or does not have the size of the
+        unknown; or its values are complex.
     """
     factory = _maker_of(name, f"{where}.operator")
     defaults = {"dims": domain, "dtype": dtype}
@@ -72,17 +72,17 @@ def pylops_operator(
         defaults["N"] = prod(domain)
     operator = call_with(factory, arguments, defaults, dtype, f"{where}.arguments")
     if not isinstance(operator, pylops.LinearOperator):
-        raise UserError(f"{where}.operator", f"pylops' '{name}' gives no single LinearOperator", "use another one")
+        raise UserError(f"{where}.operator", f"pylops' '{name}' is no single LinearOperator", "use another one")
     image = _image_of(operator, name, domain, f"{where}.arguments")
     _try_out(operator, name, dtype, where)
     return PylopsMap(operator, domain, image)
 
 
 def _image_of(operator: pylops.LinearOperator, name: str, domain: tuple[int, ...], where: str) -> tuple[int, ...]:
-    """Shape of what it gives; `UserError` where its sizes are not numbers or not those of the unknown."""
+    """Shape of its output; `UserError` if its sizes are not numbers or not those of the unknown."""
     try:
         size, image = operator.shape[1], _range_of(operator, domain)
-    except REFUSALS as error:  # pylops multiplies sizes without looking at them
+    except REFUSALS as error:  # pylops multiplies sizes without checks
         raise UserError(where, f"{name} has no sizes: {error}", "give whole numbers") from error
     if size != prod(domain):
         problem = f"{name} takes {size} values but the unknown has {prod(domain)} {domain}"
@@ -92,14 +92,14 @@ def _image_of(operator: pylops.LinearOperator, name: str, domain: tuple[int, ...
 
 def _range_of(operator: pylops.LinearOperator, domain: tuple[int, ...]) -> tuple[int, ...]:
     image = tuple(int(size) for size in np.atleast_1d(operator.dimsd))
-    if image == (prod(domain),):  # an operator that knows no shapes and keeps the size: it keeps the shape
+    if image == (prod(domain),):  # an operator without shapes that keeps the size
         return domain
     return image if prod(image) == operator.shape[0] else (operator.shape[0],)
 
 
 @cache
 def _makers() -> Mapping[str, Callable[..., Any]]:
-    """Every linear operator of pylops that can be made from a YAML file, by name."""
+    """Every linear operator of pylops that a YAML file can make, by name."""
     return {
         name: thing
         for module in reversed(_MODULES)
@@ -109,7 +109,7 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
 
 
 def _makes_operator(name: str, thing: Any) -> bool:
-    """A class of operators, or a function named like one (``Radon2D`` chooses its class by an argument)."""
+    """Whether it is a class of operators, or a function named like one (``Radon2D`` returns one of two classes)."""
     if inspect.isclass(thing):
         return issubclass(thing, pylops.LinearOperator)
     return inspect.isfunction(thing) and name[0].isupper()
@@ -124,11 +124,11 @@ def _maker_of(name: str, where: str) -> Callable[..., Any]:
 
 
 def _try_out(operator: pylops.LinearOperator, name: str, dtype: np.dtype[Any], where: str) -> None:
-    """Apply it once both ways, so that what cannot work is refused before the first iteration."""
+    """Apply it and its adjoint once, so that errors appear before the first iteration."""
     try:
         image = operator.matvec(np.zeros(operator.shape[1], dtype))
         operator.rmatvec(image)
     except REFUSALS as error:
         raise UserError(f"{where}.arguments", f"{name} cannot be applied: {error}", "see its documentation") from error
     if np.iscomplexobj(image):
-        raise UserError(f"{where}.operator", f"{name} gives complex values", "only real operators can be used")
+        raise UserError(f"{where}.operator", f"{name} returns complex values", "only real operators can be used")

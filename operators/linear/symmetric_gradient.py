@@ -26,11 +26,11 @@ class SymmetricGradientOptions(Options):
 
 
 def symmetric_gradient(options: SymmetricGradientOptions, context: Context) -> SymmetricGradientMap:
-    """The symmetrised gradient (`symmetric_gradient_map`) of an unknown that is a vector field.
+    """The symmetrised gradient (`SymmetricGradientMap`) of an unknown that is a vector field.
 
     Raises
     ------
-    UserError : the first axis of the unknown does not hold one component for each image axis.
+    UserError : the first axis of the unknown is not one component for each image axis.
     """
     shape = context.shape
     if len(shape) < 2 or shape[0] != len(image_axes(shape[1:])):
@@ -61,7 +61,7 @@ class SymmetricGradientMap:
     Parameters
     ----------
     shape : of one component, (n, ny, nx) or another that `gradient_map` takes.
-    axes : along which the differences are taken.
+    axes : of the differences.
     dtype : of the pylops operator.
     """
 
@@ -77,7 +77,7 @@ class SymmetricGradientMap:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives: an image for each entry of the upper triangle."""
+        """Shape of its output: an image for each entry of the upper triangle."""
         return (len(self.axes) + len(self._pairs), *self.shape)
 
     @property

@@ -3,7 +3,8 @@ r"""Poisson negative log-likelihood with a background, for any forward model.
 .. math:: T(x) = w \sum_k \bigl( m_k(x) - b_k \log(m_k(x) + \varepsilon) \bigr), \qquad m_k \ge 0
 
 Up to a constant it is the negative log-likelihood of counts b with mean m + epsilon. Sources: Schwartz et al., npj
-Comput. Mater. 8, 16 (2022); for the prox, M. A. T. Figueiredo, J. M. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (2010).
+Comput. Mater. 8, 16 (2022); for the prox, M. A. T. Figueiredo, J. M. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133
+(2010).
 """
 
 from __future__ import annotations

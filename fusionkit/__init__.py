@@ -65,6 +65,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("fusionkit-em")
+        except PackageNotFoundError:  # a bare checkout
+            return "(not installed)"
     if name not in _HOMES:
         raise AttributeError(f"module 'fusionkit' has no attribute '{name}'")
     return getattr(import_module(f"fusionkit.{_HOMES[name]}"), name)

@@ -1,6 +1,10 @@
-"""The errors that a user can cause, each one line: where, what is wrong, what would do."""
+"""Errors of the user, each one line: where, what is wrong, what to do; and how a fault of fusionkit is reported."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -10,7 +14,7 @@ class UserError(Exception):
     ----------
     where : the config key (``terms[0].gamma``) or the file that is at fault.
     problem : what is wrong with it.
-    remedy : what would do instead; may be empty where the problem says it.
+    remedy : what to do instead; may be empty if the problem says it.
     """
 
     def __init__(self, where: str, problem: str, remedy: str = "") -> None:
@@ -24,22 +28,48 @@ class RefusalError(UserError):
 
 
 class FusionkitWarning(UserWarning):
-    """Something that the user should know but that does not stop the run (a step that breaks its condition, say)."""
+    """Something that the user should know but that does not stop the run, such as a step that breaks its condition."""
 
 
-# what a run can end with that is nobody's defect
-EXPECTED = (UserError, MemoryError, ModuleNotFoundError, OSError)
+@contextmanager
+def file_errors(
+    where: str, problem: str = "cannot be written", remedy: str = "choose another folder"
+) -> Iterator[None]:
+    """Turn an error of the operating system on the user's files into a `UserError`; one on our own files is a fault."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, str) and Path(error.filename).is_relative_to(Path(__file__).parent):
+            raise
+        raise UserError(where, f"{problem}: {reason(error)}", remedy) from error
 
 
-def one_line(error: BaseException) -> str:
-    """One of the errors `EXPECTED` in one line: where, what is wrong, what would do."""
-    if isinstance(error, MemoryError):
-        said = f"memory: the machine has too little ({error}); take smaller data or close other programs"
-    elif isinstance(error, ModuleNotFoundError):  # of a plug-in, or of a library that only some commands need
-        told = f"there is no module '{error.name}'; install the package that has it" if error.name else str(error)
-        said = f"installation: {told}"
-    elif isinstance(error, OSError):  # a disk that fills up, a file that vanishes
-        said = f"{error.filename or 'system'}: {error.strerror or error}; check the disk and the permissions"
-    else:
-        said = str(error)
-    return " ".join(said.split())
+def reason(error: Exception) -> str:
+    """Why the operating system refused, without its number and in lower case."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text[:1].lower() + text[1:]
+
+
+def describe_fault(fault: BaseException) -> str:
+    """One line on an exception that is no `UserError`; its traceback goes into a file that the line names."""
+    # most runs do not need these
+    import sys
+    import tempfile
+    import traceback
+    from importlib.metadata import entry_points
+
+    import fusionkit
+
+    plugins = ", ".join(point.name for point in entry_points(group="fusionkit.plugins"))
+    whose = "fusionkit" + (f" or of a plug-in ({plugins})" if plugins else "")
+    what = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
+    text = f"fusionkit {fusionkit.__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n"
+    text += "".join(traceback.format_exception(fault))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="fusionkit-fault-", suffix=".txt", encoding="utf-8", errors="replace", delete=False
+        ) as file:
+            file.write(text)
+    except OSError as error:
+        return f"this is a fault of {whose} ({what}); its traceback could not be saved ({reason(error)}): add --debug"
+    return f"this is a fault of {whose} ({what}); please report it with the traceback in {file.name}"

@@ -89,6 +89,16 @@ def require(bytes_needed: int, where: str) -> None:
         )
 
 
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn a failed allocation into a `UserError`."""
+    try:
+        yield
+    except MemoryError as error:
+        problem = f"the machine has too little ({error})"
+        raise UserError("memory", problem, "use smaller data or close other programs") from error
+
+
 def available() -> int:
     """Bytes of memory that this process may still take: of the machine, or of its container where that has less."""
     there = int(psutil.virtual_memory().available)

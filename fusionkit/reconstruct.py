@@ -21,7 +21,7 @@ from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
-from fusionkit.machine import limit_threads, require, run_bytes, solve_bytes, spell
+from fusionkit.machine import limit_threads, memory_errors, require, run_bytes, solve_bytes, spell
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
 from fusionkit.result import Result, Status
@@ -64,6 +64,7 @@ class Job:
     memory: int = 0
     weights: tuple[ChosenWeight, ...] = ()
 
+    @memory_errors()
     def solve(
         self,
         on_check: Callable[[Check], None] | None = None,
@@ -91,6 +92,7 @@ class Job:
         lines.append(f"memory: about {spell(self.memory)}")
         return lines + [f"note: {note}" for note in self.dataset.notes]
 
+    @memory_errors()
     def record(
         self,
         result: Result,
@@ -159,6 +161,7 @@ class Job:
         return whole, tuple(Diagnostic("warning", note) for note in notes)
 
 
+@memory_errors()
 def prepare(
     config: LoadedConfig | str | PathLike[str],
     overrides: tuple[str, ...] = (),

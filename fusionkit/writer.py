@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fusionkit.config.yaml import dump
-from fusionkit.errors import UserError
+from fusionkit.errors import UserError, file_errors, reason
 from fusionkit.results import result_file
 from fusionkit.results.record import RunRecord
 from fusionkit.results.summary import summarise, to_json
@@ -45,7 +45,7 @@ def check_output(folder: Path, overwrite: bool) -> None:
         _check_contents(target, overwrite, where)
         parent = next(parent for parent in target.parents if parent.exists())
     except (OSError, ValueError) as error:  # a name that is too long, holds a zero byte or lies behind a closed door
-        raise UserError(where, f"cannot be an output folder: {_reason(error)}", "choose another name") from error
+        raise UserError(where, f"cannot be an output folder: {reason(error)}", "choose another name") from error
     if not parent.is_dir():
         raise UserError(where, f"cannot be made, since {parent} is a file", "choose another folder")
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -113,11 +113,10 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     new_parents = [parent for parent in target.parents if not parent.exists()]
     partial = _fresh_sibling(target, "partial")
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        _move_into_place(partial, target)
-    except OSError as error:
-        raise UserError(str(folder), f"cannot be written: {_reason(error)}", "choose another folder") from error
+        with file_errors(str(folder)):
+            partial.mkdir(parents=True)
+            yield partial
+            _move_into_place(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # it is gone already where all went well
         if not target.exists():
@@ -182,8 +181,3 @@ def remove_partial(folder: Path, process: int) -> None:
     for left in folder.parent.glob(f".*.partial-{process}*"):
         if own.fullmatch(left.name):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _reason(error: Exception) -> str:
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return said[:1].lower() + said[1:]

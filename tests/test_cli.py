@@ -283,11 +283,12 @@ def test_in_another_thread_there_is_no_signal_to_catch() -> None:
 def test_a_full_disk_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fusionkit import reconstruct
+    from fusionkit.results import result_file
 
     def full(*_: Any) -> None:
         raise OSError(28, os.strerror(28), "somewhere")
 
-    monkeypatch.setattr(reconstruct, "prepare", full)
-    assert main(["run", str(write(tmp_path, CONFIG)), "--output", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err.startswith("fusionkit: somewhere: No space left on device; ")
+    monkeypatch.setattr(result_file, "write_result", full)
+    folder = tmp_path / "out"
+    assert main(["run", str(write(tmp_path, CONFIG)), "--output", str(folder), "--quiet"]) == 2
+    assert capsys.readouterr().err.startswith(f"fusionkit: {folder}: cannot be written: no space left on device; ")

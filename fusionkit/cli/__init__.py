@@ -1,7 +1,8 @@
-"""The command line: its commands, its exit statuses, and one line for whatever goes wrong.
+"""The command line: its commands, its exit statuses, and one line on stderr for whatever goes wrong.
 
-Exit status: 0 done, 2 the user's input was wrong, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, 130
-interrupted. Nothing heavy is imported here, so that ``--help`` answers at once; each command imports what it needs.
+Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, 70 a fault of
+fusionkit, 130 interrupted. Nothing heavy is imported here, so that ``--help`` answers at once: each command imports
+what it needs.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from fusionkit.cli.parser import COMMANDS, build_parser
-from fusionkit.errors import EXPECTED, one_line
+from fusionkit.cli.parser import COMMANDS, DEBUG, build_parser
+from fusionkit.errors import UserError, describe_fault, reason
 from fusionkit.terminal import one_line_warnings, painted
 
 # exit statuses
@@ -24,6 +25,7 @@ WRONG = 2  # the user's input
 DIVERGED = 3
 FAILED = 4  # at least one point of a sweep
 LOST = 5  # the scheduler of a sweep; the same command resumes
+FAULT = 70  # of fusionkit: sysexits.h calls it EX_SOFTWARE
 INTERRUPTED = 130
 
 # imports make some 300,000 objects that stay: collecting every 700 of them took 0.2 s of a small run
@@ -35,17 +37,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _rare_garbage_collection(), one_line_warnings() as said:
             status = _command(argv, said)
-            sys.stdout.flush()
+            _flush_output()
             return status
     except KeyboardInterrupt:
         print("fusionkit: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # who read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except EXPECTED as error:
-        print(f"{painted('fusionkit:', 'red', sys.stderr)} {one_line(error)}", file=sys.stderr)
+    except UserError as error:
+        _print_error(str(error))
         return WRONG
+    except Exception as fault:  # noqa: BLE001 - the outermost frame: what nobody expected is a fault of ours
+        if DEBUG in (sys.argv[1:] if argv is None else argv):
+            import traceback
+
+            traceback.print_exc()
+            _print_error("this is a fault of fusionkit; please report it with the traceback above")
+        else:
+            _print_error(describe_fault(fault))
+        return FAULT
+
+
+def _flush_output() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError("standard output", f"cannot be written: {reason(error)}", "check its disk") from error
+
+
+def _print_error(text: str) -> None:
+    print(f"{painted('fusionkit:', 'red', sys.stderr)} {text}", file=sys.stderr)
 
 
 def _command(argv: Sequence[str] | None, said: list[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,13 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table of the runs and write their page."""
+    from fusionkit.config.new_file import HTML, check_new, write_new
     from fusionkit.report.comparison import compare
     from fusionkit.results.saved import read_runs
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
-        _check_output(output, arguments.overwrite)
+        check_new(output, arguments.overwrite, HTML)
     comparison = compare(read_runs([Path(run) for run in arguments.runs if not _is_of_a_sweep(Path(run))]))
     _print_table(comparison)
     for note in comparison.notes:
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         from fusionkit.report.comparison_page import comparison_page
         from fusionkit.report.html import render
 
-        output.write_text(render(comparison_page(comparison)), encoding="utf-8")
+        write_new(output, render(comparison_page(comparison)), arguments.overwrite, HTML)
         print(f"wrote {output}")
     return DONE
 
@@ -48,21 +50,7 @@ def _is_of_a_sweep(path: Path) -> bool:
     """Whether it is one of the files beside a sweep's runs, which ``compare SWEEP/*`` names too."""
     from fusionkit.sweep.plan import CONFIG, PAGE, TABLE
 
-    return path.name in (CONFIG, PAGE, TABLE) and path.is_file() and path.with_name(CONFIG).is_file()
-
-
-def _check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before anything is read."""
-    from fusionkit.errors import UserError
-
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(str(path), "is no name of a page", "end it with .html")
-    if path.is_dir():
-        raise UserError(str(path), "is a folder", "name a file")
-    if path.exists() and not overwrite:
-        raise UserError(str(path), "exists already", "name another file or add --overwrite")
-    if not path.parent.is_dir():
-        raise UserError(str(path), f"there is no folder '{path.parent}'", "make it first")
+    return path.name in (CONFIG, PAGE, TABLE) and isfile(path) and isfile(path.with_name(CONFIG))
 
 
 def _print_table(comparison: Comparison) -> None:

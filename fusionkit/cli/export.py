@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from os.path import isdir
 from pathlib import Path
 
 from fusionkit.cli import DONE
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_target(output, writer, arguments.overwrite)
     found = read_run(Path(arguments.run))
     home = Path(arguments.run)
-    default = (home if home.is_dir() else home.parent) / f"{STEM}{writer.suffixes[0]}"
+    default = (home if isdir(home) else home.parent) / f"{STEM}{writer.suffixes[0]}"
     path = output or default
     export(content_of_saved(found), path, writer, arguments.overwrite)
     print(f"wrote {path}")

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from fusionkit.errors import UserError
 
+DEBUG = "--debug"
 # name: (module, what --help says)
 COMMANDS = {
     "run": ("fusionkit.cli.run", "solve a problem and write its result"),
@@ -40,13 +41,9 @@ class _Version(argparse.Action):
     """Print the version; looked up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
+        import fusionkit
 
-        try:
-            found = version("fusionkit-em")
-        except PackageNotFoundError:
-            found = "(not installed)"
-        print(f"fusionkit {found}")
+        print(f"fusionkit {fusionkit.__version__}")
         parser.exit()
 
 
@@ -56,13 +53,15 @@ def build_parser() -> argparse.ArgumentParser:
         prog="fusionkit",
         description="Fuse a HAADF image with elemental maps; or any problem made of the terms that are listed.",
         epilog="Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, "
-        "130 interrupted.",
+        "70 a fault of fusionkit, 130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, what) in COMMANDS.items():
-        import_module(module).add(commands.add_parser(name, help=what, allow_abbrev=False))
+        command = commands.add_parser(name, help=what, allow_abbrev=False)
+        import_module(module).add(command)
+        command.add_argument(DEBUG, action="store_true", help="print the traceback of a fault of fusionkit")
     return parser
 
 

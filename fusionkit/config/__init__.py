@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from os.path import exists, lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -220,7 +221,7 @@ def check_source(source: Source) -> LoadedConfig:
     _check_names(config)
     loaded = LoadedConfig(config, folder, name, raw, packaged)
     data_path = config.data.path
-    if packaged and data_path is not None and not loaded.path(data_path).exists():
+    if packaged and data_path is not None and not exists(loaded.path(data_path)):
         remedy = f"get the file and run: fusionkit run {name} --set data.path=FOLDER/{Path(data_path).name}"
         raise UserError("data.path", f"there is no file '{data_path}' in the current folder", remedy)
     return loaded
@@ -277,7 +278,7 @@ def read_source(source: str | Path) -> Source:
         # what is packaged has no folder of its own: its paths start in the current one
         return Source(yamlio.parse(configs[text], f"packaged config {text}"), Path.cwd(), text, True)
     path = Path(source).expanduser()
-    if not path.exists() and not path.is_symlink():
+    if not lexists(path):
         near = suggestion(path.stem, configs)
         remedy = near.replace("known: ", "the packaged configs are ") if near.startswith("known") else near
         problem = "there is no packaged config and no file of that name" if is_name else "there is no such file"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
-from fusionkit.errors import UserError
+from fusionkit.errors import UserError, file_errors
 
 LARGEST_FILE = 4 * 2**20  # bytes; a config has a few hundred
 DEEPEST = 32  # levels of nesting
@@ -82,15 +83,12 @@ def read(path: Path) -> dict[str, Any]:
     UserError : the file is missing, empty, no text, no YAML or no mapping.
     """
     name = str(path)
-    if path.is_dir():
+    if isdir(path):
         raise UserError(name, "is a folder", "name a YAML file in it")
-    if not path.is_file():
+    if not isfile(path):
         raise UserError(name, "there is no such file", "give the path of a YAML file")
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise UserError(name, f"cannot be read: {error.strerror}", "check its permissions") from error
+    with file_errors(name, "cannot be read", "check its permissions"), path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
         raise UserError(name, f"has more than {LARGEST_FILE // 2**20} MiB", "give a YAML file, not the data")
     try:

@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
+from os.path import exists, isdir
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -80,15 +81,15 @@ def check_target(path: Path, writer: Writer, overwrite: bool) -> None:
     where = str(path)
     if path.suffix.lower() not in writer.suffixes:
         raise UserError(where, "has another suffix than the format", f"end the name with {writer.suffixes[0]}")
-    if not path.parent.is_dir():
+    if not isdir(path.parent):
         raise UserError(where, f"there is no folder '{path.parent}'", "make it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise UserError(where, f"the folder '{path.parent}' is not writable", "name a file elsewhere")
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise UserError(
             where, "exists already", "name another file, or replace it with --overwrite (overwrite=True in Python)"
         )
-    if path.is_dir() and not (path / ".zgroup").is_file():  # a folder is replaced by its like only
+    if isdir(path) and not (path / ".zgroup").is_file():  # a folder is replaced by its like only
         raise UserError(where, "is a folder that holds something else", "name another file")
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
+from os.path import isdir, isfile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -180,8 +181,8 @@ def read_result(path: str | PathLike[str]) -> SavedResult:
     UserError : the file is missing, truncated, no HDF5 file, or not written by fusionkit.
     """
     path = Path(path).expanduser()
-    path = path / NAME if path.is_dir() else path
-    if not path.is_file():
+    path = path / NAME if isdir(path) else path
+    if not isfile(path):
         raise UserError(str(path), "there is no such file", f"name the {NAME} of a former run")
     remedy = f"name the {NAME} of a former run, whole"
     try:

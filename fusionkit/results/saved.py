@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ def read_run(folder: Path) -> SavedRun:
 
 
 def _read(folder: Path, name: str) -> SavedRun:
-    if folder.is_file():
-        raise UserError(str(folder), "is a file, no output folder of a run", "name the folder of a run")
-    if not folder.is_dir():
+    if isfile(folder):
+        raise UserError(str(folder), "is a file, not the output folder of a run", "name the folder of a run")
+    if not isdir(folder):
         raise UserError(str(folder), "there is no such folder", "name the output folder of a run")
     saved = read_result(folder)
     summary = read_summary(folder / _SUMMARY, "name a whole output folder")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def file_axis(files: Sequence[str]) -> Axis:
     for index, path in enumerate(paths):
         if path in paths[:index]:
             raise UserError(files[index], "is named twice", "name every file once")
-    if not any(Path(path).exists() for path in paths):
+    if not any(map(exists, paths)):
         raise UserError(files[0], "there is no such file", "check its name")
     labels, parts = names_of_files(paths)
     return Axis("data.path", tuple(paths), labels, parts)

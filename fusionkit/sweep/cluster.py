@@ -21,7 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from fusionkit.errors import EXPECTED, FusionkitWarning, UserError, one_line
+from fusionkit.errors import FusionkitWarning, UserError, describe_fault
 from fusionkit.sweep.worker import LastRead, Task, run_task
 from fusionkit.writer import whole_folder
 
@@ -154,8 +154,10 @@ def _received(task: Task, outcome: Any) -> str:
     match outcome:
         case (str(error), dict(files)):  # what `_remote` returns
             return error or _write(task, files)
-        case (_, BaseException() as broken, _):  # what it raised, as sys.exc_info() gives it
-            return " ".join(f"{type(broken).__name__}: {broken}".split())
+        case (_, BaseException() as broken, trace):  # what it raised, as sys.exc_info() gives it
+            if type(broken).__module__.partition(".")[0] == "distributed":  # a worker that died several times, say
+                return " ".join(f"{type(broken).__name__}: {broken}".split())
+            return describe_fault(broken.with_traceback(trace))
     return "the cluster has sent something else than a point"
 
 
@@ -166,8 +168,8 @@ def _write(task: Task, files: Files) -> str:
             for name, content in files.items():
                 (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 (partial / name).write_bytes(content)
-    except EXPECTED as problem:
-        return one_line(problem)
+    except UserError as problem:
+        return str(problem)
     return ""
 
 

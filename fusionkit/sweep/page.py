@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from fusionkit.errors import file_errors
 from fusionkit.report.image_limits import Limits, image_limits
 from fusionkit.sweep.axes import Axis
 from fusionkit.sweep.plan import Plan
@@ -51,7 +52,8 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
         grids="\n".join(_grids(plan, rows, limits)),
         rows=_rows(rows),
     )
-    path.write_text(text, encoding="utf-8")
+    with file_errors(str(path)):
+        path.write_text(text, encoding="utf-8")
 
 
 def _said(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:

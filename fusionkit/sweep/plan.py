@@ -6,6 +6,7 @@ import csv
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fusionkit.config import LoadedConfig, Source, check_source, override_source
 from fusionkit.config import yaml as yamlio
 from fusionkit.config.overrides import INIT_WORDS
 from fusionkit.config.resolved import absolute_paths, resolved
-from fusionkit.errors import UserError
+from fusionkit.errors import UserError, file_errors
 from fusionkit.reconstruct import check_formats
 from fusionkit.report.comparison import differences
 from fusionkit.results import result_file
@@ -116,9 +117,9 @@ def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
         that is not in the plan.
     """
     folder = plan.folder
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
-        raise UserError(str(folder), "holds something else than a former sweep", "choose another folder with --output")
-    if not (folder / CONFIG).is_file():
+    if isdir(folder) and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise UserError(str(folder), "holds something other than a former sweep", _REMEDY)
+    if not isfile(folder / CONFIG):
         writer.check_output(folder, overwrite=False)
     elif not overwrite:
         _check_former(folder, {point.name for point in plan.points})
@@ -225,5 +226,6 @@ def write_config(plan: Plan) -> None:
     if str(raw.get("init", "")).lower().endswith((".h5", ".hdf5")):
         raw["init"] = str(loaded.path(raw["init"]))
     raw["sweep"] = {axis.key: list(axis.values) for axis in plan.axes}
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    (plan.folder / CONFIG).write_text(yamlio.dump(raw), encoding="utf-8")
+    with file_errors(str(plan.folder), remedy=_REMEDY):
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        (plan.folder / CONFIG).write_text(yamlio.dump(raw), encoding="utf-8")

@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from fusionkit.engines.cpu.threads import thread_count
+from fusionkit.errors import file_errors
 from fusionkit.sweep.worker import Task, to_line
 from fusionkit.writer import remove_partial
 
@@ -35,16 +36,17 @@ class _Worker:
 
     def __init__(self, inbox: _Inbox) -> None:
         self.task: Task | None = None
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in close()
-        # Ctrl-C in the terminal goes to the whole session: the parent decides what becomes of a worker
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            start_new_session=True,
-        )
+        with file_errors("--workers", "a process cannot be started", "use fewer workers"):
+            self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in close()
+            # Ctrl-C in the terminal goes to the whole session: the parent decides what becomes of a worker
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _COMMAND, json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                start_new_session=True,
+            )
         self._thread = Thread(target=self._listen, args=(inbox,), daemon=True)
         self._thread.start()
 

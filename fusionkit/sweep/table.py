@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit import writer
+from fusionkit.errors import file_errors
 from fusionkit.report.image_limits import block_mean, quantity
 from fusionkit.report.metrics import nrmse
 from fusionkit.results import result_file
@@ -90,7 +91,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
     path : the file; it is replaced.
     """
     lines = [{name: _cell(value) for name, value in row.items()} for row in columns(rows)]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with file_errors(str(path)), path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(lines)

@@ -15,7 +15,7 @@ from fusionkit.config import Source, check_source
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
-from fusionkit.errors import EXPECTED, one_line
+from fusionkit.errors import UserError, describe_fault
 from fusionkit.machine import limit_threads
 from fusionkit.reconstruct import Reader, prepare
 from fusionkit.terminal import one_line_warnings
@@ -69,8 +69,8 @@ def run_task(task: Task, read: Reader) -> str:
             record = job.record(job.solve(), tuple(said))
             output = loaded.config.output
             write(record, Path(task.folder), task.overwrite, output.figures, output.report, output.formats)
-    except EXPECTED as error:
-        return one_line(error)
+    except UserError as error:
+        return str(error)
     return ""
 
 
@@ -81,7 +81,11 @@ def main() -> None:
     os.dup2(2, 1)
     read = LastRead()
     for line in iter(sys.stdin.readline, ""):
-        print(json.dumps(run_task(Task(**json.loads(line)), read)), file=channel, flush=True)
+        try:
+            error = run_task(Task(**json.loads(line)), read)
+        except Exception as fault:  # noqa: BLE001 - the outermost frame of this process: a fault of ours spares other points
+            error = describe_fault(fault)
+        print(json.dumps(error), file=channel, flush=True)
 
 
 def to_line(task: Task) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from os.path import exists, isdir
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ def check_output(path: Path, overwrite: bool) -> None:
     """Refuse a file that exists, is of an unknown format or has no folder to lie in, before anything is computed."""
     if path.suffix.lower() not in _SUFFIXES:
         raise UserError(str(path), "has no suffix that can be written", f"use {', '.join(_SUFFIXES)}")
-    if path.is_dir():
+    if isdir(path):
         raise UserError(str(path), "is a folder", "name a file")
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise UserError(str(path), "exists already", "name another file or add --overwrite")
-    if not path.parent.is_dir():
+    if not isdir(path.parent):
         raise UserError(str(path), f"there is no folder '{path.parent}'", "make it first")
 
 

@@ -64,7 +64,7 @@ def _check_contents(target: Path, overwrite: bool, where: str) -> None:
         return
     former = (target / SUMMARY).is_file() and (target / result_file.NAME).is_file()
     if not former:
-        raise UserError(where, "holds something else than a former run", "choose another folder")
+        raise UserError(where, "holds something other than a former run", "choose another folder")
     if not overwrite:
         raise UserError(where, "holds a former run", "choose another folder, or replace it with --overwrite")
 

@@ -292,8 +292,8 @@ def test_the_files_of_a_sweep_are_no_runs(folder: Path, tmp_path: Path, capsys: 
     assert main(["compare", *map(str, sorted(tmp_path.iterdir()))]) == 2
     said = capsys.readouterr().err
     assert (
-        said
-        == f"fusionkit: {tmp_path / 'index.html'}: is a file, no output folder of a run; name the folder of a run\n"
+        said == f"fusionkit: {tmp_path / 'index.html'}: is a file, not the output folder of a run; "
+        "name the folder of a run\n"
     )
 
 

@@ -129,7 +129,7 @@ def test_config_for_a_spectrum_image_states_its_windows(tmp_path: Path) -> None:
 
 REFUSALS = [
     (["none.npz"], ["none.npz", "there is no file"]),
-    (["a.npz", "--write-config", "no/x.yaml"], ["no/x.yaml", "folder that does not exist"]),
+    (["a.npz", "--write-config", "no/x.yaml"], ["no/x.yaml", "there is no folder"]),
     (["b.npz", "--write-config", "x.yaml"], ["b.npz", "holds no image called by an element", "data.maps: {Ti: "]),
     (["c.npz", "--write-config", "x.yaml"], ["c.npz", "holds no HAADF image"]),
     (["a.xyz"], ["a.xyz", "no reader takes"]),

@@ -10,7 +10,7 @@ import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import h5py
 import numpy as np
@@ -24,6 +24,7 @@ from fusionkit.config import yaml as yamlio
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.report.metrics import nrmse
 from fusionkit.results.result_file import read_result
+from fusionkit.sweep import processes
 from fusionkit.sweep import run as carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
 from fusionkit.sweep.naming import joined, slug
@@ -323,7 +324,7 @@ BAD: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("workers of a cluster", WEIGHTS, ["--workers", "2", "--scheduler", "a:1"], ["--workers", "beside --scheduler"]),
     ("no scheduler file", WEIGHTS, ["--scheduler", "no.json"], ["--scheduler", "no file 'no.json'"]),
     ("output is a file", WEIGHTS, ["--output", "mine.yaml"], ["mine.yaml", "is a file"]),
-    ("output is here", WEIGHTS, ["--output", "."], ["something else than a former sweep"]),
+    ("output is here", WEIGHTS, ["--output", "."], ["something other than a former sweep"]),
 ]
 
 
@@ -386,13 +387,19 @@ def test_a_point_that_was_written_but_not_heard_of_is_in_the_table(
     assert second == "not run"
 
 
-def test_a_point_whose_workers_die_has_failed(tmp_path: Path) -> None:
-    """A defect ends the worker of its point, twice; the point after it is done in a third."""
+DEADLY = """
+from fusionkit.sweep import worker
+run_task = worker.run_task
+worker.run_task = lambda task, read: sys.exit("TypeError: dead") if task.name == "deadly" else run_task(task, read)
+worker.main()
+"""
+
+
+def test_a_point_whose_workers_die_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker of a point dies, twice; the point after it is done in a third."""
+    monkeypatch.setattr(processes, "_COMMAND", processes._COMMAND.partition("from")[0] + DEADLY)
     raw = yamlio.read(write_config(tmp_path))
-    tasks = [
-        Task("deadly", cast(dict[str, Any], [1]), str(tmp_path), "mine", False, str(tmp_path / "deadly"), False),
-        Task("good", raw, str(tmp_path), "mine", False, str(tmp_path / "good"), False),
-    ]
+    tasks = [Task(name, raw, str(tmp_path), "mine", False, str(tmp_path / name), False) for name in ("deadly", "good")]
     outcomes = {task.name: error for task, error in run_here(1, tasks)}
     assert outcomes["good"] == ""
     assert (tmp_path / "good" / "result.h5").is_file()

@@ -381,9 +381,9 @@ def _half(folder: Path) -> None:
     ("make", "overwrite", "says"),
     [
         (_former, False, "holds a former run; choose another folder, or replace it with --overwrite"),
-        (_other, False, "holds something else than a former run"),
-        (_other, True, "holds something else than a former run"),
-        (_half, True, "holds something else than a former run"),
+        (_other, False, "holds something other than a former run"),
+        (_other, True, "holds something other than a former run"),
+        (_half, True, "holds something other than a former run"),
         (Path.touch, False, "is a file"),
         (Path.touch, True, "is a file"),
     ],

@@ -224,7 +224,7 @@ def test_named_prox(name: str, arguments: dict[str, Any], convex: bool, data: st
 def test_unfaithful_prox_is_warned_about(name: str) -> None:
     """Their prox does not minimise their value plus the quadratic: some competitor is clearly lower."""
     arguments = {"Huber": {"alpha": 0.5}, "Log1": {"sigma": 1.0, "delta": 0.1}}.get(name, {})
-    with pytest.warns(FusionkitWarning, match=f"pyproximal's {name}: .*not to be trusted"):
+    with pytest.warns(FusionkitWarning, match=f"pyproximal's {name}: .*do not rely on"):
         functional = build("pyproximal", {"operator": name, "arguments": arguments})
     random, step, worst = np.random.default_rng(0), 0.8, 0.0
     for _ in range(10):

@@ -1,7 +1,7 @@
 r"""Norms and the squared norm, with dual projections, zero weights and values in float64.
 
-Each acts on a flat vector and carries its weight, :math:`\sigma \ge 0`. A norm's conjugate is the indicator of its dual
-ball, so ``proxdual`` is ``project_dual`` whatever the step.
+Each acts on a flat vector and includes its weight, :math:`\sigma \ge 0`. The conjugate of a norm is the indicator of
+its dual ball, so ``proxdual`` is ``project_dual`` for any step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fusionkit.functional import Norm, ProxFunction, Vector
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Array, LinearMap
 
-_BLOCK = 1 << 15  # groups whose lengths are taken at once
+_BLOCK = 1 << 15  # groups in a block
 
 
 @runtime_checkable
@@ -107,7 +107,7 @@ class L21(Norm):
             out = np.empty_like(p)
         groups, result = p.reshape(self.ndim, -1), out.reshape(self.ndim, -1)
         block = _BLOCK if isinstance(p, np.ndarray) else max(1, groups.shape[1])
-        for first in range(0, groups.shape[1], block):  # lengths that stay in the cache take no memory beside p
+        for first in range(0, groups.shape[1], block):  # the lengths stay in the cache
             some = slice(first, first + block)
             np.multiply(groups[:, some], shrink(lengths(groups[:, some]), self.sigma), out=result[:, some])
         return out
@@ -115,13 +115,14 @@ class L21(Norm):
 
 @final
 class WeightedL21(Norm):
-    r""":math:`\sigma \sum_i f_i \sum_j \|y_{ij}\|_2`; its dual ball is :math:`\|p_{ij}\|_2 \le \sigma f_i`.
+    r""":math:`\sigma \sum_i f_i \sum_j \|y_{ij}\|_2` over elements i and groups j; its dual ball is
+    :math:`\|p_{ij}\|_2 \le \sigma f_i`.
 
     Parameters
     ----------
     ndim : size of a group; the vector is (ndim, elements, pixels) flattened.
-    factors : f_i >= 0, one an element.
-    sigma : weight of all.
+    factors : f_i >= 0, one for each element.
+    sigma : common weight.
     """
 
     def __init__(self, ndim: int, factors: Array, sigma: float = 1.0) -> None:
@@ -144,14 +145,14 @@ class WeightedL21(Norm):
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Scale each group that is longer than its weight to that length; ``out`` may be ``p``."""
-        found = self._clipped(p, 1.0)
+        clipped = self._clipped(p, 1.0)
         if out is None:
-            return found
-        np.copyto(out, found)
+            return clipped
+        np.copyto(out, clipped)
         return out
 
     def _clipped(self, x: Array, tau: float) -> Array:
-        """Each group, of the length ``tau`` times its weight at the most."""
+        """Each group, scaled to ``tau`` times its weight if it is longer."""
         groups = x.reshape(self.ndim, -1)
         length = lengths(groups)
         radius = np.repeat((tau * self.sigma * self.factors).astype(x.dtype), length.size // len(self.factors))
@@ -177,7 +178,7 @@ class SquaredL2(ProxFunction):
         return x / (1 + float(tau) * self.sigma)
 
     def proxdual(self, x: Array, tau: float) -> Array:
-        """Prox of the conjugate, |y|^2 / (2 sigma); the zero vector where the weight is zero."""
+        """Prox of the conjugate, |y|^2 / (2 sigma); zero for a weight of zero."""
         return x * (self.sigma / (self.sigma + float(tau)))
 
     def grad(self, x: Vector) -> Array:
@@ -203,7 +204,7 @@ class Euclidean(Norm):
         return x * (1 - shorter / length if length > shorter else float(shorter == 0))
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
-        """Scale the vector to the weight where it is longer; ``out`` may be ``p``."""
+        """Scale the vector to the weight if it is longer; ``out`` may be ``p``."""
         length = _length(p)
         return np.multiply(p, self.sigma / length if length > self.sigma else 1.0, out=out)
 
@@ -237,7 +238,7 @@ def l21(options: L21Options, context: Context) -> L21:
 
     Parameters
     ----------
-    axes : how many leading axes form a group: 1 groups the directions of a gradient (2, n, ny, nx), 2 groups
+    axes : number of leading axes that form a group: 1 groups the directions of a gradient (2, n, ny, nx), 2 groups
         directions and elements.
 
     Raises
@@ -271,7 +272,7 @@ def lengths(groups: Array) -> Array:
 
 def shrink(length: Array, radius: float) -> Array:
     """Factors that bring vectors of the given lengths into the ball of ``radius``; overwrites ``length``."""
-    if radius == 0:  # the ball is a point: 0 / 0 otherwise
+    if radius == 0:  # 0 / 0 otherwise
         length.fill(0)
         return length
     np.maximum(length, radius, out=length)

@@ -1,4 +1,4 @@
-"""The nuclear norm of the Jacobian at each pixel: it asks the elements' edges to be parallel."""
+"""The nuclear norm of the Jacobian at each pixel, which favours parallel edges of all elements."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class PixelNuclear(Norm):
         return x.copy() if shorter == 0 else self._scale_rows(x, lambda length: 1 - shrink(length, shorter))
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
-        """Cut every singular value at the weight; ``out`` may be ``p``."""
-        found = self._scale_rows(p, lambda length: shrink(length, self.sigma))
+        """Clip every singular value at the weight; ``out`` may be ``p``."""
+        clipped = self._scale_rows(p, lambda length: shrink(length, self.sigma))
         if out is None:
-            return found
-        np.copyto(out, found)
+            return clipped
+        np.copyto(out, clipped)
         return out
 
     def _rotate(self, x: Array) -> tuple[Array, Array, Array]:
-        """The rows of J rotated until they are orthogonal, with cosine and sine of the angle at each pixel."""
+        """The rows of J, rotated to be orthogonal, with cosine and sine of the angle at each pixel."""
         rows = x.reshape(self.shape)
         if self.shape[0] == 1:
             return rows, np.ones(self.shape[2], x.dtype), np.zeros(self.shape[2], x.dtype)
@@ -74,7 +74,7 @@ def _turn(rows: Array, cosine: Array, sine: Array) -> Array:
 
 
 def _row_lengths(rows: Array) -> Array:
-    """Singular values: the length of each row at each pixel, shape (k, pixels)."""
+    """Singular values, the length of each row at each pixel, shape (k, pixels)."""
     return np.sqrt(np.einsum("knp,knp->kp", rows, rows))
 
 

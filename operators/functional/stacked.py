@@ -1,4 +1,4 @@
-"""A sum of norms, each of its own part of the vector."""
+"""A sum of norms, each of a part of the vector."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusionkit.terms import Array
 class StackedNorms(Norm):
     r""":math:`\sum_k g_k(y_k)` for consecutive parts :math:`y_k` of the vector.
 
-    pyproximal's ``VStack`` with the dual projection, which the stack of norms has and the stack of functions has not.
+    Like ``pyproximal.VStack``, with the projection onto the dual ball.
 
     Parameters
     ----------
@@ -27,18 +27,18 @@ class StackedNorms(Norm):
         starts = [0, *ends[:-1]]
         self.parts = [(norm, slice(a, b)) for norm, a, b in zip(norms, starts, ends, strict=True)]
         self.any_array = all(takes_any_array(norm) for norm in norms)
-        self.sigma = max(norm.sigma for norm in norms)  # 0 where no part counts
+        self.sigma = max(norm.sigma for norm in norms)  # 0 if every part has the weight 0
 
     def __call__(self, x: Vector) -> float:
         """Sum of the norms."""
         return float(sum(norm(x[part]) for norm, part in self.parts))
 
     def prox(self, x: Array, tau: float) -> Array:
-        """The parts' proxes."""
+        """The prox of each part."""
         return np.concatenate([norm.prox(x[part], tau) for norm, part in self.parts])
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
-        """The parts' dual projections; ``out`` may be ``p``."""
+        """The dual projection of each part; ``out`` may be ``p``."""
         if out is None:
             out = np.empty_like(p)
         for norm, part in self.parts:

@@ -25,18 +25,16 @@ class HasKernels(Protocol):
 
 
 class ComposedPenalty(Composed):
-    """A functional of a linear map of x (and, for TGV, of an auxiliary unknown).
+    """A functional of a linear map of x and, for TGV, of an auxiliary unknown.
 
     Parameters
     ----------
     functional : g, weight included; a function with a prox (`fusionkit.functional`, any ``pyproximal.ProxOperator``)
-        on the flattened range of ``operator``. It is taken to be convex unless it has an attribute ``convex`` that is
-        false.
+        on the flattened range of ``operator``. It counts as convex unless its attribute ``convex`` is false.
     operator : K.
     name : of the term.
-    auxiliary : A, from the auxiliary unknown to the range of K; None where there is none.
-    kernel : what the compiled kernels know the term as; None asks the functional, which may have a method
-        ``kernel(operator)``.
+    auxiliary : A, from the auxiliary unknown to the range of K; None without one.
+    kernel : the compiled kernel of the term; None calls ``functional.kernel(operator)`` if it has such a method.
     """
 
     def __init__(
@@ -50,13 +48,13 @@ class ComposedPenalty(Composed):
         require_adjoint(operator, name)
         self.functional, self.operator, self.name, self.auxiliary = functional, operator, name, auxiliary
         self.convex = bool(getattr(functional, "convex", True))
-        weight = getattr(functional, "sigma", None)  # of pyproximal's functions as well; there it may be no number
+        weight = getattr(functional, "sigma", None)  # functions of pyproximal have it too, not always as a number
         self.silent = isinstance(weight, float | int) and weight == 0.0
         self.kernel = functional.kernel(operator) if kernel is None and isinstance(functional, HasKernels) else kernel
 
 
 class ProximableFunctional(Proximable):
-    """A functional of x itself, as a proximable term.
+    """A functional of x itself as a proximable term.
 
     Parameters
     ----------
@@ -103,18 +101,18 @@ def penalty(options: PenaltyOptions, context: Context) -> Composed | Proximable:
 
     Parameters
     ----------
-    functional : g, a name of the kind functionals.
-    operator : K, a name of the kind operators; x itself where it is left out.
+    functional : g, the name of a functional.
+    operator : K, the name of an operator; the identity by default.
     weight : >= 0.
 
     Raises
     ------
-    UserError : a name or an option that does not exist; a weight inside ``functional`` beside the term's own.
+    UserError : a name or option does not exist, or ``functional`` has a weight of its own.
     """
-    # a resolved config spells the functional's default out
+    # a resolved config writes out the default weight of the functional
     if options.functional.options.get("weight", 1.0) != 1.0:
         key = context.at("functional").at("weight").where
-        raise UserError(key, "the penalty has the weight", "give it as the term's own 'weight'")
+        raise UserError(key, "the weight belongs to the penalty", "give it as the 'weight' of the term")
     return _named(options.functional, options.operator, options.weight, options.name or "penalty", context)
 
 
@@ -129,7 +127,7 @@ def l2(options: NormPenaltyOptions, context: Context) -> Composed | Proximable:
 
 
 def compose(functional: Functional, linear_map: LinearMap, name: str) -> Composed | Proximable:
-    """The term ``functional(linear_map x)``: proximable where the map is the identity, else composed."""
+    """The term ``functional(linear_map x)``: proximable if the map is the identity, otherwise composed."""
     if isinstance(linear_map, IdentityMap):
         return ProximableFunctional(functional, name)
     return ComposedPenalty(functional, linear_map, name)
@@ -138,6 +136,6 @@ def compose(functional: Functional, linear_map: LinearMap, name: str) -> Compose
 def _named(functional: Spec, operator: Spec, weight: float, name: str, context: Context) -> Composed | Proximable:
     linear_map: LinearMap = context.build("operators", operator, "operator")
     weighted = Spec.model_validate({"type": functional.type, **functional.options, "weight": weight})
-    # the functional acts on what the operator gives
+    # the functional acts on the range of the operator
     built: Functional = replace(context, shape=linear_map.range).build("functionals", weighted, "functional")
     return compose(built, linear_map, name)

@@ -1,4 +1,4 @@
-"""Anisotropic total variation: rows and columns on their own."""
+"""Anisotropic total variation: differences along rows and columns separately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AnisotropicTVOptions(Options):
 
 
 def anisotropic_tv(options: AnisotropicTVOptions, context: Context) -> ComposedPenalty:
-    r"""Anisotropic total variation: it favours edges along the rows and columns.
+    r"""Anisotropic total variation, which favours edges along rows and columns.
 
     .. math:: T(x) = \lambda \sum_i \sum_{\mathrm{pixels}} |\partial_1 x_i| + |\partial_2 x_i|
 

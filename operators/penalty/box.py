@@ -16,7 +16,7 @@ class Box(Bounds):
 
     Parameters
     ----------
-    lower, upper : bounds in units of x; infinite where there is none.
+    lower, upper : bounds in units of x; infinite for none.
     name : of the term.
     """
 
@@ -45,7 +45,7 @@ class BoxOptions(Options):
 
 
 def nonnegative(options: NonnegativeOptions, context: Context) -> Box:
-    """x >= 0 at every pixel: there is no negative amount of an element."""
+    """x >= 0 at every pixel, since no element has a negative amount."""
     return Box(0.0, inf, options.name or "nonnegative")
 
 
@@ -54,11 +54,11 @@ def box(options: BoxOptions, context: Context) -> Box:
 
     Parameters
     ----------
-    lower, upper : bounds in units of x; left out or null where there is none.
+    lower, upper : bounds in units of x; null for none.
 
     Raises
     ------
-    UserError : lower above upper.
+    UserError : lower is above upper.
     """
     lower = -inf if options.lower is None else options.lower
     return Box(lower, inf if options.upper is None else options.upper, options.name or "box")

@@ -1,4 +1,4 @@
-"""Total variation that is quadratic for small slopes, so that ramps do not turn into stairs."""
+"""Total variation that is quadratic for small slopes, which avoids staircases on ramps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HuberTVOptions(Options):
 
 
 def huber_tv(options: HuberTVOptions, context: Context) -> ComposedPenalty:
-    r"""Huber total variation, each map on its own.
+    r"""Huber total variation of each map.
 
     .. math:: T(x) = \lambda \sum_i \sum_{\mathrm{pixels}} h_\alpha(|\nabla x_i|), \qquad
               h_\alpha(t) = t^2 / 2 \alpha \ (t \le \alpha), \quad t - \alpha / 2 \ (t > \alpha)

@@ -1,4 +1,4 @@
-"""Any ``pyproximal.ProxOperator`` by its name in that library, as a functional and as a term."""
+"""Any ``pyproximal.ProxOperator`` by its name, as a functional and as a term."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fusionkit.options import Options, Spec, Weight
 from fusionkit.registry import suggestion
 from fusionkit.terms import Array, Composed, LinearMap, Proximable
 
-# functions whose convexity does not hang on their arguments; whatever is not here is taken to be nonconvex
+# functions that are convex for any arguments; all others count as nonconvex
 CONVEX = frozenset(
     {
         "AffineSet",
@@ -46,16 +46,15 @@ CONVEX = frozenset(
         "TV",
     }
 )
-# functions of pyproximal 0.13 whose prox does not minimise their own value; tests/test_functionals.py measures it
+# functions of pyproximal 0.13 whose prox does not minimise their value, as tests/test_functionals.py shows
 UNFAITHFUL = {
     "Huber": "its prox is wrong between alpha and alpha + step (the functional huber is right)",
     "L0": "its prox thresholds at step * sigma, not at sqrt(2 * step * sigma), and its value leaves sigma out",
-    "Log1": "its prox can take a stationary point that is no minimum, and its value leaves sigma out",
+    "Log1": "its prox can be a stationary point that is no minimum, and its value leaves sigma out",
     "QuadraticEnvelopeRankL2": "its value takes the square root of the misfit",
     "RelaxedMumfordShah": "its value takes the minimum over the whole vector, its prox over each component",
 }
-# it finds some projections by bisection to 1e-5
-BORDER = 1e-4
+BORDER = 1e-4  # some of its projections use bisection to 1e-5
 
 
 class PyproximalOptions(Options):
@@ -76,12 +75,12 @@ class PyproximalTermOptions(Options):
     name: str | None = None
 
     def term_name(self, kind: str) -> str:
-        """The function's name where the config gives none."""
+        """The name of the function by default."""
         return self.name or self.operator
 
 
 class NamedProx(pyproximal.ProxOperator):
-    """A function of pyproximal, weighted, in the dtype of its vector and with 0 and ``inf`` for an indicator's truth.
+    """A weighted function of pyproximal, in the dtype of its vector, with 0 and ``inf`` as values of indicators.
 
     Parameters
     ----------
@@ -107,18 +106,18 @@ class NamedProx(pyproximal.ProxOperator):
         """The function's prox with the step ``tau`` times the weight."""
         if self.weight == 0:
             return x.copy()
-        # a copy, since some of its functions change what they are given; the real part, since some return complex
-        # numbers with a zero imaginary part; and some divide by the length of a group of zeros and repair the result
+        # some functions of pyproximal modify their input, some return complex numbers with a zero imaginary part, and
+        # some divide by the length of a group of zeros and correct the result
         with np.errstate(divide="ignore", invalid="ignore"):
             result = self.function.prox(x.copy(), float(tau) * self.weight)
         return np.real(result).astype(x.dtype, copy=False).reshape(x.shape)
 
     def proxdual(self, x: Array, tau: float) -> Array:
-        """The conjugate's prox by Moreau's identity, convex or not."""
+        """The prox of the conjugate by Moreau's identity, convex or not."""
         return x - float(tau) * self.prox(x / float(tau), 1 / float(tau))
 
     def grad(self, x: Vector) -> Array:
-        """The weighted gradient of the function, or of its Moreau envelope where it has none."""
+        """The weighted gradient of the function, or of its Moreau envelope if it has none."""
         return self.weight * self.function.grad(x.copy()).astype(x.dtype, copy=False)
 
     def _nearly_inside(self, x: Array) -> bool:
@@ -129,12 +128,12 @@ def functional(options: PyproximalOptions, context: Context) -> NamedProx:
     """The function ``operator`` of pyproximal with ``arguments``, times ``weight``.
 
     Arguments may be numbers, texts, lists, ``{data: NAME}`` for an array of the dataset (flattened), ``{operator:
-    SPEC}`` for a linear operator and ``{functional: SPEC}`` for another function. Where they are required and not
-    given, ``n`` is the size of the vector, ``dim`` and ``dims`` its shape, ``ndim`` and ``k`` its first axis' size.
+    SPEC}`` for a linear operator and ``{functional: SPEC}`` for another function. If required and missing, ``n``
+    becomes the size of the vector, ``dim`` and ``dims`` its shape, ``ndim`` and ``k`` the size of its first axis.
 
     Raises
     ------
-    UserError : no such function, or arguments that it refuses or cannot work with.
+    UserError : there is no such function, or it rejects the arguments.
     """
     maker = _maker_of(options.operator, context.at("operator").where)
     arguments = resolve_arguments(options.arguments, context)
@@ -145,12 +144,12 @@ def functional(options: PyproximalOptions, context: Context) -> NamedProx:
         return call_with(maker, arguments, _defaults(maker, context.shape), context.dtype, where)
 
     function = NamedProx(make(), options.weight, options.operator in CONVEX)
-    # on one of its own: some count their calls or keep the last result as a start
+    # on a second instance, since some count their calls or keep the last result as a start
     _try_out(make(), options.operator, context, where)
     if options.operator in UNFAITHFUL:
         warnings.warn(
             f"{context.where}: pyproximal's {options.operator}: {UNFAITHFUL[options.operator]}; "
-            "objective and optimality are not to be trusted",
+            "do not rely on objective and optimality",
             FusionkitWarning,
             stacklevel=2,
         )
@@ -193,7 +192,7 @@ def _flat(value: Any) -> Any:
 
 
 def _try_out(function: pyproximal.ProxOperator, name: str, context: Context, where: str) -> None:
-    """Evaluate it once, so that what cannot work is refused before the first iteration."""
+    """Evaluate it once, so that errors appear before the first iteration."""
     x = np.ones(prod(context.shape), context.dtype)
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -202,4 +201,4 @@ def _try_out(function: pyproximal.ProxOperator, name: str, context: Context, whe
     except REFUSALS as error:
         raise UserError(where, f"{name} cannot be applied: {error}", "see its documentation") from error
     if size != x.size:
-        raise UserError(where, f"{name} gives {size} values for the {x.size} of {context.shape}", "change the sizes")
+        raise UserError(where, f"{name} returns {size} values for the {x.size} of {context.shape}", "change the sizes")

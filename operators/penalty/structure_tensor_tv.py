@@ -1,4 +1,4 @@
-r"""Total variation weighted by the structure tensor of a guide image: as directional TV where edges are straight."""
+r"""Total variation weighted by the structure tensor of a guide image; like directional TV at straight edges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StructureTensorTVOptions(DirectionalTVOptions):
 
 
 def structure_tensor_tv(options: StructureTensorTVOptions, context: Context) -> ComposedPenalty:
-    r"""Total variation that is weaker across the edges that a neighbourhood of the guide agrees on.
+    r"""Total variation that is weaker across edges on which a neighbourhood of the guide agrees.
 
     .. math:: T(x) = \lambda \sum_{\mathrm{pixels}} \Bigl( \sum_i |D \nabla x_i|^2 \Bigr)^{1/2}, \qquad
               D = I - c\, e_1 e_1^\top, \qquad c = \frac{\mu_1 - \mu_2}{\mu_1 + \mu_2 + \eta^2}
@@ -34,16 +34,16 @@ def structure_tensor_tv(options: StructureTensorTVOptions, context: Context) -> 
     Parameters
     ----------
     guide : name of the image v, (ny, nx), among the data.
-    eta : slope of v below which it is not believed, in its unit per pixel; None derives it from the noise of v.
-    smoothing : standard deviation of the Gaussian that v is smoothed with, in pixels; None derives it as well.
+    eta : slope of v below which it has little effect, in its unit per pixel; None derives it from the noise of v.
+    smoothing : standard deviation of the Gaussian that smooths v, in pixels; None derives it as well.
     window : rho, standard deviation of the Gaussian over the neighbourhood, in pixels. 3 is nearer to the truth
         than 1.5 on `films` and `cos_nanoparticle`; 6 is no better on `films`.
     weight : lambda >= 0.
-    coupling : joint, or none for the length of each map on its own.
+    coupling : joint, or none for the length of each map separately.
 
     Raises
     ------
-    UserError : there is no such image, or it has other pixels than the unknown.
+    UserError : there is no such image, or its pixels are not those of the unknown.
     """
     guide = read_guide(options.guide, context, options.smoothing)
     operator = guided_map(tensor_field(guide, options.window, options.eta), context)
@@ -51,7 +51,7 @@ def structure_tensor_tv(options: StructureTensorTVOptions, context: Context) -> 
 
 
 def tensor_field(guide: Guide, window: float, eta: float | None = None) -> Array:
-    r""":math:`\xi = \sqrt{c}\, e_1`, shape (2, ny, nx); eta from the noise where it is None."""
+    r""":math:`\xi = \sqrt{c}\, e_1`, shape (2, ny, nx); None derives eta from the noise."""
     eta = TIMES_NOISE * guide.noise if eta is None else eta
     down, right = guide.slopes
     a, b, c = (gaussian_filter(product, window) for product in (down * down, down * right, right * right))

@@ -37,23 +37,23 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
 
     with the forward differences of `tv`, the symmetrised backward differences E (`symmetric_gradient_map`) and the
     auxiliary field w, which has the shape of the gradient: (2, n, ny, nx) for x (n, ny, nx). M leaves out the
-    components of w across the last row and column, where there is no difference of x for them to follow; affine maps
-    thus cost nothing right up to the border. As a composed term it is g(K x + A w) with K x = (grad x, 0) and
+    components of w across the last row and column, where x has no differences, so affine maps cost nothing right up to
+    the border. As a composed term it is g(K x + A w) with K x = (grad x, 0) and
     A w = (-M w, E w), stacked along the first axis; ``value`` takes w = 0, which is the TV, an upper bound.
 
-    ``none`` takes the lengths of each map on its own; ``joint`` takes those of all maps together, so that edges and
-    creases stand at the same pixels of all. Sources: Bredies, Kunisch, Pock, SIAM J. Imaging Sci. 3, 492 (2010);
+    ``none`` takes the lengths of each map separately, ``joint`` those of all maps together, so that edges and creases
+    are at the same pixels of all. Sources: Bredies, Kunisch, Pock, SIAM J. Imaging Sci. 3, 492 (2010);
     joint: Knoll et al., IEEE Trans. Med. Imaging 36, 1 (2017).
 
     Parameters
     ----------
     weight : alpha_1 >= 0.
-    ratio : alpha_0 / alpha_1 > 0, in pixels: the larger, the longer the ramps must be to pass as ramps.
+    ratio : alpha_0 / alpha_1 > 0, in pixels: the larger, the longer a ramp must be to cost less than an edge.
     coupling : none or joint.
 
     Raises
     ------
-    UserError : maps are to be coupled, and the unknown has none.
+    UserError : ``joint`` for an unknown without maps.
     """
     if options.coupling == "joint" and len(context.shape) != 3:
         raise UserError(
@@ -83,7 +83,7 @@ class Lift:
     Parameters
     ----------
     gradient : of the unknown.
-    more : how many images of zeros follow.
+    more : number of images of zeros that follow.
     """
 
     any_array: ClassVar[bool] = True

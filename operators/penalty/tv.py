@@ -1,4 +1,4 @@
-"""Isotropic total variation, each map on its own."""
+"""Isotropic total variation of each map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TVOptions(Options):
 
 
 def tv(options: TVOptions, context: Context) -> ComposedPenalty:
-    r"""Isotropic total variation: it favours flat maps with sharp edges.
+    r"""Isotropic total variation, which favours flat maps with sharp edges.
 
     .. math:: T(x) = \lambda \sum_i f_i \|x_i\|_{TV}
               = \lambda \sum_{i} f_i \sum_{\mathrm{pixels}} \sqrt{(\partial_1 x_i)^2 + (\partial_2 x_i)^2}
@@ -37,13 +37,13 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     Parameters
     ----------
     weight : lambda >= 0.
-    per_element : f_i of each element, those that are not named 1; ``counts`` takes :math:`1/\sqrt{\bar b_i}`, as the
-        noise in the gradient of the likelihood goes, relative to its geometric mean; ``auto``, beside ``weight: auto``,
-        has them searched. None for 1.
+    per_element : f_i of each element, 1 if it is not named; ``counts`` takes :math:`1/\sqrt{\bar b_i}`, the noise
+        of the gradient of the likelihood, relative to its geometric mean; ``auto``, with ``weight: auto``, searches
+        them. None for 1.
 
     Raises
     ------
-    UserError : ``per_element`` names what is no element, or there are no maps, or it says auto and the weight does not.
+    UserError : ``per_element`` names no element, there are no maps, or it is auto and the weight is not.
     """
     operator = gradient_map(context.shape, context.dtype)
     name, size = options.name or "tv", operator.range[0]
@@ -53,22 +53,22 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
 
 
 def factors(per_element: dict[str, float] | Literal["counts", "auto"], context: Context) -> Array:
-    """f_i of the unknown's elements in their order."""
+    """f_i of the elements in the order of the unknown."""
     where = context.at("per_element").where
     if per_element == "auto":
         raise UserError(
-            where, "is auto, and the weight is a number", "write weight: auto, or a number for each element"
+            where, "is auto, but the weight is a number", "write weight: auto, or a number for each element"
         )
     if len(context.shape) != 3 or len(context.labels) != context.shape[0]:
-        raise UserError(where, "is for maps, and the unknown holds none", "remove the key")
+        raise UserError(where, "needs maps, and the unknown has none", "remove the key")
     if per_element == "counts":
         maps = context.dataset.arrays.get("maps")
         if maps is None or len(maps) != context.shape[0]:
-            raise UserError(where, "is counts, and there is no map of each element", "give a number for each")
+            raise UserError(where, "is counts, but not every element has a map", "give a number for each")
         means = np.array([float(np.mean(one, dtype=np.float64)) for one in maps])
-        known = means > 0.0  # an empty map has no noise that would tell
-        level = float(np.exp(np.log(means[known]).mean())) if known.any() else 1.0
-        return np.sqrt(level / np.where(known, means, level))
+        filled = means > 0.0  # an empty map has no noise
+        level = float(np.exp(np.log(means[filled]).mean())) if filled.any() else 1.0
+        return np.sqrt(level / np.where(filled, means, level))
     for element in per_element:
         if element not in context.labels:
             raise UserError(where, f"names '{element}', which has no map", suggestion(element, context.labels))

@@ -1,4 +1,4 @@
-"""Total variation that couples the elements: it favours edges at the same place in all maps."""
+"""Total variation that couples the elements, which favours edges at the same place in all maps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def vectorial_tv(options: VectorialTVOptions, context: Context) -> ComposedPenal
     .. math:: T(x) = \lambda \sum_{\mathrm{pixels}} \|J\|_F \ (\mathrm{joint}), \qquad
               T(x) = \lambda \sum_{\mathrm{pixels}} \|J\|_* \ (\mathrm{nuclear})
 
-    with the differences of `tv`. ``joint`` asks for edges at the same pixels, ``nuclear`` for parallel ones. Source:
+    with the differences of `tv`. ``joint`` favours edges at the same pixels, ``nuclear`` parallel ones. Source:
     Bresson, Chan, Inverse Probl. Imaging 2, 455 (2008); Holt, IEEE Trans. Image Process. 23, 3975 (2014).
 
     Parameters

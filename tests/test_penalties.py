@@ -285,7 +285,11 @@ def test_bounds(spec: dict[str, Any], lower: float, upper: float, dtype: Any, x:
         ({"type": "penalty"}, SHAPE, r"functional: is missing"),
         ({"type": "penalty", "functional": "nuclear"}, (3, 4, 5), r"functional: the nuclear norm takes"),
         ({"type": "penalty", "functional": "l1", "operator": "grad"}, SHAPE, r"operator.type: .*'grad'"),
-        ({"type": "penalty", "functional": {"type": "l1", "weight": 2.0}}, SHAPE, r"functional.weight: .*'weight' of the term"),
+        (
+            {"type": "penalty", "functional": {"type": "l1", "weight": 2.0}},
+            SHAPE,
+            r"functional.weight: .*'weight' of the term",
+        ),
         ({"type": "pyproximal", "operator": "L1", "on": "gradiant"}, SHAPE, r"on.type: .*'gradiant'.*'gradient'"),
         ({"type": "pyproximal", "operator": "Nuc"}, SHAPE, r"terms\[0\].operator: pyproximal has no"),
     ],

@@ -138,7 +138,7 @@ def test_a_rerun_and_the_summary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("maps", "sets", "said"),
     [
-        (COUNTS / DWELL, ("data.maps_are=counts",), "the maps are none; they look like rates"),
+        (COUNTS / DWELL, ("data.maps_are=counts",), "the maps are not counts; they look like rates"),
         (COUNTS / THICKNESS, ("data.maps_are=rates",), "the map of Co has no smallest step"),
         (COUNTS - 1.0, ("data.maps_are=fractions", "terms.poisson={type: least_squares, data: maps}"), "negative"),
         (np.ones((3, 64, 64)) * np.linspace(1, 2.1, 64), ("data.maps_are=fractions",), "too small or too smooth"),

@@ -44,11 +44,11 @@ def test_fields(name: str) -> None:
     maps, alike, apart, part = CASES[name]
     found = fields(IMAGE, maps)
     assert found is not None
-    assert (found.alike, found.apart, found.part()) == (alike, apart, part)
+    assert (found.are_same, found.are_disjoint, found.part()) == (alike, apart, part)
     assert (found.difference() is None) == alike
     turned = fields(maps, IMAGE)
     assert turned is not None
-    assert (turned.alike, turned.apart) == (alike, apart)
+    assert (turned.are_same, turned.are_disjoint) == (alike, apart)
 
 
 @pytest.mark.parametrize("maps", [Scan((16, 12)), Scan((16, 12), 1.0, "mm", AT_ZERO)])

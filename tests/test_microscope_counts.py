@@ -175,7 +175,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"elements": ["Xx"]}, r"spectra.maps.elements: there is no element 'Xx'"),
     ({"elements": ["Ti", "Ti"]}, r"names the element 'Ti' twice"),
     ({"elements": ["Ti"], "windows": {"O": [0.4, 0.6]}}, r"spectra.maps.windows.O: is no element of these maps"),
-    ({"windows": {"Ti": [4.8, 4.2]}}, r"spectra.maps.windows: .* of Ti is no window"),
+    ({"windows": {"Ti": [4.8, 4.2]}}, r"spectra.maps.windows: .* of Ti is not a window"),
     ({"windows": {"Ti": [4.21, 4.22]}}, r"spectra.maps.windows.Ti: 4.21 to 4.22 keV holds no channel"),
     ({"windows": {"Ti": [4.2, 48.0]}}, r"spectra.maps.windows.Ti: .* lies outside the spectra \(0 to 8 keV\)"),
     ({"windows": {"Ti": [4.2]}}, r"spectra.maps.windows.Ti: must be a list of 2 entries"),

@@ -1,4 +1,4 @@
-"""Checks of one input array each; what fails is a `UserError` that names the config key, the array and the file."""
+"""Checks of one input array; a failure is a `UserError` that names the config key, the array and the file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
     """
     masked = int(np.count_nonzero(getattr(values, "mask", False)))  # of numpy's masked arrays
     if masked:
-        raise origin.error(f"has {masked} masked values", "crop to a part without, or fill them: array.filled(0)")
+        raise origin.error(f"has {masked} masked values", "crop to a part without them, or fill them: array.filled(0)")
     if values.dtype.kind == "c":
         raise origin.error(f"is complex ({values.dtype})", "save its modulus or real part")
     if values.dtype.kind not in "biuf":
@@ -62,7 +62,7 @@ def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
 
 
 def stacked(images: Iterable[FloatArray], count: int) -> FloatArray:
-    """``count`` images of one shape as one array, taken one at a time so that few exist twice."""
+    """``count`` images of one shape as one array; takes one at a time, so that few are in memory twice."""
     result = np.empty(0)
     for index, image in enumerate(images):
         if index == 0:
@@ -72,7 +72,7 @@ def stacked(images: Iterable[FloatArray], count: int) -> FloatArray:
 
 
 def check_finite(values: FloatArray, origin: Origin) -> None:
-    """Refuse NaN and infinite values: how many, and the index of the first."""
+    """Refuse NaN and infinite values; the message gives their number and the index of the first."""
     bad = ~np.isfinite(values)
     count = int(np.count_nonzero(bad))
     if count:
@@ -82,7 +82,7 @@ def check_finite(values: FloatArray, origin: Origin) -> None:
 
 
 def check_image(shape: tuple[int, ...], origin: Origin) -> None:
-    """Refuse what is no image: not 2-D, or fewer than two pixels along an axis."""
+    """Refuse an array that is not 2-D or has fewer than two pixels along an axis."""
     if len(shape) != 2:
         raise origin.error(f"is not 2-D: its shape is {shape}", "name a single image")
     if 0 in shape:
@@ -91,7 +91,7 @@ def check_image(shape: tuple[int, ...], origin: Origin) -> None:
         raise origin.error(f"has shape {shape}", "an image needs two pixels or more along each axis")
 
 
-def check_fellow(shape: tuple[int, ...], origin: Origin, fellow: tuple[int, ...], fellow_name: str) -> None:
-    """Refuse an image of another shape than the first one."""
-    if shape != fellow:
-        raise origin.error(f"has shape {shape}, but '{fellow_name}' has {fellow}", "bin or crop them to one shape")
+def check_same_shape(shape: tuple[int, ...], origin: Origin, first: tuple[int, ...], first_name: str) -> None:
+    """Refuse an image whose shape differs from that of the first one."""
+    if shape != first:
+        raise origin.error(f"has shape {shape}, but '{first_name}' has {first}", "bin or crop them to one shape")

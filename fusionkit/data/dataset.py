@@ -1,4 +1,4 @@
-"""What a reconstruction starts from, after reading, checking and normalising: one frozen `Dataset`."""
+"""The frozen `Dataset` that a reconstruction works on, and its precision."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Dataset:
 
     Parameters
     ----------
-    arrays : ``haadf`` (ny, nx), ``maps`` (n, ny, nx) and any others by the names that the config gives them.
+    arrays : ``haadf`` (ny, nx), ``maps`` (n, ny, nx) and others by the names in the config.
     elements : chemical symbols in the config's order, one for each map; empty where there are no maps.
     pixel_size : edge of a pixel in ``units``; None where unknown.
     units : unit of ``pixel_size`` (``nm``).
     truth : the phantom's ground truth, shape of the unknown, in the units of ``maps``; None for recordings.
     source : where the data came from (a file's path or ``phantom cos_nanoparticle``).
     seed : seed of the phantom; None for recordings.
-    notes : things that the user should know, a sentence each.
+    notes : what the user should know, one sentence each.
     haadf_sigma : standard deviation of the noise in ``haadf``, in its units; None where unknown.
-    counts_per_unit : what a value of ``maps`` is multiplied by to give counts; None where unknown.
+    counts_per_unit : factor from values of ``maps`` to counts; None where unknown.
     metadata : facts of the recording by name (title, beam energy, instrument, date), numbers and texts.
-    pixels : (ny, nx) of the unknown where that is not the grid of ``maps``.
+    pixels : (ny, nx) of the unknown where they differ from those of ``maps``.
     grid : name of the array whose pixels the unknown has; None where all have the same.
     stacks : elements of each stack of maps by its name; empty for phantoms.
-    counting : what the maps are; None where there are none, or nobody looked.
-    origin : (y, x) of the centre of the first pixel in ``units``, as the file's axes have it; None where unknown.
+    counting : whether the maps are counts, rates or fractions; None where there are none, or it was not determined.
+    origin : (y, x) of the centre of the first pixel in ``units``, from the file's axes; None where unknown.
 
     Raises
     ------
-    UserError : there are not as many elements as maps, or something is no array.
+    UserError : elements and maps differ in number, or a value is not an array.
     """
 
     arrays: Mapping[str, Array]
@@ -62,13 +62,13 @@ class Dataset:
         for name, array in self.arrays.items():
             if not isinstance(array, np.ndarray):
                 raise UserError(f"arrays.{name}", f"is a {type(array).__name__}", "give an array: np.asarray(...)")
-        views = {name: array.view() for name, array in self.arrays.items()}  # the caller's own arrays stay writeable
+        views = {name: array.view() for name, array in self.arrays.items()}  # the caller's arrays stay writeable
         for view in views.values():
             view.flags.writeable = False
         maps = self.arrays.get("maps")
         if maps is not None and self.elements and not self.stacks and len(self.elements) != len(maps):
-            said = f"names {len(self.elements)} ({', '.join(self.elements)}) for {len(maps)} maps"
-            raise UserError("elements", said, "name one for each map, in their order")
+            problem = f"names {len(self.elements)} ({', '.join(self.elements)}) for {len(maps)} maps"
+            raise UserError("elements", problem, "name one for each map, in their order")
         object.__setattr__(self, "arrays", Frozen(views))
         object.__setattr__(self, "metadata", Frozen(self.metadata))
         if self.truth is not None:
@@ -102,9 +102,10 @@ def dtype_of(precision: Precision) -> np.dtype[Any]:
 
 
 def in_precision(dataset: Dataset, precision: Precision) -> Dataset:
-    """The dataset with all arrays, the ground truth included, as the terms will take them; not copied where they are.
+    """The dataset with all arrays, ground truth included, in the precision of the iterates; not copied where they are.
 
-    Counts up to 2^24 are exact in single precision. A value beyond its range becomes infinite, which the terms refuse.
+    A solve then holds no input twice. Counts up to 2^24 are exact in single precision. A value beyond its range becomes
+    infinite, which the terms refuse.
     """
     dtype = dtype_of(precision)
 

@@ -29,7 +29,7 @@ def atomic_number(symbol: str, where: str = "elements") -> int:
     UserError : no element has this symbol; it suggests the nearest.
     """
     if symbol not in _NUMBERS:
-        # a wrong case is the usual slip, and difflib would prefer another symbol of the same case
+        # the usual mistake is the case; difflib would prefer another symbol of the same case
         same = _BY_LOWER.get(symbol.lower())
         remedy = f"did you mean '{same}'?" if same else _nearest(symbol)
         raise UserError(where, f"there is no element '{symbol}'", remedy)

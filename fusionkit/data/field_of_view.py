@@ -1,4 +1,4 @@
-"""The field of view of scans: whether two of them show the same, and which pixels of one the other covers."""
+"""Fields of view: whether two scans show the same field, and which pixels of one the other covers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_SAME = 0.05  # how far sizes may differ: scans are seldom whole multiples of each other
+_SAME = 0.05  # relative difference of sizes: scans are seldom whole multiples of each other
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Scan:
 
     @property
     def corner(self) -> npt.NDArray[np.float64]:
-        """(y, x) where the field begins, in ``units``."""
+        """(y, x) of the corner of the first pixel, in ``units``."""
         return np.array(self.origin or (0.0, 0.0)) - (self.pixel_size or 1.0) / 2
 
     @property
-    def said(self) -> str:
+    def size_text(self) -> str:
         """``2 x 3 nm``."""
         return f"{self.size[0]:.3g} x {self.size[1]:.3g} {self.units or ''}".strip()
 
@@ -64,39 +64,39 @@ class Fields:
     maps: Scan
 
     @property
-    def placed(self) -> bool:
-        """Whether their places are known: scans that lie at zero both were seldom recorded from one corner."""
+    def are_placed(self) -> bool:
+        """Whether their places are known: two origins at zero usually mean that none was recorded."""
         origins = [self.image.origin, self.maps.origin]
         return None not in origins and any(any(one) for one in origins if one is not None)
 
     @property
-    def alike(self) -> bool:
-        """Whether they show the same, as far as is known."""
+    def are_same(self) -> bool:
+        """Whether they show the same field, as far as is known."""
         if not np.allclose(self.image.size, self.maps.size, rtol=_SAME):
             return False
-        return not self.placed or bool(np.all(np.abs(self.image.corner - self.maps.corner) <= self._slack))
+        return not self.are_placed or bool(np.all(np.abs(self.image.corner - self.maps.corner) <= self._slack))
 
     @property
-    def apart(self) -> bool:
-        """Whether they show nothing together, as far as is known."""
+    def are_disjoint(self) -> bool:
+        """Whether they do not overlap, as far as is known."""
         first, last = self._shared
-        return self.placed and bool(np.any(first >= last))
+        return self.are_placed and bool(np.any(first >= last))
 
     @property
     def _slack(self) -> npt.NDArray[np.float64]:
-        """A pixel of the coarser scan, by which conventions of what lies at the origin differ."""
+        """A pixel of the coarser scan: conventions for the origin differ by that much."""
         pixel = max(one.pixel_size or 0.0 for one in (self.image, self.maps))
         return np.maximum(pixel, _SAME * np.minimum(self.image.size, self.maps.size))
 
     @property
     def _shared(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Where the field that both show begins and ends."""
+        """First and last corner of the field that both show."""
         both = (self.image, self.maps)
         return np.maximum(*(one.corner for one in both)), np.minimum(*(one.corner + one.size for one in both))
 
     def part(self) -> tuple[str, tuple[int, int], tuple[int, int]] | None:
-        """``haadf`` or ``maps``, and the rows and columns of it that the other one covers; None where it is no part."""
-        if not self.placed or self.alike:
+        """``haadf`` or ``maps``, and its rows and columns that the other covers; None where it is not inside."""
+        if not self.are_placed or self.are_same:
             return None
         for name, whole, part in (("haadf", self.image, self.maps), ("maps", self.maps, self.image)):
             first = (part.corner - whole.corner) / (whole.pixel_size or 1.0)
@@ -109,21 +109,21 @@ class Fields:
         return None
 
     def difference(self, names: tuple[str, str] = ("the image", "the maps")) -> str | None:
-        """In what way they do not show the same, in words; None where they do.
+        """A sentence on how the fields differ; None where they are the same.
 
         Parameters
         ----------
-        names : what the two are called.
+        names : of the two in the sentence.
         """
-        if self.alike:
+        if self.are_same:
             return None
-        if not self.placed:
-            return f"{names[0]} shows {self.image.said} and {names[1]} {self.maps.said}"
-        said = f"{names[0]} covers {self.image.place}, and {names[1]} {self.maps.place}"
-        return f"{said}: they do not overlap" if self.apart else said
+        if not self.are_placed:
+            return f"{names[0]} shows {self.image.size_text} and {names[1]} {self.maps.size_text}"
+        text = f"{names[0]} covers {self.image.place}, and {names[1]} {self.maps.place}"
+        return f"{text}: they do not overlap" if self.are_disjoint else text
 
 
 def fields(image: Scan, maps: Scan) -> Fields | None:
-    """The two scans, where their pixel sizes are known in one unit; else None."""
+    """The two scans where their pixel sizes are known in one unit; else None."""
     known = image.pixel_size is not None and maps.pixel_size is not None and image.units == maps.units
     return Fields(image, maps) if known else None

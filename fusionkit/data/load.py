@@ -1,4 +1,4 @@
-"""From the config's ``data`` to a `Dataset`: read or simulate, check, convert to float64, prepare, normalise, count."""
+"""From the config's ``data`` to a `Dataset`: read or simulate, check, prepare, normalise, convert to counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fusionkit.data.recording import load_file
 
 
 def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
-    """The data that the config asks for: float64, read-only, elements in the config's order.
+    """The data that the config describes: float64, read-only, elements in the config's order.
 
     Parameters
     ----------
@@ -30,27 +30,29 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
 
     Raises
     ------
-    UserError : the file cannot be read, an array is absent or unusable (not 2-D, another shape than its fellows,
-        complex, not finite, constant under ``minmax``), a step of the preparation cannot
-        be done, the maps are not what ``maps_are`` says, or the data need more memory than there is.
+    UserError : the file cannot be read, an array is absent or unusable (not 2-D, of another shape than the others,
+        complex, not finite, constant under ``minmax``), a preparation step fails, the maps are not what ``maps_are``
+        says, or the data need more memory than there is.
     """
     read = load_file(options, folder, where) if options.phantom is None else load_phantom(options, where)
     prepared = carry_out(read, options.prepare, f"{where}.prepare")
     dataset = counted(normalise(prepared, options, where), options.maps_are, f"{where}.maps_are")
-    return replace(dataset, notes=(*dataset.notes, *_weights(dataset)))
+    return replace(dataset, notes=(*dataset.notes, *_weight_note(dataset)))
 
 
-def _weights(dataset: Dataset) -> tuple[str, ...]:
-    """The Poisson weight that the noise asks for, where it is known."""
+def _weight_note(dataset: Dataset) -> tuple[str, ...]:
+    """A note with the Poisson weight that follows from the noise, where that is known."""
     if dataset.haadf_sigma is None or dataset.counts_per_unit is None:
         return ()
     weight = dataset.haadf_sigma**2 * dataset.counts_per_unit
-    said = f"The HAADF noise has the standard deviation {dataset.haadf_sigma:.4g}: with the weight 1 of haadf, "
-    return (said + f"a weight {weight:.4g} of poisson makes the objective the negative log posterior.",)
+    note = f"The HAADF noise has the standard deviation {dataset.haadf_sigma:.4g}: with the weight 1 of haadf, "
+    return (note + f"a weight {weight:.4g} of poisson makes the objective the negative log posterior.",)
 
 
 def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
-    """The dataset with image and maps as ``options.normalize`` asks; counts from spectra and further arrays stay.
+    """The dataset with image and maps normalised as ``options.normalize`` says, each on its own.
+
+    Ground truth and noise are scaled with them; counts from spectra and further arrays stay as they are.
 
     Parameters
     ----------
@@ -83,8 +85,8 @@ def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
         arrays["maps"] = stacked(scaled(), len(origins))
         if truth is not None:
             truth = stacked(((x - s.offset) / s.factor for x, s in zip(truth, scales, strict=True)), len(scales))
-    said = f"Image and maps are normalised ({options.normalize}), each on its own: the maps are no counts."
-    notes = () if options.phantom is None else (said,)
+    note = f"Image and maps are normalised ({options.normalize}), each on its own: the maps are not counts."
+    notes = () if options.phantom is None else (note,)
     facts = {"truth": truth, "haadf_sigma": sigma, "counts_per_unit": None}
     return replace(dataset, arrays=arrays, notes=(*dataset.notes, *notes), **facts)
 
@@ -96,6 +98,6 @@ def _origin(key: str, source: Source | None, dataset: Dataset, options: DataOpti
 
 def _scaled(values: Array, options: DataOptions, origin: Origin) -> tuple[FloatArray, Scale]:
     image = np.asarray(values, np.float64)
-    check_finite(image, origin)  # a step of the preparation may have left what is not
+    check_finite(image, origin)  # a preparation step may have produced others
     scale = scale_of(image, options.normalize, origin)
     return scale.apply(image, origin), scale

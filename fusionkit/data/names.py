@@ -1,4 +1,4 @@
-"""What the arrays of a recording are, by their names and values: the image, the map of an element, counts."""
+"""What the names of a recording's arrays mean: the HAADF image, the map of an element, an image of a stack."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from fusionkit.data.elements import is_element
 from fusionkit.data.readers import RawArray, Recording
 from fusionkit.errors import UserError
 
-# what the fusion needs first: HAADF, other dark fields, what may be one, anything else, and bright fields last
+# in the order of preference: HAADF, other dark fields, possible ones, anything else, and bright fields last
 _KINDS = tuple(re.compile(kind, re.IGNORECASE) for kind in ("haadf", "dark|adf|(?<![a-z])df", "stem|image"))
 _BRIGHT = re.compile(r"bright|(?<![a-z])a?bf(?![a-z])", re.IGNORECASE)
-# an element with its line, as programs of microscopes label maps: ``Co Ka1``, ``Fe-L``, ``SiK``, ``Ti Kα1,2``
+# an element with its line, as microscope software labels maps: ``Co Ka1``, ``Fe-L``, ``SiK``, ``Ti Kα1,2``
 _LABEL = re.compile(r"([A-Z][a-z]?)(?:[ _-]+[KLM]|K|(?<=[a-z])[LM])(?:[abglαβγ]|alpha|beta)?\d?(?:[,_]\d)?(?: series)?")
 _REMEDY = "write the config by hand, with data.maps"
 
 
 @runtime_checkable
 class NamesElements(Protocol):
-    """A recording that knows of images whose map they are, whatever these are called."""
+    """A recording whose file says which element an image is the map of, whatever its name."""
 
     def element(self, name: str) -> str | None:
         """The element whose map the array ``name`` is; None where the file does not say."""
@@ -32,19 +32,19 @@ class NamesElements(Protocol):
 
 
 def image_rank(name: str) -> int:
-    """How likely the image of this name is the HAADF image: 0 for one that says so, more for less likely ones."""
+    """Rank of a name as that of the HAADF image: 0 for one that says so, more for less likely ones."""
     if _BRIGHT.search(name):
         return len(_KINDS) + 1
     return next((rank for rank, kind in enumerate(_KINDS) if kind.search(name)), len(_KINDS))
 
 
 def is_image(name: str) -> bool:
-    """Whether the name says that this is an image of electrons, dark or bright field."""
+    """Whether the name is that of an electron image, dark or bright field."""
     return image_rank(name) != len(_KINDS)
 
 
 def element_named(name: str) -> str | None:
-    """The element that an array is called by, the last part of its name, alone or with a line; None where by none."""
+    """The element in the last part of an array's name, alone or with a line (``Co Ka1``); None where there is none."""
     last = name.rsplit("/", 1)[-1].strip()
     label = _LABEL.fullmatch(last)
     symbol = last if label is None else label[1]
@@ -52,17 +52,17 @@ def element_named(name: str) -> str | None:
 
 
 def element_in(recording: Recording, name: str) -> str | None:
-    """The element whose map an image of a recording is, by what the file says or by its name; None where by neither."""
-    said = recording.element(name) if isinstance(recording, NamesElements) else None
-    return said or element_named(name)
+    """The element whose map an image is, from the file or from its name; None where neither says."""
+    stated = recording.element(name) if isinstance(recording, NamesElements) else None
+    return stated or element_named(name)
 
 
-def map_names(called: Mapping[str, str | None], source: str) -> dict[str, str]:
-    """The name of the map of each element in their order; of several, the one in the fewest groups, not ``truth/Co``.
+def map_names(elements: Mapping[str, str | None], source: str) -> dict[str, str]:
+    """The name of each element's map; of several, the one in the fewest groups (``Co``, not ``truth/Co``).
 
     Parameters
     ----------
-    called : the element of each image by the image's name; None for what is no map.
+    elements : the element of each image by the image's name; None for an image that is not a map.
     source : the file, for the message.
 
     Raises
@@ -70,9 +70,9 @@ def map_names(called: Mapping[str, str | None], source: str) -> dict[str, str]:
     UserError : two arrays could be the map of an element.
     """
     found: dict[str, str] = {}
-    names = list(called)
+    names = list(elements)
     for name in sorted(names, key=_depth):
-        element = called[name]
+        element = elements[name]
         if element is None:
             continue
         former = found.setdefault(element, name)
@@ -82,7 +82,7 @@ def map_names(called: Mapping[str, str | None], source: str) -> dict[str, str]:
 
 
 def are_counts(values: Array) -> bool:
-    """Whether there are values > 0 and all are whole numbers >= 0, as counts and multiples of counts are."""
+    """Whether all values are whole numbers >= 0, some of them > 0."""
     return bool(np.all(values >= 0) and np.all(values == np.round(values)) and values.max(initial=0) > 0)
 
 
@@ -91,7 +91,7 @@ def _depth(name: str) -> int:
 
 
 def shape_of(recording: Recording, name: str) -> tuple[int, ...] | None:
-    """Shape of the array ``name`` or of the image of a stack; None where there is neither."""
+    """Shape of the array ``name``, or of an image of a stack (``maps/0``); None where there is neither."""
     own = recording.shape(name)
     if own is not None:
         return own
@@ -101,7 +101,7 @@ def shape_of(recording: Recording, name: str) -> tuple[int, ...] | None:
 
 
 def read_named(recording: Recording, name: str) -> RawArray:
-    """The array ``name``, or the image of a stack: one of those that have a `shape_of`."""
+    """The array ``name``, or an image of a stack (``maps/0``), one that has a `shape_of`."""
     place = _place(recording, name) if recording.shape(name) is None else None
     if place is None:
         return recording.read(name)
@@ -111,7 +111,7 @@ def read_named(recording: Recording, name: str) -> RawArray:
 
 
 def _place(recording: Recording, name: str) -> tuple[str, int] | None:
-    """The stack and the index that ``name`` means."""
+    """The stack and the index in ``name``; None where it is not of that form."""
     stack, _, number = name.rpartition("/")
     shape = recording.shape(stack) if stack else None
     if shape is None or len(shape) != 3 or not (number.isascii() and number.isdigit()):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fusionkit.arrays import Array
 
-MASK_NORM = 6.0  # of (1, -2, 1)' (1, -2, 1)
+MASK_NORM = 6.0  # root of the sum of squares of (1, -2, 1)' (1, -2, 1)
 _MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal variable
 
 
@@ -21,7 +21,7 @@ def mixed_differences(image: Array, dtype: npt.DTypeLike = np.float64) -> Array:
     Parameters
     ----------
     image : (..., ny, nx), at least 3 x 3 pixels.
-    dtype : in which they are computed.
+    dtype : of the computation.
     """
     b = np.asarray(image, dtype)
     rows = b[..., :-2, :] - 2.0 * b[..., 1:-1, :] + b[..., 2:, :]
@@ -39,15 +39,15 @@ def noise_level(image: Array) -> float:
 
 
 LARGEST = 512  # pixels along an axis
-_STRIDE = 4  # pixels: what tells the spread of a part
+_STRIDE = 4  # pixels, enough for the spread of a part
 
 
 def busiest(image: Array) -> tuple[slice, slice]:
-    """Rows and columns of the part with the greatest spread, which shows matter and vacuum where the image has both.
+    """Rows and columns of the part with the greatest spread: matter and vacuum, where the image has both.
 
     Parameters
     ----------
-    image : (ny, nx); taken whole along an axis of up to `LARGEST` pixels.
+    image : (ny, nx); an axis of up to `LARGEST` pixels is taken whole.
     """
     some = np.asarray(image[::_STRIDE, ::_STRIDE], np.float64)
     places = [(rows, columns) for rows in _starts(image.shape[0]) for columns in _starts(image.shape[1])]
@@ -61,6 +61,6 @@ def busiest(image: Array) -> tuple[slice, slice]:
 
 
 def _starts(size: int) -> list[int]:
-    """Where parts may begin: half a part apart, from end to end."""
+    """Starts of the parts to compare, half a part apart."""
     last = max(0, size - LARGEST)
     return sorted({min(start, last) for start in range(0, last + LARGEST // 2, LARGEST // 2)})

@@ -34,7 +34,7 @@ class Scale:
 
 
 def scale_of(values: FloatArray, method: Normalisation, origin: Origin) -> Scale:
-    """What ``method`` does to the image.
+    """The affine map of ``method`` for an image.
 
     Parameters
     ----------

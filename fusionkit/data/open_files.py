@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fusionkit.data.checks import Origin
@@ -16,25 +17,35 @@ class OpenFiles:
     Parameters
     ----------
     folder : where relative paths start.
-    path, reader : the config's ``data.path`` and ``data.reader``: what a source without its own path refers to.
+    path, reader : the config's ``data.path`` and ``data.reader``, for sources without a path of their own.
     where : config key of the data.
+    opened : recordings that are open already, by path.
     """
 
     first = "haadf"  # the array whose pixel size and facts come before those of others
 
-    def __init__(self, folder: Path, path: str | None, reader: str | None, where: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        path: str | None,
+        reader: str | None,
+        where: str,
+        opened: Mapping[Path, Recording] | None = None,
+    ) -> None:
         self._folder, self._path, self._reader, self._where = folder, path, reader, where
+        self._given = {path.resolve(): recording for path, recording in (opened or {}).items()}
         self._opened: dict[tuple[Path, str | None], Recording] = {}
 
     def open(self, path: str | None, reader: str | None, key: str) -> Recording:
-        """The recording at ``path``, at ``data.path`` where that is None; ``key`` is the config key that asks."""
+        """The recording at ``path``, or at ``data.path`` where that is None; ``key`` is the source's config key."""
         own = path is not None
         text, reader = (path, reader) if own else (self._path, reader or self._reader)
         if text is None:
             raise UserError(key, "names no file, and data.path is not given", "add 'path' here or to data")
         place = (self._absolute(text), reader)
         if place not in self._opened:
-            self._opened[place] = open_recording(*place, key if own else self._where)
+            given = self._given.get(place[0].resolve()) if self._given else None
+            self._opened[place] = given or open_recording(*place, key if own else self._where)
         return self._opened[place]
 
     def of(self, source: Source | SpectrumSource, key: str) -> Recording:
@@ -54,5 +65,5 @@ class OpenFiles:
 
 
 def _shown(path: Path) -> str:
-    """The path as people read it; resolved only where it goes up, since that means another folder behind a link."""
+    """The path for messages; resolved only where it contains .., which leads elsewhere behind a link."""
     return str(path.resolve() if ".." in path.parts else path)

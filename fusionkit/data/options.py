@@ -1,4 +1,4 @@
-"""The config's ``data``: what to read or simulate, and how to normalise it."""
+"""The config's ``data``: what to read or simulate, how to prepare and how to normalise it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Source(Options):
     signal : its name in the file.
     path : the file, where it is not ``data.path``; relative to the config's folder.
     reader : format of ``path``; None to go by the suffix.
-    offset, scale : what is used is (value - offset) * scale.
+    offset, scale : the values used are (value - offset) * scale.
     """
 
     by_name: ClassVar[bool] = True
@@ -46,7 +46,7 @@ class Source(Options):
 
     @property
     def short(self) -> str | None:
-        """The name alone where that says everything."""
+        """The name alone, where the other options have their defaults."""
         return self.signal if self == Source(signal=self.signal) else None
 
 
@@ -65,16 +65,16 @@ class SpectrumSource(Options):
     signal : name of the spectrum image; None for the only one in the file.
     path : the file, where it is not ``data.path``.
     reader : format of ``path``; None to go by the suffix.
-    elements : symbols in the order that is kept; None for the windows', else the lines', else the file's own.
-    lines : X-ray line or edge of an element (``Cu: Ka``); the file's, else the strongest, where it names none.
+    elements : symbols, in the order of the maps; None for those of ``windows``, else of ``lines``, else of the file.
+    lines : X-ray line or edge of an element (``Cu: Ka``); by default the file's, else the strongest.
     method : ``windows`` sums the counts in a window of energy about the line; ``fit`` fits lines and background to each
-        EDX spectrum, so that lines that overlap are told apart, and gives the counts in the line's family.
-    windows : first and last energy whose counts are an element's, in the unit of the file's energy axis.
+        EDX spectrum, which separates overlapping lines, and gives the counts in the line's family.
+    windows : first and last energy of an element's window, in the unit of the file's energy axis.
     background : ``none``; ``windows`` interpolates between windows beside the line, ``power_law`` extrapolates from
         windows before the edge. The maps stay the raw counts; the estimate becomes the array ``NAME_background``.
     background_windows : where the background is measured: [first, last] or [first, last, first, last].
     smooth : standard deviation in pixels of the Gaussian that smooths the background's counts.
-    subtract : whether the maps are the counts less the background, negative ones set to 0: no counts any more.
+    subtract : whether the maps are the counts minus the background, negative ones set to 0, and so not counts.
     """
 
     signal: str | None = None
@@ -94,7 +94,7 @@ class SpectrumSource(Options):
     def _ascending(cls, windows: dict[str, list[float]]) -> dict[str, list[float]]:
         for element, ends in windows.items():
             if len(ends) % 2 or any(first >= last for first, last in zip(ends[::2], ends[1::2], strict=True)):
-                raise ValueError(f"{ends} of {element} is no window; write [first, last], the first the smaller")
+                raise ValueError(f"{ends} of {element} is not a window; write [first, last] with first < last")
         return windows
 
     @model_validator(mode="after")
@@ -122,19 +122,19 @@ class DataOptions(Options):
     path : file of the recording, relative to the config's folder; not needed where every source names its own.
     phantom : what to simulate instead.
     reader : name of the file's format; None to go by the suffix.
-    haadf : name of the HAADF image in the file, or {path, signal, offset, scale} where it stands in another file or
+    haadf : name of the HAADF image in the file, or {path, signal, offset, scale} where it is in another file or
         in other units; a phantom's is ``HAADF`` and need not be named.
-    maps : name in the file of each element's map, in the order that is kept everywhere; a list where the names are the
+    maps : name in the file of each element's map, in the order of the result; a list where the names are the
         elements, or {path, signal, offset, scale} each. A phantom's maps are all taken where this is None.
     spectra : stacks of counts from spectrum images, by the name of the array that they become; the stack called
-        ``maps`` stands for the key ``maps``. The unknown has a map of every element that any stack names.
+        ``maps`` replaces the key ``maps``. The unknown has a map of every element of any stack.
     grid : ``haadf`` or ``maps``: whose pixels the unknown has; None where image and maps have one shape.
-    arrays : further arrays of any shape: the name that terms use, and the name in the file. They are not normalised.
-    prepare : steps that image and maps go through, in this order, before they are normalised.
-    normalize : what is done to the HAADF image and to each map, each on its own: ``minmax`` maps its least value to 0
-        and its greatest to 1, ``max`` divides by its greatest value, ``none`` (the default) keeps counts as they are.
-    maps_are : ``counts``; ``rates``, counts times a factor that is found; or ``fractions``, whose effective counts are
-        estimated from their noise. The unknown is then in counts. None leaves the maps as they are, and guesses.
+    arrays : further arrays of any shape: name in the terms and name in the file. They are not normalised.
+    prepare : preparation steps, in this order, before normalisation.
+    normalize : of the HAADF image and of each map on its own: ``minmax`` maps the least value to 0 and the greatest
+        to 1, ``max`` divides by the greatest value, ``none`` (the default) keeps counts as they are.
+    maps_are : ``counts``; ``rates``, counts times a factor that is determined; or ``fractions``, whose effective counts
+        are estimated from their noise. The unknown is then in counts. None leaves the maps as they are, and guesses.
     """
 
     path: str | None = None
@@ -160,7 +160,7 @@ class DataOptions(Options):
             return value
         double = [name for name in value if value.count(name) > 1]
         if double:
-            raise ValueError(f"the element '{double[0]}' stands there twice; name each once")
+            raise ValueError(f"the element '{double[0]}' is listed twice; name each once")
         return {name: name for name in value}
 
     @field_validator("maps")
@@ -185,7 +185,7 @@ class DataOptions(Options):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataOptions:
-        sources = self._sources()  # what stands in ``arrays`` is in the file at ``path``
+        sources = self._sources()  # those of ``arrays`` are in the file at ``path``
         if self.path is None and self.phantom is None and sources and all(s.path for s in sources) and not self.arrays:
             return self
         if (self.path is None) == (self.phantom is None):

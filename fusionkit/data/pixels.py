@@ -1,4 +1,4 @@
-"""Pixel size and place of the unknown's pixels, from what the arrays of a recording say about theirs."""
+"""Pixel size and origin of the unknown, from those of the arrays of a recording."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from math import sqrt
 
 from fusionkit.data.readers import RawArray, first_sized
 
-_SAME_RATIO = 0.03  # scans of one field whose axes have ratios that differ by less than this part
+_SAME_RATIO = 0.03  # relative difference between the ratios of the two axes of scans of one field
 
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """Where pixels are.
+    """Size and place of pixels.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ class PixelGrid:
 def pixel_grid(
     grid: str, facts: Mapping[str, Sequence[RawArray]], further: Collection[str], same_field: bool
 ) -> tuple[PixelGrid, tuple[str, ...]]:
-    """Pixels of the array ``grid``, its own or from the other arrays, and every note of all of them.
+    """Pixels of the array ``grid``, its own or derived from the other arrays, and the notes of all arrays.
 
     Parameters
     ----------
     grid : the array whose pixels the unknown has.
-    facts : what is known about each array that was read, by name; of their values the shape is used.
-    further : names of arrays that may have other pixels: a kernel or a spectrum says nothing about those of the grid.
-    same_field : whether image and maps, as they are read, show the same field of view.
+    facts : what is known about each array, by name; of their values only the shape is used.
+    further : names of arrays that may have other pixels, such as a kernel or a spectrum.
+    same_field : whether image and maps show the same field of view before preparation.
     """
     own = facts[grid]
-    others = [one for name in facts if name != grid for one in _fellows(facts[name], name in further, own[0])]
+    others = [one for name in facts if name != grid for one in _comparable(facts[name], name in further, own[0])]
     notes = list(dict.fromkeys(note for one in [*own, *others] for note in one.notes))
     known = [one for one in [*own, *others] if one.pixel_size is not None]
     found = first_sized(own)
@@ -54,8 +54,8 @@ def pixel_grid(
     return derived, (*notes, *note)
 
 
-def _fellows(arrays: Sequence[RawArray], may_differ: bool, own: RawArray) -> list[RawArray]:
-    """The arrays, those that have other pixels and may without what they say of these."""
+def _comparable(arrays: Sequence[RawArray], may_differ: bool, own: RawArray) -> list[RawArray]:
+    """The arrays, without the pixel size of those that have, and may have, other pixels."""
     shape = own.values.shape[-2:]
     return [replace(one, pixel_size=None) if may_differ and one.values.shape[-2:] != shape else one for one in arrays]
 
@@ -63,15 +63,15 @@ def _fellows(arrays: Sequence[RawArray], may_differ: bool, own: RawArray) -> lis
 def _from_others(
     grid: str, shape: tuple[int, ...], known: list[RawArray], same_field: bool
 ) -> tuple[PixelGrid, tuple[str, ...]]:
-    """Pixels of the array ``grid``, which says nothing, from others on the same pixels or over the same field."""
+    """Pixels of the array ``grid``, which has no pixel size, from others on the same pixels or over the same field."""
     lacking = f"'{grid}' has no pixel size; the result has none either"
     if not same_field:
         return PixelGrid(), (f"{lacking}, since image and maps are cropped apart.",)
     same = [one for one in known if one.values.shape[-2:] == shape]
     if same:
         several = len({(one.pixel_size, one.units) for one in same}) > 1
-        said = ("The arrays have several pixel sizes; that of the first is used.",) * several
-        return PixelGrid(same[0].pixel_size, same[0].units, same[0].origin), said
+        notes = ("The arrays have several pixel sizes; that of the first is used.",) * several
+        return PixelGrid(same[0].pixel_size, same[0].units, same[0].origin), notes
     for one in known:
         ratio = _ratio(one.values.shape[-2:], shape)
         if ratio is not None and one.pixel_size is not None:
@@ -83,15 +83,15 @@ def _scaled(grid: str, one: RawArray, edge: float, ratio: float) -> tuple[PixelG
     """Pixels ``ratio`` times as long as those of another scan of the same field, whose edge is ``edge``."""
     size = edge * ratio
     moved = None if one.origin is None else (one.origin[0] + (size - edge) / 2, one.origin[1] + (size - edge) / 2)
-    said = f"{size:.4g} {one.units or ''}".strip()
-    from_which = f"{one.values.shape[-2:]} pixels of {edge:.4g} over the same field of view"
+    shown = f"{size:.4g} {one.units or ''}".strip()
+    reference = f"{one.values.shape[-2:]} pixels of {edge:.4g} over the same field of view"
     return PixelGrid(size, one.units, moved), (
-        f"'{grid}' has no pixel size; it is taken as {said}, from {from_which}.",
+        f"'{grid}' has no pixel size; it is taken as {shown}, from {reference}.",
     )
 
 
 def _ratio(of: tuple[int, ...], to: tuple[int, ...]) -> float | None:
-    """Edge of a pixel of a scan ``to`` in those of a scan ``of`` the same field; None where the axes do not agree."""
+    """Edge of a pixel of the scan ``to`` in pixels of the scan ``of`` the same field; None where the axes disagree."""
     if len(of) != 2 or len(to) != 2:
         return None
     rows, columns = of[0] / to[0], of[1] / to[1]
@@ -103,12 +103,12 @@ _HEIGHT, _WIDTH, _UNIT = "pixel_height", "pixel_width", "pixel_unit"
 
 
 def edge_facts(height: float, width: float, unit: str) -> dict[str, float | str]:
-    """The edges of a pixel in ``unit`` as facts."""
+    """Facts for pixels that are not square, since a pixel size is one number: their edges in ``unit``."""
     return {_HEIGHT: height, _WIDTH: width, _UNIT: unit}
 
 
 def edges_of(facts: Facts) -> tuple[float, float, str] | None:
-    """Height, width and their unit; None where pixels are square or nothing is known."""
+    """Height, width and unit of pixels that are not square; else None."""
     height, width = facts.get(_HEIGHT), facts.get(_WIDTH)
     if not isinstance(height, int | float) or not isinstance(width, int | float):
         return None
@@ -116,11 +116,11 @@ def edges_of(facts: Facts) -> tuple[float, float, str] | None:
 
 
 def without_edges(facts: Facts) -> dict[str, float | str]:
-    """The facts of pixels that are square, or of others."""
+    """The facts without the edges of pixels."""
     return {name: value for name, value in facts.items() if name not in (_HEIGHT, _WIDTH, _UNIT)}
 
 
 def coarser(facts: Facts, factor: int) -> dict[str, float | str]:
-    """The facts with edges that are ``factor`` times as long, where there are any."""
+    """The facts with ``factor`` times longer edges, where there are any."""
     found = edges_of(facts)
     return dict(facts) if found is None else {**facts, **edge_facts(factor * found[0], factor * found[1], found[2])}

@@ -1,4 +1,4 @@
-"""Data from recordings: names to arrays, checked before and after they are read."""
+"""Arrays from recordings by their names, checked before and after reading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.data.checks import FloatArray, Origin, check_fellow, check_finite, check_image, stacked, to_float
+from fusionkit.data.checks import FloatArray, Origin, check_finite, check_image, check_same_shape, stacked, to_float
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.field_of_view import fields
@@ -25,25 +25,25 @@ from fusionkit.data.spectra import ElementMaps, load_spectra
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.machine import require
 
-# of an array as it is read: the raw bytes and values, the float64 copy, the normalised one
+# while an array is read: raw bytes and values, float64 copy, normalised copy
 _BYTES_PER_VALUE = 32
 
 
 def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles | None = None) -> Dataset:
-    """The arrays that ``options`` name in their files, neither prepared nor normalised.
+    """The arrays that ``options`` name, neither prepared nor normalised.
 
     Parameters
     ----------
     options : the config's ``data``.
     folder : where relative paths start.
     where : config key of ``options``.
-    files : what stands in place of the files, such as arrays in memory.
+    files : open files, or arrays in memory in their place.
     """
     files = files or OpenFiles(folder, options.path, options.reader, where)
     images, others = _sources(options, where)
     if not images and not others and not options.spectra:
-        held = describe(files.open(None, None, where))
-        raise UserError(where, "names no array", f"give haadf, maps, spectra or arrays; the file has {held}")
+        content = describe(files.open(None, None, where))
+        raise UserError(where, "names no array", f"give haadf, maps, spectra or arrays; the file has {content}")
     for element in options.maps or {}:
         atomic_number(element, f"{where}.maps.{element}")
     _check_shapes(files, images, others, options, where)
@@ -51,7 +51,7 @@ def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles |
 
     def read(name: str, key: str, source: Source) -> npt.NDArray[Any]:
         found = read_named(files.of(source, key), source.signal)
-        # an array as it was read lives until it is converted; of its values only the shape is kept
+        # keep only the shape of the values, so that the raw array is freed after conversion
         facts.setdefault(name, []).append(replace(found, values=np.broadcast_to(0.0, found.values.shape)))
         return found.values
 
@@ -86,9 +86,9 @@ def _dataset(
     pixels, notes = pixel_grid(grid, facts, options.arrays, _keeps_field(options))
     read = [*facts[grid], *(one for name in facts if name != grid for one in facts[name])]
     metadata = recording_facts(read)
-    if edges_of(facts[grid][0].metadata) is None:  # those of other pixels
+    if edges_of(facts[grid][0].metadata) is None:  # these are of other pixels
         metadata = without_edges(metadata)
-    # the stack of the maps first, wherever it is written: terms compare it with the first maps of the unknown
+    # the stack ``maps`` first: terms compare it with the first maps of the unknown
     ordered = sorted(stacks, key=lambda name: name != "maps")
     elements = dict.fromkeys([*(options.maps or ()), *(e for name in ordered for e in stacks[name].elements)])
     named = {"maps": tuple(options.maps)} if options.maps is not None else {}
@@ -115,26 +115,26 @@ def _dataset(
 
 
 def _keeps_field(options: DataOptions) -> bool:
-    """Whether image and maps, as they are read, show the same field of view: none is cropped to that of the other."""
+    """Whether image and maps show the same field of view before preparation: neither is cropped on its own."""
     return all(step.step != "crop" or step.options.get("of", "all") == "all" for step in options.prepare)
 
 
 def _warn_of_fields(facts: Mapping[str, list[RawArray]], options: DataOptions) -> None:
-    """Warn where image and maps that are compared pixel by pixel do not show the same field."""
+    """Warn where image and maps are compared pixel by pixel but show different fields."""
     if "haadf" not in facts or "maps" not in facts:
         return
     found = fields(facts["haadf"][0].scan, facts["maps"][0].scan)
     if found is None:
         return
-    said = found.difference()
-    # a scan, a crop or a bin says which pixels belong together
+    difference = found.difference()
+    # a scan, crop or bin defines which pixels belong together
     is_meant = options.grid is not None or not _keeps_field(options) or found.image.shape != found.maps.shape
-    if said is not None and (found.apart or not is_meant):
-        warnings.warn(f"{said}; they are taken for the same field", FusionkitWarning, stacklevel=2)
+    if difference is not None and (found.are_disjoint or not is_meant):
+        warnings.warn(f"{difference}; they are taken for the same field", FusionkitWarning, stacklevel=2)
 
 
 def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, ElementMaps], source: str, where: str) -> None:
-    """Without ``grid``, a stack of counts that stands for the maps has the shape of the image."""
+    """Without ``grid``, counts that serve as the maps must have the shape of the image."""
     if "maps" not in stacks or "haadf" not in arrays:
         return
     shape, image = arrays["maps"].shape[1:], arrays["haadf"].shape
@@ -159,11 +159,11 @@ def _check_shapes(
         shape = shape_of(recording, source.signal)
         if shape is None:
             origin = files.origin(source, key)
-            said = f"there is no array '{source.signal}' in {origin.source}"
-            raise UserError(key, said, missing(source.signal, recording))
+            problem = f"there is no array '{source.signal}' in {origin.source}"
+            raise UserError(key, problem, missing(source.signal, recording))
         shapes[key] = shape
-    # with a grid, the image may have another shape than the maps; steps may give both one shape, and take frames
-    apart, fellows = options.grid is not None or bool(options.prepare), dict[bool, str]()
+    # with a grid, image and maps may differ in shape; preparation may give both one shape, and take frames
+    separate, firsts = options.grid is not None or bool(options.prepare), dict[bool, str]()
     for key, source in images.items():
         origin = files.origin(source, key)
         is_stack = len(shapes[key]) == 3
@@ -171,8 +171,8 @@ def _check_shapes(
             remedy = f"name one of its images by its place, '{source.signal}/0'"
             raise origin.error(f"is not 2-D: its shape is {shapes[key]}", remedy)
         check_image(shapes[key][-2:] if is_stack else shapes[key], origin)
-        fellow = fellows.setdefault(apart and key == f"{where}.haadf", key)
-        check_fellow(shapes[key], origin, shapes[fellow], images[fellow].signal)
+        first = firsts.setdefault(separate and key == f"{where}.haadf", key)
+        check_same_shape(shapes[key], origin, shapes[first], images[first].signal)
     require(_BYTES_PER_VALUE * sum(prod(shape) for shape in shapes.values()), f"{where}.path")
 
 
@@ -187,16 +187,16 @@ def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
 
 
 def recording_facts(images: Sequence[RawArray]) -> dict[str, float | str]:
-    """The facts of all images, those of earlier ones first; a title where it is no single map's or image's."""
+    """Facts of the recording from those of its images; earlier ones win, and the title of a single map is left out."""
     facts: dict[str, float | str] = {}
     for one in reversed(images):
         facts |= one.metadata
     titles = {str(one.metadata["title"]) for one in images if "title" in one.metadata}
-    common = [title for title in titles if not _is_of_one(title)]
+    common = [title for title in titles if not _is_of_one_image(title)]
     facts.pop("title", None)
     return facts | ({"title": common[0]} if len(common) == 1 else {})
 
 
-def _is_of_one(title: str) -> bool:
-    """``Co``, ``Co Ka1`` or ``HAADF``; ``STEM of a particle`` may be everything's."""
+def _is_of_one_image(title: str) -> bool:
+    """Whether a title is that of one image (``Co``, ``Co Ka1``, ``HAADF``), not of the recording."""
     return element_named(title) is not None or (is_image(title) and len(title.split()) == 1)

@@ -124,7 +124,7 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
 def _difference_of_fields(image: RawArray, maps: Iterable[RawArray]) -> tuple[str, ...]:
     """A note where the image and a map show different fields of view, as far as is known."""
     pairs = [both for one in maps if (both := fields(image.scan, one.scan)) is not None]
-    difference = next((both.difference() for both in pairs if not both.alike), None)
+    difference = next((both.difference() for both in pairs if not both.are_same), None)
     return (
         () if difference is None else (f"{difference[0].upper()}{difference[1:]}; they are taken for the same field.",)
     )

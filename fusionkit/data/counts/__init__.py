@@ -1,1 +1,1 @@
-"""What maps are, counts, rates or fractions, and how they become counts."""
+"""Whether maps are counts, rates or fractions, and their conversion to counts."""

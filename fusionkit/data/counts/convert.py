@@ -1,7 +1,7 @@
-r"""Maps into counts: the unknown c is then in counts, and a map in the units in which it came is x = f c.
+r"""Conversion of maps to counts: the unknown c is then in counts, and a map in its original units is x = f c.
 
-With counts the Poisson term is a likelihood. A forward model of other data is for maps in their own units, so that it
-is taken at f c; see `fusionkit.operators.fidelity.Fidelity.in_counts`.
+With counts the Poisson term is a likelihood. Forward models of other data expect the original units, and so are
+evaluated at f c; see `fusionkit.operators.fidelity.Fidelity.in_counts`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from fusionkit.arrays import Array
-from fusionkit.data.counts.kind import Counting, Kind, guess, said
+from fusionkit.data.counts.kind import Counting, Kind, guess, guess_note
 from fusionkit.data.counts.scale import MeanVariance, is_counts, mean_variance, shares_noise, step_of
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
@@ -20,35 +20,35 @@ _COUNTS_LIKE = (0.5, 1.5)  # exponent of variance against mean: phantoms give 0.
 
 
 def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -> Dataset:
-    """The dataset with its maps in counts where ``kind`` is given; else as it is, with a guess that is said.
+    """The dataset with its maps in counts where ``kind`` is given; else unchanged, with a guess and a note on it.
 
     Parameters
     ----------
     dataset : read, prepared and normalised.
-    kind : what the maps are; None where nobody said.
+    kind : what the maps are; None to guess.
     where : config key of ``kind``, for error messages.
 
     Raises
     ------
-    UserError : there are no maps, or they are not what they are said to be.
+    UserError : there are no maps, or they are not of this kind.
     """
     maps = dataset.arrays.get("maps")
     if kind is None:
-        if dataset.counts_per_unit == 1.0 and maps is not None and not is_counts(maps):  # counts shared out by a fit
+        if dataset.counts_per_unit == 1.0 and maps is not None and not is_counts(maps):  # fractional counts of a fit
             return replace(dataset, counting=Counting("counts"))
         found = guess(maps) if maps is not None else None
         if found is None:
             return dataset
-        notes = dataset.notes if found == "counts" and dataset.seed is not None else (*dataset.notes, said(found))
+        notes = dataset.notes if found == "counts" and dataset.seed is not None else (*dataset.notes, guess_note(found))
         return replace(dataset, counting=Counting(found, guessed=True), notes=notes)
     if maps is None or maps.ndim != 3:
         raise UserError(where, "there are no maps", "remove the key")
     if float(maps.min()) < 0.0:
-        raise UserError(where, f"is {kind}, but the maps hold negative values", "leave the background on the counts")
+        raise UserError(where, f"is {kind}, but the maps hold negative values", "keep the background in the counts")
     if kind == "counts":
         if not is_counts(maps):
             likely = guess(maps)
-            raise UserError(where, "is counts, and the maps are none", f"they look like {likely}")
+            raise UserError(where, "is counts, but the maps are not counts", f"they look like {likely}")
         return replace(dataset, counting=Counting("counts"), counts_per_unit=1.0)
     return _converted(dataset, maps, kind, where)
 
@@ -84,9 +84,9 @@ def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset
 
 
 def _background(dataset: Dataset, units: Array) -> dict[str, Array]:
-    """What is beneath the maps is in their units."""
-    beneath = dataset.arrays.get("maps_background")
-    return {} if beneath is None else {"maps_background": beneath / units}
+    """The background is in the units of the maps."""
+    background = dataset.arrays.get("maps_background")
+    return {} if background is None else {"maps_background": background / units}
 
 
 def _names(dataset: Dataset, number: int) -> tuple[str, ...]:
@@ -97,21 +97,21 @@ def _names(dataset: Dataset, number: int) -> tuple[str, ...]:
 def _step(one: Array, name: str, where: str) -> float:
     step = step_of(one)
     if step is None:
-        said = f"is rates, but the map of {name} has no smallest step, which one count would be"
-        raise UserError(where, said, "write fractions, which estimates effective counts from the noise")
+        problem = f"is rates, but the map of {name} has no smallest step, which would be one count"
+        raise UserError(where, problem, "write fractions, which estimates effective counts from the noise")
     return step
 
 
 def _fit(one: Array, name: str, where: str) -> MeanVariance:
     fit = mean_variance(one)
     if fit is None:
-        said = f"is fractions, but the map of {name} is too small or too smooth to estimate counts from its noise"
-        raise UserError(where, said, "remove the key, and give the poisson term a weight")
+        problem = f"is fractions, but the map of {name} is too small or too smooth to estimate counts from its noise"
+        raise UserError(where, problem, "remove the key, and give the poisson term a weight")
     return fit
 
 
 def _shared(maps: Array, names: tuple[str, ...], kind: Kind) -> list[str]:
-    """A note where effective counts are too many, since smoothing took noise away."""
+    """A note where smoothing removed noise, so that there are too many effective counts."""
     found = [name for name, one in zip(names, maps, strict=True) if kind == "fractions" and shares_noise(one)]
     if not found:
         return []
@@ -120,13 +120,13 @@ def _shared(maps: Array, names: tuple[str, ...], kind: Kind) -> list[str]:
 
 
 def _notes(facts: Counting) -> list[str]:
-    spelled = ", ".join(
+    units = ", ".join(
         f"{name} {unit:.4g}" + (f" ± {100 * facts.errors[name]:.2g} %" if name in facts.errors else "")
         for name, unit in facts.units.items()
     )
     if facts.kind == "rates":
-        return [f"The maps are rates and are taken back to counts; one count is {spelled}, the smallest step."]
-    notes = [f"The maps are fractions and are taken to effective counts, as their noise tells; one is {spelled}."]
+        return [f"The maps are rates and are converted to counts; one count is {units}, the smallest step."]
+    notes = [f"The maps are fractions and are converted to effective counts by their noise; one count is {units}."]
     low, high = _COUNTS_LIKE
     odd = [f"{name} {p:.2g}" for name, p in facts.exponents.items() if not low < p < high]
     if odd:

@@ -1,4 +1,4 @@
-"""What maps are, guessed from their values, and what was found about them."""
+"""Whether maps are counts, rates or fractions, guessed from their values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fusionkit.data.counts.scale import is_counts, sample, step_of
 
 Kind = Literal["counts", "rates", "fractions"]
 
-_SAID = {
+_MEANING = {
     "counts": "the maps are counts (whole numbers)",
     "rates": "the maps are rates, counts times a factor",
     "fractions": "the maps are fractions: neither counts nor counts times a factor",
@@ -30,11 +30,10 @@ class Counting:
     Parameters
     ----------
     kind : ``counts``, ``rates`` or ``fractions``.
-    guessed : whether nobody said so.
-    units : what one count of each map is in the units in which the map came, by element; empty where the maps stayed
-        as they were.
+    guessed : whether the config does not state it.
+    units : one count of each map in the map's original units, by element; empty where the maps were not converted.
     errors : relative standard error of each where it was estimated from the noise.
-    exponents : of the relation variance ~ mean^p of each where it was: 1 for counts.
+    exponents : p of variance ~ mean^p of each where it was estimated: 1 for counts.
     """
 
     kind: Kind
@@ -54,7 +53,7 @@ class Counting:
 
 
 def guess(maps: Array) -> Kind | None:
-    """What the maps are; None where they hold negative values or nothing, so that they are none of these.
+    """What the maps are; None where they hold negative values or only zeros.
 
     Parameters
     ----------
@@ -67,6 +66,6 @@ def guess(maps: Array) -> Kind | None:
     return "rates" if all(step_of(sample(one)) is not None for one in maps if one.any()) else "fractions"
 
 
-def said(kind: Kind) -> str:
+def guess_note(kind: Kind) -> str:
     """A sentence on a guess."""
-    return f"data.maps_are is not given: {_SAID[kind]}{_REMEDY[kind]}."
+    return f"data.maps_are is not given: {_MEANING[kind]}{_REMEDY[kind]}."

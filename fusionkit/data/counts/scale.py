@@ -1,4 +1,4 @@
-r"""Effective counts of a map that was scaled, divided or subtracted from: the noise tells how many it stands for.
+r"""The value of one count: the smallest step between rates, or from the noise of a map that was scaled or divided.
 
 Counts c with the mean mu have the variance mu. A map b = f c therefore has the variance f times its mean, at every
 pixel, and b / f has the mean and the variance of counts. The variance comes from the mixed second differences of 3 x 3
@@ -8,8 +8,8 @@ pixels, which remove what is linear along either axis, the mean from the same pi
           m = \begin{pmatrix} 1 & -2 & 1 \\ -2 & 4 & -2 \\ 1 & -2 & 1 \end{pmatrix}
 
 A ratio of sums holds at a tenth of a count a pixel, where medians are zero. Pixels beyond three standard deviations are
-edges and are left out, with what is lost of a normal distribution made up for. Source of the mask: J. Immerkaer,
-Comput. Vis. Image Underst. 64, 300 (1996).
+edges and are left out, with a correction for the lost tails of the normal distribution. Source of the mask:
+J. Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996).
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _INFLATION = 1.0 + 2.78
 
 @dataclass(frozen=True)
 class MeanVariance:
-    """The relation of variance and mean.
+    """The relation of variance and mean in a map.
 
     Parameters
     ----------
-    factor : f, variance over mean: what one count is in the units of the map.
+    factor : f, variance over mean: one count in the units of the map.
     error : relative standard error of f.
     exponent : p of variance ~ mean^p over bins of the mean: 1 for counts, 0 for noise that is the same everywhere;
-        None where the means do not differ enough to tell.
+        None where the means differ too little.
     means, variances : of the bins.
     """
 
@@ -51,7 +51,7 @@ class MeanVariance:
 
 
 def mean_variance(image: Array) -> MeanVariance | None:
-    """The relation in one map; None where there are too few pixels, no noise or no mean.
+    """The relation of variance and mean; None where there are too few pixels, no noise or no mean.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def mean_variance(image: Array) -> MeanVariance | None:
     factor = float(squares.sum() / means.sum())
     for _ in range(_ROUNDS):
         former, factor = factor, _factor(squares, means, factor)
-        if not factor > 0.0:  # what there is lies at edges: there is no noise
+        if not factor > 0.0:  # only edges remain: there is no noise
             return None
         if abs(factor - former) <= 1e-6 * former:
             break
@@ -94,7 +94,7 @@ def _factor(squares: Array, means: Array, factor: float) -> float:
 
 
 def _bins(squares: Array, means: Array) -> tuple[Array, Array]:
-    """Mean squares in bins of about as many pixels each, in the order of the mean."""
+    """Means and mean squares in bins with about as many pixels each, in the order of the mean."""
     parts = np.array_split(np.argsort(means, kind="stable"), _BINS)
     return np.array([means[p].mean() for p in parts]), np.array([squares[p].mean() for p in parts])
 
@@ -112,7 +112,7 @@ _SHARED = -0.5
 
 
 def shares_noise(image: Array) -> bool:
-    """Whether neighbouring pixels of a map (ny, nx) share their noise; False where it is too small to tell."""
+    """Whether pixels of a map (ny, nx) share their noise, as where it was smoothed; False where it is small."""
     if min(image.shape) < 16:
         return False
     mixed = mixed_differences(image)
@@ -121,9 +121,9 @@ def shares_noise(image: Array) -> bool:
     return energy > 0.0 and (across + down) / (2.0 * energy) > _SHARED
 
 
-_SAME = 1e-6  # of the greatest value: values that are closer are one value, rounded
+_SAME = 1e-6  # of the greatest value: closer values differ by rounding
 _SAMPLE = 65_536
-_OFF = 0.05  # of a step: the most that a value may lie off a whole number of them
+_OFF = 0.05  # of a step: the greatest distance of a value from a whole number of steps
 
 
 def is_counts(data: Array) -> bool:
@@ -131,7 +131,7 @@ def is_counts(data: Array) -> bool:
 
     Parameters
     ----------
-    data : of any shape; a first axis of three is that of the maps, one of which is enough.
+    data : of any shape; the first of three axes is that of the maps, one of which suffices.
     """
     if not (np.all(data >= 0) and np.all(data == np.rint(data))):
         return False
@@ -140,17 +140,16 @@ def is_counts(data: Array) -> bool:
 
 
 def sample(image: Array) -> Array:
-    """Values of an image, some of many: what shows their step, since sorting all would slow the start of a run."""
+    """Values of an image, a part of many: sorting all to find their step would slow the start of a run."""
     flat = image.ravel()
     some = flat[:: max(1, flat.size // _SAMPLE)]
     return some if some.any() else flat[np.flatnonzero(flat)[:_SAMPLE]]
 
 
 def step_of(data: Array) -> float | None:
-    """What counts were multiplied by to give these values; None where no factor does.
+    """The factor between counts and these values; None where there is none.
 
-    Where an offset was taken off as well (``minmax`` on a map whose least count is not 0), the steps are the same and
-    it goes unseen.
+    A subtracted offset (``minmax`` on a map whose least count is not 0) leaves the steps and goes unnoticed.
 
     Parameters
     ----------
@@ -162,10 +161,10 @@ def step_of(data: Array) -> float | None:
         return None
     steps = np.diff(values, prepend=0.0)
     keep = steps > _SAME * largest
-    if not keep.any():  # too many values, too close: no step can be told from rounding
+    if not keep.any():  # too many values too close together: a step cannot be distinguished from rounding
         return None
     values, steps = values[keep], steps[keep]
-    # a long way is counted in short steps, since the shortest is known to a few digits only
+    # the shortest step has few digits: refine it by counting steps up to the greatest value
     counts = np.cumsum(np.rint(steps / steps.min()))
     step = float(values[-1] / counts[-1])
     return step if float(np.abs(values - counts * step).max()) <= _OFF * step else None

@@ -1,4 +1,4 @@
-"""Simulated recordings: their table, and writing one to a file."""
+"""Simulated recordings: their options, simulation, and writing one to a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def phantom_options(spec: PhantomSpec, where: str) -> Options:
 
 
 def simulate_dataset(spec: PhantomSpec, where: str) -> Dataset:
-    """The phantom's data, refused before the first allocation where they need more memory than there is."""
+    """The phantom's data; refused before the first allocation where memory is too small."""
     options: Any = phantom_options(spec, where)
     if isinstance(options, PhantomOptions):
         require(options.bytes_needed(), where)

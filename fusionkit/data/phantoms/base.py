@@ -1,4 +1,4 @@
-r"""What every simulated recording has in common: options, and the way from atoms to images.
+r"""Options of all phantoms, and the simulation of images from areal densities of atoms.
 
 A phantom is the projected areal density N_i of each element (atoms/nm²), thickness times number density. With one
 factor k for all elements, so that the stoichiometry is kept, the expected counts and the images are
@@ -106,12 +106,12 @@ def record(options: ImageOptions, density: FloatArray, source: str) -> Dataset:
     ----------
     options : dose, noise, units and seed.
     density : projected areal density of each element, shape (n, ny, nx), in atoms/nm²; some of it positive.
-    source : what the dataset calls itself.
+    source : name of the dataset.
     """
     elements = options.elements
     matter = density.sum(axis=0) > 0
     truth = density * (options.dose / float(density[:, matter].mean()))
-    # a stream for each image: what one draws does not move the others
+    # a stream for each image, so that no image changes the noise of another
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(options.seed).spawn(1 + len(elements))]
     expected = [gaussian_filter(one, options.probe) if options.probe else one for one in truth]
     maps = np.stack([rng.poisson(one) for rng, one in zip(streams[1:], expected, strict=True)]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""A simulated recording as a file that the readers take."""
+"""Writing a simulated recording to a file that the readers take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SUFFIXES = (".npz", *_HDF5)
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a file that exists, is of an unknown format or has no folder to lie in, before anything is computed."""
+    """Refuse a file that exists, has an unknown format or whose folder is missing, before anything is computed."""
     if path.suffix.lower() not in _SUFFIXES:
         raise UserError(str(path), "has no suffix that can be written", f"use {', '.join(_SUFFIXES)}")
     if isdir(path):

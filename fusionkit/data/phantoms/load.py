@@ -1,4 +1,4 @@
-"""Data from a phantom: simulated, then selected and ordered as a recording would be."""
+"""Data from a phantom: simulated, then selected and ordered as those of a recording."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fusionkit.data.phantoms import simulate_dataset
 from fusionkit.errors import UserError
 from fusionkit.registry import suggestion
 
-HAADF_NAME = "HAADF"  # what a simulated recording calls its image
+HAADF_NAME = "HAADF"  # of the image in a simulated recording
 
 
 def load_phantom(options: DataOptions, where: str) -> Dataset:
-    """The phantom's data with the elements and names that ``options`` ask for.
+    """The phantom's data with the elements and names in ``options``.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ def _select(dataset: Dataset, maps: dict[str, str], where: str) -> Dataset:
             raise UserError(f"{where}.{element}", f"the {dataset.source} has no map '{name}'", remedy)
     order = [dataset.elements.index(name) for name in maps.values()]
     left_out = [element for element in dataset.elements if element not in maps.values()]
-    said = f"The HAADF image also holds {', '.join(left_out)}, whose maps are left out."
+    note = f"The HAADF image also holds {', '.join(left_out)}, whose maps are left out."
     return replace(
         dataset,
         arrays={**dataset.arrays, "maps": dataset.arrays["maps"][order]},
         elements=tuple(maps),
         truth=dataset.truth[order] if dataset.truth is not None else None,
-        notes=(*dataset.notes, said) if left_out else dataset.notes,
+        notes=(*dataset.notes, note) if left_out else dataset.notes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Recordings by file format: the table of readers, what a reader offers, and which one a file gets.
+"""Recordings by file format: the readers, their protocol, and the choice of one for a file.
 
 A reader is a class without parameters that offers ``suffixes`` and ``open``; a plug-in adds one under its own name.
 A file that cannot be read is a `UserError` that names it.
@@ -31,7 +31,7 @@ TABLE = {
 
 _FOLDERS = (".zspy",)  # formats that are folders
 _EVEN = 1e-3  # edges of a pixel that differ by less than this part are equal
-_SHOWN = 16  # suffixes that a message names
+_SHOWN = 16  # suffixes in a message
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
 
 
@@ -44,7 +44,7 @@ class RawArray:
     values : any shape and dtype.
     pixel_size : edge of a pixel in ``units``; None where the file does not say.
     units : unit of ``pixel_size``; None where the file does not say.
-    notes : what the user should know about them, a sentence each.
+    notes : what the user should know about it, one sentence each.
     metadata : facts of the recording by name.
     origin : (y, x) of the centre of its first pixel in ``units``; None where the file does not say.
     """
@@ -58,7 +58,7 @@ class RawArray:
 
     @property
     def left_out(self) -> bool:
-        """Whether the file gives a pixel size that is not one positive number, as of pixels that are not square."""
+        """Whether the file gives a pixel size that is not one positive number: pixels that are not square, say."""
         return any(note.startswith(_LEFT_OUT) for note in self.notes)
 
     @property
@@ -99,7 +99,7 @@ class Reader(Protocol):
 
 
 def open_recording(path: Path, reader: str | None = None, where: str = "data") -> Recording:
-    """Open the file with the reader of that name, or with the one that its suffix asks for.
+    """Open the file with the reader of that name, or with the one for its suffix.
 
     Parameters
     ----------
@@ -149,16 +149,16 @@ def damage(path: Path, kind: str, errors: tuple[type[Exception], ...], what: str
     try:
         yield
     except errors as error:
-        text = str(error).strip().splitlines()
-        said = text[0][:100] if text else type(error).__name__
-        problem = f"{what} is not readable as {kind} ({said})"
+        lines = str(error).strip().splitlines()
+        detail = lines[0][:100] if lines else type(error).__name__
+        problem = f"{what} is not readable as {kind} ({detail})"
         raise UserError(
             str(path), problem, "it is damaged, cut off or of another format: copy or save it again"
         ) from None
 
 
 def missing(name: str, recording: Recording) -> str:
-    """What to say about an array that a recording lacks: the nearest name, and the arrays that there are."""
+    """Remedy for an array that a recording lacks: the nearest name, and the arrays in the file."""
     names = list(recording.names())
     if not names:
         return "the file holds no arrays"
@@ -167,7 +167,7 @@ def missing(name: str, recording: Recording) -> str:
 
 
 def _same_end(name: str, names: Sequence[str]) -> list[str]:
-    """The names that differ only in case or in the folder."""
+    """Names that differ only in case or folder."""
     end = name.rsplit("/", 1)[-1].lower()
     return [known for known in names if known.rsplit("/", 1)[-1].lower() == end]
 
@@ -181,7 +181,7 @@ def describe(recording: Recording, limit: int = 12) -> str:
 
 
 def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[str, ...]]:
-    """Pixel size, its unit and notes, from what a file says about them (None where it says nothing).
+    """Pixel size, its unit and notes, from a file's values (None where it has none).
 
     Parameters
     ----------

@@ -69,9 +69,9 @@ class Hdf5Recording:
             return RawArray(self._values(dataset), size, units, notes)
 
     def _values(self, dataset: Any) -> npt.NDArray[Any]:
-        """The values: mapped where they lie in one piece and as numbers that NumPy knows, else read."""
+        """The values: memory-mapped where they are contiguous and of a NumPy type, else read."""
         home = Path(dataset.file.filename)  # a link may lead into another file
-        offset = dataset.id.get_offset()  # None for chunks, external files and what was never written
+        offset = dataset.id.get_offset()  # None for chunks, external files and datasets that were never written
         if offset is None or dataset.size == 0 or dataset.is_virtual or not dataset.shape:
             return dataset[()]
         stored = dataset.id.get_type()
@@ -111,7 +111,7 @@ class Hdf5Reader:
 
         def visit(name: str | bytes, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and item.dtype.kind in _NUMBERS:
-                # h5py leaves a name as bytes where it is no UTF-8
+                # h5py leaves a name as bytes where it is not UTF-8
                 shapes[name if isinstance(name, str) else name.decode("utf-8", "replace")] = _shape(item)
 
         with _opened(path, "the file") as file:
@@ -128,7 +128,7 @@ def _opened(path: Path, what: str) -> Iterator[h5py.File]:
 def _number(attributes: h5py.AttributeManager) -> Any:
     if "pixel_size" not in attributes:
         return None
-    # other types are not read: a text is no pixel size, and damaged ones of variable length crash the library
+    # other types are not read: damaged ones of variable length crash the library
     return attributes["pixel_size"] if attributes.get_id("pixel_size").dtype.kind in "iuf" else ""
 
 

@@ -87,7 +87,7 @@ class NpzRecording:
                 return _map_member(self.path, member)
             with archive.open(member) as stream:
                 array = npy.read_array(stream, allow_pickle=False)
-                stream.read()  # the rest: the checksum is compared at its end
+                stream.read()  # to the end, where zipfile compares the checksum
                 return array
 
 
@@ -108,13 +108,13 @@ class NpzReader:
 
 
 def _is_plain(member: zipfile.ZipInfo, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Whether the array lies in the archive as it is in memory."""
+    """Whether the archive holds the array as it is in memory."""
     stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & _ENCRYPTED
     return stored and bool(shape) and 0 not in shape and dtype.itemsize > 0
 
 
 def _map_member(path: Path, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
-    """The array of an uncompressed member, mapped; its checksum is compared as for every other."""
+    """The array of an uncompressed member, memory-mapped after its checksum is compared."""
     with path.open("rb") as file:
         file.seek(member.header_offset)
         header = file.read(_LOCAL_HEADER.size)
@@ -137,7 +137,7 @@ def _map_member(path: Path, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
 @contextmanager
 def _opened(path: Path, what: str) -> Iterator[zipfile.ZipFile]:
     with damage(path, "an npz archive", _DAMAGE, what), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # numpy's remark on headers that Python 2 wrote
+        warnings.simplefilter("ignore", UserWarning)  # numpy warns about headers that Python 2 wrote
         with zipfile.ZipFile(path) as archive:
             yield archive
 
@@ -149,18 +149,18 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-_PART = 1 << 22  # bytes of which the checksum is taken at once
+_PART = 1 << 22  # bytes per read for the checksum
 
 
 def memory_map(
     path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], order: str = "C"
 ) -> npt.NDArray[Any]:
-    """A read-only array of what lies in the file.
+    """A read-only array over bytes of the file; the system reads the parts that are used.
 
     Parameters
     ----------
     path : the file.
-    offset : where the first value lies, bytes.
+    offset : of the first value, in bytes.
     shape, dtype : of the array, which is not empty.
     order : ``C``, or ``F`` for an array that was stored by columns.
 

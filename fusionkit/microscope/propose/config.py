@@ -17,6 +17,7 @@ from fusionkit.data.counts.kind import guess
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.field_of_view import Scan
 from fusionkit.data.load import normalise
+from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import DataOptions
 from fusionkit.data.prepare.spec import Step, carry_out
 from fusionkit.data.readers import Recording
@@ -47,7 +48,8 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     """
     data, scans, alike = sources(recordings, folder, reader)
     options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # whatever the shapes are
-    read = load_file(options, folder, "data")
+    files = OpenFiles(folder, options.path, options.reader, "data", recordings)
+    read = load_file(options, folder, "data", files)
     if "spectra" not in data:  # what is said of spectra are their counts
         for note in read.notes:
             warnings.warn(note, FusionkitWarning, stacklevel=2)

@@ -60,7 +60,7 @@ def places(whole: Scan, scans: Mapping[str, Scan]) -> tuple[dict[str, Part], lis
     steps: list[dict[str, Any]] = []
     for name, scan in scans.items():
         both = fields(whole, scan)
-        if both is None or both.alike:
+        if both is None or both.are_same:
             continue
         part = both.part()
         if part is None:

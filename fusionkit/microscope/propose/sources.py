@@ -81,7 +81,7 @@ def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
 
     def likely(one: _Listed) -> tuple[int, bool, bool]:
         both = fields(one[2].scan, maps.scan)
-        return image_rank(one[2].name), both is not None and not both.alike, one[2].shape != maps.pixels
+        return image_rank(one[2].name), both is not None and not both.are_same, one[2].shape != maps.pixels
 
     return min(images, key=likely)
 
@@ -96,7 +96,7 @@ def _cropped(image: Entry, maps: Entry) -> Mappings:
     if part is not None:
         name, rows, columns = part
         return {"prepare": [{"step": "crop", "of": name, "rows": list(rows), "columns": list(columns)}]}
-    if not both.apart:  # of scans that are, loading warns
+    if not both.are_disjoint:  # of scans that are, loading warns
         remedy = "crop one of them, or give rows and columns of scan"
         warnings.warn(f"{said}; the config takes both for the same field: {remedy}", FusionkitWarning, stacklevel=2)
     return {}

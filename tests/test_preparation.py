@@ -178,7 +178,7 @@ def test_the_image_is_moved_onto_the_maps(by: Any, scale: float) -> None:
     ("by", "whole", "said"),
     [
         ([0.0, 0.0], (0, 0), "register: nothing moved; the shift of the HAADF image onto the maps, ("),
-        ([0.04, -0.03], (0, 0), ", is within the 0.1 pixels that shifts are known to."),
+        ([0.04, -0.03], (0, 0), ", is within the accuracy of 0.1 pixels."),
         ([3.0, -5.0], (3, -5), "register: the HAADF image moved by whole pixels, (3, -5) in rows and columns"),
     ],
     ids=str,
@@ -228,7 +228,7 @@ def test_maps_move_by_whole_pixels_unless_asked() -> None:
     assert whole.counts_per_unit == data.counts_per_unit
     np.testing.assert_array_equal(whole.arrays["maps"], data.arrays["maps"][:, 3:, :-6])
     broken = prepared(data, {"step": "register", "reference": "haadf", "subpixel": True})
-    assert "no counts" in broken.notes[-2]
+    assert "not counts" in broken.notes[-2]
     assert broken.counts_per_unit is None
     assert broken.arrays["maps"].min() >= 0
 
@@ -255,8 +255,12 @@ def test_noise_has_no_shift(seed: int, smooth: float) -> None:
 NONE = np.zeros((2, 32, 32))
 PLAIN = np.random.default_rng(0).poisson(5.0, (2, 32, 32)).astype(float)
 REFUSED: list[tuple[dict[str, Any], Any, str]] = [
-    ({"haadf": np.ones((32, 32)), "maps": PLAIN}, "register", "prepare[0]: the HAADF image shows nothing that"),
-    ({"haadf": PLAIN[0], "maps": NONE}, "register", "prepare[0]: the reference shows nothing"),
+    (
+        {"haadf": np.ones((32, 32)), "maps": PLAIN},
+        "register",
+        "prepare[0]: the HAADF image has no features to register",
+    ),
+    ({"haadf": PLAIN[0], "maps": NONE}, "register", "prepare[0]: the reference has no features"),
     ({"maps": PLAIN}, "register", "there is no data called 'haadf'; remove the step"),
     (
         {"haadf": np.kron(PLAIN[0], np.ones((2, 2))), "maps": PLAIN},
@@ -279,7 +283,7 @@ REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     (
         {"haadf": PLAIN[0], "maps": PLAIN, "maps_background": PLAIN},
         {"step": "background", "region": [0, 4, 0, 4], "maps": True},
-        "prepare[0].maps: would take off the counts what the model already adds",
+        "prepare[0].maps: would subtract what the model already adds",
     ),
     ({"maps": PLAIN}, "outliers", "the data hold no HAADF image"),
     ({"haadf": PLAIN[0], "maps": PLAIN}, "sum_frames", "neither image nor maps have frames"),
@@ -296,7 +300,7 @@ def test_refusals(arrays: dict[str, Any], step: Any, said: str) -> None:
 @pytest.mark.parametrize(
     ("data", "options", "said"),
     [
-        (displaced(phantom(), [25.0, 0.0]), {}, "at the border of what was looked at; raise 'largest' (16 pixels)"),
+        (displaced(phantom(), [25.0, 0.0]), {}, "at the border of the search; raise 'largest' (16 pixels)"),
         (displaced(phantom(), [5.0, 0.0]), {"largest": 3.0}, "at the border"),
         (phantom("lattice", size=128), {}, "fit nearly as well; lower 'largest'"),
     ],
@@ -342,7 +346,7 @@ def test_fractions_of_a_pixel_between_frames() -> None:
     found = np.array([float(part) for part in note.split("are (")[1].split(")")[0].split(",")])
     assert np.abs(found - [1.3, -2.6]).max() <= 0.1
     moved = prepared(data, {"step": "register_frames", "subpixel": True}, "sum_frames")
-    assert "values between counts are no counts" in moved.notes[0]
+    assert "interpolated counts are not counts" in moved.notes[0]
 
 
 def test_frames_come_from_a_file(tmp_path: Path) -> None:
@@ -401,7 +405,7 @@ def test_background() -> None:
     after = prepared(raised, step)
     np.testing.assert_allclose(after.arrays["haadf"], data.arrays["haadf"], atol=1e-2)
     np.testing.assert_array_equal(after.arrays["maps"], raised.arrays["maps"])
-    assert "Co 2, S 2, O 2 a pixel there" in after.notes[-1]
+    assert "Co 2, S 2, O 2 per pixel there" in after.notes[-1]
     both = prepared(raised, {**step, "maps": True})
     np.testing.assert_array_equal(both.arrays["maps"], data.arrays["maps"])
     assert both.counts_per_unit is None

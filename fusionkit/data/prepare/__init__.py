@@ -1,7 +1,7 @@
-"""Preparation of the data before they are normalised: steps that the config names, in the order of its list.
+"""Preparation of the data before normalisation: the steps of the config, in the order of its list.
 
 A step is a function of its options, the dataset and its config key (for errors). It returns a new dataset with one
-note more and changes nothing. A plug-in adds one under the kind ``preparations``.
+more note and does not change its input. A plug-in adds one under the kind ``preparations``.
 """
 
 TABLE = {

@@ -1,8 +1,8 @@
 r"""Coarser pixels: counts add up, the image is averaged.
 
-A pixel of factor² former ones holds the sum of their counts, which is Poisson distributed as they were, and the mean
-of the image, whose noise is smaller by the factor. The model sum_i (Z_i x_i)^gamma then meets counts that are factor²
-times larger; an image that is in the model's units stays so where it is multiplied by factor^(2 gamma).
+A new pixel holds the sum of the counts of factor² old ones, again Poisson distributed, and the mean of the image, whose
+noise is smaller by the factor. The counts in the model sum_i (Z_i x_i)^gamma are then factor² times larger, so that an
+image in the model's units must be multiplied by factor^(2 gamma).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class BinOptions(Options):
 
     Parameters
     ----------
-    factor : former pixels along each axis in a new one.
+    factor : old pixels along each axis in a new one.
     of : ``all``, or ``haadf`` or ``maps`` alone where their scans differ.
-    gamma : exponent of the HAADF model: the image is multiplied by factor^(2 gamma), so that it keeps its relation to
-        the counts; None leaves the mean.
+    gamma : exponent of the HAADF model: multiplies the image by factor^(2 gamma), so that it keeps its relation to the
+        counts; None leaves the mean.
     """
 
     factor: Annotated[int, Field(ge=2, le=4096)]
@@ -42,12 +42,12 @@ class BinOptions(Options):
 
 
 def bin_pixels(options: BinOptions, dataset: Dataset, where: str) -> Dataset:
-    """Coarser pixels: counts and ground truth add up, the HAADF image is averaged.
+    """Add up counts and ground truth in coarser pixels, and average the HAADF image.
 
     Raises
     ------
-    UserError : fewer than two pixels are left along an axis, or a further array has the scan's pixels and it is not
-        known whether it adds up.
+    UserError : fewer than two pixels remain along an axis, or it is unknown whether a further array with the scan's
+        pixels adds up.
     """
     images, factor = scanned(dataset, options.of, where), options.factor
     shape = next(iter(images.values())).shape[-2:]
@@ -70,7 +70,7 @@ def bin_pixels(options: BinOptions, dataset: Dataset, where: str) -> Dataset:
 
 
 def _sums(array: Array, factor: int) -> Array:
-    """Sums over squares of the last two axes; rows and columns beyond the last whole square are left out."""
+    """Sums over squares of the last two axes; rows and columns that fill no square are left out."""
     ny, nx = (length // factor for length in array.shape[-2:])
     whole = array[..., : ny * factor, : nx * factor]
     return whole.reshape(*array.shape[:-2], ny, factor, nx, factor).sum(axis=(-3, -1))
@@ -86,16 +86,16 @@ def _check_others(dataset: Dataset, of: Of, shape: tuple[int, ...], where: str) 
 
 def _note(options: BinOptions, images: dict[str, Array], shape: tuple[int, ...]) -> str:
     factor = options.factor
-    said = f"bin: {factor} x {factor} pixels make one"
+    note = f"bin: {factor} x {factor} pixels become one"
     if any(name != "haadf" for name in images):
-        said += "; the counts of the maps add up"
+        note += "; the counts of the maps add up"
     if "haadf" in images:
-        said += "; the HAADF image is their mean"
+        note += "; the HAADF image is their mean"
         if options.gamma is not None:
-            said += f" times {factor**2}^{options.gamma:g}, as the model of the added counts is"
+            note += f" times {factor**2}^{options.gamma:g}, like the model of the summed counts"
         elif len(images) > 1:
-            said += f", which a model in counts^gamma exceeds {factor**2}^gamma times now (the option gamma follows it)"
+            note += f", while a model in counts^gamma is {factor**2}^gamma times larger (correct it with gamma)"
     rest = [f"{length % factor} {what}" for length, what in zip(shape, ("rows", "columns"), strict=True)]
     if any(length % factor for length in shape):
-        said += f"; the last {' and '.join(rest)} are left out, since {shape} does not divide by {factor}"
-    return f"{said}."
+        note += f"; the last {' and '.join(rest)} are left out, since {shape} does not divide by {factor}"
+    return f"{note}."

@@ -1,4 +1,4 @@
-"""A rectangle of the scan."""
+"""Cropping to a rectangle of the scan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CropOptions(Options):
 
     Parameters
     ----------
-    rows, columns : [first, last] in pixels, the first 0, the last not included; None for all.
+    rows, columns : [first, last] in pixels from 0, the last not included; None for all.
     of : ``all``, or ``haadf``, ``maps`` or another stack alone where their scans differ.
     """
 
@@ -29,11 +29,11 @@ class CropOptions(Options):
 
 
 def crop(options: CropOptions, dataset: Dataset, where: str) -> Dataset:
-    """The pixels of a rectangle, of image, maps, ground truth and every further array on the same pixels.
+    """Crop image, maps, ground truth and every further array on the same pixels to a rectangle.
 
     Raises
     ------
-    UserError : the rectangle is not within the scan, or holds fewer than two pixels along an axis.
+    UserError : the rectangle is not within the scan, or has fewer than two pixels along an axis.
     """
     images = scanned(dataset, options.of, where)
     shape = next(iter(images.values())).shape[-2:]

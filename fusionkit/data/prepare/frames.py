@@ -1,7 +1,7 @@
-"""Several frames of one scan: aligned, then summed.
+"""Several frames of one scan: alignment, then summation.
 
-Frames are arrays (frames, ny, nx) in the file, of the image, of each map, or of both. Counts of frames add up to
-counts, and moving by whole pixels keeps them: no interpolation.
+Frames are arrays (frames, ny, nx) in the file, of the image, of each map, or of both. Sums of counts are counts, and so
+are counts moved by whole pixels, without interpolation.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class RegisterFramesOptions(Options):
 
     Parameters
     ----------
-    reference : what the shifts are measured on; None for the image where it has frames, else the maps.
-    subpixel : whether fractions of a pixel are moved: counts are interpolated then, and are none any more.
-    largest : shifts to look at, in pixels along an axis; None for a quarter of each.
+    reference : data on which shifts are measured; None for the image where it has frames, else the maps.
+    subpixel : whether to move by fractions of a pixel; interpolated counts are not counts.
+    largest : greatest shift in pixels along an axis; None for a quarter of each.
     gamma : exponent of the HAADF model, which predicts one image from the maps of all elements.
     """
 
@@ -42,7 +42,7 @@ class SumFramesOptions(Options):
 
 
 def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str) -> Dataset:
-    """Frames moved onto the first one, by whole pixels, and cut to what all of them cover.
+    """Move frames onto the first one, by whole pixels, and crop them to the pixels that all cover.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str
     if name not in framed:
         raise UserError(f"{where}.reference", f"{name} has no frames", f"use {next(iter(framed))}")
     if count < 2:
-        raise UserError(where, "there is a single frame", "remove the step; sum_frames takes it")
+        raise UserError(where, "there is a single frame", "remove the step; sum_frames accepts it")
     images = predicted_root(dataset, options.gamma) if name == "maps" else [root(one) for one in framed["haadf"]]
     found = [
         measure(images[index], images[0], options.largest, where, f"frame {index + 1}") for index in range(1, count)
@@ -74,7 +74,7 @@ def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str
 
 
 def sum_frames(options: SumFramesOptions, dataset: Dataset, where: str) -> Dataset:
-    """Frames become one: counts of the maps add up, frames of the HAADF image are averaged.
+    """Combine frames: add counts of the maps, average the HAADF image.
 
     Raises
     ------
@@ -83,25 +83,25 @@ def sum_frames(options: SumFramesOptions, dataset: Dataset, where: str) -> Datas
     framed, count = _framed(dataset, where)
     new = {name: array.mean(axis=-3) if name == "haadf" else array.sum(axis=-3) for name, array in framed.items()}
     facts: dict[str, Any] = {}
-    said = []
+    parts = []
     if "haadf" in framed:
-        said.append("of the HAADF image are averaged")
+        parts.append("of the HAADF image are averaged")
         facts["haadf_sigma"] = None if dataset.haadf_sigma is None else dataset.haadf_sigma / float(np.sqrt(count))
     if "maps" in framed:
-        said.append("of the maps add up")
+        parts.append("of the maps add up")
         facts["truth"] = truth_on(dataset, lambda x: x * count)
-    return changed(dataset, new, f"sum_frames: {count} frames {' and those '.join(said)}.", **facts)
+    return changed(dataset, new, f"sum_frames: {count} frames {' and those '.join(parts)}.", **facts)
 
 
 def _framed(dataset: Dataset, where: str) -> tuple[dict[str, Array], int]:
-    """The arrays that have frames by name, and how many."""
+    """The arrays that have frames, by name, and the number of frames."""
     dimensions = {"haadf": 3} | dict.fromkeys(counted(dataset), 4)
     framed = {name: dataset.arrays[name] for name, n in dimensions.items() if dataset.arrays.get(name, _NONE).ndim == n}
     counts = sorted({array.shape[-3] for array in framed.values()})
     if not framed:
         raise UserError(where, "neither image nor maps have frames", "remove the step")
     if len(counts) > 1:
-        raise UserError(where, f"image and maps have {counts[0]} and {counts[1]} frames", "give as many of both")
+        raise UserError(where, f"image and maps have {counts[0]} and {counts[1]} frames", "give equal numbers")
     return framed, counts[0]
 
 
@@ -119,7 +119,7 @@ def _moved(frames: Array, by: Array, order: int) -> Array:
 
 def _note(found: list[Shift], options: RegisterFramesOptions, name: str, shape: tuple[int, int]) -> str:
     shifts = ", ".join(f"({one.rows:.2f}, {one.columns:.2f})" for one in found)
-    said = f"register_frames: the shifts of frames 2 to {len(found) + 1} onto the first are {shifts} pixels"
-    said += f" in rows and columns, measured on {name} (least correlation {min(one.correlation for one in found):.2f})"
-    how = "by fractions of pixels; values between counts are no counts" if options.subpixel else "by whole pixels"
-    return f"{said}; they moved {how}; {shape[0]} x {shape[1]} pixels are left, which all cover."
+    text = f"register_frames: the shifts of frames 2 to {len(found) + 1} onto the first are {shifts} pixels"
+    text += f" in rows and columns, measured on {name} (least correlation {min(one.correlation for one in found):.2f})"
+    how = "by fractions of pixels; interpolated counts are not counts" if options.subpixel else "by whole pixels"
+    return f"{text}; they moved {how}; {shape[0]} x {shape[1]} pixels remain, which all cover."

@@ -1,6 +1,6 @@
-r"""Single pixels that cannot be specimen: dead and hot pixels, X-ray spikes.
+r"""Single pixels that cannot be signal: dead and hot pixels, X-ray spikes.
 
-A pixel is replaced by the median of the 5 x 5 pixels about it where it stands out from all but one of its eight
+A pixel is replaced by the median of the 5 x 5 pixels around it where it differs from all but one of its eight
 neighbours by more than ``threshold`` standard deviations s. (All but one: two spikes may touch. Lines, edges and
 columns of atoms are wider than that, and stay.) For the image s is the larger of the local and the global 1.4826 MAD:
 the local one follows the structure. For counts s is sqrt(m + 1) with the mean m of the 25 pixels without the largest
@@ -19,7 +19,7 @@ from fusionkit.options import Options, Positive
 
 _SIDE = 5  # pixels of the window
 _RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
-_LARGEST = 3  # that do not count for the mean: the spike and two of its neighbours
+_LARGEST = 3  # values left out of the mean: the spike and two of its neighbours
 _SIGMA_OF_MAD = 1.4826  # of a normal distribution
 
 
@@ -28,7 +28,7 @@ class OutlierOptions(Options):
 
     Parameters
     ----------
-    threshold : standard deviations by which a pixel stands out from its neighbours.
+    threshold : least difference of an outlier from its neighbours, in standard deviations.
     of : ``haadf``, ``maps`` or ``all``.
     """
 
@@ -37,30 +37,31 @@ class OutlierOptions(Options):
 
 
 def outliers(options: OutlierOptions, dataset: Dataset, where: str) -> Dataset:
-    """Hot pixels of the HAADF image, and spikes of the maps where asked, replaced by a local median.
+    """Replace hot pixels of the HAADF image, or spikes of the maps, by a local median.
 
     Raises
     ------
     UserError : there is no such image.
     """
     of: tuple[Of, ...] = ("haadf", "maps") if options.of == "all" else (options.of,)
-    estimates = [f"{name}_background" for name in counted(dataset)]  # smooth, and no counts
+    estimates = [f"{name}_background" for name in counted(dataset)]  # smooth, and not counts
     names = [name for one in of for name in scanned(dataset, one, where) if name not in estimates]
-    new, said = {}, []
+    new, replacements = {}, []
     for name in names:
         images = dataset.arrays[name]
         scale = None if name == "haadf" else (dataset.counts_per_unit or 1.0)
         flat = images.reshape(-1, *images.shape[-2:])
         pairs = [_cleaned(one, options.threshold, scale) for one in flat]
         new[name] = np.stack([one for one, _ in pairs]).reshape(images.shape)
-        said.append(f"{sum(count for _, count in pairs)} of {images.size} values of {name}")
-    replaced = " and ".join(said)
-    note = f"outliers: {replaced} were replaced by their local median (threshold {options.threshold:g})."
+        replacements.append(f"{sum(count for _, count in pairs)} of {images.size} values of {name}")
+    note = (
+        f"outliers: {' and '.join(replacements)} were replaced by their local median (threshold {options.threshold:g})."
+    )
     return changed(dataset, new, note)
 
 
 def _cleaned(image: Array, threshold: float, counts_per_unit: float | None) -> tuple[Array, int]:
-    """The image without outliers, and how many there were; ``counts_per_unit`` is None for an image of no counts."""
+    """The image without outliers, and how many there were; ``counts_per_unit`` is None for the HAADF image."""
     median = ndimage.median_filter(image, _SIDE, mode="mirror")
     second_largest = ndimage.rank_filter(image, -2, footprint=_RING, mode="mirror")
     above = image - second_largest
@@ -73,7 +74,7 @@ def _cleaned(image: Array, threshold: float, counts_per_unit: float | None) -> t
 
 
 def _spread(image: Array, median: Array) -> Array:
-    """Standard deviation of what is local, at least that of the whole image's noise and a step of whole numbers."""
+    """Local standard deviation, at least that of the whole image's noise and one step of whole numbers."""
     away = np.abs(image - median)
     local = ndimage.median_filter(away, _SIDE, mode="mirror")
     step = 1.0 if np.array_equal(image, np.rint(image)) else 0.0  # few counts: most deviations are 0

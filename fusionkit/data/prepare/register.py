@@ -1,10 +1,10 @@
-r"""Image and maps onto each other.
+r"""Registration of image and maps.
 
-What is compared are the square root of the image and of the image that the smoothed maps predict,
-:math:`\sqrt{\sum_i (Z_i x_i)^\gamma}`: taking the root makes the noise of counts about even, and comparing alike
-with alike makes the contrast no shift. The image is moved by default. It has many times the signal of the maps, and
-splines between its pixels change little; values between counts are no counts. Maps move by whole pixels unless asked,
-and the image by whole pixels where the fraction may be chance.
+The square root of the image is compared with that of the image that the smoothed maps predict,
+:math:`\sqrt{\sum_i (Z_i x_i)^\gamma}`: the root makes the noise of counts about uniform, and two images of
+the same contrast have no apparent shift. The image is moved by default. It has many times the signal of the maps, and
+splines between its pixels change little, while interpolated counts are not counts. Maps move by whole pixels by
+default, and so does the image where the fraction may be chance.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fusionkit.data.prepare.shift import Shift, measure, shifted
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive
 
-_KNOWN_TO = 0.1  # pixels, at 20 counts a pixel: an image is not interpolated for less
+_KNOWN_TO = 0.1  # pixels, at 20 counts per pixel: an image is not interpolated for less
 _SMOOTH = 1.0  # pixels, of the Gaussian that smooths both before the power is taken
 
 
@@ -34,9 +34,9 @@ class RegisterOptions(Options):
     Parameters
     ----------
     reference : what stays: ``maps`` moves the image, ``haadf`` the maps.
-    subpixel : whether fractions of a pixel are moved; None does so with the image, where they are more than a shift
-        is known to (0.1 pixels), and not with counts.
-    largest : shifts to look at, in pixels along an axis; None for a quarter of each.
+    subpixel : whether to move by fractions of a pixel; None does so for the image, where they exceed the accuracy of a
+        shift (0.1 pixels), and not for counts.
+    largest : greatest shift in pixels along an axis; None for a quarter of each.
     gamma : exponent of the HAADF model.
     """
 
@@ -47,7 +47,7 @@ class RegisterOptions(Options):
 
 
 def register(options: RegisterOptions, dataset: Dataset, where: str) -> Dataset:
-    """The HAADF image moved onto the maps, or the maps onto the image, and both cut to what they share.
+    """Move the HAADF image onto the maps, or the maps onto the image, and crop both to the pixels that they share.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def register(options: RegisterOptions, dataset: Dataset, where: str) -> Dataset:
 
 
 def _moves(found: Shift, options: RegisterOptions) -> Array:
-    """What is moved of the shift: fractions of a pixel where they are asked for, or where they mean something."""
+    """The shift to apply: with fractions of a pixel where they are wanted or significant, else whole pixels."""
     by = np.array([found.rows, found.columns])
     if options.subpixel is True:
         return by
@@ -77,9 +77,9 @@ def _moves(found: Shift, options: RegisterOptions) -> Array:
 
 
 def _lag(options: RegisterOptions, dataset: Dataset, where: str) -> Shift:
-    """The shift of what moves, measured twice: the second time with the image in the units of the model.
+    """The shift, measured twice: the second time with the image in the units of the model.
 
-    The zero of a detector is not that of the model, and the root of another zero has another contrast.
+    A detector has an offset, which changes the contrast of the root.
     """
     maps, image = predicted_root(dataset, options.gamma), dataset.arrays["haadf"]
     sign = 1.0 if options.reference == "maps" else -1.0
@@ -131,9 +131,9 @@ def _maps_moved(dataset: Dataset, by: Array, note: str) -> Dataset:
         return np.stack([shifted(one, by, order=1 if fraction else 0) for one in flat]).reshape(stack.shape)
 
     facts: dict[str, Any] = {"counts_per_unit": None} if fraction else {}
-    said = " Values between counts are no counts: their noise is below that of a Poisson distribution." * fraction
+    warning = " Interpolated counts are not counts: their noise is below that of a Poisson distribution." * fraction
     moved = {name: move(stack) for name, stack in counted(dataset).items()}
-    return changed(dataset, moved, note + said, truth=truth_on(dataset, move), **facts)
+    return changed(dataset, moved, note + warning, truth=truth_on(dataset, move), **facts)
 
 
 def _note(found: Shift, by: Array, reference: str) -> str:
@@ -143,20 +143,20 @@ def _note(found: Shift, by: Array, reference: str) -> str:
     if np.array_equal(by, measured):
         return f"register: {moving} moved by {found} in rows and columns onto {still}."
     if np.abs(measured).max() <= _KNOWN_TO and not by.any():
-        said = f"is within the {_KNOWN_TO} pixels that shifts are known to"
-        return f"register: nothing moved; the shift of {moving} onto {still}, {found}, {said}."
+        reason = f"is within the accuracy of {_KNOWN_TO} pixels"
+        return f"register: nothing moved; the shift of {moving} onto {still}, {found}, {reason}."
     kind = "whole pixels, " if np.array_equal(by, np.rint(by)) else ""
     there = f"{kind}({by[0]:.4g}, {by[1]:.4g})"
     return f"register: {moving} moved by {there} in rows and columns, onto {still}; measured {found}."
 
 
 def _shared(dataset: Dataset, by: Array, where: str) -> Dataset:
-    """The pixels that both cover after one of them moved."""
+    """Both cropped to the pixels that they share after one of them moved."""
     size = dataset.arrays["haadf"].shape
     rows, columns = (
         ends([ceil(max(0.0, one)), n + floor(min(0.0, one))], n, where) for one, n in zip(by, size, strict=True)
     )
     if (rows, columns) == ((0, size[0]), (0, size[1])):
         return dataset
-    said = f"register: cut to rows {rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]}, which both cover."
-    return cut(dataset, "all", rows, columns, said, where)
+    note = f"register: cut to rows {rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]}, which both cover."
+    return cut(dataset, "all", rows, columns, note, where)

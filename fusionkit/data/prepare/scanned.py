@@ -1,4 +1,4 @@
-"""Which arrays of a dataset are images of the scan, and the dataset with other ones."""
+"""The arrays of a dataset that are images of the scan, and the dataset with changed ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Of = Literal["all", "haadf", "maps"]
 
 
 def counted(dataset: Dataset) -> dict[str, Array]:
-    """The stacks of maps and the estimates of their background: what counts in pixels."""
+    """The stacks of maps and their background estimates: arrays of counts per pixel."""
     stacks = dict.fromkeys(["maps", *dataset.stacks])
     names = [*stacks, *(f"{name}_background" for name in stacks)]
     return {name: dataset.arrays[name] for name in names if name in dataset.arrays}
@@ -25,7 +25,7 @@ def counted(dataset: Dataset) -> dict[str, Array]:
 _NONE = {"all": "HAADF image and no maps", "haadf": "HAADF image", "maps": "maps"}
 
 
-def _alike(stacks: Mapping[str, Array]) -> dict[str, Array]:
+def _on_pixels_of_maps(stacks: Mapping[str, Array]) -> dict[str, Array]:
     """The stacks on the pixels of the maps; all where these are not among them."""
     shape = stacks["maps"].shape[-2:] if "maps" in stacks else None
     return {name: one for name, one in stacks.items() if shape is None or one.shape[-2:] == shape}
@@ -36,10 +36,10 @@ def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str
 
     Parameters
     ----------
-    dataset : of the step.
+    dataset : input of the step.
     of : an `Of`, or the name of one stack.
     where : config key of the step.
-    remedy : of a step without an option ``of``, for scans that differ.
+    remedy : for scans that differ, from a step without an option ``of``.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str
     image = {"haadf": dataset.arrays["haadf"]} if "haadf" in dataset.arrays else {}
     stacks = counted(dataset)
     if of in _NONE:
-        found = {"all": {**image, **stacks}, "haadf": image, "maps": _alike(stacks)}[of]
+        found = {"all": {**image, **stacks}, "haadf": image, "maps": _on_pixels_of_maps(stacks)}[of]
     else:
         found = {name: stacks[name] for name in (of, f"{of}_background") if name in stacks}
     if not found:
@@ -57,7 +57,7 @@ def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str
     shapes = {name: array.shape[-2:] for name, array in found.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        own = "say of which scan: of: haadf or of: maps" if of == "all" else "prepare the files first"
+        own = "choose a scan with of: haadf or of: maps" if of == "all" else "prepare the files first"
         raise UserError(where, f"the scans have different pixels ({listed})", remedy or own)
     return found
 
@@ -68,21 +68,21 @@ def grid_name(dataset: Dataset) -> str:
 
 
 def truth_on(dataset: Dataset, change: Callable[[Array], Array]) -> Array | None:
-    """The ground truth after ``change`` of its last two axes; None where it is not known."""
+    """The ground truth after ``change``; None where it is not known."""
     if dataset.truth is None:
         return None
     return np.ascontiguousarray(change(dataset.truth))
 
 
 def moved(dataset: Dataset, rows: float, columns: float) -> tuple[float, float] | None:
-    """The centre of the pixel that was at (rows, columns), where the first one's is known."""
+    """The centre of the pixel at (rows, columns); None where that of the first one is unknown."""
     if dataset.origin is None or dataset.pixel_size is None:
         return None
     return dataset.origin[0] + rows * dataset.pixel_size, dataset.origin[1] + columns * dataset.pixel_size
 
 
 def changed(dataset: Dataset, arrays: Mapping[str, Array], note: str, **facts: Any) -> Dataset:
-    """The dataset with these arrays in place of its own, one note more and other ``facts``."""
+    """The dataset with these arrays in place of its own, one more note and changed ``facts``."""
     new = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     own = {**dataset.arrays, **new}
     pixels = None if dataset.grid is None else own[dataset.grid].shape[-2:]

@@ -1,17 +1,17 @@
-r"""The shift between two images of one specimen, and whether to believe it.
+r"""The shift between two images of one specimen, and whether it is credible.
 
-The shift is where the cross-correlation of the two is greatest. Three things make it accurate on a tenth of a pixel:
-a window that falls off at the borders, since the correlation is periodic and the images are not; measuring again after
-each shift, since the window does not move with the specimen, so that only a remaining shift of 0 is measured without
-bias; and scikit-image's upsampled transform, to a fiftieth of a pixel.
+The shift is where the cross-correlation of the two is greatest. Three things make it accurate to a tenth of a pixel:
+a window that falls off at the borders, since the correlation is periodic and the images are not; repeated measurement
+after each shift, since the window does not move with the specimen and only a remaining shift of 0 is unbiased; and
+scikit-image's upsampled transform, to a fiftieth of a pixel.
 
-A correlation always has a greatest value, so that noise has a shift too. It is believed where the correlation
-exceeds what chance gives. Chance depends on the images: smooth ones agree often. It is therefore measured, with
-surrogates of the moving image: its spectrum with random phases, so the same sizes and no places. Their greatest
+A correlation always has a maximum, so that noise has a shift too. A shift is credible where the correlation exceeds
+that of chance. Chance depends on the images: smooth ones correlate often. It is therefore measured with surrogates of
+the moving image: its spectrum with random phases, that is the same sizes at random places. Their greatest
 correlations within the search, as Fisher's z = artanh r, have a mean m and a standard deviation s and are distributed
 as extreme values are: independent images rarely exceed m + 6 s (1 of 550 pairs of unrelated noise and textures did,
-with m and s from 24 surrogates). Slow variations of the images are removed for this test, since they make most of the
-correlation and say least about the shift.
+with m and s from 24 surrogates). Slow variations of the images are removed for this test: they dominate the
+correlation and contain little about the shift.
 
 Source: M. Guizar-Sicairos, S. T. Thurman, J. R. Fienup, Opt. Lett. 33, 156 (2008); J. Theiler et al., Physica D 58,
 77 (1992) for surrogates.
@@ -30,23 +30,23 @@ from fusionkit.errors import UserError
 
 _SURROGATES = 24
 _CHANCE = 6.0  # standard deviations above the mean of the surrogates
-_TAPER = 0.3  # of each axis that the window falls off on
+_TAPER = 0.3  # of each axis, over which the window falls off
 _SLOW = 8.0  # pixels: standard deviation of the Gaussian whose smoothed image is removed for the test
-_RIVAL = 0.9  # of the greatest correlation: a second place that has it fits as well
-_FRACTION = 50  # of a pixel that is told apart
+_RIVAL = 0.9  # of the greatest correlation: another place above this fits nearly as well
+_FRACTION = 50  # resolution: parts of a pixel
 _ROUNDS = 12
 _NEARLY_ONE = 1 - 1e-12  # rounding
 
 
 @dataclass(frozen=True)
 class Shift:
-    """What brings one image onto another.
+    """The shift of one image onto another.
 
     Parameters
     ----------
     rows, columns : in pixels; the moving image moves towards larger indices where they are positive.
     correlation : of the two images after the shift, slow variations removed.
-    by_chance : the correlation that would have been refused.
+    by_chance : the greatest correlation that is refused as chance.
     """
 
     rows: float
@@ -55,8 +55,8 @@ class Shift:
     by_chance: float
 
     def __str__(self) -> str:
-        said = f"({self.rows:.2f}, {self.columns:.2f}) pixels"
-        return f"{said} (correlation {self.correlation:.2f}; up to {self.by_chance:.2f} may be chance)"
+        text = f"({self.rows:.2f}, {self.columns:.2f}) pixels"
+        return f"{text} (correlation {self.correlation:.2f}; up to {self.by_chance:.2f} may be chance)"
 
 
 def measure(moving: Array, reference: Array, largest: float | None, where: str, what: str) -> Shift:
@@ -64,8 +64,8 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
 
     Parameters
     ----------
-    moving, reference : images in units in which their noise is about the same everywhere; not changed.
-    largest : shifts to look at, in pixels along an axis; None for a quarter of each.
+    moving, reference : images in units in which their noise is about uniform; not changed.
+    largest : greatest shift in pixels along an axis; None for a quarter of each.
     where : config key of the step.
     what : the moving image, for messages.
 
@@ -76,9 +76,9 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
     correlate = _phase_cross_correlation(where)
     window = _window(reference.shape)
     for image, name in ((moving, what), (reference, "the reference")):
-        if not _energy(_quick(image, window)) > 0:
-            raise UserError(where, f"{name} shows nothing that could be registered", "remove the step")
-    first = _whole(_quick(moving, window), _quick(reference, window), largest, where, what)
+        if not _energy(_without_slow(image, window)) > 0:
+            raise UserError(where, f"{name} has no features to register", "remove the step")
+    first = _whole_shift(_without_slow(moving, window), _without_slow(reference, window), largest, where, what)
     target, found = _centred(reference, window), np.array(first, dtype=float)
     for _ in range(_ROUNDS):
         moved = _centred(shifted(moving, found), window)
@@ -90,7 +90,7 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
         if np.abs(rest).max() <= 1 / _FRACTION:
             break
     search = _search(reference.shape, largest)
-    reached, chance = _evidence(_quick(shifted(moving, found), window), _quick(reference, window), search)
+    reached, chance = _evidence(_without_slow(shifted(moving, found), window), _without_slow(reference, window), search)
     if reached <= chance:
         problem = (
             f"the shift of {what} is not credible: correlation {reached:.2f}, and up to {chance:.2f} may be chance"
@@ -100,7 +100,7 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
 
 
 def shifted(image: Array, by: Array, order: int = 3) -> Array:
-    """The image moved by ``by`` pixels with splines; beyond its border its last values stand."""
+    """The image moved by ``by`` pixels with splines; its border values continue outside."""
     return ndimage.shift(image, by, order=order, mode="nearest")
 
 
@@ -123,8 +123,8 @@ def _centred(image: Array, window: Array) -> Array:
     return (image - (image * window).sum() / window.sum()) * window
 
 
-def _quick(image: Array, window: Array) -> Array:
-    """What varies quickly, in the window."""
+def _without_slow(image: Array, window: Array) -> Array:
+    """The windowed image without slow variations."""
     return _centred(image - ndimage.gaussian_filter(image, min(_SLOW, min(image.shape) / 8), mode="nearest"), window)
 
 
@@ -141,23 +141,23 @@ def _surface(moving: Array, reference: Array) -> Array:
 
 
 def _search(shape: tuple[int, ...], largest: float | None) -> list[int]:
-    """The greatest whole shift along each axis that is looked at."""
+    """The greatest whole shift along each axis that is considered."""
     return [max(1, int(length / 4 if largest is None else min(largest, length // 2 - 1))) for length in shape]
 
 
-def _about(shape: tuple[int, ...], reach: list[int]) -> tuple[slice, ...]:
+def _central(shape: tuple[int, ...], reach: list[int]) -> tuple[slice, ...]:
     """The part of a `_surface` up to the shifts ``reach``."""
     return tuple(slice(length // 2 - one, length // 2 + one + 1) for length, one in zip(shape, reach, strict=True))
 
 
-def _whole(moving: Array, reference: Array, largest: float | None, where: str, what: str) -> tuple[int, int]:
+def _whole_shift(moving: Array, reference: Array, largest: float | None, where: str, what: str) -> tuple[int, int]:
     """The whole shift with the greatest correlation; refused at the border of the search, or with a rival."""
     reach = _search(reference.shape, largest)
-    surface = _surface(moving, reference)[_about(reference.shape, reach)]
+    surface = _surface(moving, reference)[_central(reference.shape, reach)]
     place = np.unravel_index(int(np.argmax(surface)), surface.shape)
     found = int(place[0]) - reach[0], int(place[1]) - reach[1]
     if any(abs(one) == limit for one, limit in zip(found, reach, strict=True)):
-        problem = f"the shift of {what} is not credible: the best is {found}, at the border of what was looked at"
+        problem = f"the shift of {what} is not credible: the best is {found}, at the border of the search"
         raise UserError(where, problem, f"raise 'largest' ({max(reach)} pixels) if the images are so far apart")
     rivals = np.empty(surface.shape, np.int32)
     if ndimage.label(surface > _RIVAL * surface[place], output=rivals) != 1:
@@ -170,9 +170,9 @@ def _whole(moving: Array, reference: Array, largest: float | None, where: str, w
 
 
 def _evidence(moving: Array, reference: Array, reach: list[int]) -> tuple[float, float]:
-    """The correlation at the shift 0 and its neighbours, and the least that is no chance."""
-    rng = np.random.default_rng(0)  # a run gives the same verdict again
-    spectrum, part = np.abs(np.fft.rfft2(moving)), _about(reference.shape, reach)
+    """The correlation at the shift 0 and its neighbours, and the greatest one by chance."""
+    rng = np.random.default_rng(0)  # every run gives the same verdict
+    spectrum, part = np.abs(np.fft.rfft2(moving)), _central(reference.shape, reach)
     peaks = []
     for _ in range(_SURROGATES):
         phases = np.fft.rfft2(rng.standard_normal(moving.shape))
@@ -180,13 +180,13 @@ def _evidence(moving: Array, reference: Array, reach: list[int]) -> tuple[float,
         peaks.append(float(_surface(surrogate, reference)[part].max()))
     levels = np.arctanh(np.minimum(peaks, _NEARLY_ONE))
     chance = float(np.tanh(levels.mean() + _CHANCE * levels.std(ddof=1)))
-    return float(_surface(moving, reference)[_about(reference.shape, [1, 1])].max()), chance
+    return float(_surface(moving, reference)[_central(reference.shape, [1, 1])].max()), chance
 
 
 def coarse(moving: Array, reference: Array) -> Shift | None:
     """The shift by the correlation and a parabola through its greatest value, to a few tenths of a pixel.
 
-    It needs no scikit-image and no rounds: enough to say that images lie apart, and not to register them.
+    Without scikit-image and iterations: enough to detect a shift, but not to register images.
 
     Parameters
     ----------
@@ -197,11 +197,11 @@ def coarse(moving: Array, reference: Array) -> Shift | None:
     None where the shift is not credible, or not determined.
     """
     window = _window(reference.shape)
-    here, there = _quick(moving, window), _quick(reference, window)
+    here, there = _without_slow(moving, window), _without_slow(reference, window)
     if not (_energy(here) > 0 and _energy(there) > 0):
         return None
     try:
-        whole = _whole(here, there, None, "", "the image")
+        whole = _whole_shift(here, there, None, "", "the image")
     except UserError:  # at the border, or with a rival
         return None
     reached, chance = _evidence(shifted(here, np.array(whole, float), order=0), there, _search(reference.shape, None))

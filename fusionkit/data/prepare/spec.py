@@ -1,4 +1,4 @@
-"""A step of the preparation as the config writes it, and all of them carried out."""
+"""A preparation step in the config, and running all of them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def carry_out(dataset: Dataset, steps: Sequence[Step], where: str) -> Dataset:
     Parameters
     ----------
     dataset : as read or simulated; not changed.
-    steps : what to do.
+    steps : of the config.
     where : config key of the list.
 
     Raises
     ------
-    UserError : a step cannot be done, or what is left is no image and maps on one grid.
+    UserError : a step fails, or image and maps end up with frames or on different grids.
     """
     for index, spec in enumerate(steps):
         options = step_options(spec, f"{where}[{index}]")
@@ -45,12 +45,12 @@ def carry_out(dataset: Dataset, steps: Sequence[Step], where: str) -> Dataset:
 
 
 def _check_result(dataset: Dataset, where: str) -> None:
-    """What the solver cannot use: frames that are still apart, or two grids of which none was chosen."""
+    """Refuse what the solver cannot use: separate frames, or two grids without ``data.grid``."""
     image, maps = dataset.arrays.get("haadf"), dataset.arrays.get("maps")
     for name, array, dimensions in (("haadf", image, 2), ("maps", maps, 3)):
         if array is not None and array.ndim > dimensions:
             remedy = "add {step: register_frames} where they drift, and {step: sum_frames}"
             raise UserError(where, f"leaves {name} as {array.shape[-3]} frames", remedy)
     if image is not None and maps is not None and dataset.grid is None and image.shape != maps.shape[1:]:
-        remedy = "bin or crop one of them (of: haadf, of: maps), or give data.grid and use the forward model 'scan'"
+        remedy = "bin or crop one of them (of: haadf, of: maps), or set data.grid and use the forward model 'scan'"
         raise UserError(where, f"leaves an image of {image.shape} pixels and maps of {maps.shape[1:]}", remedy)

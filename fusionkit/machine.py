@@ -7,18 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from fusionkit.errors import UserError
 
-if TYPE_CHECKING:
-    from fusionkit.problem import Split
-
-_BLOCKS = 4_000_000  # bytes of the blocks in which NumPy and kernels work, whatever the size of the image
 # bytes of the libraries that a run loads after its data: Numba with its kernels; matplotlib with the panels of a figure
 _LIBRARIES = 170_000_000
 # limit of a container: cgroups version 2, then version 1
@@ -42,27 +36,12 @@ class Held:
     duals: float
 
 
-def solve_bytes(split: Split, held: Held) -> int:
-    """Bytes that a solve needs beside the data, the starting point included.
-
-    Parameters
-    ----------
-    split : the problem, sorted into the slots of the solver.
-    held : what the solver says of itself.
-    """
-    duals = 0
-    for term in split.coupling.terms:
-        duals += prod(term.operator.range) + (prod(term.auxiliary.domain) if term.auxiliary is not None else 0)
-    values = held.unknowns * split.problem.size + held.duals * duals
-    return int(values * split.problem.dtype.itemsize) + _BLOCKS
-
-
 def run_bytes(solve: int, start: int) -> int:
     """Resident memory of this process at its peak, from now, when data and starting point are there, to the end.
 
     Parameters
     ----------
-    solve : see `solve_bytes`.
+    solve : bytes that the solve needs beside the data, see `fusionkit.solver.solve_bytes`.
     start : bytes of the starting point, which is there already.
     """
     return resident() + _LIBRARIES + solve - start
@@ -73,7 +52,7 @@ def require(bytes_needed: int, where: str) -> None:
 
     Parameters
     ----------
-    bytes_needed : see `solve_bytes`.
+    bytes_needed : see `fusionkit.solver.solve_bytes`.
     where : config key that asks for so much, for the message.
 
     Raises

@@ -21,13 +21,13 @@ from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
-from fusionkit.machine import limit_threads, memory_errors, require, run_bytes, solve_bytes, spell
+from fusionkit.machine import limit_threads, memory_errors, require, run_bytes, spell
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
 from fusionkit.result import Result, Status
 from fusionkit.results.record import Diagnostic, RunRecord, predictions_of
 from fusionkit.results.result_file import read_result
-from fusionkit.solver import Solver, fit
+from fusionkit.solver import Solver, fit, solve_bytes
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Bounds
 from fusionkit.weights.auto import asked, checkable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
 from fusionkit.terms import Array, Arrays
 
+_BLOCKS = 4_000_000  # bytes of the blocks in which NumPy and kernels work, whatever the size of the image
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -158,6 +160,21 @@ def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
 
         return require_device(solver.name, solver.on_device, split)
     return split
+
+
+def solve_bytes(split: Split, held: Held) -> int:
+    """Bytes that a solve needs beside the data, the starting point included.
+
+    Parameters
+    ----------
+    split : the problem, sorted into the slots of the solver.
+    held : how many arrays the solver holds, see `Solver.memory`.
+    """
+    duals = 0
+    for term in split.coupling.terms:
+        duals += prod(term.operator.range) + (prod(term.auxiliary.domain) if term.auxiliary is not None else 0)
+    values = held.unknowns * split.problem.size + held.duals * duals
+    return int(values * split.problem.dtype.itemsize) + _BLOCKS
 
 
 def fitting_solvers(problem: Problem) -> str:

@@ -18,15 +18,14 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 from fusionkit.registry import lookup, table
-from fusionkit.solver import fit
+from fusionkit.solver import fit, solve_bytes
 
 # prints what a solve adds to the data, and what was expected; compiled and imported before it is measured
 MEASURED = """
 import ctypes, gc, json
 from pathlib import Path
 import fusionkit as fk
-from fusionkit.machine import solve_bytes
-from fusionkit.solver import fit
+from fusionkit.solver import fit, solve_bytes
 
 def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -82,7 +81,7 @@ def test_memory_grows_with_the_problem(name: str) -> None:
 
     def needed(shape: tuple[int, ...], terms: list[str], precision: str = "single") -> int:
         split = fit(solver, problem(shape, terms, precision))
-        return memory.solve_bytes(split, solver.memory(split))
+        return solve_bytes(split, solver.memory(split))
 
     small = needed((2, 100, 100), ["poisson", "tv"])
     assert needed((2, 200, 200), ["poisson", "tv"]) > small
@@ -100,9 +99,7 @@ def test_every_solver_says_what_it_holds() -> None:
 def test_too_much_is_refused_with_both_figures() -> None:
     solver = make_solver("chambolle_pock")
     split = fit(solver, problem((2, 8, 8), ["poisson", "tv"]))
-    huge = memory.solve_bytes(
-        replace(split, problem=replace(split.problem, shape=(3, 10**9, 10**9))), memory.Held(1, 1)
-    )
+    huge = solve_bytes(replace(split, problem=replace(split.problem, shape=(3, 10**9, 10**9))), memory.Held(1, 1))
     with pytest.raises(
         UserError, match=r"^data.size: the run needs about .* GiB of memory, but .* GiB are available; "
     ):

@@ -25,6 +25,7 @@ MEASURED = """
 import ctypes, gc, json
 from pathlib import Path
 import fusionkit as fk
+from fusionkit.solver import fit, solve_bytes
 
 def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()

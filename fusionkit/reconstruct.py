@@ -30,7 +30,7 @@ from fusionkit.results.result_file import read_result
 from fusionkit.solver import Solver, fit, solve_bytes
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Bounds
-from fusionkit.weights.auto import asked, checkable
+from fusionkit.weights.auto import auto_terms, with_placeholder
 from fusionkit.weights.chosen import ChosenWeight, with_weights
 
 if TYPE_CHECKING:
@@ -266,10 +266,10 @@ def resolve_auto_weights(
     ------
     UserError, RefusalError : as `fusionkit.weights.choose.choose_weights`.
     """
-    if not asked(loaded.config.terms):
+    if not auto_terms(loaded.config.terms):
         return loaded, dataset, ()
     # most runs do not need these
-    from fusionkit.weights.choose import choose_weights, plan_choices
+    from fusionkit.weights.choose import choose_weights, plan_searches
 
     config = loaded.config
     objective = config.objective
@@ -278,7 +278,7 @@ def resolve_auto_weights(
             chosen = choose_weights(dataset, objective)
             notes = [one.note for one in chosen]
         else:
-            choices = plan_choices(dataset, objective)
+            choices = plan_searches(dataset, objective)
             chosen = choices.chosen
             notes = [one.note for one in chosen]
             notes += [
@@ -289,6 +289,6 @@ def resolve_auto_weights(
                 f"The weight of {task.term} may be lowered by count_splitting, which takes several solves."
                 for task in choices.fits
             ]
-    terms = [checkable(term) for term in with_weights(config.terms, chosen)]
+    terms = [with_placeholder(term) for term in with_weights(config.terms, chosen)]
     with_numbers: Config = config.model_copy(update={"terms": terms})
     return replace(loaded, config=with_numbers), replace(dataset, notes=(*dataset.notes, *notes)), chosen

@@ -14,7 +14,7 @@ from fusionkit.cli import main
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.weights.auto import METHODS
 from fusionkit.weights.l_curve import curvature
-from fusionkit.weights.masked_pixels import filled
+from fusionkit.weights.masked_pixels import fill_masked
 
 SIZE = "data.phantom.size=64"
 GRID = np.geomspace(0.04, 1.2, 21)
@@ -46,7 +46,7 @@ def test_against_the_truth(method: str, phantom: tuple[str, int], best: dict[tup
     job = prepare("cos_auto", (*sets, f"terms.tv.weight={{auto: {method}}}"))
     chosen = job.weights[2]
     assert chosen.method == method
-    assert chosen.asked == {"auto": method}
+    assert chosen.request == {"auto": method}
     assert chosen.curve is not None
     assert nrmse(job) <= (1.0 + BARS[method]) * best[phantom]
     assert sum(chosen.curve.iterations) <= 10 * job.solve().iterations
@@ -90,10 +90,10 @@ def test_masked_pixels_hold_nothing_of_their_own() -> None:
     random = np.random.default_rng(0)
     data, mask = random.random((2, 9, 9)), random.random((2, 9, 9)) < 0.3
     other = np.where(mask, random.random(data.shape), data)
-    np.testing.assert_array_equal(filled(data, mask), filled(other, mask))
-    np.testing.assert_array_equal(filled(data, mask)[~mask], data[~mask])
-    assert filled(np.full((5, 5), 3.0), mask[0, :5, :5]) == pytest.approx(3.0)
-    assert np.isfinite(filled(data, np.ones_like(mask))).all()
+    np.testing.assert_array_equal(fill_masked(data, mask), fill_masked(other, mask))
+    np.testing.assert_array_equal(fill_masked(data, mask)[~mask], data[~mask])
+    assert fill_masked(np.full((5, 5), 3.0), mask[0, :5, :5]) == pytest.approx(3.0)
+    assert np.isfinite(fill_masked(data, np.ones_like(mask))).all()
 
 
 def test_curvature_finds_a_corner() -> None:

@@ -16,7 +16,7 @@ from fusionkit.errors import UserError
 from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Composed
-from fusionkit.weights.auto import as_asked
+from fusionkit.weights.auto import restore_auto
 
 RANDOM = np.random.default_rng(0)
 Y = RANDOM.normal(0.0, 1.0, (2, 3, 20))
@@ -155,7 +155,7 @@ def test_the_elements_weights_stand_in_the_resolved_configuration(tmp_path: Path
     assert set(found["per_element"]) == {"Co", "S", "O"}
     for element, (low, high) in found["uncertainty_of_elements"].items():
         assert low < found["choice"] * found["per_element"][element] < high
-    assert as_asked(resolved, summary)["terms"][2]["per_element"] == "auto"
+    assert restore_auto(resolved, summary)["terms"][2]["per_element"] == "auto"
     assert (
         main(["run", str(tmp_path / "first" / "config.resolved.yaml"), "--quiet", "--output", str(tmp_path / "b")]) == 0
     )
@@ -165,8 +165,8 @@ def test_the_elements_weights_stand_in_the_resolved_configuration(tmp_path: Path
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
-        (("terms.tv.weight={auto: sure}",), "which sure does not know"),
-        (("terms.poisson={type: least_squares, data: maps, weight: 0.1}",), "which masked_pixels does not know"),
+        (("terms.tv.weight={auto: sure}",), "which sure does not support"),
+        (("terms.poisson={type: least_squares, data: maps, weight: 0.1}",), "which masked_pixels does not support"),
     ],
 )
 def test_what_cannot_be_searched_for_each(sets: tuple[str, ...], said: str) -> None:

@@ -19,7 +19,7 @@ from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
 from fusionkit.weights.count_splitting import thin
 from fusionkit.weights.fits import weight_of_counts, weight_of_image
-from fusionkit.weights.path import vertex
+from fusionkit.weights.path import parabola_minimum
 
 SMALL = ("data.phantom.size=32", "solver.max_iterations=1000")
 
@@ -95,11 +95,11 @@ def test_halves_are_independent_and_unbiased() -> None:
 def test_vertex_of_a_parabola() -> None:
     weights, noise = np.geomspace(0.1, 10, 7), np.random.default_rng(0).standard_normal(400)
     errors = [np.full(400, np.log(w / 1.3) ** 2) + 0.1 * np.log(w) * noise for w in weights]
-    choice, error = vertex(list(weights), errors)
+    choice, error = parabola_minimum(list(weights), errors)
     assert error is not None
     assert error == pytest.approx(0.1 / 400**0.5 / 2, rel=0.2)  # noise of the slope over twice the curvature
     assert abs(np.log(choice / 1.3)) < 4 * error
-    assert vertex(list(weights[:3]), errors[:3]) == (weights[2], None)
+    assert parabola_minimum(list(weights[:3]), errors[:3]) == (weights[2], None)
 
 
 @pytest.mark.parametrize("dose", [5, 20, 100])

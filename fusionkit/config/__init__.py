@@ -20,7 +20,7 @@ from fusionkit.errors import UserError
 from fusionkit.options import Existing, Options, Spec, options_of, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
-from fusionkit.weights.auto import checkable
+from fusionkit.weights.auto import with_placeholder
 
 if TYPE_CHECKING:
     from fusionkit.composition import Objective
@@ -241,7 +241,7 @@ def checked_options(kind: str, spec: Spec, key: str) -> Options:
     """
     if isinstance(spec, Existing):
         return Options()
-    spec = checkable(spec, key) if kind == "terms" else spec
+    spec = with_placeholder(spec, key) if kind == "terms" else spec
     return options_of(lookup(kind, spec.type, f"{key}.type"), spec.options, key)
 
 

@@ -13,7 +13,7 @@ from fusionkit.data.options import Source
 from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.options import Spec
-from fusionkit.weights.auto import asks
+from fusionkit.weights.auto import wants_auto
 
 
 def resolved(loaded: LoadedConfig) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
     filled = _plain(options)
     for field, inner_kind, inner in nested_specs(options):
         filled[field] = _filled(inner_kind, inner, f"{key}.{field}")
-    if kind == "terms" and asks(spec):  # not chosen yet
+    if kind == "terms" and wants_auto(spec):  # not chosen yet
         filled["weight"] = _plain(spec.options["weight"])
     return {"type": spec.type, **filled}
 

@@ -22,7 +22,7 @@ from fusionkit.results import result_file
 from fusionkit.results.saved import read_summary
 from fusionkit.sweep.axes import Axis, assignment
 from fusionkit.sweep.naming import joined
-from fusionkit.weights.auto import as_asked
+from fusionkit.weights.auto import restore_auto
 
 CONFIG, TABLE, PAGE = "sweep.yaml", "table.csv", "index.html"  # files beside the folders of the points
 _MOST_NAMES = 4  # that a message lists
@@ -213,7 +213,7 @@ def _files(config: Mapping[str, Any]) -> Iterator[str]:
 def _former(folder: Path) -> dict[str, Any]:
     """The configuration that a run folder was asked for: weights that were chosen stand there as ``auto``."""
     summary = read_summary(folder / writer.SUMMARY, "remove the folder, or replace it with --overwrite")
-    return as_asked(yamlio.read(folder / writer.CONFIG), summary)
+    return restore_auto(yamlio.read(folder / writer.CONFIG), summary)
 
 
 def write_config(plan: Plan) -> None:

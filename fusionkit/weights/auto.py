@@ -1,4 +1,4 @@
-"""Which terms of a configuration ask for a weight, how, and what stands there instead while nothing is chosen."""
+"""Terms with ``weight: auto``: which they are, which method they name, and what stands in until a weight is chosen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fusionkit.options import Options, Spec, parse
 
 AUTO = "auto"
 PER_ELEMENT = "per_element"  # the option of a penalty that has a weight for each element
-PLACEHOLDER = 1.0  # a valid weight: options are checked, and terms built, before their weights are chosen
+PLACEHOLDER = 1.0  # a valid weight, with which options are checked and terms built until the weight is chosen
 Method = Literal["count_splitting", "masked_pixels", "discrepancy", "l_curve", "sure"]
 METHODS: tuple[str, ...] = get_args(Method)
 
@@ -19,69 +19,69 @@ class AutoOptions(Options):
 
     Parameters
     ----------
-    auto : how the weight of a penalty is chosen; see `fusionkit.weights.choose`.
+    auto : the method for the weight of a penalty; see `fusionkit.weights.choose`.
     """
 
     auto: Method
 
 
-def asks(spec: Spec) -> bool:
-    """Whether the term says ``weight: auto`` or ``weight: {auto: METHOD}``."""
+def wants_auto(spec: Spec) -> bool:
+    """Whether the term has ``weight: auto`` or ``weight: {auto: METHOD}``."""
     weight = spec.options.get("weight")
     return weight == AUTO or (isinstance(weight, Mapping) and AUTO in weight)
 
 
 def method_of(spec: Spec, key: str) -> Method | None:
-    """The method that a term asks for by name; `UserError` for one that does not exist.
+    """The method that a term names; None where it names none, `UserError` where there is no such method.
 
     Parameters
     ----------
-    spec : of a term that `asks`.
+    spec : of a term with an automatic weight.
     key : config key of the term.
     """
     weight = spec.options.get("weight")
     return parse(AutoOptions, weight, f"{key}.weight").auto if isinstance(weight, Mapping) else None
 
 
-def asked(specs: Sequence[Spec]) -> tuple[int, ...]:
-    """The places of the terms that ask for a weight."""
-    return tuple(index for index, spec in enumerate(specs) if asks(spec))
+def auto_terms(specs: Sequence[Spec]) -> tuple[int, ...]:
+    """Indices of the terms with an automatic weight."""
+    return tuple(index for index, spec in enumerate(specs) if wants_auto(spec))
 
 
-def asks_each(spec: Spec) -> bool:
-    """Whether the term says ``per_element: auto``."""
+def wants_per_element(spec: Spec) -> bool:
+    """Whether the term has ``per_element: auto``."""
     return spec.options.get(PER_ELEMENT) == AUTO
 
 
-def weighted(spec: Spec, weight: float, options: Mapping[str, Any] | None = None) -> Spec:
-    """The same thing with this weight, and with these options in place of those that it asks for."""
+def with_weight(spec: Spec, weight: float, options: Mapping[str, Any] | None = None) -> Spec:
+    """The term with this weight and these options, without ``per_element: auto``."""
     given = {name: value for name, value in spec.options.items() if not (name == PER_ELEMENT and value == AUTO)}
     return Spec.model_validate({"type": spec.type, **given, "weight": weight, **(options or {})})
 
 
-def checkable(spec: Spec, key: str = "") -> Spec:
-    """The term with the placeholder where it asks, its method checked; any other as it is."""
-    if not asks(spec):
+def with_placeholder(spec: Spec, key: str = "") -> Spec:
+    """The term with `PLACEHOLDER` for an automatic weight, after a check of its method; any other term unchanged."""
+    if not wants_auto(spec):
         return spec
     method_of(spec, key)
-    return weighted(spec, PLACEHOLDER)
+    return with_weight(spec, PLACEHOLDER)
 
 
-def as_asked(resolved: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The resolved configuration of a run as it was before the weights were chosen.
+def restore_auto(resolved: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved configuration of a run with ``auto`` in place of every chosen weight.
 
     Parameters
     ----------
     resolved : ``config.resolved.yaml`` of the run.
-    summary : ``summary.json`` of the run, whose ``weights_auto`` says which weights were chosen, and what asked.
+    summary : ``summary.json`` of the run; ``weights_auto`` lists the chosen weights and what the config had there.
     """
     chosen = {entry["key"]: entry for entry in summary.get("weights_auto", {}).values()}
 
-    def before(term: dict[str, Any], key: str) -> dict[str, Any]:
+    def restored(term: dict[str, Any], key: str) -> dict[str, Any]:
         if key not in chosen:
             return term
-        each = {PER_ELEMENT: AUTO} if PER_ELEMENT in chosen[key] else {}
-        return {**term, "weight": chosen[key].get("asked", AUTO), **each}
+        factors = {PER_ELEMENT: AUTO} if PER_ELEMENT in chosen[key] else {}
+        return {**term, "weight": chosen[key].get("asked", AUTO), **factors}
 
-    terms = [before(term, f"terms[{index}].weight") for index, term in enumerate(resolved.get("terms", ()))]
+    terms = [restored(term, f"terms[{index}].weight") for index, term in enumerate(resolved.get("terms", ()))]
     return {**resolved, "terms": terms}

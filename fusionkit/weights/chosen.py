@@ -1,4 +1,4 @@
-"""A weight that was chosen, and how."""
+"""A chosen weight, with the method, the uncertainty and the curve behind it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fusionkit.options import Spec
-from fusionkit.weights.auto import AUTO, weighted
+from fusionkit.weights.auto import AUTO, with_weight
 
 if TYPE_CHECKING:
     from fusionkit.weights.search import Trial
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchCurve:
-    """What was found along a path of weights.
+    """Results along a path of weights.
 
     Parameters
     ----------
-    weights : in the order in which they were tried, for all of the data.
-    values : of each.
-    spreads : standard error of each one's difference to the best, which both being compared with the same data makes
-        far less than that of a value itself; 0 where none is known.
-    iterations : of each weight's solves.
-    quantity : what the values are.
-    best : whether the ``lowest`` or the ``highest`` value is chosen, or where the values pass the ``level`` 1.
+    weights : in the order of the trials, converted to all of the data.
+    values : error or other criterion at each weight.
+    spreads : standard error of the difference to the best value; 0 where unknown. It is far smaller than that of a
+        value, since both are compared with the same data.
+    iterations : of the solves at each weight.
+    quantity : name of the criterion.
+    best : whether the ``lowest`` or the ``highest`` value is best, or the place where the values cross the ``level`` 1.
     """
 
     weights: tuple[float, ...]
@@ -42,19 +42,18 @@ class ChosenWeight:
 
     Parameters
     ----------
-    index : place of the term in the configuration.
+    index : of the term in the configuration.
     term : its name.
-    weight : the choice.
+    weight : the chosen value.
     method : ``image_noise``, ``count_scale`` or the name of a search.
-    note : the same in a sentence.
-    uncertainty : the lowest and the greatest weight that the data do not tell from it; None where it is exact, or not
-        known.
-    facts : numbers that it comes from, by name.
-    curve : of the search; None where there was none.
-    options : further options of the term that were chosen with it.
-    ranges : as ``uncertainty``, of each element that has a weight of its own.
-    trial : the best of the search, for one that goes on from it; None once all weights are chosen.
-    asked : what stood in the configuration in its place.
+    note : one sentence for the user.
+    uncertainty : lowest and highest weight that the data do not distinguish from it; None where exact or unknown.
+    facts : numbers behind the choice, by name.
+    curve : of the search; None without one.
+    options : further options of the term chosen with it.
+    ranges : the ``uncertainty`` of each element with a weight of its own.
+    trial : the best of the search, from which another search continues; None once all weights are chosen.
+    request : the value in the configuration: ``auto``, or ``{auto: METHOD}``.
     """
 
     index: int
@@ -68,7 +67,7 @@ class ChosenWeight:
     options: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     trial: Trial | None = field(default=None, repr=False, compare=False)
-    asked: Any = AUTO
+    request: Any = AUTO
 
     @property
     def key(self) -> str:
@@ -77,13 +76,13 @@ class ChosenWeight:
 
     @property
     def iterations(self) -> int:
-        """Of all solves that the choice took, those that are not on the curve included."""
+        """Iterations of all solves of the choice, including those off the curve."""
         here = sum(self.curve.iterations) if self.curve is not None else 0
         return here + int(self.facts.get("iterations_beside", 0))
 
     def plain(self) -> dict[str, Any]:
-        """Mappings, lists, texts and numbers, for ``summary.json``."""
-        found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.asked}
+        """Plain YAML types for ``summary.json``."""
+        found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.request}
         if self.uncertainty is not None:
             found["uncertainty"] = list(self.uncertainty)
         if self.ranges:
@@ -100,11 +99,11 @@ def with_weights(terms: Sequence[Spec], chosen: Iterable[ChosenWeight]) -> list[
     """The terms with the chosen numbers in place of ``auto``."""
     found = {one.index: one for one in chosen}
     return [
-        weighted(term, found[index].weight, found[index].options) if index in found else term
+        with_weight(term, found[index].weight, found[index].options) if index in found else term
         for index, term in enumerate(terms)
     ]
 
 
 def rounded(weight: float) -> float:
-    """To six digits, far below any uncertainty, so that the resolved configuration stays readable."""
+    """Six digits: far finer than any uncertainty, and readable in the resolved configuration."""
     return float(f"{weight:.6g}")

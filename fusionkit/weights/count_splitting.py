@@ -1,23 +1,19 @@
-r"""The weight whose maps of half of the counts predict the other half best; see `fusionkit.weights.count_splitting`.
-
-The error is squared, not the Poisson deviance: deviance is relative error, so that the dark pixels decide. On `films`
-at 5 to 20 counts it asks for 1.3 to 3.6 times the weight whose maps are nearest to the truth.
-
-Count splitting: two independent recordings out of one.
+r"""The weight at which maps from half of the counts predict the other half best.
 
 A count b ~ Poisson(mu) whose every electron or photon goes to the training set with probability p gives
 :math:`b_t \sim \mathrm{Poisson}(p\mu)` and :math:`b_v = b - b_t \sim \mathrm{Poisson}((1-p)\mu)`, independent of each
-other. With the maps :math:`b_t / p`, the objective keeps its units, and the likelihood of b_t is the Poisson term of
+other. With the maps :math:`b_t / p` the objective keeps its units, and the likelihood of b_t is the Poisson term of
 these maps with p times the weight:
 
 .. math:: p\mu - b_t \log(p\mu) = p \bigl(\mu - \tfrac{b_t}{p} \log\mu\bigr) + \mathrm{const}
 
-Whatever x is made from b_t, :math:`b_v/(1-p)` is a noisy view of mu that x knows nothing of, so that
+Any x computed from b_t is independent of the noise of :math:`b_v/(1-p)`, so that
 
 .. math:: E\,\|x - b_v/(1-p)\|^2 = E\,\|x - \mu\|^2 + \mathrm{const}:
 
-the squared held-out error has its minimum where the squared error has it. Source: A. Neufeld, A. Dharamshi, L. L. Gao,
-D. Witten, J. Mach. Learn. Res. 25, 57 (2024), Poisson thinning.
+the squared held-out error and the squared error have the same minimum. The Poisson deviance would weigh relative
+errors, so that dark pixels decide: on `films` at 5 to 20 counts it gives 1.3 to 3.6 times the weight of the least
+error. Source: A. Neufeld, A. Dharamshi, L. L. Gao, D. Witten, J. Mach. Learn. Res. 25, 57 (2024), Poisson thinning.
 """
 
 from __future__ import annotations
@@ -31,19 +27,21 @@ from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.path import Said, levels, lowest
-from fusionkit.weights.per_element import of_each, with_own
+from fusionkit.weights.path import Wording, map_levels, minimise_along_path
+from fusionkit.weights.per_element import element_weights, with_element_weights
 from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
 
-SHARE = 0.5  # of the counts for training: with 0.7 and 0.85 the held-out error is noisier and the choice no better
-_SEED = 0  # of the division: the same data give the same weight
-_SAID = Said("count_splitting", "maps of half of the counts predict the other half best", "squared held-out error")
+SHARE = 0.5  # of the counts for training; at 0.7 and 0.85 the held-out error is noisier and the choice no better
+_SEED = 0  # the same data give the same weight
+_WORDING = Wording(
+    "count_splitting", "maps of half of the counts predict the other half best", "squared held-out error"
+)
 
 
-def can_split(judges: list[Noisy], arrays: dict[str, Array]) -> bool:
-    """Whether the judges' data are counts, or counts times a factor."""
-    return all(one.noise == POISSON and one.target in arrays for one in judges) and all(
-        _steps(arrays[one.target]) is not None for one in judges
+def can_split(validation: list[Noisy], arrays: dict[str, Array]) -> bool:
+    """Whether the validation data are counts, or counts times a factor."""
+    return all(one.noise == POISSON and one.target in arrays for one in validation) and all(
+        _steps(arrays[one.target]) is not None for one in validation
     )
 
 
@@ -55,27 +53,26 @@ def count_splitting(task: Task) -> ChosenWeight:
     UserError : the data are neither counts nor counts times a factor.
     """
     attempt, start = held_out(task, of_penalty=True)
-    found, trials = lowest(task, attempt, task.scale(start), _SAID, SHARE)
-    return _of_each(task, found, trials) if task.each else found
+    found, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
+    return _per_element(task, found, trials) if task.per_element else found
 
 
-def _of_each(task: Task, found: ChosenWeight, trials: list[Trial]) -> ChosenWeight:
-    """A weight for each element, where it predicts the other half better than one for all does."""
+def _per_element(task: Task, found: ChosenWeight, trials: list[Trial]) -> ChosenWeight:
+    """A weight for each element, if these predict the other half better than one weight for all."""
     assert found.trial is not None
-    own = of_each(trials, task.dataset.elements)
+    own = element_weights(trials, task.dataset.elements)
     attempt, _ = held_out(task.with_options({PER_ELEMENT: dict(own.factors)}), of_penalty=True)
-    return with_own(found, attempt(own.mean, found.trial), own, found.facts["correction"])
+    return with_element_weights(found, attempt(own.mean, found.trial), own, found.facts["correction"])
 
 
 def held_out(task: Task, of_penalty: bool) -> tuple[Attempt, Array]:
-    """What solves with half of the counts and judges by the other half, and the starting point.
+    """A function that solves with half of the counts and validates with the other half, and the starting point.
 
     Parameters
     ----------
     task : the search.
-    of_penalty : whether the weight is a penalty's: errors of each map are then over its level, see
-        `fusionkit.weights.path`; an image tells most of the elements that hold most of the counts, and is judged by
-        errors as they are.
+    of_penalty : whether the weight is a penalty's: errors of each map are then divided by its level, see
+        `fusionkit.weights.path`; an image tells most about the elements with most counts, and is validated without.
 
     Raises
     ------
@@ -93,23 +90,23 @@ def held_out(task: Task, of_penalty: bool) -> tuple[Attempt, Array]:
         else:
             result = task.solve(problem, weight, former.results[0], weight / former.weight if of_penalty else 1.0)
         parts = []
-        for one in task.judges(problem):
+        for one in task.validation_terms(problem):
             square = (one.expected(result.x) - halves[one.target].held_out) ** 2
-            parts.append(np.ravel(square / levels(one) if of_penalty else square))
+            parts.append(np.ravel(square / map_levels(one) if of_penalty else square))
         return Trial(weight, np.concatenate(parts), (result,), result.iterations)
 
     return attempt, start
 
 
 def _halves(task: Task) -> dict[str, Halves]:
-    """The counts of every judge, divided."""
+    """The split counts of every validation term."""
     random, found = np.random.default_rng(_SEED), dict[str, Halves]()
-    for one in task.judges(task.problem(1.0)):
+    for one in task.validation_terms(task.problem(1.0)):
         data = task.dataset.arrays.get(one.target)
         steps = _steps(data) if data is not None and one.noise == POISSON else None
         if data is None or steps is None:
-            said = f"count_splitting needs counts, or counts times a factor, and '{one.target}' are none"
-            raise UserError(task.key, said, "write {auto: masked_pixels}")
+            wording = f"count_splitting needs counts, or counts times a factor, and '{one.target}' are none"
+            raise UserError(task.key, wording, "write {auto: masked_pixels}")
         if one.target not in found:
             half = thin(data / steps, SHARE, random)
             found[one.target] = Halves(half.training * steps, half.held_out * steps)
@@ -117,7 +114,7 @@ def _halves(task: Task) -> dict[str, Halves]:
 
 
 def _steps(data: Array) -> Array | None:
-    """What one count is, for each map, in a shape that broadcasts; None where the data are no counts."""
+    """The value of one count in each map, in a shape that broadcasts; None where the data are no counts."""
     if is_counts(data):
         return np.ones((1,) * data.ndim)
     parts = list(data) if data.ndim == 3 else [data]
@@ -142,13 +139,13 @@ class Halves:
 
 
 def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
-    """The counts divided at random.
+    """Split counts at random.
 
     Parameters
     ----------
     counts : whole numbers >= 0, of any shape.
     share : p in (0, 1), of the training set.
-    random : where the chance comes from.
+    random : generator of random numbers.
     """
     whole = np.rint(counts).astype(np.int64)
     kept = random.binomial(whole, share)

@@ -1,6 +1,6 @@
-r"""The weight at which maps miss the data by as much as the noise: the discrepancy principle.
+r"""The weight at which the residual equals the noise: the discrepancy principle.
 
-With counts b, their prediction m and the part x of it that is no background, the statistic
+With counts b, their prediction m and its part x without background, the statistic
 
 .. math:: D = \sum_k (b_k - m_k)^2 / m_k \Bigm/ \sum_k x_k / m_k
 
@@ -33,7 +33,7 @@ def discrepancy(task: Task) -> ChosenWeight:
     def attempt(weight: float, former: Array | Result, ratio: float = 1.0) -> float:
         problem = task.problem(weight)
         result = task.solve(problem, weight, former, ratio)
-        value, error = statistic(task.judges(problem), result.x)
+        value, error = statistic(task.validation_terms(problem), result.x)
         found.append((weight, value, error, result.iterations, result))
         return value
 
@@ -49,19 +49,19 @@ def discrepancy(task: Task) -> ChosenWeight:
     )
     weight = rounded(choice)
     if spread is None:
-        limits, said = None, "the end of the path, where they do not miss by as much"
+        limits, message = None, "the end of the path, where they do not miss by as much"
     else:
         limits = (rounded(weight * exp(-2.0 * spread)), rounded(weight * exp(2.0 * spread)))
-        said = f"{limits[0]:.2g} to {limits[1]:.2g}"
-    note = f"The weight of {task.term} is {weight:.4g} ({said}): maps miss the data by as much as the noise."
+        message = f"{limits[0]:.2g} to {limits[1]:.2g}"
+    note = f"The weight of {task.term} is {weight:.4g} ({message}): maps miss the data by as much as the noise."
     facts = {"degree": degree, "solves": len(found)}
     return ChosenWeight(task.index, task.term, weight, "discrepancy", note, limits, facts, curve)
 
 
-def statistic(judges: list[Noisy], x: Array) -> tuple[float, float]:
-    """D, and its standard error where the model holds."""
+def statistic(validation: list[Noisy], x: Array) -> tuple[float, float]:
+    """D, and its standard error if the model holds."""
     total, expected, variance = 0.0, 0.0, 0.0
-    for one in judges:
+    for one in validation:
         data, m = np.asarray(one.data, np.float64), np.asarray(one.expected(x), np.float64)
         if one.noise == POISSON:
             mean = one.weight * np.maximum(m, 1e-6)  # in counts
@@ -77,7 +77,7 @@ def statistic(judges: list[Noisy], x: Array) -> tuple[float, float]:
 
 
 def _crossing(found: list[tuple[float, float, float, int, Result]]) -> tuple[float, float | None]:
-    """Where D passes 1 between the last two weights, linear in the logarithm, and the standard error of that."""
+    """The weight at which D crosses 1, interpolated in the logarithm, and its standard error."""
     if len(found) < 2 or (found[-1][1] > _LEVEL) == (found[-2][1] > _LEVEL):
         return found[-1][0], None
     (u, low), (v, high) = ((log(one[0]), one[1]) for one in found[-2:])

@@ -1,22 +1,21 @@
-r"""The weight of a least-squares term: 1 / sigma^2, with the noise estimated from the image alone.
+r"""Weights of fits to data from the noise: 1 / sigma^2 for an image, 1 or 1 / f for counts.
 
-The mask of second-order mixed differences removes what is linear along either axis and leaves noise of 6 times its
-standard deviation; the median absolute value is that of the noise as long as structure fills less than half the image:
+**An image.** The mask of second-order mixed differences removes everything linear along either axis and leaves noise of
+6 times its standard deviation; the median absolute value is that of the noise while structure fills less than half of
+the image:
 
 .. math:: \sigma = \mathrm{median}\,|m * b| \,/\, (6 \cdot 0.6745), \qquad
           m = \begin{pmatrix} 1 & -2 & 1 \\ -2 & 4 & -2 \\ 1 & -2 & 1 \end{pmatrix}
 
-The mean is not taken off: that of the noise is zero, and so is that of the differences of a smooth image. Detail of
+The mean is not subtracted: that of the noise is zero, and so is that of the differences of a smooth image. Detail of
 single pixels counts as noise. Sources: J. Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996); D. L. Donoho, I. M.
 Johnstone, Biometrika 81, 425 (1994).
 
-The weight of a Poisson term: 1 for counts, 1 / f for counts times f.
-
-With counts c, data b = f c and their mean x = f mu, the likelihood is that of c:
+**Counts.** With counts c, data b = f c and their mean x = f mu, the likelihood is that of c:
 
 .. math:: \sum_k \mu_k - c_k \log \mu_k = \frac1f \sum_k x_k - b_k \log x_k + \mathrm{const}
 
-The factor f is the smallest step between values, or, where there is none, the variance of the noise over the mean.
+The factor f is the smallest step between values or, without one, the variance of the noise over the mean.
 """
 
 from __future__ import annotations
@@ -30,32 +29,34 @@ from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, rounded
 
 _SMALLEST = 8  # pixels along an axis
-# Variance of this sigma over that of the standard deviation of independent values: 1 / 0.37 for the median, and the sum
-# of the squared correlations of neighbouring responses of the mask, (1 + 2 (4/6)^2 + 2 (1/6)^2)^2 - 1; of the indicator
-# |z| < median, the part 0.37 is of second order in z, and what is of higher order hardly correlates.
+# Variance of this sigma over that of the standard deviation of independent values: 1 / 0.37 for the median, plus the
+# sum of the squared correlations of neighbouring responses of the mask, (1 + 2 (4/6)^2 + 2 (1/6)^2)^2 - 1. The part
+# 0.37 of the indicator |z| < median is of second order in z, and higher orders hardly correlate.
 _INFLATION = 1.0 / 0.37 + 2.78
 
 
 def weight_of_image(data: Array, index: int, term: str) -> ChosenWeight:
-    """1 / sigma^2 of the noise in ``data``, with two standard errors of it.
+    """1 / sigma^2 with the noise in ``data``, and its range of two standard errors.
 
     Parameters
     ----------
-    data : the image as the term sees it, (ny, nx) or (n, ny, nx).
+    data : the image in the units of the term, (ny, nx) or (n, ny, nx).
     index, term : of the term.
 
     Raises
     ------
-    UserError : it is no image, or no noise is seen in it.
+    UserError : it is no image, or has no visible noise.
     """
     key = f"terms[{index}].weight"
     if data.ndim not in (2, 3) or min(data.shape[-2:]) < _SMALLEST:
-        said = f"auto needs an image of {_SMALLEST} x {_SMALLEST} pixels or more, and the data have shape {data.shape}"
-        raise UserError(key, said, "give a number: 1 / s^2 for noise of the standard deviation s")
+        message = (
+            f"auto needs an image of {_SMALLEST} x {_SMALLEST} pixels or more, and the data have shape {data.shape}"
+        )
+        raise UserError(key, message, "give a number: 1 / s^2 for noise of the standard deviation s")
     sigma = noise_level(data)
     if not sigma > 0.0:
-        said = "auto finds no noise: at half of the pixels the image is constant or linear"
-        raise UserError(key, said, "crop a constant border, or give a number: 1 / s^2")
+        message = "auto finds no noise: at half of the pixels the image is constant or linear"
+        raise UserError(key, message, "crop a constant border, or give a number: 1 / s^2")
     error = min(0.25, (_INFLATION / (2.0 * data.size)) ** 0.5)
     return ChosenWeight(
         index,
@@ -71,14 +72,14 @@ def weight_of_image(data: Array, index: int, term: str) -> ChosenWeight:
 def weight_of_counts(
     data: Array, labels: tuple[str, ...], index: int, term: str, converted: bool = False
 ) -> ChosenWeight:
-    """1 for counts, 1 / f for counts times f; where every map has its own f, what keeps the total number of counts.
+    """1 for counts, 1 / f for counts times f; with an f of its own for each map, the one that keeps the total counts.
 
     Parameters
     ----------
-    data : counts, scaled counts or fractions; (n, ny, nx) for maps, each of which may have its own factor.
+    data : counts, scaled counts or fractions; (n, ny, nx) for maps, each with its own factor or none.
     labels : of the maps.
     index, term : of the term.
-    converted : whether the data were turned into counts when they were read.
+    converted : whether the loader converted the data to counts.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def weight_of_counts(
 def _factors(
     data: Array, labels: tuple[str, ...], index: int
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """The factor of each map that is not empty, its relative error where the noise tells it, and the map's sum."""
+    """Factor, relative error (if from the noise) and sum of each map that is not empty."""
     parts = list(data) if data.ndim == 3 else [data]
     names = labels if len(labels) == len(parts) else tuple(str(place) for place in range(len(parts)))
     factors, errors, totals = dict[str, float](), dict[str, float](), dict[str, float]()
@@ -118,17 +119,17 @@ def _factors(
         if factor is None:
             fit = mean_variance(part) if part.ndim == 2 and part.min() >= 0 else None
             if fit is None:
-                said = "auto needs counts or what was made of them, and the data"
-                said += f" of {name}" if len(parts) > 1 else ""
+                message = "auto needs counts or what was made of them, and the data"
+                message += f" of {name}" if len(parts) > 1 else ""
                 remedy = "give maps of counts, or a number"
-                raise UserError(f"terms[{index}].weight", f"{said} have neither a smallest step nor noise", remedy)
+                raise UserError(f"terms[{index}].weight", f"{message} have neither a smallest step nor noise", remedy)
             factor, errors[name] = fit.factor, fit.error
         factors[name], totals[name] = factor, float(part.sum(dtype=np.float64))
     return factors, errors, totals
 
 
 def _limits(weight: float, errors: dict[str, float]) -> tuple[float, float] | None:
-    """Two standard errors, the largest of any map."""
+    """A range of two standard errors, the largest of any map."""
     if not errors:
         return None
     error = 2.0 * max(errors.values())

@@ -1,4 +1,4 @@
-"""`fusionkit.choose_weights`: ``weight: auto`` for scripts that compose their problem themselves."""
+"""`fusionkit.choose_weights`: ``weight: auto`` for scripts that compose their own problem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fusionkit.composition import Objective
 from fusionkit.data.dataset import Dataset, Precision
 from fusionkit.options import Spec, parse
 from fusionkit.problem import Engine
-from fusionkit.weights.auto import asked
+from fusionkit.weights.auto import auto_terms
 from fusionkit.weights.choose import choose_weights as choose
 from fusionkit.weights.chosen import with_weights
 
@@ -21,25 +21,25 @@ def choose_weights(
     precision: Precision = "single",
     engine: Engine = "auto",
 ) -> list[dict[str, Any]]:
-    """The terms with a number in place of every ``weight: auto``, as `fusionkit.compose` takes them.
+    """The terms with a number for every ``weight: auto``, ready for `fusionkit.compose`.
 
     Parameters
     ----------
     dataset : the data.
-    terms : of the objective, as a config has them.
-    solver : what solves the problems of a search: its name, or its name and options.
+    terms : of the objective, as in a config.
+    solver : for the search: its name, or its name and options.
     precision, engine : as `fusionkit.compose`.
 
     Raises
     ------
-    UserError : the data do not tell a weight, or several penalties ask and cannot be compared.
+    UserError : the data do not determine a weight, or several penalties cannot be compared.
     RefusalError : the solver cannot take a term.
     """
     specs = [
         term if isinstance(term, Spec) else parse(Spec, _mapping(term), f"terms[{index}]")
         for index, term in enumerate(terms)
     ]
-    if asked(specs):
+    if auto_terms(specs):
         chosen_by = parse(Spec, _mapping(solver), "solver")
         specs = with_weights(specs, choose(dataset, Objective(specs, chosen_by, None, precision, engine)))
     return [{"type": spec.type, **spec.options} for spec in specs]

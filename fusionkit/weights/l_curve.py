@@ -1,11 +1,11 @@
-r"""The weight at the corner of the L-curve: misfit against penalty, both logarithms.
+r"""The weight at the corner of the L-curve of data misfit against penalty, both logarithmic.
 
-With r the logarithm of what the maps miss (deviance of counts, squared residual over variance) and e that of
-the penalty without its weight, the curvature along the path in u, the logarithm of the weight, is
+With r the logarithm of the data misfit (deviance of counts, squared residual over variance), e that of the penalty
+without its weight, and derivatives by u, the logarithm of the weight, the curvature along the path is
 
-.. math:: \kappa = (r' e'' - r'' e') / (r'^2 + e'^2)^{3/2},
+.. math:: \kappa = (r' e'' - r'' e') / (r'^2 + e'^2)^{3/2};
 
-and the weight of the greatest is chosen. Source: P. C. Hansen, SIAM Rev. 34, 561 (1992).
+its maximum is chosen. Source: P. C. Hansen, SIAM Rev. 34, 561 (1992).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.path import FACTOR
 from fusionkit.weights.search import POISSON, Noisy, Task
 
-_NUMBER = 10  # weights, from the scale down
+_NUMBER = 10  # weights, from the scale downwards
 _FINE = 200
 
 
@@ -34,7 +34,7 @@ def l_curve(task: Task) -> ChosenWeight:
         former = result = task.solve(problem, float(weight), former, 1.0 / FACTOR)
         x = result.x
         penalty = next(term for term in problem.terms if term.name == task.term).value(x) / weight
-        points.append((np.log(misfit(task.judges(problem), x)), np.log(max(penalty, 1e-12))))
+        points.append((np.log(data_misfit(task.validation_terms(problem), x)), np.log(max(penalty, 1e-12))))
         iterations.append(result.iterations)
     u = np.log(weights[::-1])
     fine, bend = curvature(u, np.array(points)[::-1])
@@ -49,10 +49,10 @@ def l_curve(task: Task) -> ChosenWeight:
     return ChosenWeight(task.index, task.term, choice, "l_curve", note, None, facts, curve)
 
 
-def misfit(judges: list[Noisy], x: Array) -> float:
-    """Deviance of counts, and squared residual over variance of maps with normal noise."""
+def data_misfit(validation: list[Noisy], x: Array) -> float:
+    """Deviance of counts, or squared residual over variance for normal noise."""
     total = 0.0
-    for one in judges:
+    for one in validation:
         data, m = np.asarray(one.data, np.float64), np.asarray(one.expected(x), np.float64)
         if one.noise == POISSON:
             m = np.maximum(m, 1e-9)
@@ -64,7 +64,7 @@ def misfit(judges: list[Noisy], x: Array) -> float:
 
 
 def curvature(u: Array, points: Array) -> tuple[Array, Array]:
-    """Curvature on a fine grid of u, ends left out, where it rests on one side only.
+    """Curvature on a fine grid of u without the ends, where it would be one-sided.
 
     Parameters
     ----------

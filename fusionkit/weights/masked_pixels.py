@@ -1,11 +1,11 @@
-r"""The weight with which maps predict pixels that they have not seen.
+r"""The weight at which maps predict left-out pixels best.
 
-A share of the pixels of each map, drawn at random, is replaced by the mean of its neighbours that are not: whatever x
-is made from these data does not depend on the noise of the pixels left out, so that for independent noise
+A random share of the pixels of each map is replaced by the mean of the neighbours that are kept. Any x computed from
+these data is independent of the noise in the left-out pixels J, so that for independent noise
 
 .. math:: E \sum_{k \in J} (x_k - b_k)^2 = E \sum_{k \in J} (x_k - \mu_k)^2 + \mathrm{const}.
 
-It asks nothing of the noise but that pixels do not share it. Source: J. Batson, L. Royer, ICML 2019 (J-invariance).
+The only assumption is that pixels do not share their noise. Source: J. Batson, L. Royer, ICML 2019 (J-invariance).
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from scipy.ndimage import convolve
 from fusionkit.data.counts.scale import shares_noise
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.path import Said, levels, lowest
+from fusionkit.weights.path import Wording, map_levels, minimise_along_path
 from fusionkit.weights.search import Task, Trial
 
 SHARE = 0.2  # of the pixels in a fold
-_FOLDS = 2  # one alone missed the best by 10 % on `films` at 5 counts
+_FOLDS = 2  # a single one missed the best by 10 % on `films` at 5 counts
 _SEED = 0
 _SHARED = "But pixels share their noise, as after smoothing, so that the weight is too low."
 _NEAR = np.array([[0.5, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
-_SAID = Said("masked_pixels", "maps predict pixels that they have not seen best", "squared error of masked pixels")
+_WORDING = Wording(
+    "masked_pixels", "maps predict pixels that they have not seen best", "squared error of masked pixels"
+)
 
 
 def masked_pixels(task: Task) -> ChosenWeight:
     """The weight of a penalty by cross-validation with masked pixels, in two folds."""
     random = np.random.default_rng(_SEED)
-    judges = task.judges(task.problem(1.0))
-    data = {one.target: np.asarray(task.dataset.arrays[one.target], np.float64) for one in judges}
+    validation = task.validation_terms(task.problem(1.0))
+    data = {one.target: np.asarray(task.dataset.arrays[one.target], np.float64) for one in validation}
     parts = {name: random.random(array.shape) for name, array in data.items()}
     masks = [{name: (k * SHARE <= u) & (u < (k + 1) * SHARE) for name, u in parts.items()} for k in range(_FOLDS)]
-    training = [{name: filled(array, mask[name]) for name, array in data.items()} for mask in masks]
+    training = [{name: fill_masked(array, mask[name]) for name, array in data.items()} for mask in masks]
 
     starts = [task.start(seen) for seen in training]
 
@@ -47,25 +49,25 @@ def masked_pixels(task: Task) -> ChosenWeight:
         for seen, mask, start in zip(training, masks, former.results if former else starts, strict=True):
             problem = task.problem(weight, seen)
             result = task.solve(problem, weight, start, ratio)
-            for one in task.judges(problem):
+            for one in task.validation_terms(problem):
                 name = one.target
-                errors.append(((one.expected(result.x) - data[name]) ** 2 / levels(one))[mask[name]])
+                errors.append(((one.expected(result.x) - data[name]) ** 2 / map_levels(one))[mask[name]])
             results.append(result)
         return Trial(weight, np.concatenate(errors), tuple(results), sum(result.iterations for result in results))
 
-    found, _ = lowest(task, attempt, task.scale(starts[0]), _SAID)
+    found, _ = minimise_along_path(task, attempt, task.scale(starts[0]), _WORDING)
     if any(shares_noise(part) for array in data.values() for part in array.reshape(-1, *array.shape[-2:])):
         return replace(found, note=f"{found.note} {_SHARED}")
     return found
 
 
-def filled(data: Array, mask: npt.NDArray[np.bool_]) -> Array:
-    """The data with each masked pixel replaced by the weighted mean of its neighbours that are not masked.
+def fill_masked(data: Array, mask: npt.NDArray[np.bool_]) -> Array:
+    """The data with each masked pixel replaced by the weighted mean of its unmasked neighbours.
 
     Parameters
     ----------
     data : (ny, nx) or (n, ny, nx).
-    mask : of the same shape, True where a pixel is left out; one without such neighbours takes the mean of the rest.
+    mask : of the same shape, True where a pixel is left out; without unmasked neighbours it gets the overall mean.
     """
     kernel = _NEAR.reshape((1,) * (data.ndim - 2) + _NEAR.shape)
     kept = np.where(mask, 0.0, 1.0)

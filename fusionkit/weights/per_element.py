@@ -1,10 +1,10 @@
 r"""A weight for each element, from the trials of one weight for all.
 
-Where no penalty couples the maps, only the fit to the image does: what a weight does to the error of one element hardly
-depends on the weights of the others. Each element's own errors along the path tell its own best weight w_i, and the
-penalty becomes :math:`\bar w \sum_i f_i\, g(x_i)` with the geometric mean of the w_i and :math:`f_i = w_i / \bar w`. It
-is tried once, and kept where it predicts the other half of the counts better than one weight does. Measured with TV on
-four phantoms at 5 to 100 counts: 1 to 25 % less error, for one to three trials more.
+Where no penalty couples the maps, only the fit to the image does: the effect of a weight on the error of one element
+hardly depends on the weights of the others. The errors of each single map along the path give its best weight w_i, and
+the penalty becomes :math:`\bar w \sum_i f_i\, g(x_i)` with the geometric mean of the w_i and :math:`f_i = w_i / \bar
+w`. These weights are tried once, and kept if they predict the other half of the counts better than one weight does.
+With TV on four phantoms at 5 to 100 counts that gives 1 to 25 % less error for one to three more trials.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from math import exp, log
 from fusionkit.errors import UserError
 from fusionkit.weights.auto import PER_ELEMENT, Method
 from fusionkit.weights.chosen import ChosenWeight, rounded
-from fusionkit.weights.path import vertex, views
+from fusionkit.weights.path import parabola_minimum, trials_by_map
 from fusionkit.weights.search import Task, Trial
 
 _REMEDY = "use counts, or give a number for each element"
 
 
-def check_each(task: Task, method: Method) -> None:
-    """`UserError` where a weight for each element is asked for that cannot be searched."""
-    if not task.each:
+def check_per_element(task: Task, method: Method) -> None:
+    """`UserError` where weights for each element cannot be searched."""
+    if not task.per_element:
         return
     key = f"terms[{task.index}].{PER_ELEMENT}"
     if method != "count_splitting":
-        said = f"is auto, which {method} does not know"
-        raise UserError(key, said, f"write weight: {{auto: count_splitting}}, or {_REMEDY}")
+        message = f"is auto, which {method} does not support"
+        raise UserError(key, message, f"write weight: {{auto: count_splitting}}, or {_REMEDY}")
     problem = task.problem(1.0)
-    judges = task.judges(problem)
-    if len(judges) != 1 or judges[0].data.shape != problem.shape:
+    validation = task.validation_terms(problem)
+    if len(validation) != 1 or validation[0].data.shape != problem.shape:
         raise UserError(key, "is auto, and needs one fit of counts with a map for each element", _REMEDY)
 
 
 @dataclass(frozen=True)
-class Own:
+class ElementWeights:
     """The weights of the elements.
 
     Parameters
     ----------
     mean : their geometric mean.
-    factors : of each, by element.
-    errors : standard error of each one's logarithm; those that lie at the end of the path are left out.
+    factors : of each element.
+    errors : standard error of the logarithm of each; those at the end of the path are left out.
     """
 
     mean: float
@@ -52,30 +52,31 @@ class Own:
     errors: Mapping[str, float]
 
 
-def of_each(trials: Sequence[Trial], elements: Sequence[str]) -> Own:
-    """The weight with the lowest error of each element's own map.
+def element_weights(trials: Sequence[Trial], elements: Sequence[str]) -> ElementWeights:
+    """The weight of the lowest error for each single map.
 
     Parameters
     ----------
-    trials : with one weight for all, ascending; their errors are those of all maps, one after the other.
+    trials : with one weight for all, ascending; with the errors of all maps, one after the other.
     elements : of the maps.
     """
-    found = [vertex([t.weight for t in seen], [t.errors for t in seen]) for seen in views(trials, len(elements))]
+    by_map = trials_by_map(trials, len(elements))
+    found = [parabola_minimum([t.weight for t in each], [t.errors for t in each]) for each in by_map]
     mean = exp(sum(log(weight) for weight, _ in found) / len(found))
     own = dict(zip(elements, found, strict=True))
     factors = {element: float(f"{weight / mean:.4g}") for element, (weight, _) in own.items()}
-    return Own(mean, factors, {element: error for element, (_, error) in own.items() if error is not None})
+    return ElementWeights(mean, factors, {element: error for element, (_, error) in own.items() if error is not None})
 
 
-def with_own(found: ChosenWeight, tried: Trial, own: Own, correction: float) -> ChosenWeight:
-    """The choice with the elements' own weights where they are better, else with factors of 1.
+def with_element_weights(found: ChosenWeight, tried: Trial, own: ElementWeights, correction: float) -> ChosenWeight:
+    """The choice with weights for each element if they are better, else with factors of 1.
 
     Parameters
     ----------
     found : one weight for all.
-    tried : the weights of the elements.
+    tried : the trial with weights for each element.
     own : these weights.
-    correction : from the weight of half of the counts to that of all.
+    correction : from the weight for half of the counts to that for all.
     """
     assert found.trial is not None
     facts = {**found.facts, "solves": found.facts["solves"] + 1, "iterations_beside": tried.iterations}
@@ -88,12 +89,12 @@ def with_own(found: ChosenWeight, tried: Trial, own: Own, correction: float) -> 
         element: (rounded(weights[element] * exp(-2.0 * error)), rounded(weights[element] * exp(2.0 * error)))
         for element, error in own.errors.items()
     }
-    said = ", ".join(_said(element, value, ranges.get(element)) for element, value in weights.items())
-    note = f"The weights of {found.term} are {said}: {found.note.partition(': ')[2]}"
+    message = ", ".join(_in_words(element, value, ranges.get(element)) for element, value in weights.items())
+    note = f"The weights of {found.term} are {message}: {found.note.partition(': ')[2]}"
     options = {PER_ELEMENT: dict(own.factors)}
     changed = {"uncertainty": None, "options": options, "ranges": ranges, "trial": tried}
     return replace(found, weight=weight, note=note, facts=facts, **changed)
 
 
-def _said(element: str, weight: float, limits: tuple[float, float] | None) -> str:
+def _in_words(element: str, weight: float, limits: tuple[float, float] | None) -> str:
     return f"{element} {weight:.3g}" + (f" ({limits[0]:.2g} to {limits[1]:.2g})" if limits else "")

@@ -1,7 +1,4 @@
-"""What a search of a penalty's weight works on: the problem at any weight, its solve, and the data that judge it.
-
-One weight that was tried.
-"""
+"""The search for a weight: the problem at any weight, its solve, and the terms that validate the maps."""
 
 from __future__ import annotations
 
@@ -20,11 +17,11 @@ from fusionkit.problem import Problem
 from fusionkit.result import Result, Status
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Fitted, Term
-from fusionkit.weights.auto import weighted
+from fusionkit.weights.auto import with_weight
 
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
-_MOST = 800  # iterations of a trial: an image that is believed too much has trials that no solver settles, nor need it
+_MOST = 800  # iterations of a trial: with too much weight on an image some do not converge, and they need not
 
 
 @runtime_checkable
@@ -40,7 +37,7 @@ class Noisy(Fitted, Protocol):
         ...
 
     def expected(self, x: Array) -> Array:
-        """What the data are on average."""
+        """The expected data."""
         ...
 
 
@@ -50,20 +47,20 @@ class Task:
 
     Parameters
     ----------
-    objective : every weight a number; that of the penalty stands for nothing.
+    objective : with a number for every weight; that of the searched term is ignored.
     dataset : the data.
-    index, term : of the penalty.
-    each : whether each element is to have a weight of its own.
+    index, term : of the term whose weight is searched.
+    per_element : whether each element gets a weight of its own.
     tolerance : of the solves of the search.
-    near : the best trial of a former search, to begin at; None to begin at the path's scale.
-    rival : the best trial of another penalty, which this one is to beat; None without one.
+    near : the best trial of a former search, where this one begins; None to begin at the path's scale.
+    rival : the best trial of another penalty, which this one has to beat; None without one.
     """
 
     objective: Objective
     dataset: Dataset
     index: int
     term: str
-    each: bool = False
+    per_element: bool = False
     tolerance: float = 5e-3
     near: Trial | None = None
     rival: Trial | None = None
@@ -74,25 +71,25 @@ class Task:
         return f"terms[{self.index}].weight"
 
     def problem(self, weight: float, data: Mapping[str, Array] | None = None, share: float = 1.0) -> Problem:
-        """The problem with this weight of the penalty.
+        """The problem with this weight of the searched term.
 
         Parameters
         ----------
-        weight : of the penalty.
+        weight : of the searched term.
         data : arrays in place of the dataset's, by name.
         share : factor of the weight of every Poisson term.
         """
         specs = list(self.objective.terms)
         if share != 1.0:
             for index in self._poisson:
-                specs[index] = weighted(specs[index], share * float(specs[index].options.get("weight", 1.0)))
-        specs[self.index] = weighted(specs[self.index], weight)
+                specs[index] = with_weight(specs[index], share * float(specs[index].options.get("weight", 1.0)))
+        specs[self.index] = with_weight(specs[self.index], weight)
         return self.objective.build(self.with_data(data), specs)
 
     def with_options(self, options: Mapping[str, Any]) -> Task:
         """The task with further options of the penalty."""
         specs = list(self.objective.terms)
-        specs[self.index] = weighted(specs[self.index], 0.0, options)
+        specs[self.index] = with_weight(specs[self.index], 0.0, options)
         return replace(self, objective=replace(self.objective, terms=tuple(specs)))
 
     def with_data(self, data: Mapping[str, Array] | None) -> Dataset:
@@ -116,9 +113,9 @@ class Task:
         Parameters
         ----------
         problem : at this weight.
-        weight : that is tried.
-        start : maps, or a former solution, whose dual variables and steps are gone on from as well.
-        ratio : of the penalty's weight to that of the former solution.
+        weight : of this trial.
+        start : maps, or a former solution whose dual variables and steps are used as well.
+        ratio : of the weight to that of the former solution.
         tolerance : in place of that of the search.
         """
         options: dict[str, Any] = dict(self.objective.solver.options)
@@ -127,7 +124,7 @@ class Task:
         options["max_iterations"] = min(_MOST, int(options.get("max_iterations", _MOST)))
         solver = make_solver(self.objective.solver.type, **options)
         if isinstance(start, Result):
-            result = solve(problem, solver, start.x, former=_carried(start, ratio))
+            result = solve(problem, solver, start.x, former=_rescaled(start, ratio))
         else:
             result = solve(problem, solver, start)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
@@ -137,20 +134,20 @@ class Task:
     @property
     def _poisson(self) -> list[int]:
         terms = self.objective.build(self.dataset).terms
-        return [index for index, term in enumerate(terms) if noise_of(term) == POISSON]
+        return [index for index, term in enumerate(terms) if noise_kind(term) == POISSON]
 
-    def judges(self, problem: Problem) -> list[Noisy]:
-        """The terms whose data judge the maps: those of counts, or else fits to maps.
+    def validation_terms(self, problem: Problem) -> list[Noisy]:
+        """The terms whose data validate the maps: those of counts, else fits to maps.
 
         Raises
         ------
         UserError : there are none.
         """
-        fits = [cast(Noisy, term) for term in problem.terms if noise_of(term)]
-        judges = [fit for fit in fits if fit.noise == POISSON] or [fit for fit in fits if fit.data.ndim == 3]
-        if not judges:
+        fits = [cast(Noisy, term) for term in problem.terms if noise_kind(term)]
+        validation = [fit for fit in fits if fit.noise == POISSON] or [fit for fit in fits if fit.data.ndim == 3]
+        if not validation:
             raise UserError(self.key, "auto needs counts or maps to judge by, and no poisson term has any", _REMEDY)
-        return judges
+        return validation
 
     def scale(self, start: Array) -> tuple[float, float]:
         r"""A strong weight, :math:`N / (k\, g(x_0))`, and the degree k of the penalty; see `fusionkit.weights.path`."""
@@ -158,37 +155,37 @@ class Task:
         penalty = next(term for term in problem.terms if term.name == self.term)
         once, twice = penalty.value(start), penalty.value(2 * start)
         if not (once > 0.0 and isfinite(once) and twice > once and isfinite(twice)):
-            said = f"auto finds no scale: the term is {once:g} at the starting point"
-            raise UserError(self.key, said, _REMEDY)
+            message = f"auto finds no scale: the term is {once:g} at the starting point"
+            raise UserError(self.key, message, _REMEDY)
         degree = min(2.0, max(1.0, log2(twice / once)))
         return problem.size / (degree * once), degree
 
 
-def _carried(former: Result, ratio: float) -> Result:
-    """The former solution for a penalty ``ratio`` times as strong: its duals go with the weight, its step as x over p.
+def _rescaled(former: Result, ratio: float) -> Result:
+    """The former solution for a penalty ``ratio`` times as strong: duals scale with the weight, steps inversely.
 
-    At 1 it is the fits' weights that have changed, and the step with them in a way that the solver finds again.
+    At 1 the weights of the fits have changed, and the solver finds new steps.
     """
     duals = {name: dual * dual.dtype.type(ratio) for name, dual in former.duals.items()}
     steps = {} if ratio == 1.0 else {name: step / ratio for name, step in former.steps.items()}
     return replace(former, duals=duals, steps=steps)
 
 
-def noise_of(term: Term) -> str:
-    """The noise that a fit to data is for; empty for any other term."""
+def noise_kind(term: Term) -> str:
+    """The kind of noise that a fit to data assumes; empty for any other term."""
     return str(getattr(term, "noise", "")) if isinstance(term, Fitted) else ""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A weight, what its maps miss, and the solves that it took.
+    """One weight with the errors of its maps, and its solves.
 
     Parameters
     ----------
-    weight : that was tried.
-    errors : of its maps at each pixel that judges.
-    results : the solves that the next weight goes on from.
-    iterations : of all its solves.
+    weight : of the trial.
+    errors : of its maps at each validation pixel.
+    results : the solves from which the next weight continues.
+    iterations : of all solves.
     """
 
     weight: float
@@ -202,9 +199,9 @@ class Trial:
         return float(self.errors.mean(dtype="float64"))
 
     def from_maps_of(self, other: Trial) -> Trial:
-        """The same trial to go on from, but from another's maps."""
+        """This trial with the maps of another, as a starting point."""
         pairs = zip(self.results, other.results, strict=True)
         return replace(self, results=tuple(replace(own, x=its.x) for own, its in pairs))
 
 
-Attempt = Callable[[float, Trial | None], Trial]  # of a weight, going on from a former one
+Attempt = Callable[[float, Trial | None], Trial]  # solves at a weight, from a former trial

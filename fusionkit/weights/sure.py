@@ -1,12 +1,12 @@
 r"""The weight with the least unbiased estimate of the squared error of the maps: SURE, and PURE for counts.
 
-With data b of the variance v, what the maps predict for them :math:`m(b)` and a random direction z of signs,
+With data b of variance v, their prediction :math:`m(b)` from the maps, and a random direction z of signs,
 
 .. math:: R = \sum_k (m_k - b_k)^2 - v_k + 2\, \frac{v_k}{\delta_k}\, \frac{(m(b + h \delta) - m(b))_k}{h}, \qquad
     \delta = \min(\sqrt{v}, b / h)\, z,
 
 estimates :math:`\|m - \mu\|^2`: the last summand is twice the covariance of prediction and noise. For normal noise
-v = s^2 and delta has no limit; for counts v = b (times the unit of a count), to first order in the derivative of m.
+v = s^2, and delta is not limited; for counts v = b (times the unit of a count), to first order in the derivative of m.
 Sources: C. Stein, Ann. Stat. 9, 1135 (1981); S. Ramani, T. Blu, M. Unser, IEEE Trans. Image Process. 17, 1540 (2008);
 F. Luisier, T. Blu, M. Unser, IEEE Trans. Image Process. 20, 696 (2011), for counts.
 """
@@ -17,21 +17,21 @@ import numpy as np
 
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.path import Said, levels, lowest
+from fusionkit.weights.path import Wording, map_levels, minimise_along_path
 from fusionkit.weights.search import POISSON, Noisy, Task, Trial
 
-_STEP = 0.5  # h: standard deviations of the noise that the data are moved by
-_FINER = 0.3  # of the tolerance: the difference of two solves is smaller than they
+_STEP = 0.5  # h: perturbation of the data in standard deviations of the noise
+_FINER = 0.3  # of the tolerance: the difference of two solves is small
 _SEED = 0
-_SAID = Said("sure", "the estimated squared error of the maps is least", "estimated squared error")
+_WORDING = Wording("sure", "the estimated squared error of the maps is least", "estimated squared error")
 
 
 def sure(task: Task) -> ChosenWeight:
-    """The weight of a penalty by the unbiased estimate of risk; two solves a weight."""
+    """The weight of a penalty by the unbiased estimate of risk, with two solves at each weight."""
     random = np.random.default_rng(_SEED)
-    judges = task.judges(task.problem(1.0))
-    moves = {one.target: _length(one) * random.choice([-1.0, 1.0], one.data.shape) for one in judges}
-    moved = {one.target: one.data + _STEP * moves[one.target] for one in judges}
+    validation = task.validation_terms(task.problem(1.0))
+    moves = {one.target: _length(one) * random.choice([-1.0, 1.0], one.data.shape) for one in validation}
+    moved = {one.target: one.data + _STEP * moves[one.target] for one in validation}
 
     start, tolerance = task.start(), _FINER * task.tolerance
 
@@ -43,28 +43,28 @@ def sure(task: Task) -> ChosenWeight:
             here = task.solve(problem, weight, former.results[0], weight / former.weight, tolerance)
         there = task.solve(task.problem(weight, moved), weight, here, tolerance=tolerance)
         parts = []
-        for one in task.judges(problem):
+        for one in task.validation_terms(problem):
             m, data = one.expected(here.x), np.asarray(one.data, np.float64)
             change = (one.expected(there.x) - m) / _STEP
             risk = (m - data) ** 2 - _variance(one) + 2.0 * _lever(one, moves[one.target]) * change
-            parts.append(np.ravel(risk / levels(one)))
+            parts.append(np.ravel(risk / map_levels(one)))
         return Trial(weight, np.concatenate(parts), (here,), here.iterations + there.iterations)
 
-    return lowest(task, attempt, task.scale(start), _SAID)[0]
+    return minimise_along_path(task, attempt, task.scale(start), _WORDING)[0]
 
 
 def _length(one: Noisy) -> Array:
-    """How far the data are moved, over h: a standard deviation, but no count below zero."""
+    """Perturbation of the data over h: a standard deviation, but no count falls below zero."""
     length = np.sqrt(_variance(one))
     return np.minimum(length, np.asarray(one.data, np.float64) / _STEP) if one.noise == POISSON else length
 
 
 def _lever(one: Noisy, move: Array) -> Array:
-    """v / delta, what a change along delta is multiplied by: delta itself where that is a standard deviation."""
+    """v / delta, the factor of a change along delta: delta itself where that is a standard deviation."""
     return np.divide(_variance(one), move, out=np.zeros_like(move), where=move != 0.0)
 
 
 def _variance(one: Noisy) -> Array:
-    """Of the data: they themselves over the weight for counts, 1 over the weight for normal noise."""
+    """Variance of the data: b / weight for counts, 1 / weight for normal noise."""
     data = np.asarray(one.data, np.float64)
     return data / one.weight if one.noise == POISSON else np.full_like(data, 1.0 / one.weight)

@@ -25,7 +25,7 @@ from fusionkit.uncertainty.curvature import green, standard_deviation
 from fusionkit.uncertainty.estimate import Stopped, by_bootstrap, by_curvature, total_variation
 from fusionkit.uncertainty.information import Information, information
 from fusionkit.uncertainty.intervals import coverage, intervals, quantile
-from fusionkit.uncertainty.model_check import mismatches
+from fusionkit.uncertainty.model_check import model_warnings
 
 SMALL = ("data.phantom.size=32", "uncertainty.samples=6", "output.report=false")
 SIZE = 16  # of the dense matrices
@@ -190,15 +190,15 @@ def test_a_bootstrap_can_be_ended() -> None:
 @pytest.mark.parametrize(("factor", "said"), [(1.0, 0), (0.1, 1), (10.0, 1)])
 def test_a_wrong_weight_is_told_where_error_bars_rest_on_it(factor: float, said: int) -> None:
     job, result = phantom(f"terms.haadf.weight={factor * 1.148e-3}", "uncertainty.method=curvature")
-    notes = mismatches(job.problem, result.x)
+    notes = model_warnings(job.problem, result.x)
     assert len(notes) == said
     assert all("weight of haadf" in note for note in notes)
-    assert not mismatches(job.problem, result.x, drawn=True)
+    assert not model_warnings(job.problem, result.x, drawn=True)
 
 
 def test_a_wrong_exponent_is_told_and_the_composition_allows_for_it() -> None:
     job, result = phantom("terms.haadf.gamma=1.55", "uncertainty.method=bootstrap", "composition={}")
-    assert any("Are gamma" in note for note in mismatches(job.problem, result.x))
+    assert any("Are gamma" in note for note in model_warnings(job.problem, result.x))
     truth = job.dataset.truth
     assert truth is not None
     (whole,) = job.assess(result).compositions

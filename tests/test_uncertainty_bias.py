@@ -11,9 +11,9 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.reconstruct import prepare
 from fusionkit.uncertainty import error_scale
-from fusionkit.uncertainty.bootstrap import Sample, model_of, moments
+from fusionkit.uncertainty.bootstrap import Sample, data_model, moments
 from fusionkit.uncertainty.error_scale import USUAL
-from fusionkit.uncertainty.residuals import mean_of
+from fusionkit.uncertainty.residuals import data_mean
 
 
 @pytest.mark.parametrize(("background", "expected"), [(0.0, 0.0), (0.5, 0.5), (3.0, 1.0)])
@@ -24,13 +24,13 @@ def test_background_is_what_empty_pixels_hold_up_to_epsilon(background: float, e
     problem = compose(Dataset({"maps": maps}, ("Co",)), [{"type": "poisson", "epsilon": 1.0}], precision="double")
     (term,) = problem.terms
     assert isinstance(term, PixelwiseFidelity)
-    np.testing.assert_allclose(mean_of(term, x), x + expected, atol=0.06)  # four standard errors
+    np.testing.assert_allclose(data_mean(term, x), x + expected, atol=0.06)  # four standard errors
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.1])
 def test_an_image_is_drawn_with_its_own_noise_whatever_its_weight(factor: float) -> None:
     job = prepare("cos_nanoparticle", ("data.phantom.size=64", f"terms.haadf.weight={factor * 1.148e-3}"))
-    model = model_of(job.problem, job.solve().x)
+    model = data_model(job.problem, job.solve().x)
     index = [term.target for term in model.terms].index("haadf")
     drawn = model.draw(job.dataset, np.random.default_rng(0)).arrays["haadf"]
     sigma = job.dataset.haadf_sigma
@@ -62,7 +62,7 @@ def test_moments_find_the_bias_and_no_more_of_it_than_there_is() -> None:
     bias = np.array([0.3, 0.0])[:, None, None]
     draws = [gaussian_filter(random.standard_normal(shape), (0, 2, 2)) * 7.0 for _ in range(30)]
     ones = np.ones(shape)
-    counts = error_scale.Counts(np.zeros(shape), ones, np.array([1e4, 1e4]) + 2 * 0.3**2 * 64**2)
+    counts = error_scale.CountResiduals(np.zeros(shape), ones, np.array([1e4, 1e4]) + 2 * 0.3**2 * 64**2)
     noise = [1e4 + random.standard_normal(2) for _ in draws]
     samples = [Sample(bias + draw, squared) for draw, squared in zip(draws, noise, strict=True)]
     found = moments(samples, np.zeros(shape), counts)

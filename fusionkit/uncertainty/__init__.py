@@ -1,1 +1,1 @@
-"""Error bars of fused maps, and the composition of regions with intervals: docs/uncertainty.md."""
+"""Error bars of fused maps, and compositions of regions with intervals: docs/uncertainty.md."""

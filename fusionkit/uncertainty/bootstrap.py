@@ -1,25 +1,26 @@
-r"""Standard deviations by parametric bootstrap: data simulated from the solution are solved as the recording was.
+r"""Standard deviations by parametric bootstrap: data simulated from the solution are solved like the recording.
 
-With solutions :math:`x^*` of simulated data, each started from x, and averages over samples <>,
-
-.. math:: s^2 = A \Bigl[ \bigl\langle (x^* - \langle x^* \rangle)^2 \bigr\rangle
-                + c\, (\langle x^* \rangle - x)^2 \Bigr]
-
-where A is a local average. The second part is the squared bias: a penalty flattens what it is given, and what it takes
-from x when that is solved again estimates what it took from the truth. It takes more or less the second time; the
-factor c of each element is what its counts say, see `fusionkit.uncertainty.error_scale`. Both are averaged over
-neighbours, since 30 samples know a variance to 26 % and the bias of one pixel hardly, and since the bias of the
-recording is near that of the samples, not at the same pixels.
-Source: B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 10.
-
-Simulated data: what the forward models predict from the solution, with the noise that the losses are for.
+**Simulated data** are the predictions of the forward models from the solution, with the noise of the losses,
 
 .. math:: b^* \sim \mathrm{Poisson}(w \bar b) / w, \qquad
           b^* = \bar b + \mathcal N(0, s^2)
 
-with the mean of the data from `fusionkit.uncertainty.residuals`. The weight w of counts is 1; s is the noise seen in an
-image, and 1 / s^2 the weight of other data with normal noise. A weight of the image below 1 / s^2 says that its
-model is off by more than the noise: data drawn with 1 / w would have noise that the image does not have.
+with the mean of the data from `fusionkit.uncertainty.residuals`. The weight w of counts is 1; s is the visible noise of
+an image, and for other data with normal noise 1 / s^2 is the weight. A weight of the image below 1 / s^2 means that its
+model deviates by more than the noise: data drawn with 1 / w would have noise that the image does not have.
+
+**The standard deviation.** With solutions :math:`x^*` of simulated data, each started from x, and averages over samples
+<>,
+
+.. math:: s^2 = A \Bigl[ \bigl\langle (x^* - \langle x^* \rangle)^2 \bigr\rangle
+                + c\, (\langle x^* \rangle - x)^2 \Bigr]
+
+where A is a local average. The second part is the squared bias: a penalty flattens its input, and its effect on x in a
+second solve estimates its effect on the truth. That may be smaller or larger the second time; the factor c of each
+element comes from its counts, see `fusionkit.uncertainty.error_scale`. Both parts are averaged over neighbours, since
+30 samples determine a variance to 26 % and the bias of one pixel hardly at all, and since the bias of the recording
+lies near that of the samples, but not at the same pixels. Source: B. Efron, R. J. Tibshirani, An Introduction to the
+Bootstrap (1993), chapter 10.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ from fusionkit.machine import limit_threads
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.problem import Problem
 from fusionkit.terms import Array, Fitted, Term
-from fusionkit.uncertainty.error_scale import USUAL, Counts, bias_factors
-from fusionkit.uncertainty.residuals import averaged, mean_of, narrow, normal_variance
+from fusionkit.uncertainty.error_scale import USUAL, CountResiduals, bias_factors
+from fusionkit.uncertainty.residuals import data_mean, local_mean, normal_variance, smoothed
 
-TOLERANCE = 1e-3  # of the solves: with 1e-4 or 3e-5 the standard deviations are the same to 1 % and take twice as long
+TOLERANCE = 1e-3  # of the solves: 1e-4 or 3e-5 change the standard deviations by 1 % and take twice as long
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Sample:
     Parameters
     ----------
     x : the solution, (n, ny, nx).
-    squared : q* of `fusionkit.uncertainty.error_scale`, (n,); None where no counts judge the bias.
+    squared : q* of `fusionkit.uncertainty.error_scale`, (n,); None without counts to compare the bias with.
     """
 
     x: Array
@@ -65,7 +66,7 @@ class Moments:
 
     Parameters
     ----------
-    bias : mean of the samples minus the solution that they were simulated from.
+    bias : mean of the samples minus the solution behind them.
     variance : unbiased variance of a sample.
     factors : c of each element, (n,).
     """
@@ -75,13 +76,13 @@ class Moments:
     factors: Array
 
     def standard_deviation(self) -> Array:
-        """Of the error, bias included, shape (n, ny, nx)."""
-        return np.sqrt(averaged(self.variance + self.factors[:, None, None] * self.bias**2))
+        """Standard deviation of the error, bias included, (n, ny, nx)."""
+        return np.sqrt(local_mean(self.variance + self.factors[:, None, None] * self.bias**2))
 
 
 @dataclass
 class _Sums:
-    """Sums over samples of a value and of its square; lives as long as the bootstrap."""
+    """Running sums of a value and its square."""
 
     first: Array
     second: Array
@@ -103,14 +104,14 @@ class _Sums:
         return np.maximum(self.second - self.first**2 / self.count, 0.0) / (self.count - 1)
 
 
-def moments(samples: Iterable[Sample], centre: Array, counts: Counts | None = None) -> Moments:
-    """Bias and variance of two or more samples, which are not kept.
+def moments(samples: Iterable[Sample], centre: Array, counts: CountResiduals | None = None) -> Moments:
+    """Bias and variance of two or more samples, without keeping these.
 
     Parameters
     ----------
     samples : solutions.
-    centre : the solution that they were simulated from.
-    counts : what judges the bias; None for the usual factor.
+    centre : the solution behind the simulated data.
+    counts : to compare the bias with; None for the usual factor.
     """
     moves, squares = _Sums.empty(centre.shape), _Sums.empty(centre.shape[:1])
     smooth, lengths = np.zeros(centre.shape), np.zeros(centre.shape[:1])
@@ -118,33 +119,35 @@ def moments(samples: Iterable[Sample], centre: Array, counts: Counts | None = No
         move = np.asarray(sample.x, np.float64) - centre
         moves.add(move)
         if counts is not None and sample.squared is not None:
-            in_data = narrow(move * counts.slope)
+            in_data = smoothed(move * counts.slope)
             smooth += in_data
             lengths += np.sum(in_data**2, axis=(1, 2))
             squares.add(sample.squared)
-    told = np.full(len(centre), USUAL)
+    scale = np.full(len(centre), USUAL)
     if counts is not None and squares.count > 1:
-        seen = np.sum((smooth / squares.count) ** 2, axis=(1, 2))
-        seen -= (lengths / squares.count - seen) / (squares.count - 1)  # by which the mean of the samples scatters
-        told = bias_factors(counts.observed, (squares.mean(), squares.variance()), seen)
-    return Moments(moves.mean(), moves.variance(), told)
+        squared_bias = np.sum((smooth / squares.count) ** 2, axis=(1, 2))
+        squared_bias -= (lengths / squares.count - squared_bias) / (
+            squares.count - 1
+        )  # scatter of the mean of the samples
+        scale = bias_factors(counts.observed, (squares.mean(), squares.variance()), squared_bias)
+    return Moments(moves.mean(), moves.variance(), scale)
 
 
 def solutions(
     solve: Callable[[np.random.Generator], Sample], samples: int, seed: int, workers: int | None
 ) -> Iterator[Sample]:
-    """The solutions of the samples, in order: every sample has random numbers of its own, whichever worker takes it.
+    """The solutions of the samples, in order; each sample has its own random numbers, whichever worker solves it.
 
     Parameters
     ----------
-    solve : draws data and solves them; called in threads, since kernels release Python's lock.
+    solve : draws data and solves them; runs in threads, since kernels release the GIL.
     samples, seed, workers : as `fusionkit.uncertainty.options.UncertaintyOptions`.
     """
     streams = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(samples))
     cores = thread_count()
     count = max(1, min(workers or cores, samples))
     with limit_threads(max(1, cores // count)), ThreadPoolExecutor(count, thread_name_prefix="bootstrap") as pool:
-        while batch := list(islice(streams, count)):  # no more solutions wait than there are workers
+        while batch := list(islice(streams, count)):  # so that no more solutions wait than there are workers
             yield from (done.result() for done in [pool.submit(copy_context().run, solve, each) for each in batch])
 
 
@@ -153,13 +156,13 @@ _NOISES = ("poisson", "normal")
 
 @dataclass(frozen=True)
 class Model:
-    """The data on average and their noise.
+    """Expected data and their noise.
 
     Parameters
     ----------
-    terms : those that the data are drawn for, one a name of data.
-    expected : of each, of the shape of the data.
-    variances : of normal noise, of each; not used for counts.
+    terms : the fits to data, one for each array.
+    expected : data of each.
+    variances : of the normal noise of each; unused for counts.
     """
 
     terms: tuple[Fidelity, ...]
@@ -175,21 +178,21 @@ class Model:
         return replace(dataset, arrays=arrays)
 
 
-def model_of(problem: Problem, x: Array) -> Model:
-    """What data are to be drawn from where the unknown is ``x``."""
-    chosen: dict[str, Fidelity] = {}
+def data_model(problem: Problem, x: Array) -> Model:
+    """The model to draw data from for the unknown ``x``."""
+    first: dict[str, Fidelity] = {}
     for term in _fitted(problem):
-        chosen.setdefault(term.target, term)
-    terms = tuple(chosen.values())
-    return Model(terms, tuple(mean_of(term, x) for term in terms), tuple(normal_variance(term) for term in terms))
+        first.setdefault(term.target, term)
+    terms = tuple(first.values())
+    return Model(terms, tuple(data_mean(term, x) for term in terms), tuple(normal_variance(term) for term in terms))
 
 
 def check_drawable(problem: Problem, where: str) -> None:
-    """`UserError` where the noise of some data is not known."""
+    """`UserError` where the noise of some data is unknown."""
     for term in problem.terms:
         if isinstance(term, Fitted) and not _drawable(term):
-            said = f"the bootstrap cannot simulate the data of {term.name}, whose noise it does not know"
-            raise UserError(where, said, "use least_squares or poisson, or method: none")
+            problem_text = f"the bootstrap cannot simulate the data of {term.name}, whose noise it does not know"
+            raise UserError(where, problem_text, "use least_squares or poisson, or method: none")
     if not _fitted(problem):
         raise UserError(where, "the bootstrap simulates data, and no term has any of a weight > 0", "use method: none")
 

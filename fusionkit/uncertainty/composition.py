@@ -1,18 +1,16 @@
-r"""Atomic fractions over regions: :math:`c_i = k_i N_i / \sum_j k_j N_j` with the sums N of the fused maps.
+r"""Atomic fractions over rectangular regions: :math:`c_i = k_i N_i / \sum_j k_j N_j` with the sums N of the fused maps.
 
-Two ways to an interval. With a bootstrap, the fractions :math:`c^*` of its solutions give the standard deviation, and
-:math:`2c - \langle c^* \rangle` is the fraction without the bias of the penalty; what no noise explains of its
-difference from the raw counts' fraction is added in quadrature, since the model is wrong there. Without a bootstrap,
-the data say by how much the sums of the maps depart from theirs: with :math:`r_i = \sum (b_i - m_i)`, the sum N + r is
-unbiased and has the variance of counts, so that
+There are two kinds of intervals. With a bootstrap, the fractions :math:`c^*` of its solutions give the standard
+deviation, and :math:`2c - \langle c^* \rangle` is the fraction without the bias of the penalty; the part of its
+difference from the raw counts' fraction that noise does not explain is an error of the model, added in quadrature.
+Without a bootstrap, the data show how far the sums of the maps deviate from theirs: with :math:`r_i = \sum (b_i -
+m_i)`, the sum N + r is unbiased and has the variance of counts, so that
 
 .. math:: s_i^2 = \bigl(c_i(N + r) - c_i(N)\bigr)^2 + \sum_j \Bigl(\frac{\partial c_i}{\partial N_j}\Bigr)^2 V_j,
           \qquad \frac{\partial c_i}{\partial N_j} = \frac{k_j (\delta_{ij} - c_i)}{\sum_l k_l N_l} .
 
-That is more than needed for a region of few pixels, where the fused maps know more than its own counts. k-factors are
-taken as exact. Source: G. Cliff, G. W. Lorimer, J. Microsc. 103, 203 (1975).
-
-Rectangles of the image, and sums over them.
+That is too wide for a region of few pixels, where the fused maps know more than its own counts. k-factors are taken as
+exact. Source: G. Cliff, G. W. Lorimer, J. Microsc. 103, 203 (1975).
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ from fusionkit.terms import Array
 from fusionkit.uncertainty.information import slope_and_information
 from fusionkit.uncertainty.intervals import quantile
 from fusionkit.uncertainty.options import WHOLE, CompositionOptions
-from fusionkit.uncertainty.residuals import mean_of
+from fusionkit.uncertainty.residuals import data_mean
 
 _DOUBT = 0.5  # standard deviation of a bias relative to its estimate
 
@@ -43,8 +41,8 @@ class Composition:
     region : where.
     elements : symbols.
     fractions, low, high : of each element, in [0, 1], with an interval of the probability ``interval``.
-    fused : fractions of the fused maps as they are.
-    raw : fractions of the raw counts; empty where there are none on these pixels.
+    fused : fractions of the fused maps, uncorrected.
+    raw : fractions of the raw counts; empty without counts on these pixels.
     method : ``bootstrap`` or ``counts``.
     interval : probability of the intervals.
     """
@@ -60,7 +58,7 @@ class Composition:
     interval: float
 
     def plain(self) -> dict[str, Any]:
-        """Mappings, lists, texts and numbers, for ``summary.json``."""
+        """Plain YAML types for ``summary.json``."""
         columns = ("fractions", "low", "high", "fused", "raw")
         values = {name: dict(zip(self.elements, getattr(self, name), strict=False)) for name in columns}
         place = {"rows": list(self.region.rows), "columns": list(self.region.columns)}
@@ -68,13 +66,13 @@ class Composition:
 
 
 @dataclass(frozen=True)
-class Counted:
+class RegionSums:
     """Sums over one region.
 
     Parameters
     ----------
     fused : N of the fused maps, shape (n,).
-    raw : N of the data, background off; None where no data lie on the pixels of the maps.
+    raw : N of the data without background; None without data on the pixels of the maps.
     variance : of ``raw``.
     """
 
@@ -83,67 +81,67 @@ class Counted:
     variance: Array | None = None
 
 
-def counted(region: Region, x: Array, term: PixelwiseFidelity | None) -> Counted:
+def region_sums(region: Region, x: Array, term: PixelwiseFidelity | None) -> RegionSums:
     """The sums over a region.
 
     Parameters
     ----------
     region : where.
     x : fused maps, (n, ny, nx).
-    term : compares each value of x with data; None where none does.
+    term : the one that compares each value of x with its own datum; None without one.
     """
     if term is None:
-        return Counted(region.sums(x))
+        return RegionSums(region.sums(x))
     slope, expected = slope_and_information(term, x)
-    departure = (term.data - mean_of(term, x)) / slope
-    told = np.asarray(expected * slope**2, np.float64)
+    departure = (term.data - data_mean(term, x)) / slope
+    information = np.asarray(expected * slope**2, np.float64)
     # counts of the mean 0 (a Poisson term without epsilon at x = 0) have the variance 0
-    variance = np.divide(1.0, told, out=np.zeros_like(told), where=told > 0.0)
-    return Counted(region.sums(x), region.sums(x) + region.sums(departure), region.sums(variance))
+    variance = np.divide(1.0, information, out=np.zeros_like(information), where=information > 0.0)
+    return RegionSums(region.sums(x), region.sums(x) + region.sums(departure), region.sums(variance))
 
 
 def fractions(sums: Array, k: Array) -> Array:
-    """c of sums N, shape (..., n); 0 where nothing is there."""
+    """c of sums N, shape (..., n); 0 where all sums are 0."""
     parts = np.maximum(sums, 0.0) * k
     total = parts.sum(axis=-1, keepdims=True)
     return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
 
 
-def from_counts(region: Region, elements: tuple[str, ...], sums: Counted, k: Array, level: float) -> Composition:
-    """Fractions with the interval that the counts give; `Counted` with ``raw``."""
+def from_counts(region: Region, elements: tuple[str, ...], sums: RegionSums, k: Array, level: float) -> Composition:
+    """Fractions with intervals from the counts; ``sums`` must have ``raw``."""
     assert sums.raw is not None
     assert sums.variance is not None
     fused, raw = fractions(sums.fused, k), fractions(sums.raw, k)
     spread = np.sqrt((raw - fused) ** 2 + _variance_of_raw(sums.raw, sums.variance, k))
-    return _made(region, elements, fused, quantile(level) * spread, (fused, raw), "counts", level)
+    return _clipped(region, elements, fused, quantile(level) * spread, (fused, raw), "counts", level)
 
 
 def from_samples(
-    region: Region, elements: tuple[str, ...], sums: Counted, samples: Sequence[Array], k: Array, level: float
+    region: Region, elements: tuple[str, ...], sums: RegionSums, samples: Sequence[Array], k: Array, level: float
 ) -> Composition:
-    """Fractions with the interval that a bootstrap gives; ``samples`` are the sums N of its solutions."""
+    """Fractions with intervals from a bootstrap; ``samples`` are the sums N of its solutions."""
     from scipy.stats import t
 
     drawn = fractions(np.stack(samples), k)
     fused, count = fractions(sums.fused, k), len(drawn)
     raw = fractions(sums.raw, k) if sums.raw is not None else np.empty(0)
     bias = drawn.mean(axis=0) - fused
-    # the correction by a mean of samples has an error of its own, and so has the bias that it estimates
+    # the mean of the samples has an error, and so has the bias that it estimates
     variance = drawn.var(axis=0, ddof=1) * (1.0 + 1.0 / count) + (_DOUBT * bias) ** 2
-    if sums.raw is not None and sums.variance is not None:  # what no noise explains is an error of the model
+    if sums.raw is not None and sums.variance is not None:  # the rest is an error of the model
         variance += np.maximum((fused - bias - raw) ** 2 - variance - _variance_of_raw(sums.raw, sums.variance, k), 0.0)
     reach = float(t.ppf(0.5 + 0.5 * level, count - 1)) * np.sqrt(variance)
-    return _made(region, elements, fused - bias, reach, (fused, raw), "bootstrap", level)
+    return _clipped(region, elements, fused - bias, reach, (fused, raw), "bootstrap", level)
 
 
 def _variance_of_raw(raw: Array, variance: Array, k: Array) -> Array:
-    """Of the fractions of the sums ``raw``, by their derivatives."""
+    """Variance of the fractions of the sums ``raw``, by their derivatives."""
     total = float((np.maximum(raw, 0.0) * k).sum()) or 1.0
     slopes = k * (np.eye(len(k)) - fractions(raw, k)[:, None]) / total
     return slopes**2 @ variance
 
 
-def _made(
+def _clipped(
     region: Region,
     elements: tuple[str, ...],
     found: Array,
@@ -163,7 +161,7 @@ class Region:
 
     Parameters
     ----------
-    name : what the config calls it.
+    name : in the config.
     rows, columns : first and last, the last one not included.
     """
 
@@ -182,7 +180,7 @@ def regions_of(options: CompositionOptions, pixels: tuple[int, int]) -> tuple[Re
 
     Raises
     ------
-    UserError : one reaches beyond the image.
+    UserError : a rectangle exceeds the image.
     """
     ny, nx = pixels
     found = [Region(WHOLE, (0, ny), (0, nx))]

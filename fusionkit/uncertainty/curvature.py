@@ -1,19 +1,19 @@
-r"""Standard deviations from the curvature at the solution: the inverse of information plus a model of the penalty's.
+r"""Standard deviations from the curvature at the solution: the inverse of the information plus a model of the penalty.
 
 Total variation has no second derivative; its quadratic majorant at x has :math:`\nabla^\top W \nabla` with
 :math:`W = \lambda / \|\nabla x\|` (lagged diffusivity). At a flat pixel that is infinite, as if flatness were certain;
-the gradient is therefore taken with a share of its own variance, as the variational posterior does with all of it:
+a share of the variance of the gradient is therefore added, as the variational posterior adds all of it:
 
 .. math:: W = \lambda \big/ \sqrt{\|\nabla x\|^2 + a \operatorname{tr} \operatorname{Cov}(\nabla x)}
 
-which a few fixed-point iterations solve. The diagonal of the inverse is that of a medium which is everywhere as it is
-at the pixel: with the eigenvalues m_j and eigenvectors v_j of :math:`W^{-1/2} F W^{-1/2}`,
+which a few fixed-point iterations solve. The diagonal of the inverse is taken from a homogeneous medium with the
+properties of the pixel: with the eigenvalues m_j and eigenvectors v_j of :math:`W^{-1/2} F W^{-1/2}`,
 
 .. math:: \operatorname{Var}(x_i) = \frac{1}{W_i} \sum_j v_{ij}^2\, G(m_j), \qquad
           G(m) = \frac{2}{\pi (m + 4)} K\!\left(\frac{4}{m + 4}\right)
 
-with G the lattice Green's function of m minus the Laplacian at its origin and K the complete elliptic integral. As the
-posterior variance of a Bayesian smoother it stands for the squared bias too, on average across a map (Wahba 1983).
+with G the lattice Green's function of m minus the Laplacian at its origin and K the complete elliptic integral. Like
+the posterior variance of a Bayesian smoother it includes the squared bias, on average across a map (Wahba 1983).
 
 Sources: G. Wahba, J. R. Stat. Soc. B 45, 133 (1983); C. R. Vogel, M. E. Oman, SIAM J. Sci. Comput. 17, 227 (1996);
 S. D. Babacan, R. Molina, A. K. Katsaggelos, IEEE Trans. Image Process. 17, 326 (2008); E. N. Economou, Green's
@@ -28,16 +28,16 @@ from scipy.special import ellipkm1
 
 from fusionkit.terms import Array
 from fusionkit.uncertainty.information import Information
-from fusionkit.uncertainty.residuals import averaged
+from fusionkit.uncertainty.residuals import local_mean
 
 # Share of the gradient's variance: with all of it the intervals of O in films and of S in the nanoparticle are twice
-# too wide, since the gradient of the solution holds noise already; with none, flat maps have too narrow ones.
+# too wide, since the gradient of the solution already contains noise; with none, those of flat maps are too narrow.
 _SHARE = 0.12
-_WIDTH = 3.0  # pixels over which the squared gradient is averaged: maps are flat in steps
+_WIDTH = 3.0  # pixels over which the squared gradient is averaged, since maps are piecewise flat
 _ITERATIONS = 4
-_FIRST = 0.1  # variance of the gradient at the start, of that of the data
-_SMALLEST = 1e-9  # eigenvalue: a direction of which the data tell nothing
-_BLOCK = 1 << 16  # pixels whose matrices are held at once
+_FIRST = 0.1  # initial variance of the gradient over that of the data
+_SMALLEST = 1e-9  # eigenvalue of a direction without information
+_BLOCK = 1 << 16  # pixels whose matrices are in memory at once
 
 
 def standard_deviation(x: Array, data: Information, weights: Array) -> Array:
@@ -57,7 +57,7 @@ def standard_deviation(x: Array, data: Information, weights: Array) -> Array:
         stiffness = np.reshape(weights, (-1, 1, 1)) / np.sqrt(squared + _SHARE * _averaged(of_gradient))
         for rows in _blocks(x.shape):
             variance[:, rows], of_gradient[:, rows] = _in_medium(data.matrices(rows), stiffness[:, rows])
-    return np.sqrt(averaged(variance))
+    return np.sqrt(local_mean(variance))
 
 
 def green(m: Array) -> Array:
@@ -67,7 +67,7 @@ def green(m: Array) -> Array:
 
 
 def _in_medium(matrices: Array, stiffness: Array) -> tuple[Array, Array]:
-    """Variance of each value and of its gradient, (n, rows, nx), where all pixels are like this one."""
+    """Variance of each value and of its gradient, (n, rows, nx), in a medium of pixels like this one."""
     root = 1.0 / np.sqrt(np.moveaxis(stiffness, 0, -1))
     values, vectors = np.linalg.eigh(matrices * root[..., :, None] * root[..., None, :])
     np.maximum(values, _SMALLEST, out=values)

@@ -1,7 +1,4 @@
-"""Error bars of a solution by either method.
-
-Error bars and composition of a finished solve, as its configuration asks for them.
-"""
+"""Error bars and composition of a finished solve, by curvature or bootstrap."""
 
 from __future__ import annotations
 
@@ -23,20 +20,20 @@ from fusionkit.problem import Problem
 from fusionkit.registry import suggestion
 from fusionkit.result import Status
 from fusionkit.terms import Array, Bounds, Term
-from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, check_drawable, model_of, moments, solutions
-from fusionkit.uncertainty.composition import Composition, Region, counted, from_counts, from_samples, regions_of
+from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, check_drawable, data_model, moments, solutions
+from fusionkit.uncertainty.composition import Composition, Region, from_counts, from_samples, region_sums, regions_of
 from fusionkit.uncertainty.curvature import standard_deviation
-from fusionkit.uncertainty.error_scale import Counts, counts_of, variance_factors
-from fusionkit.uncertainty.information import information, of_maps
+from fusionkit.uncertainty.error_scale import CountResiduals, count_residuals, variance_factors
+from fusionkit.uncertainty.information import information, term_of_maps
 from fusionkit.uncertainty.intervals import Uncertainty
-from fusionkit.uncertainty.model_check import mismatches
+from fusionkit.uncertainty.model_check import model_warnings
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 
 METHOD_KEY = "uncertainty.method"
 
 
 class Stopped(Exception):
-    """The user ended a bootstrap."""
+    """The user stopped a bootstrap."""
 
 
 def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
@@ -44,25 +41,25 @@ def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
 
     Parameters
     ----------
-    problem : its terms are pixelwise fits, total variation and bounds.
+    problem : of pixelwise fits, total variation and bounds.
     x : the solution, (n, ny, nx).
     level : of the intervals.
 
     Raises
     ------
-    UserError : it has another term.
+    UserError : it has a term of another kind.
     """
     started = time.perf_counter()
     weights = total_variation(problem)
     fits = [term for term in problem.terms if isinstance(term, PixelwiseFidelity)]
     spread, facts = standard_deviation(x, information(fits, x), weights), dict[str, float]()
-    term = of_maps(problem.terms, x.shape)
-    if term is not None and np.any(weights):  # without a penalty there is no bias
+    term = term_of_maps(problem.terms, x.shape)
+    if term is not None and np.any(weights):  # no bias without a penalty
         found = variance_factors(term, x, spread**2)
         spread *= np.sqrt(found)[:, None, None]
         facts = {f"error_factor_{name}": float(c) for name, c in zip(problem.labels, found, strict=True)}
     seconds = time.perf_counter() - started
-    return Uncertainty("curvature", spread.astype(x.dtype), level, seconds, facts, mismatches(problem, x))
+    return Uncertainty("curvature", spread.astype(x.dtype), level, seconds, facts, model_warnings(problem, x))
 
 
 def by_bootstrap(
@@ -81,14 +78,14 @@ def by_bootstrap(
     options : of the bootstrap.
     objective : problem and solver.
     dataset : the data that were solved.
-    problem : the objective that x belongs to, any fitted parameters included.
+    problem : the objective of x, with any fitted parameters.
     x : the solution, (n, ny, nx).
-    see : is shown each sample.
+    see : called with each sample.
     stop_requested : polled between samples.
 
     Raises
     ------
-    Stopped : the user ended it.
+    Stopped : the user stopped it.
     """
     started = time.perf_counter()
 
@@ -99,31 +96,31 @@ def by_bootstrap(
             see(sample.x)
             yield sample
 
-    term = of_maps(problem.terms, x.shape)
-    counts = None if term is None else counts_of(term, x)
+    term = term_of_maps(problem.terms, x.shape)
+    counts = None if term is None else count_residuals(term, x)
     found = moments(watched(_samples(options, objective, dataset, problem, x, counts)), x, counts)
     spread = found.standard_deviation().astype(x.dtype)
-    told = {f"bias_factor_{name}": float(c) for name, c in zip(problem.labels, found.factors, strict=True)}
-    facts = {"samples": options.samples, "seed": options.seed, **told}
+    factors = {f"bias_factor_{name}": float(c) for name, c in zip(problem.labels, found.factors, strict=True)}
+    facts = {"samples": options.samples, "seed": options.seed, **factors}
     seconds = time.perf_counter() - started
-    return Uncertainty("bootstrap", spread, options.interval, seconds, facts, mismatches(problem, x, drawn=True))
+    return Uncertainty("bootstrap", spread, options.interval, seconds, facts, model_warnings(problem, x, drawn=True))
 
 
 def total_variation(problem: Problem) -> Array:
-    """The weight of each element's total variation, (n,); `UserError` where the curvature of a term is not known."""
+    """The weight of the total variation of each element, (n,); `UserError` for a term of unknown curvature."""
     weights = np.zeros(problem.shape[0])
     for term in problem.terms:
         one = _tv_weights(term, len(weights))
         if one is not None:
             weights += one
         elif not isinstance(term, PixelwiseFidelity | Bounds):
-            said = f"curvature knows fits of maps pixel by pixel and the term tv, but not {term.name}"
-            raise UserError(METHOD_KEY, said, "use method: bootstrap")
+            problem_text = f"curvature knows fits of maps pixel by pixel and the term tv, but not {term.name}"
+            raise UserError(METHOD_KEY, problem_text, "use method: bootstrap")
     return weights
 
 
 def _tv_weights(term: Term, elements: int) -> Array | None:
-    """Of isotropic total variation, each map on its own; None for any other term."""
+    """The weights of isotropic total variation of each map; None for any other term."""
     if not isinstance(term, ComposedPenalty) or type(term.operator) is not GradientMap:
         return None
     functional = term.functional
@@ -140,9 +137,9 @@ def _samples(
     dataset: Dataset,
     problem: Problem,
     x: Array,
-    counts: Counts | None,
+    counts: CountResiduals | None,
 ) -> Iterator[Sample]:
-    model, given = model_of(problem, x), objective.solver.options
+    model, given = data_model(problem, x), objective.solver.options
     tolerance = max(TOLERANCE, float(given.get("tolerance", 0.0)))
 
     def solved(random: np.random.Generator) -> Sample:
@@ -150,7 +147,7 @@ def _samples(
         result = solve(drawn, make_solver(objective.solver.type, **{**given, "tolerance": tolerance}), x)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise UserError(METHOD_KEY, "the solve of simulated data diverged", "use method: curvature or none")
-        term = None if counts is None else of_maps((result.problem or drawn).terms, x.shape)
+        term = None if counts is None else term_of_maps((result.problem or drawn).terms, x.shape)
         return Sample(result.x, None if counts is None or term is None else counts.squared(term, result.x))
 
     return solutions(solved, options.samples, options.seed, options.workers)
@@ -158,12 +155,12 @@ def _samples(
 
 @dataclass(frozen=True)
 class Assessment:
-    """What is known about the error of a result; nothing where nothing was asked for.
+    """Error bars and composition of a result, as far as the options ask for them.
 
     Parameters
     ----------
     uncertainty : error bars of the maps.
-    compositions : one a region.
+    compositions : one for each region.
     """
 
     uncertainty: Uncertainty | None = None
@@ -171,11 +168,11 @@ class Assessment:
 
 
 def check(options: UncertaintyOptions, wanted: CompositionOptions | None, problem: Problem) -> None:
-    """Refuse before the solve what could not be assessed after it.
+    """Refuse before the solve what cannot be assessed after it.
 
     Raises
     ------
-    UserError : the unknown are no maps, a term does not go with the method, or a region or k-factor is wrong.
+    UserError : the unknown is no stack of maps, a term does not suit the method, or a region or k-factor is wrong.
     """
     method = options.method
     key = "composition" if method == "none" else METHOD_KEY
@@ -183,9 +180,11 @@ def check(options: UncertaintyOptions, wanted: CompositionOptions | None, proble
         raise UserError(key, f"needs maps of elements, but the unknown has shape {problem.shape}", "remove it")
     if method == "bootstrap":
         check_drawable(problem, METHOD_KEY)
-    elif of_maps(problem.terms, problem.shape) is None:
-        said = "no term of a weight > 0 compares the maps with data of their shape as they are, without a forward model"
-        raise UserError(key, said, "use uncertainty.method: bootstrap")
+    elif term_of_maps(problem.terms, problem.shape) is None:
+        problem_text = (
+            "no term of a weight > 0 compares the maps with data of their shape as they are, without a forward model"
+        )
+        raise UserError(key, problem_text, "use uncertainty.method: bootstrap")
     if method == "curvature":
         total_variation(problem)
         _check_information(problem)
@@ -207,11 +206,11 @@ def assess(
 
     Parameters
     ----------
-    options, wanted : of error bars, and of the composition; None for none.
+    options, wanted : of error bars and of the composition; None for no composition.
     objective, dataset : what was solved.
-    problem : the objective that x belongs to.
+    problem : the objective of x.
     x : the solution, (n, ny, nx).
-    stop_requested : polled between the solves of a bootstrap; True ends it, and nothing is assessed.
+    stop_requested : polled between the solves of a bootstrap; True stops it, without a result.
     """
     regions = regions_of(wanted, (problem.shape[1], problem.shape[2])) if wanted is not None else ()
     samples: list[list[Array]] = []
@@ -233,15 +232,15 @@ def assess(
 
 
 def _check_information(problem: Problem) -> None:
-    """`UserError` where the data would tell nothing of a pixel without an element."""
-    term = of_maps(problem.terms, problem.shape)
+    """`UserError` where the data have no information about a pixel without an element."""
+    term = term_of_maps(problem.terms, problem.shape)
     if term is not None and not term.loss.information(np.zeros(1)).all():
-        said = f"the term {term.name} has epsilon 0, and so no curvature where a map is 0"
-        raise UserError(METHOD_KEY, said, "give it an epsilon > 0, in counts, or use method: bootstrap")
+        problem_text = f"the term {term.name} has epsilon 0, and so no curvature where a map is 0"
+        raise UserError(METHOD_KEY, problem_text, "give it an epsilon > 0, in counts, or use method: bootstrap")
 
 
 def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> Array:
-    """k of each element; `UserError` where one lacks or belongs to no element."""
+    """k of each element; `UserError` where one is missing or belongs to no element."""
     given = options.k_factors
     if not given:
         return np.ones(len(elements))
@@ -257,10 +256,10 @@ def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> Array:
 def _compositions(
     options: CompositionOptions, problem: Problem, x: Array, regions: tuple[Region, ...], samples: list[list[Array]]
 ) -> tuple[Composition, ...]:
-    k, term = k_factors(options, problem.labels), of_maps(problem.terms, x.shape)
+    k, term = k_factors(options, problem.labels), term_of_maps(problem.terms, x.shape)
     found = []
     for index, region in enumerate(regions):
-        sums = counted(region, x, term)
+        sums = region_sums(region, x, term)
         if samples:
             own = [each[index] for each in samples]
             found.append(from_samples(region, problem.labels, sums, own, k, options.interval))

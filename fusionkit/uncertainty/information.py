@@ -1,4 +1,4 @@
-r"""What the data tell about each pixel: the expected (Fisher) information of all pixelwise terms at the solution.
+r"""The expected (Fisher) information of all pixelwise terms about each pixel at the solution.
 
 .. math:: F = \sum_t w_t\, E[\varphi_t''(m_t; b)]\, \nabla m_t \nabla m_t^\top
 
@@ -54,13 +54,13 @@ def information(terms: Sequence[PixelwiseFidelity], x: Array) -> Information:
 
 
 def slope_and_information(term: PixelwiseFidelity, x: Array) -> tuple[Array, Array]:
-    """The slope of the prediction by the unknown, and w E[phi''] of the shape of the prediction."""
+    """The derivative of the prediction by the unknown, and w E[phi''] in the shape of the prediction."""
     jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # every forward of a pixelwise fidelity has it
     return jet.slope, term.weight * term.loss.information(jet.prediction)
 
 
-def of_maps(terms: Sequence[Term], shape: tuple[int, ...]) -> PixelwiseFidelity | None:
-    """The first term that compares each value of the unknown with data of its own; None where there is none."""
+def term_of_maps(terms: Sequence[Term], shape: tuple[int, ...]) -> PixelwiseFidelity | None:
+    """The first term that compares each value of the unknown with its own datum; None without one."""
     for term in terms:
         if isinstance(term, PixelwiseFidelity) and term.weight > 0 and term.data.shape == shape:
             return term

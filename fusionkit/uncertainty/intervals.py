@@ -1,9 +1,9 @@
-r"""Standard deviations and the intervals that they make.
+r"""Standard deviations and intervals from them.
 
-The interval of a pixel is :math:`x \pm q s`, cut off at the bounds of the unknown, with the standard deviation s and
-the normal quantile q of its level. A pixel at x = 0 thus has the one-sided interval [0, q s]. It is an interval across
-the map: of all pixels that hold the element, the share of the level has the truth in its interval; a single pixel near
-an edge may be missed in most recordings. Source: D. Nychka, J. Am. Stat. Assoc. 83, 1134 (1988).
+The interval of a pixel is :math:`x \pm q s`, clipped to the bounds of the unknown, with the standard deviation s and
+the normal quantile q of its level. A pixel at x = 0 thus has the one-sided interval [0, q s]. Coverage holds across the
+map: of all pixels that contain the element, the share of the level has the truth in its interval; a single pixel near
+an edge may miss it in most recordings. Source: D. Nychka, J. Am. Stat. Assoc. 83, 1134 (1988).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Uncertainty:
     Parameters
     ----------
     method : ``curvature`` or ``bootstrap``.
-    standard_deviation : of each value, shape of the unknown and in its units: of the error, bias included.
+    standard_deviation : of the error of each value, bias included, in the shape and units of the unknown.
     interval : the level of intervals.
-    seconds : what it took.
-    facts : numbers that belong to the method, by name.
-    notes : what the user should know, a sentence each.
+    seconds : time of the estimate.
+    facts : numbers of the method by name.
+    notes : for the user, a sentence each.
     """
 
     method: str
@@ -41,11 +41,11 @@ class Uncertainty:
 
     @property
     def reach(self) -> float:
-        """Standard deviations that an interval reaches either way."""
+        """Half width of an interval in standard deviations."""
         return quantile(self.interval)
 
     def plain(self, labels: tuple[str, ...]) -> dict[str, Any]:
-        """Mappings, lists, texts and numbers, for ``summary.json``."""
+        """Plain YAML types for ``summary.json``."""
         means = np.sqrt(np.mean(np.square(self.standard_deviation, dtype=np.float64), axis=(1, 2)))
         rms = {label: float(value) for label, value in zip(labels, means, strict=True)}
         about = {"method": self.method, "interval": self.interval, "seconds": self.seconds, **self.facts}
@@ -53,7 +53,7 @@ class Uncertainty:
 
 
 def quantile(level: float) -> float:
-    """How many standard deviations a two-sided normal interval of this level reaches: 1.645 for 0.9."""
+    """Half width of a two-sided normal interval of this level in standard deviations: 1.645 for 0.9."""
     return NormalDist().inv_cdf(0.5 + 0.5 * level)
 
 
@@ -64,13 +64,13 @@ def intervals(
     lower: float | Array = 0.0,
     upper: float | Array = np.inf,
 ) -> tuple[Array, Array]:
-    """The lowest and the greatest value of each interval.
+    """The lower and upper end of each interval.
 
     Parameters
     ----------
     x : fused maps.
     standard_deviation : of the same shape.
-    level : share of the pixels that the intervals are to cover, in (0, 1).
+    level : share of the pixels to be covered, in (0, 1).
     lower, upper : bounds of the unknown.
     """
     reach = quantile(level) * standard_deviation
@@ -78,10 +78,9 @@ def intervals(
 
 
 def coverage(low: Array, high: Array, truth: Array) -> Array:
-    """Share of the pixels that hold an element (truth > 0) whose truth is in the interval, for each element; NaN where
-    there is none.
+    """For each element, the share of its pixels (truth > 0) whose truth is in the interval; NaN without such pixels.
 
-    A pixel without the element would always count as covered where x = 0, and says nothing about the intervals.
+    A pixel without the element would always count as covered at x = 0, which says nothing about the intervals.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from fusionkit.options import Options, Positive
 Level = Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)]
 Edge = Annotated[int, Field(ge=0)]
 Range = Annotated[list[Edge], Field(min_length=2, max_length=2)]
-WHOLE = "all"  # the region that is always there
+WHOLE = "all"  # the region of the whole image
 
 
 class UncertaintyOptions(Options):
@@ -19,11 +19,11 @@ class UncertaintyOptions(Options):
 
     Parameters
     ----------
-    method : ``none``, ``curvature`` (fast, at the solution) or ``bootstrap`` (simulated data, solved again).
+    method : ``none``, ``curvature`` (fast, at the solution) or ``bootstrap`` (solves simulated data).
     samples : of the bootstrap.
     seed : of the bootstrap; the same seed gives the same numbers, whatever the workers.
-    workers : solves at the same time; None for one a core.
-    interval : share of the pixels that an interval is to cover.
+    workers : simultaneous solves; None for one per core.
+    interval : share of the pixels that intervals should cover.
     """
 
     method: Literal["none", "curvature", "bootstrap"] = "none"
@@ -38,7 +38,7 @@ class RegionOptions(Options):
 
     Parameters
     ----------
-    rows, columns : first and last, counted from 0, the last one not included; None for all.
+    rows, columns : first and last, counted from 0, without the last; None for all.
     """
 
     rows: Range | None = None
@@ -57,9 +57,9 @@ class CompositionOptions(Options):
 
     Parameters
     ----------
-    k_factors : atoms a count of each element, up to a common factor; 1 for every element where it is left out.
+    k_factors : atoms per count of each element, up to a common factor; 1 for every element by default.
     regions : rectangles by name; the whole image is the region ``all``.
-    interval : probability that an interval is to have.
+    interval : probability of the intervals.
     """
 
     k_factors: dict[str, Positive] = Field(default_factory=dict)

@@ -1,12 +1,8 @@
-r"""What error bars of either method share: averages of squared errors and residuals, and how far counts are believed.
+r"""Shared by both methods of error bars: expected data and their noise, local means, and shrinkage of factors.
 
-What the data of a term are on average where the unknown is the solution.
-
-A Poisson term adds epsilon to its prediction. That may be a background which the data have, or no more than what keeps
-the logarithm finite: pixels without the element tell. Their mean, between 0 and epsilon, is the background here; where
-there are too few of them, the term is taken at its word.
-
-The noise that the data of a term have by themselves, whatever weight the term was given.
+A Poisson term adds epsilon to its prediction. That may be a background of the data, or only keep the logarithm finite:
+pixels without the element show which. Their mean, between 0 and epsilon, is taken as the background; with too few of
+them it is epsilon.
 """
 
 from __future__ import annotations
@@ -18,49 +14,49 @@ from fusionkit.data.noise import noise_level
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.terms import Array
 
-# Pixels, standard deviations of Gaussians. With 3 the shares that intervals cover scatter more from map to map; beyond
-# 5 that gains nothing, and error bars forget where they are.
+# Standard deviations of Gaussians in pixels. At 3 the coverage of intervals varies more from map to map; beyond 5
+# nothing is gained, and error bars lose their place.
 _WIDTH = 5.0
-NARROW = 1.2  # of residuals: from 0.7 to 1.5 the shares are the same
-# By how much a factor of squared errors departs from the usual one, on phantoms at 5 to 100 counts; with 0.5 the same.
+SMOOTHING = 1.2  # of residuals: from 0.7 to 1.5 the coverage is the same
+# Spread of the factors of squared errors around the usual one, on phantoms at 5 to 100 counts; 0.5 gives the same.
 _SPREAD = 1.0
 _LEAST = 0.25
 
 
-def averaged(squares: Array) -> Array:
-    """The mean about each pixel of squared errors (n, ny, nx)."""
+def local_mean(squares: Array) -> Array:
+    """The local mean of squared errors (n, ny, nx)."""
     return gaussian_filter(squares, (0.0, _WIDTH, _WIDTH))
 
 
-def narrow(residuals: Array) -> Array:
-    """Residuals (n, ny, nx) with most of their noise averaged out and most of what is smooth left."""
-    return gaussian_filter(residuals, (0.0, NARROW, NARROW))
+def smoothed(residuals: Array) -> Array:
+    """Residuals (n, ny, nx) with most of the noise averaged out and smooth structure kept."""
+    return gaussian_filter(residuals, (0.0, SMOOTHING, SMOOTHING))
 
 
-def shrunk(usual: float, told: Array, spread: Array) -> Array:
-    r"""The factor of each element, (c_0 / tau^2 + c / sigma^2) / (1 / tau^2 + 1 / sigma^2), and not below 0.25.
+def shrink(usual: float, estimate: Array, spread: Array) -> Array:
+    r"""The factor of each element, (c_0 / tau^2 + c / sigma^2) / (1 / tau^2 + 1 / sigma^2), at least 0.25.
 
     The mean of a normal posterior. Source: B. Efron, C. Morris, J. Am. Stat. Assoc. 70, 311 (1975).
 
     Parameters
     ----------
     usual : c_0.
-    told : c, as the counts of an element tell, (n,).
-    spread : sigma, its standard error; infinite where they tell nothing.
+    estimate : c from the counts of each element, (n,).
+    spread : sigma, its standard error; infinite without information.
     """
     share = _SPREAD**2 / (_SPREAD**2 + spread**2)
-    return np.maximum(usual + share * (told - usual), _LEAST)
+    return np.maximum(usual + share * (estimate - usual), _LEAST)
 
 
 _FEWEST = 100  # pixels without the element
 
 
-def mean_of(term: Fidelity, x: Array) -> Array:
-    """The mean of the data, of their shape, float64.
+def data_mean(term: Fidelity, x: Array) -> Array:
+    """The expected data, of their shape, float64.
 
     Parameters
     ----------
-    term : compares a prediction with the data.
+    term : a fit to data.
     x : the solution.
     """
     prediction = np.asarray(term.predict(x), np.float64)
@@ -71,23 +67,22 @@ def mean_of(term: Fidelity, x: Array) -> Array:
     if np.count_nonzero(empty) >= _FEWEST:
         found = np.mean(term.data[empty] - prediction[empty], dtype=np.float64)
         offset = np.clip(found, 0.0, offset)
-    return np.maximum(prediction + offset, 0.0)  # rounding takes a mean of zero below it
+    return np.maximum(prediction + offset, 0.0)  # rounding may give less than zero
 
 
 _SMALLEST = 8  # pixels along an axis of an image whose noise can be seen
 
 
-def seen_in_image(term: Fidelity) -> float | None:
-    """The variance of white noise in the image of a least-squares term; None where it is no image or none is seen."""
+def image_noise_variance(term: Fidelity) -> float | None:
+    """The variance of white noise in the image of a least-squares term; None without an image or visible noise."""
     if term.noise != "normal" or term.data.ndim != 2 or min(term.data.shape) < _SMALLEST:
         return None
     return noise_level(term.data) ** 2 or None
 
 
 def normal_variance(term: Fidelity) -> float:
-    """The variance of the normal noise in the data of a term: as seen in an image, else what the weight stands for.
+    """The variance of the normal noise in the data of a term: that visible in an image, else 1 / weight.
 
-    The weight of an image may be less than 1 / s^2 because its model is not to be believed; its noise is not greater
-    for that.
+    The weight of an image may be less than 1 / s^2 because its model is wrong; that does not make its noise greater.
     """
-    return seen_in_image(term) or 1.0 / term.weight
+    return image_noise_variance(term) or 1.0 / term.weight

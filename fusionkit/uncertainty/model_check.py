@@ -39,8 +39,8 @@ def model_warnings(problem: Problem, x: Array, drawn: bool = False) -> tuple[str
         if seen is not None and not variance / _MATCH < seen < variance * _MATCH:
             remedy = "use 'weight: auto'" if seen > variance else "that is right only if its model is wrong by as much"
             sentences.append(
-                f"Error bars assume that the weight of {term.name} matches its noise, but the visible noise of its data "
-                f"has {seen / variance:.2g} times the variance: {remedy}."
+                f"Error bars assume that the weight of {term.name} matches its noise, but the visible noise in its "
+                f"data has {seen / variance:.2g} times the variance: {remedy}."
             )
         elif scatter > _MATCH * variance:
             sentences.append(

@@ -11,8 +11,7 @@ import numpy as np
 
 from fusionkit.composition import compose
 from fusionkit.data.dataset import Dataset
-from fusionkit.engines.gpu.current import find_device
-from fusionkit.engines.gpu.device import Device
+from fusionkit.engines.gpu.device import Device, find_device
 from fusionkit.engines.gpu.engine import DeviceEngine
 from fusionkit.engines.gpu.split import on_device
 from fusionkit.errors import UserError
@@ -66,10 +65,10 @@ def measure(device: Device, size: int, repeat: int = 20) -> Row:
 
     def step() -> None:
         nonlocal x, p
-        x, p = engine.step(x, p, 0.5, 0.25, 1.6)
+        x, (p,) = engine.step(x, (), (p,), (0.5, 0.25), 1.6)
 
     moved = 2 * x.nbytes + 2 * p.nbytes + counts.nbytes + image.nbytes
-    iteration, check = seconds(device, step, repeat), seconds(device, lambda: engine.check(x, p), repeat)
+    iteration, check = seconds(device, step, repeat), seconds(device, lambda: engine.check(x, (), (p,)), repeat)
     xp = device.xp
     source, target = xp.zeros(moved // 2, np.uint8), xp.empty(moved // 2, np.uint8)  # a copy reads and writes each byte
     return Row(size, iteration, check, seconds(device, lambda: xp.copyto(target, source), repeat), moved)

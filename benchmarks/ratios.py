@@ -41,6 +41,7 @@ def ratios(run: Records) -> list[Ratio]:
     """All that can be formed from what was measured."""
     return [
         *_iteration(run),
+        *_scalars(run),
         *_certified(run),
         *_denoising(run),
         *_checks(run),
@@ -67,6 +68,13 @@ def _iteration(run: Records) -> Iterator[Ratio]:
         if theirs is not None:
             what = f"multimodal-fusion iteration / fusionkit iteration, {size}²"
             yield Ratio(what, theirs.per_iteration / ours.per_iteration, 100 if size == 1024 else None)
+
+
+def _scalars(run: Records) -> Iterator[Ratio]:
+    for found in run.of("scalars"):
+        info = found.info
+        what = f"iteration with an author's own loss / with the built-in, {info['size']}²"
+        yield Ratio(what, info["own"] / info["built_in"], 1.5 if info["size"] == 1024 else None, least=False)
 
 
 def _certified(run: Records) -> Iterator[Ratio]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionkit.calibration import Parameter
 from fusionkit.certificate import Certificate
-from fusionkit.engines.sums import FastCheck
+from fusionkit.engines.sums import Evaluation
 from fusionkit.problem import Problem
 from fusionkit.terms import Array
 
@@ -17,6 +17,13 @@ _PATIENCE = 50  # looks without progress of the optimality before a solve counts
 _PLATEAU = 200  # looks that a plateau may take early in a solve, up to two thirds of all
 _SAME = 3  # checks with bit-equal objective and optimality: the iterate no longer moves
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
+LOOK = 10  # iterations between two looks
+_BUDGET = 0.05  # of the iterations: what looks and checks may cost
+_RESERVE = 0.01  # of the iterations: the part of the budget that is left for where the tolerance may be met
+_CREDIT = 2  # checks beyond the budget, there: looks that mislead soon use them up
+_CHECK = 1.1  # iterations that a check of TV or TGV takes in chambolle_pock: 1.0 to 1.2
+_LOOK = 0.2  # iterations that a look takes at 256 x 256 pixels; less where they are more
+_NEAR = 1.15  # of the tolerance: where it may be met; a look and a check differ by so much and more
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class History:
     best_x: Array | None = None
     best_problem: Problem | None = None
     looks: list[float] = field(default_factory=list)
-    samples: list[tuple[int, float, Certificate, FastCheck]] = field(default_factory=list)
+    samples: list[tuple[int, float, Certificate, Evaluation]] = field(default_factory=list)
 
     def add(self, check: Check, problem: Problem) -> None:
         """Take notice of a check of the problem as it stands."""
@@ -97,7 +104,7 @@ class History:
         patience = max(_PATIENCE, len(values) // 2, min(2 * len(values) // 3, _PLATEAU))
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
-    def sampled(self, iteration: int, seconds: float, seen: Certificate, found: FastCheck) -> None:
+    def sampled(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> None:
         """Take notice of a look."""
         self.looks.append(seen.optimality)
         self.samples.append((iteration, seconds, seen, found))
@@ -137,3 +144,36 @@ def columns(checks: Sequence[Check]) -> dict[str, Array]:
         for name, value in row.items():
             found.setdefault(name, []).append(value)
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
+
+
+class Schedule:
+    """Decides at each look whether the whole is checked; lives as long as the solve.
+
+    Parameters
+    ----------
+    tolerance : of the solve.
+    """
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self._spent = 0.0
+        self._last: Certificate | None = None
+
+    def due(self, iteration: int, seen: Certificate) -> bool:
+        """Whether to check the whole at this look.
+
+        Parameters
+        ----------
+        iteration : of the look.
+        seen : the certificate, about.
+        """
+        self._spent += _LOOK
+        still, self._last = seen == self._last, seen
+        left = _BUDGET * iteration - self._spent
+        if still or not np.isfinite(seen.optimality) or seen.optimality <= _NEAR * self.tolerance:
+            return left >= -_CREDIT * _CHECK
+        return left >= _CHECK + _RESERVE * iteration
+
+    def checked(self) -> None:
+        """Take notice of a check."""
+        self._spent += _CHECK

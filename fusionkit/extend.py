@@ -14,13 +14,14 @@ from fusionkit.certificate import Certificate, inner, norm
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.readers import RawArray, Reader, Recording
 from fusionkit.engines.choose import joint_prox
-from fusionkit.engines.kernel import Kernel
+from fusionkit.engines.kernel import Kernel, LossOfMaps, LossOfSum
+from fusionkit.engines.losses import LossScalars, ScalarFunction, exp, log
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.functional import Norm, ProxFunction
 from fusionkit.linear import IdentityMap, PylopsMap
 from fusionkit.machine import Held
 from fusionkit.operators.fidelity import Fidelity, fidelity
-from fusionkit.operators.fidelity.loss import Loss
+from fusionkit.operators.fidelity.loss import Loss, ScalarLoss
 from fusionkit.operators.fidelity.options import FidelityOptions, from_options
 from fusionkit.operators.forward import (
     Forward,
@@ -28,7 +29,6 @@ from fusionkit.operators.forward import (
     LinearForward,
     PixelwiseChain,
     PixelwiseForward,
-    ScalarFunction,
 )
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixels_of
@@ -87,6 +87,9 @@ __all__ = [
     "LinearForward",
     "LinearMap",
     "Loss",
+    "LossOfMaps",
+    "LossOfSum",
+    "LossScalars",
     "NonNegative",
     "Norm",
     "Options",
@@ -105,6 +108,7 @@ __all__ = [
     "Reader",
     "Recording",
     "ScalarFunction",
+    "ScalarLoss",
     "Slots",
     "Smooth",
     "Solver",
@@ -121,11 +125,13 @@ __all__ = [
     "curvature_between",
     "descends",
     "element_values",
+    "exp",
     "fidelity",
     "from_options",
     "gradient_of",
     "inner",
     "joint_prox",
+    "log",
     "norm",
     "on_host",
     "pixels_of",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -10,12 +12,10 @@ import numpy as np
 from fusionkit.arrays import on_host
 from fusionkit.calibration import Parameter, Refit, fitted_terms, matched, refit, spell
 from fusionkit.certificate import Certificate
-from fusionkit.check_times import LOOK, Schedule
-from fusionkit.clock import solving_seconds
-from fusionkit.course import Check, History, columns
-from fusionkit.engines.choose import announce_engine, device_used, engine_notes, engine_used
-from fusionkit.engines.evaluate import Judge
-from fusionkit.engines.sums import FastCheck
+from fusionkit.course import LOOK, Check, History, Schedule, columns
+from fusionkit.engines.choose import backend_of
+from fusionkit.engines.evaluate import Evaluator
+from fusionkit.engines.sums import Evaluation
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
@@ -50,7 +50,7 @@ def solve(
     RefusalError : before the first iteration, when the solver cannot take a term.
     """
     course = _Course(solver, fit(solver, problem))
-    announce_engine(course.split)
+    backend_of(course.split).announce(course.split)
     started = solving_seconds()
     history = History(course.by_prox)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
@@ -113,7 +113,7 @@ class _Course:
     """
 
     def __init__(self, solver: Solver, split: Split) -> None:
-        self.solver, self.split, self.judge = solver, split, Judge(split)
+        self.solver, self.split, self.evaluator = solver, split, Evaluator(split)
         self._refit: Refit | None = None
         # parameters are fitted to the whole, and who names an interval wants checks there
         every_look = solver.options.check_every is not None or bool(fitted_terms(self.problem))
@@ -136,13 +136,13 @@ class _Course:
         if fitted_terms(self.problem):
             self._turn(matched(self.problem, start))
 
-    def sample(self, state: State) -> tuple[Certificate, FastCheck] | None:
+    def sample(self, state: State) -> tuple[Certificate, Evaluation] | None:
         """About the certificate and the values, for little; None where there is no sample, or every look is a check."""
-        return None if self._schedule is None else self.judge.sampled(state)
+        return None if self._schedule is None else self.evaluator.estimate(state)
 
-    def about(self, iteration: int, seconds: float, seen: Certificate, found: FastCheck) -> Check:
+    def about(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> Check:
         """A look as if it were a check."""
-        terms = self.judge.named(found)
+        terms = self.evaluator.named(found)
         return Check(iteration, self.solver.options.max_iterations, seconds, float(sum(terms.values())), terms, seen)
 
     def due(self, iteration: int, sample: Certificate | None) -> bool:
@@ -156,7 +156,7 @@ class _Course:
 
     def look(self, state: State) -> tuple[dict[str, float], Certificate, Mapping[str, Mapping[str, Parameter]]]:
         """Values of the terms, the certificate and the fitted parameters."""
-        terms, certificate = self.judge(state)
+        terms, certificate = self.evaluator(state)
         if not fitted_terms(self.problem):
             return terms, certificate, {}
         self._refit = refit(self.problem, on_host(state.x))
@@ -171,7 +171,7 @@ class _Course:
 
     def _turn(self, problem: Problem) -> None:
         self.split = fit(self.solver, problem)
-        self.judge = Judge(self.split, self.judge)
+        self.evaluator = Evaluator(self.split, self.evaluator)
 
 
 def _check(
@@ -210,7 +210,7 @@ def _result(
     history: History, course: _Course, state: State, status: Status, iterations: int, seconds: float, x0: Array
 ) -> Result:
     solver, split, problem = course.solver, course.split, course.problem
-    final = history.checks[-1]
+    final, backend = history.checks[-1], backend_of(split)
     names = [term.name for term in split.coupling.terms]
     x, duals = state.x, {name: on_host(p) for name, p in zip(names, state.duals, strict=True)}
     auxiliary = {name: on_host(w) for name, w in zip(names, state.auxiliary, strict=True) if w.size}
@@ -232,9 +232,9 @@ def _result(
         looks=columns([course.about(*sample) for sample in history.samples]),
         steps=solver.steps(state),
         seconds=seconds,
-        notes=(*solver.notes(split, state), *engine_notes(split), *spell(final.parameters)),
-        engine=engine_used(split),
-        device=device_used(split),
+        notes=(*solver.notes(split, state), *backend.notes(split), *spell(final.parameters)),
+        engine=backend.used(split),
+        device=backend.device(),
         parameters=final.parameters,
         problem=problem if final.parameters else None,
         duals=duals,
@@ -255,3 +255,9 @@ def _message(status: Status, iterations: int, optimality: float, solver: Solver,
         Status.DIVERGED: f"diverged after {iterations} iterations: {broken}; best iterate kept",
         Status.INTERRUPTED: f"interrupted after {iterations} iterations: best iterate kept, {reached}",
     }[status]
+
+
+def solving_seconds() -> float:
+    """Seconds since some moment, less those in which this process compiled kernels."""
+    jit = sys.modules.get("fusionkit.engines.cpu.compile")  # which NumPy's engine does not import
+    return time.perf_counter() - (0.0 if jit is None else jit.compile_seconds())

@@ -11,6 +11,8 @@ from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
+from fusionkit.engines.choose import backend_of
+from fusionkit.engines.engine import Engine
 from fusionkit.errors import RefusalError, UserError
 from fusionkit.machine import Held
 from fusionkit.options import NonNegative, Options, Positive
@@ -30,7 +32,7 @@ class SolverOptions(Options):
     max_iterations : the most steps taken.
     tolerance : relative optimality at which the status is ``converged``; 0 asks for the exact optimum.
     check_every : steps between evaluations of objective and certificate; None lets them take 5 % of the time: see
-        `fusionkit.check_times`.
+        `fusionkit.course`.
     time_limit : seconds, without those in which kernels are compiled, after which the loop stops with
         ``max_iterations``; None for no limit.
     """
@@ -53,13 +55,15 @@ class State:
     auxiliary : the auxiliary unknowns, one (maybe empty) array for each composed term.
     duals : the dual variables, one for each composed term; what the certificate judges.
     change : ||x+ - x|| / tau of a settled iteration with the primal step tau, where the solver measures it: looks then
-        do with a sample of the rows (`fusionkit.check_times`).
+        do with a sample of the rows (`fusionkit.course`).
+    fused : the engine that takes whole iterations and checks by kernels; None where none knows every term.
     """
 
     x: Array
     auxiliary: Arrays
     duals: Arrays
     change: float | None = field(default=None, kw_only=True)
+    fused: Engine | None = field(default=None, kw_only=True)
 
 
 class Former(Protocol):
@@ -155,11 +159,7 @@ def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
         split = solver.accepts(problem)
     except Unfit as unfit:
         raise RefusalError(f"solver {solver.name}", str(unfit), fitting_solvers(problem)) from None
-    if problem.engine == "cupy":
-        from fusionkit.engines.gpu.split import require_device
-
-        return require_device(solver.name, solver.on_device, split)
-    return split
+    return backend_of(split).place(split, solver.name, solver.on_device)
 
 
 def solve_bytes(split: Split, held: Held) -> int:

@@ -27,15 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
-from fusionkit.engines.choose import (
-    MeasuresChange,
-    OnePass,
-    compiled_engine,
-    compiled_iterations,
-    joint_prox,
-    on_processor,
-    placed,
-)
+from fusionkit.engines.choose import backend_of, joint_prox
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
@@ -64,13 +56,12 @@ class ChambollePockOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class PrimalDualState(State):
-    """x, w and p, steps, the record of the step rule, buffers of the shape of x, or the compiled engine if it fits."""
+    """x, w and p, steps, the record of the step rule, and buffers of the shape of x where nothing is fused."""
 
     buffers: tuple[Array, ...]
     tau: float
     sigmas: tuple[float, ...]
     rule: StallRule = StallRule()
-    engine: OnePass | None = None
     balance: Balance = field(default_factory=Balance)
 
 
@@ -88,13 +79,14 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def init(self, split: Split, x0: Array) -> PrimalDualState:
         """Duals and auxiliary unknowns at zero."""
-        return self._state(split, x0, self.options.tau or primal_step(on_processor(split), x0))
+        return self._state(split, x0, self.options.tau or primal_step(backend_of(split).original(split), x0))
 
     def _state(self, split: Split, x0: Array, tau: float) -> PrimalDualState:
         coupling = split.coupling
         auxiliary = coupling.auxiliary_zeros(x0.dtype)
-        engine = compiled_iterations(split, self.options.newton_steps)
-        (x,) = placed(split, (x0.copy(),))  # iterations overwrite it
+        backend = backend_of(split)
+        engine = backend.engine(split, self.options.newton_steps)
+        (x,) = backend.put((x0.copy(),))  # iterations overwrite it
         return PrimalDualState(
             x=x,
             auxiliary=auxiliary,
@@ -102,7 +94,7 @@ class ChambollePock(Solver[PrimalDualState]):
             buffers=() if engine else (np.empty_like(x), np.empty_like(x)),
             tau=tau,
             sigmas=self._sigmas(split, tau),
-            engine=engine,
+            fused=engine,
         )
 
     def resume(self, split: Split, x0: Array, former: Former) -> PrimalDualState:
@@ -111,16 +103,17 @@ class ChambollePock(Solver[PrimalDualState]):
         if not any(name in former.duals for name in names):
             return self.init(split, x0)
         derived = self.options.tau is None and self.options.sigma is None and "tau" in former.steps
+        put = backend_of(split).put
         state = self._state(split, x0, former.steps["tau"]) if derived else self.init(split, x0)
         return replace(
             state,
-            duals=placed(split, _taken(former.duals, names, state.duals)),
-            auxiliary=placed(split, _taken(former.auxiliary, names, state.auxiliary)),
+            duals=put(_taken(former.duals, names, state.duals)),
+            auxiliary=put(_taken(former.auxiliary, names, state.auxiliary)),
         )
 
     def memory(self, split: Split) -> Held:
         """x and p, and what they are made from; the compiled engine overwrites them in place."""
-        return Held(4, 1) if split.problem.engine == "cupy" or compiled_engine(split, 1) else self.held
+        return Held(4, 1) if backend_of(split).fuses(split) else self.held
 
     def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
         return dual_steps(split, self.name, ("tau", tau), ("sigma", self.options.sigma))
@@ -132,15 +125,15 @@ class ChambollePock(Solver[PrimalDualState]):
     def settle(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """One dual and one primal step."""
         settled = self._iterate(split, state, 1.0)
-        if not isinstance(state.engine, MeasuresChange):
+        if state.fused is None:
             return settled
-        return replace(settled, change=state.engine.change() / state.tau)
+        return replace(settled, change=state.fused.change() / state.tau)
 
     def _iterate(self, split: Split, state: PrimalDualState, relaxation: float) -> PrimalDualState:
         """An iteration; in place and in one pass over memory where the compiled engine fits."""
-        if state.engine is not None:
+        if state.fused is not None:
             steps = (state.tau, *state.sigmas)
-            x, duals = state.engine(state.x, state.auxiliary, state.duals, steps, relaxation)
+            x, duals = state.fused.step(state.x, state.auxiliary, state.duals, steps, relaxation)
             return replace(state, x=x, duals=duals)
         coupling = split.coupling
         first, second = state.buffers
@@ -175,7 +168,7 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def rebind(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """The compiled engine holds the parameters of the terms: it is made anew."""
-        return replace(state, engine=compiled_iterations(split, self.options.newton_steps, state.engine))
+        return replace(state, fused=backend_of(split).engine(split, self.options.newton_steps, state.fused))
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
         """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""

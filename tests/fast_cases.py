@@ -10,7 +10,7 @@ import pytest
 
 from fusionkit.certificate import certify
 from fusionkit.engines.kernel import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
-from fusionkit.engines.sums import FastCheck
+from fusionkit.engines.sums import Evaluation
 from fusionkit.operators.fidelity import fidelity
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
 from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
@@ -140,12 +140,12 @@ def iterated(
     return x + number(rho) * (new - x), case.p + number(rho) * (p - case.p)
 
 
-def agrees(check: FastCheck, case: FastCase, split: Split, recipe: str) -> None:
+def agrees(check: Evaluation, case: FastCase, split: Split, recipe: str) -> None:
     """Assert that a check by kernels is that of the definitions."""
     nothing = (np.zeros(0, case.x.dtype),)
     values = split.values(case.x, nothing)
-    for name, column in (("haadf", "coupled"), ("poisson", "poisson"), ("squares", "squares"), ("tv", "tv")):
-        assert getattr(check, column) == pytest.approx(values.get(name, 0.0), rel=1e-6)
+    for name, found in zip(("haadf", "poisson", "squares", "tv"), (*check.values, check.penalty), strict=True):
+        assert found == pytest.approx(values.get(name, 0.0), rel=1e-6)
     expected = certify(split, case.x, nothing, (case.p,))
     assert check.certificate is not None or recipe == "nothing"
     if check.certificate is not None:

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 
 from fusionkit.certificate import certify
-from fusionkit.clock import solving_seconds
 from fusionkit.composition import compose, make_solver
 from fusionkit.data.dataset import Dataset
-from fusionkit.engines import choose as acceleration
-from fusionkit.engines.choose import engine_notes, engine_used, require_engine
-from fusionkit.engines.evaluate import Judge
+from fusionkit.engines import choose
+from fusionkit.engines.choose import backend_of, require_engine
+from fusionkit.engines.evaluate import Evaluator
 from fusionkit.errors import UserError
-from fusionkit.loop import solve
+from fusionkit.loop import solve, solving_seconds
 from fusionkit.machine import limit_threads
 from fusionkit.problem import Problem
 from fusionkit.reconstruct import starting_point
@@ -104,7 +103,7 @@ def test_check_agrees_with_its_definition(name: str) -> None:
     # zero across the borders, as every dual variable is that starts at zero
     p = tuple(0.1 * image for image in split.coupling.apply(x, field))
     state = State(x, tuple(w[::-1].copy() for w in field), p)
-    values, certificate = Judge(split)(state)
+    values, certificate = Evaluator(split)(state)
     definition = split.values(x, state.auxiliary)
     assert list(values) == list(definition)
     for term, value in values.items():
@@ -157,15 +156,15 @@ def test_own_term_runs_in_numpy_and_the_notes_say_so() -> None:
 
 def test_numpy_that_was_asked_for_needs_no_note() -> None:
     split = fit(make_solver("chambolle_pock"), problem_of("fused", "numpy"))
-    assert engine_used(split) == "numpy"
-    assert engine_notes(split) == ()
+    assert backend_of(split).used(split) == "numpy"
+    assert backend_of(split).notes(split) == ()
 
 
 def test_without_numba_auto_falls_back_with_a_note_and_numba_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    monkeypatch.setattr(choose, "find_spec", lambda name: None)
     result = run(problem_of("fused", "auto"), max_iterations=2)
     assert result.engine == "numpy"
-    assert result.notes == ("Numba is not installed: all terms run in NumPy",)
+    assert result.notes == ("the pixelwise terms run in NumPy: Numba is not installed",)
     with pytest.raises(UserError, match="engine: numba is not installed"):
         require_engine("numba")
 

@@ -11,7 +11,7 @@ from fast_cases import RECIPES, FastCase, Recipe, fast_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.engines.kernel import Kernel, PixelwiseSpec, supported
+from fusionkit.engines.kernel import Kernel, PixelwiseSpec, Unsupported, describe
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Box
 from fusionkit.terms import Array, Expansion, Pixelwise
@@ -52,7 +52,7 @@ def test_one_step_is_that_of_the_definition(recipe: str, dtype: Any) -> None:
     check_agreement(fast_case(RECIPES[recipe], (3, 20, 65), dtype), 0.3)
 
 
-@pytest.mark.parametrize("n", range(1, 9))
+@pytest.mark.parametrize("n", [*range(1, 9), 9, 20, 32])
 @pytest.mark.parametrize("nx", [1, 7, 64, 65, 257])
 def test_any_number_of_elements_and_any_width(n: int, nx: int) -> None:
     check_agreement(fast_case(Recipe(squares=0.2), (n, 5, nx), np.float32, seed=n), 0.2)
@@ -139,8 +139,7 @@ def described(spec: PixelwiseSpec) -> list[Described]:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_sum_of_described_terms_is_supported(recipe: str) -> None:
     case = fast_case(RECIPES[recipe], (2, 4, 5), np.float32)
-    spec = supported(described(case.spec), case.bounds, case.x.shape)
-    assert spec is not None
+    spec = describe(described(case.spec), case.bounds, case.x.shape)
     for name in ("coupled", "poisson", "squares", "lower", "upper"):
         assert getattr(spec, name) is getattr(case.spec, name) or getattr(spec, name) == getattr(case.spec, name)
 
@@ -149,11 +148,15 @@ def test_what_the_kernels_do_not_know_is_not_supported() -> None:
     case = fast_case(RECIPES["everything"], (2, 4, 5), np.float32)
     terms, spec = described(case.spec), case.spec
     assert spec.coupled is not None
-    root = Described(replace(spec.coupled, gamma=0.5))
-    shape = case.x.shape
-    assert supported([Described(None)], case.bounds, shape) is None
-    assert supported([*terms, terms[0]], case.bounds, shape) is None
-    assert supported([root], case.bounds, shape) is None
-    assert supported(case.terms[:1], Box(np.zeros((2, 4, 5)), np.inf), shape) is None
-    assert supported(terms, case.bounds, (9, 4, 5)) is None
-    assert supported(terms, case.bounds, (20,)) is None
+    root, shape = Described(replace(spec.coupled, gamma=0.5)), case.x.shape
+    box = Box(np.zeros(shape), np.inf)
+    for wrong, bounds, of, reason in (
+        ([Described(None)], case.bounds, shape, "no kernel is compiled for described"),
+        ([*terms, Described(spec.coupled, "second")], case.bounds, shape, "second is the second term that couples"),
+        ([root], case.bounds, shape, "exponents from 1 to 4, and that of described is 0.5"),
+        (terms, box, shape, "the bounds differ between values"),
+        (terms, case.bounds, (33, 4, 5), "32 elements at most, and there are 33"),
+        (terms, case.bounds, (20,), r"the unknown has the shape \(20,\)"),
+    ):
+        with pytest.raises(Unsupported, match=reason):
+            describe(wrong, bounds, of)

@@ -54,8 +54,8 @@ def iterated(case: FastCase, term: Any, old: Iterate, rho: float) -> Iterate:
 
 def stepped(case: FastCase, term: Any, old: Iterate, rho: float, threads: int = 1) -> Iterate:
     x, w, p = (one.copy() for one in old)
-    engine = fast_tgv.TGVEngine(case.spec, term.kernel, x.shape, x.dtype, 1, threads)
-    engine.step(x, w, p, (TAU, SIGMA), rho)
+    engine = fast_tgv.TGVEngine(case.spec, term.kernel, x.shape, x.dtype, threads=threads)
+    engine.step(x, (w,), (p,), (TAU, SIGMA), rho)
     return x, w, p
 
 
@@ -100,6 +100,7 @@ def test_nothing_moves_across_the_borders() -> None:
 
 
 def test_what_the_kernels_know_of_the_term() -> None:
-    assert penalty((2, 4, 5), 0.7, "joint", np.float32).kernel == TotalGeneralisedVariation(0.7, 1.3, True)
+    term = penalty((2, 4, 5), 0.7, "joint", np.float32)
+    assert term.kernel == TotalGeneralisedVariation(0.7, 1.3, True, term.auxiliary.norm)
     context = Context(Dataset({}), (4, 5), (), np.dtype(np.float32))
     assert tgv(TGVOptions(), context).kernel is None

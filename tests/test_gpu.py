@@ -17,9 +17,8 @@ from benchmarks.gpu import measure, table
 from fusionkit.cli import main
 from fusionkit.composition import compose, make_solver
 from fusionkit.data.dataset import Dataset
-from fusionkit.engines.gpu import current
-from fusionkit.engines.gpu.cuda import CudaDevice
-from fusionkit.engines.gpu.device import Device
+from fusionkit.engines.gpu import device as devices
+from fusionkit.engines.gpu.device import CudaDevice, Device
 from fusionkit.errors import RefusalError, UserError
 from fusionkit.loop import solve
 from fusionkit.reconstruct import starting_point
@@ -54,7 +53,7 @@ def on_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param == "strict" and COMPILER is None:
         pytest.skip(NO_COMPILER)
     device = StrictDevice() if request.param == "strict" else real_device()
-    monkeypatch.setattr(current, "find_device", lambda: device)
+    monkeypatch.setattr(devices, "find_device", lambda: device)
     return device
 
 

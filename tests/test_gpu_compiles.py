@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from fast_cases import RECIPES, fast_case, tv
 
-from fusionkit.engines.gpu.cuda import OPTIONS
+from fusionkit.engines.gpu.device import OPTIONS
 from fusionkit.engines.gpu.source import KERNELS, macros, source
 
 # recipe, elements, dtype, joint and guided

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusionkit.engines.gpu.engine import DeviceEngine
-from fusionkit.engines.sums import FastCheck
+from fusionkit.engines.sums import Evaluation
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.terms import Array
 
@@ -41,8 +41,8 @@ def test_iteration_is_that_of_the_definition(
 ) -> None:
     case = fast_case(RECIPES["fused"], shape, dtype)
     term = tv(shape, weight, case.x.dtype, *KINDS[kind])
-    found = device_engine(case, term).step(case.v, case.p, 0.05, 0.4, rho)
-    for one, expected in zip(found, iterated(case, case.v, 0.05, 0.4, rho, term), strict=True):
+    x, duals = device_engine(case, term).step(case.v, (), (case.p,), (0.05, 0.4), rho)
+    for one, expected in zip((x, *duals), iterated(case, case.v, 0.05, 0.4, rho, term), strict=True):
         close = np.isclose(one, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
         assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
 
@@ -50,7 +50,7 @@ def test_iteration_is_that_of_the_definition(
 def joint_prox(recipe: str, dtype: Any, steps: int) -> tuple[Array, Array]:
     """By the kernels, and by its definition."""
     case = fast_case(RECIPES[recipe], (3, 20, 65), dtype)
-    found, _ = device_engine(case, None, steps).step(case.v, np.empty(0, dtype), 0.2, 0.4)
+    found, _ = device_engine(case, None, steps).step(case.v, (), (), (0.2,))
     return found, iterated(case, case.v, 0.2, 0.4, 1.0, None, steps)[0]
 
 
@@ -74,7 +74,7 @@ def test_many_newton_steps_find_the_same_minimiser(recipe: str, dtype: Any) -> N
 )
 def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, dtype: Any) -> None:
     case = fast_case(RECIPES[recipe], (3, 20, 130), dtype)
-    check = device_engine(case, tv(case.x.shape, weight, case.x.dtype, *KINDS[kind])).check(case.x, case.p)
+    check = device_engine(case, tv(case.x.shape, weight, case.x.dtype, *KINDS[kind])).check(case.x, (), (case.p,))
     agrees(check, case, case.split(weight, *KINDS[kind]), recipe)
 
 
@@ -89,11 +89,11 @@ def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, 
 def test_the_order_of_the_threads_does_not_change_a_bit(n: int, ny: int, nx: int, seed: int, kind: str) -> None:
     case = fast_case(Recipe(), (n, ny, nx), np.float32, seed)
     term = tv(case.x.shape, 0.1, case.x.dtype, *KINDS[kind])
-    found: list[tuple[Array, Array, FastCheck]] = []
+    found: list[tuple[Array, Array, Evaluation]] = []
     for backwards in (False, True):
         engine = device_engine(case, term, backwards=backwards)
-        x, p = engine.step(engine.put(case.v), engine.put(case.p), 0.3, 0.4, 1.5)
-        found.append((x, p, engine.check(x, p)))
+        x, (p,) = engine.step(engine.put(case.v), (), (engine.put(case.p),), (0.3, 0.4), 1.5)
+        found.append((x, p, engine.check(x, (), (p,))))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
     assert found[0][2] == found[1][2]
@@ -104,12 +104,12 @@ def test_iterations_follow_those_of_the_numba_kernels(kind: str) -> None:
     fast_engine: Any = pytest.importorskip("fusionkit.engines.cpu.tv", reason="the compiled kernels need Numba")
     case = fast_case(RECIPES["fused"], (3, 33, 130), np.float32)
     term = tv(case.x.shape, 0.1, case.x.dtype, *KINDS[kind])
-    device, host = device_engine(case, term), fast_engine.Engine(case.spec, term.kernel, case.x.shape, case.x.dtype)
+    device, host = device_engine(case, term), fast_engine.TVEngine(case.spec, term.kernel, case.x.shape, case.x.dtype)
     (x, p), (y, q) = (case.x.copy(), case.p.copy()), (case.x.copy(), case.p.copy())
     for iteration in range(40):
         rho = 1.6 if iteration < 39 else 1.0
-        x, p = device.step(x, p, 0.05, 0.4, rho)
-        host.step(y, q, 0.05, 0.4, rho)
+        x, (p,) = device.step(x, (), (p,), (0.05, 0.4), rho)
+        host.step(y, (), (q,), (0.05, 0.4), rho)
     np.testing.assert_allclose(x, y, atol=1e-5)
     np.testing.assert_allclose(p, q, atol=1e-5)
 
@@ -120,15 +120,15 @@ def test_iterations_reach_the_minimum(gamma: float) -> None:
     engine = device_engine(case, tv(case.x.shape, 0.1, case.x.dtype))
     x, p = case.x.copy(), np.zeros_like(case.p)
     for iteration in range(3000):
-        x, p = engine.step(x, p, 0.4, 0.3, 1.0 if iteration == 2999 else 1.5)
-    certificate = engine.check(x, p).certificate
+        x, (p,) = engine.step(x, (), (p,), (0.4, 0.3), 1.0 if iteration == 2999 else 1.5)
+    certificate = engine.check(x, (), (p,)).certificate
     assert certificate is not None
     assert certificate.optimality < 1e-6
 
 
 def test_a_lone_gradient_is_left_to_the_definition() -> None:
     case = fast_case(RECIPES["maps"], (2, 8, 9), np.float32)
-    check = device_engine(case, tv(case.x.shape, 0.1, case.x.dtype)).check(case.x, np.zeros_like(case.p))
+    check = device_engine(case, tv(case.x.shape, 0.1, case.x.dtype)).check(case.x, (), (np.zeros_like(case.p),))
     assert check.certificate is None
 
 
@@ -137,7 +137,7 @@ def test_an_engine_with_other_parameters_uses_the_memory_of_the_former() -> None
     first = device_engine(case, tv(case.x.shape, 0.1, case.x.dtype))
     kernel: Any = tv(case.x.shape, 0.2, case.x.dtype).kernel
     second = DeviceEngine(case.spec, kernel, case.x.shape, case.x.dtype, 1, first.device, first)
-    found = second.step(case.x, case.p, 0.1, 0.4)
-    fresh = device_engine(case, tv(case.x.shape, 0.2, case.x.dtype)).step(case.x, case.p, 0.1, 0.4)
+    found = second.step(case.x, (), (case.p,), (0.1, 0.4))
+    fresh = device_engine(case, tv(case.x.shape, 0.2, case.x.dtype)).step(case.x, (), (case.p,), (0.1, 0.4))
     np.testing.assert_array_equal(found[0], fresh[0])
     assert all(a is b for a, b in zip(first._data, second._data, strict=True) if a.size > 1)

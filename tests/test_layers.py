@@ -25,7 +25,7 @@ results
 microscope
 config
 weights uncertainty
-{loop course check_times clock calibration start result composition}
+{loop course calibration start result composition}
 solvers
 operators
 solver
@@ -37,9 +37,7 @@ data
 MOST_AT_THE_TOP = 28
 
 # still to be mended, by room
-PRESENT = {
-    ("engines", "solver"),
-}
+PRESENT: set[tuple[str, str]] = set()
 
 
 @cache

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from problems import MAPS, arrays, build, problem_of, taken
 
-from fusionkit.check_times import LOOK
 from fusionkit.composition import compose, make_solver
-from fusionkit.course import Check
+from fusionkit.course import LOOK, Check
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.loop import solve

@@ -1,7 +1,7 @@
-r"""What the compiled kernels can solve: a description of pixelwise terms that needs neither NumPy code nor operators.
+r"""What compiled kernels can solve: descriptions of terms that need neither NumPy code nor operators.
 
-A fidelity says what it is by an attribute ``kernel``; `supported` turns a sum of such terms into a `PixelwiseSpec`, or
-into None where a term has no description or the kernels do not take the combination.
+A term declares what it is to the kernels by an attribute ``kernel``. `describe` turns a sum of pixelwise terms into a
+`PixelwiseSpec`, or says why the kernels do not take it. A penalty with a row in `ENGINES` is taken in whole iterations.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from fusionkit.engines.losses import LeastSquares, LossScalars, Poisson, ScalarFunction
 from fusionkit.terms import Array, Bounds, Term
 
-MOST_ELEMENTS = 8  # maps that the kernels take
+MOST_ELEMENTS = 32  # maps that the kernels take: they hold a chunk of each on the stack
+
+
+class Kernel:
+    """What a term is to the kernels."""
 
 
 @dataclass(frozen=True, eq=False)
-class PowerSumLeastSquares:
+class PowerSumLeastSquares(Kernel):
     r""":math:`\frac{w}{2} \| \sum_i \max(Z_i x_i, 0)^\gamma - b \|^2`; for gamma = 1 the sum without the maximum.
 
     Parameters
@@ -39,7 +44,7 @@ class PowerSumLeastSquares:
 
 
 @dataclass(frozen=True, eq=False)
-class PoissonMaps:
+class PoissonMaps(Kernel):
     r""":math:`w \sum (x - b \log(x + \varepsilon))` on the maps themselves.
 
     Parameters
@@ -57,7 +62,7 @@ class PoissonMaps:
 
 
 @dataclass(frozen=True, eq=False)
-class LeastSquaresMaps:
+class LeastSquaresMaps(Kernel):
     r""":math:`\frac{w}{2} \|x - b\|^2` on the maps themselves.
 
     Parameters
@@ -71,7 +76,49 @@ class LeastSquaresMaps:
 
 
 @dataclass(frozen=True, eq=False)
-class TotalVariation:
+class LossOfMaps(Kernel):
+    r""":math:`w \sum_k \varphi(s_k x_{i(k)} + B_k; b_k)` for some of the maps.
+
+    Parameters
+    ----------
+    loss : phi.
+    weight : w >= 0.
+    data : b, shape (k, ny, nx).
+    indices : i(k), each at most once; None for all maps.
+    factors : s_k > 0; None for 1.
+    background : B, of the shape of the data; None for 0.
+    """
+
+    loss: LossScalars
+    weight: float
+    data: Array
+    indices: tuple[int, ...] | None = None
+    factors: tuple[float, ...] | None = None
+    background: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LossOfSum(Kernel):
+    r""":math:`w \sum \varphi(f(\sum_i z_i x_i); b)`, one value at each pixel.
+
+    Parameters
+    ----------
+    loss : phi.
+    weight : w >= 0.
+    data : b, shape (ny, nx).
+    z : z_i, shape (n,).
+    chain : f; None for the sum itself.
+    """
+
+    loss: LossScalars
+    weight: float
+    data: Array
+    z: Array
+    chain: ScalarFunction | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TotalVariation(Kernel):
     r""":math:`\lambda \sum |(I - \xi \xi^\top) \nabla x|` of maps (n, ny, nx), with isotropic lengths at each pixel.
 
     Parameters
@@ -89,7 +136,7 @@ class TotalVariation:
 
 
 @dataclass(frozen=True)
-class TotalGeneralisedVariation:
+class TotalGeneralisedVariation(Kernel):
     r""":math:`\min_w \alpha_1 \|\nabla x - M w\|_{2,1} + \alpha_0 \|E w\|_{2,1}` of maps (n, ny, nx).
 
     Parameters
@@ -97,14 +144,20 @@ class TotalGeneralisedVariation:
     weight : alpha_1 >= 0.
     ratio : alpha_0 / alpha_1 > 0.
     joint : whether the lengths are those of all maps together.
+    field_norm : an upper bound of the norm of w -> (-M w, E w).
     """
 
     weight: float
     ratio: float
     joint: bool
+    field_norm: float
 
 
-Kernel = PowerSumLeastSquares | PoissonMaps | LeastSquaresMaps | TotalVariation | TotalGeneralisedVariation
+# the engine of each penalty, a class as `fusionkit.engines.engine.Engine` describes it
+ENGINES: dict[type[Kernel], str] = {
+    TotalVariation: "fusionkit.engines.cpu.tv:TVEngine",
+    TotalGeneralisedVariation: "fusionkit.engines.cpu.tgv:TGVEngine",
+}
 
 
 @runtime_checkable
@@ -117,56 +170,88 @@ class HasKernel(Protocol):
         ...
 
 
+def kernel_of(term: Term) -> Kernel | None:
+    """What a term is to the kernels; None where it does not say, or nothing."""
+    return term.kernel if isinstance(term, HasKernel) else None
+
+
 @dataclass(frozen=True, eq=False)
 class PixelwiseSpec:
-    """A sum of pixelwise terms within bounds, at most one of a kind.
+    """A sum of pixelwise terms within bounds.
 
     Parameters
     ----------
     coupled : the fit that couples the elements of a pixel.
     poisson, squares : fits of the maps themselves.
     lower, upper : bounds of every value; infinite where there is none.
+    others : further losses of the maps.
+    order : for each term, in the order in which they were described, its place among `weights`.
     """
 
-    coupled: PowerSumLeastSquares | None = None
+    coupled: PowerSumLeastSquares | LossOfSum | None = None
     poisson: PoissonMaps | None = None
     squares: LeastSquaresMaps | None = None
     lower: float = -np.inf
     upper: float = np.inf
+    others: tuple[LossOfMaps, ...] = ()
+    order: tuple[int, ...] = ()
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weights of the coupled term, Poisson, squares and the others; 0 for one that is not there."""
+        return tuple(fit.weight if fit else 0.0 for fit in (self.coupled, self.poisson, self.squares, *self.others))
 
 
-def supported(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> PixelwiseSpec | None:
-    """The terms as the kernels take them; None where they do not.
+class Unsupported(Exception):
+    """Why the kernels do not take a sum of pixelwise terms."""
+
+
+def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> PixelwiseSpec:
+    """The terms as the kernels take them.
 
     Parameters
     ----------
     terms : pixelwise terms.
-    bounds : their intersection; only bounds that are the same at every pixel and element are known.
+    bounds : their intersection.
     shape : of the unknown.
+
+    Raises
+    ------
+    Unsupported : names the term and the reason.
     """
-    if len(shape) != 3 or shape[0] > MOST_ELEMENTS or 0 in shape:
-        return None
-    if np.ndim(bounds.lower) or np.ndim(bounds.upper):
-        return None
-    spec = PixelwiseSpec(lower=float(bounds.lower), upper=float(bounds.upper))
+    spec = PixelwiseSpec()
     for term in terms:
-        joined = _join(spec, term.kernel) if isinstance(term, HasKernel) else None
-        if joined is None:
-            return None
-        spec = joined
-    return spec
+        spec = _joined(spec, term)
+    if len(shape) != 3 or 0 in shape:
+        raise Unsupported(f"the kernels take maps (n, ny, nx), and the unknown has the shape {shape}")
+    if shape[0] > MOST_ELEMENTS:
+        raise Unsupported(f"the kernels take {MOST_ELEMENTS} elements at most, and there are {shape[0]}")
+    if np.ndim(bounds.lower) or np.ndim(bounds.upper):
+        raise Unsupported("the kernels take one lower and one upper bound, and the bounds differ between values")
+    return replace(spec, lower=float(bounds.lower), upper=float(bounds.upper))
 
 
-def _join(spec: PixelwiseSpec, kernel: Kernel | None) -> PixelwiseSpec | None:
-    """The description with one more term; None where it has one of the kind."""
+def _joined(spec: PixelwiseSpec, term: Term) -> PixelwiseSpec:
+    """The description with one more term."""
+    kernel = kernel_of(term)
     match kernel:
-        case PowerSumLeastSquares() if spec.coupled is None and 1 <= kernel.gamma <= 4:
-            return replace(spec, coupled=kernel)
+        case PowerSumLeastSquares() | LossOfSum() if spec.coupled is not None:
+            raise Unsupported(f"{term.name} is the second term that couples the elements, and the kernels take one")
+        case PowerSumLeastSquares() if not 1 <= kernel.gamma <= 4:
+            raise Unsupported(f"the kernels take exponents from 1 to 4, and that of {term.name} is {kernel.gamma:g}")
+        case PowerSumLeastSquares() | LossOfSum():
+            return replace(spec, coupled=kernel, order=(*spec.order, 0))
         case PoissonMaps() if spec.poisson is None:
-            return replace(spec, poisson=kernel)
+            return replace(spec, poisson=kernel, order=(*spec.order, 1))
         case LeastSquaresMaps() if spec.squares is None:
-            return replace(spec, squares=kernel)
-    return None
+            return replace(spec, squares=kernel, order=(*spec.order, 2))
+        case PoissonMaps():
+            kernel = LossOfMaps(Poisson(kernel.epsilon, kernel.floor), kernel.weight, kernel.maps)
+        case LeastSquaresMaps():
+            kernel = LossOfMaps(LeastSquares(), kernel.weight, kernel.maps)
+    if not isinstance(kernel, LossOfMaps):
+        raise Unsupported(f"no kernel is compiled for {term.name}")
+    return replace(spec, others=(*spec.others, kernel), order=(*spec.order, 3 + len(spec.others)))
 
 
 def power_parts(y: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:

@@ -1,7 +1,6 @@
-"""What sums over the image say of a state: the values of the terms, and the certificate, which is made of sums alone.
+"""Values of the terms and the certificate of an iterate, from sums over the image that kernels accumulate.
 
-The columns are added up by the kernels, on the processor (`fusionkit.engines.cpu.tv_check`) or on a GPU
-(`fusionkit.engines.gpu`).
+The kernels are those of the processor (`fusionkit.engines.cpu.tv_check`) and of the GPU (`fusionkit.engines.gpu`).
 """
 
 from __future__ import annotations
@@ -13,70 +12,76 @@ from fusionkit.certificate import Certificate, relative_gap
 from fusionkit.engines.kernel import PixelwiseSpec
 
 # values of the pixelwise terms, each followed by the square of its gradient, and the ingredients of the certificate
-COUPLED, POISSON, SQUARES, TV, TURN, SIZE, DUAL, OUTSIDE, INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11
-SUMS = 12
+COUPLED, POISSON, SQUARES, TV, DUAL_GRADIENT, SIZE, DUAL, OUTSIDE, INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11
+SUMS = 12  # value and squared gradient of each further loss of the maps follow
 
 
 @dataclass(frozen=True)
-class FastCheck:
-    """What a check finds.
+class Evaluation:
+    """Values and certificate of an iterate.
 
     Parameters
     ----------
-    coupled, poisson, squares, tv : weighted values of the terms; 0 for a term that is not there.
+    values : weighted values of the pixelwise terms, in the order of `PixelwiseSpec.weights`.
+    penalty : weighted value of the penalty.
     certificate : None where only one summand of the gradient is not zero, so that its scale is not among the sums
         (`fusionkit.certificate.certify` finds it).
     scale : what the alignment is relative to.
+    order : the place of each pixelwise term of the problem among the values.
     """
 
-    coupled: float
-    poisson: float
-    squares: float
-    tv: float
+    values: tuple[float, ...]
+    penalty: float
     certificate: Certificate | None
     scale: float = 0.0
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a look needs instead of a check.
+    """What a look evaluates instead of the whole.
 
     Parameters
     ----------
-    every : only every so many rows are looked at.
-    change : ||x+ - x|| / tau of the iteration before, over all rows, in place of ||x - clip(x - t r)|| / t: what is
-        left of it near the end is at single pixels, which a sample would miss.
+    stride : every so many rows are taken.
+    change : ||x+ - x|| / tau of the iteration before, over all rows, in place of ||x - clip(x - t r)|| / t: near the
+        end it comes from single pixels, which a sample would miss.
     """
 
-    every: int
+    stride: int
     change: float
 
 
-def rows_apart(sample: Sample | None) -> int:
-    """Every so many rows are looked at."""
-    return 1 if sample is None else sample.every
+def row_stride(sample: Sample | None) -> int:
+    """The row stride; 1 without a sample."""
+    return 1 if sample is None else sample.stride
 
 
-def judged(sums: Sequence[float], spec: PixelwiseSpec, weight: float, away: Callable[[float], float]) -> FastCheck:
+def evaluation(
+    sums: Sequence[float], spec: PixelwiseSpec, weight: float, squared_move: Callable[[float], float]
+) -> Evaluation:
     """Values and certificate.
 
     Parameters
     ----------
-    sums : over the image, SUMS of them.
+    sums : over the image, `SUMS` of them and two for each of ``spec.others``.
     spec : the pixelwise terms.
     weight : of the total variation.
-    away : the sum of (x - clip(x - t r))^2 for a step t; asked for only where a certificate can be given.
+    squared_move : the sum of (x - clip(x - t r))^2 for a step t; called only where a certificate can be given.
     """
-    weights = [fit.weight if fit else 0.0 for fit in (spec.coupled, spec.poisson, spec.squares)]
+    columns = (COUPLED, POISSON, SQUARES, *range(SUMS, SUMS + 2 * len(spec.others), 2))
     # a weight of 0 switches a term off, even where its value is infinite
-    values = [w * sums[index] if w else 0.0 for w, index in zip(weights, (COUPLED, POISSON, SQUARES), strict=True)]
+    values = tuple(w * sums[column] if w else 0.0 for w, column in zip(spec.weights, columns, strict=True))
     tv = weight * sums[TV] if weight else 0.0
-    certificate, scale = _certificate(sums, tv, away)
-    return FastCheck(values[0], values[1], values[2], tv, certificate, scale)
+    squares = [sums[column + 1] for column in columns]
+    certificate, scale = _certificate(sums, [*squares[:3], sums[DUAL_GRADIENT], *squares[3:]], tv, squared_move)
+    return Evaluation(values, tv, certificate, scale, spec.order)
 
 
-def _certificate(sums: Sequence[float], tv: float, away: Callable[[float], float]) -> tuple[Certificate | None, float]:
-    squares = [sums[index] for index in (COUPLED + 1, POISSON + 1, SQUARES + 1, TURN)]
+def _certificate(
+    sums: Sequence[float], squares: Sequence[float], tv: float, squared_move: Callable[[float], float]
+) -> tuple[Certificate | None, float]:
+    """The certificate and the scale of its alignment, from the squared norms of the summands of the gradient."""
     if squares.count(0.0) == len(squares) - 1:
         return None, 0.0
     size, slope = sums[SIZE] ** 0.5, sum(squares) ** 0.5
@@ -85,5 +90,5 @@ def _certificate(sums: Sequence[float], tv: float, away: Callable[[float], float
     alignment = relative_gap(tv - sums[INNER], scale)
     if slope == 0.0:
         return Certificate(0.0, alignment, feasibility), scale
-    stationarity = away((size or 1.0) / slope) ** 0.5 / (size or 1.0)
+    stationarity = squared_move((size or 1.0) / slope) ** 0.5 / (size or 1.0)
     return Certificate(stationarity, alignment, feasibility), scale

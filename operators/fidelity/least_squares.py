@@ -13,6 +13,7 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.engines.kernel import Kernel, LeastSquaresMaps, PowerSumLeastSquares
+from fusionkit.engines.losses import LeastSquares
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.operators.fidelity.fitted import calibrated
 from fusionkit.operators.fidelity.loss import Loss
@@ -57,12 +58,19 @@ class LeastSquaresLoss(Loss):
         return True
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
-        """Least squares of a power sum or of the maps themselves."""
+        """Least squares of a power sum or of the maps themselves; else by the scalars."""
         if isinstance(forward, Calibration):
             return forward.kernel(weight, data)
         if isinstance(forward, PowerSum):
             return PowerSumLeastSquares(np.ravel(forward.z), forward.gamma, forward.floor, weight, data)
-        return LeastSquaresMaps(weight, data) if isinstance(forward, Identity) else None
+        return (
+            LeastSquaresMaps(weight, data) if isinstance(forward, Identity) else super().kernel(weight, forward, data)
+        )
+
+    @property
+    def scalars(self) -> LeastSquares:
+        """The loss for one value."""
+        return LeastSquares()
 
 
 def least_squares(options: FidelityOptions, context: Context) -> Fidelity:

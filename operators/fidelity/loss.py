@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.engines.kernel import Kernel
+from fusionkit.engines.kernel import Kernel, LossOfMaps, LossOfSum
+from fusionkit.engines.losses import LossScalars
 from fusionkit.errors import UserError
 from fusionkit.functional import ProxFunction, Vector
-from fusionkit.operators.forward import Forward
+from fusionkit.operators.forward import Forward, PixelwiseForward
 from fusionkit.terms import Array
 
 
@@ -48,6 +49,11 @@ class Loss(ABC):
     def smooth_on(self, nonnegative: bool) -> bool:
         """Whether the derivative is finite and continuous for every m >= 0 (``nonnegative``), or for every real m."""
 
+    @property
+    def scalars(self) -> LossScalars | None:
+        """The loss for one value (`fusionkit.engines.losses`), which kernels compile; None where it is not given."""
+        return None
+
     def mean(self, m: Array) -> Array:
         """The mean of the data for the prediction m."""
         return m
@@ -62,7 +68,13 @@ class Loss(ABC):
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
         """The compiled kernel of this loss of ``forward`` against ``data``; None without one."""
-        return None
+        scalars = self.scalars
+        if scalars is None or not isinstance(forward, PixelwiseForward):
+            return None
+        if forward.unchanged:
+            return LossOfMaps(scalars, weight, data)
+        chain = forward.chain
+        return None if chain is None else LossOfSum(scalars, weight, data, *chain)
 
     def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
         """Raise a `UserError` for data outside the range of the loss; here, for values that are not finite.
@@ -119,6 +131,27 @@ class LossFunctional(ProxFunction):
 def weighted_sum(weight: float, values: Array) -> float:
     """``weight`` times the sum of ``values`` in float64; 0 for a weight of 0 even if values are infinite."""
     return weight * float(np.sum(values, dtype=np.float64)) if weight else 0.0
+
+
+class ScalarLoss(Loss):
+    """A loss that is written once, as scalars, for arrays and for the kernels."""
+
+    @property
+    @abstractmethod
+    def scalars(self) -> LossScalars:
+        """The loss for one value; in plain Python its methods take arrays."""
+
+    def values(self, m: Array, b: Array) -> Array:
+        """phi(m; b)."""
+        return self.scalars.value(m, b)
+
+    def derivative(self, m: Array, b: Array) -> Array:
+        """phi'(m; b)."""
+        return self.scalars.slope(m, b)
+
+    def curvature(self, m: Array, b: Array) -> Array:
+        """phi''(m; b)."""
+        return self.scalars.curvature(m, b)
 
 
 def spell(bad: npt.NDArray[np.bool_], labels: tuple[str, ...] = ()) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.engines.kernel import Kernel, PoissonMaps
+from fusionkit.engines.losses import Poisson as PoissonScalars
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.operators.fidelity.loss import Loss, spell
@@ -118,8 +119,15 @@ class PoissonLoss(Loss):
         return m + self.epsilon
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
-        """Poisson on the maps themselves."""
-        return PoissonMaps(weight, self.epsilon, FLOOR, data) if isinstance(forward, Identity) else None
+        """Poisson on the maps themselves; else by the scalars."""
+        if isinstance(forward, Identity):
+            return PoissonMaps(weight, self.epsilon, FLOOR, data)
+        return super().kernel(weight, forward, data)
+
+    @property
+    def scalars(self) -> PoissonScalars:
+        """The loss for one value."""
+        return PoissonScalars(self.epsilon, FLOOR)
 
     def _mean(self, m: Array) -> Array:
         mean = m + self.epsilon

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 
 from fusionkit.arrays import KeepsReadOnly
+from fusionkit.engines.losses import ScalarFunction
 from fusionkit.errors import UserError
 from fusionkit.terms import Array, LinearMap
 
@@ -65,31 +65,26 @@ class PixelwiseForward(Forward):
     """A model that acts on each pixel of any block of rows (n, rows, nx).
 
     The prediction adds up the elements of a pixel, (rows, nx), or has a value for each of them, (n, rows, nx).
+
+    Attributes
+    ----------
+    unchanged : whether m(x) = x.
     """
+
+    unchanged: bool = False
 
     @abstractmethod
     def jet(self, x: Array, second: bool = True) -> Jet:
         """Prediction, slope and, if ``second``, bend at ``x``."""
 
+    @property
+    def chain(self) -> tuple[Array, ScalarFunction | None] | None:
+        """(z, f) where m = f(sum_i z_i x_i), f for one value or None for the sum itself; None for another model."""
+        return None
+
     def adjoint(self, x: Array, r: Array) -> Array:
         """J(x)' r, of the shape of ``x``."""
         return self.jet(x, second=False).slope * r
-
-
-class ScalarFunction(Protocol):
-    """A twice differentiable function f of one number; methods take an array and return a fresh one."""
-
-    def value(self, s: Any) -> Any:
-        """f(s)."""
-        ...
-
-    def slope(self, s: Any) -> Any:
-        """f'(s)."""
-        ...
-
-    def curvature(self, s: Any) -> Any:
-        """f''(s)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +96,7 @@ class PixelwiseChain(PixelwiseForward):
 
     Parameters
     ----------
-    function : f.
+    function : f; a ``NamedTuple`` of numbers is compiled where s is a sum (`fusionkit.engines.losses`).
     inner : s, often a `fusionkit.operators.forward.power_sum.PowerSum`.
     nonnegative : whether f(s(x)) >= 0 for every x >= 0.
     """
@@ -124,6 +119,12 @@ class PixelwiseChain(PixelwiseForward):
         slope = f.slope(jet.prediction)
         bend = None if jet.bend is None else f.curvature(jet.prediction) * jet.slope**2 + slope * jet.bend
         return Jet(f.value(jet.prediction), slope * jet.slope, bend)
+
+    @property
+    def chain(self) -> tuple[Array, ScalarFunction] | None:
+        """(z, f) where s is a sum, and f is for one value too."""
+        inner = self.inner.chain
+        return (inner[0], self.function) if inner and inner[1] is None and isinstance(self.function, tuple) else None
 
     def rescaled(self, factors: Array) -> PixelwiseChain | None:
         """The function of the rescaled inner model; None if that has no such form."""

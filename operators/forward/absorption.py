@@ -8,33 +8,12 @@ contrast); the Lambert-Beer law.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import numpy as np
-
 from fusionkit.build import Context
+from fusionkit.engines.losses import Attenuation
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import PixelwiseChain
 from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixels_of
 from fusionkit.options import NonNegative, Options, Positive
-
-
-class Attenuation(NamedTuple):
-    """The function I0 exp(-s) of the optical depth s, with its derivatives."""
-
-    incident: float
-
-    def value(self, s: Any) -> Any:
-        """I0 exp(-s)."""
-        return self.incident * np.exp(-s)
-
-    def slope(self, s: Any) -> Any:
-        """-I0 exp(-s)."""
-        return -self.incident * np.exp(-s)
-
-    def curvature(self, s: Any) -> Any:
-        """I0 exp(-s)."""
-        return self.incident * np.exp(-s)
 
 
 class AbsorptionOptions(Options):

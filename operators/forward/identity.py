@@ -26,6 +26,7 @@ class Identity(PixelwiseForward):
 
     linear = True
     nonnegative = True
+    unchanged = True
 
     def apply(self, x: Array) -> Array:
         """A copy of x."""

@@ -89,6 +89,11 @@ class PowerSum(PixelwiseForward):
         """The model with Z_i f_i in place of Z_i."""
         return replace(self, z=self._column.ravel() * factors)
 
+    @property
+    def chain(self) -> tuple[Array, None] | None:
+        """The sum of Z_i x_i where gamma is 1."""
+        return (self._column.ravel(), None) if self.gamma == 1 else None
+
     def _scaled(self, x: Array) -> Array:
         scaled = x * self._column.astype(x.dtype)
         return scaled if self.gamma == 1 else np.maximum(scaled, 0.0, out=scaled)

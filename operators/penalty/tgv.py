@@ -66,12 +66,13 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
         L21(grad.range[0] * together, options.weight),
         L21(second.range[0] * together, options.weight * options.ratio),
     )
-    known = TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint")
+    field = Field(second)
+    known = TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint", field.norm)
     return ComposedPenalty(
         StackedNorms(norms, (prod(grad.range), prod(second.range))),
         Lift(grad, second.range[0]),
         options.name or "tgv",
-        Field(second),
+        field,
         known if len(context.shape) == 3 else None,
     )
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numba
@@ -24,7 +24,7 @@ from fusionkit.engines.kernel import MOST_ELEMENTS
 njit: Any = _njit  # its annotations know only some of its options
 
 # Floating-point contraction (a * b + c in one rounding) keeps NaN, infinities and the order of sums. Reordering would
-# let sums vectorise, but it is allowed only where a sum is all that a function does (fast_reduce).
+# let sums vectorise, but it is allowed only where a sum is all that a function does (`dot`, `total`, `apart`).
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 # A call that is left in a loop keeps it from being vectorised, so that whatever runs inside one is inlined.
@@ -60,27 +60,34 @@ def compile_seconds() -> float:
     return _COMPILED.duration if _COMPILED.done else 0.0
 
 
-def cached(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile ``function``, kept on disk where some place for it is writable (``NUMBA_CACHE_DIR`` first)."""
-    kernel = njit(**OPTIONS, nogil=True, no_cfunc_wrapper=True)(function)
+class Versions(NamedTuple):
+    """A kernel, compiled anew in every process, and kept on disk."""
+
+    anew: Any
+    kept: Any
+
+
+def kernel(function: Callable[..., Any]) -> Versions:
+    """Compile ``function`` on its first call; kept where some place is writable (``NUMBA_CACHE_DIR`` first)."""
+    anew, kept = (njit(**OPTIONS, nogil=True, no_cfunc_wrapper=True)(function) for _ in Versions._fields)
     try:
-        kernel.enable_caching()
+        kept.enable_caching()
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
         # neither the package's folder nor the user's cache can be written: compiled anew in every process
-    return kernel
+    return Versions(anew, kept)
 
 
-def announce_compilation(kernel: Any, dtype: npt.DTypeLike) -> None:
+def announce_compilation(compiled: Any, dtype: npt.DTypeLike) -> None:
     """Log that the kernels are about to be compiled, once for each version of their sources and each dtype.
 
     Parameters
     ----------
-    kernel : one of them, whose cache folder holds the mark that they have been compiled.
+    compiled : one of them, whose cache folder holds the mark that they have been compiled.
     dtype : of the arrays that they are compiled for.
     """
-    folder = kernel.stats.cache_path
+    folder = compiled.stats.cache_path
     mark = Path(folder) / f"fast_{STAMP:08x}_{numba.__version__}_{np.dtype(dtype)}.compiled" if folder else None
     if mark is not None and mark.exists():
         return
@@ -120,6 +127,33 @@ def copy(source: npt.NDArray[Any], target: npt.NDArray[Any], m: int) -> None:
     """Copy the first m values of a row; on slices, since indices of several axes are checked one by one."""
     for k in range(m):
         target[k] = source[k]
+
+
+@summing
+def dot(a: Any, b: Any, m: int) -> float:
+    """Inner product of the first m values in float64; sums of several lanes, in the same order always."""
+    total = 0.0
+    for k in range(m):
+        total += np.float64(a[k]) * np.float64(b[k])
+    return total
+
+
+@summing
+def total(a: Any, m: int) -> float:
+    """Sum of the first m values in float64."""
+    total = 0.0
+    for k in range(m):
+        total += np.float64(a[k])
+    return total
+
+
+@summing
+def apart(a: Any, b: Any, m: int) -> float:
+    """Squared distance of the first m values, of a chunk at most: it is summed in their own precision."""
+    total = a[0] - a[0]
+    for k in range(m):
+        total += (a[k] - b[k]) * (a[k] - b[k])
+    return np.float64(total)
 
 
 def read_only(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -7,15 +7,27 @@ two, and less rounding than the difference of two sums has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, announce_compilation, cached, copy, read_only, scratch
+from fusionkit.engines.cpu.compile import (
+    CHUNK,
+    STAMP,
+    Versions,
+    announce_compilation,
+    apart,
+    copy,
+    inlined,
+    kernel,
+    merged,
+    read_only,
+    scratch,
+)
 from fusionkit.engines.cpu.newton import newton
+from fusionkit.engines.cpu.scalars import Chain, Other, chain_of, others_of, ours
 from fusionkit.engines.cpu.threads import run, shares, thread_count
-from fusionkit.engines.kernel import PixelwiseSpec, power_parts
+from fusionkit.engines.kernel import PixelwiseSpec, PowerSumLeastSquares, power_parts
 from fusionkit.terms import Array
 
 
@@ -30,9 +42,10 @@ class Fit(NamedTuple):
     tiny: Any
     infinite: Any
     rounding: Any
-    coupled: bool
+    coupled: bool  # whether a term couples the elements of a pixel,
+    power: bool  # and whether that is a power sum
     linear: bool
-    bounded: bool  # whether fast_newton.decreases knows bounds of the power
+    bounded: bool  # whether `newton.decreases` knows bounds of the power
     z: Array
     gamma: Any
     high: Any
@@ -52,6 +65,8 @@ class Fit(NamedTuple):
     targets: Array
     lower: Any
     upper: Any
+    others: tuple[Other, ...]
+    chain: Chain | tuple[()]
 
 
 def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Fit:
@@ -59,12 +74,13 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
 
     Parameters
     ----------
-    spec : from `fusionkit.engines.kernel.supported`.
+    spec : from `fusionkit.engines.kernel.describe`.
     shape : of the unknown, (n, ny, nx).
     dtype : of the unknown, float32 or float64.
     """
     number = dtype.type
-    coupled, poisson, squares = spec.coupled, spec.poisson, spec.squares
+    poisson, squares = spec.poisson, spec.squares
+    coupled = spec.coupled if isinstance(spec.coupled, PowerSumLeastSquares) else None
     gamma = coupled.gamma if coupled else 1.0
     high, low, scaled = power_parts(gamma - 1.0, dtype)
     floor = coupled.floor if coupled else 1.0
@@ -77,7 +93,8 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
         tiny=number(2.0**-126),
         infinite=number(np.inf),
         rounding=number(8 * np.finfo(dtype).eps),  # as in fusionkit.pixelwise
-        coupled=coupled is not None,
+        coupled=spec.coupled is not None,
+        power=coupled is not None,
         linear=gamma == 1.0,
         bounded=gamma <= 2.0,
         z=read_only(coupled.z if coupled else np.zeros(0), dtype).reshape(-1),
@@ -99,10 +116,50 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
         targets=read_only(squares.maps if squares else np.zeros((0, 0, 0)), dtype),
         lower=number(spec.lower),
         upper=number(spec.upper),
+        others=others_of(spec, shape[0], dtype),
+        chain=chain_of(spec, dtype),
     )
 
 
-def _build(stamp: int) -> Callable[..., None]:
+@inlined
+def aim(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, m: int) -> None:
+    """target = x - tau K'p, where the joint prox is taken, and held = x within the bounds, where it starts."""
+    for k in range(m):
+        target[k] = x[k] - tau * pulled[k]
+        above = fit.lower if x[k] < fit.lower else x[k]
+        held[k] = fit.upper if above > fit.upper else above
+
+
+@merged
+def land(x: Any, held: Any, target: Any, new: Any, work: Any, fit: Any, primal: Any, steps: int, at: Any) -> float:
+    """x <- behind x + ahead prox(target); ||x+ - x||^2 of the chunk, or 0 where over-relaxation hides it.
+
+    Parameters
+    ----------
+    x : the unknown, shape (n, ny, nx); the chunk is overwritten.
+    primal : tau, 1 / tau, ahead = rho and behind = 1 - rho.
+    steps : of Newton in the prox.
+    """
+    j, first, m = at
+    _, inverse, ahead, behind = primal
+    newton(held, target, new, work, fit, inverse, steps, at)
+    moved = 0.0
+    if behind == fit.zero:
+        for i in range(fit.elements):
+            moved += apart(x[i, j, first : first + m], new[i], m)
+    for i in range(fit.elements):
+        _advance(x[i, j, first : first + m], new[i], ahead, behind, m)
+    return moved
+
+
+@inlined
+def _advance(x: Any, new: Any, ahead: Any, behind: Any, m: int) -> None:
+    """x <- behind x + ahead new: the way of over-relaxation."""
+    for k in range(m):
+        x[k] = behind * x[k] + ahead * new[k]
+
+
+def _build(stamp: int) -> Versions:
     def prox(v: Any, start: Any, out: Any, fit: Any, inverse: Any, steps: int, row: int, end: int) -> None:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
@@ -119,15 +176,15 @@ def _build(stamp: int) -> Callable[..., None]:
                 for i in range(n):
                     copy(new[i], out[i, j, first : first + m], m)
 
-    return cached(prox)
+    return kernel(prox)
 
 
 _PROX = _build(STAMP)
 
 
-def announce(dtype: np.dtype[Any]) -> None:
+def announce(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> None:
     """Log that the kernels are about to be compiled for ``dtype``, where they have not been."""
-    announce_compilation(_PROX, dtype)
+    announce_compilation(_PROX[ours(spec)], dtype)
 
 
 def prox(
@@ -154,5 +211,5 @@ def prox(
     out = np.empty(v.shape, v.dtype) if out is None else out
     fit, number = fit_of(spec, v.shape, v.dtype), v.dtype.type
     arguments = (read_only(v, v.dtype), read_only(start, v.dtype), out, fit, number(1.0 / step), newton_steps)
-    run(_PROX, [(*arguments, *rows) for rows in shares(v.shape[1], thread_count(threads))])
+    run(_PROX[ours(spec)], [(*arguments, *rows) for rows in shares(v.shape[1], thread_count(threads))])
     return out

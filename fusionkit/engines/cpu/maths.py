@@ -22,6 +22,7 @@ from numba import types
 from numba.extending import overload
 
 from fusionkit.engines.cpu.compile import OPTIONS, inlined
+from fusionkit.engines.losses import exp, log
 
 f4, i4 = np.float32, np.int32
 _TINY = f4(2.0**-126)  # least normal number
@@ -31,16 +32,6 @@ _LN2_HIGH, _LN2_LOW = f4(0.693359375), f4(-2.12194440e-4)
 _LN2_SHORT, _LN2_REST = f4(0.693145751953125), f4(math.log(2.0) - 0.693145751953125)  # 15 bits: k times it is exact
 _HALF_ROOT = i4(0x3F3504F3)  # the bits of sqrt(1/2)
 _vectorised: Any = {**OPTIONS, "forceinline": True}
-
-
-def log(x: Any) -> Any:
-    """Natural logarithm inside compiled functions; -inf at 0, NaN below."""
-    raise NotImplementedError("only for compiled functions")
-
-
-def exp(x: Any) -> Any:
-    """Exponential inside compiled functions."""
-    raise NotImplementedError("only for compiled functions")
 
 
 def power(x: Any, parts: Any) -> Any:

@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 
 from fusionkit.engines.cpu.compile import copy, inlined, merged
-from fusionkit.engines.cpu.maths import log, power, rough_log
+from fusionkit.engines.cpu.maths import power, rough_log
+from fusionkit.engines.cpu.scalars import (
+    bound_others,
+    change_chain,
+    change_others,
+    couple_chain,
+    expand_chain,
+    expand_others,
+    sum_chain,
+)
+from fusionkit.engines.losses import log
 
 _ATTEMPTS = 8  # lengths of a step that are tried, as in fusionkit.pixelwise
 
@@ -42,10 +52,11 @@ def predict(x: Any, y: Any, prediction: Any, fit: Any, m: int) -> None:
 
 
 @inlined
-def expand(x: Any, v: Any, y: Any, g: Any, c: Any, prediction: Any, fit: Any, inverse: Any, at: Any) -> None:
+def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse: Any, at: Any) -> None:
     """Gradient g, diagonal curvature c and, in place of y, the coupling u, of all terms and the quadratic."""
     j, first, m = at
-    zero, one = fit.zero, fit.one
+    zero, one, prediction = fit.zero, fit.one, rows[0]
+    expand_chain(fit.chain, rows, at)
     for i in range(fit.elements):
         xi, vi, gi, ci = x[i], v[i], g[i], c[i]
         for k in range(m):
@@ -64,7 +75,9 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, prediction: Any, fit: Any, in
             for k in range(m):
                 gi[k] += w * (xi[k] - b[k])
                 ci[k] += w
-        if fit.coupled:
+        expand_others(fit.others, 0, xi, gi, ci, i, rows, at)
+        couple_chain(fit.chain, gi, y[i], i, rows, m)
+        if fit.power:
             image, yi, z = fit.image[j, first : first + m], y[i], fit.z[i]
             slope, bend = fit.gamma * z, fit.gamma * (fit.gamma - one) * z * z
             root, w = np.sqrt(fit.coupled_weight), fit.coupled_weight
@@ -92,12 +105,12 @@ def direct(x: Any, u: Any, g: Any, c: Any, rows: Any, fit: Any, m: int) -> None:
         for i in range(fit.elements):
             ui = u[i]
             for k in range(m):
-                total[k] += ui[k]
+                total[k] += abs(ui[k])
     for i in range(fit.elements):
         xi, ui, gi, ci = x[i], u[i], g[i], c[i]
         for k in range(m):
             # as in fusionkit.pixelwise: what the diagonal majorant takes to a bound goes there and stays
-            majorant = ci[k] + ui[k] * total[k] if fit.coupled else ci[k]
+            majorant = ci[k] + abs(ui[k]) * total[k] if fit.coupled else ci[k]
             down, up = xi[k] - fit.lower, xi[k] - fit.upper
             sinks = (gi[k] > zero) & (gi[k] >= down * majorant)
             rises = (gi[k] < zero) & (gi[k] <= up * majorant)
@@ -159,7 +172,9 @@ def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: An
                 off = xi[k] - b[k]
                 change[k] += w * ((ni[k] - xi[k]) * ((ni[k] - b[k]) + off))
                 before[k] += w * (off * off)
-    if fit.coupled:
+        change_others(fit.others, 0, xi, ni, change, before, i, rows, at)
+    change_chain(fit.chain, new, rows, change, before, fit.elements, at)
+    if fit.power:
         predict(new, y, after, fit, m)
         image, w = fit.image[j, first : first + m], half * fit.coupled_weight
         for k in range(m):
@@ -211,7 +226,8 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
                 part = w * ((ni[k] - xi[k]) * ((ni[k] - b[k]) + (xi[k] - b[k])))
                 change[k] += part
                 size[k] += abs(part)
-        if fit.coupled:
+        bound_others(fit.others, 0, xi, ni, change, size, i, rows, at)
+        if fit.power:
             ui, z = u[i], fit.z[i]
             floor, steep = fit.floor / z, fit.gamma * z * fit.floor_power * np.sqrt(fit.coupled_weight)
             up, down = half * (fit.gamma - one), (fit.gamma - one) / fit.gamma
@@ -223,7 +239,8 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
                 slope = steep if (slope < steep) & (d > zero) else slope
                 falls = one + down * ratio if (xi[k] >= floor) & (ratio >= -one) else zero
                 high[k] += slope * d * (one + up * ratio if d > zero else falls)
-    if fit.coupled:
+    change_chain(fit.chain, new, rows, change, size, fit.elements, at)
+    if fit.power:
         prediction, image, root = rows[0], fit.image[j, first : first + m], np.sqrt(fit.coupled_weight)
         for k in range(m):
             off = root * (prediction[k] - image[k])
@@ -251,9 +268,10 @@ def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: i
         if step > 0:
             for i in range(fit.elements):
                 copy(new[i], x[i], m)
-        if fit.coupled:
+        if fit.power:
             predict(x, y, rows[0], fit, m)
-        expand(x, v, y, g, c, rows[0], fit, inverse, at)
+        sum_chain(fit.chain, x, rows[0], fit.elements, m)
+        expand(x, v, y, g, c, rows, fit, inverse, at)
         direct(x, y, g, c, rows, fit, m)
         clipped(x, g, new, fit, m)
         if fit.bounded and decreases(x, v, new, y, rows, fit, inverse, at):

@@ -13,54 +13,19 @@ zero from the start, and stay so, since no difference moves them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, cached, copy, inlined, scratch
-from fusionkit.engines.cpu.differences import differences, pull
-from fusionkit.engines.cpu.joint_prox import fit_of
-from fusionkit.engines.cpu.primal import aim, land
-from fusionkit.engines.cpu.threads import run, shares, thread_count
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, scratch
+from fusionkit.engines.cpu.differences import pull
+from fusionkit.engines.cpu.joint_prox import aim, land
+from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
+from fusionkit.engines.cpu.tgv_check import TGVCheck
+from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.kernel import PixelwiseSpec, TotalGeneralisedVariation
-from fusionkit.terms import Array
-
-
-@inlined
-def _left(row: Any, left: Any, first: int, m: int) -> None:
-    """The values left of a chunk's; the first of the row stands in for what is left of it."""
-    left[0] = row[max(first - 1, 0)]
-    copy(row[first : first + m - 1], left[1:], m - 1)
-
-
-@inlined
-def _right(row: Any, right: Any, zero: Any, first: int, m: int) -> None:
-    """The values right of a chunk's; zero beyond the row."""
-    inner = min(m, row.shape[0] - 1 - first)
-    copy(row[first + 1 : first + 1 + inner], right, inner)
-    if inner < m:
-        right[m - 1] = zero
-
-
-@inlined
-def squares(group: Any, i: int, count: int, total: Any, fresh: Any, zero: Any, m: int) -> None:
-    """Add the squares of the first ``count`` arrays of the group at map i to ``total``, from zero where ``fresh``."""
-    if fresh:
-        for k in range(m):
-            total[k] = zero
-    for c in range(count):
-        one = group[c][i]
-        for k in range(m):
-            total[k] += one[k] * one[k]
-
-
-@inlined
-def scales(total: Any, radius: Any, one: Any, m: int) -> None:
-    """Squared lengths become the factors that bring the vectors into the ball."""
-    for k in range(m):
-        length = np.sqrt(total[k])
-        total[k] = one if length <= radius else radius / length
+from fusionkit.terms import Array, Arrays
 
 
 @inlined
@@ -75,34 +40,6 @@ def _move(p: Any, s: Any, new: Any, scale: Any, ahead: Any, behind: Any, at: Any
 
 
 @inlined
-def images(x: Any, w: Any, i: int, group: Any, rows: Any, half: Any, at: Any) -> None:
-    """grad x - M w and E w at a chunk of map i, into the five arrays of the group."""
-    j, first, m = at
-    ny, nx = x.shape[1], x.shape[2]
-    end = first + m
-    down, right, left = rows[0], rows[1], rows[2]
-    u, v = w[0, i, j, first:end], w[1, i, j, first:end]
-    over_u, over_v = w[0, i, max(j - 1, 0), first:end], w[1, i, max(j - 1, 0), first:end]
-    differences(x[i], down, right, at)
-    a, b = group[0][i], group[1][i]
-    for k in range(m):
-        a[k] = down[k] - u[k] if j < ny - 1 else down[k]
-    last = m - 1 if end == nx else m
-    for k in range(last):
-        b[k] = right[k + 1] - v[k]
-    if last < m:
-        b[last] = right[last + 1]
-    a, b, c = group[2][i], group[3][i], group[4][i]
-    _left(w[0, i, j], left, first, m)
-    for k in range(m):
-        a[k] = u[k] - over_u[k]
-        c[k] = half * ((v[k] - over_v[k]) + (u[k] - left[k]))
-    _left(w[1, i, j], left, first, m)
-    for k in range(m):
-        b[k] = v[k] - left[k]
-
-
-@inlined
 def _ascend(p: Any, i: int, group: Any, sigma: Any, at: Any) -> None:
     """p + sigma y at a chunk of map i, in place of the group y."""
     j, first, m = at
@@ -112,7 +49,7 @@ def _ascend(p: Any, i: int, group: Any, sigma: Any, at: Any) -> None:
             new[k] = old[k] + sigma * new[k]
 
 
-def _build_dual(stamp: int) -> Callable[..., None]:
+def _build_dual(stamp: int) -> Versions:
     def dual(x: Any, w: Any, p: Any, s: Any, numbers: Any, joint: bool, row: int, end: int) -> None:
         """The dual step of rows, in place of p; ``s`` becomes 2 p~ - p."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
@@ -143,35 +80,10 @@ def _build_dual(stamp: int) -> Callable[..., None]:
                     _move(p[3, i], s[3, i], group[3][i], second_scales[place], ahead, behind, at)
                     _move(p[4, i], s[4, i], group[4][i], second_scales[place], ahead, behind, at)
 
-    return cached(dual)
+    return kernel(dual)
 
 
-@inlined
-def field_pull(s: Any, zeros: Any, i: int, rows: Any, half: Any, at: Any) -> None:
-    """E't - M s at a chunk of map i, into rows[0] and rows[1]; the dual variable is (s, t), zero across the borders."""
-    j, first, m = at
-    ny, end = s.shape[2], first + m
-    pull_u, pull_v, right = rows[0], rows[1], rows[2]
-    one, two = s[0, i, j, first:end], s[1, i, j, first:end]
-    here, mixed = s[2, i, j, first:end], s[4, i, j, first:end]
-    below = s[2, i, j + 1, first:end] if j < ny - 1 else zeros[first:end]
-    mixed_below = s[4, i, j + 1, first:end] if j < ny - 1 else zeros[first:end]
-    _right(s[4, i, j], right, zeros[0], first, m)
-    for k in range(m):
-        pull_u[k] = (here[k] - below[k]) + half * (mixed[k] - right[k]) - one[k]
-    if first == 0:  # no mixed difference to the left of the first column
-        pull_u[0] -= half * mixed[0]
-    straight = s[3, i, j, first:end]
-    _right(s[3, i, j], right, zeros[0], first, m)
-    if j > 0:
-        for k in range(m):
-            pull_v[k] = (straight[k] - right[k]) + half * (mixed[k] - mixed_below[k]) - two[k]
-    else:  # nor above the first row
-        for k in range(m):
-            pull_v[k] = (straight[k] - right[k]) - half * mixed_below[k] - two[k]
-
-
-def _build_primal(stamp: int) -> Callable[..., None]:
+def _build_primal(stamp: int) -> Versions:
     def descent(
         x: Any, w: Any, s: Any, zeros: Any, fit: Any, primal: Any, half: Any, steps: int, moves: Any, rows: Any
     ) -> None:
@@ -203,23 +115,18 @@ def _build_primal(stamp: int) -> Callable[..., None]:
                     aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
                 moves[j] += land(x, old, target, new, work, fit, primal, steps, at)
 
-    return cached(descent)
+    return kernel(descent)
 
 
 _DUAL, _PRIMAL = _build_dual(STAMP), _build_primal(STAMP)
 
 
-class TGVEngine:
-    """Iterations on arrays of one shape; holds 2 p~ - p, so that none allocates.
+class TGVEngine(TGVCheck):
+    """Iterations and checks; holds 2 p~ - p, so that no iteration allocates.
 
     Parameters
     ----------
-    spec : the pixelwise terms with the bounds.
-    penalty : the total generalised variation.
-    shape : of the unknown, (n, ny, nx).
-    dtype : float32 or float64.
-    newton_steps : of the joint prox in each iteration.
-    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
+    spec, penalty, shape, dtype, newton_steps, former, threads : as `TGVCheck`.
     """
 
     def __init__(
@@ -229,37 +136,36 @@ class TGVEngine:
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         newton_steps: int = 1,
+        former: TGVEngine | None = None,
         threads: int | None = None,
     ) -> None:
-        self.spec, self.penalty, self.shape = spec, penalty, shape
-        self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
-        self.fit = fit_of(spec, shape, self.dtype)
-        self.shares = shares(shape[1], thread_count(threads))
-        self._s: Array | None = None  # an engine that only checks needs none
-        self._zeros = np.zeros(shape[2], self.dtype)
+        super().__init__(spec, penalty, shape, dtype, newton_steps, former, threads)
+        # an engine that only checks needs none
+        self._extrapolated: Array | None = None if former is None else former._extrapolated
+        self._beyond = np.zeros(shape[2], self.dtype)  # a row of duals outside the image
         self._moves = np.zeros(shape[1])  # ||x+ - x||^2 of each row
 
-    def step(self, x: Array, w: Array, p: Array, steps: tuple[float, float], relaxation: float = 1.0) -> None:
-        """One iteration in place.
-
-        Parameters
-        ----------
-        x : the unknown, shape (n, ny, nx), C-contiguous; overwritten.
-        w : the field, shape (2, n, ny, nx), C-contiguous; overwritten.
-        p : the dual variables, shape (5, n, ny, nx), C-contiguous, zero across the borders; overwritten.
-        steps : tau and sigma.
-        relaxation : rho; with 1, x is within the bounds and p in the dual balls afterwards.
-        """
-        if self._s is None:
-            self._s = np.zeros((5, *self.shape), self.dtype)
-        number, (tau, sigma), penalty = self.dtype.type, steps, self.penalty
+    def step(
+        self,
+        x: Array,
+        auxiliary: Sequence[Array],
+        duals: Sequence[Array],
+        steps: Sequence[float],
+        relaxation: float = 1.0,
+    ) -> tuple[Array, Arrays]:
+        """As `fusionkit.engines.engine.Engine`, in place; w (2, n, ny, nx), p (5, n, ny, nx), zero across borders."""
+        if self._extrapolated is None:
+            self._extrapolated = np.zeros((5, *self.shape), self.dtype)
+        (w,), (p,), (tau, sigma), s = auxiliary, duals, steps, self._extrapolated
+        number, penalty = self.dtype.type, self.penalty
         half, ahead, behind = number(0.5**0.5), number(relaxation), number(1.0 - relaxation)
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
         dual = (number(sigma), *radii, half, number(0), number(1), ahead, behind)
-        run(_DUAL, [(x, w, p, self._s, dual, penalty.joint, *rows) for rows in self.shares])
+        run(_DUAL.kept, [(x, w, p, s, dual, penalty.joint, *rows) for rows in self.shares])
         primal = number(tau), number(1.0 / tau), ahead, behind
-        fixed = (x, w, self._s, self._zeros, self.fit, primal, half, self.newton_steps, self._moves)
-        run(_PRIMAL, [(*fixed, rows) for rows in self.shares])
+        fixed = (x, w, s, self._beyond, self.plain.fit, primal, half, self.plain.newton_steps, self._moves)
+        run(_PRIMAL[self._kept], [(*fixed, rows) for rows in self.shares])
+        return x, (p,)
 
     def change(self) -> float:
         """||x+ - x|| of the last iteration, which had rho = 1."""

@@ -8,19 +8,20 @@ fixed order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fusionkit.certificate import Certificate, relative_gap
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, cached, inlined, read_only, scratch
-from fusionkit.engines.cpu.reduce import dot, total
-from fusionkit.engines.cpu.tgv import TGVEngine, field_pull, images, scales, squares
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, dot, inlined, kernel, read_only, scratch, total
+from fusionkit.engines.cpu.scalars import ours
+from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.threads import run, spread
-from fusionkit.engines.cpu.tv_check import Checker, summed
-from fusionkit.engines.sums import FastCheck, Sample, rows_apart
+from fusionkit.engines.cpu.tv_check import TVCheck, summed
+from fusionkit.engines.kernel import PixelwiseSpec, TotalGeneralisedVariation, TotalVariation
+from fusionkit.engines.sums import Evaluation, Sample, row_stride
 from fusionkit.terms import Array
 
 # the sums of a row: the two norms, squares of p, how far p lies outside, <inside, y>, squares of A'p
@@ -49,7 +50,7 @@ def _lengths(totals: Any, sums: Any, at: int, m: int) -> None:
     sums[at] += total(totals, m)
 
 
-def _build_sums(stamp: int) -> Callable[..., None]:
+def _build_sums(stamp: int) -> Versions:
     def collect(x: Any, w: Any, p: Any, zeros: Any, numbers: Any, joint: bool, table: Any, span: Any) -> None:
         if stamp < 0:  # never: it is here so that it is part of the cache's key
             return
@@ -91,54 +92,66 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                     _compare(p, group[3], second_scales[place], i, 3, rows, sums, one, at)
                     _compare(p, group[4], second_scales[place], i, 4, rows, sums, one, at)
 
-    return cached(collect)
+    return kernel(collect)
 
 
 _COLLECT = _build_sums(STAMP)
 
 
-class TGVChecker:
-    """Checks of the iterates of a `TGVEngine`; holds the sums of the rows.
+class TGVCheck:
+    """Checks of iterates of one shape; holds the sums of the rows.
 
     Parameters
     ----------
-    engine : what iterates.
-    plain : checks the pixelwise terms with the gradient's dual components.
-    field_norm : an upper bound of the norm of A.
+    spec : the pixelwise terms with the bounds.
+    penalty : the total generalised variation.
+    shape : of the unknown, (n, ny, nx).
+    dtype : float32 or float64.
+    newton_steps : of the joint prox in each iteration.
+    former : the same for other parameters of the terms, whose memory is used.
+    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
     """
 
-    def __init__(self, engine: TGVEngine, plain: Checker, field_norm: float) -> None:
-        self.engine, self.plain, self.field_norm = engine, plain, field_norm
-        self._table = np.empty((engine.shape[1], 6), np.float64)
-        self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
+    def __init__(
+        self,
+        spec: PixelwiseSpec,
+        penalty: TotalGeneralisedVariation,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        newton_steps: int = 1,
+        former: TGVCheck | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.spec, self.penalty, self.shape, self.dtype = spec, penalty, shape, np.dtype(dtype)
+        # the pixelwise terms with the dual components of the gradient
+        before = None if former is None else former.plain
+        self.plain = TVCheck(spec, TotalVariation(0.0), shape, dtype, newton_steps, before, threads)
+        self.shares, self._kept = self.plain.shares, ours(spec)
+        self._table = np.empty((shape[1], 6), np.float64)
+        self._zeros = read_only(np.zeros(shape[2]), self.dtype)
 
-    def check(self, x: Array, w: Array, p: Array, residual: Array, sample: Sample | None = None) -> FastCheck:
-        """Values and certificate; ``tv`` is the value of the penalty.
-
-        Parameters
-        ----------
-        x, w, p : the iterate, see `TGVEngine.step`.
-        residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
-        sample : see `fusionkit.engines.cpu.tv_check.Checker.check`.
-        """
-        engine, number, penalty = self.engine, self.engine.dtype.type, self.engine.penalty
-        found = self.plain.check(x, p[:2], residual, sample)
-        x, w, p = (read_only(one, engine.dtype) for one in (x, w, p))
+    def check(
+        self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
+    ) -> Evaluation:
+        """As `fusionkit.engines.engine.Engine`; w has the shape (2, n, ny, nx), p (5, n, ny, nx)."""
+        number, penalty = self.dtype.type, self.penalty
+        found, _ = self.plain.evaluate(x, duals[0][:2], sample)
+        x, w, p = (read_only(one, self.dtype) for one in (x, auxiliary[0], duals[0]))
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
         numbers = (*radii, number(0.5**0.5), number(0), number(1))
         fixed = (x, w, p, self._zeros, numbers, penalty.joint, self._table)
-        spans = spread(engine.shares, rows_apart(sample))
-        run(_COLLECT, [(*fixed, span) for span in spans])
+        spans = spread(self.shares, row_stride(sample))
+        run(_COLLECT.kept, [(*fixed, span) for span in spans])
         sums = summed(self._table, spans[0])
         value = penalty.weight * (sums[_FIRST] + penalty.ratio * sums[_SECOND])
         value = value if penalty.weight else 0.0
         certificate = None
         if found.certificate is not None:
             length = sums[_DUAL] ** 0.5
-            field = sums[_FIELD] ** 0.5 / (self.field_norm * length) if length else 0.0
+            field = sums[_FIELD] ** 0.5 / (penalty.field_norm * length) if length else 0.0
             certificate = Certificate(
                 max(found.certificate.stationarity, field),
                 relative_gap(value - sums[_INNER], found.scale),
                 sums[_OUTSIDE] ** 0.5 / length if length else 0.0,
             )
-        return replace(found, tv=value, certificate=certificate)
+        return replace(found, penalty=value, certificate=certificate)

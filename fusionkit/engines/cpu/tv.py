@@ -14,31 +14,21 @@ beforehand, from values that the next share overwrites. The result does not depe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, cached, copy, read_only, scratch
-from fusionkit.engines.cpu.differences import (
-    ascend,
-    ascend_all,
-    differences,
-    dual_numbers,
-    factors_of,
-    field_of,
-    pull,
-    relax,
-    take_off,
-)
-from fusionkit.engines.cpu.joint_prox import fit_of
-from fusionkit.engines.cpu.primal import aim, land
-from fusionkit.engines.cpu.threads import run, shares, thread_count
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, kernel, scratch
+from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, dual_numbers, pull, relax, take_off
+from fusionkit.engines.cpu.joint_prox import aim, land
+from fusionkit.engines.cpu.threads import run
+from fusionkit.engines.cpu.tv_check import TVCheck
 from fusionkit.engines.kernel import PixelwiseSpec, TotalVariation
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Arrays
 
 
-def _build_edges(stamp: int) -> Callable[..., None]:
+def _build_edges(stamp: int) -> Versions:
     def edge(x: Any, p: Any, new: Any, over: Any, field: Any, numbers: Any, j: int) -> None:
         """The dual step of row j, into ``new`` (2, n, nx), and D (2 p~ - p), downwards, into ``over`` (n, nx)."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
@@ -70,10 +60,10 @@ def _build_edges(stamp: int) -> Callable[..., None]:
                     take_off(down, right, field[0], at)
                 copy(down, over[i, first : first + m], m)
 
-    return cached(edge)
+    return kernel(edge)
 
 
-def _build_iteration(stamp: int) -> Callable[..., None]:
+def _build_iteration(stamp: int) -> Versions:
     def iteration(
         x: Any,
         p: Any,
@@ -128,63 +118,54 @@ def _build_iteration(stamp: int) -> Callable[..., None]:
                     aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
                 moves[j] += land(x, old, target, new, work, fit, primal, steps, at)
 
-    return cached(iteration)
+    return kernel(iteration)
 
 
 _EDGE, _ITERATION = _build_edges(STAMP), _build_iteration(STAMP)
 
 
-class Engine:
-    """Iterations on arrays of one shape; holds the few rows that the threads exchange, so that none allocates.
+class TVEngine(TVCheck):
+    """Iterations and checks; holds the few rows that the threads exchange, so that none allocates.
 
     Parameters
     ----------
-    spec : the pixelwise terms with the bounds.
-    tv : the total variation, or lambda >= 0 of that of each map on its own, without a guide.
-    shape : of the unknown, (n, ny, nx).
-    dtype : float32 or float64.
-    newton_steps : of the joint prox in each iteration.
-    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
+    spec, penalty, shape, dtype, newton_steps, former, threads : as `TVCheck`.
     """
 
     def __init__(
         self,
         spec: PixelwiseSpec,
-        tv: TotalVariation | float,
+        penalty: TotalVariation,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         newton_steps: int = 1,
+        former: TVEngine | None = None,
         threads: int | None = None,
     ) -> None:
-        tv = tv if isinstance(tv, TotalVariation) else TotalVariation(tv)
-        self.spec, self.weight, self.shape = spec, tv.weight, shape
-        self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
-        self.fit, self.field = fit_of(spec, shape, self.dtype), field_of(tv, self.dtype)
-        self.factors = factors_of(tv, shape[0], self.dtype)
-        self.radii = read_only(self.factors * self.dtype.type(tv.weight), self.dtype)
-        self.shares = shares(shape[1], thread_count(threads))
+        super().__init__(spec, penalty, shape, dtype, newton_steps, former, threads)
         self._moves = np.zeros(shape[1])  # ||x+ - x||^2 of each row
         rows = len(self.shares), shape[0], shape[2]
         self._over, self._last = np.zeros(rows, self.dtype), np.zeros((rows[0], 2, *rows[1:]), self.dtype)
 
-    def step(self, x: Array, p: Array, tau: float, sigma: float, relaxation: float = 1.0) -> None:
-        """One iteration in place.
-
-        Parameters
-        ----------
-        x : the unknown, shape (n, ny, nx), C-contiguous; overwritten.
-        p : the dual variable, shape (2, n, ny, nx), C-contiguous; overwritten.
-        tau, sigma : primal and dual step.
-        relaxation : rho; with 1, x is within the bounds and p in the dual ball afterwards.
-        """
+    def step(
+        self,
+        x: Array,
+        auxiliary: Sequence[Array],
+        duals: Sequence[Array],
+        steps: Sequence[float],
+        relaxation: float = 1.0,
+    ) -> tuple[Array, Arrays]:
+        """As `fusionkit.engines.engine.Engine`, in place; p has the shape (2, n, ny, nx)."""
+        (p,), (tau, sigma) = duals, steps
         number, numbers = self.dtype.type, dual_numbers(sigma, self.radii, self.dtype)
         primal = number(tau), number(1.0 / tau), number(relaxation), number(1.0 - relaxation)
         self._over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):
-            _EDGE(x, p, self._last[index], self._over[index + 1], self.field, numbers, end - 1)
+            _EDGE.kept(x, p, self._last[index], self._over[index + 1], self.field, numbers, end - 1)
         common = self.fit, self.field, numbers, primal, self.newton_steps, self._moves
         calls = [(x, p, self._over[index], self._last[index], *common, rows) for index, rows in enumerate(self.shares)]
-        run(_ITERATION, calls)
+        run(_ITERATION[self._kept], calls)
+        return x, (p,)
 
     def change(self) -> float:
         """||x+ - x|| of the last iteration, which had rho = 1."""

@@ -7,33 +7,34 @@ accumulated in float64, row by row, and the rows are added in a fixed order: thr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, cached, copy, inlined, read_only, scratch
-from fusionkit.engines.cpu.differences import differences, pull, take_off
-from fusionkit.engines.cpu.maths import log
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, dot, inlined, kernel, read_only, scratch, total
+from fusionkit.engines.cpu.differences import differences, factors_of, field_of, pull, take_off
+from fusionkit.engines.cpu.joint_prox import fit_of
 from fusionkit.engines.cpu.newton import predict
-from fusionkit.engines.cpu.reduce import dot, total
-from fusionkit.engines.cpu.threads import run, spread
-from fusionkit.engines.cpu.tv import Engine
+from fusionkit.engines.cpu.scalars import collect_chain, collect_others, ours, pull_chain
+from fusionkit.engines.cpu.threads import run, shares, spread, thread_count
+from fusionkit.engines.kernel import PixelwiseSpec, TotalVariation
+from fusionkit.engines.losses import log
 from fusionkit.engines.sums import (
     COUPLED,
     DUAL,
+    DUAL_GRADIENT,
     INNER,
     OUTSIDE,
     POISSON,
     SIZE,
     SQUARES,
     SUMS,
-    TURN,
     TV,
-    FastCheck,
+    Evaluation,
     Sample,
-    judged,
-    rows_apart,
+    evaluation,
+    row_stride,
 )
 from fusionkit.terms import Array
 
@@ -56,7 +57,7 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
     j, first, m = at
     slope, value = rows[0], rows[1]
     zero, one = fit.zero, fit.one
-    if fit.coupled:
+    if fit.power:
         factor = fit.gamma * fit.z[i]
         for k in range(m):
             slope[k] = residual[k] * (factor * yi[k])
@@ -82,6 +83,8 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
             r[k] += slope[k]
         sums[SQUARES] += total(value, m)
         sums[SQUARES + 1] += dot(slope, slope, m)
+    pull_chain(fit.chain, r, residual, i, rows, sums, m)
+    collect_others(fit.others, 0, xi, r, i, rows, sums, at)
 
 
 @inlined
@@ -164,7 +167,7 @@ def _dual_sums(
     sums[INNER] += total(inner, m)
 
 
-def _build_sums(stamp: int) -> Callable[..., None]:
+def _build_sums(stamp: int) -> Versions:
     def collect(
         x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, span: Any
     ) -> None:
@@ -182,7 +185,8 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                 at = (j, first, m)
                 for i in range(n):
                     copy(x[i, j, first : first + m], point[i], m)
-                if fit.coupled:
+                collect_chain(fit.chain, point, residual, rows, n, sums, at)
+                if fit.power:
                     predict(point, y, prediction, fit, m)
                     _coupled(prediction, residual, rows, fit, sums, at)
                 if field is not None and field[1]:
@@ -208,15 +212,15 @@ def _build_sums(stamp: int) -> Callable[..., None]:
                         if field[0].shape[1] > 0:
                             _pulled_back(p, i, higher, down, right, spare, field[0], at)
                         pull(higher, down, right, pulled, (ny, nx), at)
-                    sums[TURN] += dot(pulled, pulled, m)
+                    sums[DUAL_GRADIENT] += dot(pulled, pulled, m)
                     sums[SIZE] += dot(point[i], point[i], m)
                     _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
                     copy(pulled, residuals[i, j, first : first + m], m)
 
-    return cached(collect)
+    return kernel(collect)
 
 
-def _build_stationarity(stamp: int) -> Callable[..., None]:
+def _build_stationarity(stamp: int) -> Versions:
     def stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, span: Any) -> None:
         """The sum over each row of (x - clip(x - step r))^2."""
         if stamp < 0:  # never: it is here so that it is part of the cache's key
@@ -238,7 +242,7 @@ def _build_stationarity(stamp: int) -> Callable[..., None]:
                     total += dot(away, away, m)
             table[j, 0] = total
 
-    return cached(stationarity)
+    return kernel(stationarity)
 
 
 _COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
@@ -250,42 +254,71 @@ def summed(table: Array, span: tuple[int, int, int]) -> list[float]:
     return (rows.sum(axis=0) * (len(table) / len(rows))).tolist()
 
 
-class Checker:
-    """Checks of the iterates of an `Engine`; holds the sums of the rows.
+class TVCheck:
+    """Checks of iterates of one shape; holds the sums of the rows and the residual.
 
     Parameters
     ----------
-    engine : what iterates.
+    spec : the pixelwise terms with the bounds.
+    penalty : the total variation.
+    shape : of the unknown, (n, ny, nx).
+    dtype : float32 or float64.
+    newton_steps : of the joint prox in each iteration.
+    former : the same for other parameters of the terms, whose memory is used.
+    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._table = np.empty((engine.shape[1], SUMS), np.float64)
-        self._zeros = read_only(np.zeros(engine.shape[2]), engine.dtype)
+    def __init__(
+        self,
+        spec: PixelwiseSpec,
+        penalty: TotalVariation,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        newton_steps: int = 1,
+        former: TVCheck | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.spec, self.weight, self.shape = spec, penalty.weight, shape
+        self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
+        self.fit, self.field = fit_of(spec, shape, self.dtype), field_of(penalty, self.dtype)
+        self.factors = factors_of(penalty, shape[0], self.dtype)
+        self.radii = read_only(self.factors * self.dtype.type(penalty.weight), self.dtype)
+        self.shares = shares(shape[1], thread_count(threads))
+        self._kept = ours(spec)  # whether the kernels are kept on disk
+        self._zeros = read_only(np.zeros(shape[2]), self.dtype)
+        # memory of checks, from the first one on: fresh memory costs more than what is written to it
+        self._memory: tuple[Array, Array] | None = None if former is None else former._memory
 
-    def check(self, x: Array, p: Array, residual: Array, sample: Sample | None = None) -> FastCheck:
-        """Values and certificate.
+    def check(
+        self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
+    ) -> Evaluation:
+        """As `fusionkit.engines.engine.Engine`; p has the shape (2, n, ny, nx)."""
+        return self.evaluate(x, duals[0], sample)[0]
+
+    def evaluate(self, x: Array, p: Array, sample: Sample | None = None) -> tuple[Evaluation, Array]:
+        """Values and certificate, and grad f(x) + K'p, whose memory the next call uses again.
 
         Parameters
         ----------
-        x : the unknown, shape (n, ny, nx), C-contiguous.
-        p : the dual variable, shape (2, n, ny, nx), C-contiguous.
-        residual : overwritten with grad f(x) + K'p, shape (n, ny, nx), C-contiguous.
-        sample : looks at some of the rows only, which give values and certificate about.
+        x, p : the iterate, C-contiguous.
+        sample : takes some of the rows only, for estimates.
         """
-        engine, number = self.engine, self.engine.dtype.type
-        x, p = read_only(x, engine.dtype), read_only(p, engine.dtype)
-        arguments = (x, p, self._zeros, residual, engine.fit, engine.field, (engine.radii, engine.factors), self._table)
-        spans = spread(engine.shares, rows_apart(sample))
-        run(_COLLECT, [(*arguments, span) for span in spans])
-        sums = summed(self._table, spans[0])
+        number = self.dtype.type
+        if self._memory is None:
+            self._memory = np.empty((self.shape[1], SUMS + 2 * len(self.spec.others))), np.empty(self.shape, self.dtype)
+        table, residual = self._memory
+        x, p = read_only(x, self.dtype), read_only(p, self.dtype)
+        arguments = (x, p, self._zeros, residual, self.fit, self.field, (self.radii, self.factors), table)
+        spans = spread(self.shares, row_stride(sample))
+        run(_COLLECT[self._kept], [(*arguments, span) for span in spans])
+        sums = summed(table, spans[0])
 
-        def away(step: float) -> float:
+        def squared_move(step: float) -> float:
             if sample is not None:
                 return (sample.change * step) ** 2
-            bounds = number(engine.spec.lower), number(engine.spec.upper)
-            arguments = (x, read_only(residual, engine.dtype), number(step), bounds, self._table)
-            run(_STATIONARITY, [(*arguments, span) for span in spans])
-            return float(self._table[:, 0].sum())
+            bounds = number(self.spec.lower), number(self.spec.upper)
+            arguments = (x, read_only(residual, self.dtype), number(step), bounds, table)
+            run(_STATIONARITY.kept, [(*arguments, span) for span in spans])
+            return float(table[:, 0].sum())
 
-        return judged(sums, engine.spec, engine.weight, away)
+        return evaluation(sums, self.spec, self.weight, squared_move), residual

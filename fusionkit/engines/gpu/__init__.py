@@ -1,4 +1,4 @@
-"""Iterations and checks on a GPU: kernels in CUDA C++ behind the same terms, solvers and certificate.
+"""Kernels for a GPU in CUDA C++: joint prox, iterations and checks with TV.
 
 Nothing here is imported unless a configuration says ``engine: cupy``.
 """

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fusionkit.arrays import on_host
-from fusionkit.engines.gpu import parameters
+from fusionkit.engines.gpu import source as parameters
 from fusionkit.engines.gpu.device import Device
 from fusionkit.engines.gpu.source import KERNELS, macros, source
-from fusionkit.engines.kernel import PixelwiseSpec, TotalVariation
-from fusionkit.engines.sums import SUMS, FastCheck, Sample, judged, rows_apart
+from fusionkit.engines.kernel import PixelwiseSpec, PowerSumLeastSquares, TotalVariation
+from fusionkit.engines.sums import SUMS, Evaluation, Sample, evaluation, row_stride
 from fusionkit.terms import Array
 
 _BLOCK = (32, 8)  # threads of an iteration: a row of 32 pixels is 128 bytes of float32
@@ -54,7 +55,7 @@ class DeviceEngine:
         self._ball = parameters.ball(tv, shape[0], self.dtype)
         self._shape = parameters.record(parameters.SHAPE, *shape[1:])
         self._host = (
-            spec.coupled.image if spec.coupled else None,
+            spec.coupled.image if isinstance(spec.coupled, PowerSumLeastSquares) else None,
             spec.poisson.maps if spec.poisson else None,
             spec.squares.maps if spec.squares else None,
             tv.xi if tv else None,
@@ -62,6 +63,7 @@ class DeviceEngine:
         self._data = tuple(self._brought(index, former) for index in range(len(self._host)))
         self._spare, self._table = self._memory() if former is None else (former._spare, former._table)
         self._latest: Any = None  # x of the last iteration
+        self._no_dual = device.xp.empty(0, self.dtype)  # the dual variable of no penalty
 
     @property
     def dual_shape(self) -> tuple[int, ...]:
@@ -91,27 +93,17 @@ class DeviceEngine:
         spare = xp.empty(self.shape, self.dtype), xp.empty(self.dual_shape, self.dtype)
         return spare, xp.empty((SUMS, blocks * _WIDTH), np.float64)
 
-    def step(self, x: Any, p: Any, tau: float, sigma: float, relaxation: float = 1.0) -> tuple[Any, Any]:
-        """One iteration.
-
-        Parameters
-        ----------
-        x : the unknown on the device, shape (n, ny, nx), C-contiguous; the next call overwrites it.
-        p : the dual variable on the device, shape ``dual_shape``, likewise.
-        tau, sigma : primal and dual step.
-        relaxation : rho; with 1, x is within the bounds and p in the dual ball afterwards.
-
-        Returns
-        -------
-        The new x and p.
-        """
-        new = self._spare
-        steps = parameters.steps(self.dtype, tau, sigma, relaxation)
+    def step(
+        self, x: Any, auxiliary: Sequence[Any], duals: Sequence[Any], steps: Sequence[float], relaxation: float = 1.0
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """As `fusionkit.engines.engine.Engine`, on the device; the next call overwrites the x and p of this one."""
+        new, p = self._spare, duals[0] if duals else self._no_dual
+        numbers = parameters.steps(self.dtype, steps[0], steps[1] if duals else 0.0, relaxation)
         image, counts, targets, xi = self._data
-        arguments = (x, p, *new, image, counts, targets, xi, self._fit, self._ball, steps, self._shape)
+        arguments = (x, p, *new, image, counts, targets, xi, self._fit, self._ball, numbers, self._shape)
         self._kernels["iterate"](self._grid, _BLOCK, arguments)
         self._spare, self._latest = (x, p), new[0]
-        return new
+        return new[0], new[1:] if duals else ()
 
     def change(self) -> float:
         """||x+ - x|| of the last iteration; before a check, which uses the memory of x."""
@@ -136,34 +128,28 @@ class DeviceEngine:
         self._kernels["prox"](self._grid, _BLOCK, (v, start, out, *data))
         return out
 
-    def check(self, x: Any, p: Any, sample: Sample | None = None) -> FastCheck:
-        """Values of the terms and the certificate.
-
-        Parameters
-        ----------
-        x, p : the state on the device, see `step`.
-        sample : looks at some of the rows only, which give values and certificate about.
-        """
+    def check(self, x: Any, auxiliary: Sequence[Any], duals: Sequence[Any], sample: Sample | None = None) -> Evaluation:
+        """As `fusionkit.engines.engine.Engine`; only sums leave the device."""
         number, table = self.dtype.type, self._table
-        sums, residual = self.collect(x, p, rows_apart(sample))
+        sums, residual = self.collect(x, duals[0] if duals else self._no_dual, row_stride(sample))
 
-        def away(step: float) -> float:
+        def squared_move(step: float) -> float:
             if sample is not None:
                 return (sample.change * step) ** 2
             self._reduce("stationarity", x, residual, table, self._fit, number(step), self._shape)
             return float(table[0].sum())
 
-        return judged(sums.tolist(), self.spec, self.weight, away)
+        return evaluation(sums.tolist(), self.spec, self.weight, squared_move)
 
-    def collect(self, x: Any, p: Any, every: int = 1) -> tuple[Array, Any]:
+    def collect(self, x: Any, p: Any, stride: int = 1) -> tuple[Array, Any]:
         """The sums of `fusionkit.engines.sums`, and r = grad f(x) + K'p on the device, which the next call overwrites.
 
         Parameters
         ----------
         x, p : the state on the device, see `step`.
-        every : only every so many rows are taken, and the sums are those of the whole about.
+        stride : of the rows; with more than 1 the sums are estimates of those of the whole.
         """
         table, residual, ny = self._table, self._spare[0], self.shape[1]
-        rows = parameters.rows(ny, every)
+        rows = parameters.rows(ny, stride)
         self._reduce("collect", x, p, *self._data, residual, table, self._fit, self._ball, self._shape, rows)
-        return on_host(table.sum(axis=1)) * (ny / len(range(every // 2, ny, every))), residual
+        return on_host(table.sum(axis=1)) * (ny / len(range(stride // 2, ny, stride))), residual

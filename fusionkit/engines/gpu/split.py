@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from fusionkit.arrays import takes_any_array
-from fusionkit.engines.gpu import current
+from fusionkit.engines.choose import Backend, JointProx
+from fusionkit.engines.engine import Engine
+from fusionkit.engines.gpu import device as devices
 from fusionkit.engines.gpu.engine import DeviceEngine
-from fusionkit.engines.kernel import HasKernel, Kernel, PixelwiseSpec, TotalVariation, supported
+from fusionkit.engines.kernel import Kernel, LossOfSum, PixelwiseSpec, TotalVariation, Unsupported, describe, kernel_of
 from fusionkit.engines.sums import COUPLED, POISSON, SQUARES
 from fusionkit.errors import RefusalError
 from fusionkit.problem import Coupling, Split
@@ -58,7 +61,7 @@ class DeviceProx:
     def __call__(self, v: Any, step: float, start: Any, newton_steps: int = 1, out: Any = None) -> Any:
         """The prox at ``v`` on the device."""
         if newton_steps not in self._engines:
-            problem, found = self.split.problem, current.find_device()
+            problem, found = self.split.problem, devices.find_device()
             engine = DeviceEngine(self.split.spec, None, problem.shape, problem.dtype, newton_steps, found)
             self._engines[newton_steps] = engine
         return self._engines[newton_steps].prox(v, step, start, np.empty_like(v) if out is None else out)
@@ -80,15 +83,14 @@ class DeviceTerm(Smooth):
 
     @cached_property
     def _engine(self) -> DeviceEngine:
-        spec = supported((self.term,), Unbounded(), self._shape)
-        assert spec is not None  # the sum that it is part of has one
-        return DeviceEngine(spec, None, self._shape, self._dtype, 1, current.find_device())
+        spec = describe((self.term,), Unbounded(), self._shape)
+        return DeviceEngine(spec, None, self._shape, self._dtype, 1, devices.find_device())
 
     def value(self, x: Array) -> float:
         """Weighted value at ``x``."""
-        spec, sums = self._engine.spec, self._engine.collect(x, x)[0]
-        fits = ((spec.coupled, COUPLED), (spec.poisson, POISSON), (spec.squares, SQUARES))
-        return sum(fit.weight * float(sums[column]) for fit, column in fits if fit is not None and fit.weight)
+        sums = self._engine.collect(x, x)[0]
+        weighted = zip(self._engine.spec.weights, (COUPLED, POISSON, SQUARES), strict=True)
+        return sum(weight * float(sums[column]) for weight, column in weighted if weight)
 
     def gradient(self, x: Array, out: Array | None = None) -> Array:
         """Gradient at ``x``."""
@@ -117,8 +119,8 @@ class DeviceCoupling(Coupling):
         return _put(super().auxiliary_zeros(dtype))
 
 
-def _put(arrays: Arrays) -> Arrays:
-    xp = current.find_device().xp
+def _put(arrays: Sequence[Array]) -> Arrays:
+    xp = devices.find_device().xp
     return tuple(xp.array(array) for array in arrays)
 
 
@@ -129,55 +131,90 @@ def on_device(split: Split) -> DeviceSplit:
     ------
     RefusalError : there is a term that cannot be there.
     """
-    terms: list[Smooth] = []
     for term in (*split.smooth, *(() if split.proximable is None else (split.proximable,))):
-        raise _refusal(term.name)
+        raise _refusal(f"the term '{term.name}'")
+    terms = []
     for term in split.pixelwise:
-        if not isinstance(term, HasKernel) or term.kernel is None:
-            raise _refusal(term.name)
-        terms.append(DeviceTerm(term, term.kernel, split))
-    spec = supported(split.pixelwise, split.bounds, split.problem.shape)
-    if spec is None:
-        what = "the combination of " + ", ".join(term.name for term in (*split.pixelwise, split.bounds))
-        raise RefusalError("engine", f"no GPU kernel is written for {what}", INSTEAD)
-    kernels = [term.kernel if isinstance(term, HasKernel) else None for term in split.coupling.terms]
+        if (kernel := kernel_of(term)) is None:
+            raise _refusal(f"the term '{term.name}'")
+        terms.append(DeviceTerm(term, kernel, split))
+    try:
+        spec = describe(split.pixelwise, split.bounds, split.problem.shape)
+    except Unsupported:
+        spec = None
+    if spec is None or spec.others or isinstance(spec.coupled, LossOfSum):
+        names = ", ".join(term.name for term in (*split.pixelwise, split.bounds))
+        raise _refusal(f"the combination of {names}")
+    kernels = [kernel_of(term) for term in split.coupling.terms]
     lone = kernels[0] if len(kernels) == 1 else None
     tv = lone if isinstance(lone, TotalVariation) else None
     fused = not kernels or tv is not None
     if not fused:
         for term in split.coupling.terms:
             if not any_array(term):
-                raise _refusal(term.name)
+                raise _refusal(f"the term '{term.name}'")
     moved = replace(split, smooth=tuple(terms), pixelwise=(), coupling=DeviceCoupling(split.coupling.terms))
     slots = {each.name: getattr(moved, each.name) for each in fields(Split)}
     return DeviceSplit(**slots, spec=spec, tv=tv, fused=fused, host=split)
 
 
-def require_device(solver: str, runs_there: bool, split: Split) -> DeviceSplit:
-    """The problem on the device, or a `RefusalError` where the solver or a term cannot be there."""
-    if not runs_there:
-        raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", INSTEAD)
-    return on_device(split)
+class DeviceBackend(Backend):
+    """Kernels on a GPU, and the array module for penalties that they do not know."""
+
+    def require(self) -> None:
+        """As `Backend`."""
+        devices.find_device()
+
+    def place(self, split: Split, solver: str, runs_on_device: bool) -> DeviceSplit:
+        """As `Backend`."""
+        if not runs_on_device:
+            raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", INSTEAD)
+        return on_device(split)
+
+    def original(self, split: Split) -> Split:
+        """As `Backend`."""
+        return _placed(split).host
+
+    def put(self, arrays: Sequence[Array]) -> Arrays:
+        """As `Backend`."""
+        return _put(arrays)
+
+    def joint_prox(self, split: Split) -> JointProx:
+        """As `Backend`."""
+        return _placed(split).prox
+
+    def fuses(self, split: Split) -> bool:
+        """As `Backend`; what is not fused keeps its arrays on the device, too."""
+        return True
+
+    def engine(self, split: Split, newton_steps: int, former: Engine | None = None) -> DeviceEngine | None:
+        """As `Backend`."""
+        placed, problem = _placed(split), split.problem
+        if not placed.fused:
+            return None
+        kept = former if isinstance(former, DeviceEngine) else None
+        device = devices.find_device()
+        return DeviceEngine(placed.spec, placed.tv, problem.shape, problem.dtype, newton_steps, device, kept)
+
+    def used(self, split: Split) -> str:
+        """As `Backend`."""
+        return "cupy"
+
+    def device(self) -> str:
+        """As `Backend`."""
+        return devices.find_device().name
+
+    def notes(self, split: Split) -> tuple[str, ...]:
+        """As `Backend`."""
+        if not isinstance(split, DeviceSplit) or split.fused:
+            return ()
+        names = ", ".join(term.name for term in split.coupling.terms)
+        return (f"on the device {names} ran by array functions: no kernel is written for it",)
 
 
-def prox_of(split: Split) -> DeviceProx:
-    """The joint prox of a problem on the device."""
+def _placed(split: Split) -> DeviceSplit:
     assert isinstance(split, DeviceSplit)
-    return split.prox
-
-
-def host_of(split: Split) -> Split:
-    """The problem on the processor that a problem on the device was made of."""
-    assert isinstance(split, DeviceSplit)
-    return split.host
-
-
-def notes_of(split: Split) -> tuple[str, ...]:
-    """Says which penalties no kernel knows."""
-    if not isinstance(split, DeviceSplit) or split.fused:
-        return ()
-    names = ", ".join(term.name for term in split.coupling.terms)
-    return (f"on the device {names} ran by array functions: no kernel is written for it",)
+    return split
 
 
 def any_array(term: Composed) -> bool:
@@ -186,5 +223,5 @@ def any_array(term: Composed) -> bool:
     return all(takes_any_array(part) for part in parts)
 
 
-def _refusal(name: str) -> RefusalError:
-    return RefusalError("engine", f"no GPU kernel is written for the term '{name}'", INSTEAD)
+def _refusal(what: str) -> RefusalError:
+    return RefusalError("engine", f"no GPU kernel is written for {what}", INSTEAD)

@@ -78,7 +78,7 @@ DEVICE void variation(const real* x, const real* p, const real* xi, const Ball& 
             take_off(a, b, xi, plane, at - 1);
             r[i] += b;
         }
-        sums[TURN] += squared(r[i]);
+        sums[DUAL_GRADIENT] += squared(r[i]);
     }
 }
 

@@ -1,0 +1,320 @@
+r"""Losses and chains that are given as scalars, compiled into the passes: parts of a Newton step and of a check.
+
+``others`` is a tuple of `Other`, ``chain`` a `Chain` or an empty tuple; their types hold the classes of the scalars
+(`fusionkit.engines.losses`), so that each combination is compiled on its own and an empty one costs nothing. Rows 5 to
+7 of the scratch ``rows`` are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from fusionkit.engines.cpu.compile import OPTIONS, dot, inlined, read_only, total
+from fusionkit.engines.kernel import LossOfMaps, LossOfSum, PixelwiseSpec
+from fusionkit.engines.losses import Unchanged
+from fusionkit.engines.sums import COUPLED, SUMS
+from fusionkit.terms import Array
+
+_inlined: Any = {**OPTIONS, "forceinline": True}
+
+
+class Other(NamedTuple):
+    """A `LossOfMaps` as the kernels take it, every number in the dtype of the unknown."""
+
+    loss: Any
+    weight: Any
+    places: Array  # the entry of the data for each element, -1 for none
+    factors: Array  # of each element
+    data: Array
+    background: Array  # empty where there is none
+
+
+class Chain(NamedTuple):
+    """A `LossOfSum` as the kernels take it, every number in the dtype of the unknown."""
+
+    loss: Any
+    chain: Any
+    weight: Any
+    z: Array
+    data: Array
+
+
+def others_of(spec: PixelwiseSpec, elements: int, dtype: np.dtype[Any]) -> tuple[Other, ...]:
+    """The further losses of the maps as the kernels take them."""
+    return tuple(_other(term, elements, dtype) for term in spec.others)
+
+
+def _other(term: LossOfMaps, elements: int, dtype: np.dtype[Any]) -> Other:
+    indices = list(range(elements) if term.indices is None else term.indices)
+    places, factors = np.full(elements, -1), np.ones(elements)
+    places[indices] = np.arange(len(indices))
+    factors[indices] = 1.0 if term.factors is None else term.factors
+    background = np.zeros((0, 0, 0)) if term.background is None else term.background
+    return Other(
+        _numbers(term.loss, dtype),
+        dtype.type(term.weight),
+        read_only(places, np.int64),
+        read_only(factors, dtype),
+        read_only(term.data, dtype),
+        read_only(background, dtype),
+    )
+
+
+def chain_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> Chain | tuple[()]:
+    """The coupled term where it is given as scalars; an empty tuple where it is not."""
+    term = spec.coupled
+    if not isinstance(term, LossOfSum):
+        return ()
+    chain = _numbers(Unchanged() if term.chain is None else term.chain, dtype)
+    z, data = read_only(np.ravel(term.z), dtype), read_only(term.data, dtype)
+    return Chain(_numbers(term.loss, dtype), chain, dtype.type(term.weight), z, data)
+
+
+def ours(spec: PixelwiseSpec) -> bool:
+    """Whether all scalars are those of this package, whose kernels are kept on disk."""
+    parts: list[Any] = [term.loss for term in spec.others]
+    if isinstance(spec.coupled, LossOfSum):
+        parts += [spec.coupled.loss, spec.coupled.chain or Unchanged()]
+    return all(type(part).__module__ == Unchanged.__module__ for part in parts)
+
+
+def _numbers(scalars: Any, dtype: np.dtype[Any]) -> Any:
+    """The scalars with their fields in the dtype."""
+    return type(scalars)(*(dtype.type(number) for number in scalars))
+
+
+@cache
+def _method(scalars: type, name: str) -> Any:
+    return inlined(getattr(scalars, name))
+
+
+def _calls(name: str) -> Callable[..., Any]:
+    """A compiled function (scalars, *arguments) that calls the method ``name`` of the class of the scalars."""
+
+    def function(scalars: Any, *arguments: Any) -> Any:
+        raise NotImplementedError("only for compiled functions")
+
+    @overload(function, jit_options=_inlined)
+    def implementation(scalars: Any, *arguments: Any) -> Any:
+        method = _method(scalars.instance_class, name)
+        # a literal makes float64 of what it meets: cast at once, such an operation is compiled in float32
+        number = np.float32 if arguments[0] == types.float32 else np.float64
+
+        def call(scalars: Any, *arguments: Any) -> Any:
+            return number(method(scalars, *arguments))
+
+        return call
+
+    return function
+
+
+_value, _slope, _curvature = _calls("value"), _calls("slope"), _calls("curvature")
+
+
+def _each(part: Any) -> Callable[..., Any]:
+    """A compiled function (others, column, *arguments) that calls ``part`` for each of the others and its column."""
+
+    def function(others: Any, column: Any, *arguments: Any) -> Any:
+        raise NotImplementedError("only for compiled functions")
+
+    @overload(function, jit_options=_inlined)
+    def implementation(others: Any, column: Any, *arguments: Any) -> Any:
+        if len(others) == 0:
+
+            def nothing(others: Any, column: Any, *arguments: Any) -> Any:
+                return None
+
+            return nothing
+
+        def first_and_rest(others: Any, column: Any, *arguments: Any) -> Any:
+            part(others[0], column, *arguments)
+            function(others[1:], column + 2, *arguments)
+
+        return first_and_rest
+
+    return function
+
+
+def _where(part: Any) -> Callable[..., Any]:
+    """A compiled function (chain, *arguments) that calls ``part`` where there is a chain."""
+
+    def function(chain: Any, *arguments: Any) -> Any:
+        raise NotImplementedError("only for compiled functions")
+
+    @overload(function, jit_options=_inlined)
+    def implementation(chain: Any, *arguments: Any) -> Any:
+        if len(chain) == 0:
+
+            def nothing(chain: Any, *arguments: Any) -> Any:
+                return None
+
+            return nothing
+
+        def there(chain: Any, *arguments: Any) -> Any:
+            part(chain, *arguments)
+
+        return there
+
+    return function
+
+
+@inlined
+def _means(other: Any, xi: Any, i: int, mean: Any, at: Any) -> None:
+    """mean = s x + B at a chunk of element i."""
+    j, first, m = at
+    s = other.factors[i]
+    if other.background.shape[0] > 0:
+        b = other.background[other.places[i], j, first : first + m]
+        for k in range(m):
+            mean[k] = s * xi[k] + b[k]
+    else:
+        for k in range(m):
+            mean[k] = s * xi[k]
+
+
+@_each
+@inlined
+def expand_others(other: Any, column: int, xi: Any, gi: Any, ci: Any, i: int, rows: Any, at: Any) -> None:
+    """Add gradient and curvature by element i."""
+    j, first, m = at
+    if other.places[i] >= 0:
+        mean, b = rows[5], other.data[other.places[i], j, first : first + m]
+        _means(other, xi, i, mean, at)
+        factor = other.weight * other.factors[i]
+        square = factor * other.factors[i]
+        for k in range(m):
+            gi[k] += factor * _slope(other.loss, mean[k], b[k])
+            ci[k] += square * _curvature(other.loss, mean[k], b[k])
+
+
+@_each
+@inlined
+def change_others(
+    other: Any, column: int, xi: Any, ni: Any, change: Any, before: Any, i: int, rows: Any, at: Any
+) -> None:
+    """Add by how much the loss of element i changes from x to ``new``, and what it was."""
+    j, first, m = at
+    if other.places[i] >= 0:
+        old, new, b = rows[5], rows[6], other.data[other.places[i], j, first : first + m]
+        _means(other, xi, i, old, at)
+        _means(other, ni, i, new, at)
+        for k in range(m):
+            value = other.weight * _value(other.loss, old[k], b[k])
+            change[k] += other.weight * _value(other.loss, new[k], b[k]) - value
+            before[k] += value
+
+
+@_each
+@inlined
+def bound_others(other: Any, column: int, xi: Any, ni: Any, change: Any, size: Any, i: int, rows: Any, at: Any) -> None:
+    """Add an upper bound of the change of the loss, which is convex: its slope at ``new`` times the move."""
+    j, first, m = at
+    if other.places[i] >= 0:
+        mean, b = rows[5], other.data[other.places[i], j, first : first + m]
+        _means(other, ni, i, mean, at)
+        factor = other.weight * other.factors[i]
+        for k in range(m):
+            part = factor * _slope(other.loss, mean[k], b[k]) * (ni[k] - xi[k])
+            change[k] += part
+            size[k] += abs(part)
+
+
+@_each
+@inlined
+def collect_others(other: Any, column: int, xi: Any, r: Any, i: int, rows: Any, sums: Any, at: Any) -> None:
+    """Add the gradient by element i to r, and value and squared gradient to the sums."""
+    j, first, m = at
+    if other.places[i] >= 0:
+        mean, value, b = rows[0], rows[1], other.data[other.places[i], j, first : first + m]
+        _means(other, xi, i, mean, at)
+        factor = other.weight * other.factors[i]
+        for k in range(m):
+            value[k] = _value(other.loss, mean[k], b[k])
+        sums[SUMS + column] += total(value, m)
+        for k in range(m):
+            mean[k] = factor * _slope(other.loss, mean[k], b[k])
+            r[k] += mean[k]
+        sums[SUMS + column + 1] += dot(mean, mean, m)
+
+
+@inlined
+def _sum(chain: Any, x: Any, s: Any, elements: int, m: int) -> None:
+    """s = sum_i z_i x_i."""
+    for k in range(m):
+        s[k] = chain.weight - chain.weight
+    for i in range(elements):
+        xi, z = x[i], chain.z[i]
+        for k in range(m):
+            s[k] += z * xi[k]
+
+
+sum_chain = _where(_sum)
+
+
+@_where
+@inlined
+def expand_chain(chain: Any, rows: Any, at: Any) -> None:
+    """rows[5], rows[6]: w phi' f' and the root of w (phi'' f'^2 + phi' f''), 0 where it is negative; s in rows[0]."""
+    j, first, m = at
+    s, slope, root, b = rows[0], rows[5], rows[6], chain.data[j, first : first + m]
+    for k in range(m):
+        mean, by_sum = _value(chain.chain, s[k]), _slope(chain.chain, s[k])
+        first_derivative = _slope(chain.loss, mean, b[k])
+        second = _curvature(chain.loss, mean, b[k]) * by_sum * by_sum
+        second = chain.weight * (second + first_derivative * _curvature(chain.chain, s[k]))
+        slope[k] = chain.weight * first_derivative * by_sum
+        root[k] = np.sqrt(second if second > 0 else second - second)
+
+
+@_where
+@inlined
+def couple_chain(chain: Any, gi: Any, yi: Any, i: int, rows: Any, m: int) -> None:
+    """Add the gradient by element i, and y = the coupling u."""
+    slope, root, z = rows[5], rows[6], chain.z[i]
+    for k in range(m):
+        gi[k] += z * slope[k]
+        yi[k] = z * root[k]
+
+
+@_where
+@inlined
+def change_chain(chain: Any, new: Any, rows: Any, change: Any, before: Any, elements: int, at: Any) -> None:
+    """Add by how much the term changes from the sum in rows[0] to that of ``new``, and the size of what it was."""
+    j, first, m = at
+    s, after, b = rows[0], rows[5], chain.data[j, first : first + m]
+    _sum(chain, new, after, elements, m)
+    for k in range(m):
+        value = chain.weight * _value(chain.loss, _value(chain.chain, s[k]), b[k])
+        change[k] += chain.weight * _value(chain.loss, _value(chain.chain, after[k]), b[k]) - value
+        before[k] += abs(value)
+
+
+@_where
+@inlined
+def collect_chain(chain: Any, x: Any, residual: Any, rows: Any, elements: int, sums: Any, at: Any) -> None:
+    """Value of the term; ``residual`` = w phi' f'."""
+    j, first, m = at
+    s, value, b = rows[0], rows[1], chain.data[j, first : first + m]
+    _sum(chain, x, s, elements, m)
+    for k in range(m):
+        mean = _value(chain.chain, s[k])
+        value[k] = _value(chain.loss, mean, b[k])
+        residual[k] = chain.weight * _slope(chain.loss, mean, b[k]) * _slope(chain.chain, s[k])
+    sums[COUPLED] += total(value, m)
+
+
+@_where
+@inlined
+def pull_chain(chain: Any, r: Any, residual: Any, i: int, rows: Any, sums: Any, m: int) -> None:
+    """Add the gradient by element i to r, and its square to the sums."""
+    slope, z = rows[0], chain.z[i]
+    for k in range(m):
+        slope[k] = z * residual[k]
+        r[k] += slope[k]
+    sums[COUPLED + 1] += dot(slope, slope, m)

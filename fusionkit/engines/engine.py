@@ -1,0 +1,52 @@
+"""What takes whole iterations and checks of a solve by kernels that know every term of its problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fusionkit.engines.kernel import PixelwiseSpec
+from fusionkit.engines.sums import Evaluation, Sample
+from fusionkit.terms import Array, Arrays
+
+
+class Engine(Protocol):
+    """Primal-dual iterations by kernels, for one problem. `fusionkit.engines.kernel.ENGINES` lists the classes.
+
+    A class is made from (spec, penalty, shape, dtype, newton_steps, former=None): the pixelwise terms with the bounds,
+    the kernel of the penalty, shape and dtype of the unknown, the Newton steps of the joint prox in each iteration, and
+    an engine of the same class for other parameters of the terms, whose memory it takes over.
+    """
+
+    @property
+    def spec(self) -> PixelwiseSpec:
+        """The pixelwise terms with the bounds."""
+        ...
+
+    def step(
+        self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], steps: Sequence[float], relaxation: float
+    ) -> tuple[Array, Arrays]:
+        """One iteration.
+
+        Parameters
+        ----------
+        x : the unknown, shape (n, ny, nx), C-contiguous; its memory is used again.
+        auxiliary, duals : auxiliary unknowns, in place, and dual variables, likewise.
+        steps : tau and sigma.
+        relaxation : rho; with 1, x is within the bounds and the duals in their balls afterwards.
+
+        Returns
+        -------
+        The new x and duals.
+        """
+        ...
+
+    def change(self) -> float:
+        """||x+ - x|| of the last iteration, which had rho = 1."""
+        ...
+
+    def check(
+        self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
+    ) -> Evaluation:
+        """Values of the terms and the certificate, or estimates of both from a sample of the rows."""
+        ...

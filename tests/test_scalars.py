@@ -1,0 +1,133 @@
+"""Losses and chains that are given as scalars, compiled, against their definitions in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from fast_cases import RECIPES, FastCase, agrees, fast_case, iterated, tv
+from test_engine import FUSED, recording, run
+
+from benchmarks.own_loss import rewritten
+from fusionkit.composition import compose
+from fusionkit.engines.kernel import LossOfMaps, describe
+from fusionkit.engines.losses import Poisson
+from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
+from fusionkit.pixelwise import PixelwiseProx
+from fusionkit.terms import Array, Expansion, Pixelwise
+
+fast_engine: Any = pytest.importorskip("fusionkit.engines.cpu.tv", reason="the compiled kernels need Numba")
+fast_pixelwise: Any = pytest.importorskip("fusionkit.engines.cpu.joint_prox", reason="the compiled kernels need Numba")
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_a_loss_of_an_author_runs_compiled_and_solves_like_the_built_in(precision: Any) -> None:
+    problem = compose(recording(), FUSED, precision=precision)
+    built_in, own = run(problem), run(rewritten(problem))
+    assert own.engine == "numba"
+    assert own.notes == built_in.notes
+    near = 2e-5 if precision == "single" else 1e-12
+    np.testing.assert_allclose(own.x, built_in.x, rtol=50 * near, atol=50 * near)
+    for column in ("objective", "stationarity", "alignment", "term.poisson"):
+        np.testing.assert_allclose(own.trace[column], built_in.trace[column], rtol=2e-3, atol=1e-6)
+
+
+def test_two_losses_of_the_maps_run_compiled() -> None:
+    terms = (*FUSED, {"type": "poisson", "name": "second", "weight": 0.3}, {"type": "least_squares", "data": "maps"})
+    plain, fast = (run(compose(recording(), terms, engine=engine), check_every=10) for engine in ("numpy", "auto"))
+    assert (plain.engine, fast.engine) == ("numpy", "numba")
+    np.testing.assert_allclose(fast.x, plain.x, rtol=1e-3, atol=1e-3)
+    for name, value in plain.terms.items():
+        assert fast.terms[name] == pytest.approx(value, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["least_squares", "poisson"])
+@pytest.mark.parametrize("model", [{"type": "absorption", "mu": {"Co": 0.05, "O": 0.02}, "incident": 60.0}, "sum"])
+def test_a_chain_runs_compiled(loss: str, model: Any) -> None:
+    image = {"type": loss, "name": "image", "data": "haadf", "weight": 0.1, "forward": model}
+    terms = (image, *FUSED[1:])
+    plain, fast = (
+        run(compose(recording(), terms, precision="double", engine=engine), check_every=10)
+        for engine in ("numpy", "auto")
+    )
+    assert (plain.engine, fast.engine) == ("numpy", "numba")
+    np.testing.assert_allclose(fast.x, plain.x, rtol=1e-8, atol=1e-8)
+    for column in ("objective", "stationarity", "alignment", "term.image", "term.poisson"):
+        np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)
+
+
+@dataclass
+class SomeMaps(Pixelwise):
+    """A loss of some of the maps, each times a factor above a background at each pixel, in NumPy."""
+
+    kernel: LossOfMaps
+    name: str = "poisson"
+
+    def _means(self, x: Array, rows: slice) -> tuple[Array, Array, Array]:
+        term = self.kernel
+        assert term.background is not None
+        assert term.factors is not None
+        factors = np.reshape(term.factors, (-1, 1, 1)).astype(x.dtype)
+        return factors * x[list(term.indices or ())] + term.background[:, rows], term.data[:, rows], factors
+
+    def value(self, x: Array) -> float:
+        return float(self.pixel_values(x, slice(None)).sum(dtype=np.float64))
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        found = self.expand(x, slice(None)).gradient
+        return found if out is None else np.add(found, 0, out=out)
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        (m, b, s), term = self._means(x, rows), self.kernel
+        gradient, curvature = np.zeros_like(x), np.zeros_like(x)
+        gradient[list(term.indices or ())] = term.weight * s * PoissonLoss(0.1).derivative(m, b)
+        curvature[list(term.indices or ())] = term.weight * s * s * PoissonLoss(0.1).curvature(m, b)
+        return Expansion(gradient, curvature)
+
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        m, b, _ = self._means(x, rows)
+        return self.kernel.weight * PoissonLoss(0.1).values(m, b).sum(axis=0)
+
+
+def some_maps(dtype: Any) -> FastCase:
+    """The image, and counts of two of three maps in another order above a background."""
+    case = fast_case(RECIPES["image_alone"], (3, 20, 130), dtype)
+    random = np.random.default_rng(7)
+    counts = random.poisson(3.0, (2, 20, 130)).astype(dtype)
+    background = random.uniform(0.1, 1.0, counts.shape).astype(dtype)
+    kernel = LossOfMaps(Poisson(0.1, FLOOR), 0.4, counts, (2, 0), (0.5, 2.0), background)
+    terms = (*case.terms, SomeMaps(kernel))
+    return replace(case, terms=terms, spec=describe(terms, case.bounds, case.x.shape))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_some_maps_with_factors_and_a_background(dtype: Any) -> None:
+    case = some_maps(dtype)
+    near = 128 * float(np.finfo(dtype).eps)
+    found = fast_pixelwise.prox(case.spec, case.v, 0.3, case.x)
+    expected = PixelwiseProx(case.terms, case.bounds)(case.v, 0.3, case.x)
+    assert np.isclose(found, expected, rtol=near, atol=near).mean() > 0.998
+    term = tv(case.x.shape, 0.1, case.x.dtype)
+    engine = fast_engine.TVEngine(case.spec, term.kernel, case.x.shape, case.x.dtype)
+    check = engine.check(case.x, (), (case.p,))
+    moved = replace(check, values=(check.values[0], check.values[3], 0.0), order=())
+    agrees(moved, case, case.split(0.1), "image_alone")
+    x, p = case.v.copy(), case.p.copy()
+    engine.step(x, (), (p,), (0.05, 0.4), 1.5)
+    for one, wanted in zip((x, p), iterated(case, case.v, 0.05, 0.4, 1.5, term), strict=True):
+        assert np.isclose(one, wanted, rtol=near, atol=near).mean() > 0.998
+
+
+def test_the_note_says_which_term_falls_back_and_why() -> None:
+    result = run(compose(recording(), [*FUSED, {"type": "haadf", "gamma": 1.2, "name": "second"}]), max_iterations=2)
+    reason = "second is the second term that couples the elements, and the kernels take one"
+    assert result.notes == (f"the pixelwise terms run in NumPy: {reason}",)
+
+
+def test_the_description_knows_the_place_of_each_term() -> None:
+    problem = compose(recording(), (*FUSED[:2], {"type": "poisson", "name": "second"}))
+    terms = [term for term in problem.terms[2::-1] if isinstance(term, Pixelwise)]
+    assert [term.name for term in terms] == ["second", "poisson", "haadf"]
+    assert describe(terms, problem.bounds, problem.shape).order == (1, 3, 0)

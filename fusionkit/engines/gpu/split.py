@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.arrays import takes_any_array
-from fusionkit.engines.choose import Backend, JointProx
+from fusionkit.engines.backend import Backend, JointProx
 from fusionkit.engines.engine import Engine
 from fusionkit.engines.gpu import device as devices
 from fusionkit.engines.gpu.engine import DeviceEngine

@@ -29,6 +29,10 @@ class Options(BaseModel):
         return getattr(self, "name", None) or kind if "name" in type(self).model_fields else None
 
 
+class NoOptions(Options):
+    """Options of what has none."""
+
+
 class Named(Options):
     """A named thing with its own options, written ``name`` or ``{KEY: name, option: value}``; KEY is the subclass's."""
 

@@ -90,7 +90,7 @@ def tv(
     each: bool = False,
 ) -> ComposedPenalty:
     """Total variation, of each map or of all together, as it is or guided by a random field, of one weight or each."""
-    operator = gradient_map(shape, dtype)
+    operator = gradient_map(shape)
     if guided:
         angle, length = np.random.default_rng(1).uniform(0, 7, shape[1:]), np.random.default_rng(2).random(shape[1:])
         operator = GuidedGradientMap(operator, (length * np.stack([np.cos(angle), np.sin(angle)])).astype(dtype))

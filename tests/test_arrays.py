@@ -21,7 +21,7 @@ from fusionkit.problem import Box
 from fusionkit.terms import Array
 
 SHAPE, DTYPE = (2, 5, 7), np.dtype(np.float32)
-GRADIENT, SECOND = gradient_map(SHAPE, DTYPE), symmetric_gradient_map(SHAPE, DTYPE)
+GRADIENT, SECOND = gradient_map(SHAPE), symmetric_gradient_map(SHAPE)
 MAPS: dict[str, Any] = {
     "gradient": GRADIENT,
     "laplacian": LaplacianMap(GRADIENT),

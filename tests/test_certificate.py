@@ -36,9 +36,7 @@ def flat_solution(weight: float) -> tuple[Split, Array, Array]:
     maps = arrays()["maps"]
     problem = problem_of([MAPS, TV | {"weight": weight}])
     x = np.broadcast_to(maps.mean((1, 2), keepdims=True), SHAPE).copy()
-    matrix = np.stack(
-        [gradient_map(SHAPE, np.dtype(np.float64)).apply(e).ravel() for e in np.eye(x.size).reshape(-1, *SHAPE)]
-    )
+    matrix = np.stack([gradient_map(SHAPE).apply(e).ravel() for e in np.eye(x.size).reshape(-1, *SHAPE)])
     p = np.linalg.lstsq(matrix, (maps - x).ravel(), rcond=None)[0].reshape(2, *SHAPE)
     assert np.sqrt((p**2).sum(0)).max() < weight
     return problem.sort(PRIMAL_DUAL), x, p
@@ -201,7 +199,7 @@ def test_a_dual_outside_its_ball_cannot_hide_a_gap() -> None:
     """A p that is too long where it is aligned outweighs, in <p, y>, what is missing where it is not."""
     split = problem_of([MAPS, TV]).sort(PRIMAL_DUAL)
     x = arrays()["maps"]
-    y = gradient_map(SHAPE, np.dtype(np.float64)).apply(x)
+    y = gradient_map(SHAPE).apply(x)
     aligned = certificate_of(split, x, 100 * y)
     assert aligned.feasibility > 0.9
     assert aligned.alignment == pytest.approx(0.0, abs=1e-12)

@@ -101,6 +101,12 @@ def test_the_page_imports_from_one_namespace() -> None:
     assert imported == {"fusionkit", "fusionkit.extend"}
 
 
+def test_the_namespace_has_its_names_and_loads_no_config() -> None:
+    code = "import sys, fusionkit.extend as extend; assert 'fusionkit.config' not in sys.modules\n"
+    code += "assert all(hasattr(extend, name) for name in extend.__all__)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 # what is chosen of the tests of the copy, and how many of them there are at least
 ROWS = [
     ("test_penalties.py", "elastic_net", 4),

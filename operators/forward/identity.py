@@ -9,7 +9,7 @@ import numpy as np
 from fusionkit.build import Context
 from fusionkit.linear import IdentityMap
 from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
-from fusionkit.options import Options
+from fusionkit.options import NoOptions
 from fusionkit.terms import Array
 
 
@@ -42,11 +42,7 @@ class Identity(PixelwiseForward):
         return r.copy()
 
 
-class IdentityOptions(Options):
-    """No options."""
-
-
-def identity(options: IdentityOptions, context: Context) -> Forward:
+def identity(options: NoOptions, context: Context) -> Forward:
     """The forward model ``identity``: pixelwise for maps, linear for an unknown of another shape."""
     if len(context.shape) == 3:
         return Identity(context.shape)

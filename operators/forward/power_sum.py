@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Jet, PixelwiseForward
-from fusionkit.options import Options
+from fusionkit.options import NoOptions, Options
 from fusionkit.registry import suggestion
 from fusionkit.terms import Array
 
@@ -109,11 +109,7 @@ class PowerSum(PixelwiseForward):
         return bend
 
 
-class SumOptions(Options):
-    """No options."""
-
-
-def total(options: SumOptions, context: Context) -> PowerSum:
+def total(options: NoOptions, context: Context) -> PowerSum:
     """The forward model ``sum``: the sum of all maps at each pixel."""
     return PowerSum(1.0, np.ones(context.shape[0]), pixels_of(context))
 

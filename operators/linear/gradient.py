@@ -3,26 +3,18 @@ r"""The discrete gradient: forward differences along the image axes, zero at the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import cos, pi, sqrt
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from fusionkit.arrays import empty_like
 from fusionkit.build import Context
-from fusionkit.options import Options
+from fusionkit.options import NoOptions
 from fusionkit.terms import Array
 
-if TYPE_CHECKING:
-    import pylops
 
-
-class GradientOptions(Options):
-    """``gradient`` has no options."""
-
-
-def gradient(options: GradientOptions, context: Context) -> GradientMap:
+def gradient(options: NoOptions, context: Context) -> GradientMap:
     r"""Forward differences of each map, in units of x per pixel.
 
     .. math:: (\nabla x)_{1,i,j} = x_{i+1,j} - x_{i,j}, \qquad (\nabla x)_{2,i,j} = x_{i,j+1} - x_{i,j},
@@ -31,12 +23,12 @@ def gradient(options: GradientOptions, context: Context) -> GradientMap:
     it is (2, ny, nx); for a vector (m,) it is (1, m). :math:`\|\nabla\|^2 \le 4` for each axis. Source: Chambolle,
     J. Math. Imaging Vis. 20, 89 (2004).
     """
-    return gradient_map(context.shape, context.dtype)
+    return gradient_map(context.shape)
 
 
-def gradient_map(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> GradientMap:
+def gradient_map(shape: tuple[int, ...]) -> GradientMap:
     """The gradient of an unknown of the shape ``shape``."""
-    return GradientMap(tuple(shape), image_axes(shape), np.dtype(dtype))
+    return GradientMap(tuple(shape), image_axes(shape))
 
 
 def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -46,23 +38,20 @@ def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class GradientMap:
-    """The stacked ``pylops.FirstDerivative``, with differences written into ``out``.
+    """Forward differences, the same as the stacked ``pylops.FirstDerivative``.
 
-    The stack of pylops copies every array several times and takes about 20 times as long on (3, 256, 256), and pylops
-    takes longer to import than a small solve, so `operator` is made on request.
+    The stack copies every array several times and takes about 20 times as long on (3, 256, 256).
 
     Parameters
     ----------
     domain : shape of the unknown.
     axes : of the differences.
-    dtype : of the pylops operator.
     """
 
     any_array: ClassVar[bool] = True
     tv_field: ClassVar[None] = None
     domain: tuple[int, ...]
     axes: tuple[int, ...]
-    dtype: np.dtype[Any]
 
     @property
     def range(self) -> tuple[int, ...]:
@@ -74,14 +63,6 @@ class GradientMap:
         """The operator norm."""
         # eigenvalues of the 1-D difference operator with m points: 4 cos^2(pi / 2m) is the largest of D'D
         return sqrt(sum(4 * cos(pi / (2 * self.domain[axis])) ** 2 for axis in self.axes))
-
-    @cached_property
-    def operator(self) -> pylops.LinearOperator:
-        """The ``pylops.VStack`` of the ``pylops.FirstDerivative``s along the axes, on flat vectors."""
-        import pylops
-
-        kind = {"kind": "forward", "edge": False, "dtype": self.dtype}
-        return pylops.VStack([pylops.FirstDerivative(self.domain, axis=axis, **kind) for axis in self.axes])
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """Differences of x along each axis, in the dtype of x."""

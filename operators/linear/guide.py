@@ -66,7 +66,7 @@ def read_guide(name: str, context: Context, smoothing: float | None = None) -> G
 
 def guide_of(image: Array, smoothing: float | None = None) -> Guide:
     """The guide of an image (ny, nx); for ``smoothing`` see `read_guide`."""
-    gradient = gradient_map(image.shape, image.dtype)
+    gradient = gradient_map(image.shape)
     eigenvalues, variance = gradient.normal_eigenvalues(), noise_level(image) ** 2 if min(image.shape) > 2 else 0.0
     spectrum = np.asarray(scipy.fft.dctn(image, norm="ortho"))
     if smoothing is None:

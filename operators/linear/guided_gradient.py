@@ -96,7 +96,7 @@ def guided_gradient(options: GuidedGradientOptions, context: Context) -> GuidedG
 
 def guided_map(xi: Array, context: Context) -> GuidedGradientMap:
     """The map for the unknown of ``context``, in its dtype."""
-    return GuidedGradientMap(gradient_map(context.shape, context.dtype), np.ascontiguousarray(xi, context.dtype))
+    return GuidedGradientMap(gradient_map(context.shape), np.ascontiguousarray(xi, context.dtype))
 
 
 def directional_field(guide: Guide, eta: float | None = None) -> Array:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from fusionkit.build import Context
 from fusionkit.linear import IdentityMap
-from fusionkit.options import Options
+from fusionkit.options import NoOptions
 
 
-class IdentityOptions(Options):
-    """``identity`` has no options."""
-
-
-def identity(options: IdentityOptions, context: Context) -> IdentityMap:
+def identity(options: NoOptions, context: Context) -> IdentityMap:
     """x itself; domain and range are the shape of the unknown."""
     return IdentityMap(context.shape)

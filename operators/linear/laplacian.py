@@ -9,15 +9,11 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.operators.linear.gradient import GradientMap, gradient_map
-from fusionkit.options import Options
+from fusionkit.options import NoOptions
 from fusionkit.terms import Array
 
 
-class LaplacianOptions(Options):
-    """``laplacian`` has no options."""
-
-
-def laplacian(options: LaplacianOptions, context: Context) -> LaplacianMap:
+def laplacian(options: NoOptions, context: Context) -> LaplacianMap:
     r"""Second differences of each map, in units of x per square pixel.
 
     .. math:: L x = -\nabla^\top \nabla x
@@ -25,7 +21,7 @@ def laplacian(options: LaplacianOptions, context: Context) -> LaplacianMap:
     with the gradient of `tv`, so that nothing crosses the border. With ``l2`` it favours smooth maps and, unlike TV,
     keeps peaks round, as for lattices of atoms. For x (n, ny, nx) the range is the same. :math:`\|L\| \le 8` in 2-D.
     """
-    return LaplacianMap(gradient_map(context.shape, context.dtype))
+    return LaplacianMap(gradient_map(context.shape))
 
 
 @dataclass(frozen=True, eq=False)

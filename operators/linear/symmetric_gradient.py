@@ -3,10 +3,9 @@ r"""The symmetrised gradient of a vector field, the second operator of TGV."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
-from math import prod, sqrt
-from typing import TYPE_CHECKING, Any, ClassVar
+from math import sqrt
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,18 +13,11 @@ from fusionkit.arrays import empty_like
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.linear.gradient import along, image_axes
-from fusionkit.options import Options
+from fusionkit.options import NoOptions
 from fusionkit.terms import Array
 
-if TYPE_CHECKING:
-    import pylops
 
-
-class SymmetricGradientOptions(Options):
-    """``symmetric_gradient`` has no options."""
-
-
-def symmetric_gradient(options: SymmetricGradientOptions, context: Context) -> SymmetricGradientMap:
+def symmetric_gradient(options: NoOptions, context: Context) -> SymmetricGradientMap:
     """The symmetrised gradient (`SymmetricGradientMap`) of an unknown that is a vector field.
 
     Raises
@@ -39,12 +31,12 @@ def symmetric_gradient(options: SymmetricGradientOptions, context: Context) -> S
             f"the unknown {shape} is no vector field",
             "its first axis must hold one component for each image axis, as (2, ny, nx) does",
         )
-    return symmetric_gradient_map(shape[1:], context.dtype)
+    return symmetric_gradient_map(shape[1:])
 
 
-def symmetric_gradient_map(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> SymmetricGradientMap:
+def symmetric_gradient_map(shape: tuple[int, ...]) -> SymmetricGradientMap:
     """The symmetrised gradient of a vector field whose components have the shape ``shape``."""
-    return SymmetricGradientMap(tuple(shape), image_axes(shape), np.dtype(dtype))
+    return SymmetricGradientMap(tuple(shape), image_axes(shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +54,11 @@ class SymmetricGradientMap:
     ----------
     shape : of one component, (n, ny, nx) or another that `gradient_map` takes.
     axes : of the differences.
-    dtype : of the pylops operator.
     """
 
     any_array: ClassVar[bool] = True
     shape: tuple[int, ...]
     axes: tuple[int, ...]
-    dtype: np.dtype[Any]
 
     @property
     def domain(self) -> tuple[int, ...]:
@@ -116,20 +106,6 @@ class SymmetricGradientMap:
             _add_backward_adjoint(scaled, self.axes[a], out[b])
             _add_backward_adjoint(scaled, self.axes[b], out[a])
         return out
-
-    @cached_property
-    def operator(self) -> pylops.LinearOperator:
-        """The same as a ``pylops.Block`` of ``pylops.FirstDerivative``s, on flat vectors."""
-        import pylops
-
-        kind = {"kind": "backward", "edge": False, "dtype": self.dtype}
-        parts = [pylops.FirstDerivative(self.shape, axis=axis, **kind) for axis in self.axes]
-        zero, k = pylops.Zero(prod(self.shape), dtype=self.dtype), len(self.axes)
-        rows: list[list[pylops.LinearOperator]] = [[parts[a] if b == a else zero for b in range(k)] for a in range(k)]
-        half = sqrt(0.5)
-        for a, b in self._pairs:
-            rows.append([half * parts[b] if c == a else half * parts[a] if c == b else zero for c in range(k)])
-        return pylops.Block(rows, dtype=self.dtype)
 
 
 def _backward(x: Array, axis: int, out: Array) -> Array:

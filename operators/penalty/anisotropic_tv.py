@@ -27,5 +27,5 @@ def anisotropic_tv(options: AnisotropicTVOptions, context: Context) -> ComposedP
     ----------
     weight : lambda >= 0.
     """
-    operator = gradient_map(context.shape, context.dtype)
+    operator = gradient_map(context.shape)
     return ComposedPenalty(L1(options.weight), operator, options.name or "anisotropic_tv")

@@ -30,6 +30,6 @@ def huber_tv(options: HuberTVOptions, context: Context) -> ComposedPenalty:
     smoothing : alpha > 0, the slope below which the penalty is quadratic, in units of x per pixel.
     weight : lambda >= 0.
     """
-    operator = gradient_map(context.shape, context.dtype)
+    operator = gradient_map(context.shape)
     functional = GroupHuber(operator.range[0], options.smoothing, options.weight)
     return ComposedPenalty(functional, operator, options.name or "huber_tv")

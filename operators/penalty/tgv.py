@@ -59,8 +59,8 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
         raise UserError(
             context.at("coupling").where, f"the unknown {context.shape} has no elements to couple", "use none"
         )
-    grad = gradient_map(context.shape, context.dtype)
-    second = symmetric_gradient_map(context.shape, context.dtype)
+    grad = gradient_map(context.shape)
+    second = symmetric_gradient_map(context.shape)
     together = context.shape[0] if options.coupling == "joint" else 1
     norms = (
         L21(grad.range[0] * together, options.weight),

@@ -45,7 +45,7 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     ------
     UserError : ``per_element`` names no element, there are no maps, or it is auto and the weight is not.
     """
-    operator = gradient_map(context.shape, context.dtype)
+    operator = gradient_map(context.shape)
     name, size = options.name or "tv", operator.range[0]
     if options.per_element is None:
         return ComposedPenalty(L21(size, options.weight), operator, name)

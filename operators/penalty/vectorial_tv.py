@@ -42,7 +42,7 @@ def vectorial_tv(options: VectorialTVOptions, context: Context) -> ComposedPenal
     """
     if len(context.shape) != 3:
         raise UserError(context.where, f"the unknown {context.shape} has no elements to couple", "use tv")
-    operator = gradient_map(context.shape, context.dtype)
+    operator = gradient_map(context.shape)
     if options.coupling == "joint":
         functional = L21(operator.range[0] * operator.range[1], options.weight)
     else:

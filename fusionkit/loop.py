@@ -73,7 +73,7 @@ def solve(
             if not settled:
                 state = solver.step(course.split, state)
                 continue
-            state = solver.settle(course.split, state)
+            state = solver.step_unrelaxed(course.split, state)
             sample = course.sample(state)
             seen = None if sample is None else sample[0]
             if sample is not None:
@@ -90,7 +90,7 @@ def solve(
                 state = solver.adapt(course.split, course.advance(state), certificate)
         if history.checks[-1].iteration != iteration:
             if not settled:
-                state, iteration = solver.settle(course.split, state), iteration + 1
+                state, iteration = solver.step_unrelaxed(course.split, state), iteration + 1
             _check(history, course, state, iteration, started, on_check)
     return _result(history, course, state, status, iteration, solving_seconds() - started, x0)
 

@@ -126,8 +126,12 @@ class Solver(ABC, Generic[S]):
     def step(self, split: Split, state: S) -> S:
         """One iteration."""
 
+    def step_unrelaxed(self, split: Split, state: S) -> S:
+        """One iteration before a check or a result, which ends with x within the bounds; by default `step`."""
+        return self.settle(split, state)
+
     def settle(self, split: Split, state: S) -> S:
-        """One iteration whose outcome is judged or handed out: x within the bounds; by default like any other."""
+        """The former name of `step_unrelaxed`, which plug-ins may define."""
         return self.step(split, state)
 
     def rebind(self, split: Split, state: S) -> S:

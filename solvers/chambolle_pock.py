@@ -1,6 +1,6 @@
 r"""Primal-dual hybrid gradient (Chambolle & Pock, 2011), over-relaxed, with the joint pixelwise prox.
 
-For :math:`G(x) + \sum_j g_j(K_j x + A_j w_j)`, G being all pixelwise terms with the bounds (or one proximable term):
+For :math:`G(x) + \sum_j g_j(K_j x + A_j w_j)`, with G all pixelwise terms and the bounds, or one proximable term:
 
 .. math::
     \tilde p_j &= \mathrm{prox}_{\sigma_j g_j^*}(p_j + \sigma_j (K_j x + A_j w_j)), \qquad
@@ -8,10 +8,10 @@ For :math:`G(x) + \sum_j g_j(K_j x + A_j w_j)`, G being all pixelwise terms with
     \tilde x &= \mathrm{prox}_{\tau G}(x - \tau \sum_j K_j^\top s_j), \qquad \tilde w_j = w_j - \tau A_j^\top s_j \\
     (x, w, p)^+ &= (x, w, p) + \rho (\tilde x - x, \tilde w - w, \tilde p - p)
 
-Step condition: :math:`\tau \sum_j \sigma_j \|(K_j, A_j)\|^2 \le 1`, :math:`0 < \rho < 2`. The HAADF term is weakly
-convex, so tau must also stay below the inverse of its negative curvature: tau is derived from the curvature at the
-start and shortened when the certificate stops improving, and balanced against sigma. An iteration that is judged has
-rho = 1, so that x is within the bounds and p in the domain of g*.
+Step condition: :math:`\tau \sum_j \sigma_j \|(K_j, A_j)\|^2 \le 1`, :math:`0 < \rho < 2`. A HAADF term is only weakly
+convex, so tau must also be less than the inverse of its negative curvature: tau is balanced against sigma, and
+shortened when the certificate stalls. Iterations before a check have rho = 1, so that x is within the bounds and p in
+the domain of g*.
 
 Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011), algorithm 1, the dual step first; relaxation:
 L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smooth term.
@@ -41,10 +41,10 @@ class ChambollePockOptions(SolverOptions):
 
     Parameters
     ----------
-    tau : primal step; None derives it from the curvature of the terms; adapted where sigma is None too.
+    tau : primal step; None derives it, and adapts it if sigma is None too.
     sigma : dual step of every composed term; None takes the longest that the step condition allows.
     relaxation : rho in (0, 2); 1 is the plain method. 1.6 saves a third of the iterations on phantoms and on DyScO3,
-        where 1.8 takes more than 1 does.
+        where 1.8 takes more than 1.
     newton_steps : Newton steps of the joint pixelwise prox in each iteration.
     """
 
@@ -98,7 +98,7 @@ class ChambollePock(Solver[PrimalDualState]):
         )
 
     def resume(self, split: Split, x0: Array, former: Former) -> PrimalDualState:
-        """Duals, auxiliary unknowns and step of a former solve; those of terms that it did not have stay zero."""
+        """Duals, auxiliary unknowns and step of a former solve; zero for terms that it did not have."""
         names = [term.name for term in split.coupling.terms]
         if not any(name in former.duals for name in names):
             return self.init(split, x0)
@@ -122,12 +122,12 @@ class ChambollePock(Solver[PrimalDualState]):
         """One dual and one primal step, over-relaxed."""
         return self._iterate(split, state, self.options.relaxation)
 
-    def settle(self, split: Split, state: PrimalDualState) -> PrimalDualState:
+    def step_unrelaxed(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """One dual and one primal step."""
-        settled = self._iterate(split, state, 1.0)
+        new = self._iterate(split, state, 1.0)
         if state.fused is None:
-            return settled
-        return replace(settled, change=state.fused.change() / state.tau)
+            return new
+        return replace(new, change=state.fused.change() / state.tau)
 
     def _iterate(self, split: Split, state: PrimalDualState, relaxation: float) -> PrimalDualState:
         """An iteration; in place and in one pass over memory where the compiled engine fits."""
@@ -147,15 +147,15 @@ class ChambollePock(Solver[PrimalDualState]):
             slope -= p
             slopes.append(slope)
             duals.append(_relaxed(p, new, relaxation))
-        pulled = coupling.adjoint(slopes, first)
-        pulled *= -pulled.dtype.type(state.tau)
-        pulled += state.x
-        x = _relaxed(state.x, self._prox(split, pulled, state, out=second), relaxation)
+        prox_input = coupling.adjoint(slopes, first)
+        prox_input *= -prox_input.dtype.type(state.tau)
+        prox_input += state.x
+        x = _relaxed(state.x, self._prox(split, prox_input, state, out=second), relaxation)
         auxiliary = tuple(
             _relaxed(w, w - w.dtype.type(state.tau) * slope, relaxation)
             for w, slope in zip(state.auxiliary, coupling.auxiliary_adjoint(slopes), strict=True)
         )
-        # of the old x and the prox, one holds the new x and the other is free
+        # either the old x or the prox holds the new x; the other is free
         return replace(
             state, x=x, auxiliary=auxiliary, duals=tuple(duals), buffers=(first, second if x is state.x else state.x)
         )
@@ -171,7 +171,7 @@ class ChambollePock(Solver[PrimalDualState]):
         return replace(state, fused=backend_of(split).engine(split, self.options.newton_steps, state.fused))
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
-        """Balance derived steps; shorten tau where the certificate of a nonconvex problem has not improved."""
+        """Balance derived steps; shorten tau if the certificate of a nonconvex problem stalls."""
         if self.options.tau is not None or self.options.sigma is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
@@ -186,16 +186,16 @@ class ChambollePock(Solver[PrimalDualState]):
 
 
 def _taken(former: Mapping[str, Array], names: Sequence[str], zeros: Arrays) -> Arrays:
-    """Copies of the former arrays by name, and zeros where there is none of that shape."""
-    found = []
+    """Copies of the former arrays by name, zeros for those missing or of another shape."""
+    taken = []
     for name, zero in zip(names, zeros, strict=True):
         array = former.get(name)
-        found.append(zero if array is None or array.shape != zero.shape else np.array(array, zero.dtype, order="C"))
-    return tuple(found)
+        taken.append(zero if array is None or array.shape != zero.shape else np.array(array, zero.dtype, order="C"))
+    return tuple(taken)
 
 
 def _relaxed(old: Array, new: Array, relaxation: float) -> Array:
-    """old + relaxation (new - old) in place of ``old``, or ``new`` itself for 1. Overwrites ``new``."""
+    """old + relaxation (new - old), written into ``old``, or ``new`` itself for 1; overwrites ``new``."""
     if relaxation == 1.0:
         return new
     old *= old.dtype.type(1.0 - relaxation)

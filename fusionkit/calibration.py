@@ -69,9 +69,9 @@ def fitted_terms(problem: Problem) -> tuple[Term, ...]:
     return tuple(term for term in problem.terms if isinstance(term, Calibrated))
 
 
-def matched(problem: Problem, x: Array) -> Problem:
+def fitted_to(problem: Problem, x: Array) -> Problem:
     """The problem with the parameters that fit the fixed ``x`` best, as at the start of a solve."""
-    return _with(problem, {term.name: term.matched(x) for term in problem.terms if isinstance(term, Calibrated)})
+    return _with(problem, {term.name: term.fitted_to(x) for term in problem.terms if isinstance(term, Calibrated)})
 
 
 def refit(problem: Problem, x: Array) -> Refit:
@@ -91,10 +91,10 @@ def refit(problem: Problem, x: Array) -> Refit:
         sums = _sums(problem, term, x)
         names = tuple(term.parameters)
         steps = sums.steps(names)
-        held = term.held(steps)
-        if held:
-            steps = sums.steps(tuple(name for name in names if name not in held), names)
-        moved[term.name] = term.moved(steps)
+        fixed = term.at_limit(steps)
+        if fixed:
+            steps = sums.steps(tuple(name for name in names if name not in fixed), names)
+        moved[term.name] = term.stepped(steps)
         change = max(change, sums.change(np.array([steps.get(name, 0.0) for name in names])))
         errors = term.errors(dict(zip(names, sums.errors(), strict=True)))
         parameters[term.name] = {name: Parameter(value, errors[name]) for name, value in term.parameters.items()}

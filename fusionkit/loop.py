@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from fusionkit.arrays import on_host
-from fusionkit.calibration import Parameter, Refit, fitted_terms, matched, refit, spell
+from fusionkit.calibration import Parameter, Refit, fitted_terms, fitted_to, refit, spell
 from fusionkit.certificate import Certificate
 from fusionkit.course import LOOK, Check, History, Schedule, columns
 from fusionkit.engines.choose import backend_of
@@ -134,7 +134,7 @@ class _Course:
     def begin(self, start: Array) -> None:
         """Fitted parameters start where they are best for the starting point."""
         if fitted_terms(self.problem):
-            self._turn(matched(self.problem, start))
+            self._turn(fitted_to(self.problem, start))
 
     def sample(self, state: State) -> tuple[Certificate, Evaluation] | None:
         """About the certificate and the values, for little; None where there is no sample, or every look is a check."""

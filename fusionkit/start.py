@@ -82,7 +82,7 @@ def _consistent(x: Array, problem: Problem) -> Array:
         if not (isinstance(term, Pixelwise) and isinstance(term, Fitted) and term.data.shape == x.shape[1:]):
             continue
         if isinstance(term, Calibrated):  # its unit is not known before the image is compared with something
-            term = term.matched(x)
+            term = term.fitted_to(x)
             assert isinstance(term, Fitted)
         dark = term.predict(np.zeros_like(x))  # what the model shows where there is no matter does not scale
         once, twice = term.predict(x) - dark, term.predict(2 * x) - dark

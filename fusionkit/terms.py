@@ -180,15 +180,15 @@ class Calibrated(Protocol):
         """Standard deviation of each parameter in its own unit, from the ``deviations`` of the steps."""
         ...
 
-    def held(self, steps: Mapping[str, float]) -> frozenset[str]:
+    def at_limit(self, steps: Mapping[str, float]) -> frozenset[str]:
         """The parameters that are at a limit and would step beyond it."""
         ...
 
-    def moved(self, steps: Mapping[str, float]) -> Term:
+    def stepped(self, steps: Mapping[str, float]) -> Term:
         """The term with its parameters moved by ``steps``, within their limits."""
         ...
 
-    def matched(self, x: Array) -> Term:
+    def fitted_to(self, x: Array) -> Term:
         """The term with the parameters that fit the fixed ``x`` best."""
         ...
 

@@ -38,17 +38,17 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
         gain = self._calibration.gain
         return {name: error * gain if name == GAIN else error for name, error in deviations.items()}
 
-    def held(self, steps: Mapping[str, float]) -> frozenset[str]:
+    def at_limit(self, steps: Mapping[str, float]) -> frozenset[str]:
         """The parameters that are at a limit and would step beyond it."""
-        return self._calibration.held(steps)
+        return self._calibration.at_limit(steps)
 
-    def moved(self, steps: Mapping[str, float]) -> CalibratedFidelity:
+    def stepped(self, steps: Mapping[str, float]) -> CalibratedFidelity:
         """The term with its parameters moved."""
-        return replace(self, forward=self._calibration.moved(steps))
+        return replace(self, forward=self._calibration.stepped(steps))
 
-    def matched(self, x: Array) -> CalibratedFidelity:
+    def fitted_to(self, x: Array) -> CalibratedFidelity:
         """The term with the parameters that fit the fixed ``x`` best."""
-        return replace(self, forward=self._calibration.matched(x, self.data))
+        return replace(self, forward=self._calibration.fitted_to(x, self.data))
 
     @property
     def _calibration(self) -> Calibration:

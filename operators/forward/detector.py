@@ -99,7 +99,7 @@ class Calibration(PixelwiseForward):
             derivatives[index] = self.gain * powers.sum(axis=0)
         return derivatives
 
-    def moved(self, steps: Mapping[str, float]) -> Calibration:
+    def stepped(self, steps: Mapping[str, float]) -> Calibration:
         """The model after bounded steps of its fitted parameters, with gamma in its interval.
 
         Parameters
@@ -114,13 +114,13 @@ class Calibration(PixelwiseForward):
             model = replace(model, gamma=float(np.clip(gamma, *self.interval)))
         return replace(self, model=model, gain=gain, offset=self.offset + steps.get(OFFSET, 0.0))
 
-    def held(self, steps: Mapping[str, float]) -> frozenset[str]:
+    def at_limit(self, steps: Mapping[str, float]) -> frozenset[str]:
         """The fitted parameters that are at a limit and would step beyond it."""
         least, greatest = self.interval
         step, gamma = steps.get(GAMMA, 0.0), self.model.gamma
         return frozenset({GAMMA} if (gamma <= least and step < 0.0) or (gamma >= greatest and step > 0.0) else ())
 
-    def matched(self, x: Array, image: Array) -> Calibration:
+    def fitted_to(self, x: Array, image: Array) -> Calibration:
         r"""The model whose fitted parameters minimise :math:`\|o + g\,m_\gamma(x) - b\|` for the fixed x.
 
         Parameters

@@ -1,4 +1,10 @@
-"""The checks of one solve, what they say of its course, and its best iterate."""
+"""The checks of one solve: when they are due, whether it stalls or diverges, and its best iterate.
+
+A check costs about one iteration. At every tenth iteration there is a look: where the solver measures the change of x,
+a sample of the rows gives an estimate of the certificate, to which the steps adapt, and the whole is checked when the
+budget allows it or the tolerance may be met. Elsewhere every look is a check. Costs are counted in iterations, not
+timed, so that a run can be repeated bit for bit.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +25,11 @@ _SAME = 3  # checks with bit-equal objective and optimality: the iterate no long
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
 LOOK = 10  # iterations between two looks
 _BUDGET = 0.05  # of the iterations: what looks and checks may cost
-_RESERVE = 0.01  # of the iterations: the part of the budget that is left for where the tolerance may be met
-_CREDIT = 2  # checks beyond the budget, there: looks that mislead soon use them up
+_RESERVE = 0.01  # of the iterations: kept from the budget for looks near the tolerance
+_CREDIT = 2  # checks beyond the budget near the tolerance, limited since looks may mislead
 _CHECK = 1.1  # iterations that a check of TV or TGV takes in chambolle_pock: 1.0 to 1.2
 _LOOK = 0.2  # iterations that a look takes at 256 x 256 pixels; less where they are more
-_NEAR = 1.15  # of the tolerance: where it may be met; a look and a check differ by so much and more
+_NEAR = 1.15  # of the tolerance: it may be met below; a look and a check differ by about as much
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,12 @@ class History:
 
     Parameters
     ----------
-    by_prox : terms that are taken by their prox; a constraint among them is infinite until it holds, in the limit.
+    by_prox : terms that are taken by their prox; a constraint among them may be infinite until the solve has converged.
     checks, best : all of them, and that of the best iterate.
-    best_x : the best iterate; None for the starting point, which can be made anew.
+    best_x : the best iterate; None for the starting point.
     best_problem : the problem with the parameters of the best iterate.
     looks : optimality of the samples, or of the checks where there are none.
-    samples : iteration, seconds, certificate and values, about, of each look at a sample of the rows.
+    samples : iteration, seconds, estimated certificate and values of each look.
     """
 
     by_prox: frozenset[str] = frozenset()
@@ -67,7 +73,7 @@ class History:
     samples: list[tuple[int, float, Certificate, Evaluation]] = field(default_factory=list)
 
     def add(self, check: Check, problem: Problem) -> None:
-        """Take notice of a check of the problem as it stands."""
+        """Record a check of the current problem."""
         self.checks.append(check)
         if self._better(check, problem.dtype):
             self.best, self.best_problem = check, problem
@@ -105,7 +111,7 @@ class History:
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
     def sampled(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> None:
-        """Take notice of a look."""
+        """Record a look."""
         self.looks.append(seen.optimality)
         self.samples.append((iteration, seconds, seen, found))
 
@@ -165,7 +171,7 @@ class Schedule:
         Parameters
         ----------
         iteration : of the look.
-        seen : the certificate, about.
+        seen : the estimated certificate.
         """
         self._spent += _LOOK
         still, self._last = seen == self._last, seen
@@ -175,5 +181,5 @@ class Schedule:
         return left >= _CHECK + _RESERVE * iteration
 
     def checked(self) -> None:
-        """Take notice of a check."""
+        """Record a check."""
         self._spent += _CHECK

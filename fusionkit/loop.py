@@ -1,4 +1,4 @@
-"""The one loop that drives every solver: stopping, trace, verdict, and what to keep when it ends early."""
+"""The loop that drives every solver: when to check and to stop, the trace, and the best iterate of an early end."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ def solve(
     x0 : starting point, shape of the problem; projected onto the bounds.
     on_check : called with every `Check`.
     stop_requested : polled between iterations; True ends the solve with the status ``interrupted``.
-    former : result of a like problem (other weights, other data), whose dual variables and steps the solve goes on
-        from as well, in solvers that can; those of the same name and shape are taken.
-    on_look : called at every look between the checks with its iteration and the certificate, about.
+    former : result of a similar problem (other weights, other data). Solvers that can take over its dual variables and
+        steps; those of the same name and shape are used.
+    on_look : called at every look between the checks with its iteration and the estimated certificate.
 
     Raises
     ------
-    RefusalError : before the first iteration, when the solver cannot take a term.
+    RefusalError : before the first iteration, if the solver cannot take a term.
     """
     course = _Course(solver, fit(solver, problem))
     backend_of(course.split).announce(course.split)
     started = solving_seconds()
     history = History(course.by_prox)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # judged by the finite-value check below
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the checks notice values that are not finite
         start = _within(problem, x0)
         course.begin(start)
         state = solver.init(course.split, start) if former is None else solver.resume(course.split, start, former)
-        del start  # the solver's own copy goes on
+        del start  # the solver has its own copy
         iteration, status, settled = 0, None, True
         _check(history, course, state, 0, started, on_check)
         while status is None:
@@ -98,13 +98,13 @@ def solve(
 def _within(problem: Problem, x0: Array) -> Array:
     """The starting point within the bounds, in memory of its own; `UserError` where its shape is another."""
     if np.shape(x0) != problem.shape:
-        said = f"has the shape {np.shape(x0)}, but the unknown has {problem.shape}"
-        raise UserError("x0", said, "fk.starting_point('auto', problem, data) makes one that fits")
+        wrong = f"has the shape {np.shape(x0)}, but the unknown has {problem.shape}"
+        raise UserError("x0", wrong, "fk.starting_point('auto', problem, data) makes one that fits")
     return problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
 
 
 class _Course:
-    """The problem of a solve as it stands: fitted parameters move after each check.
+    """The current problem of a solve: fitted parameters move after each check.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class _Course:
     def __init__(self, solver: Solver, split: Split) -> None:
         self.solver, self.split, self.evaluator = solver, split, Evaluator(split)
         self._refit: Refit | None = None
-        # parameters are fitted to the whole, and who names an interval wants checks there
+        # parameters are fitted to the whole image, and an explicit interval means checks there
         every_look = solver.options.check_every is not None or bool(fitted_terms(self.problem))
         self._schedule = None if every_look else Schedule(solver.options.tolerance)
         self.interval = solver.options.check_every or LOOK
@@ -132,25 +132,25 @@ class _Course:
         return frozenset(term.name for term in (*self.split.coupling.terms, *one))
 
     def begin(self, start: Array) -> None:
-        """Fitted parameters start where they are best for the starting point."""
+        """Start the fitted parameters at their best values for the starting point."""
         if fitted_terms(self.problem):
             self._turn(fitted_to(self.problem, start))
 
     def sample(self, state: State) -> tuple[Certificate, Evaluation] | None:
-        """About the certificate and the values, for little; None where there is no sample, or every look is a check."""
+        """A cheap estimate of certificate and values; None without a sample, or where every look is a check."""
         return None if self._schedule is None else self.evaluator.estimate(state)
 
-    def about(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> Check:
-        """A look as if it were a check."""
+    def estimated(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> Check:
+        """A look in the form of a check."""
         terms = self.evaluator.named(found)
         return Check(iteration, self.solver.options.max_iterations, seconds, float(sum(terms.values())), terms, seen)
 
     def due(self, iteration: int, sample: Certificate | None) -> bool:
-        """Whether to check the whole at a look that gave this sample."""
+        """Whether a look with this estimate is followed by a check."""
         return self._schedule is None or sample is None or self._schedule.due(iteration, sample)
 
     def checked(self) -> None:
-        """Take notice of a check of the whole."""
+        """Record a check."""
         if self._schedule is not None:
             self._schedule.checked()
 
@@ -215,7 +215,7 @@ def _result(
     x, duals = state.x, {name: on_host(p) for name, p in zip(names, state.duals, strict=True)}
     auxiliary = {name: on_host(w) for name, w in zip(names, state.auxiliary, strict=True) if w.size}
     if status is not Status.CONVERGED and history.best is not None and final is not history.best:
-        # an early end keeps the best iterate; the last duals do not belong to it
+        # an early end returns the best iterate, to which the last duals do not belong
         x = _within(problem, x0) if history.best_x is None else history.best_x
         final, duals, auxiliary = history.best, {}, {}
         problem = history.best_problem or problem
@@ -229,7 +229,7 @@ def _result(
         terms=final.terms,
         certificate=final.certificate,
         trace=columns(history.checks),
-        looks=columns([course.about(*sample) for sample in history.samples]),
+        looks=columns([course.estimated(*sample) for sample in history.samples]),
         steps=solver.steps(state),
         seconds=seconds,
         notes=(*solver.notes(split, state), *backend.notes(split), *spell(final.parameters)),
@@ -258,6 +258,6 @@ def _message(status: Status, iterations: int, optimality: float, solver: Solver,
 
 
 def solving_seconds() -> float:
-    """Seconds since some moment, less those in which this process compiled kernels."""
-    jit = sys.modules.get("fusionkit.engines.cpu.compile")  # which NumPy's engine does not import
+    """Seconds on a clock that stops while this process compiles kernels, which happens once on a machine."""
+    jit = sys.modules.get("fusionkit.engines.cpu.compile")  # not imported in a solve by NumPy
     return time.perf_counter() - (0.0 if jit is None else jit.compile_seconds())

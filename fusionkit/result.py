@@ -1,4 +1,4 @@
-"""What a solve gives back: a frozen result with its verdict and its trace."""
+"""The result of a solve, with its status and its trace."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Result:
     certificate : the optimality certificate of ``x``.
     trace : columns by name, one entry a check: ``iteration``, ``seconds``, ``objective``, ``optimality``,
         ``stationarity``, ``alignment``, ``feasibility`` and ``term.<name>``.
-    looks : the same columns, about, one entry a look at a sample of the rows between the checks; empty where every
-        look was a check.
+    looks : estimates of the same columns, one entry for each look between the checks; empty where every look was a
+        check.
     steps : the step sizes used last, by name.
-    seconds : time of the solve, without that in which kernels were compiled.
-    notes : things that the user should know (what was smoothed, which step was overridden).
+    seconds : time of the solve without the compilation of kernels.
+    notes : for the user: what was smoothed, which step was overridden, which term fell back to NumPy and why.
     duals : the dual variable of each composed term by its name.
     auxiliary : the auxiliary unknown of each composed term that has one (TGV), by its name.
     parameters : fitted parameters by the name of their term and their own; empty where nothing was fitted.

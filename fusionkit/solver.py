@@ -45,15 +45,15 @@ class SolverOptions(Options):
 
 @dataclass(frozen=True)
 class State:
-    """Where a solver stands; solvers extend it with what else they carry.
+    """The state of a solve; solvers extend it.
 
-    A state is handed on: ``step`` may reuse the buffers of the state that it is given, so nobody keeps an old one.
+    ``step`` may reuse the buffers of the state that it is given: do not keep an old one.
 
     Parameters
     ----------
     x : the unknown.
     auxiliary : the auxiliary unknowns, one (maybe empty) array for each composed term.
-    duals : the dual variables, one for each composed term; what the certificate judges.
+    duals : the dual variables, one for each composed term; the certificate uses them.
     change : ||x+ - x|| / tau of a settled iteration with the primal step tau, where the solver measures it: looks then
         do with a sample of the rows (`fusionkit.course`).
     fused : the engine that takes whole iterations and checks by kernels; None where none knows every term.
@@ -67,7 +67,7 @@ class State:
 
 
 class Former(Protocol):
-    """What a solve of a like problem left; a `fusionkit.result.Result` is one.
+    """The outcome of a solve of a similar problem; a `fusionkit.result.Result` is one.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Solver(ABC, Generic[S]):
         """The first state, from a feasible starting point."""
 
     def resume(self, split: Split, x0: Array, former: Former) -> S:
-        """The first state with what a former solve of a like problem left; by default without."""
+        """The first state, from a former solve of a similar problem; by default like `init`."""
         return self.init(split, x0)
 
     @abstractmethod
@@ -194,7 +194,7 @@ def fitting_solvers(problem: Problem) -> str:
 
 
 def require_state(solver: Solver, split: Split, state: object) -> None:
-    """Refuse what a solver hands on where it is no state of this problem: its own mistake, said in its own words.
+    """Refuse a state that does not fit the problem, with a message for the author of the solver.
 
     Raises
     ------
@@ -212,5 +212,5 @@ def require_state(solver: Solver, split: Split, state: object) -> None:
             raise UserError(where, f"its state has {len(found)} {what} for {len(composed)} composed terms", remedy)
     for term, dual in zip(composed, state.duals, strict=True):
         if dual.shape != term.operator.range:
-            said = f"its dual variable of {term.name} has the shape {dual.shape} instead of {term.operator.range}"
-            raise UserError(where, said, "give it the range of the term's operator")
+            wrong = f"its dual variable of {term.name} has the shape {dual.shape} instead of {term.operator.range}"
+            raise UserError(where, wrong, "give it the range of the term's operator")

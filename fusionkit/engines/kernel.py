@@ -124,9 +124,9 @@ class TotalVariation(Kernel):
     Parameters
     ----------
     weight : lambda >= 0.
-    joint : whether the length is that of all maps together; else of each on its own.
+    joint : whether the length at a pixel is that of all maps together.
     xi : the field, shape (2, ny, nx); None for zero.
-    factors : of the weight, one for each map; None for 1, as where the maps share a length.
+    factors : of the weight, one for each map; None for 1.
     """
 
     weight: float
@@ -162,7 +162,7 @@ ENGINES: dict[type[Kernel], str] = {
 
 @runtime_checkable
 class HasKernel(Protocol):
-    """A term that compiled kernels may know."""
+    """A term that may have a compiled kernel."""
 
     @property
     def kernel(self) -> Kernel | None:

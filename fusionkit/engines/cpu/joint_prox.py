@@ -122,7 +122,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
 
 
 @inlined
-def aim(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, m: int) -> None:
+def prox_input(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, m: int) -> None:
     """target = x - tau K'p, where the joint prox is taken, and held = x within the bounds, where it starts."""
     for k in range(m):
         target[k] = x[k] - tau * pulled[k]
@@ -131,7 +131,9 @@ def aim(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, m: int)
 
 
 @merged
-def land(x: Any, held: Any, target: Any, new: Any, work: Any, fit: Any, primal: Any, steps: int, at: Any) -> float:
+def primal_step(
+    x: Any, held: Any, target: Any, new: Any, work: Any, fit: Any, primal: Any, steps: int, at: Any
+) -> float:
     """x <- behind x + ahead prox(target); ||x+ - x||^2 of the chunk, or 0 where over-relaxation hides it.
 
     Parameters

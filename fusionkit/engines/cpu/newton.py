@@ -93,7 +93,7 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
 
 
 @inlined
-def direct(x: Any, u: Any, g: Any, c: Any, rows: Any, fit: Any, m: int) -> None:
+def newton_direction(x: Any, u: Any, g: Any, c: Any, rows: Any, fit: Any, m: int) -> None:
     """The projected Newton direction in place of g, by the Sherman-Morrison formula; overwrites c."""
     along, across, total = rows[1], rows[2], rows[3]
     zero, one = fit.zero, fit.one
@@ -272,7 +272,7 @@ def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: i
             predict(x, y, rows[0], fit, m)
         sum_chain(fit.chain, x, rows[0], fit.elements, m)
         expand(x, v, y, g, c, rows, fit, inverse, at)
-        direct(x, y, g, c, rows, fit, m)
+        newton_direction(x, y, g, c, rows, fit, m)
         clipped(x, g, new, fit, m)
         if fit.bounded and decreases(x, v, new, y, rows, fit, inverse, at):
             continue

@@ -20,7 +20,7 @@ import numpy as np
 
 from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, scratch
 from fusionkit.engines.cpu.differences import pull
-from fusionkit.engines.cpu.joint_prox import aim, land
+from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.tgv_check import TGVCheck
 from fusionkit.engines.cpu.threads import run
@@ -112,8 +112,8 @@ def _build_primal(stamp: int) -> Versions:
                     right[0] = s[1, i, j, first - 1] if first > 0 else fit.zero
                     above = s[0, i, j - 1] if j > 0 else zeros
                     pull(above[first : first + m], down, right, pulled, (ny, nx), at)
-                    aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
-                moves[j] += land(x, old, target, new, work, fit, primal, steps, at)
+                    prox_input(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
+                moves[j] += primal_step(x, old, target, new, work, fit, primal, steps, at)
 
     return kernel(descent)
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, kernel, scratch
 from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, dual_numbers, pull, relax, take_off
-from fusionkit.engines.cpu.joint_prox import aim, land
+from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
 from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.cpu.tv_check import TVCheck
 from fusionkit.engines.kernel import PixelwiseSpec, TotalVariation
@@ -115,8 +115,8 @@ def _build_iteration(stamp: int) -> Versions:
                     lefts[i] = right[m]
                     pull(above, down, right, pulled, (ny, nx), at)
                     copy(down, above, m)
-                    aim(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
-                moves[j] += land(x, old, target, new, work, fit, primal, steps, at)
+                    prox_input(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
+                moves[j] += primal_step(x, old, target, new, work, fit, primal, steps, at)
 
     return kernel(iteration)
 

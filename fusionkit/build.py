@@ -21,7 +21,7 @@ from fusionkit.options import Existing, Spec, options_of
 from fusionkit.registry import lookup, suggestion
 from fusionkit.terms import Array
 
-# by which something is known as one of its kind: what a plug-in gives is told apart here, not in the first iteration
+# attributes that identify each kind: a wrong object of a plug-in is refused here, not in the first iteration
 _NEEDED = {
     "terms": ("name", "value"),
     "forwards": ("apply", "adjoint", "range"),
@@ -32,7 +32,7 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class Context:
-    """What a factory may know about the problem that it builds for.
+    """What a factory knows of the problem that it builds for.
 
     Parameters
     ----------
@@ -68,8 +68,10 @@ class Context:
         inner = self.at(key)
         factory = lookup(kind, spec.type, f"{inner.where}.type")
         made = factory(options_of(factory, spec.options, inner.where), inner)
-        lacking = [name for name in _NEEDED.get(kind, ()) if not hasattr(made, name)]
-        if lacking:
-            said = f"'{spec.type}' gives a {type(made).__name__}, which has no {' and no '.join(lacking)}"
-            raise UserError(inner.where, said, f"make {factory.__module__}.{factory.__name__} give one of the {kind}")
+        missing = [name for name in _NEEDED.get(kind, ()) if not hasattr(made, name)]
+        if missing:
+            problem = f"'{spec.type}' gives a {type(made).__name__}, which has no {' and no '.join(missing)}"
+            raise UserError(
+                inner.where, problem, f"make {factory.__module__}.{factory.__name__} give one of the {kind}"
+            )
         return made

@@ -1,5 +1,4 @@
-"""Problems and solvers by name, without a YAML file: what scripts and notebooks use, and what a config is turned
-into."""
+"""Problems and solvers by name, without a YAML file: for scripts and notebooks, and for configs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C where it must not come at any line: while a solve runs, and where a library would swallow it."""
+"""Ctrl-C where it must not interrupt any line: during a solve, and where a library would swallow it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# what Ctrl-C does, by what it meets
+# what Ctrl-C does at each stage
 SOLVING = "stopping after this iteration, then writing the result"
 ASSESSING = "the solve has ended; leaving out the error bars, then writing the result"
 WRITING = "the solve has ended; finishing its files"
 
 
 class Stop:
-    """Says whether the user has pressed Ctrl-C.
+    """Whether the user has pressed Ctrl-C.
 
     Attributes
     ----------
-    effect : what the program does when that happens, for the user.
+    effect : of Ctrl-C, as told to the user.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Stop:
 
 @contextmanager
 def interruptible() -> Iterator[Stop]:
-    """Give what says whether the user has pressed Ctrl-C once; twice raises `KeyboardInterrupt`."""
+    """Yield a `Stop`, which the first Ctrl-C sets; the second raises `KeyboardInterrupt`."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield stop

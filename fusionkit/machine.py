@@ -48,12 +48,12 @@ def run_bytes(solve: int, start: int) -> int:
 
 
 def require(bytes_needed: int, where: str) -> None:
-    """Refuse what needs more memory than the machine has to give.
+    """Refuse a run that needs more memory than the machine can give.
 
     Parameters
     ----------
     bytes_needed : see `fusionkit.solver.solve_bytes`.
-    where : config key that asks for so much, for the message.
+    where : config key to blame in the message.
 
     Raises
     ------
@@ -79,23 +79,23 @@ def memory_errors() -> Iterator[None]:
 
 
 def available() -> int:
-    """Bytes of memory that this process may still take: of the machine, or of its container where that has less."""
+    """Bytes of memory that this process may still use: of the machine, or of its container if that has less."""
     there = int(psutil.virtual_memory().available)
     for file in _LIMITS:
         limit = file.read_text().strip() if file.is_file() else "max"
         if limit.isdecimal():  # "max" where there is no limit
-            # what a container is said to use includes files that make room when asked: this process counts alone
+            # the usage of a container includes cached files, which can be evicted: count this process alone
             there = min(there, max(0, int(limit) - resident()))
     return there
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds now."""
+    """Resident memory of this process, in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 
 def peak() -> int:
-    """The most bytes of memory that this process has held at any time."""
+    """Peak resident memory of this process, in bytes."""
     if _STATUS.is_file():  # Linux; what getrusage says there includes the peak of the parent process
         line = next((line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
         return max(1024 * int(line.split()[1]), resident())
@@ -116,7 +116,7 @@ def _gib(size: int) -> str:
 
 
 def thread_limit() -> int | None:
-    """The number of threads that the config allows; None where it says nothing."""
+    """The number of threads that the config allows; None if it sets none."""
     return _thread_limit.get()
 
 

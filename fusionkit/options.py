@@ -80,7 +80,7 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
     Parameters
     ----------
     model : the options model.
-    values : what the YAML file says.
+    values : from the YAML file.
     where : config key of ``values``, the prefix of the key in the error.
     """
     try:
@@ -105,17 +105,17 @@ def options_model(factory: Any) -> type[Options]:
 
 
 def options_of(factory: Any, values: Mapping[str, Any], where: str) -> Options:
-    """The factory's options, validated from what the YAML file says."""
+    """The factory's options, validated from the values of the YAML file."""
     return parse(options_model(factory), values, where)
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> UserError:
-    """The one line for an error of ``model`` whose values stand at the config key ``where``."""
-    # a misspelt key usually causes a missing one too: the misspelling is the better message
+    """The first error of ``model``, whose values are at the config key ``where``, as one line."""
+    # a misspelt key usually causes a missing one too: the misspelling makes the better message
     errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     first = errors[0]
     loc, wanted = _follow(model, first["loc"])
-    for other in errors[1:]:  # of the alternatives at one key, the one that got further in is what was meant
+    for other in errors[1:]:  # of several alternatives at one key, the one that matched deepest was meant
         deeper, inner = _follow(model, other["loc"])
         if len(deeper) > len(loc) and deeper[: len(loc)] == loc:
             first, loc, wanted = other, deeper, inner
@@ -126,7 +126,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> UserE
         return UserError(key, "unknown key", suggestion(str(loc[-1]), known) if known else "remove it")
     if first["type"] == "missing":
         return UserError(key, "is missing", f"add it: {describe(wanted)}")
-    if first["type"] == "value_error":  # a validator of ours: its text is the message
+    if first["type"] == "value_error":  # from our own validator, whose text is the message
         return UserError(key, str(first.get("ctx", {}).get("error")))
     given = first["input"]
     must = describe(wanted)
@@ -147,7 +147,7 @@ def join(where: str, loc: Location) -> str:
 
 
 def describe(annotation: Any) -> str:
-    """What a value of this type is, in plain words: ``a number > 0 and <= 4``."""
+    """The type in plain words: ``a number > 0 and <= 4``."""
     core, metadata = _unwrap(annotation)
     members = _members(core)
     if len(members) > 1:
@@ -224,8 +224,8 @@ def _members(annotation: Any) -> list[Any]:
 
 def _limits(metadata: list[Any]) -> str:
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    found = [(sign, getattr(item, name, None)) for item in metadata for name, sign in signs.items()]
-    words = [f"{sign} {limit:g}" for sign, limit in found if limit is not None]
+    limits = [(sign, getattr(item, name, None)) for item in metadata for name, sign in signs.items()]
+    words = [f"{sign} {limit:g}" for sign, limit in limits if limit is not None]
     return f" {' and '.join(words)}" if words else _sizes(metadata)
 
 
@@ -269,5 +269,5 @@ def _near(given: Any, wanted: Any) -> str:
         for choice in get_args(_unwrap(member)[0])
         if isinstance(choice, str)
     ]
-    said = suggestion(given, choices) if isinstance(given, str) and choices else ""
-    return said if said.startswith("did") else ""
+    near = suggestion(given, choices) if isinstance(given, str) and choices else ""
+    return near if near.startswith("did") else ""

@@ -1,4 +1,4 @@
-"""From a configuration to a result: config -> data -> problem -> solver -> result."""
+"""From a configuration to a result: read the data, build the problem, choose weights, solve, record."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Job:
     problem : the objective.
     solver : the algorithm.
     start : the starting point, shape of the unknown.
-    setup_seconds : what the preparation took.
+    setup_seconds : duration of the preparation.
     memory : bytes that this process will hold at the peak of the run, as estimated.
-    weights : those that were chosen from the data.
+    weights : chosen from the data.
     """
 
     loaded: LoadedConfig
@@ -76,7 +76,7 @@ class Job:
             return solve(self.problem, self.solver, self.start, on_check, stop_requested, on_look=on_look)
 
     def describe(self) -> list[str]:
-        """What would run, a line each."""
+        """What would run, one line per fact."""
         shape = " x ".join(str(length) for length in self.problem.shape)
         lines = [
             f"data: {self.dataset.source}",
@@ -99,7 +99,7 @@ class Job:
         warnings: tuple[str, ...] = (),
         stop_requested: Callable[[], bool] | None = None,
     ) -> RunRecord:
-        """The result with everything that belongs to it, for the files; error bars are estimated where asked for.
+        """The result with everything that the files need; error bars are estimated if requested.
 
         Parameters
         ----------
@@ -145,17 +145,17 @@ class Job:
     def _assessed(
         self, record: RunRecord, stop_requested: Callable[[], bool] | None
     ) -> tuple[RunRecord, tuple[Diagnostic, ...]]:
-        """The record with error bars and composition, as far as the solve came to an end, and what to say of them."""
+        """The record with error bars and composition, if the solve came to an end, and notes on them."""
         result = record.result
         if result.status in (Status.DIVERGED, Status.INTERRUPTED):
             return record, (Diagnostic("note", f"No error bars were estimated: the solve {result.status}."),)
         started = time.perf_counter()
-        found = self.assess(result, stop_requested)
-        notes = found.uncertainty.notes if found.uncertainty is not None else ()
+        assessment = self.assess(result, stop_requested)
+        notes = assessment.uncertainty.notes if assessment.uncertainty is not None else ()
         whole = replace(
             record,
-            uncertainty=found.uncertainty,
-            compositions=found.compositions,
+            uncertainty=assessment.uncertainty,
+            compositions=assessment.compositions,
             seconds={**record.seconds, "uncertainty": time.perf_counter() - started},
         )
         return whole, tuple(Diagnostic("warning", note) for note in notes)
@@ -173,9 +173,9 @@ def prepare(
     Parameters
     ----------
     config : a loaded configuration, the path of a YAML file or the name of a packaged config.
-    overrides : ``key.path=value`` each, where the config is not loaded yet.
-    read : what reads the data, called as `fusionkit.data.load.load`: one that remembers them serves many runs.
-    search : whether weights that ask for it are searched, which takes solves; where not, a note says how they would be.
+    overrides : ``key.path=value`` each, if the config is not loaded yet.
+    read : the reader of the data, called like `fusionkit.data.load.load`; one that caches them serves many runs.
+    search : whether to search for ``weight: auto``, which takes solves; if not, a note names the method.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 r"""Starting points.
 
-x = b is a bad place to start: where a map has no counts, x = 0 is a stationary point of the HAADF term, whose gradient
-vanishes there, although the image asks for matter. ``auto`` therefore starts positive everywhere: the maps are
+x = b is a bad starting point: where a map has no counts, x = 0 is a stationary point of the HAADF term, whose gradient
+vanishes there, although the image shows matter. ``auto`` therefore starts positive everywhere: the maps are
 smoothed, raised above zero and scaled at each pixel so that the elastic model reproduces the image. A model that is
 homogeneous of degree gamma, as sum_i (Z_i x_i)^gamma is, is reproduced by the factor (b_H / m(x))^(1/gamma).
 """
@@ -53,9 +53,9 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
 
 
 def _on_pixels(maps: Array, shape: tuple[int, ...]) -> Array:
-    """Maps of other pixels on those of the unknown, each the nearest, their sum kept; the mean map where one lacks."""
-    lacking = np.repeat(maps.mean(axis=0, keepdims=True), max(shape[0] - len(maps), 0), axis=0)
-    stack = np.concatenate([maps, lacking])
+    """Maps resampled to the pixels of the unknown by nearest neighbour, sum kept; the mean replaces a missing map."""
+    missing = np.repeat(maps.mean(axis=0, keepdims=True), max(shape[0] - len(maps), 0), axis=0)
+    stack = np.concatenate([maps, missing])
     rows, columns = (np.arange(size) * count // size for size, count in zip(shape[1:], maps.shape[1:], strict=True))
     share = maps.shape[1] * maps.shape[2] / (shape[1] * shape[2])
     return stack[:, rows][:, :, columns] * share

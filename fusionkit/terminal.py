@@ -20,19 +20,19 @@ _OF_STATUS = {"converged": "green", "diverged": "red", "failed": "red"}
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether text on the stream may have colours: on a terminal, unless the user's environment says otherwise."""
+    """Whether text on the stream may be coloured: on a terminal, unless the environment overrides that."""
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or has_cursor(stream)
 
 
 def has_cursor(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that can move its cursor, as a bar needs."""
+    """Whether the stream is a terminal that can move its cursor, as a progress bar needs."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def painted(text: str, colour: str, stream: TextIO) -> str:
-    """The text in a colour where the stream shows colours.
+    """The text in a colour, if the stream shows colours.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 
 
 def painted_status(status: str, stream: TextIO) -> str:
-    """The status of a run: green where it converged, red where there is nothing to use, else yellow."""
+    """The status of a run: green where it converged, red if the result is useless, else yellow."""
     return painted(status, _OF_STATUS.get(status, "yellow"), stream)
 
 

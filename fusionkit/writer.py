@@ -27,7 +27,7 @@ REPORT = "report.html"
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Refuse an output folder that could not be written at the end of the run, or that holds something of value.
+    """Refuse an output folder that could not be written at the end of the run, or that must not be replaced.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)  # it is gone already where all went well
         if not target.exists():
             for parent in new_parents:
-                with suppress(OSError):  # somebody else uses it by now
+                with suppress(OSError):  # another process uses it by now
                     parent.rmdir()
 
 
@@ -176,7 +176,7 @@ def _fresh_sibling(target: Path, purpose: str) -> Path:
 
 
 def remove_partial(folder: Path, process: int) -> None:
-    """Remove what a process that was killed while it wrote ``folder`` has left beside it."""
+    """Remove what a process killed while writing ``folder`` has left beside it."""
     own = re.compile(rf"\..*\.partial-{process}(-\d+)?")  # and no process whose number begins with this one
     for left in folder.parent.glob(f".*.partial-{process}*"):
         if own.fullmatch(left.name):

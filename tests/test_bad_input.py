@@ -153,7 +153,7 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("data.maps.Fe", "Fee", ["data.maps.Fe", "'Fee'", "did you mean 'Fe'?"]),
     ("data.maps.Fx", "Fe", ["data.maps: 'Fe' is the map of both Fe and Fx"]),
     ("data.maps", {"Fe": "Fe", "Ox": "O"}, ["data.maps.Ox", "'Ox'"]),
-    ("data.maps", ["Fe", "O", "Fe"], ["data.maps: the element 'Fe' stands there twice"]),
+    ("data.maps", ["Fe", "O", "Fe"], ["data.maps: the element 'Fe' is listed twice"]),
     ("data.maps", {}, ["data.maps: must be a mapping that is not empty"]),
     ("data.normalize", "min-max", ["data.normalize: must be", "did you mean 'minmax'?"]),
 ]
@@ -219,7 +219,7 @@ def test_arrays(
 
 def test_duplicate_element(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = yamlio.dump(CONFIG).replace("    O: O\n", "    O: O\n    Fe: O\n")
-    run_refused(capsys, lay_out(tmp_path, text, ARRAYS), "the key 'Fe' stands already", "remove one of the two")
+    run_refused(capsys, lay_out(tmp_path, text, ARRAYS), "the key 'Fe' is already", "remove one of the two")
 
 
 DAMAGES: list[tuple[str, str, Callable[[bytes], bytes]]] = [
@@ -301,7 +301,7 @@ COMMANDS = [
     (["validate", "none/none.yaml"], ["none/none.yaml: there is no such file"]),
     (
         ["run", "cos_nanoparticle", "--set", "terms.tv.weight"],
-        ["--set terms.tv.weight: is no assignment", "key.path=value"],
+        ["--set terms.tv.weight: is not an assignment", "key.path=value"],
     ),
     (["run", "cos_nanoparticle", "--set", "terms.tvv.weight=1"], ["'terms' has no 'tvv'", "did you mean 'tv'?"]),
     (["run", "cos_nanoparticle", "--set", "terms.7.weight=1"], ["'terms' has no entry 7"]),

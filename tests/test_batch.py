@@ -108,7 +108,7 @@ def test_a_former_batch_is_not_dropped_from_the_table(
     assert main([*command, "b.npz"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    for word in ("out: holds points that this call does not name: a; ", "--output", "--overwrite"):
+    for word in ("out: holds points that this command does not name: a; ", "--output", "--overwrite"):
         assert word in said
     assert before == {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
     assert main([*command, "b.npz", "a.npz"]) == 0

@@ -105,7 +105,7 @@ def test_an_interrupt_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) 
         running.send_signal(signal.SIGINT)
         said = running.stderr.read()
         assert running.wait() == 130, said
-    assert "finished points stay in out; give the same command again" in said
+    assert "finished points stay in out; repeat the command" in said
     assert "Traceback" not in said
     found = statuses(tmp_path / "out")
     assert 1 <= found.count("not run") < 10

@@ -229,7 +229,7 @@ WRONG = {
     "twice": (lambda home, _: [str(home / "first"), str(home / "admm/../first")], "is named twice"),
     "no folder": (lambda home, _: [str(home / "first"), str(home / "nothing")], "there is no such folder"),
     "no run": (lambda home, folder: [str(home / "first"), str(folder)], "there is no such file"),
-    "damaged": (_damaged, "is no JSON text"),
+    "damaged": (_damaged, "is not JSON"),
     "suffix": (lambda home, _: [str(home / "first"), str(home / "admm"), "--output", "x.pdf"], "end it with .html"),
     "no place": (
         lambda home, folder: [str(home / "first"), str(home / "admm"), "--output", str(folder / "a/b.html")],

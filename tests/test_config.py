@@ -69,12 +69,12 @@ def test_a_source_that_is_a_name_alone_may_be_given_more() -> None:
 
 
 WRONG_OVERRIDES = [
-    ("terms.l1.weight=1", "'l1' stands for 2 entries of 'terms'; use the index"),
+    ("terms.l1.weight=1", "'l1' names 2 entries of 'terms'; use the index"),
     ("terms.5.weight=1", "'terms' has no entry 5; its entries are 0 to 4"),
     ("terms.smothness.weight=1", "'terms' has no 'smothness'; did you mean 'smoothness'?"),
     ("version.a=1", "'version' is 1; it has no keys below it"),
-    ("terms..a=1", "is no key path"),
-    ("terms", "is no assignment; write --set key.path=value"),
+    ("terms..a=1", "is not a key path"),
+    ("terms", "is not an assignment; write --set key.path=value"),
     ("a=!!python/name:os.system", "the tag '!!python/name:os.system' is not allowed"),
 ]
 

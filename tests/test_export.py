@@ -197,7 +197,7 @@ def test_refusal(name: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFix
 
 CONFIG_REFUSALS = {
     "[hspi]": "output.formats[0]: there is no writer 'hspi'; did you mean 'hspy'?",
-    "[hspy, hspy]": "stands there twice",
+    "[hspy, hspy]": "is listed twice",
     "hspy": "output.formats",
 }
 

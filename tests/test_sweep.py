@@ -320,7 +320,7 @@ BAD: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("no such key", {"terms.tw.weight": [1.0]}, [], ["sweep terms.tw.weight", "'terms' has no 'tw'"]),
     ("a bad value", {"terms.haadf.gamma": [1.6, -1.0]}, [], ["terms[0].gamma", "at terms.haadf.gamma = -1.0"]),
     ("no such option", {"solver.speed": [1, 2]}, [], ["solver.speed", "at solver.speed = 1"]),
-    ("workers", WEIGHTS, ["--workers", "0"], ["--workers", "'0' is no whole number from 1"]),
+    ("workers", WEIGHTS, ["--workers", "0"], ["--workers", "'0' is not a whole number >= 1"]),
     ("workers of a cluster", WEIGHTS, ["--workers", "2", "--scheduler", "a:1"], ["--workers", "beside --scheduler"]),
     ("no scheduler file", WEIGHTS, ["--scheduler", "no.json"], ["--scheduler", "no file 'no.json'"]),
     ("output is a file", WEIGHTS, ["--output", "mine.yaml"], ["mine.yaml", "is a file"]),
@@ -417,7 +417,7 @@ def test_an_interrupt_leaves_what_is_finished(tmp_path: Path) -> None:
         running.send_signal(signal.SIGINT)
         said = running.stderr.read()
         assert running.wait() == 130
-    assert "finished points stay in out; give the same command again" in said
+    assert "finished points stay in out; repeat the command to run the others" in said
     assert "Traceback" not in said
     assert not any(worker.is_running() for worker in workers)
     found = statuses(tmp_path / "out")

@@ -313,7 +313,7 @@ def test_json_is_strict(value: float) -> None:
     assert read["objective"] is None
     assert read["terms"] == {"tv": None, "haadf": 1.5}
     assert read["notes"][-2:] == [
-        f"{key} is {float(value)}, which JSON cannot hold: null stands for it" for key in ("objective", "terms.tv")
+        f"{key} is {float(value)}, which JSON cannot hold; it is null here" for key in ("objective", "terms.tv")
     ]
 
 

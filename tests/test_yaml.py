@@ -59,8 +59,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
 BROKEN = [
-    ("duplicate key", "a: 1\nb: 2\na: 3", "line 3, column 1: the key 'a' stands already in line 1; remove one"),
-    ("duplicate inner key", "t: {w: 1, w: 2}", "line 1, column 11: the key 'w' stands already in line 1"),
+    ("duplicate key", "a: 1\nb: 2\na: 3", "line 3, column 1: the key 'a' is already in line 1; remove one"),
+    ("duplicate inner key", "t: {w: 1, w: 2}", "line 1, column 11: the key 'w' is already in line 1"),
     ("tab", "a:\n\t- b", "line 2, column 1: found character '\\t' that cannot start any token; use spaces, not tabs"),
     ("open bracket", "a: [1,", "line 1, column 7: "),
     ("open quote", "a: 'b", "line 1, column 6: "),

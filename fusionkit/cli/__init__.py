@@ -35,8 +35,8 @@ _RARELY = (100_000, 50, 100)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (of the process where None) and return its exit status."""
     try:
-        with _rare_garbage_collection(), one_line_warnings() as said:
-            status = _command(argv, said)
+        with _rare_garbage_collection(), one_line_warnings() as shown:
+            status = _command(argv, shown)
             _flush_output()
             return status
     except KeyboardInterrupt:
@@ -72,12 +72,12 @@ def _print_error(text: str) -> None:
     print(f"{painted('fusionkit:', 'red', sys.stderr)} {text}", file=sys.stderr)
 
 
-def _command(argv: Sequence[str] | None, said: list[str]) -> int:
+def _command(argv: Sequence[str] | None, shown: list[str]) -> int:
     try:
         arguments = build_parser().parse_args(argv)
-    except SystemExit:  # --help and --version have printed what they had to say
+    except SystemExit:  # --help and --version have printed their text
         return DONE
-    arguments.said = said
+    arguments.warnings = shown
     return import_module(COMMANDS[arguments.command][0]).run(arguments)
 
 

@@ -16,7 +16,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the config on each file, over its sweep where it has one; the exit status."""
+    """Run the config on each file, and over its sweep if it has one; the exit status."""
     from fusionkit.config import override_source, read_source
     from fusionkit.sweep.axes import axes_of, file_axis
 

@@ -1,4 +1,4 @@
-"""``fusionkit compare``: finished runs beside each other, as a table and as a page."""
+"""``fusionkit compare``: finished runs side by side, in a table and on a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add(command: argparse.ArgumentParser) -> None:
     """The arguments of ``compare``."""
     command.add_argument("runs", metavar="RUN", nargs="+", help="output folder of a run; at least two (or SWEEP/*)")
     command.add_argument("--output", metavar="FILE", help="page to write, with the maps side by side (.html)")
-    command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+    command.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_of_a_sweep(path: Path) -> bool:
-    """Whether it is one of the files beside a sweep's runs, which ``compare SWEEP/*`` names too."""
+    """Whether it is a file beside the runs of a sweep, which ``compare SWEEP/*`` names too."""
     from fusionkit.sweep.plan import CONFIG, PAGE, TABLE
 
     return path.name in (CONFIG, PAGE, TABLE) and isfile(path) and isfile(path.with_name(CONFIG))
@@ -59,7 +59,7 @@ def _print_table(comparison: Comparison) -> None:
     from fusionkit.terminal import painted
 
     rows = [("", *(run.name for run in comparison.runs)), *comparison.rows]
-    if not sys.stdout.isatty():  # other programs split it: a row a quantity, however wide
+    if not sys.stdout.isatty():  # for other programs: one row per quantity, however wide
         print("\n".join(aligned(rows)))
         return
     for line, is_heading in fitted(rows, get_terminal_size().columns):
@@ -67,18 +67,18 @@ def _print_table(comparison: Comparison) -> None:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line a row, the first column to the left and the others to the right.
+    """One line per row; the first column is flush left, the others flush right.
 
     Parameters
     ----------
-    rows : texts, as many in each; the first row is the head.
+    rows : texts, equally many in each; the first row is the head.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
 def fitted(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, bool]]:
-    """The lines of a table that a number is never broken in, and whether each is a heading.
+    """The lines of a table in which no number is broken, and whether each is a heading.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from fusionkit.cli import DONE
 
 SHELLS = ("bash", "zsh", "fish")
 
-# what lists packaged configs and files, in each shell's words; `names` are quoted for it
+# functions that list packaged configs and files; `names` are quoted for the shell
 _CONFIGS = {
     "bash": """_fusionkit_configs() {{
   compgen -W {names} -- "$1"
@@ -31,7 +31,7 @@ _CONFIGS = {
 end
 """,
 }
-# and names alone
+# functions that list names
 _NAMES = {
     "bash": """_fusionkit_{kind}() {{
   compgen -W {names} -- "$1"
@@ -47,7 +47,7 @@ _NAMES = {
 end
 """,
 }
-_KINDS = {"PRESET": "phantoms", "WRITER": "writers", "READER": "readers"}  # tables of names by what stands for one
+_KINDS = {"PRESET": "phantoms", "WRITER": "writers", "READER": "readers"}  # kinds by metavar
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the script; it holds the names of configs, phantoms, writers and readers that there are now."""
+    """Print the script; it holds the present names of configs, phantoms, writers and readers."""
     import shtab
 
     from fusionkit.cli.parser import build_parser
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _with_every_argument(script: str) -> str:
-    """A zsh script that completes all of several arguments: shtab's ``(*):`` ends with the first, ``*:`` does not."""
+    """A zsh script that completes each of several arguments: shtab's ``(*):`` ends with the first, ``*:`` does not."""
     return re.sub(r'^(\s*")\(\*\):', r"\1*:", script, flags=re.MULTILINE)
 
 

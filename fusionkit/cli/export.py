@@ -14,11 +14,11 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", metavar="RUN", help="output folder of a run")
     command.add_argument("--format", metavar="WRITER", help="hspy, zspy or tiff (default: by the suffix of --output)")
     command.add_argument("--output", metavar="FILE", help="the file to write (default: maps.hspy, ... in RUN)")
-    command.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+    command.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the file and say where it is."""
+    """Write the file and print its path."""
     from fusionkit.errors import UserError
     from fusionkit.export.content import content_of_saved
     from fusionkit.export.writers import STEM, check_target, export, writer_for, writer_of
@@ -34,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("export", "no format is named", f"add --format with one of {', '.join(table('writers'))}")
     if output is not None:
         check_target(output, writer, arguments.overwrite)
-    found = read_run(Path(arguments.run))
+    saved = read_run(Path(arguments.run))
     home = Path(arguments.run)
     default = (home if isdir(home) else home.parent) / f"{STEM}{writer.suffixes[0]}"
     path = output or default
-    export(content_of_saved(found), path, writer, arguments.overwrite)
+    export(content_of_saved(saved), path, writer, arguments.overwrite)
     print(f"wrote {path}")
     return DONE

@@ -1,4 +1,4 @@
-"""``fusionkit inspect``: what recordings hold, and a config that runs on them as it is."""
+"""``fusionkit inspect``: the contents of recordings, and a config that runs on them as it is."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 def add(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    command.add_argument("files", metavar="FILE", nargs="+", help="a recording, of a microscope or .npz, .h5")
-    command.add_argument("--reader", metavar="READER", help="format of the files, where the suffix misleads")
+    command.add_argument("files", metavar="FILE", nargs="+", help="a recording: .npz, .h5 or a microscope's file")
+    command.add_argument("--reader", metavar="READER", help="format of the files, if the suffix misleads")
     command.add_argument(
         "--write-config", metavar="FILE.yaml", help="write a config for these files that runs unedited"
     )
-    command.add_argument("--overwrite", action="store_true", help="replace the config where it exists")
+    command.add_argument("--overwrite", action="store_true", help="replace the config if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the signals of each file; write the config where one is asked for."""
+    """List the signals of each file; write a config on request."""
     from shlex import quote
 
     from fusionkit.config.new_file import check_new, write_new

@@ -1,4 +1,4 @@
-"""``fusionkit list``: what can be named in a config, plug-ins included, with a sentence on each."""
+"""``fusionkit list``: what a config can name, plug-ins included, with one sentence each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ALL = (
     "operators",
     "solvers",
 )
-_PARTS = {"penalties": ("functionals", "operators")}  # what the term ``penalty`` is made of
+_PARTS = {"penalties": ("functionals", "operators")}  # parts of the term ``penalty``
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -60,15 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def descriptions(kind: str) -> Mapping[str, str]:
-    """A sentence on everything of a kind, by name."""
+    """One sentence for each name of a kind."""
     if kind == "configs":
         from fusionkit.config import packaged_configs
 
         return {name: text.partition("\n")[0].lstrip("# ") for name, text in packaged_configs().items()}
     from fusionkit.registry import plugins, table
 
-    lacking = {f"plug-in {plugin.name}": f"cannot be used: {plugin.missing}" for plugin in plugins() if plugin.missing}
-    return {name: _description(kind, name) for name in table(kind)} | lacking
+    unusable = {f"plug-in {plugin.name}": f"cannot be used: {plugin.missing}" for plugin in plugins() if plugin.missing}
+    return {name: _description(kind, name) for name in table(kind)} | unusable
 
 
 def _description(kind: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """The table of commands, and the parser of the command line that is made from it.
 
 Each command is a module with ``add(command)``, which gives the command's parser its arguments, and ``run(arguments)``,
-which returns the exit status; ``arguments.said`` lists the warnings so far. Neither this table nor the top of a
+which returns the exit status; ``arguments.warnings`` lists the warnings so far. Neither this table nor the top of a
 command's module imports anything heavy, so that ``--help`` answers at once.
 """
 
@@ -17,20 +17,20 @@ DEBUG = "--debug"
 # name: (module, what --help says)
 COMMANDS = {
     "run": ("fusionkit.cli.run", "solve a problem and write its result"),
-    "validate": ("fusionkit.cli.validate", "read config and data, say what would run, run nothing"),
+    "validate": ("fusionkit.cli.validate", "check config and data, print what would run, run nothing"),
     "sweep": ("fusionkit.cli.sweep", "run a config over lists and ranges of its values"),
     "batch": ("fusionkit.cli.batch", "run a config on several files"),
-    "compare": ("fusionkit.cli.compare", "finished runs beside each other, as a table and as a page"),
+    "compare": ("fusionkit.cli.compare", "compare finished runs in a table and a page"),
     "export": ("fusionkit.cli.export", "write the maps of a finished run for HyperSpy or ImageJ"),
-    "inspect": ("fusionkit.cli.inspect", "list what recordings hold; write a config that runs on them"),
-    "list": ("fusionkit.cli.list", "what can be named in a config"),
+    "inspect": ("fusionkit.cli.inspect", "list the contents of recordings; write a config that runs on them"),
+    "list": ("fusionkit.cli.list", "list what a config can name"),
     "simulate": ("fusionkit.cli.simulate", "write a simulated recording with its ground truth"),
-    "completion": ("fusionkit.cli.completion", "print a script for the shell that completes commands and names"),
+    "completion": ("fusionkit.cli.completion", "print a script that completes commands and names in a shell"),
 }
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are those of the rest of the program."""
+    """A parser that reports its errors like the rest of the program."""
 
     def error(self, message: str) -> NoReturn:
         command = self.prog.partition(" ")[2]
@@ -38,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Print the version; looked up only when it is asked for."""
+    """Print the version, which is looked up only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import fusionkit
@@ -48,10 +48,10 @@ class _Version(argparse.Action):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with every command of the table; ``command`` is the name of the one that was given."""
+    """The parser with every command of the table; ``command`` is the name of the one on the command line."""
     parser = _Parser(
         prog="fusionkit",
-        description="Fuse a HAADF image with elemental maps; or any problem made of the terms that are listed.",
+        description="Fuse a HAADF image with elemental maps; or solve any problem composed of the listed terms.",
         epilog="Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, "
         "70 a fault of fusionkit, 130 interrupted.",
         allow_abbrev=False,
@@ -66,11 +66,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_config(command: argparse.ArgumentParser) -> None:
-    """The config and ``--set``."""
-    command.add_argument("config", metavar="CONFIG", help="a YAML file, or a name of 'fusionkit list configs'")
+    """Add the config and ``--set``."""
+    command.add_argument("config", metavar="CONFIG", help="a YAML file, or a name from 'fusionkit list configs'")
     add_set(command, "a value of the config (terms.tv.weight=0.2, solver.max_iterations=100)")
 
 
 def add_set(command: argparse.ArgumentParser, what: str) -> None:
-    """``--set``, which replaces ``what``."""
+    """Add ``--set``, which replaces ``what``."""
     command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=f"replace {what}")

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         with solve_progress(arguments.quiet) as shown, shown_log(arguments.quiet):
             result = job.solve(shown.show, stop_requested, shown.look)
         stop_requested.effect = WRITING if loaded.config.uncertainty.method == "none" else ASSESSING
-        record = job.record(result, tuple(arguments.said), stop_requested)
+        record = job.record(result, tuple(arguments.warnings), stop_requested)
         cut_short = _is_cut_short(record, loaded.config, stop_requested())
         stop_requested.effect = WRITING
         output = loaded.config.output
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_cut_short(record: RunRecord, config: Config, stopped: bool) -> bool:
-    """Whether Ctrl-C came between the solve and the error bars that are asked for."""
+    """Whether Ctrl-C came between the solve and the requested error bars."""
     return stopped and config.uncertainty.method != "none" and record.uncertainty is None
 
 

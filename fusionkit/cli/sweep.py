@@ -30,11 +30,11 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def add_many(command: argparse.ArgumentParser) -> None:
-    """The arguments of everything that runs many points."""
+    """The arguments of commands that run many points."""
     command.add_argument("--output", metavar="DIR", help="folder of the points' folders, the table and the page")
     command.add_argument("--workers", metavar="N", type=_positive, help="processes at a time (default: one a core)")
     command.add_argument("--scheduler", metavar="ADDRESS", help="run on this dask.distributed scheduler instead")
-    command.add_argument("--overwrite", action="store_true", help="replace changed points, leave out former others")
+    command.add_argument("--overwrite", action="store_true", help="replace changed points, drop former points")
     command.add_argument("--quiet", action="store_true", help="write nothing but warnings and errors")
 
 
@@ -57,8 +57,8 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
     from fusionkit.sweep.run import Machines, carry_out
 
     if arguments.workers is not None and arguments.scheduler is not None:
-        remedy = "leave one of the two out: a cluster has workers of its own"
-        raise UserError("--workers", "has no meaning beside --scheduler", remedy)
+        remedy = "remove one of them: a cluster has workers of its own"
+        raise UserError("--workers", "cannot be combined with --scheduler", remedy)
     planned = plan(source, axes, _folder(arguments.output, source, what))
     todo = check_folder(planned, arguments.overwrite)
     machines = Machines(arguments.workers, arguments.scheduler)
@@ -66,13 +66,13 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
         with sweep_progress(len(todo), arguments.quiet) as shown:
             rows = carry_out(planned, todo, arguments.overwrite, machines, shown.show)
     except KeyboardInterrupt:
-        said = f"finished points stay in {planned.folder}; give the same command again to run the others"
-        print(f"\nfusionkit: {said}", file=sys.stderr)
+        remedy = f"finished points stay in {planned.folder}; repeat the command to run the others"
+        print(f"\nfusionkit: {remedy}", file=sys.stderr)
         raise
     except SchedulerLostError:
-        said = "the scheduler is gone, or knows the points no more"
-        remedy = f"finished points stay in {planned.folder}; with a scheduler there, the same command runs the others"
-        print(f"{painted('fusionkit:', 'red', sys.stderr)} --scheduler: {said}; {remedy}", file=sys.stderr)
+        problem = "the scheduler is gone, or has lost the points"
+        remedy = f"finished points stay in {planned.folder}; with a scheduler running, the same command runs the others"
+        print(f"{painted('fusionkit:', 'red', sys.stderr)} --scheduler: {problem}; {remedy}", file=sys.stderr)
         return LOST
     states = [row.status for row in rows]
     if not arguments.quiet:
@@ -95,13 +95,13 @@ def _print_summary(states: list[str], kept: int, folder: Path) -> None:
     from fusionkit.sweep.plan import PAGE, TABLE
 
     counts = ", ".join(f"{states.count(state)} {painted_status(state, sys.stdout)}" for state in dict.fromkeys(states))
-    said = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")
-    for name, value in {"points": said, "table": folder / TABLE, "page": folder / PAGE}.items():
+    points = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")
+    for name, value in {"points": points, "table": folder / TABLE, "page": folder / PAGE}.items():
         print(f"{name + ':':<12}{value}")
 
 
 def _positive(text: str) -> int:
     count = int(text) if text.isdecimal() else 0
     if count < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number >= 1")
     return count

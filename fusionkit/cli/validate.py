@@ -1,4 +1,4 @@
-"""``fusionkit validate``: what would run."""
+"""``fusionkit validate``: print what would run."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 DEFAULT_SOLVER = "chambolle_pock"
 SUFFIXES = (".yaml", ".yml")
-# the fields that name a thing to be built, and the kind of that thing
+# fields that name a thing to build, and its kind
 NESTED = {"forward": "forwards", "functional": "functionals", "operator": "operators", "on": "operators"}
 
 
 class UnknownOptions(Options):
-    """The unknown of a problem without maps: a vector of coefficients.
+    """The unknown of a problem without maps, a vector of coefficients.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class UnknownOptions(Options):
     def _unique(cls, labels: list[str]) -> list[str]:
         double = [label for label in labels if labels.count(label) > 1]
         if double:
-            raise ValueError(f"'{double[0]}' stands there twice; name every coefficient once")
+            raise ValueError(f"'{double[0]}' is listed twice; name every coefficient once")
         return labels
 
 
@@ -71,7 +71,7 @@ class OutputOptions(Options):
     def _once(cls, formats: list[str]) -> list[str]:
         double = [name for name in formats if formats.count(name) > 1]
         if double:
-            raise ValueError(f"'{double[0]}' stands there twice; name every format once")
+            raise ValueError(f"'{double[0]}' is listed twice; name every format once")
         return formats
 
 
@@ -82,16 +82,16 @@ class Config(Options):
     ----------
     version : of this schema.
     data : what to read or simulate.
-    unknown : the coefficients of a problem without maps; None where the unknown are the maps.
-    terms : the summands of the objective.
+    unknown : the coefficients of a problem without maps; None if the unknown is the maps.
+    terms : of the objective.
     solver : the algorithm.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
     precision : ``single`` (float32) or ``double`` (float64) iterates.
     engine : ``numpy``, ``numba`` (compiled kernels), ``cupy`` (kernels on a CUDA device: docs/gpu.md) or ``auto``:
         compiled where Numba is installed.
-    threads : the most threads; None to leave it to the libraries.
+    threads : the most threads; None leaves it to the libraries.
     uncertainty : whether and how error bars are estimated.
-    composition : atomic fractions over regions; None for none.
+    composition : atomic fractions of regions, if requested.
     output : where the result goes.
     """
 
@@ -127,20 +127,20 @@ class Config(Options):
 
     @property
     def assessed(self) -> bool:
-        """Whether error bars or a composition are asked for."""
+        """Whether error bars or a composition are requested."""
         return self.uncertainty.method != "none" or self.composition is not None
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A configuration and where it came from.
+    """A configuration and its origin.
 
     Parameters
     ----------
     config : the configuration, checked.
-    folder : where relative paths in it start: the config's folder, or the current one for a packaged config.
+    folder : base of its relative paths: the config's folder, or the current one for a packaged config.
     name : of the config, without suffix.
-    raw : what the YAML file says, overrides applied.
+    raw : contents of the YAML file, overrides applied.
     packaged : whether it is one of the packaged configs.
     """
 
@@ -164,7 +164,7 @@ class LoadedConfig:
 
 @dataclass(frozen=True)
 class Source:
-    """What a YAML file says, not yet checked, and where it came from.
+    """The contents of a YAML file, not yet checked, and their origin.
 
     Parameters
     ----------
@@ -201,9 +201,9 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConf
     return check_source(override_source(read_source(source), overrides))
 
 
-def override_source(source: Source, overrides: Sequence[str], said: str = "--set") -> Source:
+def override_source(source: Source, overrides: Sequence[str], option: str = "--set") -> Source:
     """The source with ``key.path=value`` of each of ``overrides``, see `fusionkit.config.overrides.override`."""
-    return replace(source, raw=override(source.raw, overrides, {"solver": {"type": DEFAULT_SOLVER}}, said))
+    return replace(source, raw=override(source.raw, overrides, {"solver": {"type": DEFAULT_SOLVER}}, option))
 
 
 def check_source(source: Source) -> LoadedConfig:
@@ -228,7 +228,7 @@ def check_source(source: Source) -> LoadedConfig:
 
 
 def specs(config: Config) -> Iterator[tuple[str, str, Spec]]:
-    """Every term and the solver, with config key and kind."""
+    """Config key, kind and spec of every term and of the solver."""
     for index, term in enumerate(config.terms):
         yield f"terms[{index}]", "terms", term
     yield "solver", "solvers", config.solver
@@ -237,7 +237,7 @@ def specs(config: Config) -> Iterator[tuple[str, str, Spec]]:
 def checked_options(kind: str, spec: Spec, key: str) -> Options:
     """The options of a named thing, validated against its model; `UserError` at ``key`` and below.
 
-    A term that asks for its weight has `fusionkit.weights.auto.PLACEHOLDER` here.
+    A term with ``weight: auto`` has `fusionkit.weights.auto.PLACEHOLDER` here.
     """
     if isinstance(spec, Existing):
         return Options()
@@ -246,7 +246,7 @@ def checked_options(kind: str, spec: Spec, key: str) -> Options:
 
 
 def nested_specs(options: Options) -> Iterator[tuple[str, str, Spec]]:
-    """The things that options name in turn: field, kind and spec."""
+    """The things that options name: field, kind and spec."""
     for field in type(options).model_fields:
         value = getattr(options, field)
         if isinstance(value, Spec) and field in NESTED:
@@ -259,7 +259,7 @@ def _check_spec(kind: str, spec: Spec, key: str) -> None:
 
 
 def _check_names(config: Config) -> None:
-    """`UserError` where two terms have one name, before the data are read; `Problem` sees what this cannot."""
+    """`UserError` if two terms share a name, before the data are read; `Problem` checks again."""
     first: dict[str, str] = {}
     for key, kind, spec in specs(config):
         name = checked_options(kind, spec, key).term_name(spec.type) if kind == "terms" else None
@@ -270,12 +270,12 @@ def _check_names(config: Config) -> None:
 
 
 def read_source(source: str | Path) -> Source:
-    """What a YAML file or a packaged config says; `UserError` where it cannot be read."""
+    """The contents of a YAML file or a packaged config; `UserError` if it cannot be read."""
     text = str(source)
     is_name = isinstance(source, str) and Path(text).name == text and not text.lower().endswith(SUFFIXES)
     configs = packaged_configs()
     if is_name and text in configs:
-        # what is packaged has no folder of its own: its paths start in the current one
+        # a packaged config has no folder of its own: its paths start in the current one
         return Source(yamlio.parse(configs[text], f"packaged config {text}"), Path.cwd(), text, True)
     path = Path(source).expanduser()
     if not lexists(path):

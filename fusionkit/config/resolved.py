@@ -1,4 +1,4 @@
-"""The whole configuration with nothing left to defaults: running it again, from anywhere, gives the same maps."""
+"""The whole configuration with every default written out: run again from anywhere, it gives the same maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fusionkit.weights.auto import wants_auto
 def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     """The configuration as plain YAML types: every default filled in, paths of inputs absolute.
 
-    The output folder is left out, since a second run must not write over the first.
+    The output folder is left out, since a second run must not overwrite the first.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
         "version": config.version,
         "data": data,
         "unknown": _plain(config.unknown),
-        "terms": [_filled("terms", term, f"terms[{index}]") for index, term in enumerate(config.terms)],
-        "solver": _filled("solvers", config.solver, "solver"),
+        "terms": [_with_defaults("terms", term, f"terms[{index}]") for index, term in enumerate(config.terms)],
+        "solver": _with_defaults("solvers", config.solver, "solver"),
         "init": config.init if config.init in INIT_WORDS else str(loaded.path(config.init)),
         "precision": config.precision,
         "engine": config.engine,
@@ -66,19 +66,19 @@ def absolute_paths(data: Mapping[str, Any], loaded: LoadedConfig) -> dict[str, A
             return source
         return {**source, "path": str(loaded.path(source["path"]))}
 
-    found = absolute(data)
+    result = absolute(data)
     for key in ("maps", "spectra"):
-        if isinstance(found.get(key), Mapping):
-            found = {**found, key: {name: absolute(source) for name, source in found[key].items()}}
-    return {**found, "haadf": absolute(found["haadf"])} if "haadf" in found else dict(found)
+        if isinstance(result.get(key), Mapping):
+            result = {**result, key: {name: absolute(source) for name, source in result[key].items()}}
+    return {**result, "haadf": absolute(result["haadf"])} if "haadf" in result else dict(result)
 
 
-def _filled(kind: str, spec: Spec, key: str) -> dict[str, Any]:
-    """A named thing with all of its options, what they name in turn included."""
+def _with_defaults(kind: str, spec: Spec, key: str) -> dict[str, Any]:
+    """A named thing with all of its options, nested things included."""
     options = checked_options(kind, spec, key)
     filled = _plain(options)
     for field, inner_kind, inner in nested_specs(options):
-        filled[field] = _filled(inner_kind, inner, f"{key}.{field}")
+        filled[field] = _with_defaults(inner_kind, inner, f"{key}.{field}")
     if kind == "terms" and wants_auto(spec):  # not chosen yet
         filled["weight"] = _plain(spec.options["weight"])
     return {"type": spec.type, **filled}

@@ -45,11 +45,11 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise ConstructorError(None, None, "a key is a list or a mapping; keys are text", key.start_mark)
             if key.tag != f"{_TAG}str":
-                said = f"the key {key.value or 'without text'} is not text; write it in quotes: '{key.value}'"
-                raise ConstructorError(None, None, said, key.start_mark)
+                problem = f"the key {key.value or 'without text'} is not text; write it in quotes: '{key.value}'"
+                raise ConstructorError(None, None, problem, key.start_mark)
             if key.value in lines:
-                said = f"the key '{key.value}' stands already in line {lines[key.value]}; remove one of the two"
-                raise ConstructorError(None, None, said, key.start_mark)
+                problem = f"the key '{key.value}' is already in line {lines[key.value]}; remove one of the two"
+                raise ConstructorError(None, None, problem, key.start_mark)
             lines[key.value] = key.start_mark.line + 1
         return super().construct_mapping(node, deep)
 
@@ -80,7 +80,7 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    UserError : the file is missing, empty, no text, no YAML or no mapping.
+    UserError : the file is missing, empty, not text, not YAML or not a mapping.
     """
     name = str(path)
     if isdir(path):
@@ -120,9 +120,9 @@ def parse(text: str, name: str) -> Any:
         return yaml.load(text, _Loader)  # _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = "a second document begins" if error.context == _SECOND else str(error.problem or error.context)
+        problem = "a second document begins" if error.context == _SECOND else str(error.problem or error.context)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UserError(name, place + said, _remedy(error, said)) from error
+        raise UserError(name, place + problem, _remedy(error, problem)) from error
     except ReaderError as error:
         before = text[: error.position]
         place = f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
@@ -130,20 +130,20 @@ def parse(text: str, name: str) -> Any:
 
 
 def dump(mapping: Mapping[str, Any]) -> str:
-    """The mapping as YAML that `parse` reads back to the same values, floats to the last bit."""
+    """The mapping as YAML, which `parse` reads back to the same values, floats to the last bit."""
     return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
 def dump_line(value: Any) -> str:
-    """The value on one line, that `parse` reads back to the same."""
+    """The value on one line of YAML, which `parse` reads back."""
     text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**6)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _remedy(error: yaml.MarkedYAMLError, said: str) -> str:
-    if isinstance(error, ConstructorError):  # ours: the text says it
+def _remedy(error: yaml.MarkedYAMLError, problem: str) -> str:
+    if isinstance(error, ConstructorError):  # ours, which holds the remedy
         return ""
-    if "'\\t'" in said:
+    if "'\\t'" in problem:
         return "use spaces, not tabs"
     if error.context == _SECOND:
         return "remove the '---' between them"

@@ -1,4 +1,4 @@
-"""All that is known about one finished run: what the files and the figures are made from."""
+"""All that is known about one finished run: the source of its files and figures."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class RunRecord:
     seconds : wall time of the stages before writing: ``setup`` and ``solve``.
     warnings : warnings of the run, a sentence each.
     term_weights : weight of each term by its name.
-    memory : bytes that the process was expected to hold at its peak; 0 where nobody asked.
-    weights : those that were chosen from the data, and how.
-    uncertainty : error bars of the maps; None where nobody asked.
+    memory : bytes that the process was expected to hold at its peak; 0 if unknown.
+    weights : chosen from the data, and how.
+    uncertainty : error bars of the maps; None if not requested.
     compositions : atomic fractions, one a region.
-    diagnostics : what the run says about itself, warnings first.
+    diagnostics : remarks on the run, warnings first.
     """
 
     result: Result
@@ -81,7 +81,7 @@ class RunRecord:
 def predictions_of(problem: Problem, x: Array) -> dict[str, Array]:
     """What each forward model predicts, by the name of the array that it is compared with; not the unknown itself."""
     fitted = [term for term in problem.terms if isinstance(term, Fitted)]
-    found = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
-    if np.array_equal(found.get("maps", ()), x, equal_nan=True):
-        del found["maps"]
-    return found
+    predictions = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
+    if np.array_equal(predictions.get("maps", ()), x, equal_nan=True):
+        del predictions["maps"]
+    return predictions

@@ -56,8 +56,8 @@ class SavedResult:
     inputs, model, trace, looks, duals, auxiliary : arrays by name.
     steps : the step sizes used last by name: with duals and auxiliary what `fusionkit.solve` goes on from (``former``).
     truth : the ground truth, of the shape of ``x``; None for recordings.
-    uncertainty : ``standard_deviation`` of ``x``; empty where nobody asked.
-    interval : the level of its intervals; None where nobody asked.
+    uncertainty : ``standard_deviation`` of ``x``; empty if not requested.
+    interval : the level of its intervals; None if not requested.
     composition : ``fractions``, ``low``, ``high`` and ``fused`` of each region and element, (regions, n).
     regions : names of the regions.
     pixel_size : edge of a pixel in ``units``; None where unknown.
@@ -199,9 +199,9 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
     stored = next((file.get(name) for name in ("maps", "solution") if name in file), None)
     missing = [name for name in _ATTRIBUTES if name not in file.attrs]
     if missing or not isinstance(stored, h5py.Dataset):
-        lacks = f"the attribute '{missing[0]}'" if missing else "'/maps'"
+        absent = f"the attribute '{missing[0]}'" if missing else "'/maps'"
         raise UserError(
-            str(path), f"was not written by fusionkit: it lacks {lacks}", f"name the {NAME} of a former run"
+            str(path), f"was not written by fusionkit: it lacks {absent}", f"name the {NAME} of a former run"
         )
     x = _real(stored, path)
     labels = _words(file, "labels", path)
@@ -255,10 +255,10 @@ def _facts(file: h5py.File) -> Mapping[str, float | str]:
 
 
 def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
-    found = _read_group(file, name, path)
-    if any(value.shape != () for value in found.values()):
+    group = _read_group(file, name, path)
+    if any(value.shape != () for value in group.values()):
         raise UserError(str(path), f"'/{name}' holds more than numbers", "use another file")
-    return Frozen({key: float(value) for key, value in found.items()})
+    return Frozen({key: float(value) for key, value in group.items()})
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:

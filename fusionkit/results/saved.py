@@ -27,7 +27,7 @@ class SavedRun:
     ----------
     name : what to call it: the folder's name, or the path where two folders have one name.
     saved : its arrays.
-    summary : its verdict, as in ``summary.json``.
+    summary : as in ``summary.json``.
     config : its resolved configuration.
     """
 
@@ -87,12 +87,12 @@ def _read(folder: Path, name: str) -> SavedRun:
 
 
 def read_summary(path: Path, remedy: str) -> dict[str, Any]:
-    """The summary of a run; what it lacks is left to whoever looks for it.
+    """The summary of a run; missing keys are left to the caller.
 
     Parameters
     ----------
     path : of ``summary.json``.
-    remedy : what the user can do where it is of no use.
+    remedy : for a summary that cannot be used.
 
     Raises
     ------
@@ -103,17 +103,17 @@ def read_summary(path: Path, remedy: str) -> dict[str, Any]:
     except OSError as error:
         raise UserError(str(path), f"cannot be read: {error.strerror}", remedy) from None
     except (ValueError, RecursionError):  # no UTF-8, no JSON, or brackets without end
-        raise UserError(str(path), "is no JSON text", remedy) from None
+        raise UserError(str(path), "is not JSON", remedy) from None
     if not isinstance(summary, dict):
-        raise UserError(str(path), "was not written by fusionkit: it is no JSON object", remedy)
+        raise UserError(str(path), "was not written by fusionkit: it is not a JSON object", remedy)
     wrong = next(_wrong(summary), None)
     if wrong is not None:
-        raise UserError(str(path), f"was not written by fusionkit: '{wrong[0]}' is no {wrong[1]}", remedy)
+        raise UserError(str(path), f"was not written by fusionkit: '{wrong[0]}' is not of the type {wrong[1]}", remedy)
     return summary
 
 
 def _wrong(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The keys whose values have wrong types, and what they should be."""
+    """The keys whose values have wrong types, and the right ones."""
     for key in _NUMBERS:
         if not _is_number(summary.get(key)):
             yield key, "number"
@@ -130,6 +130,6 @@ def _wrong(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a finite number, or the ``null`` that stands for one that is not."""
+    """Whether it is a finite number, or the ``null`` that replaces one that is not."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or (is_number and abs(value) <= sys.float_info.max)

@@ -1,4 +1,4 @@
-"""``summary.json``: the verdict of a run and what made it, as strict JSON."""
+"""``summary.json``: outcome and origin of a run, as strict JSON."""
 
 from __future__ import annotations
 
@@ -100,16 +100,16 @@ def counts_of(dataset: Dataset) -> dict[str, Any]:
     dataset : as the solver saw it; the numbers are left out where it is not known how many counts a value is.
     """
     maps, counting = dataset.arrays.get("maps"), dataset.counting
-    found: dict[str, Any] = {} if counting is None else counting.plain()
+    facts: dict[str, Any] = {} if counting is None else counting.plain()
     scale = dataset.counts_per_unit
     if scale is None and counting is not None and counting.kind == "counts":
         scale = 1.0
     names = dataset.stacks.get("maps", dataset.elements)
     if maps is None or scale is None or maps.ndim != 3 or len(names) != len(maps):
-        return found
+        return facts
     totals = [scale * float(np.sum(one, dtype=np.float64)) for one in maps]
     pixels = maps[0].size
-    return found | {
+    return facts | {
         "counts_per_unit": scale,
         "total": dict(zip(names, totals, strict=True)),
         "per_pixel": {name: total / pixels for name, total in zip(names, totals, strict=True)},
@@ -128,7 +128,7 @@ def to_json(summary: Mapping[str, Any]) -> str:
     plain = _plain(summary, "", lost)
     plain["notes"] = [
         *plain.get("notes", []),
-        *(f"{entry}, which JSON cannot hold: null stands for it" for entry in lost),
+        *(f"{entry}, which JSON cannot hold; it is null here" for entry in lost),
     ]
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

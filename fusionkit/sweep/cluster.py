@@ -56,7 +56,7 @@ def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Tas
     """
     sweep = uuid4().hex  # another sweep's points of the same names are other points
     futures: dict[Any, Task] = {}
-    with _calls_cut_off():
+    with _silenced_client():
         try:
             for task in tasks:
                 futures[client.submit(_remote, task, sweep, key=f"{task.name}-{sweep}", pure=False)] = task
@@ -81,7 +81,7 @@ def _ended(client: Client, futures: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
     while not ended.is_empty():
         if ended.has_ready():
             future, outcome = next(ended)
-            if future.cancelled():  # by nobody here
+            if future.cancelled():  # not by us
                 lost = True
             else:
                 yield future, outcome
@@ -119,17 +119,17 @@ def connected(address: str) -> Client:
         remedy = "give the address that 'dask scheduler' prints (tcp://host:8786)"
         raise UserError("--scheduler", f"no scheduler answers at '{address}'", remedy) from error
     if not client.scheduler_info().get("workers"):
-        said = f"the scheduler at '{address}' has no workers yet: the points wait for one ('dask worker ADDRESS')"
-        warnings.warn(said, FusionkitWarning, stacklevel=2)
+        notice = f"the scheduler at '{address}' has no workers yet: the points wait for one ('dask worker ADDRESS')"
+        warnings.warn(notice, FusionkitWarning, stacklevel=2)
     return client
 
 
 @contextmanager
-def _calls_cut_off() -> Iterator[None]:
-    """Say nothing of calls of the client's thread that the end of a client or of its scheduler cuts off.
+def _silenced_client() -> Iterator[None]:
+    """Silence calls of the client's thread that the end of the client or of its scheduler cuts off.
 
     A client that is closed while it fetches an outcome, or while it looks for a scheduler that is gone, would print
-    tracebacks of its own: what has happened is said elsewhere.
+    tracebacks of its own; the caller reports what has happened.
     """
 
     def is_news(record: logging.LogRecord) -> bool:

@@ -44,7 +44,7 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
     limits = {name: image_limits([row.maps[name] for row in rows if name in row.maps]) for name in elements}
     text = page.substitute(
         title=escape(plan.folder.resolve().name),
-        said=escape(_said(plan, rows, bool(elements))),
+        summary=escape(_heading(plan, rows, bool(elements))),
         choices=_choices(elements),
         choices_style=_choices_style(elements),
         scales=_scales(rows, limits),
@@ -56,12 +56,12 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _said(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:
+def _heading(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:
     states = [row.status for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    said = f"{len(rows)} point{'' if len(rows) == 1 else 's'} of {', '.join(axis.key for axis in plan.axes)}: {counts}."
+    text = f"{len(rows)} point{'' if len(rows) == 1 else 's'} of {', '.join(axis.key for axis in plan.axes)}: {counts}."
     scale = " An element has one colour scale in all maps." if has_maps else ""
-    return said + scale + (" The one with the least nrmse is outlined." if _best(rows) else "")
+    return text + scale + (" The one with the least nrmse is outlined." if _best(rows) else "")
 
 
 def _choices(elements: Sequence[str]) -> str:
@@ -123,7 +123,7 @@ def _grid(down: Axis, across: Axis, cells: Mapping[tuple[int, ...], str], rest: 
 
 
 def _best(rows: Sequence[Row]) -> Row | None:
-    """The row nearest to the truth; None where there are no two to compare."""
+    """The row nearest to the truth; None if fewer than two can be compared."""
     known = [row for row in rows if row.numbers.get("nrmse") is not None]
     return min(known, key=lambda row: row.numbers["nrmse"]) if len(known) > 1 else None
 
@@ -137,14 +137,14 @@ def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
         if name in row.maps
     ]
     maps = f'<div class="maps">{"".join(figures)}</div>' if figures else f'<div class="none">{escape(row.status)}</div>'
-    said = f'<span class="{escape(row.status)}">{escape(row.status)}</span>'
+    outcome = f'<span class="{escape(row.status)}">{escape(row.status)}</span>'
     if row.error:
-        said += f": {escape(row.error)}"
+        outcome += f": {escape(row.error)}"
     elif "nrmse" in row.numbers:
-        said += f", nrmse {row.numbers['nrmse']:.4f}"
+        outcome += f", nrmse {row.numbers['nrmse']:.4f}"
     elif row.numbers.get("optimality") is not None:
-        said += f", optimality {row.numbers['optimality']:.1e}"
-    return f'<div class="cell{" best" if best else ""}">{maps}<div class="said">{said}</div></div>'
+        outcome += f", optimality {row.numbers['optimality']:.1e}"
+    return f'<div class="cell{" best" if best else ""}">{maps}<div class="outcome">{outcome}</div></div>'
 
 
 def _link(row: Row) -> str:

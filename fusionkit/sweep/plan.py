@@ -103,7 +103,7 @@ def _point(source: Source, axes: Sequence[Axis], place: tuple[int, ...], folder:
 
 
 def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
-    """The points that are still to be run; `UserError` where the folder holds something of value.
+    """The points that are still to run; `UserError` if the folder holds something else.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
 
 
 def _check_former(folder: Path, names: Collection[str]) -> None:
-    """Refuse to write a table that lacks points which the folder holds.
+    """Refuse a table that would omit points of the folder.
 
     Parameters
     ----------
@@ -141,8 +141,10 @@ def _check_former(folder: Path, names: Collection[str]) -> None:
     left_out = [name for name in _finished_points(folder) if name not in names]
     if left_out:
         more = f" and {len(left_out) - _MOST_NAMES} more" if len(left_out) > _MOST_NAMES else ""
-        said = f"holds points that this call does not name: {' '.join(left_out[:_MOST_NAMES])}{more}"
-        raise UserError(str(folder), said, f"name them too, {_REMEDY}, or leave them out of the table with --overwrite")
+        problem = f"holds points that this command does not name: {' '.join(left_out[:_MOST_NAMES])}{more}"
+        raise UserError(
+            str(folder), problem, f"name them too, {_REMEDY}, or leave them out of the table with --overwrite"
+        )
 
 
 def _finished_points(folder: Path) -> list[str]:
@@ -165,7 +167,7 @@ def _in_table(path: Path) -> list[str]:
 
 def _unknown(path: Path) -> UserError:
     remedy = f"{_REMEDY}, or write it anew with --overwrite"
-    return UserError(str(path), "is no table of a sweep, so that its points are not known", remedy)
+    return UserError(str(path), "is not the table of a sweep, so its points are unknown", remedy)
 
 
 def _is_done(point: Point, overwrite: bool) -> bool:
@@ -211,7 +213,7 @@ def _files(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _former(folder: Path) -> dict[str, Any]:
-    """The configuration that a run folder was asked for: weights that were chosen stand there as ``auto``."""
+    """The configuration of a run folder as it was requested: chosen weights are ``auto`` again."""
     summary = read_summary(folder / writer.SUMMARY, "remove the folder, or replace it with --overwrite")
     return restore_auto(yamlio.read(folder / writer.CONFIG), summary)
 

@@ -1,6 +1,6 @@
-"""Points on this machine: worker processes that take one point after another, each watched.
+"""Points on this machine: watched worker processes that take one point after another.
 
-A worker that dies takes no other point with it: its point is tried once more in a new process, and has failed when that
+A worker that dies takes no other point with it: its point is tried once more in a new process, and fails if that
 dies too. (`concurrent.futures.ProcessPoolExecutor` gives up every point that waits when one of its processes dies.)
 """
 
@@ -24,7 +24,7 @@ from fusionkit.errors import file_errors
 from fusionkit.sweep.worker import Task, to_line
 from fusionkit.writer import remove_partial
 
-_PATIENCE = 5.0  # seconds in which a process that is asked to end has to
+_PATIENCE = 5.0  # seconds that a process has to end after it is told to
 # the process finds modules where this one does, from whatever folder it was started
 _COMMAND = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from fusionkit.sweep.worker import main; main()"
 
@@ -32,7 +32,7 @@ _Inbox = SimpleQueue["tuple[_Worker, str]"]
 
 
 class _Worker:
-    """A process that runs tasks, and the thread that waits for what it says; an empty line is its end."""
+    """A process that runs tasks, and a thread that waits for its output; an empty line is its end."""
 
     def __init__(self, inbox: _Inbox) -> None:
         self.task: Task | None = None
@@ -68,19 +68,19 @@ class _Worker:
         """Why the process ended, once it has."""
         status = self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read().strip().splitlines()
+        lines = self._errors.read().strip().splitlines()
         if status < 0:
             name = signal.Signals(-status).name
             hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
             return f"its process was ended by {name}{hint}"
-        return f"its process ended with status {status}" + (f": {said[-1]}" if said else "")
+        return f"its process ended with status {status}" + (f": {lines[-1]}" if lines else "")
 
     def terminate(self) -> None:
         """Ask the process to end, its point unfinished."""
         self._process.terminate()
 
     def close(self) -> None:
-        """Wait for the end of a process that waits or was asked to end, and remove what it has left behind."""
+        """Wait until an idle or terminated process has ended, and remove what it has left behind."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""A sweep from its plan to its table and page: run what is not there yet, then read all of it back."""
+"""A sweep from its plan to its table and page: run the points that are missing, then read all of them back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Machines:
 def carry_out(
     plan: Plan, todo: Sequence[Point], overwrite: bool, machines: Machines, ended: Callable[[Row], None]
 ) -> list[Row]:
-    """Run the points that are to be run; table and page are written whatever happens.
+    """Run points; table and page are written whatever happens.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def carry_out(
     write_config(plan)
     waiting = {point.name: point for point in todo}
     rows = {point.name: row_of(point) for point in plan.points if point.name not in waiting}
-    unheard = {name: Row(point, NOT_RUN) for name, point in waiting.items()}
-    _write_table(plan, rows | unheard)  # so that all points are known, should this process be killed
+    unreported = {name: Row(point, NOT_RUN) for name, point in waiting.items()}
+    _write_table(plan, rows | unreported)  # so that all points are known, should this process be killed
     try:
         with closing(run([_task(point, overwrite) for point in todo])) as outcomes:
             for task, error in outcomes:
@@ -63,8 +63,8 @@ def carry_out(
                     ended(rows[task.name])
     finally:  # of what is there, after an interrupt too
         with held_back():
-            unheard = {name: _unheard(point) for name, point in waiting.items() if name not in rows}
-            all_rows = _write_table(plan, rows | unheard)
+            unreported = {name: _last_state(point) for name, point in waiting.items() if name not in rows}
+            all_rows = _write_table(plan, rows | unreported)
             write_page(plan, all_rows, plan.folder / PAGE)
     return all_rows
 
@@ -76,13 +76,13 @@ def _write_table(plan: Plan, rows: Mapping[str, Row]) -> list[Row]:
     return all_rows
 
 
-def _unheard(point: Point) -> Row:
-    """The row of a point that nothing was heard of: an interrupt can come between its last file and its word."""
+def _last_state(point: Point) -> Row:
+    """The row of a point that has not reported: an interrupt can come between its last file and its report."""
     return row_of(point) if is_finished(point) else Row(point, NOT_RUN)
 
 
 def _runner(machines: Machines, todo: Sequence[Point]) -> _Runner:
-    """What runs tasks; a scheduler that does not answer is found out here, before anything is written."""
+    """What runs tasks; a scheduler that does not answer is refused here, before anything is written."""
     if machines.scheduler is not None and todo:
         from fusionkit.sweep.cluster import connected, run_on_cluster
 

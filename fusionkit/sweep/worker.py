@@ -60,13 +60,13 @@ class LastRead:
 
 
 def run_task(task: Task, read: Reader) -> str:
-    """Solve a point and write its folder; why it failed in one line, empty where it did not."""
+    """Solve a point and write its folder; returns why it failed, in one line, or an empty text."""
     source = Source(task.raw, Path(task.config_folder), task.config_name, task.packaged)
     try:
-        with one_line_warnings() as said, limit_threads(task.threads):
+        with one_line_warnings() as warnings, limit_threads(task.threads):
             loaded = check_source(source)
             job = prepare(loaded, read=read)
-            record = job.record(job.solve(), tuple(said))
+            record = job.record(job.solve(), tuple(warnings))
             output = loaded.config.output
             write(record, Path(task.folder), task.overwrite, output.figures, output.report, output.formats)
     except UserError as error:
@@ -75,7 +75,7 @@ def run_task(task: Task, read: Reader) -> str:
 
 
 def main() -> None:
-    """Run the tasks that come on stdin until it ends; whatever is printed meanwhile goes to stderr."""
+    """Run the tasks on stdin until it ends; other output goes to stderr."""
     signal.signal(signal.SIGTERM, _leave)  # so that half a folder is removed
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -31,7 +31,11 @@ def test_a_damaged_summary_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 FORMER: list[tuple[str, bytes | None, str]] = [
-    ("whole", b"point,status\ntv.weight=50.0,max_iterations\n", "that this command does not name: tv.weight=50.0; name"),
+    (
+        "whole",
+        b"point,status\ntv.weight=50.0,max_iterations\n",
+        "that this command does not name: tv.weight=50.0; name",
+    ),
     ("gone", None, "that this command does not name: tv.weight=50.0; name"),
     ("empty", b"", "is not the table of a sweep"),
     ("no text", b"point,status\n\xff\xfe\n", "is not the table of a sweep"),

@@ -20,7 +20,7 @@ import numpy as np
 from fusionkit.terms import Array, Bounds, Expansion, Pixelwise
 
 _BLOCK_BYTES = 1 << 18  # a block and its temporaries stay in the second-level cache
-_ATTEMPTS = 8  # lengths of a Newton step to try before a pixel stays where it is
+_ATTEMPTS = 8  # lengths of a Newton step to try before a pixel keeps its value
 
 
 @dataclass(frozen=True)

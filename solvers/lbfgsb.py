@@ -104,7 +104,7 @@ class LBFGSB(Solver[LBFGSBState]):
             value, gradient = smoothed(split, flat.reshape(shape), state.smoothings)
             return value, gradient.ravel()
 
-        found = minimize(
+        result = minimize(
             objective,
             split.bounds.prox(state.x.astype(np.float64), 1.0).ravel(),
             jac=True,
@@ -118,7 +118,7 @@ class LBFGSB(Solver[LBFGSBState]):
                 "gtol": 0,
             },
         )
-        x = found.x.reshape(shape)
+        x = result.x.reshape(shape)
         duals = envelope_gradients(split, x, state.smoothings)
         dtype = state.x.dtype
         return replace(state, x=x.astype(dtype), duals=tuple(p.astype(dtype, copy=False) for p in duals))

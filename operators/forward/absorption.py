@@ -1,6 +1,6 @@
 r"""The bright-field image of absorbing maps: :math:`m(x) = I_0 \exp(-\sum_i \mu_i x_i)` at each pixel.
 
-Electrons that a specimen scatters beyond the aperture leave the bright-field image, each layer the same share of them.
+Each layer of a specimen scatters the same share of electrons beyond the aperture, out of the bright-field image.
 The model is pixelwise although it couples the elements: its second derivative, :math:`m \mu \mu^\top`, has rank one.
 Sources: L. Reimer, H. Kohl, Transmission Electron Microscopy, 5th ed. (Springer, 2008), section 6.1 (mass-thickness
 contrast); the Lambert-Beer law.
@@ -21,8 +21,8 @@ class AbsorptionOptions(Options):
 
     Parameters
     ----------
-    mu : absorption coefficient of each element, >= 0, in the inverse unit of its map; those that are not named have 0.
-    incident : I0 > 0, what the image shows where there is no matter, in its own unit.
+    mu : absorption coefficient of each element, >= 0, in the inverse unit of its map; 0 if it is not named.
+    incident : I0 > 0, the image of the vacuum, in its unit.
     """
 
     mu: dict[str, NonNegative]
@@ -34,7 +34,7 @@ def absorption(options: AbsorptionOptions, context: Context) -> PixelwiseChain:
 
     Raises
     ------
-    UserError : the unknown is no stack of maps, ``mu`` names an element without a map, or no element absorbs.
+    UserError : the unknown is no stack of maps, ``mu`` names an element without a map, or is 0 for all.
     """
     pixels, mu = pixels_of(context), element_values(options.mu, context.at("mu"), 0.0)
     if not mu.any():

@@ -24,7 +24,7 @@ _BLOCK = 1 << 15  # groups in a block
 
 @runtime_checkable
 class MapDifferences(Protocol):
-    r"""A linear map that the TV kernels know: the differences :math:`(I - \xi \xi^\top) \nabla x` of maps or images."""
+    r"""A linear map of the TV kernels: the differences :math:`(I - \xi \xi^\top) \nabla x` of maps or images."""
 
     @property
     def domain(self) -> tuple[int, ...]: ...
@@ -76,12 +76,8 @@ class L21(Norm):
         self.ndim, self.sigma = ndim, sigma
 
     def kernel(self, linear_map: LinearMap) -> Kernel | None:
-        """What the compiled kernels know the norm of ``linear_map`` as: TV of maps, each on its own or coupled."""
-        if (
-            not isinstance(linear_map, MapDifferences)
-            or len(linear_map.domain) != 3
-            or self.ndim not in (2, 2 * linear_map.domain[0])
-        ):
+        """The compiled kernel of the norm of ``linear_map``: TV of maps, separate or coupled; None for another map."""
+        if not _of_maps(linear_map) or self.ndim not in (2, 2 * linear_map.domain[0]):
             return None
         return TotalVariation(self.sigma, self.ndim != 2, linear_map.tv_field)
 
@@ -129,7 +125,7 @@ class WeightedL21(Norm):
         self.ndim, self.factors, self.sigma = ndim, np.asarray(factors, np.float64), sigma
 
     def kernel(self, linear_map: LinearMap) -> Kernel | None:
-        """What the compiled kernels know the norm of ``linear_map`` as: TV of maps with a weight for each."""
+        """The compiled kernel of the norm of ``linear_map``: TV with a weight for each map; None for another map."""
         if not _of_maps(linear_map) or self.ndim != 2:
             return None
         return TotalVariation(self.sigma, False, linear_map.tv_field, tuple(float(f) for f in self.factors))

@@ -38,7 +38,7 @@ class GuidedGradientMap:
 
     @property
     def tv_field(self) -> Array:
-        """The field, as the TV kernels ask for it."""
+        """The field under the name that the TV kernels use."""
         return self.xi
 
     @property

@@ -19,7 +19,7 @@ IDENTITY = Spec(type="identity")
 
 @runtime_checkable
 class HasKernels(Protocol):
-    """A functional that compiled kernels may know together with a linear map."""
+    """A functional that may have a compiled kernel with a linear map."""
 
     def kernel(self, linear_map: LinearMap) -> Kernel | None: ...
 
@@ -107,7 +107,7 @@ def penalty(options: PenaltyOptions, context: Context) -> Composed | Proximable:
 
     Raises
     ------
-    UserError : a name or option does not exist, or ``functional`` has a weight of its own.
+    UserError : a name or option does not exist, or ``functional`` has a weight.
     """
     # a resolved config writes out the default weight of the functional
     if options.functional.options.get("weight", 1.0) != 1.0:

@@ -1,4 +1,4 @@
-"""Total generalised variation of second order: ramps cost nothing, edges stay sharp."""
+"""Total generalised variation of second order, for which ramps cost nothing and edges stay sharp."""
 
 from __future__ import annotations
 
@@ -159,9 +159,9 @@ class Field:
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """-M y_1 + E' y_2, in the dtype of y."""
         k = self.domain[0]
-        found = self.second.adjoint(y[k:], out)
-        found -= self._inside(y[:k].copy())
-        return found
+        result = self.second.adjoint(y[k:], out)
+        result -= self._inside(y[:k].copy())
+        return result
 
     def _inside(self, w: Array) -> Array:
         """M w in place."""

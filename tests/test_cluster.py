@@ -124,7 +124,7 @@ def test_a_scheduler_that_dies_leaves_what_is_finished(tmp_path: Path, cluster: 
         assert running.wait() == 5, said
     assert [line for line in said if not re.match(r"\d+/5  ", line)] == said[-1:]
     assert said[-1].startswith("fusionkit: --scheduler: the scheduler is gone")
-    assert "finished points stay in out; with a scheduler there, the same command runs the others" in said[-1]
+    assert "finished points stay in out; with a scheduler running, the same command runs the others" in said[-1]
     found = statuses(tmp_path / "out")
     assert set(found) <= {"max_iterations", "stalled", "not run"}
     assert found.count("not run") == 5 - len(list((tmp_path / "out").glob("*/result.h5"))) >= 1

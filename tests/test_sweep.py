@@ -321,7 +321,7 @@ BAD: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("a bad value", {"terms.haadf.gamma": [1.6, -1.0]}, [], ["terms[0].gamma", "at terms.haadf.gamma = -1.0"]),
     ("no such option", {"solver.speed": [1, 2]}, [], ["solver.speed", "at solver.speed = 1"]),
     ("workers", WEIGHTS, ["--workers", "0"], ["--workers", "'0' is not a whole number >= 1"]),
-    ("workers of a cluster", WEIGHTS, ["--workers", "2", "--scheduler", "a:1"], ["--workers", "beside --scheduler"]),
+    ("workers of a cluster", WEIGHTS, ["--workers", "2", "--scheduler", "a:1"], ["--workers", "with --scheduler"]),
     ("no scheduler file", WEIGHTS, ["--scheduler", "no.json"], ["--scheduler", "no file 'no.json'"]),
     ("output is a file", WEIGHTS, ["--output", "mine.yaml"], ["mine.yaml", "is a file"]),
     ("output is here", WEIGHTS, ["--output", "."], ["something other than a former sweep"]),

@@ -11,7 +11,7 @@ from fusionkit.cli import main
 from fusionkit.composition import make_solver
 from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare
-from fusionkit.report.trace import filled
+from fusionkit.report.trace import interpolate_trace
 from fusionkit.results.result_file import read_result
 
 TRACE = {
@@ -30,7 +30,7 @@ LOOKS = {
 
 
 def test_checks_stand_as_they_are_and_the_offset_of_the_sample_is_taken_off() -> None:
-    found = filled(TRACE, LOOKS)
+    found = interpolate_trace(TRACE, LOOKS)
     assert found["iteration"].tolist() == [0, 10, 20, 30, 40]
     assert found["seconds"].tolist() == [0, 1, 2, 3, 4]
     assert found["objective"].tolist() == [100, 20, 10, 6, 5]
@@ -40,19 +40,19 @@ def test_checks_stand_as_they_are_and_the_offset_of_the_sample_is_taken_off() ->
 
 @pytest.mark.parametrize("looks", [{}, {"iteration": np.array([30.0]), "objective": np.array([1.0])}])
 def test_without_a_check_at_a_look_the_trace_is_all(looks: dict[str, np.ndarray]) -> None:
-    assert filled(TRACE, looks) == TRACE
+    assert interpolate_trace(TRACE, looks) == TRACE
 
 
 @pytest.mark.parametrize("damaged", ["trace", "looks"])
 def test_a_column_of_another_length_is_left_out(damaged: str) -> None:
     columns = {"trace": dict(TRACE), "looks": dict(LOOKS)}
     columns[damaged]["objective"] = np.zeros(7)
-    assert set(filled(**columns)) == {"iteration", "seconds", "optimality"}
+    assert set(interpolate_trace(**columns)) == {"iteration", "seconds", "optimality"}
 
 
 def test_a_sample_without_a_logarithm_is_left_alone() -> None:
     still = {**LOOKS, "optimality": np.zeros(4)}
-    assert filled(TRACE, still)["optimality"].tolist() == [1, 0, 1e-2, 0, 1e-4]
+    assert interpolate_trace(TRACE, still)["optimality"].tolist() == [1, 0, 1e-2, 0, 1e-4]
 
 
 def test_estimates_follow_the_checks_of_every_look() -> None:
@@ -64,7 +64,7 @@ def test_estimates_follow_the_checks_of_every_look() -> None:
     )
     assert few.looks["iteration"].tolist() == every.trace["iteration"].tolist()[1:]
     assert not every.looks
-    found, lowest = filled(few.trace, few.looks), min(every.trace["objective"])
+    found, lowest = interpolate_trace(few.trace, few.looks), min(every.trace["objective"])
     ahead = slice(0, -2)  # the last ones differ from the lowest by less than a sample tells
     gap = (found["objective"] - lowest)[ahead] / (every.trace["objective"] - lowest)[ahead]
     assert np.all((gap > 0.5) & (gap < 2.0)), gap

@@ -1,4 +1,4 @@
-"""Runs beside each other: which numbers can be compared, and the table of them."""
+"""Comparison of runs: which numbers are comparable, and their table."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from fusionkit.report.comparison_maps import Shown, side_by_side
 from fusionkit.report.metrics import has_ssim, nrmse, psnr, ssim
 from fusionkit.results.saved import SavedRun
 
-_MOST_DIFFERENCES = 4  # that a line names
+_MOST_DIFFERENCES = 4  # in one line
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs with what can be said of them together.
+    """Runs with what they have in common.
 
     Parameters
     ----------
     runs : at least two.
-    rows : name of the quantity, and its text for each run.
-    notes : what cannot be compared, and why, a line each.
+    rows : name of a quantity, and its text for each run.
+    notes : what is not comparable and why, a line each.
     one_objective : whether all runs minimise one objective.
-    maps : what is shown side by side.
+    maps : the maps to show side by side.
     """
 
     runs: tuple[SavedRun, ...]
@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compare(runs: tuple[SavedRun, ...]) -> Comparison:
-    """The comparison of runs, the first being what the others are compared with.
+    """The comparison of runs with the first one.
 
     Parameters
     ----------
@@ -50,15 +50,15 @@ def compare(runs: tuple[SavedRun, ...]) -> Comparison:
 
 
 def _objective_notes(runs: Sequence[SavedRun]) -> list[str]:
-    """Why objectives cannot be compared; nothing where they can."""
+    """Why objectives are not comparable; empty where they are."""
     first, *others = runs
     notes = []
     for run in others:
         changes = differences(first.config.get("terms"), run.config.get("terms"), "terms")
         if changes:
             more = f" and {len(changes) - _MOST_DIFFERENCES} more" if len(changes) > _MOST_DIFFERENCES else ""
-            said = "; ".join(changes[:_MOST_DIFFERENCES]) + more
-            notes.append(f"The objectives of {first.name} and {run.name} are not comparable: {said}.")
+            listed = "; ".join(changes[:_MOST_DIFFERENCES]) + more
+            notes.append(f"The objectives of {first.name} and {run.name} are not comparable: {listed}.")
         elif not _same_data(first, run):
             notes.append(f"The objectives of {first.name} and {run.name} are not comparable: the data differ.")
     return notes
@@ -70,7 +70,7 @@ def differences(first: Any, second: Any, key: str) -> list[str]:
     Parameters
     ----------
     first, second : plain YAML values.
-    key : where they stand; empty at the top.
+    key : of these values; empty at the top.
     """
     if isinstance(first, dict) and isinstance(second, dict):
         pairs = [
@@ -84,7 +84,7 @@ def differences(first: Any, second: Any, key: str) -> list[str]:
         return [f"{key}: {_listed(first)} against {_listed(second)}"]
     else:
         return [] if first == second else [f"{key} {_text(first)} against {_text(second)}"]
-    return [said for name, one, other in pairs for said in differences(one, other, name)]
+    return [line for name, one, other in pairs for line in differences(one, other, name)]
 
 
 def _name(value: Any, index: int) -> str:
@@ -106,7 +106,7 @@ def _same_data(first: SavedRun, second: SavedRun) -> bool:
 
 
 def _rows(runs: Sequence[SavedRun]) -> tuple[tuple[tuple[str, ...], ...], list[str]]:
-    """The table, a quantity a row, and why some of it is missing."""
+    """The table with a row for each quantity, and notes on missing rows."""
     rows = [
         ("status", *(run.saved.status for run in runs)),
         ("iterations", *(_number(run.number("iterations"), "d") for run in runs)),

@@ -1,4 +1,4 @@
-"""Which of several runs' maps can be shown side by side: the largest group on the same pixels."""
+"""The maps of several runs to show side by side: the largest group on the same pixels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fusionkit.results.saved import SavedRun
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown side by side.
+    """Maps to show side by side.
 
     Parameters
     ----------
-    runs : whose maps, the first being what the others are compared with; empty where no two fit together.
-    elements : labels of the maps that all of them have; empty where there are none.
-    notes : what is not shown, and why, a line each.
-    one_scale : whether their pixels have one size, in one unit.
+    runs : the runs, the first as the reference; empty where no two match.
+    elements : labels of the maps that all of them have.
+    notes : what is not shown and why, a line each.
+    one_scale : whether all pixels have the same size in the same unit.
     """
 
     runs: tuple[SavedRun, ...] = ()
@@ -27,9 +27,9 @@ class Shown:
 
 
 def side_by_side(runs: Sequence[SavedRun]) -> Shown:
-    """The runs of the largest group of one shape and pixel size, the first one of equals.
+    """The largest group of runs with the same shape and pixel size, the first of equally large ones.
 
-    Where no two have the pixel size in common, one shape suffices, without a scale bar.
+    If no two share a pixel size, the same shape suffices, without a scale bar.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def side_by_side(runs: Sequence[SavedRun]) -> Shown:
 
 
 def _largest_group(runs: Sequence[SavedRun], name: Callable[[SavedRun], str | None]) -> tuple[SavedRun, ...]:
-    """The most runs that have one name, of those that have any."""
+    """The largest group of runs with the same name; None is no name."""
     groups: dict[str, list[SavedRun]] = {}
     for run in runs:
         named = name(run)
@@ -75,7 +75,7 @@ def _of_group(runs: Sequence[SavedRun], group: tuple[SavedRun, ...], name: Calla
 
 
 def _pixel_notes(runs: Sequence[SavedRun]) -> list[str]:
-    """Why maps side by side have no common scale bar; nothing where they have."""
+    """Why the maps have no common scale bar; empty where they have one."""
     first, *others = runs
     for run in others:
         if _pixel(run) != _pixel(first):
@@ -85,13 +85,13 @@ def _pixel_notes(runs: Sequence[SavedRun]) -> list[str]:
 
 
 def _shape(run: SavedRun) -> str | None:
-    """The size of the maps in words; None where there are no maps."""
+    """The size of the maps in words; None without maps."""
     x = run.saved.x
     return f"{x.shape[1]} × {x.shape[2]} pixels" if x.ndim == 3 else None
 
 
 def _grid(run: SavedRun) -> str | None:
-    """The same with the size of a pixel."""
+    """The size of the maps and of a pixel in words."""
     shape = _shape(run)
     return None if shape is None else f"{shape} of {_pixel(run)}{' size' if run.saved.pixel_size is None else ''}"
 

@@ -11,7 +11,7 @@ from fusionkit.report.convergence import gap_curve
 from fusionkit.report.image_limits import image_limits, quantity, symmetric_limits
 from fusionkit.report.maps import MOST, Gallery, difference, layer
 from fusionkit.report.raw_maps import RawMaps, raw_maps
-from fusionkit.report.trace import filled
+from fusionkit.report.trace import interpolate_trace
 from fusionkit.results.record import Diagnostic
 from fusionkit.results.saved import SavedRun
 from fusionkit.results.summary import versions
@@ -19,7 +19,7 @@ from fusionkit.terms import Array
 
 
 def comparison_page(comparison: Comparison) -> Page:
-    """What the page of a comparison shows.
+    """The page of a comparison.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
     images: dict[str, Array] = {}
     derived: dict[str, Derived] = {}
     recorded = [raw_maps(run.saved.inputs, {}, run.saved.labels, len(run.saved.x), run.config) for run in runs]
-    for element in elements[:MOST]:  # of none where no runs go together
+    for element in elements[:MOST]:
         unit = quantity(runs[0].saved.inputs.get("maps", runs[0].saved.x))
         maps = {run.name: run.saved.maps[element] for run in runs}
         truths = [_own(run, run.saved.truth, element) for run in runs]
@@ -74,35 +74,35 @@ def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
         for name, (image, *others), style in extra:
             if image is not None:
                 images[f"{element} {name}"] = image
-                said = name if _all_equal(image, others) else f"{name} of {runs[0].name}"
-                layers.append(layer(said, f"{element} {name}", limits, image, "maps", style))
+                layer_name = name if _all_equal(image, others) else f"{name} of {runs[0].name}"
+                layers.append(layer(layer_name, f"{element} {name}", limits, image, "maps", style))
         layers += _differences(element, maps, derived)
         panels.append(Panel(element, unit, tuple(layers), element, overlay=True))
     return Gallery(tuple(panels), images, derived)
 
 
 def _own(run: SavedRun, stack: Array | None, element: str) -> Array | None:
-    """The map of an element in a stack that has one of the same size for each of the unknown's."""
+    """The map of an element in a stack of the shape of the unknown; None for another stack."""
     fits = stack is not None and stack.shape == run.saved.x.shape
     return stack[run.saved.labels.index(element)] if fits and stack is not None else None
 
 
 def _raw(run: SavedRun, recorded: RawMaps, element: str) -> Array | None:
-    """The raw map of an element, where it has the pixels of the fused one."""
+    """The raw map of an element, if it has the pixels of the fused one."""
     image = recorded.images[run.saved.labels.index(element)]
     return image if image is not None and image.shape == run.saved.x.shape[1:] else None
 
 
 def _all_equal(image: Array, others: list[Array | None]) -> bool:
-    """Whether every run has this very image."""
+    """Whether every run has this image."""
     return all(other is not None and np.array_equal(image, other) for other in others)
 
 
 def _differences(element: str, maps: dict[str, Array], derived: dict[str, Derived]) -> list[Layer]:
-    """Every other run less the first, with common limits; adds to ``derived``."""
+    """Every other run minus the first, with common limits; adds to ``derived``."""
     (first, reference), *others = maps.items()
     changes = [difference(image, reference) for _, image in others]
-    # equal maps, whose limits would be 1, must not hide the differences of others
+    # equal maps, with limits of 1, must not hide the differences of others
     top = max((symmetric_limits(change)[1] for change in changes if np.any(change)), default=1.0)
     layers = []
     for index, ((name, _), change) in enumerate(zip(others, changes, strict=True), start=1):
@@ -123,7 +123,7 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
 
 
 def _gap(comparison: Comparison, against: str, label: str) -> Chart | None:
-    """The objectives above the lowest of all; None where they are not comparable."""
+    """The objectives above the lowest of all; None if not comparable."""
     if not comparison.one_objective:
         return None
     checked = [np.asarray(run.saved.trace.get("objective", ()), np.float64) for run in comparison.runs]
@@ -151,6 +151,6 @@ def _optimality(runs: tuple[SavedRun, ...], against: str, label: str) -> Chart |
 
 
 def _columns(run: SavedRun, *names: str) -> list[Array]:
-    """Columns of the course of a run, empty where it has none."""
-    course = filled(run.saved.trace, run.saved.looks)
+    """Columns of the trace of a run; empty without a trace."""
+    course = interpolate_trace(run.saved.trace, run.saved.looks)
     return [np.asarray(course.get(name, ()), np.float64) for name in names]

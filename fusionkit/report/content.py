@@ -1,4 +1,4 @@
-"""What a page shows: frozen, free of HTML, and the same for a report and for a comparison."""
+"""The content of a page, without HTML: the same types for a report and for a comparison."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Style = Literal["line", "bold", "thin", "dashed", "points", "bars"]
 
 @dataclass(frozen=True)
 class Derived:
-    """An image that the page computes from two others: ``first`` plus or minus ``second``."""
+    """An image that the page computes: ``first`` plus or minus ``second``."""
 
     first: str
     sign: Literal[1, -1]
@@ -25,16 +25,16 @@ class Derived:
 
 @dataclass(frozen=True)
 class Layer:
-    """One way to see what a panel shows.
+    """One of the images of a panel.
 
     Parameters
     ----------
-    name : ``raw``, ``fused``, or the name of a run; layers of one name are shown together in all panels.
+    name : ``raw``, ``fused`` or the name of a run; all panels show layers of the same name together.
     image : key in ``Page.images``.
     limits : colour limits.
     beyond : whether values lie below and above them.
-    colours : which colour map.
-    profile : how the profile along a line shows it; None for not at all.
+    colours : the colour map.
+    profile : style in the profile along a line; None to leave it out.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Panel:
-    """Layers of one field of view that lie over each other.
+    """Layers of one field of view.
 
     Parameters
     ----------
     label : the element, or the name of the image.
     unit : of every layer.
     layers : the first two are shown first.
-    profiles : heading of the profile chart that it shares with others.
-    overlay : whether it takes part in the coloured overlay of the elements.
+    profiles : heading of the profile chart, shared with other panels.
+    overlay : whether it belongs to the coloured overlay of the elements.
     """
 
     label: str
@@ -125,20 +125,20 @@ class Page:
     ----------
     title : of the window and the page.
     subtitle : one line below it.
-    verdict : the status in a word or two; empty for none.
-    good : whether the verdict is a good one.
+    verdict : the status in a word or two; may be empty.
+    good : whether that is a success.
     facts : name and value.
-    diagnostics : what to say in plain words, warnings first.
-    panels : images; empty where there are none.
+    diagnostics : sentences, warnings first.
+    panels : images; may be empty.
     images : by key, (ny, nx) each.
     derived : further images by key.
     pixels : (ny, nx) of the field of view.
     field_width : its width in ``units``; None where unknown.
     units : unit of length.
-    side_by_side : whether layers are shown beside each other at first, rather than with a slider between two.
+    side_by_side : whether layers are first shown beside each other rather than with a slider between two.
     sections : charts.
-    tables : tables that stand open; ``details`` are folded away.
-    texts : heading and text of what is folded away too.
+    tables : open tables; ``details`` are folded.
+    texts : heading and text of further folded parts.
     footer : a last sentence.
     """
 

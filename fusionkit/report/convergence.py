@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.report.content import Chart, Curve, Section
-from fusionkit.report.trace import filled
+from fusionkit.report.trace import interpolate_trace
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
@@ -18,7 +18,7 @@ _TERM = "term."
 
 def convergence_section(record: RunRecord) -> Section | None:
     """Three charts against the iteration; None without a trace."""
-    trace = filled(record.result.trace, record.result.looks)
+    trace = interpolate_trace(record.result.trace, record.result.looks)
     x = [float(value) for value in trace.get("iteration", ())]
     if not x:
         return None
@@ -31,15 +31,15 @@ def convergence_section(record: RunRecord) -> Section | None:
 
 
 def _checks(record: RunRecord) -> str:
-    """What tells the checks from the looks between them; empty where there are none."""
+    """A sentence on the estimates between the checks; empty without any."""
     if not record.result.looks:
         return ""
     places = ", ".join(f"{place:.0f}" for place in record.result.trace["iteration"])
-    return f". The whole was checked at {places}; the values between are estimates from a sample of the rows."
+    return f". All rows were checked at {places}; the values between are estimates from a sample of the rows."
 
 
 def gap_curve(name: str, x: list[float], objective: Array, lowest: float | None = None) -> Curve | None:
-    """The objective above its lowest value, relative; None where it never changes.
+    """The objective above its lowest value, relative; None for a constant one.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def _terms(trace: Mapping[str, Array], x: list[float], weights: Mapping[str, flo
             curves.append(Curve(term + weight, x, values.tolist()))
     shown = np.concatenate([np.asarray(curve.y, np.float64) for curve in curves]) if curves else np.zeros(0)
     shown = shown[np.isfinite(shown)]
-    # many decades need a log axis, a sign change forbids it
+    # many decades need a log axis, which a sign change excludes
     log = bool(shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min())
     return Chart("Objective and its terms", "iteration", "weighted value", tuple(curves), log)
 

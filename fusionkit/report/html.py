@@ -1,7 +1,7 @@
-"""Any `Page` as one self-contained HTML file: style, scripts, chart library and images inside, no network.
+"""Any `Page` as one self-contained HTML file: style, scripts, chart library and images inline, no network.
 
-The content goes in as JSON in which ``<``, ``>`` and ``&`` are written as escapes, so that no text of a user can end
-the script element; the page's script inserts texts as text, never as HTML.
+The content is JSON with ``<``, ``>`` and ``&`` escaped, so that no text of a user can close the script element; the
+page's script inserts texts as text, never as HTML.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib import resources
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -69,17 +70,7 @@ def render(page: Page) -> str:
         "images": blobs,
         "scripts": scripts,
     }
-    return fill(_asset("page.html"), parts)
-
-
-def fill(template: str, parts: Mapping[str, str]) -> str:
-    """The template with each ``{{name}}`` replaced, once: what is put in is not looked through again."""
-    pieces = template.split("{{")
-    filled = [pieces[0]]
-    for piece in pieces[1:]:
-        name, _, rest = piece.partition("}}")
-        filled += [parts[name], rest]
-    return "".join(filled)
+    return Template(_asset("page.html")).substitute(parts)  # looks for no names in what it inserts
 
 
 def to_script_json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The raw map of each element of the unknown, from whichever stack has it, in the unit of the fused map."""
+"""The raw map of each element of the unknown, from any stack, in the unit of the fused map."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True)
 class RawMaps:
-    """What was recorded of each element, on the footing of its fused map.
+    """The raw map of each element, comparable with its fused map.
 
     Parameters
     ----------
-    images : of any size, None for what was not recorded: counts above the background that the model adds, over the
-        factor that it multiplies by.
-    name : one for all of them, so that they are shown side by side.
+    images : of any size: counts minus the background in the model, over its factor; None for elements without data.
+    name : common to all, so that they are shown side by side.
     """
 
     images: tuple[Array | None, ...]
@@ -35,7 +34,7 @@ def raw_of(record: RunRecord, count: int) -> RawMaps:
 
 
 def unit_of(record: RunRecord) -> str:
-    """The unit of the maps: that of the data that they were made from."""
+    """The unit of the maps, which is that of the data."""
     counted = record.dataset.counts_per_unit == 1.0
     return "counts" if counted else quantity(record.dataset.arrays.get("maps", record.result.x))
 
@@ -49,15 +48,15 @@ def raw_maps(
 ) -> RawMaps:
     """A raw map or None for each map of the unknown.
 
-    ``maps`` has them all, or each stack has those of the elements that it names, ``maps`` before the others.
+    Either ``maps`` has all of them, or each stack has those of its elements, ``maps`` first.
 
     Parameters
     ----------
     arrays : the data.
-    stacks : elements of each stack; what a term of ``config`` says of one comes before.
-    labels : what each map of the unknown is.
-    count : how many maps the unknown has.
-    config : the resolved configuration, whose terms say what a stack is compared with.
+    stacks : elements of each stack; those in a term of ``config`` come first.
+    labels : of the maps of the unknown.
+    count : of the maps of the unknown.
+    config : the resolved configuration, whose terms compare stacks with maps.
     """
     maps = arrays.get("maps")
     if maps is not None and maps.ndim == 2 and count == 1:
@@ -74,10 +73,10 @@ def raw_maps(
 def _by_element(
     arrays: Mapping[str, Array], stacks: Mapping[str, Sequence[str]], config: Mapping[str, Any]
 ) -> dict[str, Array]:
-    said = {name: factors for name, factors in _said(config) if name in arrays}
+    by_stack = {name: factors for name, factors in _compared_stacks(config) if name in arrays}
     found: dict[str, Array] = {}
-    for name in sorted({**stacks, **said}, key=lambda name: name != "maps"):
-        factors = said.get(name) or {}
+    for name in sorted({**stacks, **by_stack}, key=lambda name: name != "maps"):
+        factors = by_stack.get(name) or {}
         elements = stacks["maps"] if name == "maps" and "maps" in stacks else tuple(factors or stacks.get(name, ()))
         stack, beneath = arrays.get(name), arrays.get(f"{name}_background")
         if stack is None or stack.ndim != 3 or len(stack) != len(elements) or not stack.size:
@@ -95,15 +94,15 @@ def _above(image: Array, background: Array | None, factor: float) -> Array:
     return (np.asarray(image, np.float64) - (0.0 if background is None else background)) / factor
 
 
-def _said(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Elements and factors of each stack that a term compares with some maps of the unknown."""
+def _compared_stacks(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Elements and factors of each stack that a term compares with maps of the unknown."""
     terms = config.get("terms")
     for term in terms if isinstance(terms, list | tuple) else ():
         forward = term.get("forward") if isinstance(term, Mapping) else None
         while isinstance(forward, Mapping) and forward.get("type") != "elements":
             forward = forward.get("forward")
-        chosen = forward.get("elements") if isinstance(forward, Mapping) else None
-        if isinstance(chosen, Mapping):
-            yield str(term.get("data", "maps")), {str(k): float(v) for k, v in chosen.items()}
-        elif isinstance(chosen, list | tuple):
-            yield str(term.get("data", "maps")), {str(one): 1.0 for one in chosen}
+        elements = forward.get("elements") if isinstance(forward, Mapping) else None
+        if isinstance(elements, Mapping):
+            yield str(term.get("data", "maps")), {str(k): float(v) for k, v in elements.items()}
+        elif isinstance(elements, list | tuple):
+            yield str(term.get("data", "maps")), {str(one): 1.0 for one in elements}

@@ -1,7 +1,7 @@
-r"""A background that the model lacks: an image that is not dark where the maps are empty, or the other way round.
+r"""A background that the model lacks: an image that is not dark where the maps are empty, or the reverse.
 
-Where the maps hold almost no counts, the model shows its offset; where the image is at its darkest, a map should hold
-epsilon. What is there instead, relative to the bright parts, is a background; pixels next to matter are left out.
+Where the maps have almost no counts, the model shows its offset; where the image is darkest, a map should have epsilon.
+Any excess, relative to the bright parts, is a background; pixels next to matter are ignored.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from fusionkit.report.diagnostics.fusion import Fusion, fusion_of, percent, warn
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 
-_SMOOTH = 3.0  # pixels, of the Gaussian under which counts tell matter from vacuum
+_SMOOTH = 3.0  # pixels, width of the Gaussian that separates matter from vacuum in counts
 _EMPTY = 0.05  # of the brightest: counts in vacuum
 _DARK = 0.01  # of the range of the image, above its darkest
-_VACUUM = 0.3  # of the brightest: an image that is darkest at more shows matter everywhere
+_VACUUM = 0.3  # of the brightest: an image whose darkest part is brighter shows matter everywhere
 _EDGE = 2  # pixels next to matter
-_FEWEST = 50  # pixels that a background is judged by
+_FEWEST = 50  # pixels needed to detect a background
 _IMAGE = 0.01  # of the brightest: phantoms without an offset reach 0.0001, with one of 2 % 0.022
 _MAP = 0.02  # of the brightest: maps without a background reach 0.001, with one of a tenth of the mean 0.04
 _ERRORS = 4.0  # standard errors
@@ -46,7 +46,7 @@ def background(record: RunRecord) -> Iterator[Diagnostic]:
 
 
 def image_background(fusion: Fusion) -> float | None:
-    """The image where the maps are empty, less the offset of its model, relative to its brightest; None for none."""
+    """Level of the image where the maps are empty, minus the offset of its model, over its brightest; None for none."""
     total = _smooth(fusion.raw.sum(axis=0))
     vacuum = _inner(total < _EMPTY * np.percentile(total, 99.0))
     image = np.asarray(fusion.image.data, np.float64) - float(fusion.image.predict(np.zeros_like(fusion.x)).mean())
@@ -59,7 +59,7 @@ def image_background(fusion: Fusion) -> float | None:
 
 
 def map_backgrounds(fusion: Fusion) -> list[tuple[str, float, float]]:
-    """Name, counts a pixel and share of the brightest of each map that is not empty where the image is dark."""
+    """Name, counts per pixel and share of the brightest of each map that is not empty where the image is dark."""
     image = _smooth(np.asarray(fusion.image.data, np.float64))
     darkest, brightest = (float(np.percentile(image, at)) for at in (0.5, 99.0))
     dark = _inner(image < darkest + _DARK * (brightest - darkest))

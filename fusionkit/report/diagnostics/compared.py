@@ -1,4 +1,4 @@
-"""Each recorded map beside what the model expects of it: of every stack of the data, above its background."""
+"""Each recorded map beside its expectation from the model, for every stack of the data."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True)
 class Compared:
-    """One map.
+    """A recorded map and its expectation.
 
     Parameters
     ----------
     name : of the element, with the stack's where that is not ``maps``.
     raw : as recorded, (ny, nx).
-    mean : what the model expects, background and epsilon included, of the same shape.
-    background : what of both is known to be no element's, of the same shape or one number.
+    mean : expectation with background and epsilon, of the same shape.
+    background : part of both that belongs to no element, of the same shape or one number.
     epsilon : of its Poisson term.
-    scale : what values are multiplied by to give counts; None where they are no counts.
+    scale : factor from values to counts; None where they are no counts.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Compared:
 
     @property
     def fused(self) -> float:
-        """Mean of what the fused map gives to it."""
+        """Mean contribution of the fused map to the expectation."""
         return float(np.mean(self.mean, dtype=np.float64)) - float(np.mean(self.background)) - self.epsilon
 
 
 def compared(record: RunRecord) -> Iterator[Compared]:
-    """Every map that a term compares with a model of its shape."""
+    """Every map that a term compares with a prediction of its shape."""
     arrays, models = record.dataset.arrays, record.models
     for name, epsilon in epsilons(record.resolved_config).items():
         data, model = arrays.get(name), models.get(name, record.result.x if name == "maps" else None)
@@ -76,7 +76,7 @@ def _called(element: str, stack: str, index: int, count: int) -> str:
 
 
 def epsilons(config: Mapping[str, object]) -> dict[str, float]:
-    """Epsilon of the first Poisson term of each stack; ``maps`` stands first, with 0 where no such term has it."""
+    """Epsilon of the first Poisson term of each stack; ``maps`` first, with 0 without such a term."""
     found: dict[str, float] = {}
     terms = config.get("terms")
     for term in terms if isinstance(terms, list | tuple) else ():

@@ -1,4 +1,4 @@
-"""How the solve ended."""
+"""Diagnostics of the solve: not converged, a faint map, missing error bars."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fusionkit.report.diagnostics.fusion import warning
 from fusionkit.result import Status
 from fusionkit.results.record import Diagnostic, RunRecord
 
-# optimality times brightest over faintest map: 0.01 left errors of 0.5 to 0.8 % of the faint one, 0.1 of 2 to 5 %, 10
-# of 9 to 74 %
+# Optimality times the ratio of brightest to faintest map: 0.01 leaves errors of 0.5 to 0.8 % in the faint one, 0.1 of 2
+# to 5 %, 10 of 9 to 74 %.
 _FAINT = 0.05
 
 
 def ending(record: RunRecord) -> Iterator[Diagnostic]:
-    """Warnings where it did not converge, where that says little of a map, and where error bars are missing."""
+    """Warnings about a solve that did not converge, a faint map, and missing error bars."""
     result = record.result
     reached = f"optimality {result.optimality:.1e}" + _above(record.resolved_config)
     texts = {
@@ -29,14 +29,14 @@ def ending(record: RunRecord) -> Iterator[Diagnostic]:
     if result.status in texts:
         yield warning(texts[result.status])
     yield from _faint(record)
-    asked = record.resolved_config.get("uncertainty")
-    ended = result.status not in (Status.DIVERGED, Status.INTERRUPTED)  # else that is what is said of error bars
-    if ended and isinstance(asked, Mapping) and asked.get("method", "none") != "none" and record.uncertainty is None:
+    wanted = record.resolved_config.get("uncertainty")
+    ended = result.status not in (Status.DIVERGED, Status.INTERRUPTED)  # else the note on the status explains it
+    if ended and isinstance(wanted, Mapping) and wanted.get("method", "none") != "none" and record.uncertainty is None:
         yield warning("The run ended before its error bars were done: there are none.")
 
 
 def _faint(record: RunRecord) -> Iterator[Diagnostic]:
-    """A map that hardly counts in the certificate of all."""
+    """A warning about a map with little weight in the certificate of all maps."""
     result = record.result
     if result.status is not Status.CONVERGED or result.x.ndim != 3 or len(result.x) < 2:
         return
@@ -66,7 +66,7 @@ def _unbounded(record: RunRecord) -> str:
 
 
 def _limit(record: RunRecord) -> str:
-    """The option of the solver that ended it."""
+    """The option of the solver that stopped it."""
     solver = record.resolved_config.get("solver")
     most = solver.get("max_iterations") if isinstance(solver, Mapping) else None
     return "time_limit" if isinstance(most, int) and record.result.iterations < most else "max_iterations"

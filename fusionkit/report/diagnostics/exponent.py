@@ -1,9 +1,9 @@
-r"""Whether gamma is off: fused maps follow the image, and raw counts tell how bright matter really is.
+r"""Whether gamma is wrong: fused maps follow the image, while raw counts show how bright matter really is.
 
 With the exponent g in place of gamma, maps that reproduce the image are those of the specimen to the power gamma / g.
-In bins of the fused maps' brightness, :math:`t = \sum_i Z_i x_i`, the counts :math:`\sum_i Z_i (b_i - \varepsilon)`
-follow :math:`t^p` with p = gamma / g turned round: the exponent that fits is g / p. The counts are hardly in t, where
-the image is the more precise, so that their noise does not bend the line.
+In bins of the fused brightness :math:`t = \sum_i Z_i x_i`, the counts :math:`\sum_i Z_i (b_i - \varepsilon)` follow
+:math:`t^p`; with the used gamma, the exponent that fits is gamma / p. Where the image is more precise than the counts,
+t hardly depends on these, so that their noise does not bend the line.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from fusionkit.results.record import Diagnostic, RunRecord
 _OFF = 0.06
 _ERRORS = 3.0  # standard errors
 _BINS = 12
-_RANGE = 2.0  # brightest over darkest bin: less tells no exponent
-_BRIGHT = 0.1  # of the brightest: pixels that are looked at
-_MODEL = 0.005  # relative error of a bin beside its counts': a penalty moves it
-_PLAUSIBLE = (1.2, 2.3)  # an exponent beyond says that something else is wrong
+_RANGE = 2.0  # least ratio of the brightest to the darkest bin
+_BRIGHT = 0.1  # of the brightest: pixels in use
+_MODEL = 0.005  # relative error of a bin from the penalty, beside that of its counts
+_PLAUSIBLE = (1.2, 2.3)  # outside, something else is wrong
 
 
 def exponent(record: RunRecord) -> Iterator[Diagnostic]:
-    """A warning with the exponent that the counts ask for."""
+    """A warning with the exponent that fits the counts."""
     found = fusion_of(record)
     if found is None or not found.in_counts or "gamma" in record.result.parameters.get(found.image.name, {}):
         return
@@ -51,7 +51,7 @@ def exponent(record: RunRecord) -> Iterator[Diagnostic]:
 
 
 def fitted_power(fusion: Fusion, model: PowerSum) -> tuple[float, float] | None:
-    """p and its relative standard error; None where the image does not tell it.
+    """p and its relative standard error; None where the image does not determine it.
 
     Parameters
     ----------
@@ -75,6 +75,6 @@ def fitted_power(fusion: Fusion, model: PowerSum) -> tuple[float, float] | None:
     rows = np.stack([np.log(means), np.ones(_BINS)], axis=1) / errors[:, None]
     covariance = np.linalg.inv(rows.T @ rows)
     line = covariance @ (rows.T @ (np.log(levels) / errors))
-    misfit = float(((rows @ line - np.log(levels) / errors) ** 2).sum()) / (_BINS - 2)
+    chi2 = float(((rows @ line - np.log(levels) / errors) ** 2).sum()) / (_BINS - 2)
     power = float(line[0])
-    return (power, float(covariance[0, 0] * max(1.0, misfit)) ** 0.5 / power) if power > 0.0 else None
+    return (power, float(covariance[0, 0] * max(1.0, chi2)) ** 0.5 / power) if power > 0.0 else None

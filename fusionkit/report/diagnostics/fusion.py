@@ -1,9 +1,4 @@
-"""The two terms of a fusion, image and counts, where a run has them: what several diagnostics look at.
-
-How sentences are made.
-
-What the raw maps are in counts.
-"""
+"""Shared by several diagnostics: the image and the counts of a fusion, the unit of the maps, and short helpers."""
 
 from __future__ import annotations
 
@@ -27,16 +22,16 @@ from fusionkit.terms import Array, Term
 
 @dataclass(frozen=True)
 class Fusion:
-    """An image and counts of one set of pixels.
+    """An image and counts on the same pixels.
 
     Parameters
     ----------
-    image : its term, of a pixelwise model, with normal noise.
+    image : its term, with a pixelwise model and normal noise.
     counts : the Poisson term of the maps themselves.
     x : the fused maps, (n, ny, nx), float64.
     raw : the maps as recorded, of the same shape.
     labels : of the maps.
-    in_counts : whether it is known that the maps are in counts times a known factor, over which the weight is 1.
+    in_counts : whether the maps are known to be counts times a known factor, whose inverse is the weight.
     """
 
     image: PixelwiseFidelity
@@ -53,7 +48,7 @@ class Fusion:
 
 
 def fusion_of(record: RunRecord) -> Fusion | None:
-    """The fusion that a run solved, a part of a large image; None where it was another problem."""
+    """The fusion of a run, or a part of a large one; None for another problem."""
     maps, image, x = (*(record.dataset.arrays.get(name) for name in ("maps", "haadf")), record.result.x)
     if maps is None or image is None or x.ndim != 3 or not maps.shape == x.shape == (len(x), *image.shape):
         return None
@@ -69,17 +64,17 @@ def fusion_of(record: RunRecord) -> Fusion | None:
 
 
 def _terms(record: RunRecord, dataset: Dataset) -> tuple[Term, ...]:
-    """The fits to the data with the parameters that were fitted; none where they were no config's."""
+    """The fits to the data with fitted parameters as numbers; empty for terms that no config describes."""
     specs = record.resolved_config.get("terms", ())
     fits = [_fitted(spec, record) for spec in specs if isinstance(spec, Mapping) and spec.get("type") in _FITS]
     try:
         return compose(dataset, fits).terms if fits else ()
-    except UserError:  # they take further data, or terms that exist, which stand in the record by name only
+    except UserError:  # they need further data, or are objects of which the record has only the names
         return ()
 
 
 def _fitted(spec: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
-    """The term with numbers for the parameters that were fitted."""
+    """The term with numbers for its fitted parameters."""
     named = record.result.parameters.get(str(spec.get("name") or spec["type"]), {})
     values = {name: one.value for name, one in named.items()}
     if "forward" in spec and values:
@@ -106,12 +101,12 @@ def percent(share: float) -> str:
 
 
 def shown(name: str) -> str:
-    """What an image is called."""
+    """The name of an image for readers."""
     return "HAADF" if name == "haadf" else name
 
 
 def counts_per_unit(record: RunRecord) -> float | None:
-    """What a value of the raw maps is multiplied by to give counts; None where they are no counts."""
+    """Factor from values of the raw maps to counts; None where they are no counts."""
     maps = record.dataset.arrays.get("maps")
     if maps is None or record.dataset.counts_per_unit is not None:
         return record.dataset.counts_per_unit

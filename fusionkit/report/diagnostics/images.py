@@ -1,4 +1,4 @@
-"""How well each image is explained, and whether what is left looks like noise."""
+"""How well each image is explained, and whether the residual looks like noise."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _EXPLAINED = 0.9
 # element or a wrong exponent 0.28 and more
 _CORRELATION = 0.2
 _ROUNDING = 1e-6  # of the brightest
-_STRUCTURE = 0.1  # of the variance: an image with less of it is noise, whose level is estimated to a few per cent
+_STRUCTURE = 0.1  # of the variance: an image with less is noise, whose level is estimated to a few per cent
 
 
 def images(record: RunRecord) -> Iterator[Diagnostic]:
-    """What the models explain of the images, and what they miss."""
+    """The explained variance of each image, and structure in its residual."""
     for name, model in record.models.items():
         image = record.dataset.arrays.get(name)
         if image is None or image.ndim != 2 or image.shape != model.shape:
@@ -35,9 +35,9 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
         yield from _explained(shown(name), image, residual, sigma)
         correlation = neighbour_correlation(residual)
         if correlation > _CORRELATION + 3.0 / residual.size**0.5:  # three standard errors of white noise
-            # where the noise is not known, it may itself be correlated: then no more than a note
-            said = f"Neighbouring residuals of the {shown(name)} image correlate ({correlation:.2f})"
-            yield (note if sigma is None else warning)(f"{said}: the model misses structure.")
+            # noise that is not known may be correlated itself: only a note
+            sentence = f"Neighbouring residuals of the {shown(name)} image correlate ({correlation:.2f})"
+            yield (note if sigma is None else warning)(f"{sentence}: the model misses structure.")
 
 
 _EMPTY = "it shows no detail, and the fused maps rest on their counts and on the prior."
@@ -46,16 +46,16 @@ _EMPTY = "it shows no detail, and the fused maps rest on their counts and on the
 def _explained(name: str, image: Array, residual: Array, sigma: float | None) -> Iterator[Diagnostic]:
     explained = 1.0 - float(np.var(residual)) / float(np.var(image))
     possible = explainable(image, sigma)
-    said = f"The model explains {percent(explained)} of the variance of the {name} image"
+    sentence = f"The model explains {percent(explained)} of the variance of the {name} image"
     if possible < _STRUCTURE:
         yield warning(f"The {name} image is nearly constant, {percent(1.0 - possible)} of its variance noise: {_EMPTY}")
     elif explained < _EXPLAINED * possible:
         yield warning(
-            f"{said}, and noise accounts for {percent(1.0 - possible)} at most: is an element missing, "
+            f"{sentence}, and noise accounts for {percent(1.0 - possible)} at most: is an element missing, "
             "or is the weight of that term too low?"
         )
     else:
-        yield note(said + ".")
+        yield note(sentence + ".")
 
 
 def explainable(image: Array, sigma: float | None) -> float:
@@ -72,7 +72,7 @@ def explainable(image: Array, sigma: float | None) -> float:
 
 
 def greatest_noise(image: Array) -> float:
-    """The most that its noise may be: the root mean square, edges and single pixels included; 0 where too small."""
+    """An upper bound of the noise: the root mean square with edges and single pixels; 0 for a tiny image."""
     if min(image.shape) < 3:
         return 0.0
     mixed = mixed_differences(image, np.result_type(image, np.float32))  # a large image is not copied to float64

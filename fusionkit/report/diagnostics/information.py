@@ -1,9 +1,9 @@
-r"""How much of what is known about a map comes from the image: whether the image is blind to an element.
+r"""How much of the information about a map comes from the image, and whether the image is blind to an element.
 
 At a pixel, counts of the element i have the Fisher information :math:`d_i = w_p / (x_i + \varepsilon)`, and the image
-adds :math:`w\,s s^\top` with the slopes :math:`s_i = \partial m / \partial x_i`. It is one number for n elements: what
-it tells about i is what is left when the others are known by their counts only. It takes off the variance
-:math:`1/d_i` of element i the share
+adds :math:`w\,s s^\top` with the slopes :math:`s_i = \partial m / \partial x_i`. It is one number for n elements: its
+information about i is what remains when the others are known from their counts only. It reduces the variance
+:math:`1/d_i` of element i by the share
 
 .. math:: r_i = q_i \Big/ \Bigl(1 + \sum_j q_j\Bigr), \qquad q_i = w s_i^2 / d_i,
 
@@ -22,11 +22,11 @@ from fusionkit.terms import Array
 
 # share of the variance: S and O beside Co, or O beside In, 0.3 to 4 %; elements that the image shows 7 to 99 %
 _BLIND = 0.05
-_FEW = 2.0  # counts at a pixel of the element: below, they know a pixel to no better than 70 %
+_FEW = 2.0  # counts at a pixel of the element: fewer determine it to no better than 70 %
 
 
 def information(record: RunRecord) -> Iterator[Diagnostic]:
-    """Each element that the image is blind to; a warning where its counts are few as well."""
+    """Each element that the image is blind to; a warning if its counts are few as well."""
     found = fusion_of(record)
     if found is None:
         return
@@ -34,22 +34,23 @@ def information(record: RunRecord) -> Iterator[Diagnostic]:
     for name, share, level in zip(found.labels, shares, counts, strict=True):
         if not share < _BLIND:
             continue
-        said = f"The HAADF image tells next to nothing about {name} (it takes {percent(share)} off the variance of its"
+        sentence = f"The HAADF image tells next to nothing about {name} (it takes {percent(share)} off the variance of "
+        sentence += "its"
         if not found.in_counts:
-            yield note(f"{said} map): its fused map rests on the raw one and on the prior.")
+            yield note(f"{sentence} map): its fused map rests on the raw one and on the prior.")
         elif level < _FEW:
             why = f"counts), and there are {level:.2g} of these at a pixel: its fused map rests on the prior."
-            yield warning(f"{said} {why}")
+            yield warning(f"{sentence} {why}")
         else:
-            yield note(f"{said} counts): its fused map rests on these, {level:.3g} at a pixel, and on the prior.")
+            yield note(f"{sentence} counts): its fused map rests on these, {level:.3g} at a pixel, and on the prior.")
 
 
 def image_shares(fusion: Fusion) -> tuple[Array, Array]:
-    """The share r of each element, and the counts at a pixel of it, both averaged with the weight x.
+    """The share r of each element and the counts at its pixels, both averaged with the weight x.
 
     Parameters
     ----------
-    fusion : the run's terms and maps; where a map is zero, its numbers are NaN.
+    fusion : terms and maps of the run; a map of zeros gives NaN.
     """
     x, image, counts = fusion.x, fusion.image, fusion.counts
     jet = image.forward.jet(fusion.x, second=False)  # type: ignore[attr-defined]  # what is pixelwise always has one

@@ -1,4 +1,4 @@
-"""Maps that vanished, maps that hold other counts than were recorded, and how many counts there are."""
+"""Maps that are lost or empty, counts that differ from the recorded ones, and the dose."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _FEWER_COUNTS = "counts are lost: is the penalty too strong, or are gamma, z, a 
 # phantoms of 1 to 100 counts reach 1.04 and 3.4, the nanoparticle without S 1.08 to 1.10 and 9 at 5 counts, 32 at 100
 _PARTS, _EXCESS, _ERRORS = 4, 1.05, 6.0
 _BENEATH = 0.01  # standard error of a background that was estimated
-_HELD = 0.2  # of the mean of all parts, that a part holds at the least
+_HELD = 0.2  # least share of the mean of all parts
 # mean of the fused over that of the raw map where these are no counts: DyScO3 0.55 to 0.85
 _MORE, _LESS = 2.0, 3.0
-_FEWEST_COUNTS = 100  # of a whole map: even its mean is then known to no better than 10 %
-_LOST = 0.01  # of the raw mean: below it the map is as good as zero
+_FEWEST_COUNTS = 100  # of a whole map: fewer determine even its mean to no better than 10 %
+_LOST = 0.01  # of the raw mean: below it the map counts as zero
 
 
 def maps(record: RunRecord) -> Iterator[Diagnostic]:
-    """Maps that are lost or empty, and counts that do not agree, as a whole or in a part."""
+    """Maps that are lost or empty, and counts that differ, in the whole map or in a part."""
     for one in compared(record):
         error = _error(one)
         if not np.any(one.raw):
             yield warning(f"The raw map of {one.name} is empty: its fused map rests on the other data alone.")
-        elif one.level <= 3.0 * error:  # background alone: there is nothing to compare with
+        elif one.level <= 3.0 * error:  # only background
             continue
         elif one.fused < _LOST * one.level:
             yield warning(f"The fused map of {one.name} is zero, though its raw map is not: are the weights too high?")
@@ -52,7 +52,7 @@ def _error(one: Compared) -> float:
 
 
 def _balance(one: Compared, error: float) -> Iterator[Diagnostic]:
-    """Of the whole map, else of a part of it; epsilon may be a background or there for the logarithm alone."""
+    """Counts of the whole map, else of a part; epsilon may be a background or only keep the logarithm finite."""
     ratio = (one.fused + one.epsilon) / one.level
     sure = float(np.clip(1.0, one.fused / one.level, ratio))
     if abs(log(max(sure, exp(-700.0)))) > log(_BALANCE) + 3.0 * error:  # three standard errors of the counts
@@ -66,10 +66,10 @@ def _balance(one: Compared, error: float) -> Iterator[Diagnostic]:
 
 
 def excess(one: Compared) -> tuple[str, float] | None:
-    """The part of a map in which the model expects more than was counted, in words, and how many times as much.
+    """The part of a map in which the model predicts too many counts, in words, and the ratio.
 
-    None where no part stands out. Epsilon is left out: it may be there for the logarithm alone. Fewer counts at single
-    places are what a penalty does; more are what another element does that the image shows and the model lacks.
+    None where no part stands out. Epsilon is left out, since it may only keep the logarithm finite. A penalty causes
+    fewer counts in places; an element that the image shows and the model lacks causes more.
     """
     scale = one.scale
     if scale is None or min(one.raw.shape) < _PARTS:
@@ -85,7 +85,7 @@ def excess(one: Compared) -> tuple[str, float] | None:
 
     raw, mean, known = counts(one.raw), counts(one.mean) - counts(one.epsilon), counts(one.background)
     above, more = raw - known, mean - raw
-    # a background is an estimate, and of what is nearly empty nothing is many times
+    # a background is only an estimate, and nearly empty parts have no meaningful ratio
     errors = more / np.sqrt(np.maximum(mean, 1.0) + (_BENEATH * known) ** 2)
     holds = above > np.maximum(_HELD * above.mean(), 1.0)
     stands_out = np.where(holds & (more > (_EXCESS - 1.0) * above) & (errors > _ERRORS), errors, 0.0)
@@ -97,7 +97,7 @@ def excess(one: Compared) -> tuple[str, float] | None:
 
 
 def _level(name: str, ratio: float) -> Iterator[Diagnostic]:
-    """Of maps that are no counts, whose noise is not known."""
+    """Level of maps that are no counts, whose noise is unknown."""
     if not 1.0 / _LESS < ratio < _MORE:
         yield warning(
             f"The mean of the fused map of {name} is {ratio:.2f} times that of its raw map: the image outvotes it. "

@@ -1,4 +1,4 @@
-"""Whether image and maps lie on each other."""
+"""Whether image and maps are aligned."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fusionkit.report.diagnostics.fusion import warning
 from fusionkit.report.image_limits import block_mean
 from fusionkit.results.record import Diagnostic, RunRecord
 
-_FAR = 0.7  # pixels: phantoms that lie on each other give up to 0.45 at 1 count, 0.2 from 5; moved by one 0.9 to 1.2
+_FAR = 0.7  # pixels: aligned phantoms give up to 0.45 at 1 count, 0.2 from 5 counts; shifted by one pixel 0.9 to 1.2
 _SMALLEST, _LARGEST = 32, 512  # pixels along an axis
 _GAMMA = 1.7
 
 
 def registration(record: RunRecord) -> Iterator[Diagnostic]:
-    """A warning where the image is a credible shift away from the maps."""
+    """A warning where the image is significantly shifted against the maps."""
     arrays, labels = record.dataset.arrays, record.result.labels
     image, maps = arrays.get("haadf"), arrays.get("maps")
     if image is None or maps is None or maps.ndim != 3 or maps.shape[1:] != image.shape or len(labels) != len(maps):

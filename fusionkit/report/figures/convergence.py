@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fusionkit.report.trace import filled, status_line
+from fusionkit.report.trace import interpolate_trace, status_line
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
@@ -37,7 +37,7 @@ def draw_convergence(record: RunRecord) -> Figure:
     record : a run; ``result.trace`` has one entry a check, and ``result.looks`` tell what is between them.
     """
     checked = record.result.trace
-    trace = filled(checked, record.result.looks)
+    trace = interpolate_trace(checked, record.result.looks)
     figure = Figure()
     terms, gap, optimality = figure.subplots(1, 3)
     iteration = np.asarray(trace.get("iteration", ()), np.float64)

@@ -97,7 +97,7 @@ def test_fields_that_differ_are_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     files = [str(tmp_path / name) for name in ("a.npz", "b.npz")]
     assert main(["inspect", *files, "--write-config", str(tmp_path / "x.yaml")]) == 0
     said = capsys.readouterr().err
-    assert "warning: the image shows 2 x 2 nm and the maps 4 x 4.5 nm; the config takes both for the same field" in said
+    assert "warning: the image shows 2 x 2 nm and the maps 4 x 4.5 nm; the config assumes the same field" in said
 
 
 def test_two_maps_of_an_element_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +130,7 @@ def test_config_for_a_spectrum_image_states_its_windows(tmp_path: Path) -> None:
 REFUSALS = [
     (["none.npz"], ["none.npz", "there is no file"]),
     (["a.npz", "--write-config", "no/x.yaml"], ["no/x.yaml", "there is no folder"]),
-    (["b.npz", "--write-config", "x.yaml"], ["b.npz", "holds no image called by an element", "data.maps: {Ti: "]),
+    (["b.npz", "--write-config", "x.yaml"], ["b.npz", "holds no image named after an element", "data.maps: {Ti: "]),
     (["c.npz", "--write-config", "x.yaml"], ["c.npz", "holds no HAADF image"]),
     (["a.xyz"], ["a.xyz", "no reader takes"]),
 ]

@@ -167,14 +167,17 @@ def test_image_and_maps_of_other_pixels(tmp_path: Path, shape: tuple[int, int]) 
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"path": "haadf.hspy"}, r"spectra.maps.signal: .*holds 0 spectrum images"),
-    ({"path": "haadf.hspy", "signal": "HAADF"}, r"spectra.maps.signal: 'HAADF' of .* is no spectrum image \(image\)"),
+    (
+        {"path": "haadf.hspy", "signal": "HAADF"},
+        r"spectra.maps.signal: 'HAADF' of .* is not a spectrum image \(image\)",
+    ),
     ({"signal": "edx"}, r"spectra.maps.signal: there is no signal 'edx'"),
     ({"elements": ["Pb"], "lines": {"Pb": "Ka"}}, r"spectra.maps.lines.Pb: Pb_Ka .*lies outside the spectra"),
     ({"elements": ["Ti"], "lines": {"Ti": "Kq"}}, r"spectra.maps.lines.Ti: Ti has no line 'Kq'"),
-    ({"elements": ["Ti"], "lines": {"Ti": "Co_Ka"}}, r"Co_Ka is no line of Ti"),
+    ({"elements": ["Ti"], "lines": {"Ti": "Co_Ka"}}, r"Co_Ka is not a line of Ti"),
     ({"elements": ["Xx"]}, r"spectra.maps.elements: there is no element 'Xx'"),
     ({"elements": ["Ti", "Ti"]}, r"names the element 'Ti' twice"),
-    ({"elements": ["Ti"], "windows": {"O": [0.4, 0.6]}}, r"spectra.maps.windows.O: is no element of these maps"),
+    ({"elements": ["Ti"], "windows": {"O": [0.4, 0.6]}}, r"spectra.maps.windows.O: is not an element of these maps"),
     ({"windows": {"Ti": [4.8, 4.2]}}, r"spectra.maps.windows: .* of Ti is not a window"),
     ({"windows": {"Ti": [4.21, 4.22]}}, r"spectra.maps.windows.Ti: 4.21 to 4.22 keV holds no channel"),
     ({"windows": {"Ti": [4.2, 48.0]}}, r"spectra.maps.windows.Ti: .* lies outside the spectra \(0 to 8 keV\)"),

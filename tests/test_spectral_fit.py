@@ -132,7 +132,7 @@ def test_the_likelihood_is_maximal(seed: int) -> None:
         ({"subtract": True}, "which method: fit does not take"),
         ({"lines": {"Pd": "Ka"}}, "the K lines of Pd lie outside the spectra; name others"),
         ({"lines": {"Pd": "Kx"}}, "Pd has no line 'Kx'"),
-        ({"lines": {"Co": "Ka"}, "elements": ["Pd"]}, "is no element of these maps"),
+        ({"lines": {"Co": "Ka"}, "elements": ["Pd"]}, "is not an element of these maps"),
         ({"method": "fits"}, "data.spectra.maps.method"),
     ],
 )
@@ -144,9 +144,9 @@ def test_refusals(tmp_path: Path, options: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "said"),
     [
-        ("EELS", np.ones((4, 4, 200)), "method: fits lines, but 'spectra' of .* is no EDX spectrum image"),
-        ("EDS_TEM", np.full((4, 4, 200), -1.0), "holds values that are no counts; use method: windows"),
-        ("EDS_TEM", np.full((4, 4, 200), np.nan), "holds values that are no counts; use method: windows"),
+        ("EELS", np.ones((4, 4, 200)), "method: fits lines, but 'spectra' of .* is not an EDX spectrum image"),
+        ("EDS_TEM", np.full((4, 4, 200), -1.0), "holds values that are not counts; use method: windows"),
+        ("EDS_TEM", np.full((4, 4, 200), np.nan), "holds values that are not counts; use method: windows"),
     ],
 )
 def test_what_it_does_not_fit(tmp_path: Path, kind: str, data: np.ndarray, said: str) -> None:
@@ -162,7 +162,7 @@ def test_lines_that_coincide_are_said(tmp_path: Path) -> None:
     made = spectrum_signal(data=rng.poisson(0.5, (6, 6, 600)), elements=("S", "Mo"), scale=WIDTH)
     written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
     options = {"path": "a.hspy", "spectra": {"maps": {"method": "fit"}}}
-    with pytest.warns(FusionkitWarning, match="can hardly tell the K lines of S from the L lines of Mo"):
+    with pytest.warns(FusionkitWarning, match="can hardly separate the K lines of S from the L lines of Mo"):
         load(parse(DataOptions, options, "data"), tmp_path)
 
 

@@ -49,7 +49,7 @@ def test_windows_of_x_rays_keep_clear(
 
 
 def test_a_background_without_room_is_said() -> None:
-    with pytest.warns(FusionkitWarning, match="the background of O_Ka lies beneath lines of N, F"):
+    with pytest.warns(FusionkitWarning, match="the background of O_Ka overlaps lines of N, F"):
         assert len(window_of(EDX, "O", None, "", ("N", "O", "F")).background) == 2
 
 

@@ -1,4 +1,4 @@
-"""Files of microscopes: read through RosettaSciIO, spectrum images to counts, what a file holds, a config for it.
+"""Files of microscopes: reading with RosettaSciIO, counts from spectrum images, and a proposed config.
 
-RosettaSciIO, HyperSpy and eXSpy are GPL-licensed and optional: they are imported when such a file is read, not before.
+RosettaSciIO, HyperSpy and eXSpy are GPL-licensed and optional: they are imported only to read such a file.
 """

@@ -1,4 +1,4 @@
-"""What a file says about a signal: elements, lines and the facts of the recording that results carry on."""
+"""Metadata of a signal: elements, lines and the facts of the recording that reach the results."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _PATHS = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about a signal.
+    """Metadata of a signal.
 
     Parameters
     ----------
     title : may be empty.
-    signal_type : HyperSpy's word (``EDS_TEM``, ``EELS``); empty where there is none.
-    elements : chemical symbols, those that are none left out.
+    signal_type : HyperSpy's term (``EDS_TEM``, ``EELS``); empty where there is none.
+    elements : chemical symbols; others are left out.
     lines : X-ray lines that the file names (``Cu_Ka``).
     metadata : facts by name, numbers and texts.
     """
@@ -58,7 +58,7 @@ class Facts:
 
 
 def facts_of(metadata: Mapping[str, Any]) -> Facts:
-    """The facts in a signal's metadata, a nested mapping; what is no number or text is left out."""
+    """The facts in a signal's metadata, a nested mapping; values other than numbers and texts are left out."""
     known: dict[str, float | str] = {}
     for name, path in _PATHS.items():
         found = [_plain(at(metadata, path.format(kind))) for kind in ("TEM", "SEM")]
@@ -76,13 +76,13 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
 
 
 def single_element(facts: Facts) -> str | None:
-    """The only element whose X-ray lines are named, else the only element that is; None where there are several."""
+    """The only element with named X-ray lines, else the only element; None where there are several."""
     lines = tuple(dict.fromkeys(line.partition("_")[0] for line in facts.lines))
     return next((found[0] for found in (lines, facts.elements) if len(found) == 1 and is_element(found[0])), None)
 
 
 def tree_of(facts: Mapping[str, float | str]) -> dict[str, Any]:
-    """The facts at their paths in HyperSpy's metadata, a nested mapping; an instrument's stand below ``TEM``.
+    """The facts at their paths in HyperSpy's metadata, a nested mapping; those of an instrument are under ``TEM``.
 
     Parameters
     ----------
@@ -100,20 +100,20 @@ def tree_of(facts: Mapping[str, float | str]) -> dict[str, Any]:
 
 
 def order_assumed(elements: Sequence[str]) -> str:
-    """What to say where the layers of a stack are taken to be in the order of its metadata."""
+    """A note that the layers of a stack are assumed to be in the order of its metadata."""
     order = "the order of metadata.Sample.elements, which eXSpy sorts"
     return f"The maps of the stack are taken as {', '.join(elements)}, {order}: name elements where theirs is another."
 
 
 def at(tree: Any, path: str) -> Any:
-    """What stands at a dotted path in nested mappings; None where nothing does."""
+    """The value at a dotted path in nested mappings; None where there is none."""
     for part in path.split("."):
         tree = tree.get(part) if isinstance(tree, Mapping) else None
     return tree
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """The texts of a list or array; none of anything else."""
+    """The texts of a list or array; empty for anything else."""
     return tuple(str(one) for one in value) if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1 else ()
 
 

@@ -1,4 +1,4 @@
-"""The signals of a microscope's file: images, spectra and spectrum images with what the file says about them."""
+"""The signals of a microscope's file: images, spectra and spectrum images, with axes and metadata."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from fusionkit.microscope.facts import Facts
 Image = npt.NDArray[np.float64]
 Channels = tuple[int, int]  # the first, and the one behind the last
 
-# of a unit of length in nm
+# units of length in nm
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9, "pm": 1e-3, "å": 0.1, "a": 0.1}
 _NANOMETRES |= {"angstrom": 0.1, "ang": 0.1, "micrometer": 1e3, "nanometer": 1.0}
-_NANOMETRES |= {"micron": 1e3, "microns": 1e3}  # ImageJ's, whose inch and cm are those of a printer
+_NANOMETRES |= {"micron": 1e3, "microns": 1e3}  # ImageJ's; its inch and cm refer to a printer
 _ENERGIES = ("kev", "ev")
 
 
@@ -122,7 +122,7 @@ class Signal:
     data : the values.
     axes : one for each axis of ``data``.
     facts : elements, lines and metadata.
-    notes : what the user should know about it, a sentence each.
+    notes : what the user should know about it, one sentence each.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Signal:
 
     @property
     def kind(self) -> str:
-        """What it is, in words."""
+        """A description: ``image``, ``EDX spectrum image``, ``stack of images``..."""
         energy, ndim = self.energy_axis, len(self.shape)
         if energy is not None:
             words = {1: "spectrum", 2: "line scan", 3: "spectrum image"}
@@ -174,13 +174,13 @@ class Signal:
         return "keV" if units == "kev" or (units != "ev" and self.technique != "EELS") else "eV"
 
     def energies(self) -> tuple[float, float, int]:
-        """Energy of channel 0, width of a channel, number of channels; `UserError` for what is no spectrum."""
+        """Energy of channel 0, width of a channel, number of channels; `UserError` for other signals."""
         index = self.energy_axis
         if index is None:
             raise UserError(str(self.path), f"'{self.name}' ({self.kind}) has no axis of energies", "name another")
         axis = self.axes[index]
         if not (np.isfinite(axis.scale) and axis.scale > 0 and np.isfinite(axis.offset)):
-            raise UserError(str(self.path), f"'{self.name}' has energies that do not ascend", "calibrate them")
+            raise UserError(str(self.path), f"'{self.name}' has energies that do not increase", "calibrate them")
         return axis.offset, axis.scale, axis.size
 
     def pixel(self) -> tuple[npt.NDArray[np.float64] | None, str | None]:

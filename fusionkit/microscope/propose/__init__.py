@@ -1,1 +1,1 @@
-"""A config for recordings that runs unedited: their sources, the weights of the fits, and the listing of `inspect`."""
+"""``fusionkit inspect``: the content of recordings, and a config for them with first guesses of the weights."""

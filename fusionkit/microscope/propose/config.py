@@ -1,7 +1,7 @@
-"""A config for recordings that runs as it is: what is image, what is counts, and weights from the data.
+"""A config for recordings that runs unedited: image, maps or spectra, units and weights from the data.
 
-The image is put into the units of the model: (image - offset) * scale fits sum_i (Z_i x_i)^gamma of the smoothed maps
-by least squares, and its weight is 1 over the variance of what is left, so that it counts as much as it is believed.
+The image is converted to the units of the model: (image - offset) * scale fits sum_i (Z_i x_i)^gamma of the smoothed
+maps by least squares, and its weight is 1 over the variance of the residual.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     ----------
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
-    reader : what opened them, where that was said.
+    reader : name of the reader; None where the suffixes chose it.
 
     Raises
     ------
     UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
     """
-    data, scans, alike = sources(recordings, folder, reader)
-    options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # whatever the shapes are
+    data, scans, same_technique = sources(recordings, folder, reader)
+    options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # a grid allows any shapes
     files = OpenFiles(folder, options.path, options.reader, "data", recordings)
     read = load_file(options, folder, "data", files)
-    if "spectra" not in data:  # what is said of spectra are their counts
+    if "spectra" not in data:  # those of spectra report their counts
         for note in read.notes:
             warnings.warn(note, FusionkitWarning, stacklevel=2)
     _check_backgrounds(read, recordings)
@@ -65,7 +65,7 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     if "maps_are" in units:
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
-    found = balance(dataset, "normalize" in data, further=Further(parts, alike))
+    found = balance(dataset, "normalize" in data, further=Further(parts, same_technique))
     if "normalize" not in data:
         data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
     if found.grid is not None:
@@ -74,8 +74,8 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
 
 
 def _units(dataset: Dataset, are_spectra: bool) -> Mappings:
-    """What makes the maps counts, where anything does; else maps that are no spectra are normalised."""
-    kind = guess(dataset.arrays["maps"])  # whole numbers may be counts times another one
+    """Options that make the maps counts; where nothing does, maps that are not from spectra are normalised."""
+    kind = guess(dataset.arrays["maps"])  # whole numbers may be counts times a whole number
     if kind == "counts":
         return {}
     if kind == "rates":
@@ -84,12 +84,12 @@ def _units(dataset: Dataset, are_spectra: bool) -> Mappings:
 
 
 def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -> None:
-    """`UserError` where there is less than nothing beneath the counts, which no model of counts can hold."""
+    """`UserError` where a background is negative, which no model of counts allows."""
     for name, array in dataset.arrays.items():
         if name.endswith("_background") and float(array.min()) < 0.0:
-            said = "the spectra hold negative values: something was taken off them"
-            remedy = "name the spectra as they were counted, or write the config by hand, with background: none"
-            raise UserError(", ".join(map(str, recordings)), said, remedy)
+            problem = "the spectra hold negative values: something was subtracted from them"
+            remedy = "use the spectra as recorded, or write the config by hand, with background: none"
+            raise UserError(", ".join(map(str, recordings)), problem, remedy)
 
 
 def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording]) -> list[str]:
@@ -113,16 +113,16 @@ def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording])
     solver = dump_line({"type": found.solver, "max_iterations": 2000, "tolerance": _TOLERANCE})
     lines.append(f"solver: {solver}  # for a first look; 1.0e-4 for numbers")
     if found.size < SMALL:
-        lines.append("engine: numpy  # so few values are solved before the kernels are compiled")
+        lines.append("engine: numpy  # with so few values it is done before the kernels are compiled")
     return lines
 
 
 _REMARKS = {
-    "haadf": "  # used is (value - offset) * scale",
+    "haadf": "  # the values used are (value - offset) * scale",
     "grid": "  # whose pixels the fused maps have",
     "prepare": "  # the part of one scan that the other covers",
-    "normalize": "  # the maps are no counts",
-    "maps_are": "  # counts times a factor, which is found: the fused maps are in counts",
+    "normalize": "  # the maps are not counts",
+    "maps_are": "  # counts times a factor, which is determined: the fused maps are in counts",
 }
 
 

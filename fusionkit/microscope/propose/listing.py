@@ -1,4 +1,4 @@
-"""What a recording holds, as a table."""
+"""The signals of a recording as a table."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Entry:
     shape : of its values.
     edges : of a pixel along y and x in ``units``; None where unknown.
     units : unit of ``edges`` and ``origin``.
-    elements : what the file says of them, or the element that its name is.
-    total : sum of its values; NaN where they are no numbers.
+    elements : from the file, or the element in its name.
+    total : sum of its values; NaN where they are not numbers.
     pixels : of the scan, (ny, nx): the shape without energies.
     origin : (y, x) of the centre of the first pixel; None where unknown.
     """
@@ -50,7 +50,7 @@ class Entry:
 
 
 def entries(recording: Recording) -> list[Entry]:
-    """Every signal of a recording, read to the last value.
+    """Every signal of a recording; reads all values.
 
     Raises
     ------
@@ -86,9 +86,9 @@ def _named(recording: Recording, name: str) -> tuple[str, ...]:
     return () if element is None else (element,)
 
 
-def lines_of(found: list[Entry]) -> list[str]:
+def lines_of(signals: list[Entry]) -> list[str]:
     """The table, a line each, with headings."""
-    rows = [_HEADINGS, *(_cells(entry) for entry in found)]
+    rows = [_HEADINGS, *(_cells(entry) for entry in signals)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -101,6 +101,6 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 
 
 def _edges(y: float, x: float) -> str:
-    """One number where the pixels are square to what is shown, else both, along y and x."""
+    """One number where the pixels are square to the digits shown, else both, along y and x."""
     shown = [f"{edge:.4g}" for edge in (y, x)]
     return shown[0] if shown[0] == shown[1] else " x ".join(shown)

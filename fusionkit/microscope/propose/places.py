@@ -1,4 +1,4 @@
-"""Where further scans lie in the field that image and maps share: what a config says of them, or cannot say."""
+"""Where further scans lie in the field of view of image and maps, and the config options that say so."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Part:
 
     Parameters
     ----------
-    rows, columns : where it begins and ends, from 0 to 1.
+    rows, columns : its ends, from 0 to 1.
     """
 
     rows: tuple[float, float]
     columns: tuple[float, float]
 
     def pixels(self, shape: tuple[int, ...]) -> dict[str, list[float]]:
-        """What the forward model ``scan`` is told on pixels of ``shape``."""
+        """Options ``rows`` and ``columns`` of the forward model ``scan`` on pixels of ``shape``."""
         named = {"rows": (self.rows, shape[-2]), "columns": (self.columns, shape[-1])}
         return {
             key: [min(round(share * count, _DIGITS), float(count)) for share in ends]
@@ -36,24 +36,24 @@ class Part:
 
 @dataclass(frozen=True)
 class Further:
-    """What is known of further stacks, by name.
+    """What is known about further stacks, by name.
 
     Parameters
     ----------
-    parts : of the field that they cover, of those that cover a part.
-    alike : those of the technique of ``maps``, whose counts are alike.
+    parts : of the field, for stacks that cover a part of it.
+    same_technique : stacks of the technique of ``maps``, whose counts are comparable.
     """
 
     parts: Mapping[str, Part] = field(default_factory=dict)
-    alike: frozenset[str] = frozenset()
+    same_technique: frozenset[str] = frozenset()
 
 
 def places(whole: Scan, scans: Mapping[str, Scan]) -> tuple[dict[str, Part], list[dict[str, Any]]]:
-    """The part of the field that each scan covers where it covers a part, and steps that crop those that cover more.
+    """The part of the field that each smaller scan covers, and steps that crop larger scans.
 
     Parameters
     ----------
-    whole : the scan whose field image and maps show.
+    whole : the scan with the field of image and maps.
     scans : of further stacks, by name.
     """
     parts: dict[str, Part] = {}
@@ -64,9 +64,9 @@ def places(whole: Scan, scans: Mapping[str, Scan]) -> tuple[dict[str, Part], lis
             continue
         part = both.part()
         if part is None:
-            said = both.difference(("the field of image and maps", f"'{name}'"))
-            remedy = "crop one of them, or give rows and columns of scan"
-            warnings.warn(f"{said}; the config takes both for the same field: {remedy}", FusionkitWarning, stacklevel=2)
+            difference = both.difference(("the field of image and maps", f"'{name}'"))
+            remedy = "crop one of them, or set rows and columns of scan"
+            warnings.warn(f"{difference}; the config assumes the same field: {remedy}", FusionkitWarning, stacklevel=2)
         elif part[0] == "haadf":
             parts[name] = _part(both)
         else:

@@ -1,4 +1,4 @@
-"""What of recordings a config fuses: the image, and maps or spectra, of which files."""
+"""The image, and the maps or spectra, that a proposed config fuses, and their files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ _Listed = tuple[Path, Recording, Entry]
 def sources(
     recordings: Mapping[Path, Recording], folder: Path, reader: str | None
 ) -> tuple[Mappings, dict[str, Scan], frozenset[str]]:
-    """The config's ``data``, image and maps in their own units, the scans of further stacks by name, and which of
-    these are of the technique of the maps.
+    """The config's ``data``, the scans of further stacks by name, and which of these share the technique of the maps.
 
     Parameters
     ----------
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
-    reader : what opened them, where that was said.
+    reader : name of the reader; None where the suffixes chose it.
 
     Raises
     ------
@@ -52,7 +51,7 @@ def sources(
     names = ", ".join(map(str, recordings))
     maps = {} if spectra else _maps(listed, names)
     if not maps and not spectra:
-        raise _nothing([entry for *_, entry in listed], names)
+        raise _nothing_usable([entry for *_, entry in listed], names)
     used = [*spectra.values(), *maps.values()]
     image = _image(listed, used[0][2], names)
     _warn_of_unused(recordings, [image, *used])
@@ -64,17 +63,17 @@ def sources(
     else:
         data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
     further = {name: entry for name, (*_, entry) in spectra.items() if name != "maps"}
-    alike = frozenset(name for name, entry in further.items() if entry.kind == used[0][2].kind)
-    return data | _cropped(image[2], used[0][2]), {name: entry.scan for name, entry in further.items()}, alike
+    same_technique = frozenset(name for name, entry in further.items() if entry.kind == used[0][2].kind)
+    return data | _cropped(image[2], used[0][2]), {name: entry.scan for name, entry in further.items()}, same_technique
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """The file as seen from a folder; both without links, since the system follows these before it goes up."""
+    """The file relative to a folder; links are resolved in both, since the system follows them before ``..``."""
     return os.path.relpath(path.absolute().parent.resolve() / path.name, folder.resolve())
 
 
 def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
-    """The HAADF image; of several that may be meant, one of the same field, then one of the same pixels."""
+    """The HAADF image; of several candidates, one of the same field, then one of the same pixels."""
     images = [one for one in listed if len(one[2].shape) == 2 and one[2].kind == "image" and not _is_map(one[2])]
     if not images:
         raise UserError(names, "holds no HAADF image", "name the file of the image too")
@@ -87,18 +86,18 @@ def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
 
 
 def _cropped(image: Entry, maps: Entry) -> Mappings:
-    """The step that takes the part of one scan that the other covers; a warning where their fields differ otherwise."""
+    """A step that crops one scan to the other; a warning where their fields differ otherwise."""
     both = fields(image.scan, maps.scan)
-    said = None if both is None else both.difference()
-    if both is None or said is None:
+    difference = None if both is None else both.difference()
+    if both is None or difference is None:
         return {}
     part = both.part()
     if part is not None:
         name, rows, columns = part
         return {"prepare": [{"step": "crop", "of": name, "rows": list(rows), "columns": list(columns)}]}
-    if not both.are_disjoint:  # of scans that are, loading warns
-        remedy = "crop one of them, or give rows and columns of scan"
-        warnings.warn(f"{said}; the config takes both for the same field: {remedy}", FusionkitWarning, stacklevel=2)
+    if not both.are_disjoint:  # loading warns about disjoint scans
+        remedy = "crop one of them, or set rows and columns of scan"
+        warnings.warn(f"{difference}; the config assumes the same field: {remedy}", FusionkitWarning, stacklevel=2)
     return {}
 
 
@@ -108,23 +107,23 @@ def _warn_of_unused(recordings: Mapping[Path, Recording], used: list[_Listed]) -
         warnings.warn(f"the config uses nothing of {', '.join(unused)}", FusionkitWarning, stacklevel=2)
 
 
-def _nothing(listed: list[Entry], names: str) -> UserError:
-    """What to say of files without maps and spectra that a config can name."""
+def _nothing_usable(listed: list[Entry], names: str) -> UserError:
+    """The error for files without usable maps or spectra."""
     spectra = next((entry for entry in listed if len(entry.shape) > 3 and "spectra" in entry.kind), None)
     if spectra is not None:
-        said = f"'{spectra.name}' holds frames of spectra, {' x '.join(map(str, spectra.shape))}"
-        return UserError(names, said, "save their sum, in HyperSpy s.sum(axis=-1) over the axis of the frames")
+        problem = f"'{spectra.name}' holds frames of spectra, {' x '.join(map(str, spectra.shape))}"
+        return UserError(names, problem, "save their sum, in HyperSpy s.sum(axis=-1) over the axis of the frames")
     frames = [entry.name for entry in listed if len(entry.shape) == 3 and len(entry.elements) == 1]
     if frames:
-        said = f"holds frames of {', '.join(frames)}"
+        problem = f"holds frames of {', '.join(frames)}"
         remedy = f"write the config by hand, with data.maps: {dump_line({frames[0]: frames[0]})} and data.prepare"
-        return UserError(names, said, f"{remedy}: [register_frames, sum_frames]")
-    said = "holds no image called by an element, and no spectrum image whose elements it names"
-    return UserError(names, said, f"write the config by hand, with {_by_hand(listed)}")
+        return UserError(names, problem, f"{remedy}: [register_frames, sum_frames]")
+    problem = "holds no image named after an element, and no spectrum image with named elements"
+    return UserError(names, problem, f"write the config by hand, with {_by_hand(listed)}")
 
 
 def _by_hand(listed: list[Entry]) -> str:
-    """The key that says whose maps are what: of spectra, of a stack, or of images."""
+    """The key that assigns elements: to spectra, to a stack, or to images."""
     if any(len(entry.shape) == 3 and "spectrum" in entry.kind for entry in listed):
         return "data.spectra.maps.elements"
     stack = next((f"{entry.name}/0" for entry in listed if len(entry.shape) == 3), None)
@@ -137,7 +136,7 @@ def _is_map(entry: Entry) -> bool:
 
 
 def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
-    """The map of each element; `UserError` where two could be meant."""
+    """The map of each element; `UserError` where there are two candidates."""
     maps = [one for one in listed if _is_map(one[2])]
     names = [one[2].name for one in maps]
     double = [name for name in names if names.count(name) > 1]
@@ -163,7 +162,7 @@ def _signal(recording: Recording, entry: Entry) -> Signal:
 
 
 def _windowed(recording: Recording, entry: Entry, source: Mappings, every: tuple[str, ...]) -> Mappings:
-    """The source with every window written out, so that a run needs no table of lines; ``every`` element of all."""
+    """The source with explicit windows, so that a run needs no table of lines; ``every`` is all elements."""
     signal = _signal(recording, entry)
     background = "windows" if signal.technique == "EDX" else "power_law"
     windows: dict[str, list[float]] = {}
@@ -173,15 +172,15 @@ def _windowed(recording: Recording, entry: Entry, source: Mappings, every: tuple
         try:
             window = windows_of(signal, wanted, str(signal.path), every)[element]
             ranges = [channels(signal, ends, str(signal.path)) for ends in (window.counts, *window.background)]
-        except UserError as error:  # the file names an element that these spectra do not reach
+        except UserError as error:  # an element whose lines lie outside of these spectra
             warnings.warn(f"the config leaves out {element} of '{signal.name}': {error.problem}", FusionkitWarning, 2)
             continue
         if len(ranges) > 1:
             windows[element] = _ends(signal, ranges[0])
             beside[element] = [end for one in ranges[1:] for end in _ends(signal, one)]
         else:
-            said = f"the config leaves out {element} of '{signal.name}': no room for a background beside its line"
-            warnings.warn(said, FusionkitWarning, 2)
+            message = f"the config leaves out {element} of '{signal.name}': no room for a background beside its line"
+            warnings.warn(message, FusionkitWarning, 2)
     if not windows:
         remedy = "write the config by hand, with data.spectra.maps.windows"
         raise UserError(str(signal.path), f"'{signal.name}' has none of its elements' lines", remedy)

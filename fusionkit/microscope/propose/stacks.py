@@ -1,4 +1,4 @@
-"""Counts of several stacks beside each other: above their backgrounds, in one unit, on one set of pixels."""
+"""Counts of several stacks in comparison: background subtracted, in one unit, on the same pixels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.microscope.propose.places import Further, Part
 from fusionkit.operators.forward.scan import ScanMap
 
-_WIDTH = 3.0  # pixels, of the Gaussian that smooths maps for their sums: noise below zero must not count
+_WIDTH = 3.0  # pixels: Gaussian that smooths maps before negative values are cut off and summed
 
 
-def above(dataset: Dataset, name: str) -> Array:
-    """The counts of a stack above their background."""
+def net_counts(dataset: Dataset, name: str) -> Array:
+    """The counts of a stack minus their background."""
     counts = dataset.arrays[name]
     return counts - dataset.arrays.get(f"{name}_background", np.zeros_like(counts))
 
 
 def level(dataset: Dataset, name: str, part: Part | None = None) -> float:
-    """Mean counts of a stack over a pixel of the maps, background included, at least 1."""
+    """Mean counts of a stack per pixel of the maps, background included, at least 1."""
     stack, covered = dataset.arrays[name], _covered(dataset.arrays["maps"], part)
     return max(float(np.sum(stack)) / len(stack) / max(covered[0].size, 1), 1.0)
 
@@ -27,21 +27,21 @@ def level(dataset: Dataset, name: str, part: Part | None = None) -> float:
 def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
     """Counts of each element of a stack per count in ``maps``.
 
-    Where ``maps`` lack it, a count of the same technique is a count. Of another, any unit would do: in the one that is
-    taken, counts of both scatter alike, background included, so that one weight of TV suits them.
+    An element that ``maps`` lack has the factor 1 in a stack of the same technique. For another technique the unit is
+    free; it is chosen such that counts of both have the same noise, background included, and one TV weight suits both.
 
     Parameters
     ----------
     dataset : the data, counted.
     name : of the stack.
-    further : what is known of it.
+    further : what is known about it.
     """
     elements = dataset.stacks[name]
     if name == "maps":
         return dict.fromkeys(elements, 1.0)
     part = further.parts.get(name)
-    unit = 1.0 if name in further.alike else (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
-    own, known = (np.maximum(smooth(above(dataset, stack), _WIDTH), 0.0) for stack in (name, "maps"))
+    unit = 1.0 if name in further.same_technique else (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
+    own, known = (np.maximum(smooth(net_counts(dataset, stack), _WIDTH), 0.0) for stack in (name, "maps"))
     own, known = own.sum(axis=(1, 2)), _covered(known, part).sum(axis=(1, 2))
     reference = dict(zip(dataset.stacks["maps"], known, strict=True))
     ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
@@ -49,7 +49,7 @@ def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
 
 
 def _covered(maps: Array, part: Part | None) -> Array:
-    """The maps' pixels that a part of their field holds, more or less."""
+    """The maps' pixels in a part of their field, rounded to whole pixels."""
     if part is None:
         return maps
     ends = [[round(end) for end in pair] for pair in part.pixels(maps.shape).values()]
@@ -57,35 +57,35 @@ def _covered(maps: Array, part: Part | None) -> Array:
 
 
 def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
-    """Maps above their backgrounds on the pixels of ``maps``, with those of elements that only another stack has.
+    """Maps minus their background on the pixels of ``maps``, with those of elements that only another stack has.
 
-    A map is in the units in which it came, one of another stack in the unit of the unknown.
+    Maps are in their original units, those of another stack in the unit of the unknown.
 
     Parameters
     ----------
     dataset : the data, counted.
-    further : what is known of stacks beside ``maps``; those that show a part of the field are left out.
+    further : what is known about stacks beside ``maps``; those of a part of the field are left out.
     """
-    maps = above(dataset, "maps")
+    maps = net_counts(dataset, "maps")
     units = {} if dataset.counting is None else dataset.counting.units
     found = {e: one * units.get(e, 1.0) for e, one in zip(dataset.stacks["maps"], maps, strict=True)}
     for name, elements in dataset.stacks.items():
         if name != "maps" and name not in further.parts:
             ratio = factors(dataset, name, further)
-            for element, image in zip(elements, above(dataset, name), strict=True):
+            for element, image in zip(elements, net_counts(dataset, name), strict=True):
                 found.setdefault(element, averaged(image, maps.shape[1:], mean=False) / ratio[element])
     return {element: found[element] for element in dataset.elements if element in found}
 
 
 def smooth(images: Array, width: float) -> Array:
-    """Images under a Gaussian."""
+    """Images smoothed by a Gaussian."""
     from scipy.ndimage import gaussian_filter
 
     return np.stack([gaussian_filter(one, width, mode="nearest") for one in images])
 
 
 def averaged(image: Array, pixels: tuple[int, ...], mean: bool = True) -> Array:
-    """An image on other pixels of the same field: means, or sums where these are counts."""
+    """An image on other pixels of the same field: means, or sums for counts."""
     whole = (0.0, float(image.shape[0])), (0.0, float(image.shape[1]))
     return ScanMap(image.shape, (pixels[0], pixels[1]), whole, mean=mean).apply(image)
 

@@ -1,4 +1,8 @@
-"""Units and weights of a problem from its data: first guesses that a run can start from."""
+"""First guesses of units and weights from the data.
+
+The image in units of the model, (image - offset) * scale, fits sum_i (Z_i x_i)^gamma of the smoothed maps by least
+squares.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from fusionkit.microscope.propose.places import Further
 from fusionkit.microscope.propose.stacks import averaged, factors, level, of_every_element, rounded, smooth
 
 GAMMA = 1.7
-_TV = 1.0  # of counts: a single count alone among pixels without any is no structure; of many, see `_total_variation`
+_TV = 1.0  # for few counts: a single count among empty pixels is not structure; for many, see `_total_variation`
 _NORMALISED = (1.0, 0.24, 0.1)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
 
 _NONE = Further()
@@ -31,7 +35,7 @@ class Balance:
 
     Parameters
     ----------
-    offset, scale : what puts the image into the units of the model: (value - offset) * scale.
+    offset, scale : (value - offset) * scale is the image in units of the model.
     terms : of the config, each with a remark.
     grid : ``haadf`` or ``maps`` where their pixels differ.
     solver : one that takes these terms.
@@ -58,10 +62,10 @@ def balance(
     Parameters
     ----------
     dataset : ``haadf``, ``maps`` and where there are any ``maps_background`` and another stack.
-    normalised : whether image and maps are between 0 and 1 each, and no counts.
+    normalised : whether image and maps are each between 0 and 1, and not counts.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    further : what is known of stacks beside ``maps``.
+    further : what is known about stacks beside ``maps``.
     """
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
@@ -76,11 +80,11 @@ def balance(
         inner = {"type": "power_sum", **model}
         forward = {"type": "scan", "shape": list(image.shape), "reduce": "mean", "forward": inner}
         fit = {"type": "least_squares", "name": "haadf", "data": "haadf", "weight": units.weight, "forward": forward}
-    terms: Terms = [(fit, "" if normalised else "  # 1 / variance of what the smoothed maps leave; z is fitted")]
+    terms: Terms = [(fit, "" if normalised else "  # 1 / variance of the misfit of the smoothed maps; z is fitted")]
     stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
     for name in stacks:
         terms.append((_poisson(dataset, name, pixels, poisson, further), "" if normalised else "  # 1 for counts"))
-    searched = "" if normalised else "  # a guess; weight: auto searches it by held-out counts"
+    searched = "" if normalised else "  # a guess; weight: auto chooses it by held-out counts"
     terms += [({"type": "tv", "weight": tv}, searched), ({"type": "nonnegative"}, "")]
     solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
     size = len(dataset.elements) * pixels[0] * pixels[1]
@@ -88,7 +92,7 @@ def balance(
 
 
 def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float]:
-    """z of every element; of one whose z nobody gave, by its atomic number beside the others'."""
+    """z of every element; where none is given, from its atomic number relative to the others."""
     if isinstance(z, str):
         return z
     ratio = float(np.median([value / atomic_number(element) for element, value in z.items()]))
@@ -113,12 +117,12 @@ def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float
 
 
 def _total_variation(dataset: Dataset) -> float:
-    """The weight among counts c: the slope of their log-likelihood scatters by 1 / sqrt(c), background included."""
+    """TV weight for mean counts c, background included: the log-likelihood's gradient has the noise 1 / sqrt(c)."""
     return float(f"{_TV / level(dataset, 'maps') ** 0.5:.2g}")
 
 
 def _epsilon(stack: Array) -> float:
-    """A twentieth of the mean of the emptiest map, at most 0.1: a background that leaves its counts to that map."""
+    """A twentieth of the mean of the emptiest map, at most 0.1: a background far below the counts."""
     means = stack.mean(axis=(1, 2))
     return rounded(float(np.clip(0.05 * means[means > 0].min(initial=2.0), 1e-4, 0.1)))
 
@@ -133,8 +137,8 @@ class ImageUnits:
 
     Parameters
     ----------
-    offset, scale : what puts the image into the units of the model: (value - offset) * scale.
-    weight : 1 over the variance of what the smoothed maps leave of it.
+    offset, scale : (value - offset) * scale is the image in units of the model.
+    weight : 1 over the variance of the misfit.
     z : a value for each element, or ``relative``.
     """
 
@@ -146,7 +150,7 @@ class ImageUnits:
 
 @dataclass(frozen=True)
 class _Model:
-    """What is fitted: the elements that have a map, gamma, and z where it is given."""
+    """The model of the fit: elements with a map, gamma, and z where it is given."""
 
     elements: tuple[str, ...]
     gamma: float
@@ -156,15 +160,15 @@ class _Model:
 def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None, further: Further) -> ImageUnits:
     """Offset, scale, z and weight from the image and the powers of the smoothed maps.
 
-    Smoothed too little, the maps are noise; smoothed too much, they have lost detail, and the power of a mean is not
-    the mean of a power. The width that leaves the least of the image is taken.
+    Maps smoothed too little are noise; smoothed too much they lack detail, and the power of a mean is not the mean of a
+    power. The width with the least misfit is used.
 
     Parameters
     ----------
     dataset : the data.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    further : what is known of stacks beside ``maps``; those that show a part of the field are left out.
+    further : what is known about stacks beside ``maps``; those of a part of the field are left out.
     """
     every = of_every_element(dataset, further)
     elements = tuple(every if z is None else dataset.stacks["maps"])
@@ -177,12 +181,12 @@ def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | N
 
 
 def _fitted(image: Array, maps: Array, width: float, model: _Model) -> tuple[ImageUnits, float]:
-    """The fit with maps that are smoothed by ``width``, and the part of the image's variance that it leaves."""
+    """The fit with maps smoothed by ``width``, and the variance of its misfit."""
     powers = (np.maximum(smooth(maps, width), 0.0) * min(maps[0].size / image.size, 1.0)) ** model.gamma
     if image.shape != maps.shape[1:]:  # both on the coarser pixels along each axis
         coarser = tuple(map(min, image.shape, maps.shape[1:]))
         image, powers = averaged(image, coarser), np.stack([averaged(one, coarser) for one in powers])
-    # noise that is left in the powers would flatten the slope: image and powers are compared when smoothed alike
+    # noise in the powers would flatten the slope: smooth image and powers alike before the comparison
     seen, alike = smooth(image[None], _BLUR)[0], smooth(powers, _BLUR)
     if model.z is not None:
         known = _values(model.z, model.elements) ** model.gamma
@@ -197,11 +201,10 @@ def _fitted(image: Array, maps: Array, width: float, model: _Model) -> tuple[Ima
 
 
 def _gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Array]:
-    """Offset, scale and z, and what the image gains for each power, by nonnegative least squares.
+    """Offset, scale and z, and the factor of each power in the image, by nonnegative least squares.
 
-    A count of one element stands for more matter than a count of another: what the image gains for a count, z, holds
-    the sensitivity of the spectrometer and is fitted. Atomic numbers stand in for the elements that the fit leaves out,
-    such as where the offset does as well.
+    z includes the sensitivity of the spectrometer, which differs between elements, and is therefore fitted. Elements to
+    which the fit gives 0, since the offset explains the image as well, get a z from their atomic number.
     """
     from scipy.optimize import nnls
 
@@ -211,12 +214,12 @@ def _gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Arra
     offset, gains = float(found[0] - found[1]), found[2:] ** (1 / model.gamma)
     numbers = np.array([atomic_number(element) for element in model.elements], dtype=np.float64)
     known = gains > 0
-    if not known.any():  # an image that does not follow the maps
+    if not known.any():  # the image is unrelated to the maps
         offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / model.gamma) / numbers.mean()
         known = gains > 0
     if not known.all():
         gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
-        # in a field without vacuum the offset may have stood for an element: it is fitted again beside all of them
+        # without vacuum in the field the offset may have replaced an element: fit it again with all of them
         again = _unit(image, np.tensordot(gains**model.gamma, powers, axes=1))
         offset, gains = again.offset, gains * again.scale ** (-1 / model.gamma)
     level = float(gains.mean())
@@ -235,12 +238,12 @@ def _values(z: str | Mapping[str, float], elements: tuple[str, ...]) -> Array:
 def _unit(image: Array, model: Array) -> ImageUnits:
     """Offset and scale of an image whose model is known, by least squares."""
     slope, offset = np.polyfit(model.ravel(), image.ravel(), 1) if np.ptp(model) > 0 else (0.0, 0.0)
-    if slope <= 0:  # an image that does not follow the maps
+    if slope <= 0:  # the image is unrelated to the maps
         offset, slope = float(image.min()), float(np.ptp(image) or 1.0) / (float(model.mean()) or 1.0)
     return ImageUnits(float(offset), 1.0 / float(slope))
 
 
 def _near(offset: float, image: Array) -> float:
-    """The offset to a ten thousandth of the span of the image: a pedestal may be a thousand times the span."""
+    """The offset rounded to a ten thousandth of the range of the image; an offset may be a thousand times the range."""
     span = float(np.ptp(image))
     return rounded(offset) if span == 0 else round(offset, 4 - math.floor(math.log10(span)))

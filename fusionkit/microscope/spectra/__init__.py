@@ -1,1 +1,1 @@
-"""From spectrum images to counts: X-ray lines, windows around them, and fits of peaks and background."""
+"""Counts of elements from spectrum images: windows of energy, lines, and fits."""

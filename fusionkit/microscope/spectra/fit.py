@@ -1,14 +1,22 @@
-r"""Counts of elements in an EDX spectrum image by a fit: every count is shared out by the odds of its origin.
+r"""Counts of elements in an EDX spectrum image by a fit: every count is divided in proportion to its likely origins.
 
-Single spectra hold a handful of counts. What is most likely for one of them is biased, since it cannot be negative:
-faint elements came out three times too large. So the amounts a_k of lines and background (`spectral_model`) are fitted
-to the spectra of the surroundings, smoothed, and to the sum of all spectra. The counts n_c of a pixel give
+The counts of channel c in a spectrum are Poisson distributed about
+
+.. math:: \mu_c = \sum_k a_k T_{kc}, \qquad a \ge 0,
+
+with T_k the lines of a family (K, L or M of an element, in eXSpy's relative weights) as Gaussians of the detector's
+width, or the background. The background has the shape of that in the sum of all spectra: piecewise linear, with knots
+several line widths apart, so that it follows no line.
+
+Single spectra hold a handful of counts. Their maximum-likelihood amounts are biased, since they cannot be negative:
+faint elements came out three times too large. The amounts are therefore fitted to smoothed spectra and to the sum of
+all spectra. The counts n_c of a pixel give
 
 .. math:: x_k = \sum_c n_c \frac{g_k a_k T_{kc}}{\sum_j g_j a_j T_{jc}},
 
-with the factors g that make the sums of the maps those of the fit of the sum of all spectra. A count that can have one
-origin only stays what was counted. The fit maximises the likelihood by the steps of L. A. Shepp & Y. Vardi, IEEE Trans.
-Med. Imaging 1, 113 (1982); the formula is one such step.
+with the factors g that make the sums of the maps those of the fit of the sum of all spectra. A count with one possible
+origin is not changed. The fit maximises the likelihood by the steps of L. A. Shepp & Y. Vardi, IEEE Trans. Med. Imaging
+1, 113 (1982); the formula is one such step.
 """
 
 from __future__ import annotations
@@ -29,22 +37,22 @@ from fusionkit.microscope.spectra.windows import elements_of, sums
 
 Family = tuple[str, str]  # element and K, L or M
 Lines = list[tuple[float, float]]  # energy in eV and weight
-_REACH = 4.0  # widths of a line from its middle that are looked at
+_REACH = 4.0  # widths of a line on either side that are fitted
 _KNOTS = 6.0  # widths of a line from one knot of the background to the next
 _PER_WIDTH = 3.0  # bins in the width of the softest line
 _SIGMA = 2.3548  # FWHM over standard deviation
-_REWEIGHTINGS = 8  # of least squares, until the weights are those of the fit
-_ALIKE = 0.95  # cosine of two families from which on counts do not tell them apart
+_REWEIGHTINGS = 8  # of least squares, until the weights are consistent with the fit
+_ALIKE = 0.95  # cosine above which counts cannot separate two families
 
 
 @dataclass(frozen=True)
 class SpectralModel:
-    """Shapes of spectra, and how much of each is in the sum of all of them.
+    """Shapes of spectra, and the amount of each in the sum of all spectra.
 
     Parameters
     ----------
     bins : ranges of channels, each summed.
-    families : what the first rows of ``shapes`` are.
+    families : of the first rows of ``shapes``.
     shapes : counts in each bin of one count of a family, then of the background where there is one, (k, bins).
     amounts : counts of each in the sum of all spectra, (k,).
     deviance : of that sum, over its degrees of freedom; about 1 where the model holds.
@@ -65,7 +73,7 @@ class SpectralModel:
 
 
 def bins_about(signal: Signal, families: Mapping[Family, Lines]) -> tuple[Channels, ...]:
-    """Ranges of channels about the lines, a part of the width of the softest line long."""
+    """Ranges of channels around the lines, a fraction of the softest line's width long."""
     energies, width = _energies(signal)
     resolution = resolution_of(signal)
     near = np.zeros(energies.size, bool)
@@ -83,7 +91,7 @@ def model_of(
 ) -> SpectralModel:
     """The model of spectra whose sum over all pixels is ``total``, (bins,).
 
-    Least squares with the variance of the fit, repeated, is nearly maximum likelihood for a sum of many counts.
+    Least squares, reweighted by the variance of the fit, is nearly maximum likelihood for a sum of many counts.
     """
     from scipy.optimize import nnls
 
@@ -114,7 +122,7 @@ def _energies(signal: Signal) -> tuple[Image, float]:
 
 
 def _lines(signal: Signal, lines: Lines, resolution: float) -> Image:
-    """What one count of a family puts into each channel."""
+    """Expected share of one count of a family in each channel."""
     from scipy.special import ndtr
 
     energies, width = _energies(signal)
@@ -139,11 +147,11 @@ def _binned(shape: Image, bins: tuple[Channels, ...]) -> Image:
     return np.array([shape[first:last].sum() for first, last in bins])
 
 
-_CHANGE, _MOST = 1e-3, 2000  # standard deviations that a step may still move, and steps
-_MOST_AROUND = 200  # steps where the odds alone are wanted
-_EVERY = 10  # steps, after which spectra that are done are left out
+_CHANGE, _MOST = 1e-3, 2000  # tolerance of a step in standard deviations, and greatest number of steps
+_MOST_AROUND = 200  # steps for the smoothed spectra, of which only proportions are used
+_EVERY = 10  # steps between checks, which remove converged spectra
 _DEVIANCE = 3.0  # the TiO2/Pd recording has 2.4, simulations 1, a detector that is 20 eV worse than its file says 4
-_LEAST = 1e-3  # of the counts that the fit starts with, of what the sum shows nothing of
+_LEAST = 1e-3  # starting share of a family that is absent from the sum
 _PIXELS = 4096  # at a time
 
 
@@ -153,16 +161,16 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     Parameters
     ----------
     signal : an EDX spectrum image.
-    source : elements, lines whose families are meant, and how far the surroundings reach.
+    source : elements, a line of the family of each, and the width of the smoothing.
     where : config key of ``source``.
 
     Raises
     ------
-    UserError : these are no EDX spectra, an element has no lines in them, or they hold what is no count.
+    UserError : these are not EDX spectra, an element has no lines in them, or their values are not counts.
     """
     if len(signal.shape) != 3 or signal.energy_axis is None or signal.technique != "EDX":
-        said = f"fits lines, but '{signal.name}' of {signal.path} is no EDX spectrum image ({signal.kind})"
-        raise UserError(f"{where}.method", said, "use method: windows")
+        problem = f"fits lines, but '{signal.name}' of {signal.path} is not an EDX spectrum image ({signal.kind})"
+        raise UserError(f"{where}.method", problem, "use method: windows")
     wanted = _wanted(signal, source, where)
     families = _families(signal, (*wanted, *signal.facts.elements))
     absent = next((f"{family} lines of {one}" for one, family in wanted.items() if (one, family) not in families), None)
@@ -171,30 +179,30 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     bins = bins_about(signal, families)
     images = np.stack(sums(signal, list(bins)), axis=-1)
     if not images.min(initial=np.inf) >= 0.0:
-        raise UserError(where, f"'{signal.name}' holds values that are no counts", "use method: windows")
+        raise UserError(where, f"'{signal.name}' holds values that are not counts", "use method: windows")
     model = model_of(signal, families, bins, images.sum(axis=(0, 1)))
     for one, other in model.twins():
-        said = f"the fit can hardly tell the {one[1]} lines of {one[0]} from the {other[1]} lines of {other[0]}"
-        warnings.warn(f"{said}: name other lines, or leave out one of them", FusionkitWarning, stacklevel=2)
+        problem = f"the fit can hardly separate the {one[1]} lines of {one[0]} from the {other[1]} lines of {other[0]}"
+        warnings.warn(f"{problem}: name other lines, or leave out one of them", FusionkitWarning, stacklevel=2)
     if model.deviance > _DEVIANCE:
-        said = (
+        problem = (
             f"the fit of '{signal.name}' does not follow its spectra: their sum deviates {model.deviance:.2g} times as"
         )
-        asked = "are the energies or the resolution of the file off, or is an element missing?"
-        warnings.warn(f"{said} much as counts do; {asked}", FusionkitWarning, stacklevel=2)
-    shared = shared_out(images, model, source.smooth)
+        question = "are the energies or the resolution of the file off, or is an element missing?"
+        warnings.warn(f"{problem} much as counts do; {question}", FusionkitWarning, stacklevel=2)
+    shared = divide_counts(images, model, source.smooth)
     maps = np.stack([shared[..., model.families.index(family)] for family in wanted.items()])
     return ElementMaps(tuple(wanted), maps, None, signal.raw(maps, _notes(wanted, maps, model)))
 
 
-def shared_out(images: Image, model: SpectralModel, smooth: float) -> Image:
-    """The counts at each pixel by their origin, (ny, nx, k).
+def divide_counts(images: Image, model: SpectralModel, smooth: float) -> Image:
+    """The counts of each pixel divided by origin, (ny, nx, k).
 
     Parameters
     ----------
     images : counts, (ny, nx, bins).
     model : of the spectra.
-    smooth : standard deviation in pixels of the Gaussian that weighs the surroundings.
+    smooth : standard deviation in pixels of the Gaussian that smooths the spectra for the proportions.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -213,16 +221,16 @@ def shared_out(images: Image, model: SpectralModel, smooth: float) -> Image:
 
 
 def maximum_likelihood(counts: Image, shapes: Image, start: Image, most: int = _MOST) -> Image:
-    """The amounts of ``shapes`` that are most likely for each spectrum, (pixels, k), by expectation maximisation.
+    """Maximum-likelihood amounts of ``shapes`` in each spectrum, (pixels, k), by expectation maximisation.
 
     Parameters
     ----------
     counts : (pixels, bins), none negative.
     shapes : (k, bins), none negative.
-    start : amounts whose proportions every spectrum starts from, (k,).
-    most : steps.
+    start : amounts whose proportions are the starting point of every spectrum, (k,).
+    most : greatest number of steps.
     """
-    reach = shapes.sum(axis=1)  # of each, the part that the bins hold
+    reach = shapes.sum(axis=1)  # the part of each within the bins
     proportions = np.maximum(start / max(float(start.sum()), 1.0), _LEAST)
     found = np.empty((len(counts), len(shapes)))
     for first in range(0, len(counts), _PIXELS):
@@ -241,26 +249,26 @@ def maximum_likelihood(counts: Image, shapes: Image, start: Image, most: int = _
 
 
 def _shared(counts: Image, amounts: Image, shapes: Image) -> Image:
-    """The counts of each spectrum, divided among the shapes by what each is expected to give in their bins."""
+    """The counts of each spectrum, divided among the shapes in proportion to their expected counts."""
     mean = amounts @ shapes
     ratio = np.divide(counts, mean, out=np.zeros_like(counts), where=mean > 0.0)
     return amounts * (ratio @ shapes.T)
 
 
 def _wanted(signal: Signal, source: SpectrumSource, where: str) -> dict[str, str]:
-    """The family of lines that is the map of each element."""
+    """The family of lines of each element's map."""
     lines = {one: source.lines.get(one) for one in elements_of(signal, source, where)}
     bare = {one: None if line is None else line.removeprefix(f"{one}_") for one, line in lines.items()}
     return {one: known_line(signal, one, line, where)[0][0] for one, line in bare.items()}
 
 
 def _families(signal: Signal, elements: tuple[str, ...]) -> dict[Family, Lines]:
-    """The lines of every family of the elements that shows."""
+    """The lines of every visible family of the elements."""
     return {(one, name): lines for one in elements for name, lines in family_lines(signal, one).items()}
 
 
 def _notes(wanted: dict[str, str], maps: Image, model: SpectralModel) -> tuple[str, ...]:
     pairs = zip(wanted.items(), maps, strict=True)
-    said = ", ".join(f"{element} {image.sum():.6g} ({family} lines)" for (element, family), image in pairs)
+    listed = ", ".join(f"{element} {image.sum():.6g} ({family} lines)" for (element, family), image in pairs)
     ratio = f"{model.deviance:.2g} times its degrees of freedom (1 where the model holds)"
-    return (f"Counts by a fit of lines and background: {said}. The deviance of the sum of all spectra is {ratio}.",)
+    return (f"Counts by a fit of lines and background: {listed}. The deviance of the sum of all spectra is {ratio}.",)

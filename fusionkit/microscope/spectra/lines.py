@@ -1,8 +1,8 @@
-"""Windows of energy about X-ray lines and behind EELS edges, where a config does not state them.
+"""Default windows of energy around X-ray lines and after EELS edges.
 
-Energies are those of eXSpy's table. The width of an X-ray line is that of Fiori & Newbury, SEM/1978/I, 401:
-FWHM(E)^2 = FWHM(Mn Ka)^2 - 2.5 (5898.75 - E) in eV^2, where that leaves 30 eV at E = 0, the noise of good electronics;
-a detector that is better at Mn Ka has that noise and a smaller slope.
+Energies are from eXSpy's table. The width of an X-ray line follows Fiori & Newbury, SEM/1978/I, 401:
+FWHM(E)^2 = FWHM(Mn Ka)^2 - 2.5 (5898.75 - E) in eV^2, where this gives at least 30 eV at E = 0, the noise of good
+electronics; a better detector at Mn Ka has this noise and a smaller slope.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _MN_KA = 5898.75  # eV
 _NOISE = 30.0  # eV, FWHM
 _RESOLUTION = 130.0  # eV, FWHM at Mn Ka where the file does not say
 _FAMILIES = ("Ka", "La", "Ma")
-# widths of the windows in FWHM of the line: half of the line's, then gap and width of those beside it
+# in FWHM of the line: half the width of its window, then gap and width of those beside it
 _HALF, _GAP, _SIDE = 1.0, 1.0, 1.0
-# of the onset of an edge: where the windows before it begin and end, and where the one behind it ends
+# relative to the onset of an edge: start and end of the window before it, and the length in eV of that after it
 _BEFORE, _UNTIL, _BEHIND = 0.85, 0.98, 50.0
 _SHORTEST = 10.0  # eV of a window before an edge
-_WHITE_LINES = 25.0  # eV behind another edge's onset that follow no power law
-_WEIGHT = 0.05  # of a line to the strongest of its family, from which on a background window keeps clear of it
+_WHITE_LINES = 25.0  # eV after another edge's onset that follow no power law
+_WEIGHT = 0.05  # relative to the strongest line of a family: background windows avoid stronger lines
 _SOFTEST = 150.0  # eV: below, detectors show their noise
-_AWAY = 1.0  # FWHM by which a background window moves to do so, at the most
+_AWAY = 1.0  # FWHM: the most that a background window moves to avoid lines
 
 
 @dataclass(frozen=True)
 class Window:
-    """Where the counts of an element are, and where its background is measured.
+    """The window of an element and those of its background.
 
     Parameters
     ----------
@@ -59,14 +59,14 @@ def window_of(signal: Signal, element: str, line: str | None, where: str, others
     ----------
     signal : EDX or EELS.
     element : chemical symbol.
-    line : ``Ka``, ``Cu_Ka``, ``K``, ``O_K``; None for the file's, else the strongest in the range of the spectra.
+    line : ``Ka``, ``Cu_Ka``, ``K``, ``O_K``; None for that of the file, else the strongest within the spectra.
     where : config key, for messages.
-    others : elements whose lines and edges the windows of the background keep clear of.
+    others : elements whose lines and edges the background windows avoid.
     """
     if line is not None and "_" in line:
         owner, _, line = line.partition("_")
         if owner != element:
-            raise UserError(where, f"{owner}_{line} is no line of {element}", f"write {element}_{line}")
+            raise UserError(where, f"{owner}_{line} is not a line of {element}", f"write {element}_{line}")
     beside = [one for one in others if one != element]
     return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where, beside)
 
@@ -79,14 +79,14 @@ def fwhm(energy: float, resolution: float) -> float:
 
 @cache
 def _table(element: str) -> Mapping[str, Any]:
-    """What eXSpy's table holds of an element; the same for every file, and slow to copy out of it."""
+    """eXSpy's entry for an element; cached, since copying it is slow."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what eXSpy says about HyperSpy
+            warnings.simplefilter("ignore")  # eXSpy warns about HyperSpy
             from exspy.material import elements
     except ImportError:
         remedy = f"{EXTRA}, or give the windows in the config"
-        raise UserError("installation", "energies of lines are eXSpy's, which is not installed", remedy) from None
+        raise UserError("installation", "energies of lines need eXSpy, which is not installed", remedy) from None
     table = elements if isinstance(elements, Mapping) else elements.as_dictionary()
     return table.get(element, {}).get("Atomic_properties", {})
 
@@ -114,18 +114,18 @@ def _line(signal: Signal, element: str, line: str | None, where: str, others: Se
     moved = [_clear(end, width if end[0] > energy else -width, spans) for end in within]
     sides = [end for end in moved if end is not None and low <= end[0] and end[1] <= high]
     if within and not sides:
-        said = f"the background of {element}_{line} lies beneath lines of {', '.join(others)}; give background_windows"
-        warnings.warn(said, FusionkitWarning, stacklevel=2)
+        message = f"the background of {element}_{line} overlaps lines of {', '.join(others)}; give background_windows"
+        warnings.warn(message, FusionkitWarning, stacklevel=2)
     return _in_unit(signal, f"{element}_{line}", (first, last), sides or within)
 
 
 def resolution_of(signal: Signal) -> float:
-    """FWHM in eV at Mn Ka, of the file or else a usual one."""
+    """FWHM in eV at Mn Ka, from the file or else a usual one."""
     return float(signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION))
 
 
 def family_lines(signal: Signal, element: str) -> dict[str, list[tuple[float, float]]]:
-    """Energies in eV and weights of the X-ray lines by family (K, L, M), of families whose strongest line shows."""
+    """Energies in eV and weights of the X-ray lines by family (K, L, M), if the strongest one is visible."""
     low, high = _range(signal)
     beam = signal.facts.metadata.get("beam_energy_keV")
     limit = min(high, 1000.0 * float(beam)) if beam is not None else high
@@ -137,7 +137,7 @@ def family_lines(signal: Signal, element: str) -> dict[str, list[tuple[float, fl
 
 
 def known_line(signal: Signal, element: str, line: str | None, where: str) -> tuple[str, float]:
-    """The line that is meant and its energy in eV."""
+    """The named line, or the default one, and its energy in eV."""
     known = {name: 1000.0 * entry["energy (keV)"] for name, entry in _table(element).get("Xray_lines", {}).items()}
     if line is None:
         line = _file_line(signal, element, known) or _strongest(signal, known)
@@ -149,7 +149,7 @@ def known_line(signal: Signal, element: str, line: str | None, where: str) -> tu
 
 
 def _energies(element: str) -> list[float]:
-    """Energies of the lines that show, in eV."""
+    """Energies of the visible lines, in eV."""
     lines = _table(element).get("Xray_lines", {}).values()
     return [1000.0 * line["energy (keV)"] for line in lines if line["weight"] >= _WEIGHT]
 
@@ -157,7 +157,7 @@ def _energies(element: str) -> list[float]:
 def _clear(
     window: tuple[float, float], width: float, spans: Sequence[tuple[float, float]]
 ) -> tuple[float, float] | None:
-    """The window moved outwards, ``width`` an FWHM with its sign, until no span overlaps it; None where that is far."""
+    """The window moved outwards, ``width`` an FWHM with its sign, until no span overlaps it; None if too far."""
     for part in np.linspace(0.0, _AWAY, 9):
         first, last = window[0] + part * width, window[1] + part * width
         if not any(start < last and end > first for start, end in spans):
@@ -171,7 +171,7 @@ def _file_line(signal: Signal, element: str, known: Mapping[str, float]) -> str 
 
 
 def _strongest(signal: Signal, known: Mapping[str, float]) -> str | None:
-    """K before L before M, within the spectra and excited well: below half the energy of the beam."""
+    """K before L before M, within the spectra and well excited: below half the beam energy."""
     low, high = _range(signal)
     beam = signal.facts.metadata.get("beam_energy_keV")
     limit = min(high, 500.0 * float(beam)) if beam is not None else high
@@ -206,7 +206,7 @@ def _onsets(element: str) -> list[float]:
 
 
 def _start_before(onset: float, low: float, others: Sequence[float]) -> float:
-    """Where the window before an edge starts: behind the edge of another element that lies in it."""
+    """Start of the window before an edge: after the edge of another element within it."""
     start, end = max(onset * _BEFORE, low), onset * _UNTIL
     behind = [other + _WHITE_LINES for other in others if start < other + _WHITE_LINES and other < end]
     return min(max([start, *behind]), max(end - _SHORTEST, start))

@@ -1,7 +1,7 @@
-r"""Counts of elements from a spectrum image: sums over windows of energy, and the background beneath them.
+r"""Counts of elements from a spectrum image: sums over windows of energy, and an estimate of the background in them.
 
-The counts stay what was counted. The background is estimated apart: between two windows beside an X-ray line it is
-interpolated; before an EELS edge it follows :math:`A E^{-r}`, with A and r from the counts in the two halves of the
+The counts are not changed by the background. It is interpolated between two windows beside an X-ray line; for an EELS
+edge it follows :math:`A E^{-r}`, with A and r from the counts in the two halves of the
 window before the edge (R. F. Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, section 4.4.2).
 """
 
@@ -20,7 +20,7 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.signals import Channels, Image, Signal
 from fusionkit.microscope.spectra.lines import Window, window_of
 
-_SHARED = 0.25  # of the shorter of two windows, from which on it is said that they overlap
+_SHARED = 0.25  # of the shorter of two windows: a larger overlap gives a warning
 
 
 def windows_of(signal: Signal, source: SpectrumSource, where: str, beside: tuple[str, ...] = ()) -> dict[str, Window]:
@@ -31,7 +31,7 @@ def windows_of(signal: Signal, source: SpectrumSource, where: str, beside: tuple
     signal : the spectra.
     source : elements and windows.
     where : config key of ``source``.
-    beside : elements of the specimen that the file may not name, which windows of the background keep clear of.
+    beside : further elements of the specimen, whose lines the background windows avoid.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def elements_of(signal: Signal, source: SpectrumSource, where: str) -> list[str]
 
     Raises
     ------
-    UserError : none are known, or what is said of one is said of no element of these maps.
+    UserError : none are known, or an option is for an element without a map.
     """
     elements = source.elements or list(source.windows) or list(source.lines) or list(signal.facts.elements)
     if not elements:
@@ -59,7 +59,7 @@ def elements_of(signal: Signal, source: SpectrumSource, where: str) -> list[str]
         for element in getattr(source, key):
             if element not in elements:
                 raise UserError(
-                    f"{where}.{key}.{element}", "is no element of these maps", f"name {', '.join(elements)}"
+                    f"{where}.{key}.{element}", "is not an element of these maps", f"name {', '.join(elements)}"
                 )
     for element in elements:
         atomic_number(element, f"{where}.elements")
@@ -81,7 +81,7 @@ def _window(signal: Signal, source: SpectrumSource, element: str, where: str, ot
 
 
 def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
-    """Sum the spectra over the windows that ``source`` asks for.
+    """Sum the spectra over the windows of ``source``.
 
     Parameters
     ----------
@@ -91,11 +91,13 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
 
     Raises
     ------
-    UserError : the signal is no spectrum image, a window lies outside the spectra, or the file is damaged.
+    UserError : the signal is not a spectrum image, a window lies outside the spectra, or the file is damaged.
     """
     if len(signal.shape) != 3 or signal.energy_axis is None:
         raise UserError(
-            f"{where}.signal", f"'{signal.name}' of {signal.path} is no spectrum image ({signal.kind})", "name another"
+            f"{where}.signal",
+            f"'{signal.name}' of {signal.path} is not a spectrum image ({signal.kind})",
+            "name another",
         )
     windows = windows_of(signal, source, where)
     ranges = [channels(signal, window.counts, f"{where}.windows.{name}") for name, window in windows.items()]
@@ -114,13 +116,13 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     if not source.subtract:
         return ElementMaps(tuple(windows), raw, background, signal.raw(raw, notes))
     net = raw - background
-    said = f"The background is subtracted; {int((net < 0).sum())} of {net.size} values were negative and are set to 0."
+    note = f"The background is subtracted; {int((net < 0).sum())} of {net.size} values were negative and are set to 0."
     maps = np.maximum(net, 0.0)
-    return ElementMaps(tuple(windows), maps, None, signal.raw(maps, (*notes, said)))
+    return ElementMaps(tuple(windows), maps, None, signal.raw(maps, (*notes, note)))
 
 
 def channels(signal: Signal, window: tuple[float, float], where: str) -> Channels:
-    """First channel of the window and the one behind its last, both ends rounded to the nearest channel.
+    """First channel of the window and the one after its last, both ends rounded to the nearest channel.
 
     Raises
     ------
@@ -138,13 +140,13 @@ def channels(signal: Signal, window: tuple[float, float], where: str) -> Channel
 
 
 def _warn_of_overlaps(signal: Signal, ranges: Mapping[str, Channels]) -> None:
-    """Warn where a good part of the counts of one map are counts of another too, since each is fitted by itself."""
+    """Warn where many counts of one map are also counts of another: each map is fitted on its own."""
     for (one, first), (other, second) in combinations(ranges.items(), 2):
         shared = min(first[1], second[1]) - max(first[0], second[0])
         if shared > _SHARED * min(first[1] - first[0], second[1] - second[0]):
-            remedy = "fit the lines (method: fit)" if signal.technique == "EDX" else "give windows that tell them apart"
-            said = f"the windows of {one} and {other} overlap, so that counts of one stand in the map of the other"
-            warnings.warn(f"{said}: {remedy}, or leave one of them out", FusionkitWarning, stacklevel=2)
+            remedy = "fit the lines (method: fit)" if signal.technique == "EDX" else "give windows that do not overlap"
+            problem = f"the windows of {one} and {other} overlap, so that both maps hold the same counts"
+            warnings.warn(f"{problem}: {remedy}, or leave one of them out", FusionkitWarning, stacklevel=2)
 
 
 def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -> list[Channels]:
@@ -156,7 +158,7 @@ def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -
     if source.background == "windows":
         return pairs
     if len(pairs) > 1:
-        raise UserError(where, "a power law follows one window, and two are given", "give that before the edge alone")
+        raise UserError(where, "a power law takes one window, and two are given", "give only that before the edge")
     first, last = pairs[0]
     middle = (first + last) // 2
     if middle == first or signal.energies()[0] + signal.energies()[1] * first <= 0:
@@ -177,7 +179,7 @@ def _smoothed(image: Image, sigma: float) -> Image:
 
 
 def _interpolated(signal: Signal, line: Channels, sides: list[Channels], sums: dict[Channels, Image]) -> Image:
-    """Counts per channel beside the line, interpolated linearly to its middle; those of one window where it has one."""
+    """Counts per channel beside the line, interpolated linearly to its middle; constant where there is one window."""
     levels = [sums[side] / (side[1] - side[0]) for side in sides]
     middles = [(side[0] + side[1]) / 2 for side in sides]
     share = 0.0
@@ -187,30 +189,30 @@ def _interpolated(signal: Signal, line: Channels, sides: list[Channels], sums: d
 
 
 def _power_law(signal: Signal, edge: Channels, halves: list[Channels], sums: dict[Channels, Image]) -> Image:
-    """A E^-r summed over the window behind the edge; the plain level where a pixel has no counts to fit."""
+    """A E^-r summed over the window after the edge; constant in pixels without counts to fit."""
     offset, width, _ = signal.energies()
     first, middle, last = (offset + width * end for end in (halves[0][0], halves[0][1], halves[1][1]))
     low, high = sums[halves[0]], sums[halves[1]]
     known = (low > 0) & (high > 0)
     ratio = np.log(np.where(known, low, 1.0) / np.where(known, high, 1.0))
-    # the mean energies of the halves; exact for r = 2, and within a per cent for the r of 2 to 6 that occur
+    # the mean energies of the halves: exact for r = 2, within one per cent for the usual r of 2 to 6
     widths = np.log((middle - first) / (last - middle))
     r = np.clip((ratio - widths) / np.log(np.sqrt(middle * last) / np.sqrt(first * middle)), 0.0, 10.0)
     energies = offset + width * (np.arange(edge[0], edge[1]) + 0.5)
     before = offset + width * (np.arange(halves[0][0], halves[1][1]) + 0.5)
-    behind = np.zeros(r.shape)
+    after = np.zeros(r.shape)
     inside = np.zeros(r.shape)
     for energy in energies:
-        behind += (energy / middle) ** -r
+        after += (energy / middle) ** -r
     for energy in before:
         inside += (energy / middle) ** -r
-    return (low + high) * behind / inside
+    return (low + high) * after / inside
 
 
 def _notes(signal: Signal, windows: dict[str, Window], raw: Image, background: Image | None) -> tuple[str, ...]:
-    said = []
+    parts = []
     for index, (element, window) in enumerate(windows.items()):
         ends = f"{window.counts[0]:.4g} to {window.counts[1]:.4g} {signal.energy_unit}"
-        beneath = "" if background is None else f", about {background[index].sum():.4g} of them background"
-        said.append(f"{element}: {raw[index].sum():.6g} counts in {window.line} ({ends}){beneath}.")
-    return (" ".join(said),)
+        share = "" if background is None else f", about {background[index].sum():.4g} of them background"
+        parts.append(f"{element}: {raw[index].sum():.6g} counts in {window.line} ({ends}){share}.")
+    return (" ".join(parts),)

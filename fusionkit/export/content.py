@@ -23,7 +23,7 @@ class Content:
     Parameters
     ----------
     maps : fused map (ny, nx) by element, in the config's order.
-    deviations : standard deviation of each map, likewise; empty where nobody asked for error bars.
+    deviations : standard deviation of each map, likewise; empty without error bars.
     haadf : the image (ny, nx) as the solver saw it; None where there is none on the pixels of the maps.
     pixel_size : edge of a pixel in ``units``; None where unknown.
     units : unit of ``pixel_size``.
@@ -113,5 +113,5 @@ def _by_element(x: Array, labels: tuple[str, ...], where: str) -> dict[str, Arra
 
 
 def _on_the_maps_pixels(image: Array | None, x: Array) -> Array | None:
-    """The image, where the pixel size of the maps is its own."""
+    """The image if it has the pixels of the maps."""
     return image if image is not None and image.shape == x.shape[1:] else None

@@ -1,4 +1,4 @@
-"""HyperSpy's Zarr folders: what ``.hspy`` is in one file, in chunks of their own."""
+"""HyperSpy's Zarr folders: the content of ``.hspy`` in separate chunks."""
 
 from __future__ import annotations
 

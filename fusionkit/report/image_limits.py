@@ -1,4 +1,4 @@
-"""What an image panel shows, apart from how: colour limits, reduction to a sensible size, and the unit."""
+"""Colour limits, block averaging and the unit of an image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from fusionkit.terms import Array
 
 LARGEST = 1024  # pixels along an edge that a figure can show
-PANEL = 400  # pixels of a panel, more or less: averaging to it makes noise weaker
+PANEL = 400  # approximate pixels of a panel; averaging down to it reduces the noise
 
 Limits = tuple[float, float]
 

@@ -12,7 +12,7 @@ from fusionkit.report.raw_maps import raw_of, unit_of
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
-MOST = 48  # maps; a page of more is none that somebody reads
+MOST = 48  # maps; nobody reads a longer page
 _SMALLEST = 8  # pixels along an edge of what is shown as an image
 
 
@@ -94,7 +94,7 @@ def _element(
     raw, raw_name = recorded
     if raw is not None:
         images[f"raw {index}"] = raw
-        # other pixels hold other counts: no scale of the fused map's, and no profile beside its
+        # pixels of another size hold other counts: limits of their own, and no profile
         own = raw.shape != x.shape[1:]
         called, ends = (f"{raw_name} (its own pixels)", image_limits([raw])) if own else (raw_name, limits)
         layers.append(layer(called, f"raw {index}", ends, raw, profile=None if own else "thin"))

@@ -24,7 +24,7 @@ from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
 _END = 5.0  # of the axis, in units of the noise
-_SAMPLE = 2**14  # pixels that a histogram of counts rests on: its bins are then good to a few per cent
+_SAMPLE = 2**14  # pixels in a histogram of counts; its bins are then accurate to a few per cent
 
 
 def residual_section(record: RunRecord) -> Section | None:
@@ -79,7 +79,7 @@ def _image_charts(record: RunRecord) -> list[Chart]:
 
 
 def _noise(record: RunRecord, name: str, residual: Array) -> tuple[float, str]:
-    """Standard deviation of the noise in an array, and where that is known from."""
+    """Standard deviation of the noise in an array, and its source."""
     if name == "haadf" and record.dataset.haadf_sigma is not None:
         return record.dataset.haadf_sigma, "known from the simulation"
     assumed = _assumed_sigma(record.resolved_config) if counts_per_unit(record) == 1.0 and name == "haadf" else None

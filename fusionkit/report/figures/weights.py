@@ -1,4 +1,4 @@
-"""The figure of searches: what was found at each weight, with the choice and what the data do not tell from it."""
+"""The figure of weight searches: the criterion at each weight, the chosen weight and its uncertainty."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class Split:
     bounds : the intersection of all bounds; infinite without any.
     proximable : the term taken by its own prox; None without one.
     coupling : terms taken by a dual variable each.
-    silent : names of the composed terms of weight zero, which are left out.
+    silent : names of the terms of weight zero, which are left out.
     """
 
     problem: Problem
@@ -297,7 +297,7 @@ class Problem:
         composed: list[Composed] = []
         direct: list[Proximable] = []
         for term in self.terms:
-            if isinstance(term, Bounds) or (isinstance(term, Composed) and term.silent):
+            if isinstance(term, Bounds) or term.silent:
                 continue
             if slots.pixelwise and isinstance(term, Pixelwise):
                 pixelwise.append(term)
@@ -317,7 +317,7 @@ class Problem:
         if kept is not None and self.bounds.active:
             direct.append(kept)
         coupling = Coupling((*composed, *(Lifted(term, self.shape) for term in direct)))
-        silent = tuple(term.name for term in self.terms if isinstance(term, Composed) and term.silent)
+        silent = tuple(term.name for term in self.terms if term.silent)
         return Split(self, tuple(smooth), tuple(pixelwise), self.bounds, kept, coupling, silent)
 
 

@@ -38,10 +38,12 @@ class Term(ABC):
     ----------
     name : unique in its problem; names the column of the trace and the key in ``summary.json``.
     convex : whether the term is convex on the feasible set.
+    silent : whether its weight is zero, so that solvers leave it out.
     """
 
     name: str
     convex: bool = True
+    silent: bool = False
 
     @abstractmethod
     def value(self, x: Array) -> float:
@@ -260,13 +262,11 @@ class Composed(Term):
     functional : g, weight included; acts on the flattened range of K.
     operator : K.
     auxiliary : A, from the auxiliary unknown to the range of K; None without one.
-    silent : whether its weight is zero, so that solvers leave it out.
     """
 
     functional: Functional
     operator: LinearMap
     auxiliary: LinearMap | None = None
-    silent: bool = False
 
     def value(self, x: Array) -> float:
         """g(K x), with the auxiliary unknown at zero."""

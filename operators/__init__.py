@@ -18,6 +18,7 @@ TABLE = {
         "vectorial_tv": "fusionkit.operators.penalty.vectorial_tv:vectorial_tv",
         "directional_tv": "fusionkit.operators.penalty.directional_tv:directional_tv",
         "structure_tensor_tv": "fusionkit.operators.penalty.structure_tensor_tv:structure_tensor_tv",
+        "joint_nonlocal": "fusionkit.operators.penalty.joint_nonlocal:joint_nonlocal",
         "pyproximal": "fusionkit.operators.penalty.pyproximal:term",
         "nonnegative": "fusionkit.operators.penalty.box:nonnegative",
         "box": "fusionkit.operators.penalty.box:box",

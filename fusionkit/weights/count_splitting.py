@@ -27,7 +27,7 @@ from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.path import Wording, map_levels, minimise_along_path
+from fusionkit.weights.path import Wording, at_weight, map_levels, minimise_along_path
 from fusionkit.weights.per_element import element_weights, with_element_weights
 from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
 
@@ -53,6 +53,9 @@ def count_splitting(task: Task) -> ChosenWeight:
     UserError : the data are neither counts nor counts times a factor.
     """
     attempt, start = held_out(task, of_penalty=True)
+    natural = task.natural_weight
+    if natural is not None:
+        return at_weight(task, attempt(natural, task.rival), _WORDING)
     found, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
     return _per_element(task, found, trials) if task.per_element else found
 

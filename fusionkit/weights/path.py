@@ -98,6 +98,22 @@ def minimise_along_path(
     return found, ordered
 
 
+def at_weight(task: Task, trial: Trial, wording: Wording) -> ChosenWeight:
+    """A weight that needs no search, with the error by which penalties are compared.
+
+    Parameters
+    ----------
+    task : the search.
+    trial : the solve at this weight.
+    wording : of the curve.
+    """
+    curve = SearchCurve((trial.weight,), (trial.error,), (0.0,), (trial.iterations,), wording.quantity)
+    note = f"The weight of {task.term} is {trial.weight:.4g}: it is in the unit of the noise."
+    return ChosenWeight(
+        task.index, task.term, trial.weight, wording.method, note, None, {"solves": 1}, curve, trial=trial
+    )
+
+
 def first_weight(strong: float, degree: float) -> float:
     """The first weight of a path.
 

@@ -41,6 +41,13 @@ class Noisy(Fitted, Protocol):
         ...
 
 
+@runtime_checkable
+class HasNaturalWeight(Protocol):
+    """A penalty in the unit of the noise, whose weight does not depend on the data."""
+
+    natural_weight: float
+
+
 @dataclass(frozen=True)
 class Task:
     """A search.
@@ -148,6 +155,12 @@ class Task:
         if not validation:
             raise UserError(self.key, "auto needs counts or maps to judge by, and no poisson term has any", _REMEDY)
         return validation
+
+    @property
+    def natural_weight(self) -> float | None:
+        """The weight of a penalty that the data have scaled already, so that no path of weights is tried."""
+        penalty = next(term for term in self.problem(1.0).terms if term.name == self.term)
+        return penalty.natural_weight if isinstance(penalty, HasNaturalWeight) else None
 
     def scale(self, start: Array) -> tuple[float, float]:
         r"""A strong weight, :math:`N / (k\, g(x_0))`, and the degree k of the penalty; see `fusionkit.weights.path`."""

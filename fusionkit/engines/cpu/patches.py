@@ -1,0 +1,310 @@
+r"""Groups of similar patches, filtered together: all channels of a group are one matrix, shrunk and put back.
+
+A reference patch and the K patches nearest to it, in a window about it, are the rows of a matrix (K, channels x P x P).
+Its columns are divided by the standard deviation of the noise, so that what is left of the group's mean has white
+noise of variance 1. `low_rank` shrinks its singular values,
+
+.. math:: s \mapsto \sqrt{(s^2 - \beta - 1)^2 - 4 \beta} \,/\, s \quad (s > 1 + \sqrt\beta), \qquad 0 \text{ elsewhere,}
+
+in units of :math:`\sqrt{\max(K, D)}`, with :math:`\beta = \min(K, D) / \max(K, D)`: of all ways to shrink them the one
+with the least squared error (M. Gavish, D. L. Donoho, IEEE Trans. Inf. Theory 63, 2137 (2017)). `wiener` takes the
+covariance C of the same patches in a pilot that has less noise: the posterior mean :math:`y C (C + I)^{-1}` of a
+Gaussian prior (M. Lebrun, A. Buades, J.-M. Morel, SIAM J. Imaging Sci. 6, 1665 (2013)). An image is one more channel
+of the prior: what it shows of a group tells the maps as far as the pilot's covariance ties the two together.
+
+Patches are put back as averages. References are taken in bands of rows whose sums are added in the order of the bands,
+so that the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.arrays import Array
+from fusionkit.engines.cpu.compile import STAMP, announce_compilation, inlined, kernel, summing
+from fusionkit.engines.cpu.threads import run, thread_count
+
+_BAND = 24  # rows of reference patches that are summed in one go
+_OWN = 0.75  # share of a pixel's own mean in the variance of its noise; the rest is that of the mean of its patch
+
+
+class Grouping(NamedTuple):
+    """How patches are grouped.
+
+    Parameters
+    ----------
+    patch : side P of a patch, in pixels.
+    similar : K, patches in a group.
+    search : how far from the reference they are looked for, in pixels along each axis.
+    stride : pixels from one reference patch to the next.
+    """
+
+    patch: int = 5
+    similar: int = 120
+    search: int = 28
+    stride: int = 3
+
+
+@summing
+def _distance(features: Any, i: int, j: int, row: int, column: int, length: int, patch: int, worst: Any) -> Any:
+    """Squared distance of two patches of (ny, nx * channels); it ends early beyond ``worst``."""
+    total = features[0, 0] * 0
+    for u in range(patch):
+        one, other = features[i + u, j : j + length], features[row + u, column : column + length]
+        for k in range(length):
+            step = one[k] - other[k]
+            total += step * step
+        if total > worst:
+            break
+    return total
+
+
+@inlined
+def _nearest(features: Any, i: int, j: int, channels: int, how: Any, best: Any, rows: Any, columns: Any) -> int:
+    """The patches nearest to the one at (i, j), itself among them, in no order; how many they are."""
+    ny, nx = features.shape[0] - how.patch + 1, features.shape[1] // channels - how.patch + 1
+    length, found, last = how.patch * channels, 0, 0
+    worst = features.dtype.type(np.inf)
+    for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
+        for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
+            far = _distance(features, i, j * channels, row, column * channels, length, how.patch, worst)
+            if far >= worst:
+                continue
+            at = found if found < how.similar else last
+            best[at], rows[at], columns[at] = far, row, column
+            found = min(found + 1, how.similar)
+            if found == how.similar:
+                last = int(np.argmax(best))
+                worst = best[last]
+    return found
+
+
+@inlined
+def _gather(image: Any, rows: Any, columns: Any, count: int, channels: int, patch: int, out: Any) -> None:
+    """The patches of an image (ny, nx * channels) as the rows of ``out`` (count, P * P * channels)."""
+    length = patch * channels
+    for k in range(count):
+        for u in range(patch):
+            first = columns[k] * channels
+            out[k, u * length : (u + 1) * length] = image[rows[k] + u, first : first + length]
+
+
+@inlined
+def _means(rows: Any, count: int, out: Any) -> None:
+    """The mean of the rows."""
+    out[:] = 0.0
+    for k in range(count):
+        for f in range(out.size):
+            out[f] += rows[k, f]
+    for f in range(out.size):
+        out[f] /= count
+
+
+@inlined
+def _spreads(means: Any, channels: int, floors: Any, out: Any) -> None:
+    """The standard deviation of the noise of each column, from the mean variance of the group and of its channel."""
+    size = means.size // channels
+    for channel in range(channels):
+        level = 0.0
+        for f in range(channel, means.size, channels):
+            level += means[f] / size
+        for f in range(channel, means.size, channels):
+            out[f] = np.sqrt(max(_OWN * means[f] + (1.0 - _OWN) * level, floors[channel]))
+
+
+@inlined
+def _scatter(
+    values: Any, means: Any, spreads: Any, weight: float, rows: Any, columns: Any, sizes: Any, total: Any, cover: Any
+) -> None:
+    """Add the filtered patches of a group to the sums of a band, whose first row is sizes[3]."""
+    count, patch, channels, first = sizes
+    for k in range(count):
+        f = 0
+        for u in range(patch):
+            row, at = rows[k] + u - first, columns[k] * channels
+            for v in range(patch * channels):
+                total[row, at + v] += weight * (values[k, f] * spreads[f] + means[f])
+                f += 1
+            for v in range(patch):
+                cover[row, columns[k] + v] += weight
+
+
+def _build_low_rank(stamp: int) -> Any:
+    def low_rank(
+        data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
+    ) -> None:
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        channels, size = floors.size, floors.size * how.patch * how.patch
+        of_features = features.shape[1] // cover.shape[1]
+        best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+        values, variances = np.empty((how.similar, size)), np.empty((how.similar, size))
+        means, spreads = np.empty(size), np.empty(size)
+        for i, j in places:
+            count = _nearest(features, i, j, of_features, how, best, rows, columns)
+            _gather(data, rows, columns, count, channels, how.patch, values)
+            _gather(noise, rows, columns, count, channels, how.patch, variances)
+            _means(variances, count, means)
+            _spreads(means, channels, floors, spreads)
+            _means(values, count, means)
+            white = (values[:count] - means) / spreads
+            tall = count > size
+            eigenvalues, vectors = np.linalg.eigh(white.T @ white if tall else white @ white.T)
+            few, many = min(count, size), max(count, size)
+            beta, rank = few / many, 0
+            shrink = np.zeros(few)
+            for k in range(few):
+                square = max(eigenvalues[k], 0.0) / many
+                if square > (1.0 + np.sqrt(beta)) ** 2:
+                    shrink[k] = np.sqrt(max((square - beta - 1.0) ** 2 - 4.0 * beta, 0.0)) / square
+                    rank += 1
+            kept = np.ascontiguousarray(vectors[:, few - rank :])
+            scaled = kept * shrink[few - rank :]
+            filtered = (white @ scaled) @ kept.T if tall else scaled @ (kept.T @ white)
+            weight, sizes = 1.0 / (1 + rank), (count, how.patch, channels, first)
+            _scatter(filtered, means, spreads, weight, rows, columns, sizes, total, cover)
+
+    return kernel(low_rank).kept
+
+
+@inlined
+def _places(count: int) -> tuple[Any, Any]:
+    return np.empty(count, np.int64), np.empty(count, np.int64)
+
+
+def _build_wiener(stamp: int) -> Any:
+    def wiener(
+        data: Any,
+        noise: Any,
+        floors: Any,
+        pilot: Any,
+        guide: Any,
+        features: Any,
+        places: Any,
+        how: Any,
+        first: int,
+        total: Any,
+        cover: Any,
+    ) -> None:
+        if stamp < 0:  # never: it is here so that it is part of the cache's key
+            return
+        channels, size, of_guide = floors.size, floors.size * how.patch * how.patch, how.patch * how.patch
+        shown = of_guide if guide.size else 0
+        of_features = features.shape[1] // cover.shape[1]
+        best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+        values, prior = np.empty((how.similar, size)), np.empty((how.similar, size))
+        images = np.empty((how.similar, of_guide))
+        means, before, spreads, brightness = np.empty(size), np.empty(size), np.empty(size), np.empty(of_guide)
+        for i, j in places:
+            count = _nearest(features, i, j, of_features, how, best, rows, columns)
+            _gather(noise, rows, columns, count, channels, how.patch, values)
+            _means(values, count, means)
+            _spreads(means, channels, floors, spreads)
+            _gather(data, rows, columns, count, channels, how.patch, values)
+            _means(values, count, means)
+            _gather(pilot, rows, columns, count, channels, how.patch, prior)
+            _means(prior, count, before)
+            white, known = np.empty((count, size + shown)), np.empty((count, size + shown))
+            white[:, :size] = (values[:count] - means) / spreads
+            known[:, :size] = (prior[:count] - before) / spreads
+            if shown:
+                _gather(guide, rows, columns, count, 1, how.patch, images)
+                _means(images, count, brightness)
+                white[:, size:] = images[:count] - brightness
+                known[:, size:] = white[:, size:]
+            # y C (C + I)^-1 with C = A'A / K is y A' (A A' + K I)^-1 A: the smaller of the two systems is solved
+            if count > size + shown:
+                normal = known.T @ known
+                right = normal[:, :size].copy()
+                for f in range(size + shown):
+                    normal[f, f] += count
+                filtered = white @ np.linalg.solve(normal, right)
+            else:
+                normal = known @ known.T
+                right = known @ white.T
+                for k in range(count):
+                    normal[k, k] += count
+                filtered = np.linalg.solve(normal, right).T @ np.ascontiguousarray(known[:, :size])
+            sizes = (count, how.patch, channels, first)
+            _scatter(filtered, means, spreads, 1.0, rows, columns, sizes, total, cover)
+
+    return kernel(wiener).kept
+
+
+_LOW_RANK, _WIENER = _build_low_rank(STAMP), _build_wiener(STAMP)
+
+
+def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
+    """The data with the singular values of each group shrunk.
+
+    Parameters
+    ----------
+    data : (n, ny, nx).
+    noise : variance of the noise of each value, whose mean over a group is taken, of the shape of ``data``.
+    floors : least variance of the noise of each channel, (n,).
+    features : what patches are compared by, (m, ny, nx); their noise has one variance.
+    how : sizes of patches and groups; a patch is not larger than the image.
+    """
+    fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
+    return _banded(_LOW_RANK, fixed, data.shape, how)
+
+
+def wiener(
+    data: Array, noise: Array, floors: Array, pilot: Array, guide: Array | None, features: Array, how: Grouping
+) -> Array:
+    """The data with each group filtered by the covariance that it has in the pilot.
+
+    Parameters
+    ----------
+    pilot : of the shape of ``data``.
+    guide : image (ny, nx) whose noise has the variance 1; None for none.
+    data, noise, floors, features, how : as in `low_rank`.
+    """
+    shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
+    fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(pilot), shown)
+    return _banded(_WIENER, (*fixed, _lines(features, np.float32)), data.shape, how)
+
+
+def _lines(stack: Array, dtype: npt.DTypeLike = np.float64) -> Array:
+    """(n, ny, nx) as (ny, nx * n), so that a row of a patch is one piece of memory."""
+    n, ny, nx = stack.shape
+    return np.ascontiguousarray(np.moveaxis(np.asarray(stack, dtype), 0, -1)).reshape(ny, nx * n)
+
+
+def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> Array:
+    """Sums over all groups, band by band, as many bands at a time as there are threads."""
+    from threadpoolctl import threadpool_limits
+
+    announce_compilation(compiled, np.float64)
+    n, ny, nx = shape
+    columns, rows = _references(nx, how), _references(ny, how)
+    total, cover, threads = np.zeros((ny, nx * n)), np.zeros((ny, nx)), thread_count()
+    bands = [rows[first : first + _rows(how)] for first in range(0, len(rows), _rows(how))]
+    with threadpool_limits(limits=1, user_api="blas"):  # each thread has a matrix of its own
+        for at in range(0, len(bands), threads):
+            calls, parts = [], []
+            for band in bands[at : at + threads]:
+                first, end = max(0, band[0] - how.search), min(ny, band[-1] + how.search + how.patch)
+                own = (np.zeros((end - first, nx * n)), np.zeros((end - first, nx)))
+                places = np.array([(i, j) for i in band for j in columns], np.int64)
+                calls.append((*fixed, places, how, first, *own))
+                parts.append((slice(first, end), own))
+            run(compiled, calls)
+            for where, (sums, counts) in parts:
+                total[where] += sums
+                cover[where] += counts
+    return np.moveaxis(total.reshape(ny, nx, n) / cover[..., None], -1, 0)
+
+
+def _rows(how: Grouping) -> int:
+    """Rows of reference patches in a band."""
+    return max(1, _BAND // how.stride)
+
+
+def _references(size: int, how: Grouping) -> list[int]:
+    """Where reference patches begin along an axis: so that they cover it, the last one at its end."""
+    last = size - how.patch
+    return sorted({*range(0, last + 1, min(how.stride, how.patch)), last})

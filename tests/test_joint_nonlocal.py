@@ -1,0 +1,237 @@
+"""The joint non-local penalty: groups against NumPy, threads, what it is as a term, what it gains, refusals."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusionkit.arrays import Array
+from fusionkit.build import Context
+from fusionkit.composition import compose, make_solver
+from fusionkit.data.dataset import Dataset
+from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
+from fusionkit.errors import UserError
+from fusionkit.loop import solve
+from fusionkit.machine import limit_threads
+from fusionkit.operators.penalty.joint_nonlocal import JointNonlocal
+from fusionkit.options import Spec
+from fusionkit.start import start_from_data
+
+HOW = Grouping(patch=3, similar=12, search=4, stride=2)
+
+
+def stripes(size: int = 40, dose: float = 8.0, seed: int = 0) -> tuple[Array, Array, Array]:
+    """Image, counts and true maps of two elements that alternate, with an edge across."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    wave = 0.5 + 0.5 * np.sin(x / 2.5)
+    truth = dose * np.stack([wave * (y < size // 2) + 0.2, 1.2 - wave])
+    image = np.tensordot([2.0, 1.0], truth, axes=1) + 0.3 * rng.standard_normal((size, size))
+    return image, rng.poisson(truth).astype(float), truth
+
+
+def term(counts: Array, image: Array | None = None, dtype: Any = np.float64, **options: Any) -> JointNonlocal:
+    arrays = {"maps": counts} | ({} if image is None else {"haadf": image})
+    context = Context(Dataset(arrays, ("a", "b")), counts.shape, ("a", "b"), np.dtype(dtype))
+    spec = {
+        "type": "joint_nonlocal",
+        "guide": None if image is None else "haadf",
+        "similar": 40,
+        "search": 12,
+        **options,
+    }
+    return context.build("terms", Spec.model_validate(spec), "terms[0]")
+
+
+def slow(data: Array, noise: Array, pilot: Array | None, guide: Array | None, features: Array) -> Array:
+    """What the kernels do, patch by patch in NumPy; low rank where there is no pilot."""
+    n, ny, nx = data.shape
+    total, cover, side = np.zeros_like(data), np.zeros((ny, nx)), HOW.patch
+
+    def patches(stack: Array, places: list[tuple[int, int]]) -> Array:  # channels innermost, as in the kernels
+        return np.array([np.moveaxis(stack[:, a : a + side, b : b + side], 0, -1).ravel() for a, b in places])
+
+    rows = sorted({*range(0, ny - side + 1, HOW.stride), ny - side})
+    columns = sorted({*range(0, nx - side + 1, HOW.stride), nx - side})
+    for i, j in [(i, j) for i in rows for j in columns]:
+        near = [
+            (a, b)
+            for a in range(max(0, i - HOW.search), min(ny - side, i + HOW.search) + 1)
+            for b in range(max(0, j - HOW.search), min(nx - side, j + HOW.search) + 1)
+        ]
+        far = ((patches(features, near) - patches(features, [(i, j)])) ** 2).sum(axis=1)
+        places = [near[k] for k in np.argsort(far)[: HOW.similar]]
+        level = patches(noise, places).mean(axis=0)
+        spread = np.sqrt(
+            np.maximum(0.75 * level + 0.25 * np.tile(level.reshape(-1, n).mean(axis=0), side * side), 0.05)
+        )
+        values = patches(data, places)
+        white = (values - values.mean(axis=0)) / spread
+        weight = 1.0
+        if pilot is None:
+            u, s, v = np.linalg.svd(white, full_matrices=False)
+            few, many = sorted(white.shape)
+            square, beta = s**2 / many, few / many
+            kept = square > (1 + beta**0.5) ** 2
+            shrink = np.where(kept, np.sqrt(np.maximum((square - beta - 1) ** 2 - 4 * beta, 0)) / square, 0.0)
+            white, weight = (u * (s * shrink)) @ v, 1.0 / (1 + kept.sum())
+        else:
+            known = (patches(pilot, places) - patches(pilot, places).mean(axis=0)) / spread
+            if guide is not None:
+                shown = patches(guide[None], places)
+                shown = shown - shown.mean(axis=0)
+                white, known = np.hstack([white, shown]), np.hstack([known, shown])
+            covariance = known.T @ known / len(places)
+            white = (white @ covariance @ np.linalg.inv(covariance + np.eye(len(covariance))))[:, : values.shape[1]]
+        filtered = white * spread + values.mean(axis=0)
+        for (a, b), one in zip(places, filtered, strict=True):
+            total[:, a : a + side, b : b + side] += weight * np.moveaxis(one.reshape(side, side, n), -1, 0)
+            cover[a : a + side, b : b + side] += weight
+    return total / cover
+
+
+@pytest.mark.parametrize("similar", [12, 60])  # fewer and more than a patch has values: both systems are solved
+@pytest.mark.parametrize("kind", ["low rank", "pilot", "pilot and image"])
+def test_groups_are_filtered_as_in_numpy(kind: str, similar: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    how = HOW._replace(similar=similar)
+    monkeypatch.setitem(globals(), "HOW", how)
+    image, counts, truth = stripes(17)
+    features = np.sqrt(counts + 0.375) + np.random.default_rng(1).random(counts.shape)  # no two patches equally far
+    floors, pilot = np.full(2, 0.05), None if kind == "low rank" else truth
+    guide = image / 0.3 if kind == "pilot and image" else None
+    if pilot is None:
+        got = low_rank(counts, counts, floors, features, how)
+    else:
+        got = wiener(counts, pilot, floors, pilot, guide, features, how)
+    features = np.asarray(features, np.float32).astype(float)
+    want = slow(counts, counts if pilot is None else pilot, pilot, guide, features)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    image, counts, truth = stripes(70)
+    results = []
+    for threads in (1, 3):
+        with limit_threads(threads):
+            results.append(wiener(counts, truth, np.full(2, 0.05), truth, image, counts, HOW))
+    assert np.array_equal(*results)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_it_is_a_quadratic_about_its_anchor(dtype: Any) -> None:
+    image, counts, _ = stripes()
+    made, rng = term(counts, image, dtype, weight=3.0), np.random.default_rng(0)
+    x, d = (rng.random(counts.shape).astype(dtype) for _ in range(2))
+    assert made.anchor.min() >= 0.0
+    assert made.value(made.anchor) == 0.0
+    assert made.value(x) == pytest.approx(
+        1.5 * float(((x - made.anchor) ** 2 * (made.precision / 3.0)).sum()), rel=1e-4
+    )
+    assert made.pixel_values(x, slice(None)).sum() == pytest.approx(made.value(x), rel=1e-4)
+    change = (made.value(x + dtype(0.01) * d) - made.value(x - dtype(0.01) * d)) / 0.02
+    assert float((made.gradient(x) * d).sum()) == pytest.approx(change, rel=2e-2)
+    assert np.array_equal(made.expand(x[:, 3:5], slice(3, 5)).gradient, made.gradient(x)[:, 3:5])
+    found = made.prox(x, 0.2)
+    np.testing.assert_allclose(found + dtype(0.2) * made.gradient(found), x, rtol=1e-3, atol=1e-4)
+    assert np.array_equal(copy.deepcopy(made).anchor, made.anchor)
+
+
+@pytest.mark.parametrize("solver", ["chambolle_pock", "condat_vu", "admm", "proximal_gradient"])
+def test_every_solver_certifies_it(solver: str) -> None:
+    image, counts, truth = stripes()
+    made = term(counts, image)
+    data = Dataset({"maps": counts, "haadf": image}, ("a", "b"))
+    problem = compose(
+        data,
+        [{"type": "poisson", "epsilon": 0.1}, made, {"type": "tv", "weight": 0.01}, "nonnegative"],
+        precision="double",
+    )
+    result = solve(problem, make_solver(solver, max_iterations=500), start_from_data("auto", problem, data))
+    assert result.status.value == "converged"
+    assert np.linalg.norm(result.x - truth) < 0.6 * np.linalg.norm(counts - truth)
+
+
+def nrmse(x: Array, truth: Array) -> Array:
+    return np.sqrt(((x - truth) ** 2).sum(axis=(1, 2)) / (truth**2).sum(axis=(1, 2)))
+
+
+def test_maps_are_far_nearer_to_the_truth_and_totals_are_kept() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    image, counts, truth = stripes(64, dose=5.0)
+    widths = np.geomspace(0.3, 4.0, 12)
+    gaussian = np.min([nrmse(gaussian_filter(counts, (0, w, w)), truth) for w in widths], axis=0)
+    alone, fused = (nrmse(term(counts, shown).anchor, truth) for shown in (None, image))
+    assert (alone < 0.8 * gaussian).all()
+    assert (fused < alone).all()
+    totals = term(counts, image).anchor.sum(axis=(1, 2))
+    np.testing.assert_allclose(totals, counts.sum(axis=(1, 2)), rtol=0.01)
+
+
+def test_an_unrelated_image_costs_little() -> None:
+    _, counts, truth = stripes(64)
+    noise = np.random.default_rng(3).standard_normal(truth.shape[1:])
+    assert (nrmse(term(counts, noise).anchor, truth) < 1.1 * nrmse(term(counts).anchor, truth)).all()
+
+
+@pytest.mark.parametrize("factor", [0.5, 20.0])
+def test_units_of_the_maps_change_nothing_else(factor: float) -> None:
+    image, counts, _ = stripes()
+    np.testing.assert_allclose(term(factor * counts, image).anchor, factor * term(counts, image).anchor, rtol=1e-5)
+
+
+def test_a_background_belongs_to_the_noise_and_not_to_the_maps() -> None:
+    image, _, truth = stripes(64)
+    background = np.full(truth.shape, 4.0)
+    gross = np.random.default_rng(5).poisson(truth + background).astype(float)
+    data = Dataset({"maps": gross, "maps_background": background, "haadf": image}, ("a", "b"))
+    context = Context(data, truth.shape, ("a", "b"), np.dtype(np.float64))
+    made = context.build("terms", Spec.model_validate({"type": "joint_nonlocal"}), "terms[0]")
+    np.testing.assert_allclose(made.anchor.sum(axis=(1, 2)), (gross - background).sum(axis=(1, 2)), rtol=0.02)
+
+
+def test_maps_that_are_no_counts_take_their_own_noise() -> None:
+    image, _, truth = stripes(64)
+    maps = truth + np.random.default_rng(7).standard_normal(truth.shape) - 2.0
+    made = term(maps, image)
+    error = np.abs(made.anchor - np.maximum(truth - 2.0, 0.0)).mean()
+    assert error < 0.5
+
+
+def test_weight_zero_takes_no_part() -> None:
+    image, counts, _ = stripes()
+    problem = compose(
+        Dataset({"maps": counts, "haadf": image}, ("a", "b")), ["poisson", {"type": "joint_nonlocal", "weight": 0.0}]
+    )
+    assert problem.terms[1].silent
+    assert problem.terms[1].value(counts) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"data": "haadf"}, r"data: 'haadf' has the shape"),
+        ({"guide": "maps"}, r"guide: 'maps' has the shape"),
+        ({"guide": "nothing"}, r"guide: there is no data called 'nothing'"),
+        ({"patch": 13}, r"patch: is 13"),
+    ],
+)
+def test_refusals_name_the_key(options: dict[str, Any], text: str) -> None:
+    image, counts, _ = stripes(12)
+    with pytest.raises(UserError, match=text):
+        term(counts, image, **options)
+
+
+def test_held_out_counts_compare_it_with_other_penalties() -> None:
+    from fusionkit.composition import Objective
+    from fusionkit.weights.choose import choose_weights
+
+    image, counts, _ = stripes(64)
+    data = Dataset({"maps": counts, "haadf": image}, ("a", "b"))
+    terms = ["poisson", {"type": "tv", "weight": "auto"}, {"type": "joint_nonlocal", "weight": "auto"}, "nonnegative"]
+    specs = [Spec(type=one) if isinstance(one, str) else Spec.model_validate(one) for one in terms]
+    chosen = {one.term: one.weight for one in choose_weights(data, Objective(specs, Spec(type="chambolle_pock")))}
+    assert chosen == {"tv": 0.0, "joint_nonlocal": 50.0}

@@ -201,6 +201,16 @@ def test_maps_that_are_no_counts_take_their_own_noise() -> None:
     assert error < 0.5
 
 
+@pytest.mark.parametrize("where", [slice(None), slice(20, None)], ids=["everywhere", "in a part"])
+def test_empty_maps_stay_empty(where: slice) -> None:
+    image, counts, _ = stripes()
+    image, counts = image.copy(), counts.copy()
+    image[where], counts[:, where] = 1.0, 0.0  # all patches there are equal
+    anchor = term(counts, image).anchor
+    assert np.isfinite(anchor).all()
+    assert anchor[:, where][:, 8:].max() < 0.1
+
+
 def test_weight_zero_takes_no_part() -> None:
     image, counts, _ = stripes()
     problem = compose(

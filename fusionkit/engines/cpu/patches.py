@@ -66,10 +66,13 @@ def _distance(features: Any, i: int, j: int, row: int, column: int, length: int,
 def _nearest(features: Any, i: int, j: int, channels: int, how: Any, best: Any, rows: Any, columns: Any) -> int:
     """The patches nearest to the one at (i, j), itself among them, in no order; how many they are."""
     ny, nx = features.shape[0] - how.patch + 1, features.shape[1] // channels - how.patch + 1
-    length, found, last = how.patch * channels, 0, 0
+    length, found, last = how.patch * channels, 1, 0
+    best[0], rows[0], columns[0] = 0, i, j  # it belongs to the group however many others are equal to it
     worst = features.dtype.type(np.inf)
     for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
         for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
+            if row == i and column == j:
+                continue
             far = _distance(features, i, j * channels, row, column * channels, length, how.patch, worst)
             if far >= worst:
                 continue

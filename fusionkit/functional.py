@@ -73,7 +73,7 @@ class Norm(ProxFunction):
 def to_pyproximal(functional: Functional) -> pyproximal.ProxOperator:
     """The function as a ``pyproximal.ProxOperator``; returned as it is if it is one."""
     if is_prox_operator(functional):
-        return functional  # type: ignore[return-value]
+        return functional  # type: ignore[return-value]  # a check that does not import pyproximal
     return _adapter()(functional)
 
 

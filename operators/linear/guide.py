@@ -57,11 +57,16 @@ def read_guide(name: str, context: Context, smoothing: float | None = None) -> G
     ------
     UserError : there is no such array, or its pixels are not those of the unknown.
     """
+    return guide_of(guide_image(name, context), smoothing)
+
+
+def guide_image(name: str, context: Context) -> Array:
+    """The image ``name`` of the dataset in float64, (ny, nx); for the arguments and errors see `read_guide`."""
     image = context.array(name, "guide")
     if len(context.shape) not in (2, 3) or image.shape != context.shape[-2:]:
         problem = f"'{name}' has the shape {image.shape} and does not show the pixels of the unknown {context.shape}"
         raise UserError(context.at("guide").where, problem, "name an image (ny, nx) of the same pixels")
-    return guide_of(np.asarray(image, np.float64), smoothing)
+    return np.asarray(image, np.float64)
 
 
 def guide_of(image: Array, smoothing: float | None = None) -> Guide:

@@ -32,6 +32,7 @@ from fusionkit.data.noise import noise_level
 from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity.loss import weighted_sum
+from fusionkit.operators.linear.guide import guide_image
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Expansion, Pixelwise, Proximable, Smooth
 
@@ -83,7 +84,8 @@ class Source:
         parts = (self.data, self.noise, np.asarray(self.background), self.unit, self.guide)
         found = blake2b()
         for part in parts:
-            found.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
+            array = np.zeros(0) if part is None else np.ascontiguousarray(part)
+            found.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
         return found.digest()
 
     def __hash__(self) -> int:
@@ -254,9 +256,7 @@ def _noise(maps: Array) -> tuple[Array, Array]:
 
 
 def _guide(name: str, context: Context) -> Array:
-    image = np.asarray(context.array(name, "guide"), np.float64)
-    if image.shape != context.shape[1:]:
-        said = f"'{name}' has the shape {image.shape} and does not show the pixels of the unknown {context.shape}"
-        raise UserError(context.at("guide").where, said, "name an image (ny, nx) of the same pixels, or write none")
+    """The image over its noise."""
+    image = guide_image(name, context)
     level = max(noise_level(image), 1e-3 * float(np.ptp(image)))
     return image / level if level > 0.0 else np.zeros_like(image)

@@ -19,10 +19,6 @@ from fusionkit.results.summary import summarise, to_json
 
 SUMMARY = "summary.json"
 CONFIG = "config.resolved.yaml"
-MAPS_FIGURE = "maps.png"
-CONVERGENCE_FIGURE = "convergence.png"
-WEIGHTS_FIGURE = "weights.png"
-UNCERTAINTY_FIGURE = "uncertainty.png"
 REPORT = "report.html"
 
 
@@ -131,14 +127,9 @@ def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report:
     (folder / CONFIG).write_text(config, encoding="utf-8")
     result_file.write_result(run, config, folder / result_file.NAME)
     if figures:
-        from fusionkit.report.figures import save as plots
+        from fusionkit.report.figures.save import write_figures
 
-        plots.save(plots.maps_figure(run), folder / MAPS_FIGURE)
-        if any(chosen.curve is not None for chosen in run.weights):
-            plots.save(plots.weights_figure(run.weights), folder / WEIGHTS_FIGURE)
-        plots.save(plots.convergence_figure(run), folder / CONVERGENCE_FIGURE)
-        if run.uncertainty is not None:
-            plots.save(plots.uncertainty_figure(run), folder / UNCERTAINTY_FIGURE)
+        write_figures(run, folder)
     if report:
         from fusionkit.report.html import render
         from fusionkit.report.run_page import run_page

@@ -18,8 +18,10 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from fusionkit.certificate import Certificate
 from fusionkit.data.dataset import Dataset
-from fusionkit.report.figures import save as plots
+from fusionkit.report.figures.convergence import convergence_figure
 from fusionkit.report.figures.image import round_length
+from fusionkit.report.figures.maps import maps_figure
+from fusionkit.report.figures.save import save
 from fusionkit.report.image_limits import block_mean, image_limits, quantity, symmetric_limits
 from fusionkit.result import Result, Status
 from fusionkit.results.record import RunRecord
@@ -100,7 +102,7 @@ def assert_tidy(figure: Figure) -> None:
 
 @pytest.mark.parametrize("n", range(1, 9))
 def test_maps_of_n_elements(n: int) -> None:
-    figure = drawn(plots.maps_figure(make_run(n)))
+    figure = drawn(maps_figure(make_run(n)))
     expected = ["HAADF", "HAADF model", "HAADF − model"]
     expected += [f"{name} {kind}" for name in ELEMENTS[:n] for kind in ("raw", "fused", "truth")]
     assert titles(figure) == expected
@@ -113,7 +115,7 @@ def test_maps_of_n_elements(n: int) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 2), (16, 64), (64, 16), (3, 300), (300, 3), (1500, 1100)])
 def test_maps_of_any_shape(shape: tuple[int, int]) -> None:
-    figure = drawn(plots.maps_figure(make_run(2, *shape, truth=False)))
+    figure = drawn(maps_figure(make_run(2, *shape, truth=False)))
     assert titles(figure)[3:6] == ["Co raw", "Co fused", "Co raw − fused"]
     assert_tidy(figure)
 
@@ -122,7 +124,7 @@ def test_maps_of_any_shape(shape: tuple[int, int]) -> None:
 def test_constant_images(value: float) -> None:
     with np.errstate(invalid="ignore"):
         run = make_run(2, truth=False, value=value)
-    drawn(plots.maps_figure(run))
+    drawn(maps_figure(run))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_constant_images(value: float) -> None:
     ],
 )
 def test_what_is_not_known_is_left_out(change: dict[str, object], expected: list[str]) -> None:
-    figure = drawn(plots.maps_figure(dataclasses.replace(make_run(1), **change)))
+    figure = drawn(maps_figure(dataclasses.replace(make_run(1), **change)))
     assert titles(figure) == expected
     assert_tidy(figure)
 
@@ -148,7 +150,7 @@ def _images(figure: Figure) -> dict[str, Axes]:
 
 
 def test_limits_labels_and_scale_bar() -> None:
-    figure = drawn(plots.maps_figure(make_run(2, truth=False)))
+    figure = drawn(maps_figure(make_run(2, truth=False)))
     panels = _images(figure)
     assert panels["Co raw"].images[0].get_clim() == panels["Co fused"].images[0].get_clim()
     assert panels["HAADF"].images[0].get_clim() == panels["HAADF model"].images[0].get_clim()
@@ -164,14 +166,14 @@ def test_limits_labels_and_scale_bar() -> None:
 def test_no_scale_bar_without_pixel_size() -> None:
     run = make_run(1)
     run = dataclasses.replace(run, dataset=dataclasses.replace(run.dataset, pixel_size=None, units=None))
-    figure = drawn(plots.maps_figure(run))
+    figure = drawn(maps_figure(run))
     assert not any(isinstance(artist, AnchoredSizeBar) for axes in figure.axes for artist in axes.artists)
 
 
 @pytest.mark.parametrize("count", [1, 3, 12, 41])
 @pytest.mark.parametrize("truth", [False, True])
 def test_vector_unknown(count: int, truth: bool) -> None:
-    figure = drawn(plots.maps_figure(make_vector(count, truth)))
+    figure = drawn(maps_figure(make_vector(count, truth)))
     assert titles(figure) == ["Coefficients", "Data against prediction"]
     assert_tidy(figure)
     words = {text.get_text() for text in figure.legends[0].get_texts()}
@@ -188,11 +190,11 @@ def test_constant_vector(value: float) -> None:
         dataset=Dataset({"y": constant}),
         predictions={"y": constant},
     )
-    drawn(plots.maps_figure(run))
+    drawn(maps_figure(run))
 
 
 def test_convergence() -> None:
-    figure = drawn(plots.convergence_figure(make_run(2)))
+    figure = drawn(convergence_figure(make_run(2)))
     assert titles(figure) == ["Objective and its terms", "Objective above its lowest value", "Optimality and its parts"]
     assert_tidy(figure)
     terms, gap, optimality = figure.axes
@@ -226,12 +228,12 @@ def test_convergence() -> None:
 )
 def test_odd_traces(trace: dict[str, np.ndarray]) -> None:
     run = make_run(1)
-    drawn(plots.convergence_figure(dataclasses.replace(run, result=dataclasses.replace(run.result, trace=trace))))
+    drawn(convergence_figure(dataclasses.replace(run, result=dataclasses.replace(run.result, trace=trace))))
 
 
 def test_files_are_reproducible(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        plots.save(plots.convergence_figure(make_run(1)), tmp_path / name)
+        save(convergence_figure(make_run(1)), tmp_path / name)
     content = (tmp_path / "a.png").read_bytes()
     assert content == (tmp_path / "b.png").read_bytes()
     assert content.startswith(b"\x89PNG")

@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionkit.config import yaml as yamlio
 from fusionkit.reconstruct import prepare
-from fusionkit.report.figures.save import maps_figure
+from fusionkit.report.figures.maps import maps_figure
 from fusionkit.report.maps import gallery
 from fusionkit.report.residuals import residual_section
 from fusionkit.results.record import RunRecord

@@ -55,7 +55,7 @@ class Fused:
 
     def figure(self) -> Figure:
         """Raw and fused maps beside the image, its model and the residual, for display in a notebook."""
-        from fusionkit.report.figures.save import maps_figure
+        from fusionkit.report.figures.maps import maps_figure
 
         return maps_figure(self.record)
 

@@ -9,8 +9,9 @@ from fusionkit.report.comparison import Comparison
 from fusionkit.report.content import Chart, Curve, Derived, Layer, Page, Panel, Section, Style, Table
 from fusionkit.report.convergence import gap_curve
 from fusionkit.report.image_limits import image_limits, quantity, symmetric_limits
-from fusionkit.report.maps import MOST, Gallery, difference, layer
+from fusionkit.report.maps import MOST, Gallery, layer
 from fusionkit.report.raw_maps import RawMaps, raw_maps
+from fusionkit.report.run_images import difference
 from fusionkit.report.trace import interpolate_trace
 from fusionkit.results.record import Diagnostic
 from fusionkit.results.saved import SavedRun

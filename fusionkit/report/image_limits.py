@@ -60,6 +60,15 @@ def symmetric_limits(image: Array, high: float = 99.0) -> Limits:
     return (-top, top) if top > 0.0 else (-1.0, 1.0)
 
 
+def lie_beyond(image: Array, limits: Limits) -> tuple[bool, bool]:
+    """Whether values of the image lie below and above the limits by more than rounding."""
+    finite = image[np.isfinite(image)]
+    margin = 1e-6 * (limits[1] - limits[0])
+    if not finite.size:
+        return False, False
+    return float(finite.min()) < limits[0] - margin, float(finite.max()) > limits[1] + margin
+
+
 def quantity(values: Array) -> str:
     """The unit of an input, judged by its values: whole numbers are counts, a range up to 1 is relative."""
     finite = values[np.isfinite(values)]

@@ -19,7 +19,8 @@ import numpy as np
 
 from fusionkit.report.content import Chart, Curve, Section
 from fusionkit.report.diagnostics import compared, counts_per_unit, epsilons
-from fusionkit.report.maps import MOST, difference
+from fusionkit.report.maps import MOST
+from fusionkit.report.run_images import difference, title_of
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
@@ -71,10 +72,10 @@ def _image_charts(record: RunRecord) -> list[Chart]:
         data = record.dataset.arrays.get(name)
         if name in of_maps or data is None or data.shape != model.shape or data.size < 2:
             continue
-        shown, residual = "HAADF" if name == "haadf" else name, difference(data, model)
+        residual = difference(data, model)
         sigma, where = _noise(record, name, residual)
         if sigma > 0.0:
-            charts.append(histogram(shown, residual / sigma, f"Noise {sigma:.4g}: {where}."))
+            charts.append(histogram(title_of(name), residual / sigma, f"Noise {sigma:.4g}: {where}."))
     return charts
 
 

@@ -29,7 +29,7 @@ _ROW = 0.19  # of a legend
 _LONG = 26  # letters that the half of a legend holds
 
 
-def draw_convergence(record: RunRecord) -> Figure:
+def convergence_figure(record: RunRecord) -> Figure:
     """Three panels: the weighted terms and their sum, the objective above its lowest value, the optimality.
 
     Parameters

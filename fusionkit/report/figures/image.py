@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from fusionkit.report.image_limits import PANEL, Limits, block_mean, finite_values
+from fusionkit.report.image_limits import PANEL, Limits, block_mean, lie_beyond
 from fusionkit.terms import Array
 
 _SMALL = 8  # points
@@ -49,23 +49,19 @@ def draw_image(axes: Axes, image: Array, limits: Limits, colours: str, title: st
 
 
 def draw_colour_bar(figure: Figure, axes: Axes, image: AxesImage, values: Array, label: str) -> None:
-    """A colour bar in its own axes; pointed ends say that some pixels lie beyond the limits.
+    """A colour bar in its own axes; a pointed end means that some pixels lie beyond that limit.
 
     Parameters
     ----------
-    figure : what both belong to.
-    axes : where the bar goes.
-    image : what it explains.
-    values : the pixels, to see whether any lie beyond the limits.
+    figure : of the axes.
+    axes : for the bar.
+    image : to which the bar belongs.
+    values : all pixels, of which some may lie beyond the limits.
     label : the quantity or its unit.
     """
-    finite = finite_values(values)
     bottom, top = image.get_clim()
-    below = finite.size > 0 and finite.min() < bottom - 1e-9 * (top - bottom)
-    above = finite.size > 0 and finite.max() > top + 1e-9 * (top - bottom)
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
-        (bool(below), bool(above)), "neither"
-    )
+    below, above = lie_beyond(values, (bottom, top))
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     order = _order(max(abs(bottom), abs(top)))
     figure.colorbar(
         image,

@@ -1,19 +1,19 @@
-"""The figure of the maps: raw beside fused maps beside the HAADF image, its fit and the residual."""
+"""``maps.png``: raw and fused maps beside the HAADF image, its model and the residual."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from fusionkit.report.figures.image import draw_colour_bar, draw_image, draw_scale_bar
-from fusionkit.report.image_limits import Limits, brightness, image_limits, symmetric_limits
-from fusionkit.report.raw_maps import raw_of, unit_of
+from fusionkit.report.figures.vector import vector_figure
+from fusionkit.report.raw_maps import unit_of
+from fusionkit.report.run_images import Shown, element_images, fitted_images
 from fusionkit.report.trace import status_line
 from fusionkit.results.record import RunRecord
-from fusionkit.terms import Array
 
 # inches
 _SIDE = 2.0  # root of the area of a panel
@@ -29,8 +29,7 @@ _SHAPE = 16 / 9  # width over height that fills a slide
 
 @dataclass(frozen=True)
 class _Panel:
-    image: Array
-    limits: Limits
+    shown: Shown
     colours: str
     title: str
     label: str
@@ -88,13 +87,16 @@ class _Grid:
         return _MARGIN + right + column * self._cell[0], self.size[1] - top - self.height
 
 
-def draw_maps(record: RunRecord) -> Figure:
-    """Raw and fused map of each element, with the truth or else the difference, beside the HAADF image and its fit.
+def maps_figure(record: RunRecord) -> Figure:
+    """What was reconstructed beside the data.
 
     Parameters
     ----------
-    record : a run whose unknown is a stack of maps, (n, ny, nx).
+    record : maps (n, ny, nx) are drawn as images: raw, fused, and the truth if known (else raw − fused), beside the
+        HAADF image, its model and the residual; any other unknown is drawn by `vector_figure`.
     """
+    if record.result.x.ndim != 3:
+        return vector_figure(record)
     groups = [*_fits(record), *_elements(record)]
     ny, nx = record.result.x.shape[-2:]
     grid = _arrange(len(groups), len(groups[0]), min(max(nx / ny, _NARROWEST), 4.0))
@@ -128,71 +130,43 @@ def _arrange(groups: int, kinds: int, aspect: float) -> _Grid:
 def _draw(figure: Figure, panel: _Panel, grid: _Grid, place: tuple[int, int], record: RunRecord) -> None:
     (left, bottom), (across, up) = grid.corner(*place), grid.size
     axes = figure.add_axes((left / across, bottom / up, grid.width / across, grid.height / up))
-    shown = draw_image(axes, panel.image, panel.limits, panel.colours, panel.title)
+    pixels = panel.shown.image
+    drawn = draw_image(axes, pixels, panel.shown.limits, panel.colours, panel.title)
     right = left + grid.width + _BAR_GAP
     bar = figure.add_axes((right / across, bottom / up, _BAR / across, grid.height / up))
-    draw_colour_bar(figure, bar, shown, panel.image, panel.label)
+    draw_colour_bar(figure, bar, drawn, pixels, panel.label)
     size, units = record.dataset.pixel_size, record.dataset.units
     if place == (0, 0) and size and units:
         # other modalities may have pixels of another size, but see the same field
-        nx = panel.image.shape[1]
+        nx = pixels.shape[1]
         draw_scale_bar(axes, nx, size * record.result.x.shape[-1] / nx, units)
 
 
-def _fits(record: RunRecord) -> list[_Group]:
-    """Image, model and residual of everything that is fitted by a forward model and is one image."""
-    arrays, models = record.dataset.arrays, record.models
-    names = [name for name in dict.fromkeys(("haadf", *models)) if name in arrays and arrays[name].ndim == 2]
-    return [_fit(name.upper() if name == "haadf" else name, arrays[name], models.get(name)) for name in names]
+def _fits(record: RunRecord) -> Iterator[_Group]:
+    """Image, model and residual of every fitted image."""
+    for fit in fitted_images(record):
+        title, unit = fit.title, fit.unit
+        yield (
+            _panel(fit.image, "gray", title, unit),
+            _panel(fit.model, "gray", f"{title} model", unit),
+            _panel(fit.residual, "RdBu_r", f"{title} − model", unit),
+        )
 
 
-def _fit(name: str, image: Array, model: Array | None) -> _Group:
-    unit = brightness(image)
-    if model is None or model.shape != image.shape:
-        return _Panel(image, image_limits([image]), "gray", name, unit), None, None
-    limits = image_limits([image, model])
-    residual = _difference(image, model)
-    return (
-        _Panel(image, limits, "gray", name, unit),
-        _Panel(model, limits, "gray", f"{name} model", unit),
-        _Panel(residual, symmetric_limits(residual), "RdBu_r", f"{name} − model", unit),
-    )
+def _elements(record: RunRecord) -> Iterator[_Group]:
+    """Raw map, fused map, and the truth or else the difference of both, of every element."""
+    unit = unit_of(record)
+    for element in element_images(record, record.result.x):
+        name, raw, fused = element.name, element.raw, element.fused
+        raw_title = f"{name} {element.raw_name}"
+        if raw is not None and raw.image.shape != fused.image.shape:
+            raw_title += ", its own pixels"
+        if element.truth is not None:
+            last = _panel(element.truth, "inferno", f"{name} truth", unit)
+        else:
+            last = _panel(element.removed, "RdBu_r", f"{name} raw − fused", unit)
+        yield _panel(raw, "inferno", raw_title, unit), _panel(fused, "inferno", f"{name} fused", unit), last
 
 
-def _elements(record: RunRecord) -> list[_Group]:
-    x, truth = record.result.x, record.dataset.truth
-    recorded, unit = raw_of(record, x.shape[0]), unit_of(record)
-    raw = [(image, recorded.name) for image in recorded.images]
-    known = truth if truth is not None and truth.shape == x.shape else None
-    names = record.result.labels or tuple(f"map {index + 1}" for index in range(x.shape[0]))
-    return [_element(name, x[index], raw[index], _pick(known, index), unit) for index, name in enumerate(names)]
-
-
-def _pick(stack: Array | None, index: int) -> Array | None:
-    return None if stack is None else stack[index]
-
-
-def _element(name: str, fused: Array, recorded: tuple[Array | None, str], truth: Array | None, unit: str) -> _Group:
-    # the noise of the raw counts must not darken the fused map: the limits are those of what is nearly noise-free
-    limits = image_limits([fused] if truth is None else [fused, truth])
-    raw, called = recorded
-    first = None if raw is None else _raw(f"{name} {called}", raw, fused, limits, unit)
-    second = _Panel(fused, limits, "inferno", f"{name} fused", unit)
-    if truth is not None:
-        return first, second, _Panel(truth, limits, "inferno", f"{name} truth", unit)
-    if raw is None or raw.shape != fused.shape:
-        return first, second, None
-    removed = _difference(raw, fused)
-    return first, second, _Panel(removed, symmetric_limits(removed), "RdBu_r", f"{name} raw − fused", unit)
-
-
-def _raw(title: str, raw: Array, fused: Array, limits: Limits, unit: str) -> _Panel:
-    """Pixels of another size hold other counts, which have a scale of their own."""
-    if raw.shape == fused.shape:
-        return _Panel(raw, limits, "inferno", title, unit)
-    return _Panel(raw, image_limits([raw]), "inferno", f"{title}, its own pixels", unit)
-
-
-def _difference(first: Array, second: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # infinities of a diverged run have no difference: grey pixels
-        return np.asarray(first, np.float64) - second
+def _panel(shown: Shown | None, colours: str, title: str, unit: str) -> _Panel | None:
+    return None if shown is None else _Panel(shown, colours, title, unit)

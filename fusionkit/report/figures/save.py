@@ -1,63 +1,35 @@
-"""The figures of a run, drawn without a display and without matplotlib's global state."""
+"""The PNG files of a run, drawn without a display and without matplotlib's global state."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fusionkit.report.figures.convergence import draw_convergence
-from fusionkit.report.figures.maps import draw_maps
-from fusionkit.report.figures.uncertainty import draw_uncertainty
-from fusionkit.report.figures.vector import draw_vector
-from fusionkit.report.figures.weights import draw_searches
+from fusionkit.report.figures.convergence import convergence_figure
+from fusionkit.report.figures.maps import maps_figure
+from fusionkit.report.figures.uncertainty import uncertainty_figure
+from fusionkit.report.figures.weights import weights_figure
 from fusionkit.results.record import RunRecord
-from fusionkit.weights.chosen import ChosenWeight
 
 DPI = 150
 
 
-def maps_figure(run: RunRecord) -> Figure:
-    """What was reconstructed, beside what went in.
+def write_figures(run: RunRecord, folder: Path) -> None:
+    """Write ``maps.png`` and ``convergence.png``, ``weights.png`` after a search and ``uncertainty.png`` if requested.
 
     Parameters
     ----------
-    run : maps (n, ny, nx) are drawn as images: raw, fused, and the truth where it is known (else raw - fused), beside
-        the HAADF image, its model and the residual; any other unknown as coefficients and data against prediction.
+    run : the run.
+    folder : an existing folder.
     """
-    return draw_maps(run) if run.result.x.ndim == 3 else draw_vector(run)
-
-
-def convergence_figure(run: RunRecord) -> Figure:
-    """Objective, every weighted term, and optimality with its parts against the iteration, with the tolerance.
-
-    Parameters
-    ----------
-    run : its ``result.trace`` has one entry a check; the tolerance is ``solver.tolerance`` of its configuration.
-    """
-    return draw_convergence(run)
-
-
-def weights_figure(chosen: Sequence[ChosenWeight]) -> Figure:
-    """Held-out error against weight, with the choice, for each weight that was searched.
-
-    Parameters
-    ----------
-    chosen : at least one of them with a curve.
-    """
-    return draw_searches(chosen)
-
-
-def uncertainty_figure(run: RunRecord) -> Figure:
-    """Standard deviation of each map beside the map.
-
-    Parameters
-    ----------
-    run : a run with error bars.
-    """
-    return draw_uncertainty(run)
+    save(maps_figure(run), folder / "maps.png")
+    if any(chosen.curve is not None for chosen in run.weights):
+        save(weights_figure(run.weights), folder / "weights.png")
+    save(convergence_figure(run), folder / "convergence.png")
+    if run.uncertainty is not None:
+        save(uncertainty_figure(run), folder / "uncertainty.png")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -65,9 +37,9 @@ def save(figure: Figure, path: Path) -> None:
 
     Parameters
     ----------
-    figure : what to write.
+    figure : the figure.
     path : the new file.
     """
     FigureCanvasAgg(figure)
-    fast = {"compress_level": 1}  # noise hardly compresses: level 6 takes twice as long for a tenth less
+    fast = {"compress_level": 1}  # noise hardly compresses: level 6 takes twice as long and saves a tenth
     figure.savefig(path, format="png", dpi=DPI, metadata={"Software": "fusionkit"}, pil_kwargs=fast)

@@ -13,7 +13,7 @@ _SIDE = 2.2  # of a panel's longer edge
 _BAR_GAP, _BAR, _LABELS, _TITLE, _MARGIN, _HEADER = 0.06, 0.09, 0.62, 0.30, 0.2, 0.45
 
 
-def draw_uncertainty(record: RunRecord) -> Figure:
+def uncertainty_figure(record: RunRecord) -> Figure:
     """A column for each element: the fused map, and below it its standard deviation.
 
     Parameters

@@ -14,7 +14,7 @@ from fusionkit.terms import Array
 _MOST_BARS = 40  # more coefficients are drawn as a curve, without their labels
 
 
-def draw_vector(record: RunRecord) -> Figure:
+def vector_figure(record: RunRecord) -> Figure:
     """Coefficients with their labels, and each predicted array against its data.
 
     Parameters

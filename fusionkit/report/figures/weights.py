@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT, _MARGIN = 5.5, 4.0, 0.8  # inches
 
 
-def draw_searches(chosen: Sequence[ChosenWeight]) -> Figure:
+def weights_figure(chosen: Sequence[ChosenWeight]) -> Figure:
     """A panel for each weight that was searched; an error is relative to the lowest of its panel.
 
     Parameters

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import Case, case, raw
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
 from fusionkit.reconstruct import starting_point

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import case
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.reconstruct import starting_point

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.harness import BYTES_PER_VOXEL, Timer, composed
 from benchmarks.problems import case
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.reconstruct import starting_point
 from fusionkit.solver import fit
 

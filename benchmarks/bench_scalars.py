@@ -10,7 +10,7 @@ import pytest
 from benchmarks.harness import Timer, composed
 from benchmarks.own_loss import rewritten
 from benchmarks.problems import case
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.reconstruct import starting_point
 from fusionkit.solver import fit
 

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.harness import Timer, composed
 from benchmarks.problems import CASES, Scale, case, scale
-from fusionkit.composition import make_solver
-from fusionkit.course import Check
+from fusionkit.compose_problem import make_solver
+from fusionkit.convergence_checks import Check
 from fusionkit.loop import solve
 from fusionkit.reconstruct import starting_point
 from fusionkit.registry import table

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions

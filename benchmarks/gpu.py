@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.composition import compose
+from fusionkit.compose_problem import compose
 from fusionkit.data.dataset import Dataset
 from fusionkit.engines.gpu.device import Device, find_device
 from fusionkit.engines.gpu.engine import DeviceEngine

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from fusionkit.composition import compose
+from fusionkit.compose_problem import compose
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem

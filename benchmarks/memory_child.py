@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.harness import composed
 from benchmarks.problems import Case, case
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.loop import solve
 from fusionkit.reconstruct import starting_point
 

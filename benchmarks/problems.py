@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import composed
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare, starting_point

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.machine import peak
 from fusionkit.solver import fit

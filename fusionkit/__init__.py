@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusionkit.composition import compose, make_solver
+    from fusionkit.compose_problem import compose, make_solver
     from fusionkit.config import load_config
     from fusionkit.data.dataset import Dataset
     from fusionkit.errors import FusionkitWarning, RefusalError, UserError
@@ -53,10 +53,10 @@ _HOMES = {
     "Status": "result",
     "UserError": "errors",
     "choose_weights": "weights.in_python",
-    "compose": "composition",
+    "compose": "compose_problem",
     "fuse": "notebook.fuse",
     "load_config": "config",
-    "make_solver": "composition",
+    "make_solver": "compose_problem",
     "prepare": "reconstruct",
     "read_result": "results.result_file",
     "solve": "loop",

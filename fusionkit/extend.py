@@ -14,7 +14,7 @@ from fusionkit.certificate import Certificate, inner, norm
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.readers import RawArray, Reader, Recording
 from fusionkit.engines.choose import joint_prox
-from fusionkit.engines.kernel import Kernel, LossOfMaps, LossOfSum
+from fusionkit.engines.kernel_terms import Kernel, LossOfMaps, LossOfSum
 from fusionkit.engines.losses import LossScalars, ScalarFunction, exp, log
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.functional import Norm, ProxFunction

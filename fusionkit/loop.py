@@ -12,7 +12,7 @@ import numpy as np
 from fusionkit.arrays import on_host
 from fusionkit.calibration import Parameter, Refit, fitted_terms, fitted_to, refit, spell
 from fusionkit.certificate import Certificate
-from fusionkit.course import LOOK, Check, History, Schedule, columns
+from fusionkit.convergence_checks import LOOK, Check, History, Schedule, columns
 from fusionkit.engines.choose import backend_of
 from fusionkit.engines.evaluate import Evaluator
 from fusionkit.engines.sums import Evaluation

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusionkit.certificate import Certificate
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.config import Config, LoadedConfig, load_config
 from fusionkit.config.resolved import resolved
-from fusionkit.course import Check
+from fusionkit.convergence_checks import Check
 from fusionkit.data.dataset import Dataset, in_precision
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions

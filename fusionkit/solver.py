@@ -32,7 +32,7 @@ class SolverOptions(Options):
     max_iterations : the most steps taken.
     tolerance : relative optimality at which the status is ``converged``; 0 asks for the exact optimum.
     check_every : steps between evaluations of objective and certificate; None lets them take 5 % of the time: see
-        `fusionkit.course`.
+        `fusionkit.convergence_checks`.
     time_limit : seconds, without those in which kernels are compiled, after which the loop stops with
         ``max_iterations``; None for no limit.
     """
@@ -55,7 +55,7 @@ class State:
     auxiliary : the auxiliary unknowns, one (maybe empty) array for each composed term.
     duals : the dual variables, one for each composed term; the certificate uses them.
     change : ||x+ - x|| / tau of a settled iteration with the primal step tau, where the solver measures it: looks then
-        do with a sample of the rows (`fusionkit.course`).
+        do with a sample of the rows (`fusionkit.convergence_checks`).
     fused : the engine that takes whole iterations and checks by kernels; None where none knows every term.
     """
 

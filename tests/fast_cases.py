@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fusionkit.certificate import certify
-from fusionkit.engines.kernel import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
+from fusionkit.engines.kernel_terms import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
 from fusionkit.engines.sums import Evaluation
 from fusionkit.operators.fidelity import fidelity
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fusionkit.calibration import _Sums, refit
 from fusionkit.cli import main
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.load import load

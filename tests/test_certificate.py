@@ -14,7 +14,7 @@ from test_solvers import TAKEN
 
 from fusionkit.build import Context
 from fusionkit.certificate import Certificate, certify
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
 from fusionkit.operators.linear.gradient import gradient_map

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fusionkit.certificate import Certificate, certify
-from fusionkit.composition import compose, make_solver
-from fusionkit.course import LOOK, Schedule
+from fusionkit.compose_problem import compose, make_solver
+from fusionkit.convergence_checks import LOOK, Schedule
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.reconstruct import prepare, starting_point

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fusionkit.certificate import certify
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.engines import choose
 from fusionkit.engines.choose import backend_of, require_engine

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.engines.kernel import power_parts
+from fusionkit.engines.kernel_terms import power_parts
 from fusionkit.terms import Array
 
 REASON = "the compiled kernels need Numba"

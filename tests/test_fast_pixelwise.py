@@ -11,7 +11,7 @@ from fast_cases import RECIPES, FastCase, Recipe, fast_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.engines.kernel import Kernel, PixelwiseSpec, Unsupported, describe
+from fusionkit.engines.kernel_terms import Kernel, PixelwiseSpec, Unsupported, describe
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Box
 from fusionkit.terms import Array, Expansion, Pixelwise

@@ -11,7 +11,7 @@ from fast_cases import RECIPES, FastCase, fast_case
 
 from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset
-from fusionkit.engines.kernel import TotalGeneralisedVariation
+from fusionkit.engines.kernel_terms import TotalGeneralisedVariation
 from fusionkit.operators.penalty.tgv import TGVOptions, tgv
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array

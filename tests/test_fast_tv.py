@@ -12,7 +12,7 @@ from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, iter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusionkit.engines.kernel import TotalVariation
+from fusionkit.engines.kernel_terms import TotalVariation
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.terms import Array
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fusionkit.cli import main
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare
 from fusionkit.report.trace import interpolate_trace

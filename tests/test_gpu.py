@@ -15,7 +15,7 @@ from test_engine import FUSED, PROBLEMS, OwnTerm, recording
 
 from benchmarks.gpu import measure, table
 from fusionkit.cli import main
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.engines.gpu import device as devices
 from fusionkit.engines.gpu.device import CudaDevice, Device

@@ -10,7 +10,7 @@ import pytest
 
 from fusionkit.arrays import Array
 from fusionkit.build import Context
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
 from fusionkit.errors import UserError
@@ -236,7 +236,7 @@ def test_refusals_name_the_key(options: dict[str, Any], text: str) -> None:
 
 
 def test_held_out_counts_compare_it_with_other_penalties() -> None:
-    from fusionkit.composition import Objective
+    from fusionkit.compose_problem import Objective
     from fusionkit.weights.choose import choose_weights
 
     image, counts, _ = stripes(64)

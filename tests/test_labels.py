@@ -14,7 +14,7 @@ from fusionkit.cli import main
 from fusionkit.data.names import element_named
 from fusionkit.data.readers import open_recording
 from fusionkit.microscope.propose.listing import Entry, entries
-from fusionkit.microscope.reading import describe_tiff
+from fusionkit.microscope.rosettasciio import describe_tiff
 
 
 @pytest.mark.parametrize(

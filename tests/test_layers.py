@@ -25,7 +25,7 @@ results
 microscope
 config
 weights uncertainty
-{loop course calibration start result composition}
+{loop convergence_checks calibration start result compose_problem}
 solvers
 operators
 solver

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from problems import build
 
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.loop import solve
 from fusionkit.solver import fit
 from fusionkit.solvers.lbfgsb import envelope_gradients, smoothed

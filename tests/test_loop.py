@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from problems import MAPS, arrays, build, problem_of, taken
 
-from fusionkit.composition import compose, make_solver
-from fusionkit.course import LOOK, Check
+from fusionkit.compose_problem import compose, make_solver
+from fusionkit.convergence_checks import LOOK, Check
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.loop import solve

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fusionkit import machine as memory
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem

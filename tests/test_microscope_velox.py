@@ -15,7 +15,7 @@ from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.data.readers import open_recording
 from fusionkit.microscope.propose.listing import entries
-from fusionkit.microscope.reading import metadata_of
+from fusionkit.microscope.rosettasciio import metadata_of
 from fusionkit.options import parse
 from fusionkit.results.result_file import read_result
 

@@ -12,7 +12,7 @@ from problems import build
 from pyproximal.optimization.cls_primal import ADMM
 from pyproximal.optimization.cls_primaldual import PrimalDual
 
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.engines.choose import joint_prox
 from fusionkit.errors import FusionkitWarning
 from fusionkit.loop import solve

@@ -10,7 +10,7 @@ import pytest
 
 import fusionkit
 from fusionkit.cli import main
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from problems import MAPS, NONNEGATIVE, POISSON, SECOND, TV, arrays, problem_of
 
-from fusionkit.composition import compose, make_solver
-from fusionkit.course import Check
+from fusionkit.compose_problem import compose, make_solver
+from fusionkit.convergence_checks import Check
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import RefusalError, UserError
 from fusionkit.loop import solve

@@ -11,8 +11,8 @@ from fast_cases import RECIPES, FastCase, agrees, fast_case, iterated, tv
 from test_engine import FUSED, recording, run
 
 from benchmarks.own_loss import rewritten
-from fusionkit.composition import compose, make_solver
-from fusionkit.engines.kernel import LossOfMaps, describe
+from fusionkit.compose_problem import compose, make_solver
+from fusionkit.engines.kernel_terms import LossOfMaps, describe
 from fusionkit.engines.losses import Poisson
 from fusionkit.loop import solve
 from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss

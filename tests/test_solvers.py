@@ -7,7 +7,7 @@ import pytest
 from problems import PROBLEMS, SOLVERS, build, known, needs, refuses, solved
 
 from fusionkit.certificate import Certificate
-from fusionkit.composition import make_solver
+from fusionkit.compose_problem import make_solver
 from fusionkit.errors import RefusalError
 from fusionkit.loop import solve
 from fusionkit.registry import table

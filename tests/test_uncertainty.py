@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusionkit.cli import main
-from fusionkit.composition import compose
+from fusionkit.compose_problem import compose
 from fusionkit.config import load_config
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError

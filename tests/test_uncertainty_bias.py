@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from fusionkit.composition import compose
+from fusionkit.compose_problem import compose
 from fusionkit.data.dataset import Dataset
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.reconstruct import prepare

@@ -18,7 +18,7 @@ from fusionkit.reconstruct import Job, prepare
 from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
 from fusionkit.weights.count_splitting import thin
-from fusionkit.weights.fits import weight_of_counts, weight_of_image
+from fusionkit.weights.fidelity_weights import weight_of_counts, weight_of_image
 from fusionkit.weights.path import parabola_minimum
 
 SMALL = ("data.phantom.size=32", "solver.max_iterations=1000")

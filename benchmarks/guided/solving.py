@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from fusionkit.composition import compose, make_solver
+from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.noise import noise_level
 from fusionkit.loop import solve

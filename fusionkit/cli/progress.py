@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
     from fusionkit.certificate import Certificate
-    from fusionkit.course import Check
+    from fusionkit.convergence_checks import Check
     from fusionkit.sweep.table import Row
 
 _LINES = 10  # at most so many for one solve where there is no terminal

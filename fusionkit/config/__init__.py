@@ -23,7 +23,7 @@ from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.auto import with_placeholder
 
 if TYPE_CHECKING:
-    from fusionkit.composition import Objective
+    from fusionkit.compose_problem import Objective
 
 DEFAULT_SOLVER = "chambolle_pock"
 SUFFIXES = (".yaml", ".yml")
@@ -120,7 +120,7 @@ class Config(Options):
     @property
     def objective(self) -> Objective:
         """Problem and solver, to be built."""
-        from fusionkit.composition import Objective  # much of what reads a configuration does not need it
+        from fusionkit.compose_problem import Objective  # much of what reads a configuration does not need it
 
         labels = self.unknown.labels if self.unknown is not None else None
         return Objective(self.terms, self.solver, labels, self.precision, self.engine)

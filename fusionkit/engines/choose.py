@@ -1,7 +1,7 @@
-"""Which engine solves a problem: NumPy, which is the definition, kernels for the processor, or kernels for a GPU.
+"""Which engine solves a problem: NumPy, which is the definition, compiled kernels, or kernels for a GPU.
 
-A term that declares a ``kernel`` (`fusionkit.engines.kernel`) may be taken by compiled ones. A term that declares none,
-or a combination that the kernels do not know, runs in NumPy, and the notes of the result say why.
+A term with a ``kernel`` (`fusionkit.engines.kernel_terms`) may run compiled. A term without one, or a combination that
+the kernels do not take, runs in NumPy, and the notes of the result say why.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import get_args
 
 from fusionkit.engines.backend import Backend, JointProx
 from fusionkit.engines.engine import Engine
-from fusionkit.engines.kernel import ENGINES, Kernel, PixelwiseSpec, Unsupported, describe, kernel_of
+from fusionkit.engines.kernel_terms import ENGINES, Kernel, PixelwiseSpec, Unsupported, describe, kernel_of
 from fusionkit.errors import UserError
 from fusionkit.problem import Engine as EngineName
 from fusionkit.problem import Split

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from fusionkit.engines.kernel import PixelwiseSpec
+from fusionkit.engines.kernel_terms import PixelwiseSpec
 from fusionkit.engines.sums import Evaluation, Sample
 from fusionkit.terms import Array, Arrays
 
 
 class Engine(Protocol):
-    """Primal-dual iterations by kernels, for one problem. `fusionkit.engines.kernel.ENGINES` lists the classes.
+    """Primal-dual iterations by kernels, for one problem. `fusionkit.engines.kernel_terms.ENGINES` lists the classes.
 
     A class is made from (spec, penalty, shape, dtype, newton_steps, former=None): the pixelwise terms with the bounds,
     the kernel of the penalty, shape and dtype of the unknown, the Newton steps of the joint prox in each iteration, and

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fusionkit.certificate import Certificate, relative_gap
-from fusionkit.engines.kernel import PixelwiseSpec
+from fusionkit.engines.kernel_terms import PixelwiseSpec
 
 # values of the pixelwise terms, each followed by the square of its gradient, and the ingredients of the certificate
 COUPLED, POISSON, SQUARES, TV, DUAL_GRADIENT, SIZE, DUAL, OUTSIDE, INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11

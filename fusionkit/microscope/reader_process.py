@@ -129,7 +129,7 @@ class _OpenFile:
         self._signals: dict[str, Signal] = {}
 
     def open(self, path: Path) -> list[tuple[Any, ...]]:
-        from fusionkit.microscope.reading import read_signals
+        from fusionkit.microscope.rosettasciio import read_signals
 
         self._signals = {}
         self._signals = {one.name: one for one in read_signals(path)}

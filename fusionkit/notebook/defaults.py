@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fusionkit.composition import compose
+from fusionkit.compose_problem import compose
 from fusionkit.data.checks import Origin
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess

@@ -15,7 +15,7 @@ from fusionkit.terms import Array, Fitted
 from fusionkit.weights.chosen import ChosenWeight
 
 if TYPE_CHECKING:
-    from fusionkit.uncertainty.composition import Composition
+    from fusionkit.uncertainty.atomic_fractions import Composition
     from fusionkit.uncertainty.intervals import Uncertainty
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.composition import Objective, make_solver
+from fusionkit.compose_problem import Objective, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
@@ -20,8 +20,15 @@ from fusionkit.problem import Problem
 from fusionkit.registry import suggestion
 from fusionkit.result import Status
 from fusionkit.terms import Array, Bounds, Term
+from fusionkit.uncertainty.atomic_fractions import (
+    Composition,
+    Region,
+    from_counts,
+    from_samples,
+    region_sums,
+    regions_of,
+)
 from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, check_drawable, data_model, moments, solutions
-from fusionkit.uncertainty.composition import Composition, Region, from_counts, from_samples, region_sums, regions_of
 from fusionkit.uncertainty.curvature import standard_deviation
 from fusionkit.uncertainty.error_scale import CountResiduals, count_residuals, variance_factors
 from fusionkit.uncertainty.information import information, term_of_maps

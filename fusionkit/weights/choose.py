@@ -29,7 +29,7 @@ from fusionkit.weights.auto import Method, auto_terms, method_of, wants_per_elem
 from fusionkit.weights.chosen import ChosenWeight, with_weights
 from fusionkit.weights.count_splitting import can_split, count_splitting
 from fusionkit.weights.discrepancy import discrepancy
-from fusionkit.weights.fits import weight_of_counts, weight_of_image
+from fusionkit.weights.fidelity_weights import weight_of_counts, weight_of_image
 from fusionkit.weights.l_curve import l_curve
 from fusionkit.weights.masked_pixels import masked_pixels
 from fusionkit.weights.model_error import model_error

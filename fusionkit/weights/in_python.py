@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusionkit.composition import Objective
+from fusionkit.compose_problem import Objective
 from fusionkit.data.dataset import Dataset, Precision
 from fusionkit.options import Spec, parse
 from fusionkit.problem import Engine

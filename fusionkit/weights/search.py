@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from fusionkit.composition import Objective, make_solver
+from fusionkit.compose_problem import Objective, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.arrays import KeepsReadOnly
-from fusionkit.engines.kernel import Kernel
+from fusionkit.engines.kernel_terms import Kernel
 from fusionkit.errors import UserError
 from fusionkit.linear import require_adjoint
 from fusionkit.operators.fidelity.loss import Loss, LossFunctional, weighted_sum

@@ -12,7 +12,7 @@ from fusionkit.build import Context
 from fusionkit.operators.fidelity import Fidelity, fidelity
 from fusionkit.operators.fidelity.fitted import calibrated
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
-from fusionkit.operators.forward.elastic import PowerSumOptions, power_sum
+from fusionkit.operators.forward.haadf_models import PowerSumOptions, power_sum
 from fusionkit.options import Weight
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.build import Context
-from fusionkit.engines.kernel import Kernel, LeastSquaresMaps, PowerSumLeastSquares
+from fusionkit.engines.kernel_terms import Kernel, LeastSquaresMaps, PowerSumLeastSquares
 from fusionkit.engines.losses import LeastSquares
 from fusionkit.operators.fidelity import Fidelity
 from fusionkit.operators.fidelity.fitted import calibrated

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.engines.kernel import Kernel, LossOfMaps, LossOfSum
+from fusionkit.engines.kernel_terms import Kernel, LossOfMaps, LossOfSum
 from fusionkit.engines.losses import LossScalars
 from fusionkit.errors import UserError
 from fusionkit.functional import ProxFunction, Vector

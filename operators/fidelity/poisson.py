@@ -15,7 +15,7 @@ from math import isfinite
 import numpy as np
 
 from fusionkit.build import Context
-from fusionkit.engines.kernel import Kernel, PoissonMaps
+from fusionkit.engines.kernel_terms import Kernel, PoissonMaps
 from fusionkit.engines.losses import Poisson as PoissonScalars
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.kernel import PowerSumLeastSquares
+from fusionkit.engines.kernel_terms import PowerSumLeastSquares
 from fusionkit.operators.forward import Jet, PixelwiseForward
 from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.terms import Array

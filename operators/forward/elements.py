@@ -17,7 +17,7 @@ from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward
 from fusionkit.operators.forward.identity import Identity
-from fusionkit.operators.forward.mapped import map_prediction
+from fusionkit.operators.forward.map_prediction import map_prediction
 from fusionkit.operators.forward.power_sum import pixels_of
 from fusionkit.options import Options, Positive
 from fusionkit.registry import suggestion

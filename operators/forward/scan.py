@@ -21,7 +21,7 @@ from pydantic import Field
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward
-from fusionkit.operators.forward.mapped import map_prediction
+from fusionkit.operators.forward.map_prediction import map_prediction
 from fusionkit.options import NonNegative, Options, Spec
 from fusionkit.terms import Array
 

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from fusionkit.build import Context
-from fusionkit.engines.kernel import Kernel, TotalVariation
+from fusionkit.engines.kernel_terms import Kernel, TotalVariation
 from fusionkit.errors import UserError
 from fusionkit.functional import Norm, ProxFunction, Vector
 from fusionkit.options import Options, Weight

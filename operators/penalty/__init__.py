@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from fusionkit.build import Context
-from fusionkit.engines.kernel import Kernel
+from fusionkit.engines.kernel_terms import Kernel
 from fusionkit.errors import UserError
 from fusionkit.linear import IdentityMap, require_adjoint
 from fusionkit.options import Options, Spec, Weight

@@ -10,7 +10,7 @@ import numpy as np
 
 from fusionkit.arrays import empty_like
 from fusionkit.build import Context
-from fusionkit.engines.kernel import TotalGeneralisedVariation
+from fusionkit.engines.kernel_terms import TotalGeneralisedVariation
 from fusionkit.errors import UserError
 from fusionkit.operators.functional.norms import L21
 from fusionkit.operators.functional.stacked import StackedNorms

@@ -15,7 +15,7 @@ from pydantic import Field
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.prepare.crop import ends
-from fusionkit.data.prepare.scanned import changed
+from fusionkit.data.prepare.scan_arrays import changed
 from fusionkit.errors import UserError
 from fusionkit.options import Options
 

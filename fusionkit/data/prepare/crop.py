@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.prepare.scanned import changed, grid_name, moved, scanned, truth_on
+from fusionkit.data.prepare.scan_arrays import changed, grid_name, moved, scanned, truth_on
 from fusionkit.errors import UserError
 from fusionkit.options import Options
 

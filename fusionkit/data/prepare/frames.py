@@ -14,7 +14,7 @@ from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.prepare.crop import ends
 from fusionkit.data.prepare.register import predicted_root, root
-from fusionkit.data.prepare.scanned import changed, counted, scanned, truth_on
+from fusionkit.data.prepare.scan_arrays import changed, counted, scanned, truth_on
 from fusionkit.data.prepare.shift import Shift, measure, shifted
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive

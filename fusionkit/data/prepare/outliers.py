@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.prepare.scanned import Of, changed, counted, scanned
+from fusionkit.data.prepare.scan_arrays import Of, changed, counted, scanned
 from fusionkit.options import Options, Positive
 
 _SIDE = 5  # pixels of the window

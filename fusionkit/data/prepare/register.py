@@ -19,7 +19,7 @@ from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.prepare.crop import cut, ends
-from fusionkit.data.prepare.scanned import changed, counted, scanned, truth_on
+from fusionkit.data.prepare.scan_arrays import changed, counted, scanned, truth_on
 from fusionkit.data.prepare.shift import Shift, measure, shifted
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive

@@ -19,7 +19,7 @@ from numba.core import cgutils, event
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
-from fusionkit.engines.kernel import MOST_ELEMENTS
+from fusionkit.engines.kernel_terms import MOST_ELEMENTS
 
 njit: Any = _njit  # its annotations know only some of its options
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.engines.cpu.compile import inlined, read_only
-from fusionkit.engines.kernel import TotalVariation
+from fusionkit.engines.kernel_terms import TotalVariation
 from fusionkit.terms import Array
 
 

@@ -27,7 +27,7 @@ from fusionkit.engines.cpu.compile import (
 from fusionkit.engines.cpu.newton import newton
 from fusionkit.engines.cpu.scalars import Chain, Other, chain_of, others_of, ours
 from fusionkit.engines.cpu.threads import run, shares, thread_count
-from fusionkit.engines.kernel import PixelwiseSpec, PowerSumLeastSquares, power_parts
+from fusionkit.engines.kernel_terms import PixelwiseSpec, PowerSumLeastSquares, power_parts
 from fusionkit.terms import Array
 
 
@@ -74,7 +74,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
 
     Parameters
     ----------
-    spec : from `fusionkit.engines.kernel.describe`.
+    spec : from `fusionkit.engines.kernel_terms.describe`.
     shape : of the unknown, (n, ny, nx).
     dtype : of the unknown, float32 or float64.
     """

@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import overload
 
 from fusionkit.engines.cpu.compile import OPTIONS, dot, inlined, read_only, total
-from fusionkit.engines.kernel import LossOfMaps, LossOfSum, PixelwiseSpec
+from fusionkit.engines.kernel_terms import LossOfMaps, LossOfSum, PixelwiseSpec
 from fusionkit.engines.losses import Unchanged
 from fusionkit.engines.sums import COUPLED, SUMS
 from fusionkit.terms import Array

@@ -24,7 +24,7 @@ from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.tgv_check import TGVCheck
 from fusionkit.engines.cpu.threads import run
-from fusionkit.engines.kernel import PixelwiseSpec, TotalGeneralisedVariation
+from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalGeneralisedVariation
 from fusionkit.terms import Array, Arrays
 
 

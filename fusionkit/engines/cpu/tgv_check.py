@@ -20,7 +20,7 @@ from fusionkit.engines.cpu.scalars import ours
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.threads import run, spread
 from fusionkit.engines.cpu.tv_check import TVCheck, summed
-from fusionkit.engines.kernel import PixelwiseSpec, TotalGeneralisedVariation, TotalVariation
+from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalGeneralisedVariation, TotalVariation
 from fusionkit.engines.sums import Evaluation, Sample, row_stride
 from fusionkit.terms import Array
 

@@ -24,7 +24,7 @@ from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, d
 from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
 from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.cpu.tv_check import TVCheck
-from fusionkit.engines.kernel import PixelwiseSpec, TotalVariation
+from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalVariation
 from fusionkit.terms import Array, Arrays
 
 

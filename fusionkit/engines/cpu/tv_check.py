@@ -18,7 +18,7 @@ from fusionkit.engines.cpu.joint_prox import fit_of
 from fusionkit.engines.cpu.newton import predict
 from fusionkit.engines.cpu.scalars import collect_chain, collect_others, ours, pull_chain
 from fusionkit.engines.cpu.threads import run, shares, spread, thread_count
-from fusionkit.engines.kernel import PixelwiseSpec, TotalVariation
+from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalVariation
 from fusionkit.engines.losses import log
 from fusionkit.engines.sums import (
     COUPLED,

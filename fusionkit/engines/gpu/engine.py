@@ -11,7 +11,7 @@ from fusionkit.arrays import on_host
 from fusionkit.engines.gpu import source as parameters
 from fusionkit.engines.gpu.device import Device
 from fusionkit.engines.gpu.source import KERNELS, macros, source
-from fusionkit.engines.kernel import PixelwiseSpec, PowerSumLeastSquares, TotalVariation
+from fusionkit.engines.kernel_terms import PixelwiseSpec, PowerSumLeastSquares, TotalVariation
 from fusionkit.engines.sums import SUMS, Evaluation, Sample, evaluation, row_stride
 from fusionkit.terms import Array
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.engines import sums
-from fusionkit.engines.kernel import PixelwiseSpec, PowerSumLeastSquares, TotalVariation, power_parts
+from fusionkit.engines.kernel_terms import PixelwiseSpec, PowerSumLeastSquares, TotalVariation, power_parts
 from fusionkit.terms import Array
 
 KERNELS = ("iterate", "prox", "collect", "stationarity", "apart")

@@ -14,7 +14,15 @@ from fusionkit.engines.backend import Backend, JointProx
 from fusionkit.engines.engine import Engine
 from fusionkit.engines.gpu import device as devices
 from fusionkit.engines.gpu.engine import DeviceEngine
-from fusionkit.engines.kernel import Kernel, LossOfSum, PixelwiseSpec, TotalVariation, Unsupported, describe, kernel_of
+from fusionkit.engines.kernel_terms import (
+    Kernel,
+    LossOfSum,
+    PixelwiseSpec,
+    TotalVariation,
+    Unsupported,
+    describe,
+    kernel_of,
+)
 from fusionkit.engines.sums import COUPLED, POISSON, SQUARES
 from fusionkit.errors import RefusalError
 from fusionkit.problem import Coupling, Split

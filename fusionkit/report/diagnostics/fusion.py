@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.composition import compose
+from fusionkit.compose_problem import compose
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.noise import busiest
 from fusionkit.errors import UserError

@@ -24,7 +24,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table of the runs and write their page."""
-    from fusionkit.config.new_file import HTML, check_new, write_new
+    from fusionkit.data.new_file import HTML, check_new, write_new
     from fusionkit.report.comparison import compare
     from fusionkit.results.saved import read_runs
 

@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the signals of each file; write a config on request."""
     from shlex import quote
 
-    from fusionkit.config.new_file import check_new, write_new
+    from fusionkit.data.new_file import check_new, write_new
     from fusionkit.data.readers import open_recording
     from fusionkit.microscope.propose.config import propose
     from fusionkit.microscope.propose.listing import entries, lines_of

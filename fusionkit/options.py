@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from fusionkit.errors import UserError
@@ -17,6 +17,27 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="weight o
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that is listed twice; None where all differ."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def listed_once(names: list[str]) -> list[str]:
+    """The names; `ValueError`, for a validator, where one is listed twice."""
+    double = repeated(names)
+    if double is not None:
+        raise ValueError(f"'{double}' is listed twice; name each once")
+    return names
+
+
+Names = Annotated[list[str], AfterValidator(listed_once)]
 
 
 class Options(BaseModel):

@@ -12,6 +12,7 @@ import numpy as np
 
 from fusionkit.errors import UserError
 from fusionkit.linear import IdentityMap
+from fusionkit.options import repeated
 from fusionkit.terms import (
     Array,
     Arrays,
@@ -256,10 +257,9 @@ class Problem:
     engine: Engine = "auto"
 
     def __post_init__(self) -> None:
-        names = [term.name for term in self.terms]
-        double = {name for name in names if names.count(name) > 1}
-        if double:
-            raise UserError("terms", f"two terms are called '{sorted(double)[0]}'", "give one of them another 'name'")
+        double = repeated(term.name for term in self.terms)
+        if double is not None:
+            raise UserError("terms", f"two terms are called '{double}'", "give one of them another 'name'")
         if not self.terms:
             raise UserError("terms", "the list is empty", "add at least one term")
 

@@ -153,7 +153,7 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("data.maps.Fe", "Fee", ["data.maps.Fe", "'Fee'", "did you mean 'Fe'?"]),
     ("data.maps.Fx", "Fe", ["data.maps: 'Fe' is the map of both Fe and Fx"]),
     ("data.maps", {"Fe": "Fe", "Ox": "O"}, ["data.maps.Ox", "'Ox'"]),
-    ("data.maps", ["Fe", "O", "Fe"], ["data.maps: the element 'Fe' is listed twice"]),
+    ("data.maps", ["Fe", "O", "Fe"], ["data.maps: 'Fe' is listed twice"]),
     ("data.maps", {}, ["data.maps: must be a mapping that is not empty"]),
     ("data.normalize", "min-max", ["data.normalize: must be", "did you mean 'minmax'?"]),
 ]

@@ -334,7 +334,7 @@ ERRORS: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
     "sigma_wide": ({"type": "blur", "sigma": 1e30}, (1, 3, 20), r"^terms\[0\].forward.sigma: is 1e\+30 .*<= 20"),
     "blur_of_vector": ({"type": "blur", "sigma": 1.0}, (4,), r"forward: needs images.*\(4,\)"),
     "elements_absent": ({"type": "elements", "elements": ["Pb"]}, SHAPE, r"forward.elements: there is no map of 'Pb'"),
-    "elements_twice": ({"type": "elements", "elements": ["O", "O"]}, SHAPE, r"forward.elements: names 'O' twice"),
+    "elements_twice": ({"type": "elements", "elements": ["O", "O"]}, SHAPE, r"forward.elements: 'O' is listed twice"),
     "elements_none": ({"type": "elements", "elements": {}}, SHAPE, r"forward.elements: must be .*not empty"),
     "elements_factor": ({"type": "elements", "elements": {"O": 0}}, SHAPE, r"forward.elements.O: must be .*> 0, got 0"),
     "elements_of_vector": ({"type": "elements", "elements": ["O"]}, (4,), r"forward: needs maps .*\(4,\)"),

@@ -154,7 +154,7 @@ OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"phantom": {"size": 8}}, ["data.phantom.preset: is missing"]),
     ({"phantom": "cosmos"}, ["data.phantom.preset: there is no phantom 'cosmos'", "cos_nanoparticle"]),
     (changed(maps={}), ["data.maps"]),
-    (changed(maps=["Sc", "O", "Sc"]), ["data.maps: the element 'Sc' is listed twice"]),
+    (changed(maps=["Sc", "O", "Sc"]), ["data.maps: 'Sc' is listed twice"]),
     (changed(maps={"Sc": "O", "O": "O"}), ["data.maps: 'O' is the map of both Sc and O"]),
     (changed(maps={"Sc": 5}), ["data.maps.Sc: must be a name or a mapping with 'signal', got 5"]),
     (changed(maps={"sc": "Sc"}), ["data.maps.sc: there is no element 'sc'; did you mean 'Sc'?"]),

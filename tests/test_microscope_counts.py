@@ -176,7 +176,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"elements": ["Ti"], "lines": {"Ti": "Kq"}}, r"spectra.maps.lines.Ti: Ti has no line 'Kq'"),
     ({"elements": ["Ti"], "lines": {"Ti": "Co_Ka"}}, r"Co_Ka is not a line of Ti"),
     ({"elements": ["Xx"]}, r"spectra.maps.elements: there is no element 'Xx'"),
-    ({"elements": ["Ti", "Ti"]}, r"names the element 'Ti' twice"),
+    ({"elements": ["Ti", "Ti"]}, r"'Ti' is listed twice"),
     ({"elements": ["Ti"], "windows": {"O": [0.4, 0.6]}}, r"spectra.maps.windows.O: is not an element of these maps"),
     ({"windows": {"Ti": [4.8, 4.2]}}, r"spectra.maps.windows: .* of Ti is not a window"),
     ({"windows": {"Ti": [4.21, 4.22]}}, r"spectra.maps.windows.Ti: 4.21 to 4.22 keV holds no channel"),

@@ -270,7 +270,7 @@ def test_simulate_overwrites_only_when_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("preset", "name", "words"),
     [
-        ("films", "a.tif", "has no suffix that can be written; use .npz, .h5, .hdf5"),
+        ("films", "a.tif", "has no suffix that can be written; end it with .npz or .h5 or .hdf5"),
         ("films", "none/a.npz", "there is no folder"),
         ("films", ".", "no suffix"),
         ("film", "a.npz", "simulate.preset: there is no phantom 'film'; did you mean 'films'?"),

@@ -17,7 +17,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.errors import UserError
-from fusionkit.options import Existing, Options, Spec, options_of, parse
+from fusionkit.options import Existing, Names, Options, Spec, options_of, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.auto import with_placeholder
@@ -39,15 +39,7 @@ class UnknownOptions(Options):
     labels : names of its entries, which fix its shape (len(labels),).
     """
 
-    labels: Annotated[list[str], Field(min_length=1)]
-
-    @field_validator("labels")
-    @classmethod
-    def _unique(cls, labels: list[str]) -> list[str]:
-        double = [label for label in labels if labels.count(label) > 1]
-        if double:
-            raise ValueError(f"'{double[0]}' is listed twice; name every coefficient once")
-        return labels
+    labels: Annotated[Names, Field(min_length=1)]
 
 
 class OutputOptions(Options):
@@ -64,15 +56,7 @@ class OutputOptions(Options):
     directory: str | None = None
     figures: bool = True
     report: bool = True
-    formats: list[str] = Field(default_factory=list)
-
-    @field_validator("formats")
-    @classmethod
-    def _once(cls, formats: list[str]) -> list[str]:
-        double = [name for name in formats if formats.count(name) > 1]
-        if double:
-            raise ValueError(f"'{double[0]}' is listed twice; name every format once")
-        return formats
+    formats: Names = Field(default_factory=list)
 
 
 class Config(Options):

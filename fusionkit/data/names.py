@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
-from fusionkit.arrays import Array
 from fusionkit.data.elements import is_element
 from fusionkit.data.readers import RawArray, Recording
 from fusionkit.errors import UserError
@@ -79,11 +76,6 @@ def map_names(elements: Mapping[str, str | None], source: str) -> dict[str, str]
         if former != name and _depth(former) == _depth(name):
             raise UserError(source, f"'{former}' and '{name}' could both be the map of {element}", _REMEDY)
     return dict(sorted(found.items(), key=lambda pair: names.index(pair[1])))
-
-
-def are_counts(values: Array) -> bool:
-    """Whether all values are whole numbers >= 0, some of them > 0."""
-    return bool(np.all(values >= 0) and np.all(values == np.round(values)) and values.max(initial=0) > 0)
 
 
 def _depth(name: str) -> int:

@@ -1,8 +1,10 @@
-"""A new text file that fusionkit writes for the user, or one that may be replaced: a config, a page."""
+"""A new file that fusionkit writes for the user: a config, a page, a phantom."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fusionkit.errors import UserError, file_errors
@@ -14,7 +16,7 @@ def check_new(path: Path, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> 
     """`UserError` if no file of this name can be written, or if one exists that must not be replaced."""
     where = str(path)
     if path.suffix.lower() not in suffixes:
-        raise UserError(where, f"is not the name of a {suffixes[0]} file", f"end it with {suffixes[0]}")
+        raise UserError(where, "has no suffix that can be written", f"end it with {' or '.join(suffixes)}")
     with file_errors(where, remedy="choose another name"):
         if path.is_dir():
             raise UserError(where, "is a folder", "name a file in it")
@@ -24,13 +26,20 @@ def check_new(path: Path, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> 
             raise UserError(where, f"there is no folder '{path.parent}'", "make it first")
 
 
-def write_new(path: Path, text: str, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> None:
-    """Write the text; the file appears whole or not at all."""
+@contextmanager
+def new_file(path: Path, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> Iterator[Path]:
+    """Yield a path to write to, which becomes ``path`` at the end: the file appears whole or not at all."""
     check_new(path, overwrite, suffixes)
     partial = path.with_name(f".{path.name[:60]}.partial-{os.getpid()}")
     with file_errors(str(path)):
         try:
-            partial.write_text(text, encoding="utf-8")
+            yield partial
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def write_new(path: Path, text: str, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> None:
+    """Write the text as a `new_file`."""
+    with new_file(path, overwrite, suffixes) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from fusionkit.data.counts.kind import Kind
 from fusionkit.data.normalise import Normalisation
 from fusionkit.data.phantoms import PhantomSpec
 from fusionkit.data.prepare.spec import Step
-from fusionkit.options import Finite, NonNegative, Options
+from fusionkit.options import Finite, Names, NonNegative, Options, listed_once
 
 
 class Source(Options):
@@ -80,7 +80,7 @@ class SpectrumSource(Options):
     signal: str | None = None
     path: str | None = None
     reader: str | None = None
-    elements: Annotated[list[str], Field(min_length=1)] | None = None
+    elements: Annotated[Names, Field(min_length=1)] | None = None
     lines: dict[str, str] = Field(default_factory=dict)
     method: Literal["windows", "fit"] = "windows"
     windows: dict[str, Range] = Field(default_factory=dict)
@@ -108,9 +108,6 @@ class SpectrumSource(Options):
     def _subtract_what(self) -> SpectrumSource:
         if self.subtract and self.background == "none":
             raise ValueError("has 'subtract' but no 'background'; add background: windows or power_law")
-        double = [one for one in self.elements or () if (self.elements or []).count(one) > 1]
-        if double:
-            raise ValueError(f"names the element '{double[0]}' twice; name each once")
         return self
 
 
@@ -158,10 +155,7 @@ class DataOptions(Options):
             raise ValueError("is an empty list; name the maps: [Co, O]")
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             return value
-        double = [name for name in value if value.count(name) > 1]
-        if double:
-            raise ValueError(f"the element '{double[0]}' is listed twice; name each once")
-        return {name: name for name in value}
+        return {name: name for name in listed_once(value)}
 
     @field_validator("maps")
     @classmethod

@@ -10,9 +10,9 @@ from fusionkit.compose_problem import compose
 from fusionkit.data.checks import Origin
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
+from fusionkit.data.counts.scale import is_counts
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import normalise
-from fusionkit.data.names import are_counts
 from fusionkit.data.normalise import Normalisation, Scale, scale_of
 from fusionkit.errors import UserError
 from fusionkit.microscope.propose.weights import GAMMA, balance
@@ -78,7 +78,7 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
         counts, scales = _in_counts(inputs.dataset)
         return _with_terms(counts, scales, model, normalised=False, automatic=True)
     dataset = inputs.dataset
-    method = normalize or ("none" if terms is not None or are_counts(dataset.arrays["maps"]) else "minmax")
+    method = normalize or ("none" if terms is not None or is_counts(dataset.arrays["maps"]) else "minmax")
     check_choice("normalize", method, ("none", "minmax", "max"))
     with argument_names():
         scaled = normalise(dataset, inputs.options.model_copy(update={"normalize": method}), "data")

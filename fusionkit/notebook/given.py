@@ -29,6 +29,7 @@ from fusionkit.notebook.kinds import (
     raw_of,
     title_of,
 )
+from fusionkit.options import repeated
 
 SOURCE = "fusionkit.fuse"  # where the data come from, in messages
 _NAMES = "name one for each map: elements=['Co', 'O']"
@@ -214,9 +215,9 @@ def by_element(maps: Sequence[Any], elements: Sequence[str] | None) -> dict[str,
 
 def check_unique(elements: Sequence[str], where: str) -> None:
     """`UserError` where an element is listed twice."""
-    twice = [element for element in elements if list(elements).count(element) > 1]
-    if twice:
-        raise UserError(where, f"there are two of {twice[0]}", "give one map for each element")
+    double = repeated(elements)
+    if double is not None:
+        raise UserError(where, f"there are two of {double}", "give one map for each element")
 
 
 def _own_name(thing: Any, where: str) -> str | None:

@@ -19,7 +19,7 @@ from fusionkit.operators.forward import Forward
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.map_prediction import map_prediction
 from fusionkit.operators.forward.power_sum import pixels_of
-from fusionkit.options import Options, Positive
+from fusionkit.options import Options, Positive, listed_once
 from fusionkit.registry import suggestion
 from fusionkit.terms import Array
 
@@ -81,10 +81,7 @@ class ElementsOptions(Options):
     def _from_list(cls, value: object) -> object:
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             return value
-        double = [name for name in value if value.count(name) > 1]
-        if double:
-            raise ValueError(f"names '{double[0]}' twice; name each element once")
-        return dict.fromkeys(value, 1.0)
+        return dict.fromkeys(listed_once(value), 1.0)
 
 
 def elements(options: ElementsOptions, context: Context) -> Forward:

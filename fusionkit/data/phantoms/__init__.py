@@ -9,7 +9,7 @@ from typing import Any
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.phantoms.base import PhantomOptions
 from fusionkit.machine import require
-from fusionkit.options import Named, Options, options_of
+from fusionkit.options import Named, Options, options_of, parse
 from fusionkit.registry import lookup
 
 
@@ -58,10 +58,9 @@ def simulate(preset: str, options: Mapping[str, Any], output: Path, overwrite: b
     ------
     UserError : the preset or an option is unknown, the suffix is, or the file exists or cannot be written.
     """
-    from fusionkit.data.phantoms import PhantomSpec, simulate_dataset
-    from fusionkit.data.phantoms.file import check_output, write
-    from fusionkit.options import parse
+    from fusionkit.data.new_file import check_new
+    from fusionkit.data.phantoms.file import SUFFIXES, write
 
-    check_output(output, overwrite)
+    check_new(output, overwrite, SUFFIXES)
     spec = parse(PhantomSpec, {**options, "preset": preset}, "simulate")
     write(simulate_dataset(spec, "simulate"), output, overwrite)

@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from os.path import exists, isdir
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fusionkit.data.dataset import Dataset
-from fusionkit.errors import UserError
+from fusionkit.data.new_file import new_file
 
 _HDF5 = (".h5", ".hdf5")
-_SUFFIXES = (".npz", *_HDF5)
-
-
-def check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a file that exists, has an unknown format or whose folder is missing, before anything is computed."""
-    if path.suffix.lower() not in _SUFFIXES:
-        raise UserError(str(path), "has no suffix that can be written", f"use {', '.join(_SUFFIXES)}")
-    if isdir(path):
-        raise UserError(str(path), "is a folder", "name a file")
-    if exists(path) and not overwrite:
-        raise UserError(str(path), "exists already", "name another file or add --overwrite")
-    if not isdir(path.parent):
-        raise UserError(str(path), f"there is no folder '{path.parent}'", "make it first")
+SUFFIXES = (".npz", *_HDF5)
 
 
 def write(dataset: Dataset, path: Path, overwrite: bool = False) -> None:
-    """Write the dataset; the file appears whole or not at all.
-
-    Parameters
-    ----------
-    dataset : of a phantom.
-    path : the file; its suffix names the format.
-    overwrite : whether a file that exists is replaced.
-    """
-    check_output(path, overwrite)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".fusionkit-", dir=path.parent) as folder:
-            part = Path(folder) / f"part{path.suffix.lower()}"
-            arrays, facts = _arrays(dataset), _facts(dataset)
-            if path.suffix.lower() in _HDF5:
-                _write_hdf5(part, arrays, facts)
-            else:
-                with part.open("wb") as file:
-                    np.savez_compressed(file, **arrays, **facts)
-            os.replace(part, path)
-    except OSError as error:
-        raise UserError(str(path), f"cannot be written ({error.strerror or error})", "name another file") from None
+    """Write a phantom's dataset to ``path``, whose suffix names the format; the file appears whole or not at all."""
+    arrays, facts = _arrays(dataset), _facts(dataset)
+    with new_file(path, overwrite, SUFFIXES) as partial:
+        if path.suffix.lower() in _HDF5:
+            _write_hdf5(partial, arrays, facts)
+        else:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, **arrays, **facts)
 
 
 def _arrays(dataset: Dataset) -> dict[str, Any]:

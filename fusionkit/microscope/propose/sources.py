@@ -18,6 +18,7 @@ from fusionkit.microscope.propose.listing import Entry, entries
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
 from fusionkit.microscope.spectra.windows import channels, windows_of
+from fusionkit.options import repeated
 
 Mappings = dict[str, Any]
 _Listed = tuple[Path, Recording, Entry]
@@ -139,10 +140,10 @@ def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
     """The map of each element; `UserError` where there are two candidates."""
     maps = [one for one in listed if _is_map(one[2])]
     names = [one[2].name for one in maps]
-    double = [name for name in names if names.count(name) > 1]
-    if double:
-        files = " and ".join(str(path) for path, _, e in maps if e.name == double[0])
-        raise UserError(files, f"each hold a map '{double[0]}'", "name the files of one recording")
+    double = repeated(names)
+    if double is not None:
+        files = " and ".join(str(path) for path, _, e in maps if e.name == double)
+        raise UserError(files, f"each hold a map '{double}'", "name the files of one recording")
     called: dict[str, str | None] = {entry.name: entry.elements[0] for *_, entry in maps}
     return {element: maps[names.index(name)] for element, name in map_names(called, source).items()}
 

@@ -14,7 +14,6 @@ from benchmarks.accuracy.bars import Bar, bars, ratios_by_element
 from benchmarks.accuracy.cells import Cell, measured
 from benchmarks.accuracy.metrics import (
     composition,
-    coverage,
     mean_nrmse,
     regions,
     rescaled,
@@ -26,6 +25,7 @@ from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, GAMMA, SPECIMENS, Recording, case
 from fusionkit.data.dataset import Dataset
 from fusionkit.terms import Array
+from fusionkit.uncertainty.intervals import coverage
 
 SIZE, DOSE = 80, 20.0
 FACTORS = np.array([0.01, 1.0, 7.0])[:, None, None]

@@ -1,1 +1,1 @@
-"""How near maps come to the truth: phantoms, doses and methods, and the bars that fusionkit is held to."""
+"""Accuracy of fused maps against the ground truth: specimens, doses, methods, and the targets for fusionkit."""

@@ -1,4 +1,4 @@
-"""The bars that fusionkit is held to, and whether it holds them."""
+"""The accuracy targets of fusionkit, and whether it meets them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from benchmarks.accuracy.specimens import BROKEN, MATCHED
 from benchmarks.accuracy.studies import JUDGED
 
 HALF, NEAR, SOLVES, STOICHIOMETRY = 0.5, 1.05, 10.0, 0.02
-INSIDE = (0.85, 0.95)  # share of the pixels that intervals of 90 % are to cover
-
+INSIDE = (0.85, 0.95)  # target share of the pixels that 90 % intervals cover
 
 JUDGED_METHODS = (AUTO, GUIDED, ADAPTIVE)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement, and whether it is enough; None where nothing was asked of it."""
+    """A measurement, and whether it meets the target; None without a target."""
 
     text: str
     held: bool | None
 
     def cell(self) -> str:
         """For a table."""
-        return self.text + {True: ": held", False: ": **not held**", None: ""}[self.held]
+        return self.text + {True: ": met", False: ": **not met**", None: ""}[self.held]
 
 
 @dataclass(frozen=True)
 class Bar:
-    """An aim, and what was measured for each of `JUDGED_METHODS`, or once for a bar that is of none of them."""
+    """A target, and the measurement of each of `JUDGED_METHODS`, or one for a target of none of them."""
 
     what: str
     aim: str
@@ -44,7 +43,7 @@ class Bar:
 
 
 def bars(studies: Mapping[str, Rows]) -> Iterator[Bar]:
-    """Every bar, of the parts that were measured."""
+    """The targets of the measured parts."""
     if "headline" in studies:
         yield from _of_headline(studies["headline"])
     if "main" in studies:
@@ -56,7 +55,7 @@ def bars(studies: Mapping[str, Rows]) -> Iterator[Bar]:
 
 
 def ratio(rows: Rows, method: str, other: str) -> float:
-    """Mean NRMSE of a method over another's."""
+    """Mean NRMSE of a method over that of another."""
     return rows.of(method=method).mean("nrmse") / rows.of(method=other).mean("nrmse")
 
 
@@ -67,7 +66,7 @@ def ratios_by_element(rows: Rows, method: str = AUTO) -> list[float]:
 
 
 def solves(rows: Rows, method: str) -> float:
-    """The most iterations of a search over those of the solve after it."""
+    """The largest ratio of iterations in a search to those of the final solve."""
     facts = [row["facts"] for row in rows.of(method=method).rows]
     return max(fact["search_iterations"] / fact["iterations"] for fact in facts)
 
@@ -76,7 +75,7 @@ def _of_headline(rows: Rows) -> Iterator[Bar]:
     size = rows.values("size")[0]
     for dose in rows.values("dose"):
         found = [ratio(rows.of(dose=dose), method, REFERENCE) for method in JUDGED_METHODS]
-        what = f"NRMSE / the reference's best, nanoparticle {size}², {dose:g} counts"
+        what = f"NRMSE / that of the reference at its best weights, nanoparticle {size}², {dose:g} counts"
         yield Bar(what, f"≤ {HALF}", tuple(Measured(f"{one:.2f}", one <= HALF) for one in found))
     for dose in rows.values("dose"):
         found = ratio(rows.of(dose=dose), AUTO, BEST_TV)
@@ -92,10 +91,10 @@ def _of_main(rows: Rows) -> Iterator[Bar]:
         text = ", ".join(f"{value:.3f}" for value in found)
         yield Bar(what, f"≤ {NEAR}", (Measured(text, max(found) <= NEAR),))
     costs = [solves(rows, method) for method in JUDGED_METHODS]
-    what = "iterations of the automatic choice / those of a plain solve, the most"
+    what = "iterations of the search / those of the final solve, maximum"
     yield Bar(what, f"≤ {SOLVES:g}", tuple(Measured(f"{cost:.1f}", cost <= SOLVES) for cost in costs))
-    for kind, names in (("that the model describes", MATCHED), ("that break the model", BROKEN)):
-        what = f"at most the NRMSE of the best Gaussian filter, each element, dose and specimen {kind}"
+    for kind, names in (("where the model holds", MATCHED), ("where it does not", BROKEN)):
+        what = f"NRMSE not above that of the best Gaussian filter, each element, dose and specimen {kind}"
         yield Bar(what, "all", tuple(_against_gaussian(rows, names, method) for method in JUDGED_METHODS))
     films = rows.of(specimen="films", dose=100.0)
     if films.rows:
@@ -105,12 +104,12 @@ def _of_main(rows: Rows) -> Iterator[Bar]:
 
 
 def _of_choice(rows: Rows) -> Iterator[Bar]:
-    """The adaptive choice, whose bars stand in its own column."""
+    """The adaptive choice; its targets are in its own column."""
     size, doses = rows.values("size")[0], rows.values("dose")
     for specimen in MATCHED:
         found = [ratio(rows.of(specimen=specimen, dose=dose), ADAPTIVE, BEST_ADAPTIVE) for dose in doses]
         counts = ", ".join(f"{dose:g}" for dose in doses)
-        what = f"the same for the penalty that was chosen, {specimen} {size}², {counts} counts"
+        what = f"the same for the chosen penalty, {specimen} {size}², {counts} counts"
         mine = Measured(", ".join(f"{value:.3f}" for value in found), max(found) <= NEAR)
         cells = tuple(mine if method == ADAPTIVE else Measured("", None) for method in JUDGED_METHODS)
         yield Bar(what, f"≤ {NEAR}", cells)
@@ -128,11 +127,11 @@ def _against_gaussian(rows: Rows, names: Iterable[str], method: str) -> Measured
 
 
 def _coverage(rows: Rows) -> Iterator[Bar]:
-    """Of each element alone, and of each recording as a whole: the mean over its elements."""
+    """For each element, and for each recording: the mean over its elements."""
     for method in INTERVALS:
         matched = [row["coverage"] for specimen in MATCHED for row in rows.of(specimen=specimen, method=method).rows]
         whole = [sum(values) / len(values) for values in matched]
-        what = f"pixels within intervals of 90 % by {method}, matched specimens, each"
+        what = f"pixels within 90 % intervals by {method}, matched specimens, each"
         for each, found in (("element", [value for values in matched for value in values]), ("recording", whole)):
             good = sum(INSIDE[0] <= value <= INSIDE[1] for value in found)
             text = f"{100 * min(found):.0f} to {100 * max(found):.0f} %, {good} of {len(found)} within"

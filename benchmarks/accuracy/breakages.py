@@ -1,6 +1,6 @@
-"""Recordings that the model does not describe, made from a phantom's ground truth.
+"""Recordings that break the model, made from a phantom's ground truth.
 
-All keep maps and truth as they are and change the image, but for `stepped`: there the specimen itself has steps.
+All change only the image and keep maps and truth, except `stepped`, where the specimen itself has steps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GAMMA = 1.7
 _UNMAPPED = "Pd"
 _INCLUSIONS = ((-9.0, -6.0), (-3.0, 11.0), (8.0, -10.0), (10.0, 6.0), (1.0, 0.0))  # centres (y, x), nm
 _RADIUS = 3.0  # nm, of an inclusion
-_ATOMS = 68.0  # a nm³, Pd
+_ATOMS = 68.0  # of Pd per nm³
 
 
 def terraces(width: int) -> FloatArray:
@@ -36,7 +36,7 @@ def predicted(maps: Array, elements: tuple[str, ...], gamma: float = _GAMMA) -> 
 
 
 def stepped(dataset: Dataset, seed: int) -> Dataset:
-    """A specimen with steps of thickness, which image and maps both see; the mean dose stays."""
+    """A specimen with steps in thickness, in image and maps; the mean dose stays."""
     truth = _truth(dataset) * terraces(_truth(dataset).shape[2])
     filled = truth.sum(axis=0) > 0
     truth = truth * (_truth(dataset)[:, filled].mean() / truth[:, filled].mean())
@@ -48,14 +48,14 @@ def stepped(dataset: Dataset, seed: int) -> Dataset:
 
 
 def steps_in_the_image(dataset: Dataset) -> Dataset:
-    """The image has the steps of `terraces`, as diffraction contrast makes them; no map follows."""
+    """Only the image has the steps of `terraces`, as with diffraction contrast."""
     truth = _truth(dataset)
     change = predicted(truth * terraces(truth.shape[2]), dataset.elements) - predicted(truth, dataset.elements)
     return _image(dataset, dataset.arrays["haadf"] + change)
 
 
 def unmapped_element(dataset: Dataset) -> Dataset:
-    """Inclusions of Pd that the image sees and no map has."""
+    """Inclusions of Pd that the image shows and no map has."""
     truth = _truth(dataset)
     ny, nx = truth.shape[1:]
     pixel = dataset.pixel_size or 1.0
@@ -75,7 +75,7 @@ def shifted_image(dataset: Dataset, pixels: int = 1) -> Dataset:
 def calibrated(dataset: Dataset, gamma: float) -> Dataset:
     """The image in the units of a model with another exponent, by one factor fitted to the smoothed maps.
 
-    Every user does this, since a detector has units of its own; the truth is not looked at.
+    Every user does this, since a detector has its own units. It does not use the truth.
     """
     image = dataset.arrays["haadf"]
     smooth = np.stack([gaussian_filter(np.asarray(one, np.float64), 3.0) for one in dataset.arrays["maps"]])
@@ -96,12 +96,12 @@ def _truth(dataset: Dataset) -> Array:
 
 
 def _relative_noise(dataset: Dataset) -> float:
-    """The noise of the image over the maximum of the image without it."""
+    """Noise of the image over the maximum of the noiseless image."""
     assert dataset.haadf_sigma is not None
     return dataset.haadf_sigma / float(predicted(_truth(dataset), dataset.elements).max())
 
 
 def _counts_per_atom(dataset: Dataset) -> float:
-    """Expected counts for an atom/nm²: CoO at the particle's rim and CoS within hold about 52 atoms of Co a nm³."""
+    """Expected counts per atom/nm²: CoO at the rim and CoS inside hold about 52 atoms of Co per nm³."""
     co = _truth(dataset)[dataset.elements.index("Co")]
     return float(co.max()) / (52.0 * 40.0)

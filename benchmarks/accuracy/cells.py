@@ -1,4 +1,4 @@
-"""One measurement, a cell: a method on a recording. Its numbers are kept in a small file, so that a run resumes."""
+"""A cell is one measurement: a method on a recording. Its numbers are kept in a small file, so that a run resumes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 from benchmarks.accuracy import reference
 from benchmarks.accuracy.methods import METHODS, REFERENCE, Maps
-from benchmarks.accuracy.metrics import coverage, scores
+from benchmarks.accuracy.metrics import scores
 from benchmarks.accuracy.specimens import Case, Recording, case
 from fusionkit.terms import Array
+from fusionkit.uncertainty.intervals import coverage
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,12 @@ class Cell:
     method: str
 
     def path(self, folder: Path) -> Path:
-        """Where its numbers lie."""
+        """The file of its numbers."""
         return folder / f"{self.recording.name}-{self.method}.json"
 
 
 def measured(cell: Cell, folder: Path) -> dict[str, Any]:
-    """The numbers of a cell: read where they are known, else measured and written.
-
-    Parameters
-    ----------
-    cell : what to measure.
-    folder : of the files.
-    """
+    """The numbers of a cell, read from its file or measured and written to it."""
     path = cell.path(folder)
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
@@ -49,7 +44,7 @@ def measured(cell: Cell, folder: Path) -> dict[str, Any]:
         "method": cell.method,
         "elements": drawn.dataset.elements,
         **scores(x, drawn.dataset.truth).row(),
-        **_covered(facts, drawn.dataset.truth),
+        **_coverage(facts, drawn.dataset.truth),
         "seconds": seconds,
         "facts": facts,
     }
@@ -59,15 +54,15 @@ def measured(cell: Cell, folder: Path) -> dict[str, Any]:
     return row
 
 
-def _covered(facts: dict[str, Any], truth: Array) -> dict[str, Any]:
-    """Coverage of the intervals among the facts, which take too much room to be kept."""
+def _coverage(facts: dict[str, Any], truth: Array) -> dict[str, Any]:
+    """Coverage in place of the intervals, which are too large to be kept."""
     if "low" not in facts:
         return {}
-    return {"coverage": coverage(facts.pop("low"), facts.pop("high"), truth)}
+    return {"coverage": coverage(facts.pop("low"), facts.pop("high"), truth).tolist()}
 
 
 def _maps(cell: Cell, drawn: Case, folder: Path) -> Maps:
-    """The maps; for seeds after the first, the reference's grid is searched about the best weights of the first."""
+    """The maps; for further seeds, the reference's grid starts about the best weights of the first."""
     if cell.method == REFERENCE and cell.recording.seed:
         first = Cell(Recording(**{**vars(cell.recording), "seed": 0}), REFERENCE)
         return reference.best(drawn, near=measured(first, folder)["facts"])

@@ -1,4 +1,4 @@
-"""The tables in Markdown: bars first, then what they were formed from."""
+"""The tables in Markdown: targets first, then the measurements."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = {
     "cos_adaptive": "fusionkit, adaptive",
     "structure_tensor_tv": "fusionkit, guided TV",
     "drop_haadf": "without the image",
-    "drop_haadf_auto": "without the image, TV chosen anew",
+    "drop_haadf_auto": "without the image, TV weight chosen again",
     "drop_poisson": "without the counts",
     "drop_tv": "without TV",
 }
@@ -41,16 +41,16 @@ Table = Iterator[Sequence[str]]
 
 
 def tables(studies: Mapping[str, Rows], extent: Extent) -> str:
-    """Everything in Markdown.
+    """All tables in Markdown.
 
     Parameters
     ----------
-    studies : the rows of each part that was measured.
-    extent : how much was measured.
+    studies : the rows of each measured part.
+    extent : size of the measurement.
     """
     judged = list(bars(studies))
-    head = ["bar", "aim", *(NAMES[method] for method in JUDGED_METHODS)]
-    parts = [_table("Bars", head, (bar.row() for bar in judged))] if judged else []
+    head = ["quantity", "target", *(NAMES[method] for method in JUDGED_METHODS)]
+    parts = [_table("Targets", head, (bar.row() for bar in judged))] if judged else []
     if "headline" in studies:
         parts.append(_headline(studies["headline"], extent))
     if "main" in studies:
@@ -67,7 +67,7 @@ def tables(studies: Mapping[str, Rows], extent: Extent) -> str:
 
 
 def write_docs(text: str, path: Path) -> None:
-    """Put the tables between the marks of the document; what stands around them is written by hand."""
+    """Replace the tables between the marks of the page; the rest is written by hand."""
     page = path.read_text(encoding="utf-8")
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
@@ -128,7 +128,7 @@ def _errors(rows: Rows, extent: Extent) -> str:
                 yield [specimen, f"{dose:g}", *cells]
 
     head = ["specimen", "counts", *(NAMES[method] for method in MAIN)]
-    note = f"Mean over elements and {extent.seeds} seeds, {extent.size} × {extent.size}; the lowest of a row is bold."
+    note = f"Mean over elements and {extent.seeds} seeds, {extent.size} × {extent.size}; the lowest in a row is bold."
     return _table("NRMSE", head, lines(), note)
 
 
@@ -159,7 +159,7 @@ def _gaussian(rows: Rows) -> str:
                     yield [specimen, element, NAMES[method], *cells]
 
     head = ["specimen", "element", "method", *(f"{dose:g} counts" for dose in rows.values("dose"))]
-    note = "NRMSE over that of the best Gaussian filter of that element; above 1 is bold."
+    note = "NRMSE over that of the best Gaussian filter for the element; values above 1 are bold."
     return _table("Against the Gaussian filter", head, lines(), note)
 
 
@@ -171,8 +171,8 @@ def _intervals(rows: Rows) -> str:
                 shares = (" / ".join(f"{100 * value:.0f}" for value in one.by_element("coverage")) for one in found)
                 yield [specimen, f"{dose:g}", *shares]
 
-    note = "Share, in per cent, of the pixels that hold an element whose truth lies within the interval; each element."
-    return _table("Intervals of 90 %", ["specimen", "counts", *INTERVALS], lines(), note)
+    note = "Share in per cent of the pixels with the element whose truth lies within the interval, for each element."
+    return _table("Coverage of 90 % intervals", ["specimen", "counts", *INTERVALS], lines(), note)
 
 
 def _ablation(rows: Rows) -> str:
@@ -214,11 +214,11 @@ def _regularisers(rows: Rows) -> str:
                 cells[lowest] = f"**{cells[lowest]}**"
                 yield [specimen, f"{dose:g}", *cells.values()]
         held = (f"{sum(value <= 1.0 for value in found)} of {len(found)}" for found in compared.values())
-        yield ["elements that are at most the Gaussian filter's", "", "", *held]
-        yield ["the worst over the Gaussian filter's", "", "", *(f"{max(found):.2f}" for found in compared.values())]
+        yield ["elements not worse than by the Gaussian filter", "", "", *held]
+        yield ["worst ratio to the Gaussian filter", "", "", *(f"{max(found):.2f}" for found in compared.values())]
 
     head = ["specimen", "counts", NAMES[GAUSSIAN], "tv", *REGULARISERS]
     note = (
-        f"One seed, {rows.values('size')[0]} × {rows.values('size')[0]}, `weight: auto`; the lowest of a row is bold."
+        f"One seed, {rows.values('size')[0]} × {rows.values('size')[0]}, `weight: auto`; the lowest in a row is bold."
     )
     return _table("Other penalties", head, lines(), note)

@@ -1,4 +1,4 @@
-"""The figures: error against dose, maps, what breaks, and ablation with the sweep of the exponent."""
+"""The figures: error against dose, maps, broken models, ablation and exponent."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _STYLE = {
 
 
 def draw_all(studies: Mapping[str, Rows], extent: Extent, folder: Path) -> list[Path]:
-    """Write the figures of the parts that were measured; their paths."""
+    """Write the figures of the measured parts; return their paths."""
     mpl.use("agg")
     from benchmarks.accuracy.pictures import draw_broken, draw_maps
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = []
+    paths = []
     if "main" in studies:
-        drawn.append(_save(_doses(studies["main"]), folder / "accuracy_dose.png"))
-        drawn.append(_save(draw_maps(studies["main"], extent), folder / "accuracy_maps.png"))
-        drawn.append(_save(draw_broken(extent), folder / "accuracy_broken.png"))
+        paths.append(_save(_doses(studies["main"]), folder / "accuracy_dose.png"))
+        paths.append(_save(draw_maps(studies["main"], extent), folder / "accuracy_maps.png"))
+        paths.append(_save(draw_broken(extent), folder / "accuracy_broken.png"))
     if "ablation" in studies and "gamma" in studies:
         figure = _ablation(studies["ablation"], studies["gamma"])
-        drawn.append(_save(figure, folder / "accuracy_ablation.png"))
-    return drawn
+        paths.append(_save(figure, folder / "accuracy_ablation.png"))
+    return paths
 
 
 def _save(figure: Any, path: Path) -> Path:
@@ -67,7 +67,7 @@ def _doses(rows: Rows) -> Any:
         panel.set_title(f"{specimen} (breaks the model)" if specimen in BROKEN else specimen, fontsize="medium")
         panel.grid(alpha=0.3)
     for panel in axes[-1]:
-        panel.set_xlabel("counts a pixel and element")
+        panel.set_xlabel("counts per pixel and element")
     for panel in axes[:, 0]:
         panel.set_ylabel("NRMSE, mean over elements")
     figure.legend(
@@ -77,7 +77,7 @@ def _doses(rows: Rows) -> Any:
 
 
 def _ablation(dropped: Rows, swept: Rows) -> Any:
-    """NRMSE with a term dropped, and against the exponent that is assumed."""
+    """NRMSE with one term dropped, and against the assumed exponent."""
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
@@ -93,10 +93,12 @@ def _ablation(dropped: Rows, swept: Rows) -> Any:
     left.set_yticks(places, ["all terms", *(NAMES[name] for name in ABLATION)])
     left.set(xlabel="NRMSE", ylim=(len(names) - 0.5, -0.5), title="one term dropped")
     left.legend(fontsize="small")
-    for suffix, said in (("", "image scaled to the maps"), ("_units", "image in the units of gamma = 1.7")):
+    for suffix, label in (("", "image scaled to the maps"), ("_units", "image in the units of gamma = 1.7")):
         errors = [swept.of(method=f"gamma_{gamma:.1f}{suffix}").mean("nrmse") for gamma in GAMMAS]
-        right.semilogy(GAMMAS, errors, marker="o", label=said)
+        right.semilogy(GAMMAS, errors, marker="o", label=label)
     right.axvline(GAMMA, color="0.7", linewidth=0.8)
-    right.set(xlabel="gamma of the model", ylabel="NRMSE", title=f"the exponent; the specimen's is {GAMMA}")
+    right.set(
+        xlabel="gamma of the model", ylabel="NRMSE", title=f"exponent of the model; that of the specimen is {GAMMA}"
+    )
     right.legend(fontsize="small")
     return figure

@@ -1,4 +1,4 @@
-"""fusionkit with everything automatic, or with some of it set by hand."""
+"""fusionkit with automatic or explicit settings."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ TV, ADAPTIVE = "cos_auto", "cos_adaptive"  # packaged configurations
 
 @dataclass(frozen=True)
 class Fused:
-    """Maps and how they came about."""
+    """Maps, and facts about the solve."""
 
     x: Array
     facts: dict[str, Any]
 
 
 def blind(dataset: Dataset) -> Dataset:
-    """The recording as a user has it: no truth, no known noise."""
+    """The recording as a user has it: without truth or known noise."""
     return replace(dataset, truth=None, haadf_sigma=None, counts_per_unit=None, notes=())
 
 
 def job(case: Case, *sets: str, config: str = TV) -> Job:
-    """The reconstruction that is ready to run: a packaged configuration, the case's exponent, and ``sets``."""
+    """A prepared reconstruction: a packaged configuration with the case's exponent and ``sets``."""
     dataset = blind(case.dataset)
     return prepare(config, ("threads=1", f"terms.haadf.gamma={case.gamma!r}", *sets), read=lambda *_: dataset)
 
 
 def fuse(case: Case, sets: Sequence[str] = (), config: str = TV) -> Fused:
-    """fusionkit's maps; the weights that were chosen, iterations and seconds as facts."""
+    """fusionkit's maps; chosen weights, iterations and seconds as facts."""
     ready = job(case, *sets, config=config)
     result = ready.solve()
     facts: dict[str, Any] = {

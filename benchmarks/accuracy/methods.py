@@ -1,4 +1,4 @@
-"""The methods by name: each gives maps in counts, and facts about how it came to them."""
+"""The methods by name: each returns maps in counts, and facts about the run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _fused(*sets: str, config: str = fusion.TV) -> Method:
 
 
 def _dropped(term: str) -> Method:
-    """The weights that all three terms together are given, and then one of them zero."""
+    """The weights chosen for all three terms, then one of them set to zero."""
 
     def run(case: Case) -> Maps:
         chosen = fuse(case).facts["weights"] | {term: 0.0}
@@ -56,7 +56,7 @@ ABLATION: dict[str, Method] = {
     "drop_haadf": _dropped("haadf"),
     "drop_poisson": _dropped("poisson"),
     "drop_tv": _dropped("tv"),
-    # without the image the weight of TV that suits is another one
+    # without the image another weight of TV is best
     "drop_haadf_auto": _fused("terms.haadf.weight=0.0"),
 }
 SWEEP: dict[str, Method] = {
@@ -67,7 +67,7 @@ SWEEP: dict[str, Method] = {
 
 
 def _intervals(method: str, config: str = fusion.TV) -> Method:
-    """fusionkit's maps with the share of pixels that the intervals of 90 % cover."""
+    """fusionkit's maps, with the ends of the 90 % intervals as facts."""
 
     def run(case: Case) -> Maps:
         from fusionkit.uncertainty.intervals import intervals
@@ -86,7 +86,7 @@ INTERVALS: dict[str, Method] = {
     **{name: _intervals(name) for name in ("curvature", "bootstrap")},
     "bootstrap_adaptive": _intervals("bootstrap", fusion.ADAPTIVE),
 }
-# image and exponent are fitted to the maps in the solve; the image is in units that the user does not know
+# gain and exponent are fitted in the solve; the user does not know the units of the image
 FITTED: dict[str, Method] = {"gamma_fitted": _fused("terms.haadf.gamma=[1.4, 2.0]", "terms.haadf.gain=auto")}
 REGULARISERS: dict[str, Method] = {
     "tv_per_element": _fused("terms.tv.per_element=auto"),

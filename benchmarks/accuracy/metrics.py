@@ -1,9 +1,8 @@
-r"""Errors of maps against the ground truth, element by element, and of the composition.
+r"""Errors of maps against the ground truth, per element, and of the composition.
 
-A method may give maps in units of its own: for NRMSE, PSNR and SSIM each map is rescaled by the factor that brings it
-nearest to the truth, :math:`\langle x, t \rangle / \langle x, x \rangle`, for every method alike. The composition is
-judged as it comes: atomic fractions :math:`f_j = \sum x_j / \sum_k \sum x_k` of a region, counts of all elements
-standing for as many atoms, as the phantoms have it.
+A method may return maps in its own units. So for NRMSE, PSNR and SSIM each map is rescaled to fit the truth, by
+:math:`\langle x, t \rangle / \langle x, x \rangle`, for every method. The composition is not rescaled: atomic fractions
+:math:`f_j = \sum x_j / \sum_k \sum x_k` of a region, with equal counts per atom for all elements, as in the phantoms.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from fusionkit.report.metrics import nrmse, psnr, ssim
 from fusionkit.terms import Array
 
 Mask = npt.NDArray[np.bool_]
-_RICH = 0.9  # of an element's greatest fraction: where its region begins
-_TRACE = 0.05  # fractions below it have no relative error worth telling
-_MATTER = 0.05  # of the greatest density: pixels with less of it have no composition
+_RICH = 0.9  # of an element's greatest fraction: the limit of its region
+_TRACE = 0.05  # smaller fractions are ignored
+_MATTER = 0.05  # of the greatest density: pixels with less have no composition
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a method is judged by.
+    """The errors of a method.
 
     Parameters
     ----------
     nrmse, psnr, ssim : of each element after rescaling; PSNR in dB.
-    plain : NRMSE of each element as it came, nothing rescaled.
+    plain : NRMSE of each element without rescaling.
     stoichiometry : the largest relative error of an atomic fraction over the regions.
     composition : median over the pixels of the largest relative error of an atomic fraction.
     """
@@ -48,31 +47,34 @@ class Scores:
         return float(np.mean(self.nrmse))
 
     def row(self) -> dict[str, Any]:
-        """Numbers by name, for a file."""
+        """The numbers by name, for a file."""
         return {**vars(self), "mean": self.mean}
 
 
 def rescaled(x: Array, truth: Array) -> Array:
-    """Each map times the factor that brings it nearest to the truth, shapes (n, ny, nx); an empty map stays."""
+    """Each map times the factor that fits it to the truth, shapes (n, ny, nx); an empty map stays."""
     x = np.asarray(x, np.float64)
     power = np.sum(x * x, axis=(1, 2))
     factors = np.sum(x * truth, axis=(1, 2)) / np.where(power > 0.0, power, 1.0)
     return x * factors[:, None, None]
 
 
+def errors(x: Array, truth: Array) -> list[float]:
+    """NRMSE of each element after rescaling."""
+    return [nrmse(one, known) for one, known in zip(rescaled(x, truth), truth, strict=True)]
+
+
 def mean_nrmse(x: Array, truth: Array) -> float:
-    """Mean over the elements after rescaling; infinite for maps that are not finite."""
-    if not np.isfinite(x).all():
-        return float("inf")
-    return float(np.mean([nrmse(one, known) for one, known in zip(rescaled(x, truth), truth, strict=True)]))
+    """Mean of `errors` over the elements; infinite for maps that are not finite."""
+    return float(np.mean(errors(x, truth))) if np.isfinite(x).all() else float("inf")
 
 
 def scores(x: Array, truth: Array) -> Scores:
-    """All errors of maps (n, ny, nx) in the units of the truth."""
+    """All errors of maps (n, ny, nx)."""
     near = rescaled(x, truth)
     pairs = list(zip(near, truth, strict=True))
     return Scores(
-        tuple(nrmse(one, known) for one, known in pairs),
+        tuple(errors(x, truth)),
         tuple(psnr(one, known) for one, known in pairs),
         tuple(ssim(one[None], known[None]) for one, known in pairs),
         tuple(nrmse(one, known) for one, known in zip(x, truth, strict=True)),
@@ -94,7 +96,7 @@ def matter(truth: Array) -> Mask:
 
 
 def regions(truth: Array) -> list[Mask]:
-    """For each element the pixels where it is richest: its fraction is at least nine tenths of its greatest."""
+    """For each element the pixels where its fraction is at least nine tenths of its greatest."""
     where = matter(truth)
     share = fractions(truth)
     return [where & (one >= _RICH * one[where].max()) for one in share]
@@ -116,12 +118,3 @@ def composition(x: Array, truth: Array) -> float:
     found, known = fractions(np.asarray(x, np.float64)[:, where]), fractions(truth[:, where])
     error = np.abs(found - known) / np.maximum(known, _TRACE)
     return float(np.median(np.max(np.where(known > _TRACE, error, 0.0), axis=0)))
-
-
-def coverage(low: Array, high: Array, truth: Array) -> tuple[float, ...]:
-    """Share of the pixels that hold an element whose truth lies within the interval, for each element.
-
-    Where there is none of it, an interval that begins at zero holds the truth for certain and says nothing.
-    """
-    inside = (low <= truth) & (truth <= high)
-    return tuple(float(one[known > 0.0].mean()) for one, known in zip(inside, truth, strict=True))

@@ -1,12 +1,12 @@
-r"""Principal components of a spectrum image, weighted for Poisson noise, as microscopists denoise maps.
+r"""PCA of a spectrum image, weighted for Poisson noise, a common way to denoise maps.
 
-The spectrum image is made from the recorded maps: the counts of an element are spread over its window by a Gaussian
-line, so that the sums over the windows are the maps that every other method has; between the windows lies a little
-bremsstrahlung. The data matrix D (pixels, channels) is divided by :math:`\sqrt{g_i h_j}`, g and h its sums over
-channels and pixels, decomposed, cut off after k components, multiplied back, and summed over the windows. Source: M. R.
-Keenan, P. G. Kotula, Surf. Interface Anal. 36, 203 (2004); HyperSpy calls it ``normalize_poissonian_noise``.
+The spectrum image is made from the recorded maps: a Gaussian line spreads the counts of an element over its window, so
+that the sums over the windows are the maps that all methods get; between the windows lies some bremsstrahlung. The
+data matrix (pixels, channels) is divided by :math:`\sqrt{g_i h_j}`, with g and h its sums over channels and pixels,
+decomposed, truncated after k components, multiplied back, and summed over the windows. Source: M. R. Keenan, P. G.
+Kotula, Surf. Interface Anal. 36, 203 (2004); HyperSpy calls it ``normalize_poissonian_noise``.
 
-The number of components is the one with the lowest error, up to two more than elements: a scree plot does not know it.
+k is the number with the lowest error, up to two more than elements.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.accuracy.specimens import Case
 from fusionkit.terms import Array
 
 _WINDOW, _GAP, _WIDTH = 12, 8, 2.5  # channels of a window, between windows, and the standard deviation of a line
-_BREMSSTRAHLUNG = 0.3  # counts between the windows over counts within
+_BREMSSTRAHLUNG = 0.3  # counts between the windows over counts inside
 
 
 def windows(number: int) -> list[slice]:
@@ -63,7 +63,7 @@ def denoised(parts: tuple[Array, Array, Array], components: int) -> Array:
 
 
 def pca(case: Case) -> tuple[Array, dict[str, Any]]:
-    """Maps from the number of components that the truth chooses."""
+    """Maps from the number of components with the lowest error."""
     maps, truth = case.dataset.arrays["maps"], case.dataset.truth
     assert truth is not None
     parts = decomposed(spectrum_image(case))

@@ -1,4 +1,4 @@
-"""Figures that show maps: drawn from recordings that are made again, with the weights that the cells tell."""
+"""Figures of maps: recordings are simulated again, with the weights from the cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.accuracy.specimens import BROKEN, Recording, case
 from benchmarks.accuracy.studies import MIDDLE, Extent
 
 _SHOWN = (RAW, PCA, GAUSSIAN, REFERENCE, AUTO, GUIDED, ADAPTIVE)
-_SEEN = "Co"  # the map that is shown where one has to do: the heaviest element, whose map the image decides
+_ELEMENT = "Co"  # shown in `draw_broken`: the heaviest, so the image determines its map
 
 
 def _recording(specimen: str, extent: Extent) -> Recording:
@@ -50,7 +50,7 @@ def draw_maps(rows: Rows, extent: Extent) -> Any:
 
 
 def draw_broken(extent: Extent) -> Any:
-    """What the image shows of each broken structure, the fused map of one element, and its error."""
+    """The image of each broken model, the fused map of one element, and its error."""
     import matplotlib.pyplot as plt
 
     names = ("nanoparticle", *BROKEN)
@@ -59,7 +59,7 @@ def draw_broken(extent: Extent) -> Any:
     for column, name in zip(axes.T, names, strict=True):
         drawn = case(_recording(name, extent))
         assert drawn.dataset.truth is not None
-        place = drawn.dataset.elements.index(_SEEN)
+        place = drawn.dataset.elements.index(_ELEMENT)
         fused, known = fuse(drawn).x[place], drawn.dataset.truth[place]
         top, reach = float(known.max()), 0.3 * float(known.max())
         column[0].imshow(drawn.dataset.arrays["haadf"], cmap="gray")
@@ -68,8 +68,8 @@ def draw_broken(extent: Extent) -> Any:
         column[0].set_title("the model holds" if name == "nanoparticle" else name, fontsize="medium")
         for panel in column:
             panel.set(xticks=[], yticks=[])
-    for panel, said in zip(axes[:, 0], ("image", f"fused {_SEEN}", "error"), strict=True):
-        panel.set_ylabel(said)
+    for panel, label in zip(axes[:, 0], ("image", f"fused {_ELEMENT}", "error"), strict=True):
+        panel.set_ylabel(label)
     figure.suptitle(f"{NAMES[AUTO]}, {_recording('nanoparticle', extent).dose:g} counts")
     if shown is not None:
         figure.colorbar(shown, ax=axes[2], label="counts", shrink=0.8)

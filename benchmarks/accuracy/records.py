@@ -1,4 +1,4 @@
-"""The rows of a study, and what is asked of them."""
+"""The rows of a study, with selections and means."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rows:
-    """Numbers of cells, as their files hold them."""
+    """The numbers of cells, as in their files."""
 
     rows: tuple[dict[str, Any], ...]
 
-    def of(self, **asked: Any) -> Rows:
-        """Those rows whose entries are as asked."""
-        return Rows(tuple(row for row in self.rows if all(row[name] == value for name, value in asked.items())))
+    def of(self, **entries: Any) -> Rows:
+        """The rows with these entries."""
+        return Rows(tuple(row for row in self.rows if all(row[name] == value for name, value in entries.items())))
 
     def values(self, name: str) -> list[Any]:
-        """The different values of an entry, in the order in which they come."""
+        """The distinct values of an entry, in order of appearance."""
         return list(dict.fromkeys(row[name] for row in self.rows))
 
     def mean(self, name: str) -> float:
-        """Mean over the rows, and over the elements where there is a number for each; NaN without rows."""
+        """Mean over the rows, and over the elements if the entry has one value each; NaN without rows."""
         return float(np.mean([np.mean(row[name]) for row in self.rows])) if self.rows else float("nan")
 
     def by_element(self, name: str) -> list[float]:
@@ -31,6 +31,6 @@ class Rows:
         return [float(value) for value in np.mean([row[name] for row in self.rows], axis=0)] if self.rows else []
 
     def spread(self, name: str) -> float:
-        """Standard deviation over the rows of the mean over the elements; 0 for a single row."""
+        """Standard deviation over the rows of the mean over elements; 0 for a single row."""
         values = [float(np.mean(row[name])) for row in self.rows]
         return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

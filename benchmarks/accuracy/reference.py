@@ -1,9 +1,9 @@
-"""multimodal-fusion 0.6.0 as its users run it, at the best weights of a grid that the truth chooses.
+"""multimodal-fusion 0.6.0 as its users run it, at the weights of a grid with the lowest error.
 
-The package brings image and maps into [0, 1] and starts from the maps; 50 iterations of 15 inner ones are its defaults.
-Its maps come back in counts. It is run as it comes, without atomic numbers: with them, outside of the power as the
-package has them or inside as in the paper, its fixed step left larger errors on the phantoms (nanoparticle, 256 x 256,
-5 counts: 0.069 without, 0.115 with (Z / mean Z)^gamma, 0.248 with the phantom's own factors).
+The package scales image and maps to [0, 1] and starts from the maps; its defaults are 50 iterations with 15 inner ones.
+Its maps are converted back to counts. By default it has no atomic numbers. With them, outside of the power as in the
+package or inside as in the paper, its fixed step left larger errors on the phantoms (nanoparticle, 256 x 256, 5 counts:
+0.069 without, 0.115 with (Z / mean Z)^gamma, 0.248 with the phantom's own factors).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Reference:
     Parameters
     ----------
     case : the recording.
-    columns : ``none`` leaves the package's matrix as it is, ``relative`` multiplies by (Z / mean Z)^gamma, ``exact``
-        has the phantom's own factors, those of [0, 1] included.
+    columns : ``none`` keeps the package's matrix, ``relative`` multiplies by (Z / mean Z)^gamma, ``exact`` by the
+        phantom's own factors, including the scaling to [0, 1].
     """
 
     def __init__(self, case: Case, columns: str = "none") -> None:
-        os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar for each of 25 runs
+        os.environ.setdefault("TQDM_DISABLE", "1")  # else a progress bar for each of 25 runs
         package = import_module("multimodal_fusion")  # not installed where the types are checked
         from scipy.sparse import diags
 
@@ -74,7 +74,7 @@ def best(case: Case, columns: str = "none", near: Mapping[str, Any] | None = Non
     ----------
     case : the recording.
     columns : as in `Reference`.
-    near : the best weights of another recording of the specimen, about which a grid of 3 x 3 begins.
+    near : the best weights of another recording of the specimen; the grid starts as 3 x 3 about them.
     """
     truth = case.dataset.truth
     assert truth is not None

@@ -1,4 +1,4 @@
-"""What is recorded: phantoms that the model describes, and structures that break it."""
+"""The simulated recordings: phantoms for which the model holds, and phantoms for which it does not."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ GAMMA = 1.7  # of every phantom
 
 @dataclass(frozen=True)
 class Recording:
-    """Which specimen, how fine, at which dose and with which noise.
+    """Specimen, size, dose and noise of a recording.
 
     Parameters
     ----------
     specimen : a name of `SPECIMENS`.
     size : pixels along both axes.
-    dose : mean counts a pixel and element, over the pixels that hold matter.
+    dose : mean counts per pixel and element, over the pixels that hold matter.
     seed : of the noise.
     """
 
@@ -38,7 +38,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Case:
-    """Data with their ground truth, and the exponent that a user assumes."""
+    """Data with their ground truth, and the exponent that the user assumes."""
 
     dataset: Dataset
     gamma: float = GAMMA
@@ -59,7 +59,7 @@ def phantom(preset: str, recording: Recording) -> Dataset:
     return simulate_dataset(PhantomSpec.model_validate(options), recording.name)
 
 
-def _as_it_is(preset: str) -> Specimen:
+def _unchanged(preset: str) -> Specimen:
     return lambda recording: Case(phantom(preset, recording))
 
 
@@ -68,9 +68,9 @@ def _broken(by: Callable[[Dataset], Dataset], gamma: float = GAMMA) -> Specimen:
 
 
 MATCHED: dict[str, Specimen] = {
-    "nanoparticle": _as_it_is("cos_nanoparticle"),
-    "films": _as_it_is("films"),
-    "lattice": _as_it_is("lattice"),
+    "nanoparticle": _unchanged("cos_nanoparticle"),
+    "films": _unchanged("films"),
+    "lattice": _unchanged("lattice"),
     "steps": lambda recording: Case(breakages.stepped(phantom("cos_nanoparticle", recording), recording.seed)),
 }
 ASSUMED = GAMMA - 0.2

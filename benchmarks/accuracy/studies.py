@@ -1,4 +1,4 @@
-"""What is measured: the lists of cells of each part of the suite."""
+"""The cells of each part of the suite."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from benchmarks.accuracy.methods import (
 from benchmarks.accuracy.specimens import MATCHED, SPECIMENS, Recording
 
 DOSES = (1.0, 5.0, 20.0, 100.0, 1000.0)
-JUDGED = (5.0, 20.0, 100.0)  # doses of the headline and of most bars
+JUDGED = (5.0, 20.0, 100.0)  # doses of the headline and of most targets
 MIDDLE = 20.0  # dose of ablation and sweep
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured.
+    """Size of the measurement.
 
     Parameters
     ----------
     size : pixels along an axis.
-    headline : the same, of the headline.
-    seeds : how many.
+    headline : the same for the headline.
+    seeds : recordings of each specimen and dose.
     doses : mean counts.
     """
 
@@ -76,7 +76,7 @@ def _nanoparticle(extent: Extent, methods: tuple[str, ...]) -> list[Cell]:
 
 
 def ablation(extent: Extent) -> list[Cell]:
-    """Each term dropped in turn."""
+    """One term dropped at a time."""
     return _nanoparticle(extent, (AUTO, *ABLATION))
 
 
@@ -86,7 +86,7 @@ def sweep(extent: Extent) -> list[Cell]:
 
 
 def intervals(extent: Extent) -> list[Cell]:
-    """Error bars by either method, at the doses that are judged."""
+    """Error bars by every method, at the doses with targets."""
     doses = [dose for dose in JUDGED if dose in extent.doses]
     return [
         Cell(Recording(specimen, extent.size, dose, 0), method)
@@ -97,7 +97,7 @@ def intervals(extent: Extent) -> list[Cell]:
 
 
 def choice(extent: Extent) -> list[Cell]:
-    """The automatic choice of cos_adaptive beside that of the truth."""
+    """The automatic choice of cos_adaptive, and the best weight for the truth."""
     return [
         Cell(Recording(specimen, extent.size, dose, seed), method)
         for seed in range(extent.seeds)
@@ -109,7 +109,7 @@ def choice(extent: Extent) -> list[Cell]:
 
 
 def regularisers(extent: Extent) -> list[Cell]:
-    """Other penalties than TV."""
+    """Penalties other than TV."""
     doses = [dose for dose in JUDGED if dose in extent.doses]
     return [
         Cell(Recording(specimen, extent.size, dose, 0), method)

@@ -1,4 +1,4 @@
-"""fusionkit at the TV weight that the truth chooses, with the noise of image and counts known: what auto aims at."""
+"""fusionkit at the weight with the lowest error, the goal of ``weight: auto``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _FINE = tuple(2.0 ** (k / 6.0) for k in range(-5, 6) if k)
 
 
 def best_adaptive(case: Case) -> tuple[Array, dict[str, Any]]:
-    """The penalty that cos_adaptive chooses, at the weight that the truth tells; half octaves about the choice first.
+    """The penalty that cos_adaptive chooses, at its best weight: half octaves about the choice, then sixths.
 
-    The other weights are as they are chosen without the truth.
+    The other weights are chosen without the truth.
     """
     truth = case.dataset.truth
     assert truth is not None
@@ -40,7 +40,7 @@ def best_adaptive(case: Case) -> tuple[Array, dict[str, Any]]:
 
 
 def best_tv(case: Case) -> tuple[Array, dict[str, Any]]:
-    """The maps with the lowest mean NRMSE: factors of 2 first, then sixths of an octave about the best."""
+    """The maps with the lowest mean NRMSE, with known noise: factors of 2, then sixths of an octave about the best."""
     truth, sigma = case.dataset.truth, case.dataset.haadf_sigma
     assert truth is not None
     assert sigma is not None

@@ -1,6 +1,6 @@
 """Run the benchmarks and report: ``python -m benchmarks [--quick] [--engines auto,numpy] [--output FOLDER]``.
 
-Other arguments go to pytest: ``-k denoising`` runs a part. A whole run also renews the figure in docs/figures.
+Other arguments go to pytest: ``-k denoising`` runs a part. A full run also updates the figure in docs/figures.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ def main(arguments: list[str]) -> int:
     """Exit status of pytest."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks and report.")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"), help="folder of tables and figure")
-    own, others = parser.parse_known_args(arguments)
-    own.output.mkdir(parents=True, exist_ok=True)
-    json = own.output / "benchmarks.json"
+    options, others = parser.parse_known_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    json = options.output / "benchmarks.json"
     json.unlink(missing_ok=True)
     status = int(pytest.main([str(_HERE), f"--benchmark-json={json}", "--benchmark-quiet", *others]))
     if json.exists() and json.stat().st_size:
         run = read(json)
         text = report(run)
-        (own.output / "benchmarks.md").write_text(text, encoding="utf-8")
-        whole = not {"--quick", "-k"} & set(others)
-        drawn = [path for path in (own.output / _IN_DOCS.name, *([_IN_DOCS] if whole else [])) if draw(run, path)]
-        print(f"\n{text}\nwritten: {json}, {json.with_suffix('.md')}", *drawn, sep="\n")
+        (options.output / "benchmarks.md").write_text(text, encoding="utf-8")
+        full = not {"--quick", "-k"} & set(others)
+        figures = [path for path in (options.output / _IN_DOCS.name, *([_IN_DOCS] if full else [])) if draw(run, path)]
+        print(f"\n{text}\nwritten: {json}, {json.with_suffix('.md')}", *figures, sep="\n")
     return status
 
 

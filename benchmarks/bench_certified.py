@@ -1,4 +1,4 @@
-"""From raw arrays to a result certified at 1e-4: normalised, composed, started and stopped by fusionkit itself."""
+"""From raw arrays to a result certified at 1e-4, including normalisation, composition and start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _normalised(image: Array) -> Array:
 
 
 def fuse(haadf: Array, maps: dict[str, Array], chosen: Case, engine: str) -> Result:
-    """The result for a raw image (ny, nx) and raw maps (ny, nx) by element, on the terms of the case."""
+    """The result for a raw image (ny, nx) and raw maps (ny, nx) by element, with the terms of the case."""
     arrays = {"haadf": _normalised(haadf), "maps": np.stack([_normalised(one) for one in maps.values()])}
     dataset = Dataset(arrays, tuple(maps))
     problem = composed(dataset, chosen.terms, engine)
@@ -40,7 +40,7 @@ def fuse(haadf: Array, maps: dict[str, Array], chosen: Case, engine: str) -> Res
 def test_certified(benchmark: Timer, work: tuple[str, int], engine: str) -> None:
     name, size = work
     if engine == "numpy" and size > 256:
-        pytest.skip("large images are not for the engine that is the definition")
+        pytest.skip("numpy, the reference engine, is too slow for large images")
     chosen, small = case(name, size), case("nanoparticle_fractions", 32)
     fuse(*raw(small), small, engine)  # compiles
     haadf, maps = raw(chosen)

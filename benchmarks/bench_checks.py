@@ -1,4 +1,4 @@
-"""What knowing costs: the share of a certified solve that is no iteration, processor time of one and the same solve."""
+"""The cost of checks: their share in the processor time of a certified solve."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORK = {
 
 
 def timed_solve(problem: Problem, start: Array, shares: list[float]) -> Result:
-    """The certified result; adds the share of the time after the solver's first state that no iteration takes."""
+    """The certified result; appends the share of the time after the initial state that is not spent in iterations."""
     solver: Any = make_solver("chambolle_pock", tolerance=1e-4, max_iterations=5000)
     spent: list[float] = []
 
@@ -45,13 +45,13 @@ def timed_solve(problem: Problem, start: Array, shares: list[float]) -> Result:
 
         return timing
 
-    solver.step, solver.settle = timed(solver.step), timed(solver.settle)
+    solver.step, solver.step_unrelaxed = timed(solver.step), timed(solver.step_unrelaxed)
     begins: list[float] = []
     ends: list[float] = []
-    first = solver.init
+    init = solver.init
 
     def begin(*arguments: Any) -> Any:
-        state = first(*arguments)
+        state = init(*arguments)
         begins.append(process_time())
         return state
 

@@ -1,4 +1,4 @@
-"""One iteration of the default solver, and how many bytes it moves in a second at least."""
+"""One iteration of the default solver, and the least number of bytes that it moves per second."""
 
 from __future__ import annotations
 

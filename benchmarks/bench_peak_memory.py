@@ -1,4 +1,4 @@
-"""Peak memory of a solve beyond its inputs, in float32 images per element."""
+"""Peak memory of a solve in addition to its inputs, in float32 images per element."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SIZES = {"full": [256, 512, 1024, 2048, 4096], "quick": [256, 512]}
 
 
 @pytest.mark.benchmark(group="memory")
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells and resets a process's peak")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux reports and resets the peak")
 def test_peak_memory(benchmark: Timer, engine: str, size: int) -> None:
     small = case("nanoparticle_fractions", 32)
-    composed(small.dataset, small.terms, engine)  # skips where the engine cannot be had
+    composed(small.dataset, small.terms, engine)  # skips if the engine is not available
     command = [sys.executable, "-m", "benchmarks.memory_child", str(size), engine]
     folder, environment = Path(__file__).parents[1], {**os.environ, **ENVIRONMENT}
 

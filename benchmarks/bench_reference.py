@@ -1,9 +1,9 @@
-r"""multimodal-fusion 0.6.0 on the data and the objective that fusionkit is given, run as its users do.
+"""multimodal-fusion 0.6.0 on the data and objective of fusionkit.
 
-The package's step is 1/n for n elements, so that its weights are lambda_chem = lambda_1 / n and lambda_TV = lambda_2 /
-n. It multiplies by the atomic numbers outside of the power, by default not at all: the columns of its matrix are scaled
-by (Z_i / mean Z)^gamma, after which its model is the stated one. It starts from the maps and stops after 50 iterations
-of 15 inner ones; fewer iterations give the course of its objective. Loading the data is not timed.
+The package's step is 1/n for n elements, so its weights are lambda_1 / n and lambda_2 / n. By default it has no atomic
+numbers; scaling the columns of its matrix by (Z_i / mean Z)^gamma gives fusionkit's model. It starts from the maps and
+stops after 50 iterations with 15 inner ones; fewer iterations give the curve of its objective. Loading the data is not
+timed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WORK = {
 
 @cache
 def reference(name: str, size: int) -> Any:
-    """The package's object with data loaded; a run leaves the data as they are."""
+    """The package's object with data loaded; a run does not change the data."""
     package = pytest.importorskip("multimodal_fusion", reason="multimodal-fusion is not installed: '.[bench]'")
     sparse = pytest.importorskip("scipy.sparse")
     chosen = case(name, size)

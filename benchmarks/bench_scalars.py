@@ -1,4 +1,4 @@
-"""What an author's own loss costs: an iteration with the Poisson term written anew as scalars, and the built-in."""
+"""The cost of an author's own loss: an iteration with the Poisson term written as scalars, and with the built-in."""
 
 from __future__ import annotations
 

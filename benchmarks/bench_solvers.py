@@ -19,8 +19,8 @@ from fusionkit.registry import table
 SIZES = {"full": [256], "quick": [64]}
 GAPS = (1e-2, 1e-3, 1e-4)
 _DEFAULT = "chambolle_pock"
-# chambolle_pock checks rarely by itself; lbfgsb chooses its smoothing by the tolerance, and the loop sees it between
-# runs of SciPy only
+# chambolle_pock has few checks by default; lbfgsb derives its smoothing from the tolerance and is checked only between
+# runs of SciPy
 _OWN: dict[str, dict[str, Any]] = {
     _DEFAULT: {"check_every": 10},
     "lbfgsb": {"tolerance": 1e-4, "inner_iterations": 30},
@@ -28,7 +28,7 @@ _OWN: dict[str, dict[str, Any]] = {
 
 
 def first_below(trace: Mapping[str, Any], measure: Scale, gap: float) -> tuple[float, int] | None:
-    """Seconds and iterations at the first check that is as near to the optimum; None where none is."""
+    """Seconds and iterations at the first check within the gap; None if there is none."""
     below = np.flatnonzero((trace["objective"] - measure.best) / (measure.at_maps - measure.best) <= gap)
     return (float(trace["seconds"][below[0]]), int(trace["iteration"][below[0]])) if below.size else None
 

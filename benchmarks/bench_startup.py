@@ -1,4 +1,4 @@
-"""A whole run of the smallest packaged problem, start to files, beside the imports that it cannot do without."""
+"""A run of a packaged problem, from start to files, compared with the imports that it needs."""
 
 from __future__ import annotations
 

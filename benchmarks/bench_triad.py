@@ -1,4 +1,4 @@
-"""The speed of memory: a = b + s c in float32, the yardstick of every other number."""
+"""Memory bandwidth: a = b + s c in float32, the unit of the other numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.harness import Timer
 
-SIZES = {"full": [2**26], "quick": [2**24]}  # values; more than any cache holds
-_BYTES = 12  # a value: two read, one written
+SIZES = {"full": [2**26], "quick": [2**24]}  # values; larger than any cache
+_BYTES = 12  # per value: two reads, one write
 
 
 def compiled(threads: int) -> Callable[..., None]:

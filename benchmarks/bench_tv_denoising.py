@@ -1,8 +1,8 @@
 r"""Total-variation denoising alone: min_x 1/2 ||x - b||^2 + lambda ||x||_TV, at equal accuracy.
 
-Each program gets the fewest iterations after which (F - F*) / (F0 - F*) <= 1e-4, F0 being the objective of the noisy
-image; finding them is not timed. All have the same objective: isotropic, forward differences, none across the border.
-Step sizes that SCICO asks its user for are the best of those tried (tau 0.015 to 3, rho 0.1 to 16).
+Each program runs the fewest iterations that reach (F - F*) / (F0 - F*) <= 1e-4, with F0 the objective of the noisy
+image; finding that number is not timed. All have the same objective: isotropic, forward differences, none across the
+border. SCICO's step sizes are the best of those tried (tau 0.015 to 3, rho 0.1 to 16).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from fusionkit.terms import Array
 
 SIZES = {"full": [512], "quick": [128]}
 _WEIGHT, _GAP = 0.1, 1e-4
-_MOST = 20_000  # iterations
+_MAX_ITERATIONS = 20_000
 _TERMS = ({"type": "least_squares", "data": "maps"}, {"type": "tv", "weight": _WEIGHT})
 Denoise = Callable[[Array, int], Array]
 
 
 @cache
 def noisy(size: int) -> Array:
-    """A rectangle and a disc with edges of 1 and 0.5, and noise of the standard deviation 0.1; (size, size)."""
+    """A rectangle and a disc with edges of 1 and 0.5, and noise of standard deviation 0.1; shape (size, size)."""
     y, x = np.mgrid[:size, :size] / size
     clean = 1.0 * ((y >= 0.25) & (y < 0.5) & (x >= 0.125) & (x < 0.75))
     clean += 0.5 * ((y - 0.65) ** 2 + (x - 0.6) ** 2 < 0.2**2)
@@ -48,7 +48,7 @@ def measure(size: int) -> Callable[[Array], float]:
 
 
 def fusionkit_(engine: str) -> Denoise:
-    """The default solver, from the array to the array."""
+    """The default solver, from array to array."""
 
     def denoise(image: Array, iterations: int) -> Array:
         problem = composed(Dataset({"maps": image[None]}, ("O",)), _TERMS, engine)
@@ -59,13 +59,13 @@ def fusionkit_(engine: str) -> Denoise:
 
 
 def skimage() -> Denoise:
-    """Chambolle's iteration of 2004 on the dual."""
+    """Chambolle's dual iteration (2004)."""
     restoration = pytest.importorskip("skimage.restoration", reason="scikit-image is not installed: '.[bench]'")
     return lambda image, count: restoration.denoise_tv_chambolle(image, weight=_WEIGHT, eps=0.0, max_num_iter=count)
 
 
 def pyproximal() -> Denoise:
-    """Fast gradient projection inside the prox of TV."""
+    """Fast gradient projection, in the prox of TV."""
     proximal: Any = pytest.importorskip("pyproximal")
 
     def denoise(image: Array, iterations: int) -> Array:
@@ -76,7 +76,7 @@ def pyproximal() -> Denoise:
 
 
 def scico_(make: Callable[[Any, Any, Any, Any], Any]) -> Denoise:
-    """One of SCICO's optimisers, stepped without its statistics."""
+    """One of SCICO's optimisers, without its statistics."""
     pytest.importorskip("scico", reason="scico is not installed: '.[bench]'")
     functional, linop, loss = (pytest.importorskip(f"scico.{name}") for name in ("functional", "linop", "loss"))
     arrays: Any = pytest.importorskip("scico.numpy")
@@ -119,12 +119,12 @@ OTHERS = {"scikit-image": skimage, "pyproximal": pyproximal, "SCICO PDHG": scico
 
 
 def fewest(denoise: Denoise, size: int) -> int:
-    """The fewest iterations that reach the gap, to within 5 %: doubled, then narrowed on logarithmic axes."""
+    """The fewest iterations that reach the gap, to within 5 %: by doubling, then by interpolation of logarithms."""
     image, gap = noisy(size), measure(size)
     low, high = 0, 25
     at_low, at_high = 1.0, gap(denoise(image, high))
     while at_high > _GAP:
-        assert high < _MOST, f"the gap is {at_high:.1e} after {high} iterations"
+        assert high < _MAX_ITERATIONS, f"the gap is {at_high:.1e} after {high} iterations"
         low, at_low, high = high, at_high, 2 * high
         at_high = gap(denoise(image, high))
     while high - low > max(1, high // 20) and at_high < 0.9 * _GAP:

@@ -1,4 +1,4 @@
-"""Options of the benchmarks, and the parameters that they share: engines and sizes."""
+"""Options of the benchmarks, and their common parameters: engines and sizes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Size of the run, engines and threads."""
     group = parser.getgroup("fusionkit")
     group.addoption("--quick", action="store_true", help="small sizes: everything in less than two minutes")
-    group.addoption("--engines", default="auto,numpy", help="engines to measure, as the config key 'engine' has them")
+    group.addoption("--engines", default="auto,numpy", help="values of the config key 'engine' to measure")
     group.addoption("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of all kernels")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Threads have to be set before the libraries that use them are loaded."""
+    """Threads must be set before the libraries that use them are imported."""
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(config.getoption("threads"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``engine`` runs over the option, ``size`` and ``work`` over the module's SIZES and WORK."""
+    """``engine`` takes the values of the option; ``size`` and ``work`` those of SIZES and WORK in the module."""
     run = "quick" if metafunc.config.getoption("quick") else "full"
     if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", str(metafunc.config.getoption("engines")).split(","))
@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def quick(pytestconfig: pytest.Config) -> bool:
-    """Whether small sizes are asked for."""
+    """Whether to use small sizes."""
     return bool(pytestconfig.getoption("quick"))
 
 

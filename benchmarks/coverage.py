@@ -1,7 +1,7 @@
-"""Coverage of the intervals on phantoms whose noise and model are the fit's: ``python -m benchmarks.coverage``.
+"""Coverage of the intervals on phantoms for which the model holds: ``python -m benchmarks.coverage``.
 
-Every weight is chosen from the data. A line a phantom, dose and method: the share of the pixels that hold an element
-whose truth lies in its interval, that of all pixels, and that of the atomic fractions of 16 regions and of the whole.
+Every weight is chosen from the data. A row per phantom, dose and method has the share of the pixels with an element
+whose interval holds the truth, the share of all pixels, and that of the atomic fractions of 16 regions and the whole.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from fusionkit.uncertainty.intervals import coverage, intervals
 PHANTOMS = ("cos_nanoparticle", "films", "lattice")
 DOSES = (5, 20, 100)
 METHODS = ("curvature", "bootstrap")
-CONFIGS = {"cos_auto": METHODS, "cos_adaptive": ("bootstrap",)}  # curvature knows TV alone
+CONFIGS = {"cos_auto": METHODS, "cos_adaptive": ("bootstrap",)}  # curvature supports only TV
 _TILES = 4  # regions along an edge
-_BAR = (0.85, 0.95)
-_TRACE = 0.01  # fraction below which an element counts as absent from a region
+_TARGET = (0.85, 0.95)
+_TRACE = 0.01  # an element with a smaller fraction counts as absent from a region
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Row:
 
     Parameters
     ----------
-    phantom, dose, seed, method : what was measured.
+    phantom, dose, seed, method : recording and method.
     elements : in the order of the lists.
-    held : share of the pixels that hold an element whose truth is in the interval.
-    every : that of all pixels.
-    fractions : share of the atomic fractions of the regions that are in their interval.
+    held : share of the pixels with the element whose interval holds the truth, per element.
+    every : the same for all pixels.
+    fractions : share of the atomic fractions of the regions within their interval.
     whole : largest relative error of an atomic fraction over the whole image.
-    solve, seconds : time of the solve, and of the error bars.
+    solve, seconds : time of the solve and of the error bars.
     """
 
     phantom: str
@@ -58,7 +58,7 @@ class Row:
 
 
 def measure(config: str, phantom: str, dose: float, seed: int, method: str, given: argparse.Namespace) -> Row:
-    """One recording: coverage of pixels and of fractions, with what it cost."""
+    """Coverage of pixels and fractions for one recording, with the time."""
     size = given.size
     edges = [size * index // _TILES for index in range(_TILES + 1)]
     tiles = [(edges[i : i + 2], edges[j : j + 2]) for i in range(_TILES) for j in range(_TILES)]
@@ -93,7 +93,7 @@ def measure(config: str, phantom: str, dose: float, seed: int, method: str, give
 
 
 def fractions_covered(found: Assessment, truth: np.ndarray) -> float:
-    """Share of the atomic fractions of all regions that lie in their interval, traces left out."""
+    """Share of the atomic fractions of all regions within their interval, without traces."""
     inside = []
     for one in found.compositions:
         sums = one.region.sums(truth)
@@ -111,7 +111,7 @@ def whole_error(found: Assessment, truth: np.ndarray) -> float:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: means over seeds, and the range over seeds of the pixels that hold the element."""
+    """Markdown: means over seeds, and the range over seeds for the pixels with the element."""
     head = ["phantom", "counts", "method", "pixels with the element, %", "all pixels, %", "fractions, %", "whole, %"]
     lines = [_line([*head, "seconds (solve)"]), _line(["---"] * (len(head) + 1))]
     for phantom, dose, method in dict.fromkeys((row.phantom, row.dose, row.method) for row in rows):
@@ -130,7 +130,7 @@ def table(rows: Sequence[Row]) -> str:
         ]
         lines.append(_line(cells))
     held_all = np.concatenate([row.held for row in rows])
-    inside = np.mean((held_all >= _BAR[0]) & (held_all <= _BAR[1]))
+    inside = np.mean((held_all >= _TARGET[0]) & (held_all <= _TARGET[1]))
     return "\n".join(lines) + f"\n\n{100 * inside:.0f} % of the maps have 85 to 95 % of their pixels in the interval."
 
 
@@ -139,13 +139,13 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; 0."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description="Coverage of the intervals.")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3, help="recordings of each phantom and dose")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--samples", type=int, default=30, help="of the bootstrap")
-    parser.add_argument("--gamma", type=float, default=1.7, help="of the fit; that of the phantoms is 1.7")
+    parser.add_argument("--samples", type=int, default=30, help="samples of the bootstrap")
+    parser.add_argument("--gamma", type=float, default=1.7, help="exponent of the fit; that of the phantoms is 1.7")
     parser.add_argument("--method", choices=METHODS, help="one method only")
     parser.add_argument("--config", choices=CONFIGS, default="cos_auto", help="a packaged configuration")
     parser.add_argument("--output", type=Path, help="JSON file of the raw numbers")

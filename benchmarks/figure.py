@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 
 from benchmarks.records import Record, Records
 
-_FLOOR = 1e-6  # of the gap: below it F* itself is not known
+_FLOOR = 1e-6  # of the gap: F* is not known more precisely
 _COLOURS = 10  # in Matplotlib's cycle
 
 
 def draw(run: Records, path: Path) -> bool:
-    """Write the figure, of DyScO3 where it was measured; False where no solver was measured."""
+    """Write the figure, of DyScO3 if it was measured; False if no solver was measured."""
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
@@ -29,7 +29,7 @@ def draw(run: Records, path: Path) -> bool:
         label = names[number] if engine == "auto" else f"{names[number]} ({engine})"
         style = ":" if engine != "auto" else "-" if number < _COLOURS else "--"
         seconds, gaps = np.array(one.info["seconds"]), np.maximum(one.info["gaps"], _FLOOR)
-        # the first check, before any iteration, has no place on a logarithmic axis of time
+        # a logarithmic axis of time cannot show the first check, before any iteration
         axes.loglog(seconds[1:], gaps[1:], style, marker=".", color=f"C{number % _COLOURS}", label=label)
     _add_reference(axes, run, found[0])
     axes.axhline(1e-4, color="0.7", linewidth=0.8)
@@ -42,10 +42,10 @@ def draw(run: Records, path: Path) -> bool:
     return True
 
 
-def _add_reference(axes: Axes, run: Records, beside: Record) -> None:
-    name, size = beside.info["name"], beside.info["size"]
-    course = sorted(run.of("reference", name=name, size=size), key=lambda r: r.info["iterations"])
-    if course:
-        best, at_maps = beside.info["best"], beside.info["at_maps"]
-        gaps = [(one.info["objective"] - best) / (at_maps - best) for one in course]
-        axes.loglog([one.median for one in course], gaps, "k^-", label="multimodal-fusion 0.6.0")
+def _add_reference(axes: Axes, run: Records, solver: Record) -> None:
+    name, size = solver.info["name"], solver.info["size"]
+    curve = sorted(run.of("reference", name=name, size=size), key=lambda r: r.info["iterations"])
+    if curve:
+        best, at_maps = solver.info["best"], solver.info["at_maps"]
+        gaps = [(one.info["objective"] - best) / (at_maps - best) for one in curve]
+        axes.loglog([one.median for one in curve], gaps, "k^-", label="multimodal-fusion 0.6.0")

@@ -1,4 +1,4 @@
-"""Time of an iteration on a CUDA device against its copy bandwidth, three elements: ``python -m benchmarks.gpu``."""
+"""Time of an iteration on a CUDA device compared with a copy, three elements: ``python -m benchmarks.gpu``."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TERMS = [{"type": "haadf", "gamma": 1.7}, "poisson", {"type": "tv", "weight": 0
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured at one size; seconds.
+    """Measurements at one size, in seconds.
 
     Parameters
     ----------
     size : pixels along an edge.
     iteration, check : of the fused kernels.
-    copy : of a copy of as many bytes as an iteration has to move.
-    moved : bytes that an iteration has to move: x and p in and out, the data in.
+    copy : of a copy of as many bytes as an iteration must move.
+    moved : bytes that an iteration must move: x and p in and out, the data in.
     """
 
     size: int
@@ -42,15 +42,15 @@ class Row:
 
 def seconds(device: Device, call: Callable[[], object], repeat: int) -> float:
     """Median time of one call among ``repeat`` calls in a row."""
-    took = []
+    times = []
     for _ in range(_ROUNDS + 2):
         device.synchronize()
         started = time.perf_counter()
         for _ in range(repeat):
             call()
         device.synchronize()
-        took.append((time.perf_counter() - started) / repeat)
-    return float(np.median(took[2:]))
+        times.append((time.perf_counter() - started) / repeat)
+    return float(np.median(times[2:]))
 
 
 def measure(device: Device, size: int, repeat: int = 20) -> Row:
@@ -75,8 +75,8 @@ def measure(device: Device, size: int, repeat: int = 20) -> Row:
 
 
 def table(device: Device, rows: list[Row]) -> list[str]:
-    """The figures as a table."""
-    head = "| size | ms an iteration | GB/s | copy, GB/s | times the copy of as many bytes | ms a check |"
+    """The numbers as a table in Markdown."""
+    head = "| size | ms per iteration | GB/s | copy, GB/s | time / that of the copy | ms per check |"
     lines = [f"{device.name}, float32", "", head, "|---|---|---|---|---|---|"]
     for row in rows:
         rate, copy = row.moved / row.iteration / 1e9, row.moved / row.copy / 1e9
@@ -87,14 +87,14 @@ def table(device: Device, rows: list[Row]) -> list[str]:
 
 
 def main() -> int:
-    """Print the table, or that there is no device."""
+    """Print the table, or the reason why there is none."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 2048, 4096], help="edges in pixels")
     sizes = parser.parse_args().sizes
     try:
         device = find_device()
     except UserError as error:
-        print(f"nothing was measured: {error.problem}")
+        print(f"nothing measured: {error.problem}")
         return 2
     print("\n".join(table(device, [measure(device, size) for size in sizes])))
     return 0

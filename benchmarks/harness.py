@@ -1,4 +1,4 @@
-"""What the benchmarks share: the type of the timer, and problems with an engine."""
+"""Common parts of the benchmarks: the type of the timer, and problems with an engine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 
-BYTES_PER_VOXEL = 37  # that an iteration of chambolle_pock must move: x, its extrapolation, two duals, data
+BYTES_PER_VOXEL = 37  # moved by an iteration of chambolle_pock at least: x, its extrapolation, two duals, data
 
 
 class Timer(Protocol):
-    """The fixture ``benchmark`` of pytest-benchmark, as far as it is used here."""
+    """The part of pytest-benchmark's fixture ``benchmark`` that is used here."""
 
     extra_info: dict[str, Any]
 
@@ -25,22 +25,21 @@ class Timer(Protocol):
         target: Callable[..., Any],
         args: Sequence[Any] = (),
         *,
-        setup: Callable[[], Any] | None = None,
         rounds: int = 1,
         warmup_rounds: int = 0,
     ) -> Any:
-        """Time ``target``; gives what it returned last."""
+        """Time ``target``; return its last result."""
         ...
 
 
 def composed(
     dataset: Dataset, terms: Sequence[Mapping[str, Any]], engine: str = "auto", precision: str = "single"
 ) -> Problem:
-    """The problem with this engine; skips the benchmark with the reason where the engine cannot be had."""
+    """The problem with this engine; skips the benchmark, with the reason, if the engine is not available."""
     options: dict[str, Any] = {"precision": precision, "engine": engine}
     try:
         return compose(dataset, terms, **options)
     except UserError as error:
         if engine == "auto":
             raise
-        pytest.skip(str(error))  # the line says what the engine lacks here
+        pytest.skip(str(error))  # the message names the reason

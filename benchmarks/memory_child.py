@@ -1,8 +1,8 @@
 """Peak memory of a solve, in a process of its own: ``python -m benchmarks.memory_child SIZE ENGINE [SOLVER]``.
 
-The peak is the kernel's own (VmHWM), reset after the libraries are loaded, the kernels compiled and the inputs made: it
-counts everything that composing, starting and solving add to the inputs. What the C library holds back from the kernel
-would hide arrays: it is asked to give arrays back at once (ENVIRONMENT, for the parent to set), and all else before.
+The peak is that of the operating system (VmHWM), reset after libraries are imported, kernels compiled and inputs made:
+it counts everything that composing, starting and solving add to the inputs. Memory that the C library keeps for reuse
+would hide arrays, so it returns large blocks at once (ENVIRONMENT, set by the parent) and is trimmed before.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run(chosen: Case, engine: str, name: str) -> None:
 
 
 def main(size: int, engine: str, name: str) -> None:
-    """Print the bytes added and the bytes of one float32 image an element."""
+    """Print the added bytes and the bytes of one float32 image per element."""
     run(case("nanoparticle_fractions", 32), engine, name)
     chosen = case("nanoparticle_fractions", size)
     gc.collect()

@@ -1,4 +1,4 @@
-"""The Poisson loss as an author of losses writes it."""
+"""The Poisson loss as an author would write it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fusionkit.terms import Array
 
 
 class OwnPoisson(NamedTuple):
-    """m - b log(m + epsilon) as an author writes it."""
+    """m - b log(m + epsilon)."""
 
     epsilon: float
     floor: float
@@ -36,7 +36,7 @@ class OwnPoisson(NamedTuple):
 
 @dataclass(frozen=True)
 class OwnLoss(ScalarLoss):
-    """The loss of these scalars, with the prox of the built-in."""
+    """The loss with these scalars and the built-in prox."""
 
     epsilon: float = 0.1
 
@@ -46,7 +46,7 @@ class OwnLoss(ScalarLoss):
         return OwnPoisson(self.epsilon, FLOOR)
 
     def prox(self, v: Array, b: Array, step: float) -> Array:
-        """As the built-in."""
+        """The built-in prox."""
         return PoissonLoss(self.epsilon).prox(v, b, step)
 
     def smooth_on(self, nonnegative: bool) -> bool:
@@ -55,7 +55,7 @@ class OwnLoss(ScalarLoss):
 
 
 def rewritten(problem: Problem) -> Problem:
-    """The problem with its Poisson term as an author's own."""
+    """The problem with `OwnLoss` in place of its Poisson loss."""
 
     def own(term: Any) -> Any:
         if not (isinstance(term, Fidelity) and isinstance(term.loss, PoissonLoss)):

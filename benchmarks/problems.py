@@ -1,4 +1,4 @@
-"""The problems that are solved: the recording DyScO3 where it is present, and phantoms."""
+"""The problems: the DyScO3 recording, if present, and phantoms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DYSCO3_TERMS = (
     {"type": "tv", "weight": 0.1},
     {"type": "nonnegative"},
 )
-_LARGEST_PHANTOM = 1024  # larger images repeat it
+_LARGEST_PHANTOM = 1024  # repeated for larger images
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Case:
     ----------
     dataset : image and maps.
     terms : as in a YAML file.
-    best : F*, where it is known beforehand.
+    best : F*, if known.
     """
 
     dataset: Dataset
@@ -47,7 +47,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Scale:
-    """What an objective is measured against: gap = (F - F*) / (F0 - F*), with F0 at x = b."""
+    """The scale of an objective: gap = (F - F*) / (F0 - F*), with F0 at x = b."""
 
     best: float
     at_maps: float
@@ -59,12 +59,12 @@ class Scale:
 
 def _dysco3(size: int) -> Case:
     if not RECORDING.exists():
-        pytest.skip(f"the DyScO3 recording ({RECORDING.name}) is not here")
+        pytest.skip(f"the DyScO3 recording ({RECORDING.name}) is missing")
     return Case(prepare("dysco3", (f"data.path={RECORDING}",)).dataset, _DYSCO3_TERMS, _DYSCO3_BEST)
 
 
 def _fractions(size: int) -> Case:
-    """The nanoparticle with image and maps between 0 and 1, as the published method has them."""
+    """The nanoparticle with image and maps between 0 and 1, as in the published method."""
     small = min(size, _LARGEST_PHANTOM)
     dataset = prepare("cos_nanoparticle", (f"data.phantom.size={small}", "data.normalize=minmax")).dataset
     times = -(-size // small)
@@ -76,7 +76,7 @@ def _fractions(size: int) -> Case:
 
 
 def _counts(preset: str, size: int, field_of_view: float) -> Case:
-    """A phantom in counts, with the weights that its noise asks for."""
+    """A phantom in counts, with weights that match its noise."""
     phantom = f"{{preset: {preset}, size: {size}, field_of_view: {field_of_view}, seed: 0}}"
     dataset = prepare("cos_nanoparticle", (f"data.phantom={phantom}",)).dataset
     terms = (
@@ -98,19 +98,19 @@ CASES = {
 
 @cache
 def case(name: str, size: int) -> Case:
-    """The case of that name; the recording has a size of its own, 256."""
+    """The case of that name; the recording always has 256 x 256 pixels."""
     return CASES[name](size)
 
 
 def raw(chosen: Case) -> tuple[Array, dict[str, Array]]:
-    """Image and maps by element in float32, owned by the caller: what a user has before a package reads it."""
+    """Copies of image and maps by element in float32, as a user has them."""
     maps = zip(chosen.dataset.elements, chosen.dataset.arrays["maps"], strict=True)
     return chosen.dataset.arrays["haadf"].astype(np.float32), {name: one.astype(np.float32) for name, one in maps}
 
 
 @cache
 def scale(name: str, size: int) -> Scale:
-    """F* from a long run in double precision, unless it is known, and F at x = b; computed once a session."""
+    """F*, known or from a long run in double precision, and F at x = b; computed once per session."""
     chosen = case(name, size)
     problem = composed(chosen.dataset, chosen.terms, precision="double")
     at_maps = problem.value(chosen.dataset.arrays["maps"].astype(np.float64))

@@ -1,4 +1,4 @@
-"""The ratios that fusionkit is judged by, each with the bar that it is meant to hold."""
+"""Ratios of measurements, with their targets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks.harness import BYTES_PER_VOXEL
 from benchmarks.records import Record, Records
 
-ENGINE = "auto"  # what users have without asking
+ENGINE = "auto"  # the default of users
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,26 @@ class Ratio:
     ----------
     what : the ratio in words.
     value : as measured.
-    bar : the least or the greatest that is good enough; None where none is set at this size.
-    least : whether the bar is the least.
+    target : the least or greatest acceptable value; None without a target at this size.
+    least : whether the target is the least value.
     """
 
     what: str
     value: float
-    bar: float | None = None
+    target: float | None = None
     least: bool = True
 
     def row(self) -> list[str]:
-        """Ratio, measured value, bar, and whether it holds."""
-        if self.bar is None:
+        """Ratio, value, target, and whether it is met."""
+        if self.target is None:
             return [self.what, f"{self.value:.3g}", "", ""]
-        holds = self.value >= self.bar if self.least else self.value <= self.bar
-        return [self.what, f"{self.value:.3g}", f"{'≥' if self.least else '≤'} {self.bar:g}", "yes" if holds else "no"]
+        met = self.value >= self.target if self.least else self.value <= self.target
+        limit = f"{'≥' if self.least else '≤'} {self.target:g}"
+        return [self.what, f"{self.value:.3g}", limit, "yes" if met else "no"]
 
 
 def ratios(run: Records) -> list[Ratio]:
-    """All that can be formed from what was measured."""
+    """All ratios of what was measured."""
     return [
         *_iteration(run),
         *_scalars(run),
@@ -52,7 +53,7 @@ def ratios(run: Records) -> list[Ratio]:
 
 
 def triad_seconds(run: Records, voxels: float) -> float | None:
-    """What the triad needs for the bytes of one iteration."""
+    """Time of the triad for the bytes of one iteration."""
     triad = run.one("triad")
     return BYTES_PER_VOXEL * voxels * triad.median / triad.info["bytes"] if triad else None
 
@@ -62,7 +63,7 @@ def _iteration(run: Records) -> Iterator[Ratio]:
         size = ours.info["size"]
         shortest = triad_seconds(run, ours.info["voxels"])
         if shortest is not None:
-            what = f"iteration / triad of {BYTES_PER_VOXEL} bytes a voxel, {size}²"
+            what = f"iteration / triad of {BYTES_PER_VOXEL} bytes per voxel, {size}²"
             yield Ratio(what, ours.per_iteration / shortest, 4 if size == 1024 else None, least=False)
         theirs = run.one("reference", name="nanoparticle_fractions", size=size, iterations=50)
         if theirs is not None:
@@ -78,29 +79,30 @@ def _scalars(run: Records) -> Iterator[Ratio]:
 
 
 def _certified(run: Records) -> Iterator[Ratio]:
-    bars = {256: 5.0, 1024: 30.0}
+    targets = {256: 5.0, 1024: 30.0}
     for ours in run.of("certified", engine=ENGINE):
         name, size = ours.info["name"], ours.info["size"]
         theirs = run.one("reference", name=name, size=size, iterations=50)
         if theirs is not None:
             what = f"multimodal-fusion, 50 iterations / fusionkit, raw arrays to certified 1e-4, {name} {size}²"
-            yield Ratio(what, theirs.median / ours.median, bars.get(size))
+            yield Ratio(what, theirs.median / ours.median, targets.get(size))
 
 
 def _denoising(run: Records) -> Iterator[Ratio]:
-    bars = {"scikit-image": 5.0, "pyproximal": 20.0}
+    targets = {"scikit-image": 5.0, "pyproximal": 20.0}
     for theirs in run.of("denoising"):
         program, size = theirs.info["program"], theirs.info["size"]
         ours = run.one("denoising", program=f"fusionkit {ENGINE}", size=size)
         if ours is not None and not program.startswith("fusionkit"):
-            yield Ratio(f"TV denoising: {program} / fusionkit, {size}²", theirs.median / ours.median, bars.get(program))
+            what = f"TV denoising: {program} / fusionkit, {size}²"
+            yield Ratio(what, theirs.median / ours.median, targets.get(program))
 
 
 def _checks(run: Records) -> Iterator[Ratio]:
     for solved in run.of("checks", engine=ENGINE):
         info = solved.info
         solve = f"{info['name']} {info['size']}², {info['penalty']}, {info['iterations']} iterations"
-        what = f"share of looks and checks in a solve to certified 1e-4, {solve}"
+        what = f"share of checks in a solve to certified 1e-4, {solve}"
         yield Ratio(what, info["share"], 0.05, least=False)
 
 
@@ -114,7 +116,7 @@ def _memory(run: Records) -> Iterator[Ratio]:
     found: list[Record] = run.of("memory", engine=ENGINE)
     if found:
         largest = found[-1]
-        what = f"peak memory in float32 images an element, {largest.info['size']}²"
+        what = f"peak memory in float32 images per element, {largest.info['size']}²"
         yield Ratio(what, largest.info["images"], 12, least=False)
     points = [(r.info["size"] ** 2, r.info["added"]) for r in found]
     if len(points) > 1:
@@ -131,7 +133,7 @@ def _startup(run: Records) -> Iterator[Ratio]:
 
 
 def exponent(points: list[tuple[float, float]]) -> float:
-    """Slope of the straight line through the points on logarithmic axes, by least squares."""
+    """Slope of a line fitted to the points on logarithmic axes."""
     x, y = [math.log(a) for a, _ in points], [math.log(b) for _, b in points]
     middle_x, middle_y = sum(x) / len(x), sum(y) / len(y)
     across = sum((a - middle_x) * (b - middle_y) for a, b in zip(x, y, strict=True))

@@ -1,4 +1,4 @@
-"""What a run of the benchmarks left behind, read from the JSON of pytest-benchmark."""
+"""The results of a run, read from the JSON file of pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Record:
 
     Parameters
     ----------
-    group : what it measures.
+    group : the kind of measurement.
     median : of its rounds, in seconds.
-    rounds : how often it was timed.
-    info : what it says of itself: engine, size, iterations, ...
+    rounds : number of timings.
+    info : engine, size, iterations, ...
     """
 
     group: str
@@ -28,29 +28,29 @@ class Record:
 
     @property
     def per_iteration(self) -> float:
-        """Seconds an iteration."""
+        """Seconds per iteration."""
         return self.median / self.info["iterations"]
 
 
 @dataclass(frozen=True)
 class Records:
-    """All benchmarks of one run, and the machine that it ran on in a sentence."""
+    """All benchmarks of one run, and a description of the machine."""
 
     records: tuple[Record, ...]
     machine: str
 
     def of(self, group: str, **info: Any) -> list[Record]:
-        """Those of a group whose info has these values, by rising size."""
+        """Those of a group whose info has these values, sorted by size."""
         found = [r for r in self.records if r.group == group and all(r.info.get(k) == v for k, v in info.items())]
         return sorted(found, key=lambda record: record.info.get("size", 0))
 
     def one(self, group: str, **info: Any) -> Record | None:
-        """The one of a group with these values; None where it was not measured."""
+        """The first of a group with these values; None if it was not measured."""
         found = self.of(group, **info)
         return found[0] if found else None
 
     def engines(self, group: str) -> list[str]:
-        """Engines that were measured in a group, in the order of the run."""
+        """Engines measured in a group, in the order of the run."""
         return list(dict.fromkeys(r.info["engine"] for r in self.records if r.group == group and "engine" in r.info))
 
 

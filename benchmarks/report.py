@@ -1,4 +1,4 @@
-"""The tables of a run in Markdown: ratios first, then what they were formed from."""
+"""The tables of a run in Markdown: ratios first, then the measurements."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from benchmarks.ratios import ratios, triad_seconds
 from benchmarks.records import Records
 
 _INTRODUCTION = (
-    "Medians of one run, side by side, float32 unless said otherwise. Gap = (F - F*) / (F0 - F*), F0 being the "
-    "objective at x = b. Engine `auto` is what users have without asking."
+    "Medians of one run in float32 unless stated otherwise. Gap = (F - F*) / (F0 - F*), with F0 the objective at "
+    "x = b. Engine `auto` is the default."
 )
 Rows = Iterator[Sequence[str]]
 
 
 def report(run: Records) -> str:
-    """Everything in Markdown."""
+    """All tables in Markdown."""
     sections = [
-        ("Ratios", ["ratio", "measured", "bar", "held"], (ratio.row() for ratio in ratios(run))),
+        ("Ratios", ["ratio", "measured", "target", "met"], (ratio.row() for ratio in ratios(run))),
         ("Memory triad, a = b + s c", ["threads", "GB/s"], _triad(run)),
         ("One iteration of chambolle_pock", ["engine", "size", "ms", "GB/s", "of the triad's time"], _iteration(run)),
         (
             "Seconds (iterations) to a gap",
-            ["problem", "solver", "engine", "1e-2", "1e-3", "1e-4", "optimality at the end"],
+            ["problem", "solver", "engine", "1e-2", "1e-3", "1e-4", "final optimality"],
             _solvers(run),
         ),
         (
             "multimodal-fusion 0.6.0 and fusionkit",
-            ["problem", "program", "seconds", "iterations", "ms an iteration", "objective", "rounds"],
+            ["problem", "program", "seconds", "iterations", "ms per iteration", "objective", "rounds"],
             _reference(run),
         ),
         ("TV denoising to a gap of 1e-4", ["program", "seconds", "iterations", "gap", "rounds"], _denoising(run)),
-        ("Start to end of a process", ["program", "seconds", "rounds"], _startup(run)),
-        ("Peak memory beyond the inputs", ["engine", "size", "MiB", "float32 images an element"], _memory(run)),
+        ("Run time of a process", ["program", "seconds", "rounds"], _startup(run)),
+        (
+            "Peak memory in addition to the inputs",
+            ["engine", "size", "MiB", "float32 images per map"],
+            _memory(run),
+        ),
     ]
     parts = [f"# Benchmarks\n\n{run.machine}.\n\n{_INTRODUCTION}\n"]
     for title, head, rows in sections:

@@ -1,6 +1,6 @@
 """Time of an iteration and memory from 256² to 8192², three elements: ``python -m benchmarks.scale``.
 
-All sizes take turns, since the speed of a shared machine changes from minute to minute.
+All sizes take turns, because the speed of a shared machine changes from minute to minute.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ratios import exponent
 from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.machine import peak
@@ -19,12 +20,12 @@ from fusionkit.solver import fit
 from fusionkit.terms import Array
 
 _TILE, _SMALLEST = 1024, 256
-_PIXELS = 8192**2  # that each size iterates over in a round, or once
+_PIXELS = 8192**2  # of all iterations of a size in a round
 _TERMS = [{"type": "haadf", "gamma": 1.7}, "poisson", {"type": "tv", "weight": 0.5}, "nonnegative"]
 
 
 def _data(size: int) -> tuple[Array, Array]:
-    """An image and maps in counts, a tile repeated or a part of it."""
+    """An image and maps in counts: a part or repetitions of a tile."""
     random = np.random.default_rng(0)
     counts = random.poisson(5.0, (3, _TILE, _TILE)).astype(np.float32)
     image = (30 + random.standard_normal((_TILE, _TILE))).astype(np.float32)
@@ -35,7 +36,7 @@ def _data(size: int) -> tuple[Array, Array]:
 
 
 def iterations(size: int) -> Callable[[], float]:
-    """What iterates at size x size x 3 for a while and gives the seconds of an iteration of chambolle_pock."""
+    """A function that runs chambolle_pock at size x size x 3 and returns the seconds per iteration."""
     haadf, maps = _data(size)
     problem = compose(Dataset({"haadf": haadf, "maps": maps}, elements=("Co", "S", "O")), _TERMS)
     solver = make_solver("chambolle_pock")
@@ -55,13 +56,13 @@ def iterations(size: int) -> Callable[[], float]:
 
 
 def main() -> None:
-    """Print a table and the exponent."""
+    """Print the table and the exponent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--largest", type=int, default=8192, help="pixels along an edge (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=9, help="in which all sizes take turns (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds over all sizes (%(default)s)")
     arguments = parser.parse_args()
     sizes = [_SMALLEST * 2**k for k in range(10) if _SMALLEST * 2**k <= arguments.largest]
-    print("| size | ms an iteration | ns a voxel | GiB at the peak, with the sizes above |\n|---|---|---|---|")
+    print("| size | ms per iteration | ns per voxel | peak memory so far, GiB |\n|---|---|---|---|")
     measured, peaks = [], []
     for size in sizes:
         measured.append(iterations(size))
@@ -70,8 +71,8 @@ def main() -> None:
     for size, seconds, held in zip(sizes, times, peaks, strict=True):
         print(f"| {size}² | {1e3 * seconds:.2f} | {1e9 * seconds / (3 * size**2):.2f} | {held / 2**30:.2f} |")
     if len(sizes) > 1:
-        exponent = np.polyfit(np.log(np.square(sizes, dtype=float)), np.log(times), 1)[0]
-        print(f"exponent of time against voxels: {exponent:.3f}")
+        points = [(float(size**2), float(seconds)) for size, seconds in zip(sizes, times, strict=True)]
+        print(f"exponent of time against voxels: {exponent(points):.3f}")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Penalties that a guide image steers beside those that it does not: how near to the truth, and when it misleads."""
+"""Accuracy of guided and other penalties, and cases in which a guide misleads."""

@@ -11,7 +11,7 @@ from benchmarks.guided.misled import studies
 
 
 def main() -> None:
-    """Measure what is missing, then write tables and figures."""
+    """Measure what is missing; write tables and figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guided", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("runs/guided"), help="folder of rows and figures")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="pixels along both axes")

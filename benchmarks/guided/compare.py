@@ -1,4 +1,4 @@
-"""Errors of every penalty on every phantom, kept row by row so that an interrupted run goes on."""
+"""Errors of every penalty on every phantom. Each row is kept in a file, so that a run resumes."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.guided.solving import PENALTIES, automatic, best, errors, gaussian
+from benchmarks.accuracy.metrics import errors
+from benchmarks.accuracy.specimens import Recording, phantom
+from benchmarks.guided.solving import PENALTIES, automatic, best, gaussian
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.phantoms import PhantomSpec, simulate_dataset
 
 PHANTOMS, DOSES, SIZES = ("cos_nanoparticle", "films", "lattice"), (5, 20, 100), (256, 128)
 Row = dict[str, Any]
 
 
-def recording(phantom: str, size: int, dose: float) -> Dataset:
+def recording(preset: str, size: int, dose: float) -> Dataset:
     """The phantom; gamma 1.7, and image noise of 2 % of its maximum."""
-    spec = PhantomSpec.model_validate({"preset": phantom, "size": size, "dose": float(dose), "gamma": 1.7})
-    return simulate_dataset(spec, phantom)
+    return phantom(preset, Recording(preset, size, dose, 0))
 
 
 def rows(folder: Path, sizes: tuple[int, ...] = SIZES) -> Iterator[Row]:
-    """Every row, measured where its file is not there yet."""
+    """Every row, read from its file or measured."""
     for size in sizes:
-        for phantom in PHANTOMS:
+        for preset in PHANTOMS:
             for dose in DOSES:
-                dataset = recording(phantom, size, dose)
+                dataset = recording(preset, size, dose)
                 for method in ("gaussian", *PENALTIES):
-                    path = folder / f"{phantom}-{size}-{dose}-{method.replace(', ', '-')}.json"
+                    path = folder / f"{preset}-{size}-{dose}-{method.replace(', ', '-')}.json"
                     if not path.exists():
-                        found = {"phantom": phantom, "size": size, "dose": dose, "method": method}
+                        found = {"phantom": preset, "size": size, "dose": dose, "method": method}
                         found |= measure(dataset, method)
                         path.parent.mkdir(parents=True, exist_ok=True)
                         path.write_text(json.dumps(found))
@@ -38,7 +38,7 @@ def rows(folder: Path, sizes: tuple[int, ...] = SIZES) -> Iterator[Row]:
 
 
 def measure(dataset: Dataset, method: str) -> Row:
-    """The errors of each map by one method, with the automatic weight and with the best."""
+    """Errors of each map by one method, with the automatic and the best weight."""
     truth = dataset.truth
     assert truth is not None
     if method == "gaussian":

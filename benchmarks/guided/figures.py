@@ -9,10 +9,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.accuracy.metrics import errors
 from benchmarks.guided.compare import DOSES, PHANTOMS, Row, recording
 from benchmarks.guided.misled import CASES, ELEMENTS, SIZE, Misled, disc
 from benchmarks.guided.misled import recording as misled_recording
-from benchmarks.guided.solving import PENALTIES, automatic, errors, gaussian
+from benchmarks.guided.solving import PENALTIES, automatic, gaussian
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
@@ -22,7 +23,7 @@ _ELEMENT, _DOSE, _SIZE = 1, 20, 256  # S of the nanoparticle
 
 
 def maps(path: Path) -> None:
-    """S of the nanoparticle by every method, and its errors."""
+    """S of the nanoparticle by every method, with errors."""
     dataset = recording("cos_nanoparticle", _SIZE, _DOSE)
     truth = dataset.truth
     assert truth is not None
@@ -55,7 +56,7 @@ def errors_of(rows: Sequence[Row], size: int, path: Path) -> None:
             means = [np.mean(found[dose][key]) for dose in doses]
             colour = {} if method == "gaussian" else {"color": f"C{number - 1}"}
             axis.loglog(doses, means, style, marker=".", label=method if phantom == PHANTOMS[0] else None, **colour)
-        axis.set(title=f"{phantom}, {size}²", xlabel="counts a pixel")
+        axis.set(title=f"{phantom}, {size}²", xlabel="counts per pixel")
         axis.set_xticks(DOSES, [str(dose) for dose in DOSES])
     axes[0].set_ylabel("mean NRMSE, automatic weight")
     figure.legend(loc="outside right center", fontsize="small")
@@ -63,7 +64,7 @@ def errors_of(rows: Sequence[Row], size: int, path: Path) -> None:
 
 
 def misled(found: Sequence[Misled], path: Path) -> None:
-    """Maps where an edge is in one modality only."""
+    """Maps with an edge in one modality only."""
     names = list(dict.fromkeys(one.method for one in found))
     size = (2 * (2 + len(names)), 2.15 * len(CASES))
     figure, axes = plt.subplots(len(CASES), 2 + len(names), figsize=size, layout="constrained")
@@ -91,7 +92,7 @@ def misled(found: Sequence[Misled], path: Path) -> None:
 
 
 def table(rows: Sequence[Row], size: int) -> str:
-    """Mean NRMSE with the automatic weight, and with the best in brackets; lines of Markdown."""
+    """Mean NRMSE with the automatic weight and, in brackets, the best; a table in Markdown."""
     lines = ["| | " + " | ".join(f"{phantom}, {dose}" for phantom in PHANTOMS for dose in DOSES) + " |"]
     lines.append("|---" * (1 + len(PHANTOMS) * len(DOSES)) + "|")
     for method in ("gaussian", *PENALTIES):
@@ -105,7 +106,7 @@ def table(rows: Sequence[Row], size: int) -> str:
 
 
 def misled_table(found: Sequence[Misled]) -> str:
-    """Contrast of both elements over the true one, and mean NRMSE; lines of Markdown."""
+    """Measured and true contrast of both elements, and NRMSE; a table in Markdown."""
     lines = ["| case | image | method | contrast of Co (true) | of O (true) | NRMSE Co, O |", "|---" * 6 + "|"]
     for one in found:
         contrasts = [f"{a:+.3f} ({b:+.3f})" for a, b in zip(one.contrast, one.true_contrast, strict=True)]
@@ -117,7 +118,7 @@ def misled_table(found: Sequence[Misled]) -> str:
 
 
 def _how(image: bool, weight: float | None) -> str:
-    """What is fitted, and with which weight of the penalty."""
+    """Whether the image is fitted, and the weight of the penalty."""
     return ("image fitted" if image else "guide alone") + (", auto" if weight is None else f", λ = {weight:g}")
 
 

@@ -1,16 +1,16 @@
-r"""An edge in one modality only: what each penalty makes of it.
+"""Each penalty on an edge in one modality only.
 
 Two elements, Co and O, 96 x 96 pixels, on average 20 counts each. A disc stands out
 
-* in the image only: the maps are constant, and inside the disc the image is brighter, as by an element without a map
-  (``unmapped``). Fitted, the image asks the maps to follow, so that the penalty is also judged without that term; and
-  constant maps get weights of hundreds, so that it is judged at a weight of 1 as well, as other specimens get;
-* in the chemistry only: inside the disc O takes the place of Co so that the image stays as it is (``blind``);
-* in both, but the disc of the chemistry is moved by some pixels (``shifted``): the image's edge is beside that of the
-  maps. The image is not fitted, so that what is seen comes from the guide.
+* in the image only (``unmapped``): the maps are constant, and the image is brighter inside the disc, as by an element
+  without a map. The fit to the image alone pulls the maps, so the penalty is also tested without that term. Constant
+  maps get automatic weights of hundreds, so it is also tested at a weight of 1, typical of other specimens;
+* in the chemistry only (``blind``): inside the disc O replaces Co such that the image does not change;
+* in both, but the disc of the chemistry is moved by some pixels (``shifted``). The image is not fitted, so that only
+  the guide acts.
 
-The contrast of a map is its mean inside the disc minus that outside, a margin of 3 pixels left out on both sides,
-over the mean of its truth.
+The contrast of a map is its mean inside the disc minus that outside, without a margin of 3 pixels on both sides, over
+the mean of its truth.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
-from benchmarks.guided.solving import GAMMA, PENALTIES, automatic, errors
+from benchmarks.accuracy.metrics import errors
+from benchmarks.guided.solving import GAMMA, PENALTIES, automatic
 from fusionkit.data.dataset import Dataset
 from fusionkit.terms import Array
 
@@ -29,7 +30,7 @@ Mask = npt.NDArray[np.bool_]
 SIZE, RADIUS, COUNTS, NOISE, SHIFT = 96, 24.0, 20.0, 0.02, 4.0
 ELEMENTS, Z = ("Co", "O"), np.array([27.0, 8.0])
 METHODS = ("tv", "vectorial_tv", "tgv, joint", "directional_tv", "structure_tensor_tv")
-# name, whether the image is fitted, and the weight of the penalty where it is not chosen from the data
+# name, whether the image is fitted, and the weight of the penalty; None: chosen from the data
 CASES: tuple[tuple[str, bool, float | None], ...] = (
     ("unmapped", True, None),
     ("unmapped", True, 1.0),
@@ -47,8 +48,8 @@ class Misled:
     Parameters
     ----------
     case, method : names.
-    image : whether the image was fitted as well.
-    weight : of the penalty where it was not chosen from the data.
+    image : whether the image was fitted.
+    weight : of the penalty; None if it was chosen from the data.
     contrast, true_contrast : of each element.
     nrmse : of each element.
     x : the maps.
@@ -65,7 +66,7 @@ class Misled:
 
 
 def disc(shift: float = 0.0) -> Mask:
-    """True inside, shape (SIZE, SIZE); moved along x by ``shift`` pixels."""
+    """True inside the disc, shape (SIZE, SIZE); moved along x by ``shift`` pixels."""
     y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     return np.hypot(y, x - shift) < RADIUS
 
@@ -77,7 +78,7 @@ def recording(case: str, seed: int = 0) -> Dataset:
     if case != "unmapped":
         inside = disc(SHIFT if case == "shifted" else 0.0)
         truth[0, inside] = 0.9 * COUNTS
-        # what O must be for the sum of powers to stay
+        # the O that keeps the sum of powers
         power = (scale[:, 0, 0] * COUNTS) ** GAMMA
         truth[1, inside] = (power.sum() - 0.9**GAMMA * power[0]) ** (1 / GAMMA) / scale[1, 0, 0]
     image = np.sum((scale * truth) ** GAMMA, axis=0)

@@ -1,4 +1,4 @@
-"""One fused solve with a penalty, its weight chosen by the data or with the truth, and the errors of the maps."""
+"""A solve with a penalty, with its weight chosen from the data or with the truth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.accuracy.metrics import errors
 from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.noise import noise_level
@@ -17,7 +18,7 @@ from fusionkit.loop import solve
 from fusionkit.reconstruct import prepare, starting_point
 from fusionkit.terms import Array
 
-# the name of a penalty in tables, and what a config says
+# name of a penalty in tables, and its term in a config
 PENALTIES: Mapping[str, Mapping[str, Any]] = {
     "tv": {"type": "tv"},
     "vectorial_tv": {"type": "vectorial_tv"},
@@ -27,8 +28,8 @@ PENALTIES: Mapping[str, Mapping[str, Any]] = {
     "directional_tv": {"type": "directional_tv"},
     "structure_tensor_tv": {"type": "structure_tensor_tv"},
 }
-GAMMA, TOLERANCE, MOST = 1.7, 1e-3, 1000
-_STEP = 2.0**0.5  # from one weight that is tried with the truth to the next
+GAMMA, TOLERANCE, ITERATIONS = 1.7, 1e-3, 1000
+_STEP = 2.0**0.5  # ratio of neighbouring weights in `best`
 _WIDTHS = np.geomspace(0.4, 12.0, 40)  # of the Gaussian filter, pixels
 
 
@@ -40,17 +41,8 @@ class Fused:
     weight: float
 
 
-def errors(x: Array, truth: Array) -> list[float]:
-    """|s x_i - t_i| / |t_i| of each map, with the s that makes it least."""
-    found = []
-    for one, true in zip(np.asarray(x, np.float64), np.asarray(truth, np.float64), strict=True):
-        scale = np.vdot(one, true) / (np.vdot(one, one) or 1.0)
-        found.append(float(np.linalg.norm(scale * one - true) / np.linalg.norm(true)))
-    return found
-
-
 def gaussian(dataset: Dataset) -> Array:
-    """The maps, each smoothed by the Gaussian that brings it nearest to the truth."""
+    """Each map smoothed by the Gaussian with the least error."""
     assert dataset.truth is not None
     found = []
     for counts, true in zip(dataset.arrays["maps"], dataset.truth, strict=True):
@@ -66,17 +58,21 @@ def automatic(dataset: Dataset, penalty: Mapping[str, Any], image: bool = True, 
     ----------
     dataset : counts and image.
     penalty : as a config has it, without its weight.
-    image : whether the image is fitted as well; else it is the guide at most.
-    weight : of the penalty, where it is not chosen.
+    image : whether the image is fitted.
+    weight : of the penalty; None: chosen from the data.
     """
     terms = [*_fits(image), {**penalty, "weight": weight or "auto"}, {"type": "nonnegative"}]
-    options = (f"terms={json.dumps(terms)}", f"solver.tolerance={TOLERANCE:g}", f"solver.max_iterations={MOST}")
+    options = (
+        f"terms={json.dumps(terms)}",
+        f"solver.tolerance={TOLERANCE:g}",
+        f"solver.max_iterations={ITERATIONS}",
+    )
     job = prepare("cos_auto", (*options, "threads=1"), read=lambda *_: dataset)
     return Fused(job.solve().x, weight or {one.index: one.weight for one in job.weights}[len(_fits(image))])
 
 
 def best(dataset: Dataset, penalty: Mapping[str, Any], first: float) -> Fused:
-    """The maps whose weight has the least mean error, from ``first`` up and down."""
+    """The maps with the weight of least mean error, searched up and down from ``first``."""
     assert dataset.truth is not None
     truth, sigma = dataset.truth, noise_level(dataset.arrays["haadf"])
     fits = [{"type": "haadf", "gamma": GAMMA, "weight": sigma**-2}, {"type": "poisson"}]
@@ -104,4 +100,4 @@ def _fits(image: bool) -> list[dict[str, Any]]:
 
 
 def _solver() -> Any:
-    return make_solver("chambolle_pock", tolerance=TOLERANCE, max_iterations=MOST)
+    return make_solver("chambolle_pock", tolerance=TOLERANCE, max_iterations=ITERATIONS)

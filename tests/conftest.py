@@ -1,4 +1,4 @@
-"""For all tests: settings of hypothesis, threads and paths; options; a browser."""
+"""Settings of hypothesis, threads and paths; options; shared fixtures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Long forms of tests that are short by default."""
+    """Options for the long forms of some tests."""
     group = parser.getgroup("fusionkit")
     group.addoption(
         "--damages", type=int, default=50, help="damaged copies of each microscope format (default: 50; long run: 500)"
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs on all cores; chosen tests in this process, since workers take seconds to start."""
+    """The whole suite uses all cores; selected tests run in this process, because workers take seconds to start."""
     whole = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_WORKERS) if whole and cores > 1 else 0
@@ -42,7 +42,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The points of a sweep run in this process: a worker takes seconds to start, and some tests are not about that."""
+    """Run the points of a sweep in this process, for tests that are not about workers, which take seconds to start."""
     from fusionkit.sweep import run
     from fusionkit.sweep.worker import LastRead, Task, run_task
 
@@ -66,7 +66,7 @@ def _shared_reader_processes() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A browser for reports; its tests skip where there is none."""
+    """A browser for reports; its tests skip if there is none."""
     from opened_reports import launched
 
     with launched() as one:

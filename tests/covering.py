@@ -1,4 +1,4 @@
-"""Covering designs: fewer rows than a cross product, and still every pair of values of two factors."""
+"""Covering designs: fewer rows than a cross product, with every pair of values of any two factors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def every_pair(*factors: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Rows (one value of each factor) such that any two values of different factors meet in a row.
+    """Rows (one value of each factor) that contain every pair of values of different factors.
 
     Faults of kernels depend on one factor or on two together, rarely on three. The rows are chosen greedily and are the
     same in every process.

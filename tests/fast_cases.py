@@ -1,4 +1,4 @@
-"""Problems for the tests of the compiled kernels: the same terms as operators, the definition, and as a description."""
+"""Problems for tests of compiled kernels: the terms as operators (the definition) and as a kernel description."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fusionkit.terms import Array, Pixelwise, Term
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which terms a case has; a weight of None leaves the term out."""
+    """The terms of a case; a weight of None omits the term."""
 
     coupled: float | None = 1.0
     gamma: float = 1.6
@@ -89,7 +89,7 @@ def tv(
     guided: bool = False,
     each: bool = False,
 ) -> ComposedPenalty:
-    """Total variation, of each map or of all together, as it is or guided by a random field, of one weight or each."""
+    """Total variation: per map or coupled, plain or guided by a random field, with one weight or one per element."""
     operator = gradient_map(shape)
     if guided:
         angle, length = np.random.default_rng(1).uniform(0, 7, shape[1:]), np.random.default_rng(2).random(shape[1:])
@@ -129,7 +129,7 @@ def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int
 def iterated(
     case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty | None, steps: int = 1
 ) -> tuple[Array, Array]:
-    """One iteration from ``x`` as solvers/chambolle_pock.py states it, by the operators."""
+    """One iteration of solvers/chambolle_pock.py from ``x``, by the operators."""
     number, p, pulled = x.dtype.type, case.p, np.zeros_like(x)
     if term is not None:
         moved = case.p + number(sigma) * term.operator.apply(x)
@@ -141,7 +141,7 @@ def iterated(
 
 
 def agrees(check: Evaluation, case: FastCase, split: Split, recipe: str) -> None:
-    """Assert that a check by kernels is that of the definitions."""
+    """Assert that a check by kernels equals that of the definitions."""
     nothing = (np.zeros(0, case.x.dtype),)
     values = split.values(case.x, nothing)
     for name, found in zip(("haadf", "poisson", "squares", "tv"), (*check.values, check.penalty), strict=True):

@@ -29,7 +29,7 @@ def hyperspy() -> Any:
 
 
 def signal(values: np.ndarray, title: str = "", **metadata: Any) -> Any:
-    """A signal of 0.4 nm pixels whose origin is not zero."""
+    """A signal with 0.4 nm pixels and an origin other than zero."""
     made = hyperspy().signals.Signal2D(values.copy())
     for axis, offset in zip(made.axes_manager.signal_axes, (3.0, 5.0), strict=True):
         axis.name, axis.scale, axis.units, axis.offset = "xy"[offset == 5.0], 0.4, "nm", offset

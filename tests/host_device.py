@@ -1,8 +1,8 @@
-"""A device that is the processor: the CUDA sources of `fusionkit.engines.gpu` compiled by the C++ compiler, thread by
+"""The CPU as a device: the CUDA sources of `fusionkit.engines.gpu` compiled by the C++ compiler, thread by
 thread.
 
-The kernels share no memory within a block and exchange nothing, so that a loop over blocks and threads is what a GPU
-does, in one of its orders.
+The kernels share no memory within a block and exchange nothing, so a loop over blocks and threads does what a GPU does,
+in one of its orders.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class HostDevice:
         return {name: self._launcher(getattr(library, f"launch_{name}")) for name in names}
 
     def synchronize(self) -> None:
-        """A launch returns when it is done."""
+        """Nothing to wait for: a launch returns when it is done."""
 
     def _launcher(self, entry: Any) -> Launch:
         def run(grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""A small map of JEOL's Analysis Station, made by hand: RosettaSciIO reads the format and does not write it."""
+"""A small map in the format of JEOL's Analysis Station, which RosettaSciIO reads but does not write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def events(shape: tuple[int, int], seed: int = 4) -> np.ndarray:
 
 
 def write_pts(path: Path, shape: tuple[int, int] = (4, 8), image: bool = True) -> None:
-    """One sweep over ``shape`` (ny, nx), powers of 2, with the brightness of each pixel or without."""
+    """One sweep over ``shape`` (ny, nx), powers of 2, with or without the brightness of each pixel."""
     ny, nx = shape
     stream: list[int] = []
     for j, row in enumerate(events(shape)):
@@ -48,7 +48,7 @@ def write_pts(path: Path, shape: tuple[int, int] = (4, 8), image: bool = True) -
 
 
 def _named(name: str, kind: int, body: bytes) -> bytes:
-    """The beginning of an entry; what it holds follows, and a byte -1 ends it."""
+    """The head of an entry; its content follows, and a byte -1 ends it."""
     text = name.encode() + b"\0"
     return b"\x01" + struct.pack("<i", len(text)) + text + struct.pack("<2i", kind, len(body)) + body
 

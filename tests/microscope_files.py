@@ -1,4 +1,4 @@
-"""Small files of microscopes, made here: by RosettaSciIO where it writes the format, by hand where it does not."""
+"""Small microscope files, written by RosettaSciIO where it writes the format, else by hand."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _MORE["package_info"] = {"package": "hyperspy", "package_version": "2"}
 
 
 def written_by(module: str, make: Callable[[], dict[str, Any]], **options: Any) -> Callable[[Path], None]:
-    """A writer of RosettaSciIO on what ``make`` gives."""
+    """A function that writes the result of ``make`` by RosettaSciIO."""
 
     def write(path: Path) -> None:
         from importlib import import_module
@@ -83,7 +83,7 @@ def written_by(module: str, make: Callable[[], dict[str, Any]], **options: Any) 
 
 
 def write_velox(path: Path) -> None:
-    """A minimal Velox file: a HAADF image of one frame, with the metadata that RosettaSciIO asks for."""
+    """A minimal Velox file: a HAADF image of one frame, with the metadata that RosettaSciIO requires."""
     facts = {
         "Core": {"MetadataDefinitionVersion": "7.9"},
         "Instrument": {"InstrumentModel": "a microscope"},

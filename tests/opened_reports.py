@@ -1,4 +1,4 @@
-"""Reports in a browser, for the tests of what can be done with them; these skip where there is no browser."""
+"""Reports in a browser, for tests of their use; these skip without a browser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 
 @dataclass
 class Opened:
-    """A page with what the browser said and asked for."""
+    """A page, with the browser's messages and requests."""
 
     page: Any
     said: list[str] = field(default_factory=list)
@@ -41,16 +41,16 @@ class Opened:
         return self.page.locator(f'.chart:has(h3:text-is("{title}"))')
 
     def pixels(self, panel: str) -> str:
-        """What an image looks like now."""
+        """The current pixels of an image."""
         return self.drawn(self.canvas(panel))
 
     def drawn(self, canvas: Any) -> str:
-        """What a canvas looks like now."""
+        """The current pixels of a canvas."""
         self.page.wait_for_timeout(60)  # drawing waits for the next frame
         return canvas.evaluate("canvas => canvas.toDataURL()")
 
     def numbers(self, script: str) -> np.ndarray:
-        """What a script gives, as an array."""
+        """The result of a script as an array."""
         return np.array(self.page.evaluate(script), np.float64)
 
 
@@ -73,7 +73,7 @@ def written(folder: Path, pages: Mapping[str, Page]) -> dict[str, Path]:
 
 @contextmanager
 def opened_report(browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> Iterator[Opened]:
-    """The report at ``path``: at the end it must have said nothing and asked for nothing but itself."""
+    """The report at ``path``; at the end, no message and no request but for the page itself is allowed."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     one = Opened(context.new_page())
     one.page.on("console", lambda message: one.said.append(f"{message.type}: {message.text}"))

@@ -1,6 +1,6 @@
-"""Small problems that every solver is judged on, and what is known of the solvers.
+"""Small problems for the tests of every solver, and known properties of the solvers.
 
-A new problem is a row of PROBLEMS, a new solver at most a row of SOLVERS: the tests go through both tables.
+A new problem is a row of PROBLEMS, a new solver at most a row of SOLVERS: the tests run through both tables.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SECOND = {"type": "pylops", "operator": "SecondDerivative", "arguments": {"axis"
 
 @cache
 def arrays() -> Mapping[str, Array]:
-    """What the small problems are about: piecewise constant maps, their counts (mean 20, then scaled) and images."""
+    """Data of the small problems: piecewise constant maps, their counts (mean 20, then scaled) and images."""
     random = np.random.default_rng(7)
     truth = np.zeros(SHAPE)
     truth[0, 2:8, 1:6], truth[1, 5:11, 4:9], truth[2] = 1.0, 0.6, 0.3
@@ -57,13 +57,13 @@ NONNEGATIVE = {"type": "nonnegative"}
 
 @dataclass(frozen=True)
 class Case:
-    """A problem in the words of a config.
+    """A problem as in a config.
 
     Parameters
     ----------
     terms : as in a YAML file.
-    needs : what a solver must be able to do that not all can; one that lacks it (`Known.lacks`) must refuse.
-    labels : of an unknown that is no stack of maps.
+    needs : abilities that some solvers lack (`Known.lacks`); those must refuse the problem.
+    labels : of an unknown that is not a stack of maps.
     """
 
     terms: tuple[Mapping[str, Any], ...]
@@ -142,13 +142,13 @@ PROBLEMS: dict[str, Case] = {
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a solver; the default is one that takes everything and minimises the stated objective.
+    """Known properties of a solver; by default it takes everything and minimises the stated objective.
 
     Parameters
     ----------
     lacks : what it cannot do (`Case.needs`).
-    only : the problems that it takes where these are few; None for all that it does not lack something for.
-    convergent : whether it minimises the stated objective; else only sanity is asked of it.
+    only : the problems that it takes, if they are few; None for all whose needs it meets.
+    convergent : whether it minimises the stated objective; else only its sanity is tested.
     """
 
     lacks: frozenset[str] = frozenset()
@@ -172,7 +172,7 @@ def known(solver: str) -> Known:
 
 
 def refuses(solver: str, problem: str) -> bool:
-    """Whether the tables say that the solver cannot take the problem."""
+    """Whether the solver cannot take the problem according to the tables."""
     row = known(solver)
     return bool(row.lacks & needs(problem)) or (row.only is not None and problem not in row.only)
 
@@ -184,7 +184,7 @@ def taken(solver: str, problem: str) -> str:
 
 @cache
 def needs(problem: str) -> frozenset[str]:
-    """What the problem needs: the table's, and ``linear map`` for a penalty of one."""
+    """The needs of the problem: those of the table, and ``linear map`` for a penalty of one."""
     terms = build(problem)[0].terms
     composed = any(isinstance(term, Composed) and not isinstance(term, Smooth) for term in terms)
     return PROBLEMS[problem].needs | ({"linear map"} if composed else frozenset())
@@ -193,7 +193,7 @@ def needs(problem: str) -> frozenset[str]:
 def problem_of(
     terms: Sequence[Mapping[str, Any]], dtype: Any = np.float64, labels: tuple[str, ...] | None = None
 ) -> Problem:
-    """A problem on `arrays` from terms as a config has them; ``labels`` for an unknown that is no stack of maps."""
+    """A problem on `arrays` from terms as in a config; ``labels`` for an unknown that is not a stack of maps."""
     data = Dataset({name: array.copy() for name, array in arrays().items()}, LABELS)
     return compose(data, terms, labels, "single" if np.dtype(dtype) == np.float32 else "double")
 
@@ -208,6 +208,6 @@ def build(name: str, dtype: Any = np.float64) -> tuple[Problem, Array]:
 
 @cache
 def solved(solver: str, problem: str, dtype: str, tolerance: float) -> Result:
-    """The result of one solver on one problem; solved once for all tests."""
+    """The result of a solver on a problem, solved once for all tests."""
     built, start = build(problem, dtype)
     return solve(built, make_solver(solver, tolerance=tolerance, max_iterations=20000), start)

@@ -1,4 +1,4 @@
-"""Child processes that read microscopes' files, kept for further tests: starting one takes a second."""
+"""Child processes that read microscope files, kept for further tests, because starting one takes a second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fusionkit.microscope.reader_process import ReaderProcess
 
 
 class Pool:
-    """Gives idle child processes, or new ones.
+    """Provides idle child processes, or new ones.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Pool:
         self._memory = memory
 
     def __call__(self) -> ReaderProcess:
-        """A process; it comes back when the caller drops it."""
+        """A process; it returns to the pool when the caller drops it."""
         while self._idle:
             process = self._idle.pop()
             if process._child.poll() is None:

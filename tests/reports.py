@@ -41,14 +41,14 @@ def large(iterations: int = 2) -> RunRecord:
 
 @dataclasses.dataclass(frozen=True)
 class Read:
-    """What stands in a page: its content, its elements with their attributes, the texts of its scripts."""
+    """A parsed page: its content, its elements with their attributes, the texts of its scripts."""
 
     content: dict[str, Any]
     tags: list[tuple[str, dict[str, str]]]
     blobs: dict[int, str]
 
     def image(self, key: str) -> np.ndarray:
-        """An image as the page's script decodes it."""
+        """An image, decoded like in the page's script."""
         head = self.content["images"][key]
         planes = np.frombuffer(zlib.decompress(base64.b64decode(self.blobs[head["id"]])), np.uint8).astype(np.int64)
         low, high = planes.reshape(2, head["ny"], head["nx"])

@@ -1,7 +1,7 @@
-"""Arrays that behave as CuPy's towards NumPy: nothing becomes a NumPy array unless it is asked to.
+"""Arrays that behave like CuPy's towards NumPy: they never convert to NumPy implicitly.
 
-Ufuncs take strict arrays and scalars alone, a NumPy array among them is a `TypeError`; of NumPy's functions those run
-that CuPy has under the same name. What is written here of CuPy was read in its source (`cupy/_core/core.pyx`).
+Ufuncs take only strict arrays and scalars; a NumPy array among them is a `TypeError`. The NumPy functions that CuPy has
+under the same name work. This follows CuPy's source (`cupy/_core/core.pyx`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class StrictArray(NDArrayOperatorsMixin):
 
     Parameters
     ----------
-    values : what it holds.
+    values : its content.
     """
 
     def __init__(self, values: np.ndarray[Any, Any]) -> None:
@@ -117,7 +117,7 @@ NAMESPACE = SimpleNamespace(
 
 
 class StrictDevice(HostDevice):
-    """The processor with such arrays."""
+    """The CPU with such arrays."""
 
     name, xp = "strict", NAMESPACE
 

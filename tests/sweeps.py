@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: a tiny config, the command line in a process, and its workers."""
+"""Common parts of the tests of sweeps: a tiny config, the command line in a process, and its workers."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 
 def statuses(folder: Path) -> list[str]:
-    """How each point has ended."""
+    """The status of each point."""
     return [row["status"] for row in table(folder)]
 
 
 def children(process: int, word: str) -> list[psutil.Process]:
-    """The processes below one, whose command has the word."""
+    """The descendants of a process whose command contains the word."""
     try:
         found = psutil.Process(process).children(recursive=True)
         return [child for child in found if any(word in part for part in child.cmdline())]
@@ -58,7 +58,7 @@ def children(process: int, word: str) -> list[psutil.Process]:
 
 
 def wait_for(found: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """The first that is true of what ``found`` gives."""
+    """The first true result of ``found``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = found()

@@ -1,4 +1,4 @@
-"""Maps from counts and a bright-field image, end to end: the model of the image makes them better."""
+"""Maps from counts and a bright-field image, end to end: the image improves them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def truth() -> Array:
 
 
 def fitted(image: bool) -> Result:
-    """The fit to the counts, with the bright-field image or without."""
+    """The fit to the counts, with or without the bright-field image."""
     random, x = np.random.default_rng(1), truth()
     depth = np.tensordot(list(MU.values()), x, 1)
     arrays = {

@@ -1,4 +1,4 @@
-"""The validation suite's own parts: metrics, breakages, spectra and bars; none needs the reference package."""
+"""Parts of the accuracy suite that do not need the reference package: metrics, breakages, spectra and targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The array module of an array, and operators on arrays that never become NumPy's by themselves."""
+"""The array module of an array, and operators on arrays that never convert to NumPy implicitly."""
 
 from __future__ import annotations
 

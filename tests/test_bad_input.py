@@ -1,4 +1,4 @@
-"""Bad input: exit status 2, one line that names key or file and says what would do, and nothing left behind."""
+"""Bad input: exit status 2, one line with key or file and a remedy, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def lay_out(folder: Path, config: dict[str, Any] | str, arrays: dict[str, Any]) 
 
 
 def refuse(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: str) -> str:
-    """Run, check status, form and words, and give the line."""
+    """Run, check status, form and words, and return the line."""
     status = main(arguments)
     captured = capsys.readouterr()
     assert status == 2, captured.err
@@ -60,7 +60,7 @@ def refuse(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: str
 
 
 def run_refused(capsys: pytest.CaptureFixture[str], config: Path, *words: str) -> None:
-    """A run that must leave its folder as it was."""
+    """A run that must not change its folder."""
     before = sorted(config.parent.rglob("*"))
     refuse(capsys, ["run", str(config), "--output", str(config.parent / "out")], *words)
     assert sorted(config.parent.rglob("*")) == before

@@ -38,7 +38,7 @@ def lay_out(folder: Path, **changes: Any) -> Path:
 def test_every_file_has_a_folder_and_a_broken_one_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The files are named from where the user stands, the config's own from its folder."""
+    """Files on the command line are relative to the current folder, the config's own to its folder."""
     config = lay_out(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert main(["batch", str(config), "a.npz", "broken.npz", "b.npz"]) == 4
@@ -120,7 +120,7 @@ def test_a_former_batch_is_not_dropped_from_the_table(
 
 
 def test_a_point_that_failed_may_be_left_out(tmp_path: Path) -> None:
-    """A name that was mistyped holds nothing."""
+    """A mistyped name has no result to lose."""
     config, out = lay_out(tmp_path), tmp_path / "out"
     command = ["batch", str(config), "--output", str(out), "--quiet", str(tmp_path / "a.npz")]
     assert main([*command, str(tmp_path / "gone.npz")]) == 4
@@ -166,7 +166,7 @@ def test_points_are_called_by_their_files(
     labels: tuple[str, ...],
     parts: tuple[str, ...] | None,
 ) -> None:
-    """Files that would share a folder get longer names, the others keep theirs."""
+    """Files that would share a folder get longer names; the others keep theirs."""
     monkeypatch.chdir(tmp_path)
     for file in files:
         Path(file).parent.mkdir(parents=True, exist_ok=True)

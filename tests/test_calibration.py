@@ -1,4 +1,4 @@
-"""Gain, offset and exponent of the elastic channel, fitted together with the maps."""
+"""Gain, offset and exponent of the HAADF model, fitted together with the maps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TV = {"cos_nanoparticle": 0.3, "films": 0.3, "lattice": 0.05}
 
 
 def recording(preset: str, dose: float, size: int = SMALL) -> Dataset:
-    """A phantom whose image comes from a detector with gain and offset."""
+    """A phantom recorded by a detector with gain and offset."""
     phantom = {"preset": preset, "size": size, "dose": dose, "seed": 0}
     data = load(DataOptions.model_validate({"phantom": phantom}), Path(), "data")
     assert data.haadf_sigma is not None
@@ -100,7 +100,7 @@ def test_fits_cost_few_iterations() -> None:
 
 
 def test_errors_are_those_of_many_recordings() -> None:
-    """The spread of the fits of independent noise is what each one says."""
+    """The spread over independent noise equals the standard deviation that each fit reports."""
     fits = []
     for seed in range(12):
         phantom = {"preset": "films", "size": SMALL, "dose": 100, "seed": seed}
@@ -124,7 +124,7 @@ def test_every_solver_fits_the_same(solver: str) -> None:
 
 
 def test_condat_vu_knows_that_the_parameters_have_moved() -> None:
-    """f and its gradient are kept from step to step: with those of former parameters no step descends."""
+    """f and its gradient are cached between steps: with those of former parameters no step descends."""
     data = recording("cos_nanoparticle", 20, 32)
     posed = problem(data, gain="auto", offset="auto", weight=1e-3)
     found, reference = (fitted(data, posed, solver, 2e-3) for solver in ("condat_vu", "chambolle_pock"))
@@ -139,7 +139,7 @@ def test_what_is_not_known_is_infinite_and_nothing_else() -> None:
 
 
 def test_the_score_is_zero_at_the_result() -> None:
-    """The regression of the image on what the raw counts predict, written out, changes nothing."""
+    """The regression of the image on the prediction from raw counts, written out, changes nothing."""
     data = recording("films", 20)
     result = fitted(data, problem(data, gain="auto", offset="auto", precision="double"), tolerance=1e-5)
     x, found = np.asarray(result.x, np.float64), {n: p.value for n, p in result.parameters["haadf"].items()}

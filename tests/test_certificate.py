@@ -1,4 +1,4 @@
-"""The optimality certificate: zero at known solutions, without units, the same whatever solver asks for it."""
+"""The optimality certificate: zero at known solutions, without units, the same for every solver."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_zero_at_a_solution_in_closed_form() -> None:
 
 @pytest.mark.parametrize("engine", ["numpy", "auto"])
 def test_the_data_with_duals_at_zero_are_not_a_solution(engine: Any) -> None:
-    """There the gradient, the duals and so the scale of the gap vanish, but the gap does not."""
+    """The gradient, the duals and so the scale of the gap vanish there, but not the gap."""
     dataset = Dataset({"maps": arrays()["maps"]}, elements=("Sc", "Dy", "O"))
     problem = compose(dataset, [MAPS, TV], engine=engine)
     x0 = arrays()["maps"].astype(np.float32)
@@ -91,7 +91,7 @@ def test_grows_with_the_distance_from_the_solution(part: str) -> None:
 
 
 def fused(scale: float, factor: float, dtype: Any) -> Problem:
-    """The canonical kind of problem with x in other units (``scale``) and the objective in others (``factor``)."""
+    """A canonical problem with other units of x (``scale``) and of the objective (``factor``)."""
     maps = scale * arrays()["maps"]
     data = Dataset({"maps": maps, "haadf": arrays()["haadf_1.6"].copy()}, ("Sc", "Dy", "O"))
     z = dict(zip(data.elements, (Z / scale).tolist(), strict=True))
@@ -196,7 +196,7 @@ def test_alignment_is_never_negative_and_feasibility_is_the_share_outside(
 
 
 def test_a_dual_outside_its_ball_cannot_hide_a_gap() -> None:
-    """A p that is too long where it is aligned outweighs, in <p, y>, what is missing where it is not."""
+    """In <p, y>, a p that is too long where it is aligned outweighs the deficit where it is not."""
     split = problem_of([MAPS, TV]).sort(PRIMAL_DUAL)
     x = arrays()["maps"]
     y = gradient_map(SHAPE).apply(x)
@@ -222,9 +222,9 @@ def test_vanishes_along_a_solve(problem: str) -> None:
 
 
 def test_zero_maps_and_zero_weights_are_judged() -> None:
-    """x = 0 has no scale of its own: the verdict is finite, and zero where x = 0 solves the problem.
+    """x = 0 has no scale: the number is finite, and zero where x = 0 solves the problem.
 
-    A penalty of weight zero is left out, and has no dual variable.
+    A penalty of weight zero is dropped and has no dual variable.
     """
     context = Context(Dataset({"maps": np.zeros(SHAPE)}), SHAPE, ("Sc", "Dy", "O"), np.dtype(np.float64))
     specs = [MAPS, TV | {"weight": 0.0}, NONNEGATIVE]

@@ -1,4 +1,4 @@
-"""When a solve is checked: the budget, the credit where the tolerance may be met, and the solves that follow it."""
+"""When a solve is checked: the budget, the credit near the tolerance, and whole solves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytest.importorskip("numba", reason="looks take samples by compiled kernels")
 
 
 def places(optimality: list[float], tolerance: float = 1e-4) -> list[int]:
-    """Iterations of the checks of a solve whose looks see these values."""
+    """The iterations with checks in a solve whose looks give these values."""
     schedule = Schedule(tolerance)
     schedule.checked()  # the starting point
     found = []
@@ -126,7 +126,7 @@ def test_numpy_checks_at_every_look() -> None:
 
 @pytest.mark.parametrize("penalty", ["tv", "tgv"])
 def test_a_solve_that_cannot_improve_is_found_stalled(penalty: str) -> None:
-    """The floor of single precision; a solve goes on for no more than half of its looks after it is reached."""
+    """At the floor of single precision, a solve continues for at most half of its looks."""
     problem, start = phantom(penalty, size=32)
     result = solve(problem, make_solver("chambolle_pock", tolerance=0.0, max_iterations=60000), start)
     assert result.status is Status.STALLED

@@ -1,4 +1,4 @@
-"""The command line: commands, exit statuses, warnings, interrupts and what it imports."""
+"""The command line: commands, exit statuses, warnings, interrupts and imports."""
 
 from __future__ import annotations
 

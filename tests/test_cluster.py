@@ -28,7 +28,7 @@ class Cluster:
     ----------
     file : the scheduler file.
     scheduler : its process.
-    workers : the processes, which nobody starts again when they die.
+    workers : the processes, which are not restarted when they die.
     """
 
     def __init__(self, file: Path, stack: ExitStack) -> None:

@@ -1,4 +1,4 @@
-"""The comparison of runs: its table, its page, what it refuses and what it says is not comparable."""
+"""The comparison of runs: its table, its page, its refusals and its notes on runs that are not comparable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convex problems written out in CVXPY, apart from all code of the project: solvers must reach its objective."""
+"""Convex problems written in CVXPY, independently of the project's code: solvers must reach its objective."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def gradients(x: Maps) -> Gradients:
 
 
 def add(values: cp.Expression) -> cp.Expression:
-    """The sum of all values; CVXPY's own has a wider declared type."""
+    """The sum of all values, with a narrower type than CVXPY's."""
     return cast(cp.Expression, cp.sum(values))
 
 
@@ -120,7 +120,7 @@ def huber_tv() -> cp.Expression:
 def tgv_parts(x: Maps) -> list[tuple[list[cp.Expression], list[cp.Expression]]]:
     """First and second differences of each map: symmetrised, backward, zero at the first row and column for w.
 
-    There is no w where x has no difference.
+    w is absent where x has no difference.
     """
     inside_rows, inside_columns = np.ones((NY, NX)), np.ones((NY, NX))
     inside_rows[-1], inside_columns[:, -1] = 0, 0

@@ -1,4 +1,4 @@
-"""What maps are: the guess, the factor of rates, effective counts of fractions, and that the model stays the same."""
+"""Units of the maps: the guess, the factor of rates, effective counts of fractions; the model of the image stays."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def job(folder: Path, maps: Array, *sets: str) -> Job:
 
 
 def test_rates_are_solved_as_counts(tmp_path: Path) -> None:
-    """z stays in the units of the maps as given: the same image comes from the counts."""
+    """z stays in the units of the maps as given: the counts predict the same image."""
     z = np.array([27, 16, 8]) / 17.0
     given = {name: f"{value}" for name, value in zip(("Co", "S", "O"), z * DWELL.ravel(), strict=True)}
     rates = job(

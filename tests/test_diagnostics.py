@@ -1,4 +1,4 @@
-"""What a run says about itself: silent on complete models, loud where an element, an exponent or counts are wrong."""
+"""Diagnostics: no finding on complete models, a warning where an element, an exponent or counts are wrong."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_summary_holds_every_sentence() -> None:
 
 
 def test_epsilon_is_no_count_of_a_sparse_map() -> None:
-    """Of a layer with 0.05 counts a pixel, an epsilon of 0.1 is twice as much as the layer."""
+    """For a layer with 0.05 counts per pixel, an epsilon of 0.1 is twice the signal."""
     rng, columns = np.random.default_rng(0), np.indices((64, 96))[1]
     known = {"Hf": 5.0 * (np.abs(columns - 48) < 1), "Si": 5.0 * (columns < 48), "O": 6.0 * (columns >= 48)}
     z = {"Hf": 72, "Si": 14, "O": 8}

@@ -35,7 +35,7 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 
 def rows(*languages: str, start: str = "") -> list[object]:
-    """Parameters of a test: each block that begins with ``start``, called by its page and number."""
+    """Parameters of a test: each block that begins with ``start``, named by page and number."""
     return [
         pytest.param(block, id=f"{name_of(page)}-{index}")
         for page in PAGES
@@ -46,7 +46,7 @@ def rows(*languages: str, start: str = "") -> list[object]:
 
 @pytest.mark.parametrize("block", rows("python"))
 def test_python_runs(tmp_path: Path, block: str) -> None:
-    """In a process of its own, with warnings as errors and nothing in the folder."""
+    """In a separate process and an empty folder, with warnings as errors."""
     command = [sys.executable, "-W", "error", "-c", block]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ def test_python_runs(tmp_path: Path, block: str) -> None:
 
 @pytest.mark.parametrize("block", rows("yaml", start="version:"))
 def test_configuration_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str], block: str) -> None:
-    """With its data where they are simulated; a recording is the reader's."""
+    """With its data if they are simulated; recordings belong to the reader of the page."""
     config = tmp_path / "mine.yaml"
     config.write_text(block, encoding="utf-8")
     if load_config(config).config.data.phantom is not None:
@@ -62,7 +62,7 @@ def test_configuration_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def commands() -> list[object]:
-    """Every ``fusionkit ...`` of the sh blocks, called by its page and the line."""
+    """Every ``fusionkit ...`` of the sh blocks, named by page and line."""
     lines = [(page, line) for page in PAGES for block in blocks(page, "sh", "bash") for line in block.splitlines()]
     parts = [(page, part.strip()) for page, line in lines for part in line.partition("  #")[0].split("&&")]
     return [pytest.param(part, id=f"{name_of(page)}: {part}") for page, part in parts if part.startswith("fusionkit ")]
@@ -70,7 +70,7 @@ def commands() -> list[object]:
 
 @pytest.mark.parametrize("command", commands())
 def test_command_is_right(tmp_path: Path, command: str) -> None:
-    """It parses, and what it names exists, but for files that are the reader's own."""
+    """It parses, and the names in it exist, except files of the reader."""
     arguments = build_parser().parse_args(shlex.split(command)[1:])
     if arguments.command in ("run", "validate"):
         check_config(arguments, tmp_path)
@@ -79,7 +79,7 @@ def test_command_is_right(tmp_path: Path, command: str) -> None:
 
 
 def check_config(arguments: argparse.Namespace, folder: Path) -> None:
-    """The config is packaged, or a file of this repository, or the reader's; what is set in it can be set."""
+    """The config is packaged, in this repository or the reader's; ``--set`` applies to it."""
     given = arguments.config
     if given.endswith((".yaml", ".yml")):
         its_own = Path(given).name.startswith("my") or f"# {given}\n" in "".join(map(Path.read_text, PAGES))
@@ -97,7 +97,7 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """The anchors of a page's headings, as on GitHub."""
     headings = re.findall(r"^#+ +(.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -115,7 +115,7 @@ def test_links_and_figures_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_that_are_named_exist(page: Path) -> None:
-    """Paths of this repository in the commands, and in the prose where they are written as code."""
+    """Paths of this repository in commands, and in prose where they are code."""
     shown = prose(page) + "\n".join(f"`{line}`" for block in blocks(page, "sh", "bash") for line in block.splitlines())
     for code in re.findall(r"`([^`\n]+)`", shown):
         for path in re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*\w)(?![\w/*])", code):

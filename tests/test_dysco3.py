@@ -1,4 +1,4 @@
-"""The canonical DyScO3 problem: what each solver reaches, with F written out apart from the project's terms."""
+"""The canonical DyScO3 problem: the objective that each solver reaches, with F written independently of the terms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def normalised(name: str) -> Array:
 
 
 def objective(x: Array) -> float:
-    """F in float64, as the canonical problem is stated."""
+    """F of the canonical problem in float64."""
     x = x.astype(np.float64)
     maps = np.stack([normalised(name) for name in ("Sc", "Dy", "O")])
     z = np.array([21.0, 66.0, 8.0])[:, None, None] * 3 / 95

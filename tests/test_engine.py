@@ -1,4 +1,4 @@
-"""Compiled kernels behind the same terms and solvers: they agree with NumPy, and say where they do not apply."""
+"""Compiled kernels behind the same terms and solvers: they agree with NumPy; a note names unsupported terms."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PROBLEMS: dict[str, tuple[tuple[Any, ...], bool]] = {
 
 
 def recording() -> Dataset:
-    """Two elements, 24 x 19 pixels, 5 counts a pixel."""
+    """Two elements, 24 x 19 pixels, 5 counts per pixel."""
     rng = np.random.default_rng(3)
     maps = rng.poisson(5.0, (2, 24, 19)).astype(float)
     return Dataset({"haadf": 30 + rng.standard_normal((24, 19)), "maps": maps}, elements=("Co", "O"))
@@ -131,7 +131,7 @@ def test_compilation_is_announced_once(tmp_path: Path, caplog: pytest.LogCapture
 
 
 class OwnTerm(Pixelwise):
-    """A user's pixelwise term, 1/2 ||x - 4||^2, that no kernel knows."""
+    """A user's pixelwise term, 1/2 ||x - 4||^2, without a kernel."""
 
     name = "own"
 

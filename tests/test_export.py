@@ -1,4 +1,4 @@
-"""Exported maps: what HyperSpy, ImageJ's format and another run read back, and one line for what cannot be written."""
+"""Exported maps, read back by HyperSpy, as ImageJ's format and by another run; one line for what cannot be written."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_tiff_has_labels_and_pixel_size(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose config asks for every format."""
+    """A run with every format in its config."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "config.yaml").write_text(CONFIG)
     assert main(["run", str(folder / "config.yaml"), "--output", str(folder / "first"), "--quiet"]) == 0

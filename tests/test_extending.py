@@ -1,4 +1,4 @@
-"""docs/extending.md word for word: its files written, its lines added, its plug-in installed; and broken plug-ins."""
+"""docs/extending.md literally: its files written, its lines added, its plug-in installed; and broken plug-ins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def files() -> dict[str, str]:
-    """The blocks that begin with a comment that names a file, by that name."""
+    """The blocks that begin with the name of a file in a comment, by that name."""
     found = {}
     for _, block in BLOCKS:
         label = re.match(r"# (\S+/\S+\.\w+)\n", block)
@@ -46,7 +46,7 @@ def additions() -> list[tuple[str, str, str]]:
 
 
 def call(folder: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Python in a process of its own that finds the packages in ``path`` first."""
+    """Python in a separate process that searches ``path`` first."""
     environment = {**os.environ, "PYTHONPATH": str(path)}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -173,7 +173,7 @@ def fusionkit(example: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def found_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder, in which this process finds distributions meanwhile."""
+    """A folder in which this process finds distributions for the time being."""
     caches, modules = (registry.table, registry.plugins), set(sys.modules)
     monkeypatch.syspath_prepend(str(folder))
     for cached in caches:
@@ -189,7 +189,7 @@ def found_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def installed(example: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The page's plug-in, found by this process, and its config; a process of its own takes seconds to start."""
+    """The page's plug-in in this process, and its config; a separate process takes seconds to start."""
     for _ in found_in(example / "site", monkeypatch):
         monkeypatch.chdir(example)
         yield example / "fusionkit-example" / "example.yaml"

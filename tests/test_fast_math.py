@@ -24,7 +24,7 @@ EXPONENTS = [1e-4, 0.013, 0.4, 0.5, 0.6, 0.7, 1.0, 1.5, 1.6, 2.0, 3.0, 4.0]
 
 @cache
 def compiled(name: str) -> Any:
-    """A loop over an array with the function of that name."""
+    """A compiled loop over an array with the function of that name."""
     function = getattr(fast_math, name)
 
     def loop(x: Any, out: Any) -> None:
@@ -49,7 +49,7 @@ def power(x: Array, y: float) -> Array:
 
 
 def positive(dtype: Any) -> Array:
-    """The whole range, subnormal numbers included, and many values around 1."""
+    """The whole range with subnormal numbers, and many values around 1."""
     random = np.random.default_rng(1)
     return np.concatenate([np.exp(random.uniform(-103, 88.7, 50000)), random.uniform(0.5, 2.0, 50000)]).astype(dtype)
 

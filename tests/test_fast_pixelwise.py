@@ -27,7 +27,7 @@ def both(case: FastCase, step: float, newton_steps: int = 1, threads: int = 1) -
 
 
 def objective(case: FastCase, x: Array, step: float) -> Array:
-    """What the prox minimises, at each pixel, from the terms in double precision."""
+    """The objective of the prox at each pixel, from the terms in double precision."""
     exact, rows = x.astype(np.float64), slice(0, x.shape[1])
     total = ((exact - case.v) ** 2).sum(axis=0) / (2 * step)
     for term in case.terms:
@@ -36,7 +36,7 @@ def objective(case: FastCase, x: Array, step: float) -> Array:
 
 
 def check_agreement(case: FastCase, step: float) -> None:
-    """The same values, but for pixels whose step one of the two shortened; there the objective is no worse."""
+    """The same values, except at pixels whose step one of the two shortened; there the objective is no worse."""
     definition, found = both(case, step)
     close = np.isclose(found, definition, rtol=1e-4, atol=1e-5).all(axis=0)
     assert np.count_nonzero(~close) <= 1 + 0.01 * close.size
@@ -114,7 +114,7 @@ def test_a_nan_stays_in_its_pixel() -> None:
 
 @dataclass
 class Described(Pixelwise):
-    """A term that says what it is."""
+    """A term with a kernel description."""
 
     kernel: Kernel | None
     name: str = "described"

@@ -30,7 +30,7 @@ def penalty(shape: tuple[int, ...], weight: float, coupling: str, dtype: Any) ->
 
 
 def begin(case: FastCase, term: Any, seed: int = 4) -> Iterate:
-    """x, w and a dual variable that is zero across the borders, as every one is that starts at zero."""
+    """x, w and a dual variable that is zero across the borders, as for all iterates from zero."""
     random = np.random.default_rng(seed)
     x = case.v
     w = random.standard_normal(term.auxiliary.domain).astype(x.dtype)
@@ -40,7 +40,7 @@ def begin(case: FastCase, term: Any, seed: int = 4) -> Iterate:
 
 
 def iterated(case: FastCase, term: Any, old: Iterate, rho: float) -> Iterate:
-    """One iteration as solvers/chambolle_pock.py states it, by the operators."""
+    """One iteration of solvers/chambolle_pock.py, by the operators."""
     x, w, p = old
     number = x.dtype.type
     moved = p + number(SIGMA) * (term.operator.apply(x) + term.auxiliary.apply(w))

@@ -62,7 +62,7 @@ def _faults_are_written_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> Callable[[str], list[str]]:
-    """The arguments of a command, its files being there."""
+    """The arguments of a command whose files exist."""
     for name in ("FOLDER", "OTHER"):
         (tmp_path / name).mkdir()
     (tmp_path / "FILE.npz").write_bytes(b"not read")

@@ -107,7 +107,7 @@ ABILITIES = (Smooth, Pixelwise, Proximable, Composed)
 
 
 def having(ability: type) -> pytest.MarkDecorator:
-    """The rows of TERMS that have an ability."""
+    """The rows of TERMS with an ability."""
     return pytest.mark.parametrize("name", [name for name, row in TERMS.items() if ability in row[1]])
 
 
@@ -282,7 +282,7 @@ def test_poisson_prox_is_optimal(dtype: Any, v: float, b: float, step: float, ep
 @settings(deadline=None, max_examples=25)
 @given(v=st.floats(-50, 50), b=st.floats(0, 50), step=st.floats(0.01, 10), weight=st.floats(0.1, 10))
 def test_moreau_against_the_known_conjugates(dtype: Any, v: float, b: float, step: float, weight: float) -> None:
-    """proxdual of the functional against the closed-form prox of the conjugate, derived without the primal one."""
+    """proxdual of the functional against the closed-form prox of the conjugate, derived independently."""
     point = np.array([v], dtype)
     data = np.array([b], dtype)
     tolerance = 1e-4 if dtype is np.float32 else 1e-10

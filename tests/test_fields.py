@@ -1,4 +1,4 @@
-"""Where scans lie: what a part of another is compared with, and where results say they are."""
+"""Positions of scans: crops of overlapping scans, and the position in results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course of a solve between its checks: estimates from a sample of the rows against the whole."""
+"""The trace of a solve between its checks: estimates from a sample of rows against full checks."""
 
 from __future__ import annotations
 

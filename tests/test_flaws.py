@@ -1,4 +1,4 @@
-"""One flaw at a time: the sentence that must appear, and none on sound data."""
+"""One flaw at a time: its sentence must appear, and none on sound data."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_light_element_beside_a_heavy_one_is_said_to_rest_on_its_counts() -> N
 
 
 def test_share_of_the_image_is_what_it_takes_off_the_variance() -> None:
-    """Against the inverse of the whole Fisher information of one pixel."""
+    """Against the inverse of the full Fisher information of one pixel."""
     found = fusion_of(solved("cos_nanoparticle", 20))
     assert found is not None
     row, column = 32, 30

@@ -250,7 +250,7 @@ SCANS = [
 
 @pytest.mark.parametrize(("pixels", "part", "reduce"), SCANS)
 def test_scan_against_a_fine_grid(pixels: tuple[int, int], part: dict[str, Any], reduce: str) -> None:
-    """Each pixel cut into small ones, counted by the pixel of the other scan that their middle lies in."""
+    """Each pixel is cut into small ones, which count for the pixel of the other scan that holds their centre."""
     fine = 84  # every edge of the table lies between small pixels
     x = np.random.default_rng(5).random(SHAPE)
     small = np.repeat(np.repeat(x, fine, axis=1), fine, axis=2) / fine**2

@@ -130,7 +130,7 @@ def competitors(v: np.ndarray, p: np.ndarray) -> list[np.ndarray]:
 def test_dual_ball(
     kind: str, options: dict[str, Any], value: Any, is_norm: bool, dtype: Any, data: st.DataObject, weight: float
 ) -> None:
-    """The projection is idempotent, gives <p, y> <= g(y) for all y with equality for some, and is the nearest point."""
+    """The projection is idempotent, obeys <p, y> <= g(y) for all y with equality for some, and is the nearest point."""
     norm = build(kind, {**options, "weight": weight}, dtype)
     assert isinstance(build(kind, options), HasDualBall)
     p, y = data.draw(vectors(dtype)), data.draw(vectors(dtype))
@@ -222,7 +222,7 @@ def test_named_prox(name: str, arguments: dict[str, Any], convex: bool, data: st
 
 @pytest.mark.parametrize("name", ["Huber", "L0", "Log1", "RelaxedMumfordShah"])
 def test_unfaithful_prox_is_warned_about(name: str) -> None:
-    """Their prox does not minimise their value plus the quadratic: some competitor is clearly lower."""
+    """The prox does not minimise value plus quadratic: some competitor is clearly lower."""
     arguments = {"Huber": {"alpha": 0.5}, "Log1": {"sigma": 1.0, "delta": 0.1}}.get(name, {})
     with pytest.warns(FusionkitWarning, match=f"pyproximal's {name}: .*do not rely on"):
         functional = build("pyproximal", {"operator": name, "arguments": arguments})

@@ -1,4 +1,4 @@
-"""`fusionkit.fuse`: arrays, HyperSpy signals and files give the same maps, each in kind."""
+"""`fusionkit.fuse`: arrays, HyperSpy signals and files give the same maps, returned in the same type."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_one_element() -> None:
 
 
 def test_fusing_lowers_the_error() -> None:
-    """With nothing but the data, in any units of the image."""
+    """With only the data, in any units of the image."""
     data = load(parse(DataOptions, {"phantom": {"preset": "cos_nanoparticle", "size": 64}}, "data"), Path())
     raw, truth = data.arrays["maps"], np.asarray(data.truth)
     fused = fk.fuse(40 + 3e4 * data.arrays["haadf"], raw, elements=NAMES)
@@ -173,7 +173,7 @@ def test_fusing_lowers_the_error() -> None:
 
 @pytest.mark.parametrize("dose", [5, 20])
 def test_detail_of_few_pixels_does_not_mislead_the_unit_of_the_image(dose: float) -> None:
-    """Atomic columns: maps that are smoothed too much before the power bend the fit."""
+    """Atomic columns: maps smoothed too much before the power distort the fit."""
     options = parse(DataOptions, {"phantom": {"preset": "lattice", "size": 128, "dose": dose}}, "data")
     data = load(options, Path(), "data")
     assert data.truth is not None
@@ -186,7 +186,7 @@ def test_detail_of_few_pixels_does_not_mislead_the_unit_of_the_image(dose: float
 
 
 def test_normalised_maps_come_back_in_their_units() -> None:
-    """Atomic percent, say: the solver sees 0 to 1, the user what was given."""
+    """For example atomic per cent: the solver sees 0 to 1, the user the original units."""
     percent = {e: 5.0 + 40.0 * m / m.max() for e, m in MAPS.items()}
     fused = fk.fuse(HAADF, percent, **FAST)
     assert any("no counts" in note for note in fused.notes)
@@ -197,7 +197,7 @@ def test_normalised_maps_come_back_in_their_units() -> None:
 
 
 def test_terms_and_solver_are_those_of_a_config() -> None:
-    """The same data, terms and solver as a run of a config: the same maps, bit for bit."""
+    """The same data, terms and solver as in a config give the same maps, bit for bit."""
     terms = [
         {"type": "haadf", "weight": 1.148e-3, "gamma": 1.7},
         "poisson",
@@ -235,7 +235,7 @@ def test_knobs(knobs: dict[str, Any], found: Callable[[Mapping[str, Any]], Any],
 
 @given(st.floats(1.4, 2.0), st.floats(0.01, 1e4), st.floats(-1e3, 1e3))
 def test_the_unit_of_the_image_is_found(gamma: float, scale: float, offset: float) -> None:
-    """Where the image follows the maps exactly, offset and scale are those that made it."""
+    """If the image follows the maps exactly, offset and scale are recovered."""
     rng = np.random.default_rng(0)
     x = np.round(30 * np.kron(rng.random((2, 4, 4)), np.ones((8, 8)))) + 1
     z = {"Co": 1.2, "O": 0.6}
@@ -275,7 +275,7 @@ def test_figure(expected: fk.Fused) -> None:
 
 
 def test_hyperspy_is_not_imported_for_arrays() -> None:
-    """Nor anything else by ``import fusionkit``."""
+    """``import fusionkit`` imports nothing heavy either."""
     code = (
         "import sys, fusionkit as fk; assert 'numpy' not in sys.modules\n"
         "import numpy as np; r = np.random.default_rng(0); m = r.poisson(5, (2, 9, 8)).astype(float)\n"

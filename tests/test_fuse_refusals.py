@@ -1,4 +1,4 @@
-"""`fusionkit.fuse`: bad input is one line that says where, what and what would do."""
+"""`fusionkit.fuse`: bad input gives one line with the place, the problem and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``engine: cupy``: whole solves by the kernels, on the processor where there is no device, and what it refuses."""
+"""``engine: cupy``: whole solves by the kernels, on the CPU without a device, and refusals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def real_device() -> Device:
 
 @pytest.fixture(params=["strict", "cuda"])
 def on_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """What ``engine: cupy`` finds: the processor with arrays as strict as CuPy's, and a GPU where there is one."""
+    """The devices for ``engine: cupy``: the CPU with arrays as strict as CuPy's, and a GPU if there is one."""
     if request.param == "strict" and COMPILER is None:
         pytest.skip(NO_COMPILER)
     device = StrictDevice() if request.param == "strict" else real_device()
@@ -71,7 +71,7 @@ def solved(data: Dataset, terms: Any, engine: Any, precision: Any = "single", **
 
 
 def check_alike(found: Result, expected: Result, near: float) -> None:
-    """Maps, objective and certificate, to rounding at first and to what it grows to at last."""
+    """Maps, objective and certificate agree: to rounding at first, to its growth at the end."""
     np.testing.assert_allclose(found.x, expected.x, rtol=50 * near, atol=50 * near)
     assert found.objective == pytest.approx(expected.objective, rel=near, abs=near)
     for column in ("objective", "stationarity", "alignment"):

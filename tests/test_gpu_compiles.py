@@ -1,4 +1,4 @@
-"""The CUDA sources in NVIDIA's own compilers: no warning, and no value that leaves the registers."""
+"""The CUDA sources in NVIDIA's compilers: no warnings and no register spills."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_nvcc_keeps_everything_in_registers(variant: Any, architecture: int, tmp
 
 
 def nvrtc() -> ctypes.CDLL:
-    """The run-time compiler that CuPy uses: of a wheel, or of the system."""
+    """CuPy's run-time compiler, from a wheel or from the system."""
     spec = find_spec("nvidia")
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     wheels = [str(path) for folder in folders for path in folder.glob("*/lib/libnvrtc.so.*")]

@@ -1,4 +1,4 @@
-"""The CUDA kernels, run on the processor from the same source, against the operators and the Numba kernels."""
+"""The CUDA kernels, run on the CPU from the same source, against the operators and the Numba kernels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_iteration_is_that_of_the_definition(
 
 
 def joint_prox(recipe: str, dtype: Any, steps: int) -> tuple[Array, Array]:
-    """By the kernels, and by its definition."""
+    """The result of the kernels, and that of the definition."""
     case = fast_case(RECIPES[recipe], (3, 20, 65), dtype)
     found, _ = device_engine(case, None, steps).step(case.v, (), (), (0.2,))
     return found, iterated(case, case.v, 0.2, 0.4, 1.0, None, steps)[0]

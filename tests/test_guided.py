@@ -1,4 +1,4 @@
-"""What a guide image says of its slopes and their noise, and what the guided penalties make of it."""
+"""Slopes of a guide image and their noise, and the guided penalties."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build(kind: str, guide: Array, shape: tuple[int, ...], **options: Any) -> Co
 
 @pytest.mark.parametrize("sigma", [0.02, 0.3])
 def test_noise_of_slopes_is_that_of_noise_alone(sigma: float) -> None:
-    """The number that the guide states against the slopes that smoothed noise has."""
+    """The stated noise against the slopes of smoothed noise."""
     guide = guide_of(noisy(disc(128), sigma))
     alone = guide_of(noisy(np.zeros((128, 128)), sigma, seed=1), smoothing=guide.smoothing)
     assert guide.noise == pytest.approx(np.sqrt((alone.slopes**2).sum(axis=0).mean()), rel=0.1)
@@ -46,7 +46,7 @@ def test_noise_of_slopes_is_that_of_noise_alone(sigma: float) -> None:
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5])
 def test_smoothing_is_near_the_best(sigma: float) -> None:
-    """Stein's estimate against the truth, which it does not see."""
+    """Stein's estimate against the true error."""
     clean = guide_of(disc(), smoothing=0.0).slopes
 
     def error(smoothing: float | None) -> float:
@@ -101,7 +101,7 @@ def test_directional_tv_is_the_limit_of_a_small_window() -> None:
 
 @pytest.mark.parametrize("kind", GUIDED)
 def test_the_weight_is_chosen_from_the_data_and_maps_are_nearer_to_the_truth(kind: str) -> None:
-    """Against TV of a weight that is chosen in the same way."""
+    """Compared with TV, whose weight is chosen in the same way."""
     small = ("data.phantom.size=64", "data.phantom.dose=20.0", "solver.tolerance=1e-3")
     found = {}
     for name in ("tv", kind):

@@ -1,4 +1,4 @@
-"""The specimens of docs/guided.md show their edges where they say, and its tables hold what was measured."""
+"""The specimens of docs/guided.md have their edges where stated, and its tables the measurements."""
 
 from __future__ import annotations
 

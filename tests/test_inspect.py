@@ -1,4 +1,4 @@
-"""``fusionkit inspect``: the table, and a config that runs unedited."""
+"""``fusionkit inspect``: the table, and a config that runs unchanged."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_bruker_recording_is_fused_unedited(tmp_path: Path, capsys: pytest.Captu
 
 
 def counted(config: Path) -> list[float]:
-    """Counts of the recording in the channels of the config's windows, by RosettaSciIO alone."""
+    """Counts in the channels of the config's windows, by RosettaSciIO alone."""
     from rsciio.bruker import file_reader
 
     from fusionkit.config.yaml import read

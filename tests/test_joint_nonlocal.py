@@ -1,4 +1,4 @@
-"""The joint non-local penalty: groups against NumPy, threads, what it is as a term, what it gains, refusals."""
+"""The joint non-local penalty: groups against NumPy, threads, properties as a term, accuracy, refusals."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def term(counts: Array, image: Array | None = None, dtype: Any = np.float64, **o
 
 
 def slow(data: Array, noise: Array, pilot: Array | None, guide: Array | None, features: Array) -> Array:
-    """What the kernels do, patch by patch in NumPy; low rank where there is no pilot."""
+    """The kernels' algorithm, patch by patch in NumPy; low rank without a pilot."""
     n, ny, nx = data.shape
     total, cover, side = np.zeros_like(data), np.zeros((ny, nx)), HOW.patch
 

@@ -1,4 +1,4 @@
-"""Whose map an image is, by what programs of microscopes call it and by what their files say; and its pixels."""
+"""Which element a map belongs to, by the names and metadata of microscope software; and its pixel size."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_ome_tiff_runs(tmp_path: Path) -> None:
 
 
 def intensity(path: Path, element: str, values: np.ndarray, title: str, lines: list[str]) -> None:
-    """A map as eXSpy's ``get_lines_intensity`` gives it: a signal without signal axes, its line in the metadata."""
+    """A map like those of eXSpy's ``get_lines_intensity``: a signal without signal axes, its line in the metadata."""
     hs = hyperspy()
     made = hs.signals.BaseSignal(values.astype(np.float64)).transpose(signal_axes=0)
     made.metadata.add_dictionary({"General": {"title": title}, "Sample": {"elements": [element], "xray_lines": lines}})

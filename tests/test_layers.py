@@ -1,4 +1,4 @@
-"""Imports run downwards: which room of the package may import which; and no import runs in a circle."""
+"""Imports point down: which folder of the package may import which; and no circles."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(module: str) -> Iterator[tuple[str, bool]]:
-    """The modules of this package that a module imports anywhere, and whether only type checkers do so."""
+    """The modules of this package that a module imports anywhere, and whether only for type checkers."""
     tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
     unseen = {inner for block in blocks for statement in block.body for inner in ast.walk(statement)}
@@ -70,7 +70,7 @@ def imports(module: str) -> Iterator[tuple[str, bool]]:
 
 @cache
 def places() -> dict[str, tuple[int, str]]:
-    """Row and room of each name in the drawing."""
+    """Row and folder of each name in the drawing."""
     found = {}
     for row, line in enumerate(ROWS.strip().splitlines()):
         inside = line.startswith("{")
@@ -103,7 +103,7 @@ def test_imports_run_downwards() -> None:
 
 
 def test_no_import_runs_in_a_circle() -> None:
-    """Imports inside functions count as well; those for type checkers alone never run."""
+    """Imports inside functions count; those for type checkers never run."""
     graph = {module: {name for name, unseen in imports(module) if not unseen} for module in modules()}
     try:
         TopologicalSorter(graph).prepare()

@@ -1,4 +1,4 @@
-"""L-BFGS-B on the smoothed objective: the smoothing, its gradient, its bounds, and what the user is told of it."""
+"""L-BFGS-B on the smoothed objective: the smoothing, its gradient, its bounds, and the note about it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_gradient_is_that_of_the_smoothed_objective(problem: str, seed: int, mu:
     mu=st.floats(1e-3, 10.0),
 )
 def test_smoothed_objective_lies_below_the_exact_one_by_no_more_than_the_bound(x: np.ndarray, mu: float) -> None:
-    """F - mu lambda^2 N / 2 <= F_mu <= F for TV of the weight lambda on N values."""
+    """F - mu lambda^2 N / 2 <= F_mu <= F for TV with weight lambda on N values."""
     built, _ = build("tv_denoising")
     split = fit(make_solver("lbfgsb"), built)
     exact, found = built.value(x), smoothed(split, x, (mu,))[0]

@@ -86,7 +86,7 @@ def test_dot(
     dtype: Any,
     data: st.DataObject,
 ) -> None:
-    """<K x, y> = <x, K' y>, shapes and dtype are as declared, inputs stay and ``out`` receives the same numbers."""
+    """<K x, y> = <x, K' y>; shapes and dtype are as declared, inputs stay and ``out`` gets the same numbers."""
     linear_map = build(name, options, shape, dtype)
     x, y = data.draw(arrays(shape, dtype)), data.draw(arrays(image, dtype))
     x0, y0 = x.copy(), y.copy()
@@ -104,7 +104,7 @@ def test_dot(
 
 @pytest.mark.parametrize(("name", "options", "shape", "image", "exact"), OPERATORS, ids=IDS)
 def test_norm(name: str, options: dict[str, Any], shape: tuple[int, ...], image: tuple[int, ...], exact: bool) -> None:
-    """The norm is an upper bound of the largest singular value, and that value where it says so."""
+    """The norm is an upper bound of the largest singular value, and equal to it where declared exact."""
     linear_map = build(name, options, shape)
     largest = float(np.linalg.norm(dense(linear_map), 2))
     assert largest <= linear_map.norm * (1 + 1e-9)
@@ -187,7 +187,7 @@ def test_refusals(name: str, options: dict[str, Any], shape: tuple[int, ...], me
 @pytest.mark.parametrize("name", ["gradient", "identity"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_normal_eigenvalues(name: str, shape: tuple[int, ...]) -> None:
-    """K'K is these values in the orthonormal cosine basis over the axes that the map names."""
+    """K'K has these values in the orthonormal cosine basis over the axes of the map."""
     linear_map = build(name, {}, shape)
     assert isinstance(linear_map, CosineDiagonal)
     x, axes = np.random.default_rng(0).random(shape), linear_map.cosine_axes()

@@ -1,4 +1,4 @@
-"""From the config's ``data`` to a dataset: selection, conversion, normalisation, and what is refused."""
+"""From the config's ``data`` to a dataset: selection, conversion, normalisation, refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ORIGIN = Origin("data.haadf", "HAADF", "a.npz")
 
 
 def read(folder: Path, values: dict[str, Any], arrays: dict[str, Any] | None = None) -> Dataset:
-    """What the config ``values`` give on a file of the arrays."""
+    """The dataset from a file of the arrays and the config ``values``."""
     np.savez(folder / "a.npz", **(ARRAYS if arrays is None else arrays))
     return load(parse(DataOptions, values, "data"), folder)
 

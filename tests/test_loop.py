@@ -1,4 +1,4 @@
-"""The loop: every status, what is kept when it ends early, the trace, and what it must not do to its inputs."""
+"""The loop: every status, the result of an early end, the trace, and unchanged inputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRACE = {"iteration", "seconds", "objective", "optimality", "stationarity", "ali
 
 
 class Scripted(Solver[State]):
-    """A solver whose step is what a test says."""
+    """A solver whose step a test defines."""
 
     name = "scripted"
     slots = Slots(pixelwise=True)
@@ -83,7 +83,7 @@ def test_stalled_when_nothing_moves() -> None:
 
 
 def test_stalled_when_the_optimality_no_longer_improves() -> None:
-    """Two states in turn: never equal, never better."""
+    """Two alternating states: never equal, never better."""
     result = run(Scripted(lambda x: x + (0.1 if x.mean() < 1 else -0.1), max_iterations=5000, check_every=1))
     assert result.status is Status.STALLED
     assert result.iterations < 200
@@ -91,7 +91,7 @@ def test_stalled_when_the_optimality_no_longer_improves() -> None:
 
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "schwartz2022"])
 def test_stalled_at_the_floor_of_single_precision(solver: str) -> None:
-    """A tolerance that float32 cannot reach ends the solve with a verdict, near the optimum."""
+    """A tolerance that float32 cannot reach ends the solve near the optimum, as stalled."""
     result = run(solver, taken(solver, "vectorial_tv"), np.float32, tolerance=0.0, max_iterations=20000, check_every=4)
     assert result.status is Status.STALLED or result.optimality == 0.0
     assert result.optimality < 1e-4
@@ -115,7 +115,7 @@ def test_diverged_keeps_the_best_iterate(change: Callable[[Array], Array]) -> No
 
 
 class Broken(Smooth):
-    """A term whose values are not numbers beyond the starting point, or anywhere."""
+    """A term whose values are NaN beyond the starting point, or everywhere."""
 
     name = "broken"
 
@@ -154,7 +154,7 @@ def test_interrupted_keeps_the_best_iterate(stop_at: int) -> None:
 
 
 def test_the_best_iterate_is_not_the_last_one() -> None:
-    """An objective that falls and then rises: what is kept is its lowest check, without duals of another x."""
+    """An objective that falls and then rises: the lowest check is kept, without the duals of another x."""
     counter = iter(range(100))
     result = run(Scripted(lambda x: x * (0.9 if next(counter) < 3 else 1.2), max_iterations=12, check_every=1))
     lowest = int(result.trace["objective"].argmin())
@@ -245,7 +245,7 @@ def test_a_solver_that_has_converged_at_the_start_says_so_at_the_first_check() -
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_solve_goes_on_from_a_former_one(solver: str) -> None:
-    """Every solver takes a former result; chambolle_pock is then done at once, and what it is given stays as it is."""
+    """Every solver takes a former result; chambolle_pock is then done at once, and its input does not change."""
     built, start = build(taken(solver, "fused"), np.float64)
     made = make_solver(solver, tolerance=1e-4, max_iterations=3000)
     first = solve(built, made, start)

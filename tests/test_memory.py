@@ -1,4 +1,4 @@
-"""Memory: what a run is expected to need, against what it takes."""
+"""Memory: the estimate for a run against its measured use."""
 
 from __future__ import annotations
 

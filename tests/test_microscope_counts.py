@@ -1,4 +1,4 @@
-"""Counts from spectrum images: window sums, backgrounds, several files, other scans; raw maps are what was counted."""
+"""Counts from spectrum images: window sums, backgrounds, several files, other scans; raw maps hold the counts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_lines_of_the_file_are_as_exspy_counts_them(folder: Path) -> None:
 
 @pytest.mark.parametrize("slope", [0.0, 0.3])
 def test_background_of_windows_is_exact_under_a_straight_line(tmp_path: Path, slope: float) -> None:
-    """On a linear background of any slope the estimate is what the window holds."""
+    """On a linear background of any slope the estimate equals the counts in the window."""
     level = np.broadcast_to(np.round(100 * (5 + slope * np.arange(40))), (*SHAPE, 40)).astype(np.uint32)
     write(tmp_path / "a.hspy", spectrum_signal(data=level))
     source = {
@@ -106,7 +106,7 @@ def test_subtracting_says_what_it_sets_to_zero(folder: Path) -> None:
 
 
 def test_edx_and_eels_in_one_problem(folder: Path) -> None:
-    """Two stacks, a Poisson term each; the unknown has a map of every element."""
+    """Two stacks with a Poisson term each; the unknown has a map of every element."""
     energies = 400 + 2.0 * np.arange(120)
     rng = np.random.default_rng(4)
     counts = rng.poisson(200 * (energies / 400) ** -3.0 + np.where(energies >= 532, 9.0, 0.0), (*SHAPE, 120))
@@ -145,7 +145,7 @@ solver: {type: chambolle_pock, tolerance: 1.0e-3, max_iterations: 3000}
 
 @pytest.mark.parametrize("shape", [(3, 5), (12, 10)])
 def test_image_and_maps_of_other_pixels(tmp_path: Path, shape: tuple[int, int]) -> None:
-    """An inspected config fuses an image and maps of different scans, whichever is finer."""
+    """The proposed config fuses an image and maps of different scans, whichever is finer."""
     write(tmp_path / "edx.hspy", spectrum_signal(data=spectra(shape=shape)))
     write(tmp_path / "haadf.hspy", image_signal())
     config = tmp_path / "x.yaml"

@@ -1,4 +1,4 @@
-"""Damaged files of microscopes: whatever their bytes are, they are read or end in one line that names the file."""
+"""Damaged microscope files: whatever their bytes, they are read or end in one line that names the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install
 
 @pytest.fixture
 def damages(request: pytest.FixtureRequest) -> int:
-    """How many damaged copies of each format are read; the same ones each time."""
+    """The number of damaged copies of each format, the same ones in every run."""
     count = request.config.getoption("damages")
     assert isinstance(count, int)
     return count
@@ -38,12 +38,12 @@ _pool = Pool(memory=2**31)
 
 @pytest.fixture(autouse=True)
 def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A damaged length asks for gigabytes; where there are two, libraries included, the refusal is quick."""
+    """Damaged lengths ask for gigabytes; with a limit of two, including libraries, they are refused at once."""
     monkeypatch.setattr("fusionkit.microscope.reader.ReaderProcess", _pool)
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """The content cut off, with a few bytes changed, with a run of zeros, or with a part of it twice."""
+    """The content cut off, with a few bytes changed, with a run of zeros, or with a part repeated."""
     kind = rng.integers(4)
     place = int(rng.integers(len(content)))
     if kind == 0:
@@ -63,7 +63,7 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def outcomes(path: Path, whole: list[tuple[Path, bytes]], cases: int) -> Iterator[str]:
-    """What reading says after each damage, empty where it succeeds; the file is whole again after each."""
+    """The message of reading after each damage, empty on success; the file is restored after each."""
     for seed in range(cases):
         rng = np.random.default_rng(seed)
         file, content = whole[int(rng.integers(len(whole)))]
@@ -137,7 +137,7 @@ def test_directories_in_a_circle_are_found(back_to: int, big: bool, order: str, 
 
 
 def test_a_circle_of_directories_ends_in_one_line(tmp_path: Path) -> None:
-    """Two bytes of a stack of ImageJ: tifffile read its pages for ever, so that another process tries."""
+    """Two changed bytes of an ImageJ stack made tifffile read pages forever, so another process tries it."""
     tifffile = pytest.importorskip("tifffile", reason="the extra 'io' is not installed")
     path = tmp_path / "a.tif"
     stack = np.ones((3, 8, 8), np.uint16)
@@ -155,7 +155,7 @@ def test_a_circle_of_directories_ends_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["ImageWidth", "ImageLength", "SamplesPerPixel", "TileWidth"])
 def test_an_image_larger_than_its_file_is_found(tag: str, tmp_path: Path) -> None:
-    """RosettaSciIO made a list of as many sample types as an RGB image had columns: two minutes."""
+    """RosettaSciIO listed as many sample types as an RGB image had columns: two minutes."""
     path = tmp_path / "a.tif"
     tifffile = pytest.importorskip("tifffile", reason="the extra 'io' is not installed")
     options = {"planarconfig": "contig", "photometric": "rgb", "metadata": None}

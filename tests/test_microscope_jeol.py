@@ -1,4 +1,4 @@
-"""JEOL's maps: every count is read, whatever the shape of the map, and RosettaSciIO is left as it was."""
+"""JEOL's maps: every count is read, whatever the shape of the map, and RosettaSciIO is unchanged afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Velox: ready maps, spectra of a stream of events, and what only its own words say: elements, microscope, beam."""
+"""Velox: ready maps, spectra from a stream of events, and its own metadata: elements, microscope, beam."""
 
 from __future__ import annotations
 

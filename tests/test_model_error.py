@@ -1,4 +1,4 @@
-"""`weight: {auto: count_splitting}` of an image: held-out counts say how far its model can be believed."""
+"""`weight: {auto: count_splitting}` of an image: held-out counts lower its weight where the model is wrong."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def error(one: Job) -> float:
 
 
 def stripes(image: Array) -> Array:
-    """Contrast that no element has: diffraction, say."""
+    """Contrast that comes from no element, such as diffraction."""
     return image * (1.0 + 0.3 * np.sign(np.sin(np.arange(image.shape[1]) / 4.0)))
 
 

@@ -1,4 +1,4 @@
-"""The notebook in docs/ runs from its first to its last cell, in a kernel of its own, and shows what it says."""
+"""The notebook in docs/ runs from first to last cell in its own kernel, with the expected output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_outputs_are_not_stored() -> None:
 
 
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing in its folder; the figures are looked at by whoever changes it, here they are only there."""
+    """In an empty folder. Whether the figures look right is for the author; here they only have to exist."""
     pytest.importorskip("hyperspy", reason="the extra 'io' is not installed")
     pytest.importorskip("ipykernel", reason="the extra 'test' is not installed")
     page = notebook()

@@ -1,4 +1,4 @@
-"""Parts of somebody's own in the Python interface: constraints, operators, terms that are wrong, and words for it."""
+"""Users' own parts in the Python interface: constraints, operators, wrong terms and their messages."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_paths_are_texts_or_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize("solver", ["chambolle_pock", "admm", "condat_vu", "proximal_gradient"])
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_data_that_agree_are_certified(solver: str, precision: Any) -> None:
-    """Without noise all gradients vanish at the solution, and with them their scale."""
+    """Without noise all gradients vanish at the solution, and so does their scale."""
     x, z = np.random.default_rng(0).uniform(1.0, 5.0, (2, 16, 16)), np.array([27.0, 8.0]) / 17.5
     image = ((z[:, None, None] * x) ** 1.7).sum(axis=0)
     data = fk.Dataset({"maps": x, "haadf": image}, elements=("Co", "O"))
@@ -115,7 +115,7 @@ def test_data_that_agree_are_certified(solver: str, precision: Any) -> None:
 
 
 class Handing(Solver[State]):
-    """Hands on what it is given, as a solver that its author has not finished."""
+    """A solver that returns its input, like an unfinished one."""
 
     name = "handing"
 
@@ -150,7 +150,7 @@ def test_what_a_solver_hands_on_is_checked(what: str) -> None:
 
 @pytest.mark.parametrize("solver", ["admm", "proximal_gradient"])
 def test_a_penalty_that_vanishes_at_the_solution_is_certified(solver: str) -> None:
-    """So much total variation makes the maps constant: the gradient that the quadratic penalty sees is 0."""
+    """Strong total variation makes the maps constant, so the gradient in the quadratic penalty is 0."""
     terms = [FIT, {"type": "tv", "weight": 20.0}, {"type": "l2", "operator": "gradient", "weight": 1e-3}]
     posed = fk.compose(DATA, terms, precision="double")
     found = fk.solve(posed, fk.make_solver(solver, max_iterations=3000), MAPS)

@@ -1,4 +1,4 @@
-"""Every penalty and constraint: values against plain formulas, kinds of terms, zero weights, TGV on ramps, refusals."""
+"""Every penalty and constraint: values against plain formulas, types of terms, zero weights, TGV on ramps, refusals."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_value(spec: dict[str, Any], kind: type, value: Any, dtype: Any, x: np.n
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("spec", "kind", "value"), PENALTIES, ids=IDS)
 def test_kind(spec: dict[str, Any], kind: type, value: Any, dtype: Any) -> None:
-    """The type says what a term can do; composed ones have proxes on the range, and keep the dtype."""
+    """The class says what a term can do; composed terms have proxes on the range and keep the dtype."""
     term = build(spec, dtype=dtype)
     assert {one for one in (Composed, Proximable) if isinstance(term, one)} == {kind}
     assert (term.convex, term.name) == (True, spec["operator"] if spec["type"] == "pyproximal" else spec["type"])
@@ -174,7 +174,7 @@ def tgv_value(term: Composed, x: Array, w: Array) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tgv_of_affine_maps_is_zero(dtype: Any) -> None:
-    """With w the slope, right up to the border; the isotropic TV of the same maps is not."""
+    """With w equal to the slope, up to the border; the isotropic TV of the same maps is not zero."""
     rows, columns = np.mgrid[:5, :6]
     x = np.stack([2.0 * rows - columns, 3.0 * columns + 1]).astype(dtype)
     w = np.empty((2, *x.shape), dtype)
@@ -209,7 +209,7 @@ def test_tgv_operators(seed: int, dtype: Any) -> None:
 
 @pytest.mark.parametrize("shape", [(5,), (4, 5), (3, 4, 5), (2, 2, 3, 4)])
 def test_symmetric_gradient_is_that_of_pylops(shape: tuple[int, ...]) -> None:
-    """Diagonal components first, then the mixed ones times the root of two."""
+    """Diagonal components first, then the mixed ones times √2."""
     operator = symmetric_gradient_map(shape)
     axes = range(1 if len(shape) > 2 else 0, len(shape))
     parts = [pylops.FirstDerivative(shape, axis=axis, kind="backward", edge=False) for axis in axes]
@@ -225,7 +225,7 @@ def test_symmetric_gradient_is_that_of_pylops(shape: tuple[int, ...]) -> None:
 
 
 def test_tgv_is_the_minimum_that_cvxpy_finds() -> None:
-    """The definition written out in CVXPY, on one map: its optimal w gives the same value through K and A."""
+    """The definition in CVXPY, on one map: its optimal w gives the same value through K and A."""
     x = np.random.default_rng(1).random((1, 4, 5))
     a, b = cp.Variable((4, 5)), cp.Variable((4, 5))
     slope = slopes(x)[0]

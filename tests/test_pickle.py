@@ -1,4 +1,4 @@
-"""Datasets, problems, jobs and results pickle and copy, as joblib, dask and multiprocessing need it."""
+"""Datasets, problems, jobs and results can be pickled and copied, as joblib, dask and multiprocessing require."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def solve(thing: Any) -> np.ndarray:
 
 
 def writeable_arrays(thing: Any) -> list[str]:
-    """The arrays that can be written to, of a dataset or of the terms of a problem."""
+    """The writeable arrays of a dataset or of the terms of a problem."""
     if isinstance(thing, fk.Dataset):
         arrays = {**thing.arrays, "truth": thing.truth}
     else:

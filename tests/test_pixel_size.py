@@ -1,4 +1,4 @@
-"""Whose pixel size a result has: that of the array on whose pixels the unknown is."""
+"""The pixel size of a result is that of the array with the pixels of the unknown."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_size_of_signals(image: tuple[float, float], maps: Any, expected: float 
 
 
 def test_edges_of_pixels_that_are_not_square_reach_result_and_export(tmp_path: Path) -> None:
-    """They stand among the facts of the recording, coarser after binning, and on the axes of HyperSpy's signals."""
+    """They are in the metadata of the recording, larger after binning, and on the axes of HyperSpy's signals."""
     hs = hyperspy()
     rng = np.random.default_rng(0)
     for name in ("HAADF", "Co", "O"):

@@ -1,4 +1,4 @@
-"""The joint pixelwise prox: against brute force, descent, bounds, and finite values for whatever it is given."""
+"""The joint pixelwise prox: against brute force, descent, bounds, and finite values for any input."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def column(z: Array) -> Array:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Independent pixels with all that one joint prox needs; every number that a test varies.
+    """Independent pixels and the parameters of a joint prox.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Pixels:
         return Box(0.0, self.upper)
 
     def parts(self, x: Array, v: Array) -> list[Array]:
-        """What the prox minimises the sum of, at each pixel, written out in float64."""
+        """The summands of the prox's objective at each pixel, written out in float64."""
         counts, pairs = self.data()
         x, v = x.astype(np.float64), v.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -114,7 +114,7 @@ class Pixels:
 
 
 def minimised(case: Pixels, v: Array, start: Array) -> Array:
-    """The objective at each pixel that a general minimiser reaches from ``start``, all pixels at once."""
+    """The objective at each pixel after a general minimiser from ``start``, all pixels at once."""
 
     def objective(u: Array) -> tuple[float, Array]:
         x = u.reshape(v.shape)
@@ -203,7 +203,7 @@ def test_never_worse_never_outside_always_finite(case: Pixels, dtype: Any) -> No
 
 
 def sizes(case: Pixels, x: Array, v: Array) -> Array:
-    """The magnitudes that a pixel's objective is a sum of: what its rounding is relative to."""
+    """The magnitudes of the summands of a pixel's objective, to which rounding is relative."""
     return np.sum(np.abs(case.parts(x, v)), axis=0)
 
 
@@ -245,7 +245,7 @@ def test_without_terms_it_is_the_projection_and_inputs_stay() -> None:
 
 @given(cases(), st.sampled_from([np.float32, np.float64]))
 def test_blocks_and_output_buffers_change_nothing(case: Pixels, dtype: Any) -> None:
-    """Written over its own start, and with the bounds as arrays, it gives the same bits."""
+    """In place, and with bounds as arrays, it gives the same bits."""
     v = case.point(dtype)
     start = case.starts(v)[0]
     expected = PixelwiseProx(case.terms(dtype), case.bounds)(v, case.step, start, 2)
@@ -258,7 +258,7 @@ def test_blocks_and_output_buffers_change_nothing(case: Pixels, dtype: Any) -> N
 @pytest.mark.parametrize("step", [0.1, 1.0, 30.0])
 @pytest.mark.parametrize("counting", [True, False])
 def test_chain_of_a_weighted_sum_takes_part(step: float, counting: bool) -> None:
-    """Absorption with counts of the maps: the joint prox reaches what a general minimiser does at each pixel."""
+    """Absorption with counts of the maps: the joint prox reaches the value of a general minimiser at each pixel."""
     random = np.random.default_rng(3)
     mu, counts = np.array([0.4, 1.3, 0.8]), random.gamma(1.0, 1.0, (3, *PIXELS))
     image = 2.0 * np.exp(-random.gamma(2.0, 0.5, PIXELS))

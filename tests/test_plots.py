@@ -1,4 +1,4 @@
-"""The figures: every panel, nothing that overlaps, no warning whatever the data, the same bytes again."""
+"""The figures: every panel, no overlaps, no warnings for any data, reproducible bytes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def make_result(x: np.ndarray, labels: tuple[str, ...]) -> Result:
 
 
 def make_run(n: int, ny: int = 24, nx: int = 32, truth: bool = True, value: float | None = None) -> RunRecord:
-    """A run on n maps of counts; constant everywhere where ``value`` is given."""
+    """A run on n maps of counts, constant if ``value`` is given."""
     rng = np.random.default_rng(n)
     x = np.cumsum(rng.random((n, ny, nx)), axis=2) if value is None else np.full((n, ny, nx), value)
     maps = rng.poisson(x).astype(np.float32) if value is None else x.astype(np.float32)
@@ -73,7 +73,7 @@ def make_vector(count: int, truth: bool = True) -> RunRecord:
 
 
 def drawn(figure: Figure) -> Figure:
-    """The figure, drawn: what warns does so now."""
+    """The figure after drawing, so that warnings appear now."""
     FigureCanvasAgg(figure).draw()
     return figure
 

@@ -1,4 +1,4 @@
-"""Steps of the preparation: what they keep, what they find, what they refuse, and what they say."""
+"""Steps of the preparation: invariants, results, refusals and notes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def phantom(preset: str = "cos_nanoparticle", **options: Any) -> Dataset:
 
 
 def prepared(dataset: Dataset, *steps: Any) -> Dataset:
-    """The dataset after the steps, which leave it as it is and say something each."""
+    """The dataset after the steps; each leaves its input unchanged and adds a note."""
     before = {name: array.copy() for name, array in dataset.arrays.items()}
     after = carry_out(dataset, [Step.model_validate(step) for step in steps], "data.prepare")
     for name, array in before.items():
@@ -53,13 +53,13 @@ def refused(dataset: Dataset, *steps: Any) -> str:
 
 
 def displaced(dataset: Dataset, by: Any) -> Dataset:
-    """The image lies ``by`` pixels back: moving it by ``by`` brings it onto the maps."""
+    """The image is displaced so that a shift ``by`` brings it onto the maps."""
     image = ndimage.shift(dataset.arrays["haadf"], -np.asarray(by), order=3, mode="nearest")
     return replace(dataset, arrays={**dataset.arrays, "haadf": image})
 
 
 def framed(count: int, drift: Any, dose: float = 20.0, image: bool = True) -> Dataset:
-    """Frames of one particle that drifts by whole or broken pixels a frame."""
+    """Frames of a particle that drifts by integer or fractional pixels per frame."""
     frames = []
     for index in range(count):
         one = phantom(seed=index, dose=dose, size=80)
@@ -111,7 +111,7 @@ def test_bin_adds_counts_and_averages_the_image(size: Any, factor: int) -> None:
 
 
 def test_bin_with_gamma_keeps_the_model_of_the_phantom() -> None:
-    """The image that the binned truth predicts is the binned image, up to the curvature of the power at edges."""
+    """The prediction from the binned truth is the binned image, up to the curvature of the power at edges."""
     data = phantom(size=256, snr=1e6)
     after = prepared(data, {"step": "bin", "factor": 2, "gamma": 1.7})
     assert after.truth is not None
@@ -234,7 +234,7 @@ def test_maps_move_by_whole_pixels_unless_asked() -> None:
 
 
 def test_noise_of_a_moved_image() -> None:
-    """Splines between pixels lower the noise, and the known standard deviation with it."""
+    """Spline interpolation lowers the noise, and so the stated standard deviation."""
     data = displaced(phantom(size=128), [0.5, 0.5])
     after = prepared(data, "register")
     assert data.haadf_sigma is not None

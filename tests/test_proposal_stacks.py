@@ -1,4 +1,4 @@
-"""Configs that inspect proposes for recordings of several stacks, scans and units: run, they agree with the counts."""
+"""Configs that inspect proposes for several stacks, scans and units: their runs agree with the counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EV = 400 + 2.0 * np.arange(120)
 
 
 def truth() -> dict[str, np.ndarray]:
-    """Counts a pixel: a core of Co in a disc of Ti, and oxygen in a stripe."""
+    """Counts per pixel: a core of Co in a disc of Ti, and oxygen in a stripe."""
     rows, columns = np.indices(SHAPE)
     radius = np.hypot(rows - 11.5, columns - 15.5)
     stripe = np.abs(columns - 15.5) < 9
@@ -83,7 +83,7 @@ def saved_image(path: Path, shape: tuple[int, int] = SHAPE) -> None:
 
 
 def saved_maps(folder: Path, divisor: float) -> list[str]:
-    """The files of the counts of each element over ``divisor``."""
+    """Files of each element's counts divided by ``divisor``."""
     files = []
     for element in LINES:
         signal = hyperspy().signals.Signal2D(counted(truth()[element]) / divisor)
@@ -115,7 +115,7 @@ def of_eels(config: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("strength", [1.0, 10.0])
 def test_an_element_of_the_second_stack_alone_keeps_its_counts(tmp_path: Path, strength: float) -> None:
-    """Whatever the counts of the second spectrometer are, its unit and z are found."""
+    """For any count level of the second spectrometer, its unit and z are found."""
     config = proposed(tmp_path, edx=edx(), eels=eels(strength=strength))
     factor = of_eels(config)["elements"]["O"]
     result = ran(tmp_path)
@@ -192,14 +192,14 @@ def test_windows_that_overlap_are_said(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_backgrounds_keep_clear_of_elements_of_the_other_stack(tmp_path: Path) -> None:
-    """The L edge of Ti at 456 eV, which the EDX file names, lies in the window before the K edge of O."""
+    """The L edge at 456 eV of Ti, an element of the EDX file, lies in the window before the K edge of O."""
     config = proposed(tmp_path, edx=edx(), eels=eels())
     first, last = config["data"]["spectra"]["eels"]["background_windows"]["O"]
     assert 456 + 25 <= first < last <= 532
 
 
 def test_frames_are_said_to_be_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Frames of spectra are to be summed elsewhere, frames of maps by the preparation."""
+    """Frames of spectra must be summed elsewhere, frames of maps by the preparation."""
     saved_image(tmp_path / "haadf.hspy")
     spectra = hyperspy().signals.Signal1D(np.ones((2, *SHAPE, 30)))
     spectra.set_signal_type("EDS_TEM")
@@ -217,7 +217,7 @@ def test_frames_are_said_to_be_frames(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_counts_of_a_second_detector_of_the_technique_are_counts(tmp_path: Path) -> None:
-    """Two EDX files: whichever of them the maps are, one count of the other is one of the unknown."""
+    """Two EDX files: whichever holds the maps, one count of the other is one count of the unknown."""
     found = {}
     for name, elements in {"one": ["Ti"], "two": ["Co"]}.items():
         found[name] = edx()
@@ -241,7 +241,7 @@ def test_rates_that_are_whole_numbers_are_rates(tmp_path: Path, divisor: float) 
 
 @pytest.mark.parametrize(("elements", "levels"), [(("Si", "Ge"), (20.0, 20.0)), (("Si", "Ga"), (4.0, 5.0))])
 def test_an_offset_stands_for_no_element(elements: tuple[str, str], levels: tuple[float, float]) -> None:
-    """A field without vacuum: of two materials side by side, the constant would do for one."""
+    """A field without vacuum: the constant could replace one of two materials side by side."""
     rng, columns = np.random.default_rng(0), np.indices((64, 96))[1]
     known = {e: level * half for e, level, half in zip(elements, levels, (columns < 48, columns >= 48), strict=True)}
     image = sum((atomic_number(element) * one) ** 1.7 for element, one in known.items())

@@ -1,4 +1,4 @@
-"""pyproximal's own solvers fed with fusionkit's terms: they do what the same algorithms of the project do."""
+"""pyproximal's solvers on fusionkit's terms: they agree with the same algorithms of the project."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROBLEMS = ["fused", "tv_denoising", "box"]
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_admm_iterates_are_those_of_our_solver(problem: str) -> None:
-    """With one composed term and equal fixed steps the iterations are the same, in another order of operations."""
+    """With one composed term and equal fixed steps the iterations agree up to the order of operations."""
     built, start = build(problem)
     solvers = (
         make_solver("pyproximal_admm", tolerance=0.0, max_iterations=60, tau=0.1),
@@ -42,7 +42,7 @@ def test_admm_iterates_are_those_of_our_solver(problem: str) -> None:
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_primal_dual_iterates_are_those_of_the_formula(problem: str) -> None:
-    """With fixed steps; the primal variable is extrapolated there, the dual one in `ChambollePock`."""
+    """With fixed steps; pyproximal extrapolates the primal variable, `ChambollePock` the dual one."""
     built, start = build(problem)
     solver = make_solver("pyproximal_primal_dual", tolerance=0.0, max_iterations=60, tau=0.05)
     result = solve(built, solver, start)
@@ -96,7 +96,7 @@ def test_a_step_does_not_change_the_iterate_that_it_starts_from(name: str, probl
 @given(data=st.data())
 @pytest.mark.parametrize("problem", ["tv_denoising", "sparse_bounded"])
 def test_the_projection_onto_the_graph_is_a_projection(problem: str, data: st.DataObject) -> None:
-    """It lies on the graph, and what it takes off is orthogonal to the graph."""
+    """The result lies on the graph, and the difference is orthogonal to it."""
     built, _ = build(problem)
     split = fit(make_solver("pyproximal_admm"), built)
     size = int(np.prod(built.shape))

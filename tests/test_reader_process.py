@@ -1,4 +1,4 @@
-"""The process that reads a microscope's file: what it does stays in it, and it ends with whoever started it."""
+"""The process that reads microscope files: it changes nothing outside, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def state() -> list[Any]:
-    """What reading in this process would change."""
+    """The state that reading in this process would change."""
     loggers = [logging.getLogger(name) for name in ("rsciio", "hyperspy", "exspy", "tifffile")]
     modules = [bruker.fast_unbcf, bruker.warn_once, jeol._readframe_lazy, jeol._readframe_dense]
     levels = [(logger.level, logger.disabled, list(logger.handlers)) for logger in loggers]
@@ -57,7 +57,7 @@ def state() -> list[Any]:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether the process is gone, or soon will be."""
+    """Whether the process has ended, or soon will."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -131,7 +131,7 @@ def test_it_ends_with_its_recording(file: Path) -> None:
 
 @contextmanager
 def child_of_script(script: str, file: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A script without a guard of its main module that reads a file, and the pid of its child."""
+    """A script without a main guard that reads a file, and the pid of its child."""
     (folder / "script.py").write_text(script)
     command = [sys.executable, str(folder / "script.py"), str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
@@ -168,7 +168,7 @@ def test_modules_of_the_working_directory_stay_out(file: Path, tmp_path: Path, m
 
 
 def test_an_index_file_is_not_measured_alone(tmp_path: Path) -> None:
-    """A Ripple file is a short text beside its values."""
+    """A Ripple file is a short text next to the file of its values."""
     values = np.zeros((64, 64, 8192), np.uint16)
     values[1, 2, 3] = 5
     keys = {"width": 64, "height": 64, "depth": 8192, "offset": 0, "data-length": 2, "data-type": "unsigned"}

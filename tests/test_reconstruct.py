@@ -1,4 +1,4 @@
-"""From a config to a result and back: the resolved config gives the same bits; inputs stay as they were."""
+"""From a config to a result and back: the resolved config gives the same bits; inputs do not change."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_record_holds_weights_and_predictions() -> None:
 
 
 def test_public_names_do_not_depend_on_the_order_of_imports() -> None:
-    """A submodule of a public name's own name would replace it once it is imported."""
+    """A submodule with the name of a public function would replace it once imported."""
     for name in (*fusionkit.__all__, *fusionkit.__all__):
         assert not isinstance(getattr(fusionkit, name), ModuleType), name
 

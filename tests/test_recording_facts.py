@@ -1,4 +1,4 @@
-"""What exports say of the whole recording is no single image's title."""
+"""Exported metadata of the recording do not include the title of a single image."""
 
 from __future__ import annotations
 

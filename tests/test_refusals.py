@@ -1,4 +1,4 @@
-"""What a solver cannot take it refuses before the first iteration: the term, the reason, and who can."""
+"""A solver refuses unsupported terms before the first iteration: the term, the reason, and solvers that support it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_solvers_that_it_names_do_take_the_problem(
 
 
 class Opaque(Term):
-    """A term that offers its value and nothing else."""
+    """A term with only a value."""
 
     name = "opaque"
 

@@ -1,4 +1,4 @@
-"""The report of a run: what it holds, that nothing of a user's text gets out of place, and how large it becomes."""
+"""The report of a run: its content, escaping of user text, and its size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGE = read(render(run_page(RUN, "cos")))
 
 
 def changed(record: RunRecord, **fields: object) -> RunRecord:
-    """The record with other fields of its result."""
+    """The record with changed fields of its result."""
     return dataclasses.replace(record, result=dataclasses.replace(record.result, **fields))  # pyright: ignore[reportArgumentType]
 
 

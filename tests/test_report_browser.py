@@ -1,4 +1,4 @@
-"""The report in a browser: it opens without errors and without the network, and everything on it can be used."""
+"""The report in a browser: it opens without errors or network access, and all controls work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def opened(browser: Any, files: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Opened]:
-    """A page, ``cos`` unless the test names another, in a window and a colour scheme that the test may choose."""
+    """A page, ``cos`` by default, in a window and colour scheme that the test may choose."""
     wanted = {"name": "cos", "width": 1280, "scheme": "light"} | getattr(request, "param", {})
     with opened_report(browser, files[wanted["name"]], wanted["width"], wanted["scheme"]) as one:
         yield one

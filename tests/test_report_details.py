@@ -1,4 +1,4 @@
-"""A report on paper, by keys alone and for a screen reader; numbers and long names keep their place."""
+"""The report in print, by keyboard and for screen readers; layout of numbers and long names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def opened(browser: Any, files: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Opened]:
-    """A page, ``cos`` unless the test names another, in a window and a colour scheme that the test may choose."""
+    """A page, ``cos`` by default, in a window and colour scheme that the test may choose."""
     wanted = {"name": "cos", "width": 1400, "scheme": "light"} | getattr(request, "param", {})
     with opened_report(browser, files[wanted["name"]], wanted["width"], wanted["scheme"]) as one:
         yield one

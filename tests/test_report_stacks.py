@@ -1,4 +1,4 @@
-"""Reports of maps on other pixels, of second stacks and of error bars."""
+"""Reports of maps with other pixels, second stacks and error bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses and chains that are given as scalars, compiled, against their definitions in NumPy."""
+"""Compiled losses and chains from scalar functions, against their definitions in NumPy."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_chain_runs_compiled(loss: str, model: Any) -> None:
 
 @dataclass
 class SomeMaps(Pixelwise):
-    """A loss of some of the maps, each times a factor above a background at each pixel, in NumPy."""
+    """A loss of some of the maps, each times a factor plus a background at each pixel, in NumPy."""
 
     kernel: LossOfMaps
     name: str = "poisson"
@@ -93,7 +93,7 @@ class SomeMaps(Pixelwise):
 
 
 def some_maps(dtype: Any) -> FastCase:
-    """The image, and counts of two of three maps in another order above a background."""
+    """The image, and counts of two of three maps in another order plus a background."""
     case = fast_case(RECIPES["image_alone"], (3, 20, 130), dtype)
     random = np.random.default_rng(7)
     counts = random.poisson(3.0, (2, 20, 130)).astype(dtype)

@@ -1,6 +1,6 @@
 """The published iteration against the published package, multimodal-fusion 0.6.0.
 
-Where the package is installed (`pip install '.[bench]'`) it is run; elsewhere a fingerprint of its output stands in:
+If the package is installed (`pip install '.[bench]'`), the tests run it; else they use a fingerprint of its output:
 for each map the Euclidean norm and the means of 4 x 4 blocks. The fingerprints were made once with the package's wheel
 for CPython 3.11 (its compiled TV), by `reference(haadf, maps)` below on float32 input.
 """
@@ -89,7 +89,7 @@ def problem(haadf: Array, maps: Array, terms: tuple[dict, ...] = TERMS) -> Probl
 
 
 def run(at: Problem, start: Array, **options: object) -> Result:
-    """Our iteration, never stopped early unless the options say so."""
+    """Our iteration, without early stops by default."""
     factory = lookup("solvers", "schwartz2022", "solver")
     return solve(at, factory(options_of(factory, {"max_iterations": ITERATIONS, **options}, "solver")), start)
 

@@ -1,4 +1,4 @@
-"""The shell: completion in bash, zsh and fish, and colours where the terminal and the user's environment want them."""
+"""The shell: completion in bash, zsh and fish, and colours according to terminal and environment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def in_shell(shell: str, code: str, folder: Path, *arguments: str) -> str:
-    """What a shell without the user's settings prints, in a folder with a config, another file and a folder."""
+    """The output of a shell without user settings, in a folder with a config, another file and a folder."""
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed")
@@ -98,7 +98,7 @@ zpty -d shell
 
 @pytest.mark.parametrize(("typed", "offered"), WORDS[1:], ids=[row[0] for row in WORDS[1:]])
 def test_zsh(tmp_path: Path, scripts: dict[str, Path], typed: str, offered: list[str]) -> None:
-    """On a terminal of its own, with the tab key; it waits for the word and would run into the time limit."""
+    """On its own terminal, with the tab key; it waits for the word, at most until the time limit."""
     said = in_shell("zsh", _ZSH, tmp_path, "zsh", str(scripts["zsh"]), typed, offered[0])
     assert offered[0] in said
 
@@ -110,7 +110,7 @@ def test_scripts_name_every_config_phantom_writer_and_reader(scripts: dict[str, 
 
 
 def test_zsh_completes_every_one_of_several_arguments(scripts: dict[str, Path]) -> None:
-    """After ``(*):`` nothing more would be completed; ``*:`` stands for all that follow."""
+    """After ``(*):`` nothing more would be completed; ``*:`` means all that follow."""
     text = scripts["zsh"].read_text()
     assert '"(*):' not in text
     assert text.count('\n  "*:') == 3  # of batch, compare and inspect
@@ -123,7 +123,7 @@ def test_an_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -172,7 +172,7 @@ def test_an_interrupt_after_the_solve(
     status: int,
     said: str,
 ) -> None:
-    """The result is written without what was cut short, which is in the exit status."""
+    """The result is written without the interrupted part; the exit status shows it."""
     place: Any = {"record": Job, "write": writer}[step]
     carry_on = getattr(place, step)
 

@@ -1,4 +1,4 @@
-"""Every registered solver on every small problem: it refuses where the tables say so, else it reaches the optimum."""
+"""Every registered solver on every small problem: it refuses according to the tables, else it reaches the optimum."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def best(problem: str) -> float:
 
 
 def check_sane(result: Result, problem: str, dtype: str) -> None:
-    """Finite, feasible, of the right type, and with the objective that the terms give at x."""
+    """Finite, feasible, of the right type, and with the objective of the terms at x."""
     built, _ = build(problem, "float64")
     assert result.x.dtype == np.dtype(dtype)
     assert result.x.shape == built.shape

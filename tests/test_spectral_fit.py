@@ -1,4 +1,4 @@
-"""Counts of elements by a fit of EDX spectra: lines that overlap, faint elements, and spectra that it does not take."""
+"""Counts of elements by a fit of EDX spectra: overlapping lines, faint elements, unsupported spectra."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ FAMILIES = {
 
 
 def shape(lines: list[tuple[float, float]], resolution: float = 130.0) -> np.ndarray:
-    """One count, as a detector of that FWHM at Mn Ka shows it."""
+    """The spectrum of one count in a detector with that FWHM at Mn Ka."""
     sigmas = [np.sqrt(2.5 * (1000 * energy - 5898.75) + resolution**2) / 2355 for energy, _ in lines]
     found = sum(w * norm.pdf(ENERGIES, e, s) for (e, w), s in zip(lines, sigmas, strict=True))
     return np.asarray(found / np.sum(found))
 
 
 def truth() -> dict[str, np.ndarray]:
-    """Counts a pixel: oxide on the left, oxygen alone on the right, a faint particle of palladium."""
+    """Counts per pixel: oxide on the left, oxygen alone on the right, a faint particle of palladium."""
     rows, columns = np.indices((SIZE, SIZE))
     ti = np.where(columns < SIZE // 2, 12.0, 0.0)
     pd = np.where((rows - 10) ** 2 + (columns - 20) ** 2 < 40, 0.6, 0.0)
@@ -49,7 +49,7 @@ def truth() -> dict[str, np.ndarray]:
 
 
 def recorded(folder: Path, **options: Any) -> Dataset:
-    """A recording of the truth on a background that falls with the energy, loaded with ``options``."""
+    """A recording of the truth with a background that falls with energy, loaded with ``options``."""
     background = 6.0 * np.exp(-ENERGIES / 2.0) * (ENERGIES > 0.1)
     mean = np.broadcast_to(background * WIDTH / 2.0, (SIZE, SIZE, ENERGIES.size)).copy()
     for name, amounts in truth().items():
@@ -78,7 +78,7 @@ def test_sums_are_those_of_the_truth_where_lines_overlap(fitted: Dataset, tmp_pa
 
 
 def test_maps_scatter_like_counts(fitted: Dataset) -> None:
-    """The variance about the truth is at most that of counts; a fraction of a count a hundred pixels is misplaced."""
+    """The variance about the truth is at most that of counts; a fraction of a count per hundred pixels is misplaced."""
     assert fitted.arrays["maps"].min() >= 0.0
     for element, image in zip(fitted.elements, fitted.arrays["maps"], strict=True):
         expected = truth()[element]
@@ -107,7 +107,7 @@ def test_fitted_counts_are_counts(fitted: Dataset) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_likelihood_is_maximal(seed: int) -> None:
-    """Against CVXPY, on shapes that overlap."""
+    """Against CVXPY, on overlapping shapes."""
     rng = np.random.default_rng(seed)
     shapes = np.stack([shape(lines)[20:400:4] for lines in FAMILIES.values()]) + 1e-3
     counts = rng.poisson(rng.uniform(0, 60, (5, len(shapes))) @ shapes).astype(float)
@@ -168,7 +168,7 @@ def test_lines_that_coincide_are_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("worse", [130.0, 160.0])
 def test_a_fit_that_does_not_follow_the_spectra_is_said(tmp_path: Path, worse: float) -> None:
-    """A detector that is worse than its file says makes lines that the model does not know."""
+    """A detector worse than stated in its file has lines that the model does not fit."""
     lines = sum(shape(FAMILIES[name], worse) for name in ("O", "Ti", "Ti L"))
     mean = np.broadcast_to(20.0 * np.asarray(lines), (12, 12, ENERGIES.size))
     made = spectrum_signal(data=np.random.default_rng(2).poisson(mean), elements=("O", "Ti"), scale=WIDTH)

@@ -1,4 +1,4 @@
-"""Maps in one stack: by their place in any file, and by their names where the file says them."""
+"""Maps in one stack: by index in any file, and by name if the file has names."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_fuse_takes_the_path_of_a_stack(name: str, tmp_path: Path) -> None:
 
 
 def test_elements_give_an_unsure_order_and_choose_from_a_sure_one(tmp_path: Path) -> None:
-    """Metadata sort their elements, so a stack that only these name is of the elements given, as for signals."""
+    """Metadata sort their elements, so ``elements`` names the layers of a stack without other names, as for signals."""
     other = ("S", "O", "Co")
     by_order = fk.fuse(HAADF, written("maps.hspy", tmp_path), elements=other, **FAST)
     by_name = fk.fuse(HAADF, written("imagej.tif", tmp_path), elements=other, **FAST)

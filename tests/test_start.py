@@ -18,7 +18,7 @@ from fusionkit.writer import write
 
 
 def sparse(seed: int = 0) -> tuple[Dataset, Problem]:
-    """Two elements at 0.1 counts a pixel: most pixels of the maps are empty, the image (2 % noise) is not."""
+    """Two elements at 0.1 counts per pixel: most pixels of the maps are empty, the image (2 % noise) is not."""
     rng = np.random.default_rng(seed)
     truth = np.full((2, 24, 24), 0.1)
     truth[0, :, 12:] = 0.2
@@ -35,7 +35,7 @@ def sparse(seed: int = 0) -> tuple[Dataset, Problem]:
 @pytest.mark.parametrize("solver", ["chambolle_pock", "proximal_gradient"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_auto_ends_lower_than_maps_on_sparse_counts(seed: int, solver: str) -> None:
-    """x = 0 is a stationary point where a map has no counts, and most of this one is; auto leaves it."""
+    """x = 0 is a stationary point where a map has no counts, as in most of this one; auto starts elsewhere."""
     dataset, problem = sparse(seed)
     ends = {}
     for init in ("auto", "maps"):

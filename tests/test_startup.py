@@ -1,4 +1,4 @@
-"""What a run imports: nothing heavy that its config does not name."""
+"""Imports of a run: nothing heavy that its config does not need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEVER += ("cupy", "fusionkit.engines.gpu")
 
 
 def imported(config: str, names: tuple[str, ...]) -> list[str]:
-    """Which of the modules a run of the config has imported before it writes its files."""
+    """The modules, of those listed, that a run of the config imports before it writes files."""
     code = IMPORTED.format(config=config, names=names)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return [name for name in done.stdout.strip().split(",") if name]

@@ -1,4 +1,4 @@
-"""Sweeps: what is swept, what the points are called, what is run, run again or refused, and what survives a crash."""
+"""Sweeps: values, names of points, runs, repeats, refusals, and survival of crashes."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_different_values_have_different_names_that_file_systems_take(texts: lis
     ],
 )
 def test_names(key: str, value: Any, part: str) -> None:
-    """They may not change: a sweep that is resumed looks for them."""
+    """The names must not change: a resumed sweep looks for them."""
     assert axis(key, [value], "sweep", HERE).parts == (part,)
 
 
@@ -182,7 +182,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def stamps(folder: Path) -> dict[str, int]:
-    """When each result was written."""
+    """The time of each result file."""
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/result.h5")}
 
 
@@ -292,7 +292,7 @@ def test_a_start_that_is_newer_than_its_run_is_refused(tmp_path: Path, capsys: p
 def test_a_failed_point_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The start of two points is no result, which only their own runs find out."""
+    """The start of two points is not a result, which only their runs discover."""
     monkeypatch.chdir(tmp_path)
     config, out = write_config(tmp_path), tmp_path / "out"
     (tmp_path / "no.h5").write_bytes(b"nothing")
@@ -371,7 +371,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path) -> None:
 def test_a_point_that_was_written_but_not_heard_of_is_in_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interrupt comes after the first point's last file and before its process has said so."""
+    """The interrupt comes after the first point's last file and before its process has reported it."""
 
     def interrupted(processes: int | None, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
         assert run_task(tasks[0], LastRead()) == ""
@@ -396,7 +396,7 @@ worker.main()
 
 
 def test_a_point_whose_workers_die_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker of a point dies, twice; the point after it is done in a third."""
+    """The worker of a point dies twice; a third one does the next point."""
     monkeypatch.setattr(processes, "_COMMAND", processes._COMMAND.partition("from")[0] + DEADLY)
     raw = yamlio.read(write_config(tmp_path))
     tasks = [Task(name, raw, str(tmp_path), "mine", False, str(tmp_path / name), False) for name in ("deadly", "good")]

@@ -1,4 +1,4 @@
-"""A sweep in the folder of a former one: its points are known, and none gets lost without a word."""
+"""A sweep in the folder of a former one: its points are known, and none is lost silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in lines: no terminal breaks a number."""
+"""Text tables: no number is broken at any width of the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error bars: the curvature against a dense inverse, the bootstrap, coverage, refusals, and what the files say."""
+"""Error bars: the curvature against a dense inverse, the bootstrap, coverage, refusals, and files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_green_function(m: float) -> None:
 
 @pytest.mark.parametrize("weight", [np.array([0.05, 0.05]), np.array([0.5, 0.2])])
 def test_with_penalty_the_variance_is_that_of_the_dense_inverse(weight: Array) -> None:
-    """A ramp has one gradient everywhere, and so one stiffness; two coupled elements."""
+    """A ramp has the same gradient, and so the same stiffness, everywhere; two coupled elements."""
     random = np.random.default_rng(1)
     slope = np.array([0.4, 0.7])
     x = slope[:, None, None] * np.add.outer(np.arange(SIZE), np.arange(SIZE))[None] + 5.0
@@ -106,7 +106,7 @@ def test_information_is_the_expected_curvature() -> None:
 
 
 def test_standard_deviation_of_weighted_counts() -> None:
-    """Without image and penalty the standard deviation is that of the counts, whatever factor they have."""
+    """Without image and penalty the standard deviation is that of the counts, for any factor."""
     counts = np.full((1, 8, 8), 9.0)
     data = Dataset({"maps": counts / 3}, ("Co",))
     problem = compose(data, [{"type": "poisson", "weight": 3.0, "epsilon": 1e-6}, "nonnegative"], precision="double")
@@ -240,7 +240,7 @@ def test_refusals(sets: tuple[str, ...], where: str, said: str) -> None:
 
 
 def test_a_composition_without_epsilon_has_intervals(tmp_path: Path) -> None:
-    """Where a map is 0, counts of the mean 0 have the variance 0."""
+    """Where a map is 0, counts with mean 0 have variance 0."""
     sets = ("data.phantom.size=32", "terms.poisson.epsilon=0", "composition={}", "output.report=false")
     arguments = [word for one in sets for word in ("--set", one)]
     assert main(["run", "cos_nanoparticle", "--quiet", "--output", str(tmp_path / "run"), *arguments]) == 0

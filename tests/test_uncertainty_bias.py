@@ -1,4 +1,4 @@
-"""What error bars know of data and bias: background, noise that is the image's own, factors that the counts tell."""
+"""Data and bias in error bars: background, the image's own noise, factors from the counts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_factor_of_the_bias(excess: float, seen: float, scatter: float, expected
 
 
 def test_moments_find_the_bias_and_no_more_of_it_than_there_is() -> None:
-    """30 samples with the bias 0.3 and scatter 1: the scatter of their mean is taken off the squared bias."""
+    """30 samples with bias 0.3 and scatter 1: the variance of their mean is subtracted from the squared bias."""
     random, shape = np.random.default_rng(3), (2, 64, 64)
     bias = np.array([0.3, 0.0])[:, None, None]
     draws = [gaussian_filter(random.standard_normal(shape), (0, 2, 2)) * 7.0 for _ in range(30)]
@@ -74,7 +74,7 @@ def test_moments_find_the_bias_and_no_more_of_it_than_there_is() -> None:
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize("weight", [1.0, 0.5])
 def test_factor_of_the_error(ratio: float, weight: float) -> None:
-    """Maps that know nothing of the counts' noise, with a smooth error of ``ratio`` times the variance: 1 + ratio."""
+    """Maps independent of the counts' noise, with a smooth error of ``ratio`` times the variance: 1 + ratio."""
     random = np.random.default_rng(7)
     truth = np.full((1, 128, 128), 20.0)
     error = gaussian_filter(random.standard_normal(truth.shape), (0, 6, 6))

@@ -1,4 +1,4 @@
-"""The ways of choosing a penalty's weight by name: each against the best weight, which only the truth could tell."""
+"""Each method for a penalty's weight, against the best weight for the known truth."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_default_goes_with_the_data() -> None:
 
 @pytest.mark.parametrize("normalize", ["none", "max"])
 def test_fractions(tmp_path: Path, normalize: str) -> None:
-    """Maps that are no counts, as they are and normalised: within 5 % of the best weight for them."""
+    """Maps that are not counts, unchanged and normalised: within 5 % of the best weight for them."""
     source = prepare("cos_auto", (SIZE, "data.phantom.dose=20")).dataset
     truth = np.asarray(source.truth, np.float64)
     thickness = 30.0 + np.cos(np.arange(64) / 20.0)[:, None]
@@ -151,7 +151,7 @@ def test_fuse_gives_rates_back_in_their_units() -> None:
 
 
 def test_sure_moves_no_count_below_zero(tmp_path: Path) -> None:
-    """Effective counts are no whole numbers: a tenth of one may be moved by a fifth."""
+    """Effective counts are not whole numbers: a step of a fifth could exceed a tenth of a count."""
     found = prepare("cos_auto", (SIZE, "data.phantom.dose=1", "data.normalize=max", "terms.tv.weight={auto: sure}"))
     assert found.weights[-1].method == "sure"
 

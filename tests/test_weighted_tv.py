@@ -1,4 +1,4 @@
-"""TV with a factor for each element: prox and dual ball, factors, solves, and what it gains where counts differ."""
+"""TV with a factor per element: prox and dual ball, factors, solves, and the gain where counts differ."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_equal_factors_are_no_factors() -> None:
 
 
 def test_elements_with_few_counts_gain() -> None:
-    """Counts that differ a hundredfold: each way with the best weight that the truth tells."""
+    """Counts that differ a hundredfold: each variant at its best weight for the truth."""
     dataset = prepare("cos_nanoparticle", ("data.phantom.size=48", "data.phantom.dose=50")).dataset
     factors = np.array([1.0, 0.2, 5.0])[:, None, None]
     assert dataset.truth is not None
@@ -131,7 +131,7 @@ def own_errors(one: Job) -> list[float]:
 
 @pytest.mark.parametrize(("preset", "dose"), [("films", 5), ("films", 100), ("cos_nanoparticle", 20)])
 def test_a_weight_for_each_element_is_found(preset: str, dose: int) -> None:
-    """It is clearly better than one weight for all, whatever the truth tells of that one."""
+    """It is clearly better than a common weight, even one chosen with the truth."""
     sets = ("data.phantom.size=64", f"data.phantom.preset={preset}", f"data.phantom.dose={dose}")
     each, one = prepare("cos_auto", (*sets, EACH)), prepare("cos_auto", sets)
     chosen = each.weights[-1]

@@ -1,4 +1,4 @@
-"""`weight: auto`: noise, factor of counts, count splitting, the search, its refusals, and that a rerun needs none."""
+"""`weight: auto`: noise, factor of counts, count splitting, the search, its refusals, and reruns without a search."""
 
 from __future__ import annotations
 

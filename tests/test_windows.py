@@ -1,4 +1,4 @@
-"""Windows of the background keep clear of what other elements show, and what inspect makes of counts of any level."""
+"""Background windows avoid lines of other elements; inspect handles counts of any level."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ FORWARDS: list[tuple[Any, float]] = [
 
 @pytest.mark.parametrize(("forward", "factor"), FORWARDS)
 def test_raw_maps_are_on_the_footing_of_the_fused_ones(forward: Any, factor: float) -> None:
-    """A background that the model adds is taken off, and a factor that it multiplies by is divided out."""
+    """A background that the model adds is subtracted, and its factor is divided out."""
     rng = np.random.default_rng(0)
     maps, eels, beneath = (rng.poisson(level, (1, 6, 6)) for level in (5.0, 90.0, 70.0))
     arrays = {"maps": maps, "eels": eels, "eels_background": beneath + 0.5}
@@ -111,7 +111,7 @@ def test_raw_maps_are_on_the_footing_of_the_fused_ones(forward: Any, factor: flo
 
 @pytest.mark.parametrize("resolution", [65.0, 100.0, 121.0, 125.0, 130.0, 150.0])
 def test_widths_of_lines(resolution: float) -> None:
-    """As measured at Mn Ka, growing with the energy, and above the noise of the electronics for soft lines."""
+    """As stated at Mn Ka, growing with energy, and above the noise of the electronics for soft lines."""
     widths = [fwhm(energy, resolution) for energy in (100.0, 277.0, 525.0, 1740.0, 5898.75, 8048.0)]
     assert widths[4] == pytest.approx(resolution)
     assert widths == sorted(widths)

@@ -1,4 +1,4 @@
-"""The output folder: whole or not at all, what is in it, and reading it back."""
+"""The output folder: complete or absent, its content, and reading it back."""
 
 from __future__ import annotations
 

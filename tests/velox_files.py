@@ -1,4 +1,4 @@
-"""A small Velox file with an image, ready maps of elements, and a stream of X-ray events, made here."""
+"""A small Velox file with an image, ready maps of elements, and a stream of X-ray events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def spectra() -> np.ndarray:
 
 
 def write_velox_spectra(path: Path) -> None:
-    """Of the version before 11."""
+    """In the format before version 11."""
     images = {"HAADF": (27.0 * counts()["Co"] + 8.0 * counts()["O"]).astype(np.uint16)}
     images |= {element: one.astype(np.float32) for element, one in counts().items()}
     with h5py.File(path, "w") as file:

@@ -76,7 +76,7 @@ class FastCase:
         """The terms with total variation, as the primal-dual solver sorts them."""
         shape, dtype = self.x.shape, self.x.dtype
         penalty = tv(shape, weight, dtype, joint, guided, each)
-        penalty.silent = False  # the kernels are asked for a weight of zero too, by the check of TGV
+        penalty.silent = False  # the check of TGV calls the kernels with weight zero too
         terms: tuple[Term, ...] = (*self.terms, penalty, self.bounds)
         return Problem(terms, shape, (), dtype).sort(Slots(pixelwise=True, auxiliary=True))
 

@@ -123,7 +123,7 @@ def test_no_terminal_breaks_a_number(
     assert max(map(len, table)) <= columns
 
 
-SIDE_BY_SIDE = [  # runs, those whose maps are shown, what is said of the others
+SIDE_BY_SIDE = [  # runs, those whose maps are shown, the note on the others
     ("first small admm", "first admm", "small (16 × 16 pixels of 3.125 nm)"),
     ("small first admm", "first admm", "small (16 × 16 pixels of 3.125 nm)"),
     ("line first admm small", "first admm", "line (no maps), small (16 × 16 pixels of 3.125 nm)"),

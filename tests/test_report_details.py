@@ -116,7 +116,7 @@ def test_a_chart_is_zoomed_by_keys(opened: Opened) -> None:
     canvas = opened.chart("Maps").locator("canvas")
     assert "+ and − zoom" in over.get_attribute("aria-description")
     assert over.get_attribute("aria-label").startswith("Maps: ")
-    assert opened.page.locator('[role="img"] [role="button"]').count() == 0  # what is inside an image is not told
+    assert opened.page.locator('[role="img"] [role="button"]').count() == 0  # screen readers skip the inside of images
     over.focus()
     seen = [opened.drawn(canvas)]
     for key in ("+", "ArrowRight", "-", "ArrowLeft"):

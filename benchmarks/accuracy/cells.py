@@ -13,6 +13,7 @@ from benchmarks.accuracy import reference
 from benchmarks.accuracy.methods import METHODS, REFERENCE, Maps
 from benchmarks.accuracy.metrics import scores
 from benchmarks.accuracy.specimens import Case, Recording, case
+from benchmarks.accuracy.structure import structure
 from fusionkit.terms import Array
 from fusionkit.uncertainty.intervals import coverage
 
@@ -39,11 +40,13 @@ def measured(cell: Cell, folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     x, facts = _maps(cell, drawn, folder)
     seconds = time.perf_counter() - started
+    beside = structure(x, drawn)
     row = {
         **vars(cell.recording),
         "method": cell.method,
         "elements": drawn.dataset.elements,
         **scores(x, drawn.dataset.truth).row(),
+        **(beside.row() if beside else {}),
         **_coverage(facts, drawn.dataset.truth),
         "seconds": seconds,
         "facts": facts,

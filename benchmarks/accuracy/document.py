@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.accuracy.bars import JUDGED_METHODS, bars, ratio, ratios_by_element
+from benchmarks.accuracy.comparison import comparison
 from benchmarks.accuracy.methods import (
     ABLATION,
     ADAPTIVE,
@@ -19,25 +20,10 @@ from benchmarks.accuracy.methods import (
     REGULARISERS,
 )
 from benchmarks.accuracy.records import Rows
-from benchmarks.accuracy.studies import Extent
+from benchmarks.accuracy.studies import RIVALS, Extent
+from benchmarks.accuracy.table import NAMES, Table, table
 
-NAMES = {
-    "raw": "raw maps",
-    "gaussian": "Gaussian filter*",
-    "pca": "PCA*",
-    "reference": "multimodal-fusion*",
-    "auto": "fusionkit, TV",
-    "best_tv": "fusionkit, best TV*",
-    "joint_tgv": "fusionkit, joint TGV",
-    "cos_adaptive": "fusionkit, adaptive",
-    "structure_tensor_tv": "fusionkit, guided TV",
-    "drop_haadf": "without the image",
-    "drop_haadf_auto": "without the image, TV weight chosen again",
-    "drop_poisson": "without the counts",
-    "drop_tv": "without TV",
-}
-_BEGIN, _END = "<!-- measured -->", "<!-- end of measured -->"
-Table = Iterator[Sequence[str]]
+_BEGIN, _BEGIN_RIVALS, _END = "<!-- measured -->", "<!-- measured: rivals -->", "<!-- end of measured -->"
 
 
 def tables(studies: Mapping[str, Rows], extent: Extent) -> str:
@@ -50,7 +36,9 @@ def tables(studies: Mapping[str, Rows], extent: Extent) -> str:
     """
     judged = list(bars(studies))
     head = ["quantity", "target", *(NAMES[method] for method in JUDGED_METHODS)]
-    parts = [_table("Targets", head, (bar.row() for bar in judged))] if judged else []
+    parts = [table("Targets", head, (bar.row() for bar in judged))] if judged else []
+    if RIVALS in studies:
+        parts.append(comparison(studies[RIVALS]))
     if "headline" in studies:
         parts.append(_headline(studies["headline"], extent))
     if "main" in studies:
@@ -66,18 +54,19 @@ def tables(studies: Mapping[str, Rows], extent: Extent) -> str:
     return "\n".join(parts)
 
 
-def write_docs(text: str, path: Path) -> None:
-    """Replace the tables between the marks of the page; the rest is written by hand."""
+def write_docs(studies: Mapping[str, Rows], extent: Extent, path: Path) -> None:
+    """Replace the tables between the marks of the page; the rest is written by hand.
+
+    The comparison with other methods has its own marks, so that it can be updated alone.
+    """
     page = path.read_text(encoding="utf-8")
-    before, _, rest = page.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    path.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{after}", encoding="utf-8")
-
-
-def _table(title: str, head: Sequence[str], rows: Table, note: str = "") -> str:
-    lines = [f"## {title}", "", *([note, ""] if note else [])]
-    lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
-    return "\n".join(lines) + "\n"
+    others = {name: rows for name, rows in studies.items() if name != RIVALS}
+    for begin, part in ((_BEGIN, others), (_BEGIN_RIVALS, {name: studies[name] for name in studies if name == RIVALS})):
+        if part:
+            before, _, rest = page.partition(begin)
+            _, _, after = rest.partition(_END)
+            page = f"{before}{begin}\n\n{tables(part, extent)}\n{_END}{after}"
+    path.write_text(page, encoding="utf-8")
 
 
 def _headline(rows: Rows, extent: Extent) -> str:
@@ -102,7 +91,7 @@ def _headline(rows: Rows, extent: Extent) -> str:
         "pixel composition",
     ]
     note = f"Means over {extent.seeds} seeds."
-    return _table(f"Nanoparticle, {extent.headline} × {extent.headline}", head, lines(), note)
+    return table(f"Nanoparticle, {extent.headline} × {extent.headline}", head, lines(), note)
 
 
 def _quality(rows: Rows) -> list[str]:
@@ -129,7 +118,7 @@ def _errors(rows: Rows, extent: Extent) -> str:
 
     head = ["specimen", "counts", *(NAMES[method] for method in MAIN)]
     note = f"Mean over elements and {extent.seeds} seeds, {extent.size} × {extent.size}; the lowest in a row is bold."
-    return _table("NRMSE", head, lines(), note)
+    return table("NRMSE", head, lines(), note)
 
 
 def _others(rows: Rows) -> str:
@@ -145,7 +134,7 @@ def _others(rows: Rows) -> str:
                     ]
 
     head = ["specimen", "counts", "method", "PSNR", "SSIM", "stoichiometry", "pixel composition"]
-    return _table("PSNR, SSIM and composition", head, lines())
+    return table("PSNR, SSIM and composition", head, lines())
 
 
 def _gaussian(rows: Rows) -> str:
@@ -160,7 +149,7 @@ def _gaussian(rows: Rows) -> str:
 
     head = ["specimen", "element", "method", *(f"{dose:g} counts" for dose in rows.values("dose"))]
     note = "NRMSE over that of the best Gaussian filter for the element; values above 1 are bold."
-    return _table("Against the Gaussian filter", head, lines(), note)
+    return table("Against the Gaussian filter", head, lines(), note)
 
 
 def _intervals(rows: Rows) -> str:
@@ -172,7 +161,7 @@ def _intervals(rows: Rows) -> str:
                 yield [specimen, f"{dose:g}", *shares]
 
     note = "Share in per cent of the pixels with the element whose truth lies within the interval, for each element."
-    return _table("Coverage of 90 % intervals", ["specimen", "counts", *INTERVALS], lines(), note)
+    return table("Coverage of 90 % intervals", ["specimen", "counts", *INTERVALS], lines(), note)
 
 
 def _ablation(rows: Rows) -> str:
@@ -184,7 +173,7 @@ def _ablation(rows: Rows) -> str:
 
     elements, dose = " / ".join(rows.rows[0]["elements"]), rows.values("dose")[0]
     head = ["terms", "NRMSE", elements, "PSNR", "SSIM", "stoichiometry", "pixel composition"]
-    return _table(f"One term dropped, nanoparticle, {dose:g} counts", head, lines())
+    return table(f"One term dropped, nanoparticle, {dose:g} counts", head, lines())
 
 
 def _sweep(rows: Rows) -> str:
@@ -195,7 +184,7 @@ def _sweep(rows: Rows) -> str:
         yield ["fitted between 1.4 and 2, with a gain", "", f"{rows.of(method='gamma_fitted').mean('nrmse'):.4f}"]
 
     head = ["gamma of the model", "NRMSE, image scaled to the maps", "NRMSE, image in the units of gamma = 1.7"]
-    return _table(f"The exponent, nanoparticle, {rows.values('dose')[0]:g} counts", head, lines())
+    return table(f"The exponent, nanoparticle, {rows.values('dose')[0]:g} counts", head, lines())
 
 
 def _regularisers(rows: Rows) -> str:
@@ -221,4 +210,4 @@ def _regularisers(rows: Rows) -> str:
     note = (
         f"One seed, {rows.values('size')[0]} × {rows.values('size')[0]}, `weight: auto`; the lowest in a row is bold."
     )
-    return _table("Other penalties", head, lines(), note)
+    return table("Other penalties", head, lines(), note)

@@ -9,11 +9,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks.accuracy.document import NAMES
 from benchmarks.accuracy.methods import ABLATION, AUTO, GAMMAS, MAIN
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, GAMMA
 from benchmarks.accuracy.studies import Extent
+from benchmarks.accuracy.table import NAMES
 
 _STYLE = {
     "raw": "0.6",

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import filters, fusion, reference
+from benchmarks.accuracy import doors, filters, fusion, low_rank, reference, stabilised
 from benchmarks.accuracy.breakages import calibrated
+from benchmarks.accuracy.factors import factors
 from benchmarks.accuracy.fusion import fuse, job
 from benchmarks.accuracy.pca import pca
 from benchmarks.accuracy.specimens import Case
@@ -21,6 +22,7 @@ Method = Callable[[Case], Maps]
 RAW, GAUSSIAN, PCA, REFERENCE, AUTO, BEST_TV = "raw", "gaussian", "pca", "reference", "auto", "best_tv"
 GUIDED, JOINT_TGV, ADAPTIVE, BEST_ADAPTIVE = "structure_tensor_tv", "joint_tgv", "cos_adaptive", "best_adaptive"
 MAIN = (RAW, GAUSSIAN, PCA, REFERENCE, AUTO, GUIDED, ADAPTIVE, BEST_TV)
+BM3D, LOW_RANK, LOW_RANK_IMAGE, FUSE = "bm3d", "jnl", "jnl_h", "fuse"
 GAMMAS = (1.0, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2)
 
 
@@ -98,6 +100,25 @@ REGULARISERS: dict[str, Method] = {
     "directional_tv": _fused("terms.tv={type: directional_tv, weight: auto}"),
     GUIDED: _fused("terms.tv={type: structure_tensor_tv, weight: auto}"),
 }
+OTHERS: dict[str, Method] = {
+    "gaussian_cv": filters.gaussian_cv,
+    BM3D: stabilised.bm3d,
+    "nlm": stabilised.non_local_means,
+    "factors": factors,
+    "guided": filters.guided,
+    LOW_RANK: low_rank.maps_alone,
+    LOW_RANK_IMAGE: low_rank.with_image,
+}
+DOORS: dict[str, Method] = {
+    FUSE: doors.fuse,
+    **{
+        f"door_{config}{suffix}": doors.packaged(config, image)
+        for config in ("cos_adaptive", "cos_nonlocal")
+        for suffix, image in (("", True), ("_alone", False))
+    },
+}
+COMPARED = (RAW, GAUSSIAN, *OTHERS, REFERENCE, *DOORS)
+NEEDS = {BM3D: "bm3d", "nlm": "skimage", REFERENCE: "multimodal_fusion"}  # packages
 METHODS: dict[str, Method] = {
     RAW: lambda case: (case.dataset.arrays["maps"], {}),
     GAUSSIAN: filters.gaussian,
@@ -112,4 +133,6 @@ METHODS: dict[str, Method] = {
     **FITTED,
     **INTERVALS,
     **REGULARISERS,
+    **OTHERS,
+    **DOORS,
 }

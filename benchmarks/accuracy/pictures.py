@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy import reference
-from benchmarks.accuracy.document import NAMES
 from benchmarks.accuracy.fusion import fuse
 from benchmarks.accuracy.methods import ADAPTIVE, AUTO, GAUSSIAN, GUIDED, METHODS, PCA, RAW, REFERENCE
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import BROKEN, Recording, case
 from benchmarks.accuracy.studies import MIDDLE, Extent
+from benchmarks.accuracy.table import NAMES
 
 _SHOWN = (RAW, PCA, GAUSSIAN, REFERENCE, AUTO, GUIDED, ADAPTIVE)
 _ELEMENT = "Co"  # shown in `draw_broken`: the heaviest, so the image determines its map

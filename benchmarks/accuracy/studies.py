@@ -10,6 +10,7 @@ from benchmarks.accuracy.methods import (
     ADAPTIVE,
     AUTO,
     BEST_ADAPTIVE,
+    COMPARED,
     FITTED,
     GAUSSIAN,
     INTERVALS,
@@ -18,11 +19,12 @@ from benchmarks.accuracy.methods import (
     REGULARISERS,
     SWEEP,
 )
-from benchmarks.accuracy.specimens import MATCHED, SPECIMENS, Recording
+from benchmarks.accuracy.specimens import INDEPENDENT, MATCHED, SPECIMENS, Recording
 
 DOSES = (1.0, 5.0, 20.0, 100.0, 1000.0)
 JUDGED = (5.0, 20.0, 100.0)  # doses of the headline and of most targets
-MIDDLE = 20.0  # dose of ablation and sweep
+MIDDLE = 20.0  # dose of ablation and sweep, and of the scores of structure
+RIVALS = "rivals"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Extent:
     doses: tuple[float, ...] = DOSES
 
 
-QUICK = Extent(size=80, headline=96, seeds=1, doses=(5.0, 100.0))
+QUICK = Extent(size=80, headline=96, seeds=1, doses=(5.0, 20.0))
 
 
 def headline(extent: Extent) -> list[Cell]:
@@ -119,7 +121,19 @@ def regularisers(extent: Extent) -> list[Cell]:
     ]
 
 
+def rivals(extent: Extent) -> list[Cell]:
+    """fusionkit as users call it and other methods, also on specimens that do not follow the model."""
+    return [
+        Cell(Recording(specimen, extent.size, dose, seed), method)
+        for seed in range(extent.seeds)
+        for specimen in (*INDEPENDENT, *MATCHED)
+        for dose in extent.doses
+        for method in COMPARED
+    ]
+
+
 STUDIES = {
+    RIVALS: rivals,
     "headline": headline,
     "main": main,
     "ablation": ablation,

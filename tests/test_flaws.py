@@ -12,7 +12,7 @@ import fusionkit as fk
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.prepare.shift import coarse
-from fusionkit.report.diagnostics.fusion import fusion_of
+from fusionkit.report.diagnostics.image_and_counts import image_and_counts
 from fusionkit.report.diagnostics.information import image_shares
 from fusionkit.results.record import RunRecord
 
@@ -134,7 +134,7 @@ def test_a_light_element_beside_a_heavy_one_is_said_to_rest_on_its_counts() -> N
 
 def test_share_of_the_image_is_what_it_takes_off_the_variance() -> None:
     """Against the inverse of the full Fisher information of one pixel."""
-    found = fusion_of(solved("cos_nanoparticle", 20))
+    found = image_and_counts(solved("cos_nanoparticle", 20))
     assert found is not None
     row, column = 32, 30
     pixel = replace(found, x=found.x[:, row : row + 1, column : column + 1])

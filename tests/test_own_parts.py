@@ -14,7 +14,7 @@ from fusionkit.operators.functional.norms import L1
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.problem import Split
 from fusionkit.reconstruct import prepare
-from fusionkit.report.diagnostics.ending import ending
+from fusionkit.report.diagnostics.outcome import outcome
 from fusionkit.result import Status
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.terms import Array, Smooth
@@ -73,7 +73,7 @@ def test_a_missing_bound_is_named() -> None:
     config = {"terms": [{"type": "haadf"}, {"type": "poisson"}, {"type": "tv"}]}
     record = job.record(job.solve())
     diverged = replace(record, result=replace(record.result, status=Status.DIVERGED), resolved_config=config)
-    (said,) = ending(diverged)
+    (said,) = outcome(diverged)
     assert "There is no term nonnegative" in said.text
 
 
@@ -196,5 +196,5 @@ def test_a_map_too_faint_for_the_certificate_is_named(level: float, warned: bool
     record = job.record(job.solve())
     x = record.result.x.copy()
     x[0] *= level
-    said = [one.text for one in ending(replace(record, result=replace(record.result, x=x)))]
+    said = [one.text for one in outcome(replace(record, result=replace(record.result, x=x)))]
     assert any(text.startswith("The map of O may be far from its optimum") for text in said) is warned

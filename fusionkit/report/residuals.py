@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.report.content import Chart, Curve, Section
-from fusionkit.report.diagnostics import compared, counts_per_unit, epsilons
+from fusionkit.report.diagnostics.map_expectations import counts_per_unit, epsilons, map_expectations
 from fusionkit.report.maps import MOST
 from fusionkit.report.run_images import difference, title_of
 from fusionkit.results.record import RunRecord
@@ -103,7 +103,7 @@ def _assumed_sigma(config: Mapping[str, Any]) -> float | None:
 
 
 def _map_charts(record: RunRecord) -> list[Chart]:
-    return [_map_chart(one.name, one.raw, one.mean, one.scale) for one in islice(compared(record), MOST)]
+    return [_map_chart(one.name, one.raw, one.mean, one.scale) for one in islice(map_expectations(record), MOST)]
 
 
 def _map_chart(name: str, raw: Array, mean: Array, scale: float | None) -> Chart:

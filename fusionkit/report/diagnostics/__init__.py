@@ -12,12 +12,9 @@ from itertools import chain
 
 import numpy as np
 
-from fusionkit.report.diagnostics.compared import Compared, compared, epsilons
-from fusionkit.report.diagnostics.ending import ending
-from fusionkit.report.diagnostics.fusion import counts_per_unit, warning
+from fusionkit.report.diagnostics.outcome import outcome
+from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.results.record import Diagnostic, RunRecord
-
-__all__ = ["Compared", "compared", "counts_per_unit", "diagnose", "epsilons"]
 
 
 def diagnose(record: RunRecord) -> tuple[Diagnostic, ...]:
@@ -27,7 +24,7 @@ def diagnose(record: RunRecord) -> tuple[Diagnostic, ...]:
     ----------
     record : the run; its own ``diagnostics`` are ignored.
     """
-    found = list(ending(record))
+    found = list(outcome(record))
     if np.isfinite(record.result.x).all():
         found += chain.from_iterable(check(record) for check in _checks())
     else:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
-from fusionkit.report.diagnostics.fusion import Fusion, fusion_of, percent, warning
+from fusionkit.report.diagnostics.image_and_counts import ImageAndCounts, image_and_counts
+from fusionkit.report.diagnostics.sentences import percent, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 
@@ -28,7 +29,7 @@ _ERRORS = 4.0  # standard errors
 
 def background(record: RunRecord) -> Iterator[Diagnostic]:
     """A warning for the image, and one for each map."""
-    found = fusion_of(record)
+    found = image_and_counts(record)
     if found is None or "offset" in record.result.parameters.get(found.image.name, {}):
         return
     level = image_background(found)
@@ -45,7 +46,7 @@ def background(record: RunRecord) -> Iterator[Diagnostic]:
         )
 
 
-def image_background(fusion: Fusion) -> float | None:
+def image_background(fusion: ImageAndCounts) -> float | None:
     """Level of the image where the maps are empty, minus the offset of its model, over its brightest; None for none."""
     total = _smooth(fusion.raw.sum(axis=0))
     vacuum = _inner(total < _EMPTY * np.percentile(total, 99.0))
@@ -58,7 +59,7 @@ def image_background(fusion: Fusion) -> float | None:
     return level / brightest if level > max(_IMAGE * brightest, _ERRORS * error) and brightest > 0.0 else None
 
 
-def map_backgrounds(fusion: Fusion) -> list[tuple[str, float, float]]:
+def map_backgrounds(fusion: ImageAndCounts) -> list[tuple[str, float, float]]:
     """Name, counts per pixel and share of the brightest of each map that is not empty where the image is dark."""
     image = _smooth(np.asarray(fusion.image.data, np.float64))
     darkest, brightest = (float(np.percentile(image, at)) for at in (0.5, 99.0))

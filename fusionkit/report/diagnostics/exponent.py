@@ -15,7 +15,8 @@ import numpy as np
 
 from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.report.diagnostics.background import image_background, map_backgrounds
-from fusionkit.report.diagnostics.fusion import Fusion, fusion_of, warning
+from fusionkit.report.diagnostics.image_and_counts import ImageAndCounts, image_and_counts
+from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.results.record import Diagnostic, RunRecord
 
 # of log p: complete models 0.02 at 20 counts and more, 0.08 +- 0.04 at 2 to 5; gamma off by 0.2 gives 0.11 to 0.4
@@ -30,7 +31,7 @@ _PLAUSIBLE = (1.2, 2.3)  # outside, something else is wrong
 
 def exponent(record: RunRecord) -> Iterator[Diagnostic]:
     """A warning with the exponent that fits the counts."""
-    found = fusion_of(record)
+    found = image_and_counts(record)
     if found is None or not found.in_counts or "gamma" in record.result.parameters.get(found.image.name, {}):
         return
     model = getattr(found.image.forward, "model", found.image.forward)  # of a calibrated image
@@ -50,7 +51,7 @@ def exponent(record: RunRecord) -> Iterator[Diagnostic]:
         )
 
 
-def fitted_power(fusion: Fusion, model: PowerSum) -> tuple[float, float] | None:
+def fitted_power(fusion: ImageAndCounts, model: PowerSum) -> tuple[float, float] | None:
     """p and its relative standard error; None where the image does not determine it.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Shared by several diagnostics: the image and the counts of a fusion, the unit of the maps, and short helpers."""
+"""The image term and the counts term of a fusion, for the diagnostics that compare both."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity, PixelwiseFidelity
 from fusionkit.operators.fidelity.poisson import PoissonLoss
 from fusionkit.operators.forward.identity import Identity
-from fusionkit.report.image_limits import quantity
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.report.diagnostics.map_expectations import counts_per_unit
+from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array, Term
 
 
 @dataclass(frozen=True)
-class Fusion:
-    """An image and counts on the same pixels.
+class ImageAndCounts:
+    """The terms of an image and of counts on the same pixels.
 
     Parameters
     ----------
-    image : its term, with a pixelwise model and normal noise.
+    image : the term of the image, with a pixelwise model and normal noise.
     counts : the Poisson term of the maps themselves.
     x : the fused maps, (n, ny, nx), float64.
-    raw : the maps as recorded, of the same shape.
+    raw : the recorded maps, of the same shape.
     labels : of the maps.
-    in_counts : whether the maps are known to be counts times a known factor, whose inverse is the weight.
+    in_counts : whether the maps are counts times a known factor, 1 / weight.
     """
 
     image: PixelwiseFidelity
@@ -47,8 +47,8 @@ class Fusion:
         return self.counts.loss.epsilon if isinstance(self.counts.loss, PoissonLoss) else 0.0
 
 
-def fusion_of(record: RunRecord) -> Fusion | None:
-    """The fusion of a run, or a part of a large one; None for another problem."""
+def image_and_counts(record: RunRecord) -> ImageAndCounts | None:
+    """Both terms of a run, on a part of large maps; None for any other problem."""
     maps, image, x = (*(record.dataset.arrays.get(name) for name in ("maps", "haadf")), record.result.x)
     if maps is None or image is None or x.ndim != 3 or not maps.shape == x.shape == (len(x), *image.shape):
         return None
@@ -60,16 +60,16 @@ def fusion_of(record: RunRecord) -> Fusion | None:
     if len(images) != 1 or len(counts) != 1 or counts[0].target != "maps":
         return None
     values = np.asarray(x[:, rows, columns], np.float64), np.asarray(part["maps"], np.float64)
-    return Fusion(images[0], counts[0], *values, record.result.labels, counts_per_unit(record) is not None)
+    return ImageAndCounts(images[0], counts[0], *values, record.result.labels, counts_per_unit(record) is not None)
 
 
 def _terms(record: RunRecord, dataset: Dataset) -> tuple[Term, ...]:
-    """The fits to the data with fitted parameters as numbers; empty for terms that no config describes."""
+    """The data terms with their fitted parameters as numbers; empty if the config does not describe them."""
     specs = record.resolved_config.get("terms", ())
     fits = [_fitted(spec, record) for spec in specs if isinstance(spec, Mapping) and spec.get("type") in _FITS]
     try:
         return compose(dataset, fits).terms if fits else ()
-    except UserError:  # they need further data, or are objects of which the record has only the names
+    except UserError:  # they need further data, or are objects, which the record knows by name only
         return ()
 
 
@@ -83,31 +83,3 @@ def _fitted(spec: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
 
 
 _FITS = ("haadf", "poisson", "least_squares")
-
-
-def warning(text: str) -> Diagnostic:
-    """Something is probably wrong."""
-    return Diagnostic("warning", text)
-
-
-def note(text: str) -> Diagnostic:
-    """Something to know."""
-    return Diagnostic("note", text)
-
-
-def percent(share: float) -> str:
-    """``12.3 %``."""
-    return f"{100.0 * share:.3g} %"
-
-
-def shown(name: str) -> str:
-    """The name of an image for readers."""
-    return "HAADF" if name == "haadf" else name
-
-
-def counts_per_unit(record: RunRecord) -> float | None:
-    """Factor from values of the raw maps to counts; None where they are no counts."""
-    maps = record.dataset.arrays.get("maps")
-    if maps is None or record.dataset.counts_per_unit is not None:
-        return record.dataset.counts_per_unit
-    return 1.0 if quantity(maps) == "counts" else None

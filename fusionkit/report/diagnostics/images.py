@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusionkit.data.noise import MASK_NORM, mixed_differences
-from fusionkit.report.diagnostics.fusion import note, percent, shown, warning
+from fusionkit.report.diagnostics.sentences import note, percent, warning
+from fusionkit.report.run_images import title_of
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 
@@ -28,15 +29,15 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
         if image is None or image.ndim != 2 or image.shape != model.shape:
             continue
         if float(np.ptp(image)) <= _ROUNDING * float(np.abs(image).max()):
-            yield warning(f"The {shown(name)} image is constant: {_EMPTY}")
+            yield warning(f"The {title_of(name)} image is constant: {_EMPTY}")
             continue
         sigma = record.dataset.haadf_sigma if name == "haadf" else None
         residual = np.asarray(image, np.float64) - model
-        yield from _explained(shown(name), image, residual, sigma)
+        yield from _explained(title_of(name), image, residual, sigma)
         correlation = neighbour_correlation(residual)
         if correlation > _CORRELATION + 3.0 / residual.size**0.5:  # three standard errors of white noise
             # noise that is not known may be correlated itself: only a note
-            sentence = f"Neighbouring residuals of the {shown(name)} image correlate ({correlation:.2f})"
+            sentence = f"Neighbouring residuals of the {title_of(name)} image correlate ({correlation:.2f})"
             yield (note if sigma is None else warning)(f"{sentence}: the model misses structure.")
 
 

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fusionkit.report.diagnostics.fusion import Fusion, fusion_of, note, percent, warning
+from fusionkit.report.diagnostics.image_and_counts import ImageAndCounts, image_and_counts
+from fusionkit.report.diagnostics.sentences import note, percent, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 
@@ -27,7 +28,7 @@ _FEW = 2.0  # counts at a pixel of the element: fewer determine it to no better 
 
 def information(record: RunRecord) -> Iterator[Diagnostic]:
     """Each element that the image is blind to; a warning if its counts are few as well."""
-    found = fusion_of(record)
+    found = image_and_counts(record)
     if found is None:
         return
     shares, counts = image_shares(found)
@@ -45,7 +46,7 @@ def information(record: RunRecord) -> Iterator[Diagnostic]:
             yield note(f"{sentence} counts): its fused map rests on these, {level:.3g} at a pixel, and on the prior.")
 
 
-def image_shares(fusion: Fusion) -> tuple[Array, Array]:
+def image_shares(fusion: ImageAndCounts) -> tuple[Array, Array]:
     """The share r of each element and the counts at its pixels, both averaged with the weight x.
 
     Parameters

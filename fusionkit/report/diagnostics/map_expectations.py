@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusionkit.report.diagnostics.fusion import counts_per_unit
 from fusionkit.report.image_limits import quantity
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
 
 @dataclass(frozen=True)
-class Compared:
+class MapExpectation:
     """A recorded map and its expectation.
 
     Parameters
@@ -45,7 +44,7 @@ class Compared:
         return float(np.mean(self.mean, dtype=np.float64)) - float(np.mean(self.background)) - self.epsilon
 
 
-def compared(record: RunRecord) -> Iterator[Compared]:
+def map_expectations(record: RunRecord) -> Iterator[MapExpectation]:
     """Every map that a term compares with a prediction of its shape."""
     arrays, models = record.dataset.arrays, record.models
     for name, epsilon in epsilons(record.resolved_config).items():
@@ -58,7 +57,7 @@ def compared(record: RunRecord) -> Iterator[Compared]:
         for index, (raw, mean) in enumerate(zip(data, model, strict=True)):
             which = of[index] if len(of) == len(data) else ""
             known = 0.0 if beneath is None or beneath.shape != data.shape else beneath[index]
-            yield Compared(
+            yield MapExpectation(
                 _called(which, name, index, len(data)),
                 raw,
                 np.asarray(mean, np.float64) + epsilon,
@@ -84,3 +83,11 @@ def epsilons(config: Mapping[str, object]) -> dict[str, float]:
             epsilon = term.get("epsilon", 0.0)
             found.setdefault(str(term.get("data", "maps")), float(epsilon) if isinstance(epsilon, int | float) else 0.0)
     return {"maps": 0.0} | found
+
+
+def counts_per_unit(record: RunRecord) -> float | None:
+    """Factor from values of the raw maps to counts; None where they are no counts."""
+    maps = record.dataset.arrays.get("maps")
+    if maps is None or record.dataset.counts_per_unit is not None:
+        return record.dataset.counts_per_unit
+    return 1.0 if quantity(maps) == "counts" else None

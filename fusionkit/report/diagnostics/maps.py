@@ -7,8 +7,8 @@ from math import exp, log
 
 import numpy as np
 
-from fusionkit.report.diagnostics.compared import Compared, compared
-from fusionkit.report.diagnostics.fusion import counts_per_unit, note, percent, warning
+from fusionkit.report.diagnostics.map_expectations import MapExpectation, counts_per_unit, map_expectations
+from fusionkit.report.diagnostics.sentences import note, percent, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 
@@ -30,7 +30,7 @@ _LOST = 0.01  # of the raw mean: below it the map counts as zero
 
 def maps(record: RunRecord) -> Iterator[Diagnostic]:
     """Maps that are lost or empty, and counts that differ, in the whole map or in a part."""
-    for one in compared(record):
+    for one in map_expectations(record):
         error = _error(one)
         if not np.any(one.raw):
             yield warning(f"The raw map of {one.name} is empty: its fused map rests on the other data alone.")
@@ -44,14 +44,14 @@ def maps(record: RunRecord) -> Iterator[Diagnostic]:
             yield from _level(one.name, (one.fused + one.epsilon) / one.level)
 
 
-def _error(one: Compared) -> float:
+def _error(one: MapExpectation) -> float:
     """Standard error of the mean of the recorded map; 0 where these are no counts."""
     if one.scale is None:
         return 0.0
     return float(np.mean(one.raw, dtype=np.float64) / (one.raw.size * one.scale)) ** 0.5
 
 
-def _balance(one: Compared, error: float) -> Iterator[Diagnostic]:
+def _balance(one: MapExpectation, error: float) -> Iterator[Diagnostic]:
     """Counts of the whole map, else of a part; epsilon may be a background or only keep the logarithm finite."""
     ratio = (one.fused + one.epsilon) / one.level
     sure = float(np.clip(1.0, one.fused / one.level, ratio))
@@ -65,7 +65,7 @@ def _balance(one: Compared, error: float) -> Iterator[Diagnostic]:
         yield warning(f"The fused map of {one.name} predicts {more:.2f} times the counts in {where}; {_MORE_COUNTS}")
 
 
-def excess(one: Compared) -> tuple[str, float] | None:
+def excess(one: MapExpectation) -> tuple[str, float] | None:
     """The part of a map in which the model predicts too many counts, in words, and the ratio.
 
     None where no part stands out. Epsilon is left out, since it may only keep the logarithm finite. A penalty causes

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from fusionkit.report.diagnostics.fusion import warning
+from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.result import Status
 from fusionkit.results.record import Diagnostic, RunRecord
 
@@ -15,7 +15,7 @@ from fusionkit.results.record import Diagnostic, RunRecord
 _FAINT = 0.05
 
 
-def ending(record: RunRecord) -> Iterator[Diagnostic]:
+def outcome(record: RunRecord) -> Iterator[Diagnostic]:
     """Warnings about a solve that did not converge, a faint map, and missing error bars."""
     result = record.result
     reached = f"optimality {result.optimality:.1e}" + _above(record.resolved_config)

@@ -10,7 +10,7 @@ import numpy as np
 from fusionkit.data.elements import is_element
 from fusionkit.data.prepare.register import predicted_root, root
 from fusionkit.data.prepare.shift import coarse
-from fusionkit.report.diagnostics.fusion import warning
+from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.report.image_limits import block_mean
 from fusionkit.results.record import Diagnostic, RunRecord
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fusionkit.report.content import Chart, Curve, Section
 from fusionkit.report.trace import interpolate_trace
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, tolerance_of
 from fusionkit.terms import Array
 
 _PARTS = ("stationarity", "alignment", "feasibility")
@@ -17,7 +17,7 @@ _TERM = "term."
 
 
 def convergence_section(record: RunRecord) -> Section | None:
-    """Three charts against the iteration; None without a trace."""
+    """Up to three charts against the iteration; None without a trace."""
     trace = interpolate_trace(record.result.trace, record.result.looks)
     x = [float(value) for value in trace.get("iteration", ())]
     if not x:
@@ -31,22 +31,22 @@ def convergence_section(record: RunRecord) -> Section | None:
 
 
 def _checks(record: RunRecord) -> str:
-    """A sentence on the estimates between the checks; empty without any."""
+    """A sentence on the estimates between the checks; empty if there are none."""
     if not record.result.looks:
         return ""
     places = ", ".join(f"{place:.0f}" for place in record.result.trace["iteration"])
-    return f". All rows were checked at {places}; the values between are estimates from a sample of the rows."
+    return f". All rows were checked at {places}; the values in between are estimates from a sample of the rows."
 
 
 def gap_curve(name: str, x: list[float], objective: Array, lowest: float | None = None) -> Curve | None:
-    """The objective above its lowest value, relative; None for a constant one.
+    """(F - Fmin) / |Fmin| as a curve; None for a constant objective.
 
     Parameters
     ----------
     name : of the curve.
     x : iterations or seconds.
     objective : F at each of them.
-    lowest : Fmin; None for the least of ``objective``.
+    lowest : Fmin; None for the lowest of ``objective``.
     """
     finite = objective[np.isfinite(objective)]
     if not finite.size:
@@ -65,7 +65,7 @@ def _terms(trace: Mapping[str, Array], x: list[float], weights: Mapping[str, flo
             curves.append(Curve(term + weight, x, values.tolist()))
     shown = np.concatenate([np.asarray(curve.y, np.float64) for curve in curves]) if curves else np.zeros(0)
     shown = shown[np.isfinite(shown)]
-    # many decades need a log axis, which a sign change excludes
+    # many decades need a log axis, which negative values rule out
     log = bool(shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min())
     return Chart("Objective and its terms", "iteration", "weighted value", tuple(curves), log)
 
@@ -73,10 +73,9 @@ def _terms(trace: Mapping[str, Array], x: list[float], weights: Mapping[str, flo
 def _optimality(trace: Mapping[str, Array], x: list[float], config: Mapping[str, Any]) -> list[Chart]:
     curves = [Curve("optimality", x, trace["optimality"].tolist(), "bold")] if "optimality" in trace else []
     curves += [Curve(part, x, trace[part].tolist()) for part in _PARTS if part in trace and np.any(trace[part] > 0.0)]
-    solver = config.get("solver")
-    tolerance = solver.get("tolerance") if isinstance(solver, Mapping) else None
-    if isinstance(tolerance, int | float) and tolerance > 0:
-        curves.append(Curve(f"tolerance {tolerance:g}", x, [float(tolerance)] * len(x), "dashed"))
+    tolerance = tolerance_of(config)
+    if tolerance is not None:
+        curves.append(Curve(f"tolerance {tolerance:g}", x, [tolerance] * len(x), "dashed"))
     if not curves:
         return []
     return [Chart("Optimality and its parts", "iteration", "relative optimality", tuple(curves), log=True)]

@@ -1,12 +1,12 @@
 r"""Residuals in units of the noise, as histograms beside the standard normal distribution.
 
-An image's residual is divided by the standard deviation of its noise. Counts b with the expectation m have randomised
-quantile residuals
+The residual of an image is divided by the standard deviation of its noise. For counts b with the expectation m,
+randomised quantile residuals are used,
 
 .. math:: z = \Phi^{-1}\bigl(P(b - 1; m) + u\,[P(b; m) - P(b - 1; m)]\bigr), \qquad u \sim U(0, 1),
 
-P the distribution function of Poisson(m): exactly standard normal where the model holds, at one count as at a thousand,
-which Pearson's (b - m) / sqrt(m) is not. Source: Dunn & Smyth, J. Comput. Graph. Stat. 5, 236 (1996).
+with P the distribution function of Poisson(m). They are exactly standard normal if the model is right, at one count as
+at a thousand, unlike Pearson's (b - m) / sqrt(m). Source: Dunn & Smyth, J. Comput. Graph. Stat. 5, 236 (1996).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fusionkit.report.content import Chart, Curve, Section
 from fusionkit.report.diagnostics.map_expectations import counts_per_unit, epsilons, map_expectations
 from fusionkit.report.maps import MOST
 from fusionkit.report.run_images import difference, title_of
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array
 
 _END = 5.0  # of the axis, in units of the noise
@@ -29,14 +29,14 @@ _SAMPLE = 2**14  # pixels in a histogram of counts; its bins are then accurate t
 
 
 def residual_section(record: RunRecord) -> Section | None:
-    """A histogram for each fitted array; None where there is none."""
+    """A histogram for each fitted array; None if there is none."""
     charts = [*_image_charts(record), *_map_charts(record)]
-    note = "Bars: the data. Line: noise alone. Narrower bars mean that the model follows some of the noise."
+    note = "Bars: the data. Line: pure noise. Narrower bars mean that the model fits some of the noise."
     return Section("Residuals against the noise", tuple(charts), note) if charts else None
 
 
 def quantile_residuals(counts: Array, mean: Array) -> Array:
-    """Randomised quantile residuals of counts; the same arguments give the same numbers.
+    """Randomised quantile residuals of counts, from random numbers of a fixed seed.
 
     Parameters
     ----------
@@ -51,26 +51,26 @@ def quantile_residuals(counts: Array, mean: Array) -> Array:
 
 
 def histogram(title: str, residual: Array, note: str) -> Chart:
-    """Density of a residual in units of the noise, values beyond 5 counted at 5."""
+    """Density of a residual in units of the noise; values beyond ±5 are counted at ±5."""
     finite = residual[np.isfinite(residual)]
-    bins = int(np.clip(2.0 * np.sqrt(finite.size), 12, 60))  # few values fill few bins
+    bins = int(np.clip(2.0 * np.sqrt(finite.size), 12, 60))  # few values need few bins
     counts, ends = np.histogram(np.clip(finite, -_END, _END), bins, (-_END, _END))
     centres = (ends[:-1] + ends[1:]) / 2.0
     density = counts / (max(finite.size, 1) * (ends[1] - ends[0]))
     normal = np.exp(-(centres**2) / 2.0) / np.sqrt(2.0 * np.pi)
     curves = (
         Curve("residual", centres.tolist(), density.tolist(), "bars"),
-        Curve("noise alone", centres.tolist(), normal.tolist(), "bold"),
+        Curve("pure noise", centres.tolist(), normal.tolist(), "bold"),
     )
     spread = f"Standard deviation {np.std(finite):.3g}, mean {np.mean(finite):.2f}. " if finite.size else ""
     return Chart(title, "residual / noise", "density", curves, note=spread.replace("-", "−") + note)
 
 
 def _image_charts(record: RunRecord) -> list[Chart]:
-    charts, of_maps = [], epsilons(record.resolved_config)
+    charts, stacks = [], epsilons(record.resolved_config)
     for name, model in record.models.items():
         data = record.dataset.arrays.get(name)
-        if name in of_maps or data is None or data.shape != model.shape or data.size < 2:
+        if name in stacks or data is None or data.shape != model.shape or data.size < 2:
             continue
         residual = difference(data, model)
         sigma, where = _noise(record, name, residual)
@@ -83,17 +83,17 @@ def _noise(record: RunRecord, name: str, residual: Array) -> tuple[float, str]:
     """Standard deviation of the noise in an array, and its source."""
     if name == "haadf" and record.dataset.haadf_sigma is not None:
         return record.dataset.haadf_sigma, "known from the simulation"
-    assumed = _assumed_sigma(record.resolved_config) if counts_per_unit(record) == 1.0 and name == "haadf" else None
-    if assumed is not None:
-        return assumed, "what the weights of the terms assume"
+    implied = _implied_sigma(record.resolved_config) if counts_per_unit(record) == 1.0 and name == "haadf" else None
+    if implied is not None:
+        return implied, "as the weights of the terms assume"
     finite = residual[np.isfinite(residual)]
-    return float(np.std(finite)) if finite.size else 0.0, "not known, so that of the residual itself"
+    return float(np.std(finite)) if finite.size else 0.0, "unknown, so that of the residual is used"
 
 
-def _assumed_sigma(config: Mapping[str, Any]) -> float | None:
-    """With counts, the weights w of least squares and v of Poisson are those of a noise of sqrt(v / w)."""
+def _implied_sigma(config: Mapping[str, Any]) -> float | None:
+    """With counts, weights w of least squares and v of the Poisson term imply a noise of sqrt(v / w)."""
     weights: dict[str, float] = {}
-    for term in config.get("terms", ()):
+    for term in terms_of(config):
         kind = "haadf" if term.get("type") == "least_squares" and term.get("data") == "haadf" else term.get("type")
         if kind in ("haadf", "poisson") and isinstance(term.get("weight"), int | float):
             weights.setdefault(kind, float(term["weight"]))
@@ -110,7 +110,7 @@ def _map_chart(name: str, raw: Array, mean: Array, scale: float | None) -> Chart
     if scale is None:
         residual = difference(raw, mean)
         sigma = float(np.std(residual[np.isfinite(residual)]))
-        note = f"Noise {sigma:.4g}: not known, since these are no counts, so that of the residual itself."
+        note = f"Noise {sigma:.4g}: unknown, since these are not counts, so that of the residual is used."
         return histogram(name, residual / (sigma or 1.0), note)
     stride = max(1, raw.size // _SAMPLE)
     counts = np.rint(np.asarray(raw, np.float64).ravel()[::stride] * scale)

@@ -1,4 +1,4 @@
-"""All that is known about one finished run: the source of its files and figures."""
+"""The record of one finished run, from which its files and figures are made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Diagnostic:
 
     Parameters
     ----------
-    level : ``warning`` where something is probably wrong, else ``note``.
+    level : ``warning`` if something is probably wrong, else ``note``.
     text : the sentence.
     """
 
@@ -41,19 +41,19 @@ class RunRecord:
     ----------
     result : the outcome of the solve.
     dataset : the data as the solver saw them.
-    resolved_config : the whole configuration with every default filled in, as plain YAML types.
+    resolved_config : the configuration including every default, as plain YAML types.
     model_haadf : the HAADF image that the forward model predicts from ``result.x``, (ny, nx), in the units of
-        ``haadf``; None where the objective has no HAADF term.
-    predictions : what other forward models predict from ``result.x``, by the name of the array that it is compared
-        with; those of the maps only where they are not the unknown itself.
-    seconds : wall time of the stages before writing: ``setup`` and ``solve``.
+        ``haadf``; None if the objective has no HAADF term.
+    predictions : predictions of the other forward models from ``result.x``, by the name of the data; of the maps only
+        if they differ from ``result.x``.
+    seconds : wall time of the stages before writing, ``setup`` and ``solve``.
     warnings : warnings of the run, a sentence each.
-    term_weights : weight of each term by its name.
-    memory : bytes that the process was expected to hold at its peak; 0 if unknown.
-    weights : chosen from the data, and how.
+    term_weights : weight of each term by name.
+    memory : estimate of the peak memory of the process in bytes; 0 if unknown.
+    weights : weights that were chosen from the data, and how.
     uncertainty : error bars of the maps; None if not requested.
-    compositions : atomic fractions, one a region.
-    diagnostics : remarks on the run, warnings first.
+    compositions : atomic fractions of each region.
+    diagnostics : sentences on the run, warnings first.
     """
 
     result: Result
@@ -72,16 +72,28 @@ class RunRecord:
 
     @property
     def models(self) -> dict[str, Array]:
-        """Every prediction by the name of the array that it is compared with, ``haadf`` first where there is one."""
+        """Every prediction by the name of its data, ``haadf`` first if there is one."""
         if self.model_haadf is None:
             return dict(self.predictions)
         return {"haadf": self.model_haadf} | {k: v for k, v in self.predictions.items() if k != "haadf"}
 
 
 def predictions_of(problem: Problem, x: Array) -> dict[str, Array]:
-    """What each forward model predicts, by the name of the array that it is compared with; not the unknown itself."""
-    fitted = [term for term in problem.terms if isinstance(term, Fitted)]
-    predictions = {t.target: t.predict(x) for t in reversed(fitted) if t.target}
+    """The prediction of each forward model by the name of its data, without maps that are the unknown itself."""
+    predictions = {t.target: t.predict(x) for t in reversed(problem.terms) if isinstance(t, Fitted) and t.target}
     if np.array_equal(predictions.get("maps", ()), x, equal_nan=True):
         del predictions["maps"]
     return predictions
+
+
+def terms_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The terms of a resolved configuration; without any that is not a mapping."""
+    terms = config.get("terms")
+    return [term for term in terms if isinstance(term, Mapping)] if isinstance(terms, list | tuple) else []
+
+
+def tolerance_of(config: Mapping[str, Any]) -> float | None:
+    """The tolerance of the solver in a resolved configuration; None if there is none."""
+    solver = config.get("solver")
+    tolerance = solver.get("tolerance") if isinstance(solver, Mapping) else None
+    return float(tolerance) if isinstance(tolerance, int | float) and tolerance > 0 else None

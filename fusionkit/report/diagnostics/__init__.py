@@ -1,8 +1,8 @@
-r"""Diagnostics: what a run says about itself in plain words, which results to distrust, and what to look at.
+"""Diagnostics: sentences about a run that say which results to distrust and what to check.
 
-A `Diagnostic` is a warning where something is probably wrong, else a note. The thresholds lie between what complete
-models reach on the packaged configs, phantoms and DyScO3, and what the same data give with one flaw: a missing element,
-a wrong exponent or weight, a background, a shift. The numbers stand beside them.
+A `Diagnostic` is a warning if something is probably wrong, else a note. Each threshold lies between the values of
+complete models of the packaged configs, phantoms and DyScO3, and those of the same data with one flaw: a missing
+element, a wrong exponent or weight, a background, a shift. Comments beside the thresholds give these values.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def diagnose(record: RunRecord) -> tuple[Diagnostic, ...]:
     ----------
     record : the run; its own ``diagnostics`` are ignored.
     """
-    found = list(outcome(record))
+    diagnostics = list(outcome(record))
     if np.isfinite(record.result.x).all():
-        found += chain.from_iterable(check(record) for check in _checks())
+        diagnostics += chain.from_iterable(check(record) for check in _checks())
     else:
-        found.append(warning("The solution holds values that are not finite; grey pixels show where."))
-    return tuple(sorted(found, key=lambda each: each.level != "warning"))
+        diagnostics.append(warning("The solution contains values that are not finite; they are shown grey."))
+    return tuple(sorted(diagnostics, key=lambda each: each.level != "warning"))
 
 
 def _checks() -> tuple[Callable[[RunRecord], Iterable[Diagnostic]], ...]:
-    """Imported at the end of a run, to keep its start fast."""
+    """All other diagnostics, imported only at the end of a run to keep its start fast."""
     from fusionkit.report.diagnostics.background import background
     from fusionkit.report.diagnostics.exponent import exponent
     from fusionkit.report.diagnostics.images import images

@@ -1,9 +1,9 @@
-r"""Whether gamma is wrong: fused maps follow the image, while raw counts show how bright matter really is.
+r"""Whether gamma is wrong: the fused maps follow the image, the raw counts follow the specimen.
 
-With the exponent g in place of gamma, maps that reproduce the image are those of the specimen to the power gamma / g.
-In bins of the fused brightness :math:`t = \sum_i Z_i x_i`, the counts :math:`\sum_i Z_i (b_i - \varepsilon)` follow
-:math:`t^p`; with the used gamma, the exponent that fits is gamma / p. Where the image is more precise than the counts,
-t hardly depends on these, so that their noise does not bend the line.
+With a wrong exponent g in place of gamma, maps that reproduce the image are those of the specimen to the power
+gamma / g. In bins of the fused brightness :math:`t = \sum_i Z_i x_i`, the counts
+:math:`\sum_i Z_i (b_i - \varepsilon)` are then proportional to :math:`t^p`, and the exponent that fits is g / p. If
+the image is more precise than the counts, t hardly depends on them, so their noise does not bias the fit of p.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ from fusionkit.report.diagnostics.image_and_counts import ImageAndCounts, image_
 from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.results.record import Diagnostic, RunRecord
 
-# of log p: complete models 0.02 at 20 counts and more, 0.08 +- 0.04 at 2 to 5; gamma off by 0.2 gives 0.11 to 0.4
+# |log p|: complete models 0.02 at 20 counts and more, 0.08 +- 0.04 at 2 to 5; gamma off by 0.2 gives 0.11 to 0.4
 _OFF = 0.06
 _ERRORS = 3.0  # standard errors
 _BINS = 12
 _RANGE = 2.0  # least ratio of the brightest to the darkest bin
-_BRIGHT = 0.1  # of the brightest: pixels in use
-_MODEL = 0.005  # relative error of a bin from the penalty, beside that of its counts
-_PLAUSIBLE = (1.2, 2.3)  # outside, something else is wrong
+_BRIGHT = 0.1  # of the brightest: darker pixels are not used
+_MODEL = 0.005  # relative error of a bin due to the penalty, besides that of its counts
+_PLAUSIBLE = (1.2, 2.3)  # outside this range something else is wrong
 
 
 def exponent(record: RunRecord) -> Iterator[Diagnostic]:
     """A warning with the exponent that fits the counts."""
-    found = image_and_counts(record)
-    if found is None or not found.in_counts or "gamma" in record.result.parameters.get(found.image.name, {}):
+    fusion = image_and_counts(record)
+    if fusion is None or not fusion.in_counts or "gamma" in record.result.parameters.get(fusion.image.name, {}):
         return
-    model = getattr(found.image.forward, "model", found.image.forward)  # of a calibrated image
+    model = getattr(fusion.image.forward, "model", fusion.image.forward)  # the inner model if the image is calibrated
     if not isinstance(model, PowerSum) or model.gamma == 1.0:
         return
-    if image_background(found) is not None or map_backgrounds(found):  # either bends the line
+    if image_background(fusion) is not None or map_backgrounds(fusion):  # either biases the fit
         return
-    fitted = fitted_power(found, model)
-    if fitted is None:
+    fit = fit_power(fusion, model)
+    if fit is None:
         return
-    power, error = fitted
+    power, error = fit
     better = model.gamma / power
     if abs(log(power)) > _OFF + _ERRORS * error and _PLAUSIBLE[0] < better < _PLAUSIBLE[1]:
         yield warning(
-            f"gamma = {model.gamma:g} does not fit: the counts go with the fused maps to the power {power:.2f}, as if "
+            f"gamma = {model.gamma:g} does not fit: the counts follow the fused maps to the power {power:.2f}, as if "
             f"gamma were about {better:.2f}; or an element is missing."
         )
 
 
-def fitted_power(fusion: ImageAndCounts, model: PowerSum) -> tuple[float, float] | None:
-    """p and its relative standard error; None where the image does not determine it.
+def fit_power(fusion: ImageAndCounts, model: PowerSum) -> tuple[float, float] | None:
+    """The power p and its relative standard error; None if the data do not determine it.
 
     Parameters
     ----------
-    fusion : the run's terms and maps.
-    model : of the image.
+    fusion : terms and maps of the run.
+    model : the forward model of the image.
     """
     z = np.asarray(model.z, np.float64).reshape(-1, 1, 1)
     t = (z * fusion.x).sum(axis=0).ravel()

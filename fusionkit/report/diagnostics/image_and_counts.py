@@ -16,7 +16,7 @@ from fusionkit.operators.fidelity import Fidelity, PixelwiseFidelity
 from fusionkit.operators.fidelity.poisson import PoissonLoss
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.report.diagnostics.map_expectations import counts_per_unit
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array, Term
 
 
@@ -65,18 +65,18 @@ def image_and_counts(record: RunRecord) -> ImageAndCounts | None:
 
 def _terms(record: RunRecord, dataset: Dataset) -> tuple[Term, ...]:
     """The data terms with their fitted parameters as numbers; empty if the config does not describe them."""
-    specs = record.resolved_config.get("terms", ())
-    fits = [_fitted(spec, record) for spec in specs if isinstance(spec, Mapping) and spec.get("type") in _FITS]
+    specs = terms_of(record.resolved_config)
+    fits = [_with_parameters(spec, record) for spec in specs if spec.get("type") in _FITS]
     try:
         return compose(dataset, fits).terms if fits else ()
     except UserError:  # they need further data, or are objects, which the record knows by name only
         return ()
 
 
-def _fitted(spec: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
-    """The term with numbers for its fitted parameters."""
-    named = record.result.parameters.get(str(spec.get("name") or spec["type"]), {})
-    values = {name: one.value for name, one in named.items()}
+def _with_parameters(spec: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
+    """A term with numbers in place of its fitted parameters."""
+    parameters = record.result.parameters.get(str(spec.get("name") or spec["type"]), {})
+    values = {name: parameter.value for name, parameter in parameters.items()}
     if "forward" in spec and values:
         return {**spec, "forward": {**spec["forward"], **values}}
     return {**spec, **values}

@@ -1,4 +1,4 @@
-"""How well each image is explained, and whether the residual looks like noise."""
+"""How much of each image the model explains, and whether the residual looks like noise."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fusionkit.terms import Array
 # of the variance that is not noise: complete models explain 94 % (DyScO3) to 100 %; without Dy 77 %, with a tenth of
 # the weight or less 59 %
 _EXPLAINED = 0.9
-# mean correlation of neighbouring residuals where the noise is known to be white: complete models reach 0.04, a missing
+# mean correlation of neighbouring residuals if the noise is known to be white: complete models reach 0.04, a missing
 # element or a wrong exponent 0.28 and more
 _CORRELATION = 0.2
 _ROUNDING = 1e-6  # of the brightest
-_STRUCTURE = 0.1  # of the variance: an image with less is noise, whose level is estimated to a few per cent
+_STRUCTURE = 0.1  # of the variance: an image with less is noise, since its level is only known to a few per cent
 
 
 def images(record: RunRecord) -> Iterator[Diagnostic]:
@@ -36,12 +36,12 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
         yield from _explained(title_of(name), image, residual, sigma)
         correlation = neighbour_correlation(residual)
         if correlation > _CORRELATION + 3.0 / residual.size**0.5:  # three standard errors of white noise
-            # noise that is not known may be correlated itself: only a note
+            # unknown noise may be correlated itself: only a note
             sentence = f"Neighbouring residuals of the {title_of(name)} image correlate ({correlation:.2f})"
             yield (note if sigma is None else warning)(f"{sentence}: the model misses structure.")
 
 
-_EMPTY = "it shows no detail, and the fused maps rest on their counts and on the prior."
+_EMPTY = "it shows no detail, so the fused maps rest on their counts and on the prior."
 
 
 def _explained(name: str, image: Array, residual: Array, sigma: float | None) -> Iterator[Diagnostic]:
@@ -65,7 +65,7 @@ def explainable(image: Array, sigma: float | None) -> float:
     Parameters
     ----------
     image : (ny, nx).
-    sigma : standard deviation of its noise; None to estimate it, which counts detail of single pixels as noise.
+    sigma : standard deviation of its noise; None to estimate it, which takes detail of single pixels for noise.
     """
     variance = float(np.var(image))
     noise = greatest_noise(image) if sigma is None else sigma
@@ -73,7 +73,7 @@ def explainable(image: Array, sigma: float | None) -> float:
 
 
 def greatest_noise(image: Array) -> float:
-    """An upper bound of the noise: the root mean square with edges and single pixels; 0 for a tiny image."""
+    """An upper bound of the noise: its root mean square including edges and single pixels; 0 for a tiny image."""
     if min(image.shape) < 3:
         return 0.0
     mixed = mixed_differences(image, np.result_type(image, np.float32))  # a large image is not copied to float64

@@ -1,4 +1,4 @@
-"""Each recorded map beside its expectation from the model, for every stack of the data."""
+"""Each recorded map with its expectation from the model, for every stack of the data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.report.image_limits import quantity
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array
 
 
@@ -18,12 +18,12 @@ class MapExpectation:
 
     Parameters
     ----------
-    name : of the element, with the stack's where that is not ``maps``.
-    raw : as recorded, (ny, nx).
-    mean : expectation with background and epsilon, of the same shape.
+    name : of the element, followed by that of the stack unless it is ``maps``.
+    raw : the recorded map, (ny, nx).
+    mean : the expectation including background and epsilon, of the same shape.
     background : part of both that belongs to no element, of the same shape or one number.
     epsilon : of its Poisson term.
-    scale : factor from values to counts; None where they are no counts.
+    scale : factor from values to counts; None if they are not counts.
     """
 
     name: str
@@ -51,42 +51,33 @@ def map_expectations(record: RunRecord) -> Iterator[MapExpectation]:
         data, model = arrays.get(name), models.get(name, record.result.x if name == "maps" else None)
         if data is None or model is None or data.ndim != 3 or model.shape != data.shape:
             continue
-        of = record.dataset.stacks.get(name) or (record.result.labels if name == "maps" else ())
-        beneath = arrays.get(f"{name}_background")
+        elements = record.dataset.stacks.get(name) or (record.result.labels if name == "maps" else ())
+        background = arrays.get(f"{name}_background")
         scale = counts_per_unit(record) if name == "maps" else 1.0 if quantity(data) == "counts" else None
         for index, (raw, mean) in enumerate(zip(data, model, strict=True)):
-            which = of[index] if len(of) == len(data) else ""
-            known = 0.0 if beneath is None or beneath.shape != data.shape else beneath[index]
-            yield MapExpectation(
-                _called(which, name, index, len(data)),
-                raw,
-                np.asarray(mean, np.float64) + epsilon,
-                known,
-                epsilon,
-                scale,
-            )
+            element = elements[index] if len(elements) == len(data) else ""
+            label = name if not element and len(data) == 1 else _label(element or f"map {index + 1}", name)
+            own = 0.0 if background is None or background.shape != data.shape else background[index]
+            yield MapExpectation(label, raw, np.asarray(mean, np.float64) + epsilon, own, epsilon, scale)
 
 
-def _called(element: str, stack: str, index: int, count: int) -> str:
-    if not element and count == 1:
-        return stack
-    which = element or f"map {index + 1}"
-    return which if stack == "maps" else f"{which} ({stack})"
+def _label(map_name: str, stack: str) -> str:
+    return map_name if stack == "maps" else f"{map_name} ({stack})"
 
 
 def epsilons(config: Mapping[str, object]) -> dict[str, float]:
-    """Epsilon of the first Poisson term of each stack; ``maps`` first, with 0 without such a term."""
-    found: dict[str, float] = {}
-    terms = config.get("terms")
-    for term in terms if isinstance(terms, list | tuple) else ():
-        if isinstance(term, Mapping) and term.get("type") == "poisson":
+    """Epsilon of the first Poisson term of each stack; ``maps`` first, with 0 if it has no such term."""
+    values: dict[str, float] = {}
+    for term in terms_of(config):
+        if term.get("type") == "poisson":
             epsilon = term.get("epsilon", 0.0)
-            found.setdefault(str(term.get("data", "maps")), float(epsilon) if isinstance(epsilon, int | float) else 0.0)
-    return {"maps": 0.0} | found
+            number = float(epsilon) if isinstance(epsilon, int | float) else 0.0
+            values.setdefault(str(term.get("data", "maps")), number)
+    return {"maps": 0.0} | values
 
 
 def counts_per_unit(record: RunRecord) -> float | None:
-    """Factor from values of the raw maps to counts; None where they are no counts."""
+    """Factor from values of the raw maps to counts; None if they are not counts."""
     maps = record.dataset.arrays.get("maps")
     if maps is None or record.dataset.counts_per_unit is not None:
         return record.dataset.counts_per_unit

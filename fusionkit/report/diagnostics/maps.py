@@ -1,4 +1,4 @@
-"""Maps that are lost or empty, counts that differ from the recorded ones, and the dose."""
+"""Lost and empty maps, counts that differ from the recorded ones, and the dose."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from fusionkit.report.diagnostics.sentences import note, percent, warning
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.terms import Array
 
-# counts of the fused over those of the raw map: complete models keep 0.88 to 1.09, a missing element, a wrong exponent
-# or thirty times the TV weight give less than 0.75 or more than 1.33
+# counts of the fused over those of the raw map: 0.88 to 1.09 for complete models, below 0.75 or above 1.33 with a
+# missing element, a wrong exponent or thirty times the TV weight
 _BALANCE = 1.25
 _MORE_COUNTS = "the HAADF image asks for more: is an element missing, or are gamma, z, a weight or its unit off?"
 _FEWER_COUNTS = "counts are lost: is the penalty too strong, or are gamma, z, a weight or the unit of the image off?"
-# parts along an edge; what the model may expect over what was counted in one of them, and standard errors: complete
+# parts along an edge; ratio of expected to recorded counts in a part, and the excess in standard errors: complete
 # phantoms of 1 to 100 counts reach 1.04 and 3.4, the nanoparticle without S 1.08 to 1.10 and 9 at 5 counts, 32 at 100
 _PARTS, _EXCESS, _ERRORS = 4, 1.05, 6.0
-_BENEATH = 0.01  # standard error of a background that was estimated
-_HELD = 0.2  # least share of the mean of all parts
-# mean of the fused over that of the raw map where these are no counts: DyScO3 0.55 to 0.85
+_BACKGROUND = 0.01  # relative standard error of an estimated background
+_LEAST_SHARE = 0.2  # of the mean of all parts: parts with less are not checked
+# mean of the fused over that of the raw map if these are not counts: DyScO3 0.55 to 0.85
 _MORE, _LESS = 2.0, 3.0
-_FEWEST_COUNTS = 100  # of a whole map: fewer determine even its mean to no better than 10 %
-_LOST = 0.01  # of the raw mean: below it the map counts as zero
+_FEWEST_COUNTS = 100  # of a whole map: fewer leave an error above 10 % even in its mean
+_LOST = 0.01  # of the raw mean: below it the map is regarded as zero
 
 
 def maps(record: RunRecord) -> Iterator[Diagnostic]:
-    """Maps that are lost or empty, and counts that differ, in the whole map or in a part."""
+    """Lost and empty maps, and counts that differ in a whole map or in a part."""
     for one in map_expectations(record):
         error = _error(one)
         if not np.any(one.raw):
             yield warning(f"The raw map of {one.name} is empty: its fused map rests on the other data alone.")
-        elif one.level <= 3.0 * error:  # only background
+        elif one.level <= 3.0 * error:  # nothing but background
             continue
         elif one.fused < _LOST * one.level:
             yield warning(f"The fused map of {one.name} is zero, though its raw map is not: are the weights too high?")
@@ -45,31 +45,32 @@ def maps(record: RunRecord) -> Iterator[Diagnostic]:
 
 
 def _error(one: MapExpectation) -> float:
-    """Standard error of the mean of the recorded map; 0 where these are no counts."""
+    """Standard error of the mean of the recorded map; 0 if its values are not counts."""
     if one.scale is None:
         return 0.0
     return float(np.mean(one.raw, dtype=np.float64) / (one.raw.size * one.scale)) ** 0.5
 
 
 def _balance(one: MapExpectation, error: float) -> Iterator[Diagnostic]:
-    """Counts of the whole map, else of a part; epsilon may be a background or only keep the logarithm finite."""
+    """Counts of the whole map, else of a part."""
     ratio = (one.fused + one.epsilon) / one.level
-    sure = float(np.clip(1.0, one.fused / one.level, ratio))
-    if abs(log(max(sure, exp(-700.0)))) > log(_BALANCE) + 3.0 * error:  # three standard errors of the counts
+    # epsilon may be a background or merely keep the logarithm finite: take what is closer to 1
+    closest = float(np.clip(1.0, one.fused / one.level, ratio))
+    if abs(log(max(closest, exp(-700.0)))) > log(_BALANCE) + 3.0 * error:  # three standard errors of the counts
         why = _MORE_COUNTS if ratio > 1.0 else _FEWER_COUNTS
         yield warning(f"The fused map of {one.name} predicts {ratio:.2f} times the counts of its raw map; {why}")
         return
-    found = excess(one)
-    if found is not None:
-        where, more = found
-        yield warning(f"The fused map of {one.name} predicts {more:.2f} times the counts in {where}; {_MORE_COUNTS}")
+    worst = excess(one)
+    if worst is not None:
+        where, ratio = worst
+        yield warning(f"The fused map of {one.name} predicts {ratio:.2f} times the counts in {where}; {_MORE_COUNTS}")
 
 
 def excess(one: MapExpectation) -> tuple[str, float] | None:
-    """The part of a map in which the model predicts too many counts, in words, and the ratio.
+    """The part of a map in which the model predicts too many counts, in words, and the ratio; None if there is none.
 
-    None where no part stands out. Epsilon is left out, since it may only keep the logarithm finite. A penalty causes
-    fewer counts in places; an element that the image shows and the model lacks causes more.
+    Epsilon is excluded, since it may merely keep the logarithm finite. A penalty lowers counts in places; an element
+    that the image shows and the model lacks raises them.
     """
     scale = one.scale
     if scale is None or min(one.raw.shape) < _PARTS:
@@ -80,15 +81,15 @@ def excess(one: MapExpectation) -> tuple[str, float] | None:
     def counts(values: Array | float) -> Array:
         if isinstance(values, float):
             return scale * values * area
-        lines = np.add.reduceat(values, starts[0], axis=0, dtype=np.float64)  # without a copy of the whole
+        lines = np.add.reduceat(values, starts[0], axis=0, dtype=np.float64)  # without copying the map
         return scale * np.add.reduceat(lines, starts[1], axis=1)
 
-    raw, mean, known = counts(one.raw), counts(one.mean) - counts(one.epsilon), counts(one.background)
-    above, more = raw - known, mean - raw
-    # a background is only an estimate, and nearly empty parts have no meaningful ratio
-    errors = more / np.sqrt(np.maximum(mean, 1.0) + (_BENEATH * known) ** 2)
-    holds = above > np.maximum(_HELD * above.mean(), 1.0)
-    stands_out = np.where(holds & (more > (_EXCESS - 1.0) * above) & (errors > _ERRORS), errors, 0.0)
+    raw, mean, background = counts(one.raw), counts(one.mean) - counts(one.epsilon), counts(one.background)
+    above, more = raw - background, mean - raw
+    # the background is an estimate; the ratio of a nearly empty part means nothing
+    errors = more / np.sqrt(np.maximum(mean, 1.0) + (_BACKGROUND * background) ** 2)
+    is_filled = above > np.maximum(_LEAST_SHARE * above.mean(), 1.0)
+    stands_out = np.where(is_filled & (more > (_EXCESS - 1.0) * above) & (errors > _ERRORS), errors, 0.0)
     i, j = np.unravel_index(int(np.argmax(stands_out)), stands_out.shape)
     if stands_out[i, j] == 0.0:
         return None
@@ -97,7 +98,7 @@ def excess(one: MapExpectation) -> tuple[str, float] | None:
 
 
 def _level(name: str, ratio: float) -> Iterator[Diagnostic]:
-    """Level of maps that are no counts, whose noise is unknown."""
+    """Level of maps that are not counts, so their noise is unknown."""
     if not 1.0 / _LESS < ratio < _MORE:
         yield warning(
             f"The mean of the fused map of {name} is {ratio:.2f} times that of its raw map: the image outvotes it. "
@@ -106,7 +107,7 @@ def _level(name: str, ratio: float) -> Iterator[Diagnostic]:
 
 
 def dose(record: RunRecord) -> Iterator[Diagnostic]:
-    """Counts per pixel, and maps with too few."""
+    """Counts per pixel, and a warning for maps with too few."""
     raw, scale = record.dataset.arrays.get("maps"), counts_per_unit(record)
     if raw is None or scale is None or raw.ndim != 3 or len(record.dataset.elements) != raw.shape[0]:
         return
@@ -123,7 +124,7 @@ def dose(record: RunRecord) -> Iterator[Diagnostic]:
 
 
 def truth(record: RunRecord) -> Iterator[Diagnostic]:
-    """The error, where the ground truth is known."""
+    """The error, if the ground truth is known."""
     true, raw, x = record.dataset.truth, record.dataset.arrays.get("maps"), record.result.x
     if true is None or true.shape != x.shape or not np.any(true):
         return

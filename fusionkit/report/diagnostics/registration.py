@@ -1,4 +1,4 @@
-"""Whether image and maps are aligned."""
+"""Whether the image and the maps are aligned."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _GAMMA = 1.7
 
 
 def registration(record: RunRecord) -> Iterator[Diagnostic]:
-    """A warning where the image is significantly shifted against the maps."""
+    """A warning if the image is significantly shifted against the maps."""
     arrays, labels = record.dataset.arrays, record.result.labels
     image, maps = arrays.get("haadf"), arrays.get("maps")
     if image is None or maps is None or maps.ndim != 3 or maps.shape[1:] != image.shape or len(labels) != len(maps):
         return
     if min(image.shape) < _SMALLEST or not all(is_element(label) for label in labels):
         return
-    factor = -(-max(image.shape) // _LARGEST)  # of a large image, fewer pixels: it has larger features
-    some = {"haadf": block_mean(image, _LARGEST), "maps": np.stack([block_mean(one, _LARGEST) for one in maps])}
-    part = replace(record.dataset, arrays=some, truth=None)
-    found = coarse(root(part.arrays["haadf"]), predicted_root(part, _GAMMA))
-    if found is not None and np.hypot(found.rows, found.columns) > _FAR:
-        rows, columns = -factor * found.rows, -factor * found.columns
+    factor = -(-max(image.shape) // _LARGEST)  # large images have large features: fewer pixels suffice
+    reduced = {"haadf": block_mean(image, _LARGEST), "maps": np.stack([block_mean(one, _LARGEST) for one in maps])}
+    part = replace(record.dataset, arrays=reduced, truth=None)
+    shift = coarse(root(part.arrays["haadf"]), predicted_root(part, _GAMMA))
+    if shift is not None and np.hypot(shift.rows, shift.columns) > _FAR:
+        rows, columns = -factor * shift.rows, -factor * shift.columns
         yield warning(
             f"The HAADF image lies ({rows:.1f}, {columns:.1f}) pixels in rows and columns off the maps: "
-            "move it onto them with the step register of data.prepare."
+            "align it with the step register of data.prepare."
         )

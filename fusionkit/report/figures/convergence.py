@@ -1,4 +1,4 @@
-"""The figure of convergence: objective, every term, and optimality with its three parts against the iteration."""
+"""``convergence.png``: objective, terms, and optimality with its parts against the iteration."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fusionkit.report.trace import interpolate_trace, status_line
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, tolerance_of
 from fusionkit.terms import Array
 
 _PARTS = ("stationarity", "alignment", "feasibility")
 _STYLES = ("-", "--", "-.", ":")
-_SMALLEST = 1e-16  # what a double can tell from 0; lower values leave the log axis
-_LARGEST = 1e100  # a diverged objective beyond it would overflow the margins of the axis
+_SMALLEST = 1e-16  # relative precision of a double; lower values are not drawn on a log axis
+_LARGEST = 1e100  # values of a diverged objective beyond it would overflow the margins of the axis
 
-# inches; fixed, since a layout engine that measures every text takes longer than the solve of a small problem
+# inches; a layout engine, which measures every text, would take longer than the solve of a small problem
 _WIDTH, _PANEL = 13.0, 2.8  # of the figure; height of a panel
-_LEFT, _RIGHT = 0.95, 0.2  # of each panel: tick labels and the label of its axis; the last tick label
-_TOP, _BOTTOM = 0.72, 0.55  # status line and title; tick labels and the label of the axis
-_X_LABEL, _Y_LABEL = 0.3, 0.58  # from a panel to the label of its axis
-_ROW = 0.19  # of a legend
-_LONG = 26  # letters that the half of a legend holds
+_LEFT, _RIGHT = 0.95, 0.2  # beside a panel: tick labels and axis label; the last tick label
+_TOP, _BOTTOM = 0.72, 0.55  # above and below a panel: status line and title; tick labels and axis label
+_X_LABEL, _Y_LABEL = 0.3, 0.58  # from a panel to its axis labels
+_ROW = 0.19  # height of a row of a legend
+_LONG = 26  # letters that fit into half a legend
 
 
 def convergence_figure(record: RunRecord) -> Figure:
@@ -34,7 +34,7 @@ def convergence_figure(record: RunRecord) -> Figure:
 
     Parameters
     ----------
-    record : a run; ``result.trace`` has one entry a check, and ``result.looks`` tell what is between them.
+    record : a run; ``result.trace`` has one entry a check, ``result.looks`` estimates in between.
     """
     checked = record.result.trace
     trace = interpolate_trace(checked, record.result.looks)
@@ -43,7 +43,7 @@ def convergence_figure(record: RunRecord) -> Figure:
     iteration = np.asarray(trace.get("iteration", ()), np.float64)
     _draw_terms(terms, iteration, trace, record.term_weights)
     _draw_gap(gap, iteration, _column(trace, "objective", iteration), checked.get("iteration"))
-    _draw_optimality(optimality, iteration, trace, _tolerance(record.resolved_config))
+    _draw_optimality(optimality, iteration, trace, tolerance_of(record.resolved_config))
     for axes in (terms, gap, optimality):
         axes.set_xlabel("iteration")
         if iteration.size > 1:
@@ -56,14 +56,14 @@ def convergence_figure(record: RunRecord) -> Figure:
 
 
 def _arrange(figure: Figure, panels: tuple[Axes, ...], record: RunRecord) -> None:
-    """Panels side by side with a legend below each, where it hides nothing."""
+    """Place the panels side by side, with a legend below each."""
     labels = [axes.get_legend_handles_labels()[1] for axes in panels]
-    columns = [1 if any(len(label) > _LONG for label in of_one) else 2 for of_one in labels]
-    rows = max(ceil(len(of_one) / wide) for of_one, wide in zip(labels, columns, strict=True))
+    columns = [1 if any(len(label) > _LONG for label in entries) else 2 for entries in labels]
+    rows = max(ceil(len(entries) / count) for entries, count in zip(labels, columns, strict=True))
     height = _TOP + _PANEL + _BOTTOM + _ROW * rows + 0.1
     across, up = 1 / len(panels), 1 / height
     figure.set_size_inches(_WIDTH, height)
-    for index, (axes, wide) in enumerate(zip(panels, columns, strict=True)):
+    for index, (axes, count) in enumerate(zip(panels, columns, strict=True)):
         left, width = index * across + _LEFT / _WIDTH, across - (_LEFT + _RIGHT) / _WIDTH
         axes.set_position((left, 1 - (_TOP + _PANEL) * up, width, _PANEL * up))
         axes.xaxis.set_label_coords(0.5, -_X_LABEL / _PANEL)
@@ -71,13 +71,13 @@ def _arrange(figure: Figure, panels: tuple[Axes, ...], record: RunRecord) -> Non
         if labels[index]:
             below = (0.5, -_BOTTOM / _PANEL)
             axes.legend(
-                loc="upper center", bbox_to_anchor=below, ncols=wide, frameon=False, fontsize=9, borderaxespad=0.0
+                loc="upper center", bbox_to_anchor=below, ncols=count, frameon=False, fontsize=9, borderaxespad=0.0
             )
     figure.suptitle(status_line(record.result), x=0.012, y=1 - 0.12 * up, ha="left", va="top", fontsize=11)
 
 
 def _column(trace: Mapping[str, Array], name: str, iteration: Array) -> Array:
-    """A column of the trace; values that no axis can hold leave a gap in the line."""
+    """A column of the trace, NaN for values that an axis cannot show."""
     values = np.asarray(trace.get(name, np.full(iteration.shape, np.nan)), np.float64)
     return np.where(np.abs(values) < _LARGEST, values, np.nan)
 
@@ -92,7 +92,7 @@ def _draw_terms(axes: Axes, iteration: Array, trace: Mapping[str, Array], weight
         weight = weights.get(term)
         label = term if weight is None else f"{term}, weight {weight:g}"
         _line(axes, iteration, values, label, _STYLES[(index // 10) % 4], color=f"C{index % 10}")
-    # many decades need a log axis, a sign change forbids it
+    # many decades need a log axis, which negative values rule out
     shown = np.concatenate([objective, *columns])
     shown = shown[np.isfinite(shown)]
     if shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min():
@@ -106,12 +106,12 @@ def _draw_gap(axes: Axes, iteration: Array, objective: Array, checked: Array | N
     lowest = finite.min() if finite.size else 0.0
     scale = abs(lowest) if abs(lowest) > _SMALLEST else 1.0
     gap = (objective - lowest) / scale
-    there = np.isin(iteration, [] if checked is None else checked)
-    if there.all():
+    is_checked = np.isin(iteration, [] if checked is None else checked)
+    if is_checked.all():
         _log_line(axes, iteration, gap, None, "-", color="black", linewidth=1.6)
     else:
-        _log_line(axes, iteration, gap, "between, about", "-", color="0.6", linewidth=1.3, marker="")
-        _log_line(axes, iteration[there], gap[there], "checked", "none", color="black", marker="o")
+        _log_line(axes, iteration, gap, "estimates", "-", color="0.6", linewidth=1.3, marker="")
+        _log_line(axes, iteration[is_checked], gap[is_checked], "checks", "none", color="black", marker="o")
     axes.set_ylabel(r"$(F - F_{\min})\;/\;|F_{\min}|$" if scale == abs(lowest) else r"$F - F_{\min}$")
     axes.set_title("Objective above its lowest value", fontsize=11, y=1.0)
 
@@ -127,24 +127,18 @@ def _draw_optimality(axes: Axes, iteration: Array, trace: Mapping[str, Array], t
 
 
 def _line(axes: Axes, x: Array, y: Array, label: str | None, style: str, **options: Any) -> None:
-    marker = "o" if x.size <= 12 else ""  # a few checks are points, not a curve
+    marker = "o" if x.size <= 12 else ""  # a few checks are drawn as points too
     axes.plot(x, y, linestyle=style, label=label, **{"marker": marker, "markersize": 3.5, **options})
 
 
 def _log_line(axes: Axes, x: Array, y: Array, label: str | None, style: str, **options: Any) -> None:
-    """A line on a log axis without its zeros; an axis that would stay empty is left linear."""
+    """A line on a log axis without its zeros; an axis without positive values stays linear."""
     positive = np.where((y > _SMALLEST) & (y < _LARGEST), y, np.nan)
     if not np.isfinite(positive).any():
-        zero = label is not None and bool(np.any(y == 0.0))
-        axes.plot([], [], style, label=f"{label} (0)" if zero else None, **options)
+        is_zero = label is not None and bool(np.any(y == 0.0))
+        axes.plot([], [], style, label=f"{label} (0)" if is_zero else None, **options)
         if label is None:
             axes.text(0.5, 0.5, "no change", transform=axes.transAxes, ha="center", color="0.4")
         return
     axes.set_yscale("log")
     _line(axes, x, positive, label, style, **options)
-
-
-def _tolerance(config: Mapping[str, Any]) -> float | None:
-    solver = config.get("solver")
-    found = solver.get("tolerance") if isinstance(solver, Mapping) else None
-    return float(found) if isinstance(found, int | float) and found > 0 else None

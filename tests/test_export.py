@@ -171,7 +171,7 @@ REFUSALS: dict[str, tuple[list[str], str]] = {
     "no format": (["RUN"], "no format is named"),
     "unknown format": (["RUN", "--format", "hspi"], "did you mean 'hspy'"),
     "unknown suffix": (["RUN", "--output", "NEW.png"], "no writer has this suffix"),
-    "other suffix": (["RUN", "--format", "tiff", "--output", "NEW.hspy"], "another suffix"),
+    "other suffix": (["RUN", "--format", "tiff", "--output", "NEW.hspy"], "end it with .tif"),
     "no folder": (["RUN", "--output", "NEW/maps.hspy"], "there is no folder"),
     "no run": (["NEW", "--format", "hspy"], "there is no such folder"),
     "a folder of something else": (["RUN", "--output", "FULL.zspy", "--overwrite"], "holds something else"),
@@ -236,7 +236,7 @@ def test_a_failure_leaves_the_former_file(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rsciio.hspy.file_writer", full)
-    with pytest.raises(UserError, match="No space left"):
+    with pytest.raises(UserError, match="no space left"):
         export(content("Ti"), path, writer_for(path), overwrite=True)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +29,25 @@ def check_new(path: Path, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> 
 
 @contextmanager
 def new_file(path: Path, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> Iterator[Path]:
-    """Yield a path to write to, which becomes ``path`` at the end: the file appears whole or not at all."""
+    """A `whole_file` after `check_new`."""
     check_new(path, overwrite, suffixes)
-    partial = path.with_name(f".{path.name[:60]}.partial-{os.getpid()}")
-    with file_errors(str(path)):
+    with whole_file(path) as partial:
+        yield partial
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path for a file or a folder that replaces ``path`` at the end: it appears whole or not at all."""
+    partial = path.with_name(f".{path.stem[:60]}.partial-{os.getpid()}{path.suffix}")
+    with file_errors(str(path), remedy="choose another name"):
         try:
             yield partial
+            if path.is_dir():
+                shutil.rmtree(path)
             partial.replace(path)
         finally:
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
             partial.unlink(missing_ok=True)
 
 

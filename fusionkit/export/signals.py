@@ -1,4 +1,4 @@
-"""HyperSpy's signals as the dictionaries that RosettaSciIO writes: one two-dimensional signal an image."""
+"""HyperSpy's signals as the dictionaries that RosettaSciIO writes, a two-dimensional signal for each image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fusionkit.export.content import DEVIATION, Content
 from fusionkit.microscope.facts import tree_of
 from fusionkit.terms import Array
 
-# what HyperSpy would write besides: a signal that is in memory, without decompositions or models
+# the rest of what HyperSpy writes, for a signal in memory without decompositions or models
 _REST: Mapping[str, Any] = {
     "attributes": {"_lazy": False},
     "learning_results": {},
@@ -24,9 +24,9 @@ _REST: Mapping[str, Any] = {
 
 
 def signals_of(content: Content) -> list[dict[str, Any]]:
-    """A signal of each element, titled by it, of its standard deviation and of the HAADF image, where there is one.
+    """A signal for each map, standard deviation and the HAADF image, titled by its name.
 
-    The facts of the recording stand where HyperSpy's metadata have them; ``metadata.fusionkit`` says what made it.
+    Facts of the recording are stored where HyperSpy expects them, the origin of the maps in ``metadata.fusionkit``.
     """
     return [_signal(name, image, content) for name, image in content.images.items()]
 
@@ -52,11 +52,11 @@ def _signal(name: str, image: Array, content: Content) -> dict[str, Any]:
 
 
 def _axis(index: int, name: str, size: int, content: Content) -> dict[str, Any]:
-    """Without a pixel size the scale is 1 and the unit is left undefined, as HyperSpy has it."""
-    oblong = edges_of(content.metadata) if content.pixel_size is None else None
-    units = content.units if oblong is None else oblong[2]
-    scale = content.pixel_size if oblong is None else oblong[index]
-    known = {"units": units} if scale is not None and units else {}
+    """One axis; without a pixel size its scale is 1 and its unit undefined, as in HyperSpy."""
+    edges = edges_of(content.metadata) if content.pixel_size is None else None  # of pixels that are not square
+    units = content.units if edges is None else edges[2]
+    scale = content.pixel_size if edges is None else edges[index]
+    unit = {"units": units} if scale is not None and units else {}
     return {
         "_type": "UniformDataAxis",
         "name": name,
@@ -66,5 +66,5 @@ def _axis(index: int, name: str, size: int, content: Content) -> dict[str, Any]:
         "offset": content.origin[index] if content.origin is not None and content.pixel_size is not None else 0.0,
         "navigate": False,
         "is_binned": False,
-        **known,
+        **unit,
     }

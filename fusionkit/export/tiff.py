@@ -1,4 +1,4 @@
-"""TIFF as ImageJ writes it: a stack with a labelled slice for each element, the pixel size and its unit."""
+"""TIFF as ImageJ writes it: a stack with a labelled slice for each map, the pixel size and its unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORDS = {"µm": "micron", "μm": "micron", "\u00c5": "angstrom", "\u212b": "ang
 
 
 class TiffWriter:
-    """The maps, with error bars where there are any, as a TIFF stack for ImageJ and Fiji, in single precision."""
+    """The maps, and their error bars if any, as a TIFF stack for ImageJ and Fiji, in single precision."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tif", ".tiff")
     libraries: ClassVar[tuple[str, ...]] = ("tifffile",)
@@ -22,25 +22,25 @@ class TiffWriter:
         """Write the file."""
         import tifffile
 
-        with np.errstate(over="ignore"):  # beyond single precision is infinite
+        with np.errstate(over="ignore"):  # values beyond single precision become infinite
             stack = np.stack([np.asarray(image, np.float32) for image in content.layers.values()])
-        described: dict[str, Any] = {"axes": "CYX", "Labels": list(content.layers), "mode": "grayscale"}
+        description: dict[str, Any] = {"axes": "CYX", "Labels": list(content.layers), "mode": "grayscale"}
         about = {key: value for key, value in content.about.items() if key != "config"}
-        described["Info"] = "\n".join(f"{key}: {value}" for key, value in {**content.metadata, **about}.items())
+        description["Info"] = "\n".join(f"{key}: {value}" for key, value in {**content.metadata, **about}.items())
         options: dict[str, Any] = {}
         if content.pixel_size is not None:
-            options["resolution"] = (1 / content.pixel_size, 1 / content.pixel_size)  # pixels a unit
-            described |= {"unit": _unit(content.units)} if content.units else {}
+            options["resolution"] = (1 / content.pixel_size, 1 / content.pixel_size)  # pixels per unit
+            description |= {"unit": _unit(content.units)} if content.units else {}
             options["extratags"] = _gatan_tags(content.pixel_size, _unit(content.units or ""))
-        tifffile.imwrite(path, stack, imagej=True, metadata=described, **options)
+        tifffile.imwrite(path, stack, imagej=True, metadata=description, **options)
 
 
 def _gatan_tags(size: float, units: str) -> list[tuple[int, str, int, Any, bool]]:
-    """DigitalMicrograph's tags of the pixel: HyperSpy takes units from them, and of ImageJ's knows the micron alone."""
+    """DigitalMicrograph's tags of the pixel: HyperSpy reads units from them, and from ImageJ's tags only the micron."""
     words = [(tag, "s", len(units) + 1, units, False) for tag in (65003, 65004)] if units else []
     return [*words, *((tag, "d", 1, size, False) for tag in (65009, 65010))]
 
 
 def _unit(units: str) -> str:
-    """A word for the unit in ASCII, which the tags are; ImageJ reads the escapes."""
+    """The unit in ASCII, as tags require; ImageJ reads the escapes."""
     return "".join(sign if sign.isascii() else f"\\u{ord(sign):04X}" for sign in _WORDS.get(units, units))

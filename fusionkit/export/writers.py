@@ -1,16 +1,15 @@
-"""Formats of other programs by name: what a writer offers, and writing a file that appears whole or not at all."""
+"""Writers of other programs' formats: their protocol, finding one by name or suffix, and writing a file."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
-from os.path import exists, isdir
+from os.path import isdir
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from fusionkit.data.new_file import check_new, whole_file
 from fusionkit.errors import UserError
 from fusionkit.export.content import Content
 from fusionkit.registry import lookup, table
@@ -22,38 +21,38 @@ STEM = "maps"  # of the file in a run folder
 class Writer(Protocol):
     """A file format.
 
-    ``suffixes`` are those that ask for it, the usual one first; ``libraries`` are the modules that it needs.
+    ``suffixes`` select it, the usual one first; ``libraries`` are the modules that it needs.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
     libraries: ClassVar[tuple[str, ...]]
 
     def write(self, content: Content, path: Path) -> None:
-        """Write a new file, or folder where the format is one."""
+        """Write a new file, or a new folder if the format is one."""
         ...
 
 
 def writer_of(name: str, where: str) -> Writer:
-    """The writer of that name, its libraries being installed.
+    """The writer of a format, after checking that its libraries are installed.
 
     Parameters
     ----------
     name : of the format.
-    where : config key or option, for error messages.
+    where : config key or option for error messages.
 
     Raises
     ------
     UserError : there is no such writer, or a library is missing.
     """
     writer = lookup("writers", name, where)()
-    lacking = [library for library in writer.libraries if find_spec(library) is None]
-    if lacking:
-        raise UserError(where, f"'{name}' needs {' and '.join(lacking)}, which is not installed", EXTRA)
+    missing = [library for library in writer.libraries if find_spec(library) is None]
+    if missing:
+        raise UserError(where, f"'{name}' needs {' and '.join(missing)}, which is not installed", EXTRA)
     return writer
 
 
 def writer_for(path: Path) -> Writer:
-    """The writer that the file's suffix asks for; `UserError` where none does."""
+    """The writer for the suffix of a file; `UserError` if there is none."""
     known: list[str] = []
     for name in table("writers"):
         suffixes = lookup("writers", name, str(path)).suffixes
@@ -64,65 +63,48 @@ def writer_for(path: Path) -> Writer:
 
 
 def check_formats(formats: Sequence[str], where: str) -> None:
-    """`UserError` at ``where`` for a format that cannot be written, before anything is computed."""
+    """`UserError` if one of the formats of a config cannot be written; called before anything is computed."""
     for index, name in enumerate(formats):
         writer_of(name, f"{where}[{index}]")
 
 
 def write_formats(content: Content, formats: Sequence[str], folder: Path) -> None:
-    """``maps.hspy``, ``maps.tif`` and so on in a folder; `UserError` as `writer_of`."""
+    """Write ``maps.hspy``, ``maps.tif`` and so on into a folder; `UserError` as `writer_of`."""
     for name in formats:
         writer = writer_of(name, "output.formats")
         _quietly(writer, content, folder / f"{STEM}{writer.suffixes[0]}")
 
 
 def check_target(path: Path, writer: Writer, overwrite: bool) -> None:
-    """`UserError` where no file of this name can be written, or one exists that must stay."""
-    where = str(path)
-    if path.suffix.lower() not in writer.suffixes:
-        raise UserError(where, "has another suffix than the format", f"end the name with {writer.suffixes[0]}")
-    if not isdir(path.parent):
-        raise UserError(where, f"there is no folder '{path.parent}'", "make it first")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UserError(where, f"the folder '{path.parent}' is not writable", "name a file elsewhere")
-    if exists(path) and not overwrite:
-        raise UserError(
-            where, "exists already", "name another file, or replace it with --overwrite (overwrite=True in Python)"
-        )
-    if isdir(path) and not (path / ".zgroup").is_file():  # a folder is replaced by its like only
-        raise UserError(where, "is a folder that holds something else", "name another file")
+    """`UserError` if no file of this name can be written, or if one exists that must not be replaced."""
+    if path.suffix.lower() not in writer.suffixes or not isdir(path):
+        check_new(path, overwrite, writer.suffixes)
+    elif not overwrite:
+        raise UserError(str(path), "exists already", "choose another name, or replace it with --overwrite")
+    elif not (path / ".zgroup").is_file():  # only an exported folder is replaced
+        raise UserError(str(path), "is a folder that holds something else", "choose another name")
 
 
 def export(content: Content, path: Path, writer: Writer, overwrite: bool = False) -> None:
-    """Write one file, which takes its place when it is whole.
+    """Write one file, which appears whole or not at all.
 
     Parameters
     ----------
-    content : what it holds.
+    content : what to write.
     path : the file.
     writer : of its format.
-    overwrite : whether a former file may be replaced.
+    overwrite : whether an existing file may be replaced.
 
     Raises
     ------
     UserError : as `check_target`, or the disk cannot be written.
     """
     check_target(path, writer, overwrite)
-    partial = path.with_name(f".{path.stem[:60]}.partial-{os.getpid()}{path.suffix}")
-    try:
+    with whole_file(path) as partial:
         _quietly(writer, content, partial)
-        if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(str(path), f"cannot be written ({error.strerror or error})", "name another file") from error
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        partial.unlink(missing_ok=True)
 
 
 def _quietly(writer: Writer, content: Content, path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks of the format's library on its own dependencies
+        warnings.simplefilter("ignore")  # of a library about its own dependencies
         writer.write(content, path)

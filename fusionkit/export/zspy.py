@@ -1,4 +1,4 @@
-"""HyperSpy's Zarr folders: the content of ``.hspy`` in separate chunks."""
+"""HyperSpy's Zarr folders, with the same content as ``.hspy``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _GROUP = "Experiments"
 
 
 class ZspyWriter:
-    """A signal of each element and the HAADF image in one Zarr folder for HyperSpy."""
+    """The maps and the HAADF image as signals in one Zarr folder for HyperSpy."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".zspy",)
     libraries: ClassVar[tuple[str, ...]] = ("rsciio", "zarr")
 
     def write(self, content: Content, path: Path) -> None:
-        """Write the folder: RosettaSciIO writes one signal a folder, and a group of Zarr is a folder that moves."""
+        """Write the folder: RosettaSciIO writes one signal a folder, whose groups, also folders, are moved into one."""
         from rsciio.zspy import file_writer
 
         with TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as temporary:

@@ -1,7 +1,7 @@
-"""One self-contained HTML page about a run, or about several.
+"""Reports: a self-contained HTML page about one run or several.
 
-A run or a comparison becomes a `content.Page`, which holds what to show; `html.render` writes any page as one file,
-with the styles and scripts in ``assets``. The sentences about a run are in `diagnostics`, the PNG files in `figures`.
+A run or a comparison becomes a `content.Page`; `html.render` turns any page into one file, with the styles and scripts
+in ``assets``. `diagnostics` makes the sentences about a run, `figures` the PNG files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Comparison of runs: which numbers are comparable, and their table."""
+"""The comparison of runs: a table of their numbers, and notes on what is not comparable."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.report.comparison_maps import Shown, side_by_side
+from fusionkit.report.comparison_maps import ComparableMaps, comparable_maps
 from fusionkit.report.metrics import has_ssim, nrmse, psnr, ssim
 from fusionkit.results.saved import SavedRun
 
-_MOST_DIFFERENCES = 4  # in one line
+_MOST_DIFFERENCES = 4  # listed in a line
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs with what they have in common.
+    """A comparison of runs.
 
     Parameters
     ----------
     runs : at least two.
-    rows : name of a quantity, and its text for each run.
+    rows : name of a quantity and its text for each run.
     notes : what is not comparable and why, a line each.
-    one_objective : whether all runs minimise one objective.
+    one_objective : whether all runs minimise the same objective.
     maps : the maps to show side by side.
     """
 
@@ -33,24 +33,24 @@ class Comparison:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     one_objective: bool
-    maps: Shown
+    maps: ComparableMaps
 
 
 def compare(runs: tuple[SavedRun, ...]) -> Comparison:
-    """The comparison of runs with the first one.
+    """Compare runs with the first one.
 
     Parameters
     ----------
     runs : at least two.
     """
     objective = _objective_notes(runs)
-    maps = side_by_side(runs)
+    maps = comparable_maps(runs)
     rows, metrics = _rows(runs)
     return Comparison(runs, rows, (*objective, *maps.notes, *metrics), not objective, maps)
 
 
 def _objective_notes(runs: Sequence[SavedRun]) -> list[str]:
-    """Why objectives are not comparable; empty where they are."""
+    """Why objectives are not comparable; empty if they are."""
     first, *others = runs
     notes = []
     for run in others:
@@ -70,7 +70,7 @@ def differences(first: Any, second: Any, key: str) -> list[str]:
     Parameters
     ----------
     first, second : plain YAML values.
-    key : of these values; empty at the top.
+    key : path of these values; empty for whole configurations.
     """
     if isinstance(first, dict) and isinstance(second, dict):
         pairs = [
@@ -81,18 +81,18 @@ def differences(first: Any, second: Any, key: str) -> list[str]:
         names = [_name(one, index) for index, one in enumerate(first)]
         pairs = [(f"{key}.{name}", *both) for name, both in zip(names, zip(first, second, strict=True), strict=True)]
     elif isinstance(first, list) and isinstance(second, list):
-        return [f"{key}: {_listed(first)} against {_listed(second)}"]
+        return [f"{key}: {_names(first)} against {_names(second)}"]
     else:
         return [] if first == second else [f"{key} {_text(first)} against {_text(second)}"]
     return [line for name, one, other in pairs for line in differences(one, other, name)]
 
 
 def _name(value: Any, index: int) -> str:
-    named = value.get("name") or value.get("type") if isinstance(value, dict) else None
-    return str(named or index)
+    name = value.get("name") or value.get("type") if isinstance(value, dict) else None
+    return str(name or index)
 
 
-def _listed(values: list[Any]) -> str:
+def _names(values: list[Any]) -> str:
     return ", ".join(_name(value, index) for index, value in enumerate(values))
 
 
@@ -116,8 +116,7 @@ def _rows(runs: Sequence[SavedRun]) -> tuple[tuple[tuple[str, ...], ...], list[s
     ]
     terms = dict.fromkeys(name for run in runs for name in run.summary.get("terms", {}))
     rows += [(f"  {name}", *(_number(run.number("terms", name), ".8g") for run in runs)) for name in terms]
-    known = [run.saved.truth is not None and run.saved.truth.shape == run.saved.x.shape for run in runs]
-    if not any(known):
+    if not any(run.saved.truth is not None and run.saved.truth.shape == run.saved.x.shape for run in runs):
         return tuple(rows), []
     rows.append(("NRMSE", *(_number(_nrmse(run), ".4f") for run in runs)))
     if all(run.saved.x.ndim != 3 for run in runs):
@@ -139,7 +138,7 @@ def _of_maps(run: SavedRun, metric: Any) -> float:
     return metric(x, truth) if truth is not None and x.ndim == 3 and truth.shape == x.shape else math.nan
 
 
-def _number(value: float, how: str) -> str:
+def _number(value: float, spec: str) -> str:
     if math.isnan(value):
         return "–"
-    return f"{int(value)}" if how == "d" else format(value, how)
+    return f"{int(value)}" if spec == "d" else format(value, spec)

@@ -1,4 +1,4 @@
-"""The maps of several runs to show side by side: the largest group on the same pixels."""
+"""The maps of several runs that can be shown side by side: the largest group on the same pixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fusionkit.results.saved import SavedRun
 
 
 @dataclass(frozen=True)
-class Shown:
+class ComparableMaps:
     """Maps to show side by side.
 
     Parameters
     ----------
-    runs : the runs, the first as the reference; empty where no two match.
+    runs : the runs, the first as the reference; empty if no two match.
     elements : labels of the maps that all of them have.
     notes : what is not shown and why, a line each.
     one_scale : whether all pixels have the same size in the same unit.
@@ -26,56 +26,58 @@ class Shown:
     one_scale: bool = True
 
 
-def side_by_side(runs: Sequence[SavedRun]) -> Shown:
-    """The largest group of runs with the same shape and pixel size, the first of equally large ones.
+def comparable_maps(runs: Sequence[SavedRun]) -> ComparableMaps:
+    """The maps of the largest group of runs with the same shape and pixel size, the first of equally large groups.
 
-    If no two share a pixel size, the same shape suffices, without a scale bar.
+    If no two runs share a pixel size, the same shape suffices, without a scale bar.
 
     Parameters
     ----------
     runs : at least two.
     """
-    for name in (_grid, _shape):
-        group = _largest_group(runs, name)
+    for describe in (_grid, _shape):
+        group = _largest_group(runs, describe)
         if len(group) > 1:
-            return _of_group(runs, group, name)
+            return _of_group(runs, group, describe)
     if all(_shape(run) is None for run in runs):
-        return Shown()
+        return ComparableMaps()
     other = next(run for run in runs if _shape(run) != _shape(runs[0]))
     pair = f"{runs[0].name} ({_size(runs[0])}) and {other.name} ({_size(other)})"
-    return Shown(notes=(f"The maps are not shown side by side: {pair} are of different sizes.",))
+    return ComparableMaps(notes=(f"The maps are not shown side by side: {pair} are of different sizes.",))
 
 
-def _largest_group(runs: Sequence[SavedRun], name: Callable[[SavedRun], str | None]) -> tuple[SavedRun, ...]:
-    """The largest group of runs with the same name; None is no name."""
+def _largest_group(runs: Sequence[SavedRun], describe: Callable[[SavedRun], str | None]) -> tuple[SavedRun, ...]:
+    """The largest group of runs with the same description, which is not None."""
     groups: dict[str, list[SavedRun]] = {}
     for run in runs:
-        named = name(run)
-        if named is not None:
-            groups.setdefault(named, []).append(run)
+        description = describe(run)
+        if description is not None:
+            groups.setdefault(description, []).append(run)
     return tuple(max(groups.values(), key=len, default=[]))
 
 
-def _of_group(runs: Sequence[SavedRun], group: tuple[SavedRun, ...], name: Callable[[SavedRun], str | None]) -> Shown:
+def _of_group(
+    runs: Sequence[SavedRun], group: tuple[SavedRun, ...], describe: Callable[[SavedRun], str | None]
+) -> ComparableMaps:
     common = tuple(label for label in group[0].saved.labels if all(label in run.saved.labels for run in group))
     if not common:
-        return Shown(notes=("The maps are not shown side by side: the runs have no element in common.",))
+        return ComparableMaps(notes=("The maps are not shown side by side: the runs have no element in common.",))
     notes = []
     names = [run.name for run in group]
-    others = ", ".join(f"{run.name} ({name(run) or 'no maps'})" for run in runs if run.name not in names)
+    others = ", ".join(f"{run.name} ({describe(run) or 'no maps'})" for run in runs if run.name not in names)
     if others:
-        those = f"{', '.join(names)} ({name(group[0])})"
-        notes.append(f"Only the maps of {those} are shown side by side, not those on other pixels: {others}.")
-    every = dict.fromkeys(label for run in group for label in run.saved.labels)
-    left_out = ", ".join(label for label in every if label not in common)
-    if left_out:
-        notes.append(f"Only the maps of {', '.join(common)} are shown side by side: not every run has {left_out}.")
+        chosen = f"{', '.join(names)} ({describe(group[0])})"
+        notes.append(f"Only the maps of {chosen} are shown side by side, not those on other pixels: {others}.")
+    labels = dict.fromkeys(label for run in group for label in run.saved.labels)
+    omitted = ", ".join(label for label in labels if label not in common)
+    if omitted:
+        notes.append(f"Only the maps of {', '.join(common)} are shown side by side: not every run has {omitted}.")
     pixels = _pixel_notes(group)
-    return Shown(group, common, (*notes, *pixels), not pixels)
+    return ComparableMaps(group, common, (*notes, *pixels), not pixels)
 
 
 def _pixel_notes(runs: Sequence[SavedRun]) -> list[str]:
-    """Why the maps have no common scale bar; empty where they have one."""
+    """Why the maps have no common scale bar; empty if they have one."""
     first, *others = runs
     for run in others:
         if _pixel(run) != _pixel(first):
@@ -85,13 +87,13 @@ def _pixel_notes(runs: Sequence[SavedRun]) -> list[str]:
 
 
 def _shape(run: SavedRun) -> str | None:
-    """The size of the maps in words; None without maps."""
+    """The size of the maps as text; None without maps."""
     x = run.saved.x
     return f"{x.shape[1]} × {x.shape[2]} pixels" if x.ndim == 3 else None
 
 
 def _grid(run: SavedRun) -> str | None:
-    """The size of the maps and of a pixel in words."""
+    """The size of the maps and of a pixel as text; None without maps."""
     shape = _shape(run)
     return None if shape is None else f"{shape} of {_pixel(run)}{' size' if run.saved.pixel_size is None else ''}"
 

@@ -1,4 +1,4 @@
-"""The page of a comparison: the table, the maps side by side, and the convergence of all runs."""
+"""The page of a comparison: table, maps side by side, and convergence of all runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def comparison_page(comparison: Comparison) -> Page:
     comparison : of at least two runs.
     """
     runs, elements = comparison.runs, comparison.maps.elements
-    shown = _gallery(comparison.maps.runs, elements)
+    images = _gallery(comparison.maps.runs, elements)
     reference = (comparison.maps.runs or runs)[0]
     first = reference.saved
     names = tuple(run.name for run in runs)
@@ -37,9 +37,9 @@ def comparison_page(comparison: Comparison) -> Page:
         title="Comparison of " + ", ".join(names),
         subtitle=f"{len(runs)} runs; differences are taken against {reference.name}",
         diagnostics=tuple(Diagnostic("warning", note) for note in comparison.notes),
-        panels=shown.panels,
-        images=shown.images,
-        derived=shown.derived,
+        panels=images.panels,
+        images=images.images,
+        derived=images.derived,
         pixels=(ny, nx) if elements else None,
         field_width=first.pixel_size * nx if is_scaled and first.pixel_size is not None else None,
         units=first.units if is_scaled else None,
@@ -59,8 +59,8 @@ def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
     for element in elements[:MOST]:
         unit = quantity(runs[0].saved.inputs.get("maps", runs[0].saved.x))
         maps = {run.name: run.saved.maps[element] for run in runs}
-        truths = [_own(run, run.saved.truth, element) for run in runs]
-        raws = [_raw(run, one, element) for run, one in zip(runs, recorded, strict=True)]
+        truths = [_truth(run, element) for run in runs]
+        raws = [_raw(run, raw, element) for run, raw in zip(runs, recorded, strict=True)]
         truth = truths[0]
         limits = image_limits(list(maps.values()) + ([] if truth is None else [truth]))
         layers: list[Layer] = []
@@ -82,14 +82,14 @@ def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
     return Gallery(tuple(panels), images, derived)
 
 
-def _own(run: SavedRun, stack: Array | None, element: str) -> Array | None:
-    """The map of an element in a stack of the shape of the unknown; None for another stack."""
-    fits = stack is not None and stack.shape == run.saved.x.shape
-    return stack[run.saved.labels.index(element)] if fits and stack is not None else None
+def _truth(run: SavedRun, element: str) -> Array | None:
+    """The true map of an element; None if unknown or of another shape."""
+    truth = run.saved.truth
+    return truth[run.saved.labels.index(element)] if truth is not None and truth.shape == run.saved.x.shape else None
 
 
 def _raw(run: SavedRun, recorded: RawMaps, element: str) -> Array | None:
-    """The raw map of an element, if it has the pixels of the fused one."""
+    """The raw map of an element; None if it has other pixels than the fused map."""
     image = recorded.images[run.saved.labels.index(element)]
     return image if image is not None and image.shape == run.saved.x.shape[1:] else None
 
@@ -100,10 +100,10 @@ def _all_equal(image: Array, others: list[Array | None]) -> bool:
 
 
 def _differences(element: str, maps: dict[str, Array], derived: dict[str, Derived]) -> list[Layer]:
-    """Every other run minus the first, with common limits; adds to ``derived``."""
+    """Each other run minus the first, with common limits; adds to ``derived``."""
     (first, reference), *others = maps.items()
     changes = [difference(image, reference) for _, image in others]
-    # equal maps, with limits of 1, must not hide the differences of others
+    # equal maps have limits of 1, which must not hide the differences of others
     top = max((symmetric_limits(change)[1] for change in changes if np.any(change)), default=1.0)
     layers = []
     for index, ((name, _), change) in enumerate(zip(others, changes, strict=True), start=1):
@@ -124,11 +124,11 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
 
 
 def _gap(comparison: Comparison, against: str, label: str) -> Chart | None:
-    """The objectives above the lowest of all; None if not comparable."""
+    """The objectives relative to the lowest of all; None if they are not comparable."""
     if not comparison.one_objective:
         return None
-    checked = [np.asarray(run.saved.trace.get("objective", ()), np.float64) for run in comparison.runs]
-    finite = np.concatenate([one[np.isfinite(one)] for one in checked])
+    objectives = [np.asarray(run.saved.trace.get("objective", ()), np.float64) for run in comparison.runs]
+    finite = np.concatenate([values[np.isfinite(values)] for values in objectives])
     if not finite.size:
         return None
     columns = [_columns(run, against, "objective") for run in comparison.runs]
@@ -137,8 +137,8 @@ def _gap(comparison: Comparison, against: str, label: str) -> Chart | None:
         for run, (x, objective) in zip(comparison.runs, columns, strict=True)
         if objective.size
     ]
-    kept = tuple(Curve(each.name, each.x, each.y) for each in curves if each is not None)
-    return Chart("Objective above the lowest of all", label, "(F − Fmin) / |Fmin|", kept, log=True) if kept else None
+    thin = tuple(Curve(curve.name, curve.x, curve.y) for curve in curves if curve is not None)
+    return Chart("Objective above the lowest of all", label, "(F − Fmin) / |Fmin|", thin, log=True) if thin else None
 
 
 def _optimality(runs: tuple[SavedRun, ...], against: str, label: str) -> Chart | None:
@@ -152,6 +152,6 @@ def _optimality(runs: tuple[SavedRun, ...], against: str, label: str) -> Chart |
 
 
 def _columns(run: SavedRun, *names: str) -> list[Array]:
-    """Columns of the trace of a run; empty without a trace."""
-    course = interpolate_trace(run.saved.trace, run.saved.looks)
-    return [np.asarray(course.get(name, ()), np.float64) for name in names]
+    """Columns of the trace of a run; empty if it has none."""
+    trace = interpolate_trace(run.saved.trace, run.saved.looks)
+    return [np.asarray(trace.get(name, ()), np.float64) for name in names]

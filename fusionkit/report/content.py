@@ -1,4 +1,4 @@
-"""The content of a page, without HTML: the same types for a report and for a comparison."""
+"""The content of a page, independent of HTML: reports and comparisons share these types."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Literal
 from fusionkit.report.image_limits import Limits
 from fusionkit.results.record import Diagnostic
 from fusionkit.terms import Array
+
+MOST_BARS = 40  # more coefficients are drawn as a curve, without their names
 
 Colours = Literal["maps", "gray", "diverging"]
 Style = Literal["line", "bold", "thin", "dashed", "points", "bars"]
@@ -25,16 +27,16 @@ class Derived:
 
 @dataclass(frozen=True)
 class Layer:
-    """One of the images of a panel.
+    """One image of a panel.
 
     Parameters
     ----------
     name : ``raw``, ``fused`` or the name of a run; all panels show layers of the same name together.
     image : key in ``Page.images``.
     limits : colour limits.
-    beyond : whether values lie below and above them.
+    beyond : whether values lie below and above the limits.
     colours : the colour map.
-    profile : style in the profile along a line; None to leave it out.
+    profile : style in the line profile; None to omit it.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Panel:
     unit : of every layer.
     layers : the first two are shown first.
     profiles : heading of the profile chart, shared with other panels.
-    overlay : whether it belongs to the coloured overlay of the elements.
+    overlay : whether it is part of the coloured overlay of the elements.
     """
 
     label: str
@@ -67,7 +69,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Curve:
-    """One line, cloud of points or row of bars; ``x`` ascends."""
+    """A line, a scatter plot or a row of bars; ``x`` ascends."""
 
     name: str
     x: Sequence[float]
@@ -83,7 +85,7 @@ class Chart:
     ----------
     title, x_label, y_label : headings.
     curves : at least one.
-    log : whether the y axis is logarithmic; values <= 0 then leave a gap.
+    log : whether the y axis is logarithmic; values <= 0 then leave gaps.
     ticks : names of x = 0, 1, 2, ...; empty for numbers.
     note : a sentence below the chart.
     """
@@ -108,7 +110,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts; those of ``head`` are the columns' names; ``first`` for a table above the images."""
+    """Rows of text under the column names ``head``; ``first`` puts the table above the images."""
 
     title: str
     head: tuple[str, ...]
@@ -124,22 +126,22 @@ class Page:
     Parameters
     ----------
     title : of the window and the page.
-    subtitle : one line below it.
+    subtitle : one line below the title.
     verdict : the status in a word or two; may be empty.
-    good : whether that is a success.
-    facts : name and value.
+    good : whether the status is a success.
+    facts : names and values.
     diagnostics : sentences, warnings first.
-    panels : images; may be empty.
+    panels : of images; may be empty.
     images : by key, (ny, nx) each.
-    derived : further images by key.
+    derived : images that the page computes, by key.
     pixels : (ny, nx) of the field of view.
-    field_width : its width in ``units``; None where unknown.
+    field_width : width of the field of view in ``units``; None if unknown.
     units : unit of length.
-    side_by_side : whether layers are first shown beside each other rather than with a slider between two.
-    sections : charts.
-    tables : open tables; ``details`` are folded.
+    side_by_side : whether the page opens with layers side by side rather than with a slider between two.
+    sections : of charts.
+    tables, details : tables that are open, and folded.
     texts : heading and text of further folded parts.
-    footer : a last sentence.
+    footer : the last sentence.
     """
 
     title: str

@@ -1,7 +1,7 @@
-"""Any `Page` as one self-contained HTML file: style, scripts, chart library and images inline, no network.
+"""A `Page` as one self-contained HTML file: style, scripts, chart library and images are inline.
 
 The content is JSON with ``<``, ``>`` and ``&`` escaped, so that no text of a user can close the script element; the
-page's script inserts texts as text, never as HTML.
+scripts insert text as text, never as HTML.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from fusionkit.report.content import Page
 from fusionkit.report.images import Pictures, encode_all
 
-# in the order in which they build on each other
+# each needs only those before it
 SCRIPTS = (
     "dom",
     "format",
@@ -70,11 +70,11 @@ def render(page: Page) -> str:
         "images": blobs,
         "scripts": scripts,
     }
-    return Template(_asset("page.html")).substitute(parts)  # looks for no names in what it inserts
+    return Template(_asset("page.html")).substitute(parts)  # does not substitute within what it inserts
 
 
 def to_script_json(value: Any) -> str:
-    """JSON that can stand in a script element; numbers that are not finite become null."""
+    """JSON that is safe in a script element; numbers that are not finite become null."""
     return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
 
 
@@ -89,7 +89,7 @@ def _plain(value: Any) -> Any:
 
 
 def _headers(pictures: Pictures) -> dict[str, dict[str, Any]]:
-    """All but the data, which stand in elements of their own, by their number."""
+    """All but the data of the images, each of which has its own element ``image-<id>``."""
     return {
         key: {"id": index, "ny": p.ny, "nx": p.nx, "low": p.low, "step": p.step, "missing": p.missing, "exact": p.exact}
         for index, (key, p) in enumerate(pictures.images.items())
@@ -97,19 +97,19 @@ def _headers(pictures: Pictures) -> dict[str, dict[str, Any]]:
 
 
 def _precision(pictures: Pictures) -> str:
-    """How precise the numbers in the page's images are, in words."""
+    """A sentence on the precision of the numbers in the images."""
     if not pictures.images:
         return ""
-    kept = [picture.exact for picture in pictures.images.values()]
-    if all(kept):
+    exact = [picture.exact for picture in pictures.images.values()]
+    if all(exact):
         text = "Values shown in images and profiles are exact."
     else:
         rounded = f"rounded to 1/{pictures.levels} of the range of their image"
         text = f"Values shown in images and profiles are {rounded}" + (
-            "; whole numbers are exact." if any(kept) else "."
+            "; whole numbers are exact." if any(exact) else "."
         )
     if pictures.largest is not None:
-        text += f" Images are reduced to at most {pictures.largest} pixels along an edge by means over blocks."
+        text += f" Images are reduced to at most {pictures.largest} pixels along an edge by block averages."
     return text + " The full arrays are in result.h5."
 
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from fusionkit.terms import Array
 
-LARGEST = 1024  # pixels along an edge that a figure can show
-PANEL = 400  # approximate pixels of a panel; averaging down to it reduces the noise
+LARGEST = 1024  # pixels along an edge of an image in a figure
+PANEL = 400  # approximate pixels of a panel
 
 Limits = tuple[float, float]
 
 
 def block_mean(image: Array, largest: int = LARGEST) -> Array:
-    """The image reduced by means over k x k blocks so that no edge exceeds ``largest`` pixels, float64.
+    """The image averaged over k x k blocks so that no edge exceeds ``largest`` pixels, float64.
 
     Parameters
     ----------
@@ -30,18 +30,18 @@ def block_mean(image: Array, largest: int = LARGEST) -> Array:
         starts = np.arange(0, size, block)
         shape = [1, 1]
         shape[axis] = starts.size
-        sums = np.add.reduceat(image, starts, axis=axis, dtype=np.float64)  # without a copy of the whole
+        sums = np.add.reduceat(image, starts, axis=axis, dtype=np.float64)  # without copying the image
         image = sums / np.diff(starts, append=size).reshape(shape)
     return image
 
 
 def image_limits(images: Sequence[Array], low: float = 0.1, high: float = 99.9) -> Limits:
-    """Colour limits that hold nearly all of every image: percentiles, which one hot pixel cannot move.
+    """Colour limits that include nearly all pixels: percentiles, which a single hot pixel does not affect.
 
     Parameters
     ----------
     images : arrays that share the limits.
-    low, high : percentiles; the lower limit is 0 for images that are not negative but come near 0.
+    low, high : percentiles; the lower limit is 0 if all values are >= 0 and some are near 0.
     """
     ranges = [np.percentile(values, (low, high)) for values in map(finite_values, images) if values.size]
     if not ranges:
@@ -49,11 +49,11 @@ def image_limits(images: Sequence[Array], low: float = 0.1, high: float = 99.9) 
     bottom, top = float(min(r[0] for r in ranges)), float(max(r[1] for r in ranges))
     if 0.0 <= bottom < 0.3 * top:
         bottom = 0.0
-    return _opened(bottom, top)
+    return _widen(bottom, top)
 
 
 def symmetric_limits(image: Array, high: float = 99.0) -> Limits:
-    """Colour limits symmetric about 0 that hold the given percentage of the pixels at the size of a panel."""
+    """Colour limits symmetric about 0 that include a percentage of the pixels of the image at the size of a panel."""
     values = np.abs(finite_values(block_mean(image, PANEL)))
     top = float(np.percentile(values, high)) if values.size else 0.0
     top = top if top > 0.0 else float(values.max(initial=0.0))
@@ -70,7 +70,7 @@ def lie_beyond(image: Array, limits: Limits) -> tuple[bool, bool]:
 
 
 def quantity(values: Array) -> str:
-    """The unit of an input, judged by its values: whole numbers are counts, a range up to 1 is relative."""
+    """The unit of data, guessed from the values: whole numbers are counts, values from 0 to 1 are relative."""
     finite = values[np.isfinite(values)]
     if finite.size == 0 or finite.min() < 0.0:
         return "arb. units"
@@ -81,19 +81,19 @@ def quantity(values: Array) -> str:
 
 
 def brightness(image: Array) -> str:
-    """The unit of an elastic image: whole numbers are what its detector gives, and no counts."""
+    """The unit of a HAADF image, where whole numbers are detector values, not counts."""
     unit = quantity(image)
     return "arb. units" if unit == "counts" else unit
 
 
 def finite_values(image: Array) -> Array:
-    """The values that are finite, flat, float64."""
+    """The finite values, flat, float64."""
     values = np.asarray(image, dtype=np.float64)
     return values[np.isfinite(values)]
 
 
-def _opened(bottom: float, top: float) -> Limits:
-    # a constant image has no range of its own
+def _widen(bottom: float, top: float) -> Limits:
+    """Widen the empty range of a constant image."""
     smallest = 1e-6 * max(abs(bottom), abs(top))
     if top - bottom > smallest:
         return bottom, top

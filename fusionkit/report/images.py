@@ -1,9 +1,9 @@
 """Images as short text: quantised, predicted from the left neighbour, compressed, base64.
 
-An image becomes codes c with v = low + step c. Each row is replaced by its differences, which are folded to unsigned
-numbers (0, -1, 1, -2, ... to 0, 1, 2, 3, ...) and written as all low bytes, then all high bytes, as zlib data. Whole
-numbers of a small range are exact. Anything else gets 4094 steps over its range, or fewer, and then fewer pixels, where
-the page would become too large.
+An image becomes codes c with v = low + step c. Each row is replaced by its differences, which are mapped to unsigned
+numbers (0, -1, 1, -2, ... to 0, 1, 2, 3, ...) and compressed by zlib, all low bytes before all high bytes. Whole
+numbers of a small range are exact. Other images get 4094 steps over their range; if the page would be too large, fewer
+steps, then fewer pixels.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from fusionkit.report.image_limits import block_mean
 from fusionkit.terms import Array
 
-LEVELS = (4094, 1022, 254)  # steps over the range: finer than a screen shows, coarser only for a large page
-BUDGET = 13_500_000  # characters of all images; with everything else a page stays below 15 MB
-_WIDEST = 16_000  # range of whole numbers that are kept exactly: their folded differences fit into 16 bits
+LEVELS = (4094, 1022, 254)  # steps over the range; a screen shows 256, so fewer are used only for large pages
+BUDGET = 13_500_000  # characters of all images, which keeps a page below 15 MB
+_WIDEST = 16_000  # range of whole numbers that stay exact: their mapped differences fit into 16 bits
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Encoded:
     ny, nx : its shape.
     low, step : value = low + step * code.
     missing : the code of values that are not finite.
-    exact : whether the codes give the values back exactly.
+    exact : whether the codes reproduce the values exactly.
     data : base64 of zlib data.
     """
 
@@ -53,7 +53,7 @@ class Pictures:
     ----------
     images : by key.
     levels : steps over the range of those that are not exact.
-    largest : most pixels along an edge; larger images are shown by means over blocks. None where nothing was reduced.
+    largest : most pixels along an edge, to which larger images were averaged; None if none was.
     """
 
     images: Mapping[str, Encoded]
@@ -67,7 +67,7 @@ def encode_all(images: Mapping[str, Array], budget: int = BUDGET) -> Pictures:
     Parameters
     ----------
     images : by key, (ny, nx) each.
-    budget : most characters of all of them together; at least some 50 an image.
+    budget : most characters of all of them together; an image needs at least some 50.
     """
     largest: int | None = None
     while True:
@@ -83,11 +83,11 @@ def encode_all(images: Mapping[str, Array], budget: int = BUDGET) -> Pictures:
 
 
 def encode(image: Array, levels: int = LEVELS[0]) -> Encoded:
-    """One image.
+    """Encode one image.
 
     Parameters
     ----------
-    image : (ny, nx), not empty; values that are not finite keep no value.
+    image : (ny, nx), not empty; values that are not finite become the code ``missing``.
     levels : steps over its range.
     """
     values = np.asarray(image, np.float64)
@@ -98,7 +98,7 @@ def encode(image: Array, levels: int = LEVELS[0]) -> Encoded:
     exact = high - low <= _WIDEST and bool(np.all(known == np.rint(known)))
     with np.errstate(over="ignore"):
         step = 1.0 if exact else (high - low) / levels
-    if not np.isfinite(step) or step < np.finfo(np.float64).tiny:  # no range that a float can hold
+    if not np.isfinite(step) or step < np.finfo(np.float64).tiny:  # the range underflows or overflows
         step = 1.0
     missing = int(np.rint(np.clip((high - low) / step, 0.0, _WIDEST))) + 1
     scaled = (values - low) / step
@@ -110,7 +110,7 @@ def encode(image: Array, levels: int = LEVELS[0]) -> Encoded:
 
 
 def _compress(codes: np.ndarray) -> str:
-    """Differences along rows, folded, as bytes; runs and frequent bytes are short, and nothing slower pays."""
+    """Mapped differences along rows as compressed text; slower compression gains little."""
     differences = np.diff(codes, axis=1, prepend=np.int32(0))
     folded = ((differences << 1) ^ (differences >> 31)).astype("<u2")
     planes = folded.reshape(-1, 1).view(np.uint8).T.tobytes()

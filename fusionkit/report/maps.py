@@ -13,8 +13,8 @@ from fusionkit.report.run_images import ElementImages, FittedImage, element_imag
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
-MOST = 48  # maps; nobody reads a longer page
-_SMALLEST = 8  # pixels along an edge of what is shown as an image
+MOST = 48  # maps on a page
+_SMALLEST = 8  # pixels along an edge; smaller arrays are not shown as images
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Gallery:
 
     Parameters
     ----------
-    panels : what is shown.
+    panels : in their order.
     images, derived : by key, as in `content.Page`.
     """
 
@@ -121,7 +121,7 @@ def _fit(key: str, fit: FittedImage) -> _Part:
 
 
 def field_of_view(record: RunRecord) -> tuple[tuple[int, int] | None, float | None]:
-    """Pixels (ny, nx) of what is shown and its width in the dataset's units; None where unknown."""
+    """Pixels (ny, nx) of the field of view and its width in the units of the dataset; None if unknown."""
     x = unknown_maps(record.result.x)
     images = [array for array in record.dataset.arrays.values() if _is_image(array)] if x is None else [x[0]]
     if not images:

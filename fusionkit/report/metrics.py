@@ -1,10 +1,10 @@
-r"""Errors of maps against the ground truth, nothing rescaled.
+r"""Errors of maps against the ground truth, without rescaling.
 
 .. math::
     \mathrm{NRMSE} = \frac{\|x - t\|}{\|t\|}, \qquad
     \mathrm{PSNR} = 10 \log_{10} \frac{(\max t - \min t)^2}{\mathrm{mean}\,(x - t)^2}
 
-SSIM: Wang et al., IEEE Trans. Image Process. 13, 600 (2004), as scikit-image has it, the mean over the maps.
+SSIM: Wang et al., IEEE Trans. Image Process. 13, 600 (2004), as implemented by scikit-image, averaged over the maps.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 
 from fusionkit.terms import Array
 
-_WINDOW = 7  # pixels along an edge, scikit-image's choice
+_WINDOW = 7  # pixels along an edge, the default of scikit-image
 
 
 def nrmse(x: Array, truth: Array) -> float:
-    """Root mean square error over the root mean square of the truth; NaN where the truth is zero."""
+    """Root mean square error over the root mean square of the truth; NaN if the truth is zero."""
     size = float(np.linalg.norm(np.asarray(truth, np.float64)))
     return float(np.linalg.norm(np.asarray(x, np.float64) - truth)) / size if size else float("nan")
 
 
 def psnr(x: Array, truth: Array) -> float:
-    """Peak signal to noise ratio in dB, the peak being the range of the truth; NaN where that is constant."""
+    """Peak signal to noise ratio in dB with the range of the truth as the peak; NaN if the truth is constant."""
     peak = float(np.ptp(truth))
     error = float(np.mean((np.asarray(x, np.float64) - truth) ** 2))
     if not peak:
@@ -34,11 +34,11 @@ def psnr(x: Array, truth: Array) -> float:
 
 
 def ssim(x: Array, truth: Array) -> float:
-    """Mean structural similarity of the maps (n, ny, nx); NaN for maps that are constant or too small, or not finite.
+    """Mean structural similarity of the maps (n, ny, nx); NaN if they are too small, not finite or all constant.
 
     Raises
     ------
-    ModuleNotFoundError : scikit-image is not installed; `has_ssim` says so beforehand.
+    ModuleNotFoundError : scikit-image is not installed, which `has_ssim` tests.
     """
     from skimage.metrics import structural_similarity
 

@@ -1,18 +1,11 @@
-"""The page of one run: from its record to what is shown.
-
-Charts of a run whose unknown is no stack of images: its coefficients, and data against prediction.
-
-Charts of the searched weights: what was found along the path, and the choice.
-
-What the report says about composition.
-"""
+"""The report of one run: its content as a `Page`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fusionkit.config.yaml import dump
-from fusionkit.report.content import Chart, Curve, Page, Section, Table
+from fusionkit.report.content import MOST_BARS, Chart, Curve, Page, Section, Table
 from fusionkit.report.convergence import convergence_section
 from fusionkit.report.maps import MOST, field_of_view, gallery, unknown_maps
 from fusionkit.report.residuals import residual_section
@@ -25,25 +18,24 @@ from fusionkit.weights.chosen import ChosenWeight, SearchCurve
 
 
 def run_page(record: RunRecord, name: str) -> Page:
-    """What the report of a run shows.
+    """The report of a run.
 
     Parameters
     ----------
     record : the run.
-    name : of the run, its output folder's.
+    name : of the run, which is that of its output folder.
     """
     result, dataset = record.result, record.dataset
-    shown = gallery(record)
+    images = gallery(record)
     pixels, width = field_of_view(record)
     has_maps = unknown_maps(result.x) is not None
-    own = None if has_maps else vector_section(record)
-    coefficients = None if has_maps else coefficient_table(record)
-    sections: list[Section | None] = [
-        own,
+    sections = (
+        None if has_maps else vector_section(record),
         residual_section(record),
         weights_section(record),
         convergence_section(record),
-    ]
+    )
+    tables = (None if has_maps else coefficient_table(record), composition_table(record), _terms(record))
     return Page(
         title=name,
         subtitle=dataset.source,
@@ -51,14 +43,14 @@ def run_page(record: RunRecord, name: str) -> Page:
         good=result.status is Status.CONVERGED,
         facts=_facts(record),
         diagnostics=_sentences(record),
-        panels=shown.panels,
-        images=shown.images,
-        derived=shown.derived,
+        panels=images.panels,
+        images=images.images,
+        derived=images.derived,
         pixels=pixels,
         field_width=width,
         units=dataset.units,
         sections=tuple(section for section in sections if section is not None),
-        tables=tuple(table for table in (coefficients, composition_table(record), _terms(record)) if table is not None),
+        tables=tuple(table for table in tables if table is not None),
         details=(Table("Versions", ("library", "version"), tuple(versions().items())),),
         texts=(("Resolved configuration", dump(record.resolved_config)),),
         footer=f"Written by fusionkit {versions()['fusionkit']}.",
@@ -79,23 +71,22 @@ def _facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         "device": result.device,
     }
     if record.uncertainty is not None:
-        found = record.uncertainty
-        facts["error bars"] = f"{found.method}, {found.seconds:.2f} s"
+        facts["error bars"] = f"{record.uncertainty.method}, {record.uncertainty.seconds:.2f} s"
     if dataset.pixel_size is not None:
         facts["pixel"] = f"{dataset.pixel_size:.4g} {dataset.units or ''}".strip()
     return tuple((name, value) for name, value in facts.items() if value)
 
 
 def _sentences(record: RunRecord) -> tuple[Diagnostic, ...]:
-    """Warnings first: of the diagnosis and of the run, then the notes of diagnosis, data and solver."""
+    """The warnings of diagnostics and run, then the notes of diagnostics, data and solver."""
     result, dataset = record.result, record.dataset
-    said = [Diagnostic("warning", text) for text in record.warnings]
+    warnings = [Diagnostic("warning", text) for text in record.warnings]
     notes = [Diagnostic("note", text) for text in (*dataset.notes, *result.notes)]
     maps = unknown_maps(result.x)
     if maps is not None and maps.shape[0] > MOST:
         notes.append(Diagnostic("note", f"Only the first {MOST} of {maps.shape[0]} maps are shown."))
-    every = (*record.diagnostics, *said, *notes)
-    return tuple(sorted(dict.fromkeys(every), key=lambda each: each.level != "warning"))
+    unique = dict.fromkeys((*record.diagnostics, *warnings, *notes))
+    return tuple(sorted(unique, key=lambda each: each.level != "warning"))
 
 
 def _terms(record: RunRecord) -> Table:
@@ -107,12 +98,11 @@ def _terms(record: RunRecord) -> Table:
     return Table("Objective", ("term", "weight", "weighted value"), (*rows, ("sum", "", f"{result.objective:.8g}")))
 
 
-_MOST_BARS = 40  # more coefficients are drawn as a curve, without their labels
-_MOST_POINTS = 5000  # of a scatter plot; more are drawn as an even selection
+_MOST_POINTS = 5000  # of a scatter plot; of more, an even selection is drawn
 
 
 def vector_section(record: RunRecord) -> Section:
-    """The unknown, flat, with its truth where known, and every predicted array against its data."""
+    """The coefficients with their true values if known, and every predicted array against its data."""
     charts = [_coefficients(record)]
     for name, model in record.models.items():
         data = record.dataset.arrays.get(name)
@@ -122,9 +112,9 @@ def vector_section(record: RunRecord) -> Section:
 
 
 def coefficient_table(record: RunRecord) -> Table | None:
-    """The coefficients as numbers, where they are few and named."""
+    """The coefficients as numbers, if they are few and have names."""
     x, labels, truth = record.result.x.ravel(), record.result.labels, record.dataset.truth
-    if len(labels) != x.size or x.size > _MOST_BARS:
+    if len(labels) != x.size or x.size > MOST_BARS:
         return None
     if truth is None or truth.size != x.size:
         return Table(
@@ -136,7 +126,7 @@ def coefficient_table(record: RunRecord) -> Table | None:
 
 def _coefficients(record: RunRecord) -> Chart:
     x, labels, truth = record.result.x.ravel(), record.result.labels, record.dataset.truth
-    few = x.size <= _MOST_BARS
+    few = x.size <= MOST_BARS
     places = [float(index) for index in range(x.size)]
     curves = [Curve("estimate", places, x.tolist(), "bars" if few else "line")]
     if truth is not None and truth.size == x.size:
@@ -155,7 +145,7 @@ def _prediction(name: str, data: Array, model: Array) -> Chart:
 
 
 def weights_section(record: RunRecord) -> Section | None:
-    """A chart for each weight that was searched; None where none was."""
+    """A chart for each weight that was searched for; None if there is none."""
     searched = [(one, one.curve) for one in record.weights if one.curve is not None]
     if not searched:
         return None
@@ -163,7 +153,7 @@ def weights_section(record: RunRecord) -> Section | None:
 
 
 def _chart(chosen: ChosenWeight, curve: SearchCurve) -> Chart:
-    """Over the logarithm of the weight, since the page's axes are linear."""
+    """The criterion against the logarithm of the weight, since the x axes of the page are linear."""
     order = np.argsort(curve.weights)
     u, values = np.log10(np.asarray(curve.weights))[order].tolist(), np.asarray(curve.values)[order].tolist()
     ends = (min(values), max(values))
@@ -172,33 +162,29 @@ def _chart(chosen: ChosenWeight, curve: SearchCurve) -> Chart:
         at = float(np.log10(chosen.weight))
         lines.append(Curve(f"chosen: {chosen.weight:.4g}", [at, at + 1e-9], list(ends), "line"))
     if chosen.uncertainty is not None:
-        for limit, said in zip(chosen.uncertainty, ("from", "to"), strict=True):
-            place = float(np.log10(limit))
-            lines.append(Curve(f"{said} {limit:.3g}", [place, place + 1e-9], list(ends), "dashed"))
+        for limit, word in zip(chosen.uncertainty, ("from", "to"), strict=True):
+            at = float(np.log10(limit))
+            lines.append(Curve(f"{word} {limit:.3g}", [at, at + 1e-9], list(ends), "dashed"))
     label = f"logarithm (base 10) of the weight of {chosen.term}"
     return Chart(f"Weight of {chosen.term}: {chosen.method}", label, curve.quantity, tuple(lines), note=chosen.note)
 
 
-_WAYS = {
-    "bootstrap": "The bias that the bootstrap sees is taken off, and the interval is that of its solutions.",
-    "counts": "The fractions are those of the fused maps, and the interval holds what the counts say otherwise.",
+_METHODS = {
+    "bootstrap": "The bias estimated by the bootstrap is subtracted; the interval is that of its solutions.",
+    "counts": "The fractions are those of the fused maps; the interval includes their deviation from the counts.",
 }
 
 
 def composition_table(record: RunRecord) -> Table | None:
-    """Atomic fractions of each region with their intervals; None where nobody asked."""
+    """Atomic fractions of each region with their intervals; None if not requested."""
     if not record.compositions:
         return None
     first = record.compositions[0]
     rows = []
-    for one in record.compositions:
-        (top, bottom), (left, right) = one.region.rows, one.region.columns
-        parts = zip(one.fractions, one.low, one.high, strict=True)
-        cells = [f"{_percent(value)} % ({_percent(low)} – {_percent(high)})" for value, low, high in parts]
-        rows.append((one.region.name, f"{top} – {bottom}, {left} – {right}", *cells))
-    note = f"Atomic fractions with intervals of {100 * first.interval:g} %. {_WAYS[first.method]}"
+    for each in record.compositions:
+        (top, bottom), (left, right) = each.region.rows, each.region.columns
+        intervals = zip(each.fractions, each.low, each.high, strict=True)
+        cells = [f"{100 * value:.2f} % ({100 * low:.2f} – {100 * high:.2f})" for value, low, high in intervals]
+        rows.append((each.region.name, f"{top} – {bottom}, {left} – {right}", *cells))
+    note = f"Atomic fractions with intervals of {100 * first.interval:g} %. {_METHODS[first.method]}"
     return Table("Composition", ("region", "rows, columns", *first.elements), tuple(rows), note)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"

@@ -1,11 +1,11 @@
-r"""A solve for figures and pages: its status in a line, and its trace with estimates between the checks.
+r"""The trace of a solve with estimates between the checks, and its status as text.
 
-Between checks, a sample of the rows gives values whose error hardly changes from one iteration to the next. With s the
-value of the sample and v that of the whole, both known at some checks c, the value between these is about
+Between checks, values are estimated from a sample of the rows; their error changes slowly from one iteration to the
+next. With the value s of the sample and v of all rows, both known at some checks c, the value in between is about
 
-.. math:: v(k) \approx s(k) + \mathrm{interp}_c(v - s)(k),
+.. math:: v(k) \approx s(k) + \mathrm{interp}_c(v - s)(k).
 
-and for the numbers of the certificate, which fall by decades, the same of their logarithms.
+For the numbers of the certificate, which fall by decades, the same is done with their logarithms.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ def interpolate_trace(trace: Mapping[str, Array], looks: Mapping[str, Array]) ->
     Parameters
     ----------
     trace : columns of a result, one entry a check.
-    looks : estimates of the same columns between the checks; may be empty. A column whose length does not match the
-        iterations, as in a damaged file, is left out.
+    looks : estimates of the same columns between the checks; may be empty. Columns whose length does not match the
+        iterations, as in a damaged file, are omitted.
     """
-    checked, seen = trace.get("iteration", np.zeros(0)), looks.get("iteration", np.zeros(0))
-    both = np.isin(checked, seen)
-    if not both.any():
+    checks, sampled = trace.get("iteration", np.zeros(0)), looks.get("iteration", np.zeros(0))
+    in_both = np.isin(checks, sampled)
+    if not in_both.any():
         return dict(trace)
-    between = ~np.isin(seen, checked)
-    order = np.argsort(np.concatenate([checked, seen[between]]), kind="stable")
-    found = {}
-    for name, whole in trace.items():
-        sample = looks.get(name)  # None for fitted parameters, which only checks record
-        if sample is None or sample.shape != seen.shape or whole.shape != checked.shape:
+    between = ~np.isin(sampled, checks)
+    order = np.argsort(np.concatenate([checks, sampled[between]]), kind="stable")
+    columns = {}
+    for name, exact in trace.items():
+        estimate = looks.get(name)  # None for fitted parameters, which only checks record
+        if estimate is None or estimate.shape != sampled.shape or exact.shape != checks.shape:
             continue
         if name not in ("iteration", "seconds"):
-            sample = _corrected(sample, seen, whole[both], checked[both], name in _FACTORS)
-        found[name] = np.concatenate([whole, sample[between]])[order]
-    return found
+            estimate = _correct(estimate, sampled, exact[in_both], checks[in_both], name in _FACTORS)
+        columns[name] = np.concatenate([exact, estimate[between]])[order]
+    return columns
 
 
-def _corrected(sample: Array, seen: Array, whole: Array, checked: Array, factors: bool) -> Array:
-    """The values of the sample at the iterations ``seen``, corrected so that they agree with the checks."""
-    at_checks = sample[np.isin(seen, checked)]
-    if not factors:
-        return sample + np.interp(seen, checked, whole - at_checks)
-    known = (whole > 0.0) & (at_checks > 0.0)
-    if not known.any():
-        return sample
-    return sample * np.exp(np.interp(seen, checked[known], np.log(whole[known] / at_checks[known])))
+def _correct(estimate: Array, sampled: Array, exact: Array, checks: Array, is_factor: bool) -> Array:
+    """The estimates at the iterations ``sampled``, corrected so that they agree with the checks."""
+    at_checks = estimate[np.isin(sampled, checks)]
+    if not is_factor:
+        return estimate + np.interp(sampled, checks, exact - at_checks)
+    positive = (exact > 0.0) & (at_checks > 0.0)
+    if not positive.any():
+        return estimate
+    return estimate * np.exp(np.interp(sampled, checks[positive], np.log(exact[positive] / at_checks[positive])))
 
 
 STATUS_WORDS = {

@@ -1,4 +1,4 @@
-"""One image panel of a figure: reduced to a sensible size, with robust limits, a colour bar and a scale bar."""
+"""An image panel of a figure, with a colour bar and a scale bar."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SMALL = 8  # points
 
 
 def draw_image(axes: Axes, image: Array, limits: Limits, colours: str, title: str) -> AxesImage:
-    """Show an image without ticks, in the pixel coordinates of the whole image.
+    """Draw an image without ticks, reduced in size but in the pixel coordinates of the whole image.
 
     Parameters
     ----------
-    axes : where.
+    axes : to draw on.
     image : shape (ny, nx), any size; values that are not finite are grey.
     limits : colour limits.
     colours : name of the colour map.
@@ -33,19 +33,19 @@ def draw_image(axes: Axes, image: Array, limits: Limits, colours: str, title: st
     """
     ny, nx = image.shape
     reduced = block_mean(image)
-    shown = axes.imshow(
+    drawn = axes.imshow(
         np.ma.masked_invalid(reduced),
         cmap=mpl.colormaps[colours].with_extremes(bad="0.6"),
         vmin=limits[0],
         vmax=limits[1],
         extent=(0.0, float(nx), float(ny), 0.0),
         interpolation="nearest" if max(ny, nx) <= PANEL / 2 else "auto",
-        interpolation_stage="data",  # mixing colours would grey the noise of a residual
+        interpolation_stage="data",  # interpolating colours would turn the noise of a residual grey
     )
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=10, pad=4)
-    return shown
+    return drawn
 
 
 def draw_colour_bar(figure: Figure, axes: Axes, image: AxesImage, values: Array, label: str) -> None:
@@ -72,21 +72,21 @@ def draw_colour_bar(figure: Figure, axes: Axes, image: AxesImage, values: Array,
         format=FuncFormatter(lambda value, _: f"{value / 10.0**order:.4g}".replace("-", "−")),
     )
     axes.tick_params(labelsize=_SMALL, length=2.5, pad=2)
-    # the power of ten belongs to the label: over the bar it would run into the title
+    # matplotlib would put the power of ten above the bar, where it overlaps the title
     axes.set_ylabel(f"{label}  ($\\times 10^{{{order}}}$)" if order else label, fontsize=_SMALL, labelpad=3)
 
 
 def _order(top: float) -> int:
-    """The power of ten to take out of tick labels; 0 where they are short without."""
+    """The power of ten to factor out of tick labels; 0 if they are short anyway."""
     order = math.floor(math.log10(top))
     return 0 if -3 < order < 4 else order
 
 
 def round_length(width: float) -> float:
-    """The length 1, 2 or 5 times a power of ten that is nearest below a quarter of ``width``."""
-    wanted = width / 4.0
-    decade = 10.0 ** math.floor(math.log10(wanted))
-    return max(factor * decade for factor in (1.0, 2.0, 5.0) if factor * decade <= wanted * (1 + 1e-9))
+    """The largest length of 1, 2 or 5 times a power of ten that is at most a quarter of ``width``."""
+    most = width / 4.0
+    decade = 10.0 ** math.floor(math.log10(most))
+    return max(factor * decade for factor in (1.0, 2.0, 5.0) if factor * decade <= most * (1 + 1e-9))
 
 
 def draw_scale_bar(axes: Axes, width: float, pixel_size: float, units: str) -> None:
@@ -94,22 +94,22 @@ def draw_scale_bar(axes: Axes, width: float, pixel_size: float, units: str) -> N
 
     Parameters
     ----------
-    axes : an image in pixel coordinates.
+    axes : of an image in pixel coordinates.
     width : of the image, in pixels.
     pixel_size : edge of a pixel in ``units``.
-    units : such as ``nm``; 1000 nm are written as 1 µm, and 0.01 µm as 10 nm.
+    units : such as ``nm``; 1000 nm is written as 1 µm, and 0.01 µm as 10 nm.
     """
     length = round_length(width * pixel_size)
-    shown, unit = length, units
+    number, unit = length, units
     if units == "nm" and length >= 1000.0:
-        shown, unit = length / 1000.0, "µm"
+        number, unit = length / 1000.0, "µm"
     elif units in ("µm", "um") and length < 1.0:
-        shown, unit = length * 1000.0, "nm"
+        number, unit = length * 1000.0, "nm"
     thickness = 0.013 * math.sqrt(axes.get_xlim()[1] * axes.get_ylim()[0])
     bar = AnchoredSizeBar(
         axes.transData,
         length / pixel_size,
-        f"{shown:g} {unit}",
+        f"{number:g} {unit}",
         loc="lower left",
         pad=0.4,
         sep=3,
@@ -119,7 +119,7 @@ def draw_scale_bar(axes: Axes, width: float, pixel_size: float, units: str) -> N
         label_top=True,
         fontproperties=FontProperties(size=9, weight="bold"),
     )
-    outline = withStroke(linewidth=2.0, foreground="black")  # readable on bright matter too
+    outline = withStroke(linewidth=2.0, foreground="black")  # readable on bright pixels too
     for part in (*bar.txt_label.get_children(), *bar.size_bar.get_children()):
         part.set_path_effects([outline])
     axes.add_artist(bar)

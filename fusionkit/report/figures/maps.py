@@ -16,15 +16,15 @@ from fusionkit.report.trace import status_line
 from fusionkit.results.record import RunRecord
 
 # inches
-_SIDE = 2.0  # root of the area of a panel
+_SIDE = 2.0  # square root of the area of a panel
 _BAR_GAP, _BAR = 0.06, 0.09
 _LABELS = 0.62  # tick labels and label of the colour bar
 _TITLE = 0.30
 _BAND_GAP = 0.2
 _MARGIN = 0.2
 _HEADER = 0.38
-_NARROWEST = 0.4  # width over height of a panel that its title still fits
-_SHAPE = 16 / 9  # width over height that fills a slide
+_NARROWEST = 0.4  # least width over height of a panel, for its title
+_SHAPE = 16 / 9  # width over height of a slide
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ _Group = tuple[_Panel | None, ...]
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where panels go, in inches: each group of panels is a row or a column, in one or more bands."""
+    """The positions of panels in inches: each group of panels is a row or a column, in one or more bands."""
 
     groups: int
     kinds: int
@@ -51,17 +51,17 @@ class _Grid:
 
     @property
     def length(self) -> int:
-        """Groups in a band."""
+        """Number of groups in a band."""
         return math.ceil(self.groups / self.bands)
 
     @property
     def empty(self) -> float:
-        """Part of the figure that stays empty."""
+        """Share of the figure that stays empty."""
         return 1.0 - self.groups / (self.length * self.bands)
 
     @property
     def size(self) -> tuple[float, float]:
-        """Of the figure."""
+        """Width and height of the figure."""
         across, down = self.length, self.kinds * self.bands
         if self.in_rows:
             across, down = down, across
@@ -77,7 +77,7 @@ class _Grid:
 
     def corner(self, group: int, kind: int) -> tuple[float, float]:
         """Lower left corner of an image."""
-        if self.in_rows:  # read across the bands, then down
+        if self.in_rows:  # groups are read across the bands, then down
             row, band = divmod(group, self.bands)
             column, right, down = band * self.kinds + kind, band * _BAND_GAP, 0.0
         else:
@@ -117,7 +117,7 @@ def maps_figure(record: RunRecord) -> Figure:
 
 
 def _arrange(groups: int, kinds: int, aspect: float) -> _Grid:
-    """The arrangement that fills a slide best."""
+    """The grid that fills a slide best."""
     width, height = _SIDE * aspect**0.5, _SIDE / aspect**0.5
     grids = [
         _Grid(groups, kinds, bands, in_rows, width, height)

@@ -1,4 +1,4 @@
-"""The figure of a vector unknown: its coefficients, beside the truth where known, and data against prediction."""
+"""``maps.png`` of an unknown that is not maps: its coefficients, and data against prediction."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from fusionkit.report.content import MOST_BARS
 from fusionkit.report.trace import status_line
 from fusionkit.results.record import RunRecord
 from fusionkit.terms import Array
 
-_MOST_BARS = 40  # more coefficients are drawn as a curve, without their labels
-
 
 def vector_figure(record: RunRecord) -> Figure:
-    """Coefficients with their labels, and each predicted array against its data.
+    """Coefficients with their labels and, if known, their true values; each predicted array against its data.
 
     Parameters
     ----------
-    record : a run whose unknown is no stack of maps.
+    record : a run whose unknown is not a stack of maps.
     """
     arrays = record.dataset.arrays
     pairs = {
@@ -28,7 +27,7 @@ def vector_figure(record: RunRecord) -> Figure:
         if name in arrays and arrays[name].shape == model.shape and model.size
     }
     count = record.result.x.size
-    width = min(max(4.5, 1.5 + 0.45 * count), 12.0) if count <= _MOST_BARS else 8.0
+    width = min(max(4.5, 1.5 + 0.45 * count), 12.0) if count <= MOST_BARS else 8.0
     figure = Figure(figsize=(width + 4.3 * len(pairs), 4.4), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     panels = figure.subplots(1, 1 + len(pairs), squeeze=False, width_ratios=[width, *([4.3] * len(pairs))])[0]
     _draw_coefficients(panels[0], record)
@@ -44,19 +43,19 @@ def vector_figure(record: RunRecord) -> Figure:
 def _draw_coefficients(axes: Axes, record: RunRecord) -> None:
     x, truth = record.result.x.ravel(), record.dataset.truth
     places = np.arange(x.size)
-    values = _shown(x)
+    values = _finite(x)
     axes.axhline(0.0, color="0.3", linewidth=0.8)
-    if x.size <= _MOST_BARS:
+    if x.size <= MOST_BARS:
         axes.bar(places, values, width=0.62, color="C0", label="estimate")
     else:
         axes.plot(places, values, color="C0", linewidth=1.2, label="estimate")
     if truth is not None and truth.size == x.size:
-        style = {"marker": "D", "markersize": 6} if x.size <= _MOST_BARS else {"marker": "o", "markersize": 2.5}
-        axes.plot(places, _shown(truth.ravel()), linestyle="none", color="C1", label="truth", **style)
+        style = {"marker": "D", "markersize": 6} if x.size <= MOST_BARS else {"marker": "o", "markersize": 2.5}
+        axes.plot(places, _finite(truth.ravel()), linestyle="none", color="C1", label="truth", **style)
     labels = record.result.labels
-    if len(labels) == x.size <= _MOST_BARS:
-        turned = max(map(len, labels)) * x.size > 60
-        axes.set_xticks(places, labels, rotation=45 if turned else 0, ha="right" if turned else "center")
+    if len(labels) == x.size <= MOST_BARS:
+        is_crowded = max(map(len, labels)) * x.size > 60
+        axes.set_xticks(places, labels, rotation=45 if is_crowded else 0, ha="right" if is_crowded else "center")
     else:
         axes.set_xlabel("coefficient")
         axes.margins(x=0.02)
@@ -67,8 +66,8 @@ def _draw_coefficients(axes: Axes, record: RunRecord) -> None:
 
 
 def _draw_prediction(axes: Axes, name: str, data: Array, model: Array) -> None:
-    shown, predicted = _shown(data), _shown(model)
-    both = np.concatenate([shown, predicted])
+    given, predicted = _finite(data), _finite(model)
+    both = np.concatenate([given, predicted])
     both = both[np.isfinite(both)]
     if both.size:
         low, high = float(both.min()), float(both.max())
@@ -76,13 +75,14 @@ def _draw_prediction(axes: Axes, name: str, data: Array, model: Array) -> None:
         ends = (low - margin, high + margin)
         axes.plot(ends, ends, color="0.5", linestyle="--", linewidth=1.0, label="prediction = data", zorder=1)
         axes.set(xlim=ends, ylim=ends)
-    axes.plot(predicted, shown, linestyle="none", marker="o", markersize=4, alpha=_opacity(data.size), color="C0")
+    axes.plot(predicted, given, linestyle="none", marker="o", markersize=4, alpha=_opacity(data.size), color="C0")
     axes.set_aspect("equal", adjustable="box")
     axes.set(xlabel=f"{name} predicted", ylabel=f"{name} given")
     axes.set_title("Data against prediction", fontsize=11)
 
 
-def _shown(values: Array) -> Array:
+def _finite(values: Array) -> Array:
+    """The values with NaN, which is not drawn, for any that is not finite."""
     values = np.asarray(values, np.float64)
     return np.where(np.isfinite(values), values, np.nan)
 

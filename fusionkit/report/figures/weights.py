@@ -1,4 +1,4 @@
-"""The figure of weight searches: the criterion at each weight, the chosen weight and its uncertainty."""
+"""``weights.png``: the criterion at each weight of a search, the chosen weight and its uncertainty."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WIDTH, _HEIGHT, _MARGIN = 5.5, 4.0, 0.8  # inches
 
 
 def weights_figure(chosen: Sequence[ChosenWeight]) -> Figure:
-    """A panel for each weight that was searched; an error is relative to the lowest of its panel.
+    """A panel for each weight that was searched for; errors are relative to the lowest in the panel.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def weights_figure(chosen: Sequence[ChosenWeight]) -> Figure:
     searched = [(one, one.curve) for one in chosen if one.curve is not None]
     width = len(searched) * _WIDTH + 0.2
     figure = Figure(figsize=(width, _HEIGHT))
-    for place, (one, curve) in enumerate(searched):
-        left = (place * _WIDTH + _MARGIN) / width
-        _draw(figure.add_axes((left, 0.15, (_WIDTH - _MARGIN) / width, 0.7)), one, curve)
+    for index, (weight, curve) in enumerate(searched):
+        left = (index * _WIDTH + _MARGIN) / width
+        _draw(figure.add_axes((left, 0.15, (_WIDTH - _MARGIN) / width, 0.7)), weight, curve)
     return figure
 
 
@@ -41,10 +41,10 @@ def _draw(axes: Axes, chosen: ChosenWeight, curve: SearchCurve) -> None:
         values, spreads = 100 * (values / values.min() - 1), 100 * spreads / values.min()
         label = "above the lowest (%)"
     if chosen.uncertainty is not None:
-        axes.axvspan(*chosen.uncertainty, color="C1", alpha=0.2, label="not told apart by the data")
+        axes.axvspan(*chosen.uncertainty, color="C1", alpha=0.2, label="equally good for the data")
     axes.errorbar(weights, values, spreads, fmt="o-", capsize=3)
     if curve.best == "level":
-        axes.axhline(1.0, color="0.4", linestyle="--", label="as much as the noise")
+        axes.axhline(1.0, color="0.4", linestyle="--", label="equal to the noise")
     own = {element: chosen.weight * factor for element, factor in chosen.options.get(PER_ELEMENT, {}).items()}
     if chosen.weight > 0.0 and len(set(own.values())) < 2:
         axes.axvline(chosen.weight, color="C1", label=f"chosen: {chosen.weight:.3g}")

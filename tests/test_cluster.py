@@ -91,7 +91,7 @@ def test_a_failed_point_is_reported_and_the_others_resume(
     command = ["sweep", str(config), "--output", str(out), "--scheduler", str(cluster.file)]
     assert main([*command, "--over", f"init=auto,{start_file}"]) == 4
     assert statuses(out) == ["max_iterations", "failed"]
-    assert "is damaged or no HDF5 file" in capsys.readouterr().err
+    assert "is damaged or not an HDF5 file" in capsys.readouterr().err
     assert main([*command, "--over", "init=auto,maps"]) == 0
     assert "1 of them from before" in capsys.readouterr().out
 

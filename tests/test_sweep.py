@@ -300,7 +300,7 @@ def test_a_failed_point_stops_no_other(
     assert main(["sweep", str(config), "--output", str(out), *changes]) == 4
     assert statuses(out) == ["max_iterations", "failed"] * 2
     errors = [row["error"] for row in table(out)]
-    assert "no.h5: is damaged or no HDF5 file" in errors[1]
+    assert "no.h5: is damaged or not an HDF5 file" in errors[1]
     said = capsys.readouterr()
     assert f"fusionkit: phantom.size=32,init=no.h5 failed: {errors[1]}" in said.err
     assert "4 (2 max_iterations, 2 failed)" in said.out

@@ -229,13 +229,13 @@ def _no_interval(path: Path) -> None:
     [
         (_no_interval, "is damaged"),
         (lambda path: None, "there is no such file"),
-        (Path.touch, "is damaged or no HDF5 file"),
-        (_text, "is damaged or no HDF5 file"),
+        (Path.touch, "is damaged or not an HDF5 file"),
+        (_text, "is damaged or not an HDF5 file"),
         (_foreign, "lacks the attribute 'elements'"),
         (_no_maps, "lacks '/maps'"),
-        (_text_maps, "no real numbers"),
+        (_text_maps, "does not hold real numbers"),
         (_labels, "has 1 labels for an unknown of shape (2, 6, 8)"),
-        (_objective, "attribute 'objective' is no number"),
+        (_objective, "attribute 'objective' is not a number"),
     ],
 )
 def test_wrong_result_files(tmp_path: Path, spoil: Callable[[Path], None], says: str) -> None:
@@ -455,5 +455,5 @@ def test_a_wrong_origin_is_refused(tmp_path: Path) -> None:
     assert read_result(path).origin == (1.5, -2.0)
     with h5py.File(path, "a") as file:
         file.attrs["origin"] = [1.0, 2.0, 3.0]
-    with pytest.raises(UserError, match="attribute 'origin' is no pair of numbers"):
+    with pytest.raises(UserError, match="attribute 'origin' is not a pair of numbers"):
         read_result(path)

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import html
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib import resources
 from string import Template
 from typing import Any
 
-import numpy as np
-
 from fusionkit.report.content import Page
 from fusionkit.report.images import Pictures, encode_all
+from fusionkit.results.summary import plain_json
 
 # each needs only those before it
 SCRIPTS = (
@@ -75,17 +72,8 @@ def render(page: Page) -> str:
 
 def to_script_json(value: Any) -> str:
     """JSON that is safe in a script element; numbers that are not finite become null."""
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    plain = plain_json(value, "", [])
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
 
 
 def _headers(pictures: Pictures) -> dict[str, dict[str, Any]]:

@@ -1,20 +1,20 @@
-"""``result.h5``: the arrays of a run, and reading them back.
+"""``result.h5``: writing and reading the arrays of a run.
 
 ======================  ============================================================================================
-``/maps``               the fused maps, (n, ny, nx); ``/solution`` where the unknown is no stack of maps
-``/inputs/<name>``      ``haadf``, ``maps`` and other arrays as the solver saw them
-``/model/<name>``       what the forward models predict from the solution, by the array that each is compared with
+``/maps``               the fused maps, (n, ny, nx); ``/solution`` if the unknown is not a stack of maps
+``/inputs/<name>``      the data of the solver: ``haadf``, ``maps`` and other arrays
+``/model/<name>``       predictions of the forward models from the solution, by the name of the data
 ``/truth``              the ground truth of a phantom
-``/trace/<column>``     one entry a check; ``/looks/<column>`` one a look at a sample of the rows, between them
-``/uncertainty``        ``standard_deviation`` of ``/maps``; attributes ``method`` and ``interval`` (its level)
+``/trace/<column>``     one entry a check; ``/looks/<column>`` estimates from a sample of the rows between checks
+``/uncertainty``        ``standard_deviation`` of ``/maps``; attributes ``method`` and ``interval`` (level)
 ``/composition``        ``fractions``, ``low``, ``high``, ``fused``, (regions, n); attributes ``regions``, ``interval``
 ``/duals/<term>``       dual variable of each composed term; ``/auxiliary/<term>`` likewise
 root attributes         ``elements``, ``labels``, ``status``, ``objective``, ``optimality``, ``config``,
-                        ``fusionkit_version``; ``pixel_size``, ``units`` and ``origin`` where known
-``/metadata``           attributes: facts of the recording (title, beam energy, instrument, date), where there are any
+                        ``fusionkit_version``; ``pixel_size``, ``units`` and ``origin`` if known
+``/metadata``           attributes: facts of the recording (title, beam energy, instrument, date), if any
 ======================  ============================================================================================
 
-A name may hold any character: ``%``, ``/`` and a leading dot are written as in a URL, since HDF5 gives them a meaning.
+Names may contain any character: ``%``, ``/`` and a leading dot are percent-encoded, since HDF5 gives them a meaning.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ _ATTRIBUTES = ("elements", "labels", "status", "objective", "optimality", "confi
 
 @dataclass(frozen=True)
 class SavedResult:
-    """A result read back from its file.
+    """A result read from its file.
 
     Parameters
     ----------
-    x : the unknown as the solver left it, (n, ny, nx) for maps, in the units of the maps.
-    labels : what its first axis means.
-    elements : chemical symbols; empty where the unknown is no stack of maps.
+    x : the solution, (n, ny, nx) for maps, in the units of the maps.
+    labels : of its first axis.
+    elements : chemical symbols; empty if the unknown is not a stack of maps.
     status : how the solve ended.
     objective : F(x).
     optimality : the relative optimality of the certificate.
     config : the resolved configuration, YAML text.
-    fusionkit_version : what wrote the file.
+    fusionkit_version : of the program that wrote the file.
     inputs, model, trace, looks, duals, auxiliary : arrays by name.
-    steps : the step sizes used last by name: with duals and auxiliary what `fusionkit.solve` goes on from (``former``).
+    steps : the last step sizes by name; with duals and auxiliary a start for `fusionkit.solve` (``former``).
     truth : the ground truth, of the shape of ``x``; None for recordings.
     uncertainty : ``standard_deviation`` of ``x``; empty if not requested.
     interval : the level of its intervals; None if not requested.
     composition : ``fractions``, ``low``, ``high`` and ``fused`` of each region and element, (regions, n).
     regions : names of the regions.
-    pixel_size : edge of a pixel in ``units``; None where unknown.
+    pixel_size : edge of a pixel in ``units``; None if unknown.
     units : unit of ``pixel_size``.
-    origin : (y, x) of the centre of the first pixel in ``units``; None where unknown.
-    metadata : facts of the recording by name, numbers and texts.
+    origin : (y, x) of the centre of the first pixel in ``units``; None if unknown.
+    metadata : facts of the recording by name, numbers or text.
     """
 
     x: Array
@@ -93,7 +93,7 @@ class SavedResult:
 
     @property
     def maps(self) -> dict[str, Array]:
-        """The unknown by label: fused map (ny, nx) of each element."""
+        """The fused map (ny, nx) of each element by label."""
         return dict(zip(self.labels, self.x, strict=True))
 
 
@@ -178,21 +178,21 @@ def read_result(path: str | PathLike[str]) -> SavedResult:
 
     Raises
     ------
-    UserError : the file is missing, truncated, no HDF5 file, or not written by fusionkit.
+    UserError : the file is missing, truncated, not HDF5, or was not written by fusionkit.
     """
     path = Path(path).expanduser()
     path = path / NAME if isdir(path) else path
     if not isfile(path):
         raise UserError(str(path), "there is no such file", f"name the {NAME} of a former run")
-    remedy = f"name the {NAME} of a former run, whole"
+    remedy = f"name the complete {NAME} of a former run"
     try:
         with h5py.File(path, "r") as file:
             return _read(file, path)
     except PermissionError:
-        raise UserError(str(path), "may not be read", "change its permissions") from None
-    except (OSError, RuntimeError, ValueError, KeyError) as error:  # what h5py raises for damaged files
-        what = "is truncated" if "truncated" in str(error) else "is damaged or no HDF5 file"
-        raise UserError(str(path), what, remedy) from None
+        raise UserError(str(path), "cannot be read: permission denied", "change its permissions") from None
+    except (OSError, RuntimeError, ValueError, KeyError) as error:  # h5py raises these for damaged files
+        problem = "is truncated" if "truncated" in str(error) else "is damaged or not an HDF5 file"
+        raise UserError(str(path), problem, remedy) from None
 
 
 def _read(file: h5py.File, path: Path) -> SavedResult:
@@ -207,7 +207,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
     labels = _words(file, "labels", path)
     if labels and (x.ndim == 0 or len(labels) != x.shape[0]):
         raise UserError(str(path), f"has {len(labels)} labels for an unknown of shape {x.shape}", "use another file")
-    error_bars, composed = file.get("uncertainty"), file.get("composition")
+    error_bars, composition = file.get("uncertainty"), file.get("composition")
     truth, pixel_size, units = file.get("truth"), file.attrs.get("pixel_size"), file.attrs.get("units")
     return SavedResult(
         x=x,
@@ -229,7 +229,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
         uncertainty=_read_group(file, "uncertainty", path),
         interval=_number(error_bars, "interval", path) if isinstance(error_bars, h5py.Group) else None,
         composition=_read_group(file, "composition", path),
-        regions=_words(composed, "regions", path) if isinstance(composed, h5py.Group) else (),
+        regions=_words(composition, "regions", path) if isinstance(composition, h5py.Group) else (),
         pixel_size=None if pixel_size is None else _number(file, "pixel_size", path),
         units=None if units is None else str(units),
         origin=_origin(file, path),
@@ -257,21 +257,21 @@ def _facts(file: h5py.File) -> Mapping[str, float | str]:
 def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
     group = _read_group(file, name, path)
     if any(value.shape != () for value in group.values()):
-        raise UserError(str(path), f"'/{name}' holds more than numbers", "use another file")
+        raise UserError(str(path), f"'/{name}' does not hold single numbers", "use another file")
     return Frozen({key: float(value) for key, value in group.items()})
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:
     array = np.asarray(dataset[()])
     if array.dtype.kind not in "fiub":
-        raise UserError(str(path), f"'{dataset.name}' holds no real numbers", "use another file")
+        raise UserError(str(path), f"'{dataset.name}' does not hold real numbers", "use another file")
     return array
 
 
 def _number(file: h5py.File | h5py.Group, name: str, path: Path) -> float:
     value = np.asarray(file.attrs[name])
     if value.shape != () or value.dtype.kind not in "fiu":
-        raise UserError(str(path), f"its attribute '{name}' is no number", "use another file")
+        raise UserError(str(path), f"its attribute '{name}' is not a number", "use another file")
     return float(value)
 
 
@@ -280,12 +280,12 @@ def _origin(file: h5py.File, path: Path) -> tuple[float, float] | None:
     if value.size == 0:
         return None
     if value.shape != (2,) or value.dtype.kind not in "fiu":
-        raise UserError(str(path), "its attribute 'origin' is no pair of numbers", "use another file")
+        raise UserError(str(path), "its attribute 'origin' is not a pair of numbers", "use another file")
     return float(value[0]), float(value[1])
 
 
 def _words(file: h5py.File | h5py.Group, name: str, path: Path) -> tuple[str, ...]:
     words = np.atleast_1d(np.asarray(file.attrs[name], dtype=object))
     if not all(isinstance(word, str) for word in words):
-        raise UserError(str(path), f"its attribute '{name}' is no list of names", "use another file")
+        raise UserError(str(path), f"its attribute '{name}' is not a list of names", "use another file")
     return tuple(words)

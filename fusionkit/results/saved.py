@@ -1,4 +1,4 @@
-"""Finished runs read back from their folders, for a comparison."""
+"""Reading finished runs from their folders."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SavedRun:
 
     Parameters
     ----------
-    name : what to call it: the folder's name, or the path where two folders have one name.
+    name : of the folder, or its path if another folder of the comparison has the same name.
     saved : its arrays.
-    summary : as in ``summary.json``.
+    summary : the contents of ``summary.json``.
     config : its resolved configuration.
     """
 
@@ -37,7 +37,7 @@ class SavedRun:
     config: Mapping[str, Any]
 
     def number(self, *keys: str) -> float:
-        """A number of the summary; NaN where it has none."""
+        """A number of the summary by its path of keys; NaN if there is none."""
         value: Any = self.summary
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
@@ -53,24 +53,24 @@ def read_runs(folders: Sequence[Path]) -> tuple[SavedRun, ...]:
 
     Raises
     ------
-    UserError : fewer than two, one named twice, or one that is no finished run.
+    UserError : there are fewer than two, one is named twice, or one is not a finished run.
     """
     if len(folders) < 2:
         raise UserError("compare", "needs at least two runs", "name the output folders of two runs")
-    homes = [folder.parent if folder.name == NAME else folder for folder in folders]
-    places = [home.resolve() for home in homes]
-    for home, place in zip(homes, places, strict=True):
-        if places.count(place) > 1:
-            raise UserError(str(home), "is named twice", "name each run once")
-    short = [place.name for place in places]
-    names = short if len(set(short)) == len(short) else [str(home) for home in homes]
-    return tuple(_read(home, name) for home, name in zip(homes, names, strict=True))
+    folders = [folder.parent if folder.name == NAME else folder for folder in folders]
+    paths = [folder.resolve() for folder in folders]
+    for folder, path in zip(folders, paths, strict=True):
+        if paths.count(path) > 1:
+            raise UserError(str(folder), "is named twice", "name each run once")
+    short = [path.name for path in paths]
+    names = short if len(set(short)) == len(short) else [str(folder) for folder in folders]
+    return tuple(_read(folder, name) for folder, name in zip(folders, names, strict=True))
 
 
 def read_run(folder: Path) -> SavedRun:
-    """The run in a folder, or of the ``result.h5`` in it; `UserError` where it is no finished run."""
-    home = folder.parent if folder.name == NAME else folder
-    return _read(home, home.resolve().name)
+    """The run in a folder, or of the ``result.h5`` in it; `UserError` if it is not a finished run."""
+    folder = folder.parent if folder.name == NAME else folder
+    return _read(folder, folder.resolve().name)
 
 
 def _read(folder: Path, name: str) -> SavedRun:
@@ -79,7 +79,7 @@ def _read(folder: Path, name: str) -> SavedRun:
     if not isdir(folder):
         raise UserError(str(folder), "there is no such folder", "name the output folder of a run")
     saved = read_result(folder)
-    summary = read_summary(folder / _SUMMARY, "name a whole output folder")
+    summary = read_summary(folder / _SUMMARY, "name a complete output folder")
     config = yamlio.parse(saved.config, f"config of {folder}")
     if not isinstance(config, dict):
         raise UserError(str(folder), "was not written by fusionkit", "name the output folder of a run")
@@ -87,22 +87,22 @@ def _read(folder: Path, name: str) -> SavedRun:
 
 
 def read_summary(path: Path, remedy: str) -> dict[str, Any]:
-    """The summary of a run; missing keys are left to the caller.
+    """The summary of a run; keys may be missing.
 
     Parameters
     ----------
     path : of ``summary.json``.
-    remedy : for a summary that cannot be used.
+    remedy : of the error if the summary cannot be used.
 
     Raises
     ------
-    UserError : it cannot be read, is no JSON text, or holds something else than numbers where they belong.
+    UserError : it cannot be read, is not JSON, or has a value of a wrong type.
     """
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(str(path), f"cannot be read: {error.strerror}", remedy) from None
-    except (ValueError, RecursionError):  # no UTF-8, no JSON, or brackets without end
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested too deeply
         raise UserError(str(path), "is not JSON", remedy) from None
     if not isinstance(summary, dict):
         raise UserError(str(path), "was not written by fusionkit: it is not a JSON object", remedy)
@@ -113,7 +113,7 @@ def read_summary(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _wrong(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The keys whose values have wrong types, and the right ones."""
+    """The keys whose values have a wrong type, and the right type."""
     for key in _NUMBERS:
         if not _is_number(summary.get(key)):
             yield key, "number"
@@ -130,6 +130,6 @@ def _wrong(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a finite number, or the ``null`` that replaces one that is not."""
+    """Whether the value is a finite number, or ``null``, which replaces other numbers."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or (is_number and abs(value) <= sys.float_info.max)

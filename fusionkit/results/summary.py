@@ -1,4 +1,4 @@
-"""``summary.json``: outcome and origin of a run, as strict JSON."""
+"""``summary.json``: the outcome and the origin of a run as strict JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fusionkit.results.record import RunRecord
 _DISTRIBUTIONS = {"fusionkit": "fusionkit-em"} | {
     name: name for name in ("numpy", "scipy", "numba", "pylops", "pyproximal", "h5py")
 }
-# what only some runs use, by the module that is then loaded
+# distributions that only some runs use, by their modules
 _OPTIONAL = {"rsciio": "rosettasciio", "hyperspy": "hyperspy", "exspy": "exspy", "skimage": "scikit-image"}
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, fusionkit and the libraries that the numbers depend on, optional ones where loaded."""
+    """Versions of Python, fusionkit and the libraries that affect the numbers, of optional ones if loaded."""
     loaded = {name: name for module, name in _OPTIONAL.items() if module in sys.modules}
     return {"python": platform.python_version()} | {
         name: _version(distribution) for name, distribution in (_DISTRIBUTIONS | loaded).items()
@@ -34,7 +34,7 @@ def versions() -> dict[str, str]:
 def _version(distribution: str) -> str:
     try:
         return version(distribution)
-    except PackageNotFoundError:  # a bare checkout runs without being installed
+    except PackageNotFoundError:  # a checkout also runs without being installed
         return "not installed"
 
 
@@ -44,7 +44,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
     Parameters
     ----------
     record : the run.
-    write_seconds : time that writing the other files took.
+    write_seconds : wall time of writing the other files.
     """
     result, dataset = record.result, record.dataset
     certificate = result.certificate
@@ -57,8 +57,8 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "weights": dict(record.term_weights),
         "weights_auto": {chosen.term: chosen.plain() for chosen in record.weights},
         "parameters": {
-            term: {name: {"value": one.value, "error": one.error} for name, one in named.items()}
-            for term, named in result.parameters.items()
+            term: {name: {"value": each.value, "error": each.error} for name, each in parameters.items()}
+            for term, parameters in result.parameters.items()
         },
         "optimality": result.optimality,
         "certificate": {
@@ -93,11 +93,11 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
 
 
 def counts_of(dataset: Dataset) -> dict[str, Any]:
-    """What the maps are, counts of each element, and dose (counts per pixel of all elements), for ``summary.json``.
+    """The kind of the maps, counts of each element, and dose (counts per pixel of all elements).
 
     Parameters
     ----------
-    dataset : as the solver saw it; the numbers are left out where it is not known how many counts a value is.
+    dataset : of the solver; numbers are omitted if the counts per unit are unknown.
     """
     maps, counting = dataset.arrays.get("maps"), dataset.counting
     facts: dict[str, Any] = {} if counting is None else counting.plain()
@@ -107,7 +107,7 @@ def counts_of(dataset: Dataset) -> dict[str, Any]:
     names = dataset.stacks.get("maps", dataset.elements)
     if maps is None or scale is None or maps.ndim != 3 or len(names) != len(maps):
         return facts
-    totals = [scale * float(np.sum(one, dtype=np.float64)) for one in maps]
+    totals = [scale * float(np.sum(counts, dtype=np.float64)) for counts in maps]
     pixels = maps[0].size
     return facts | {
         "counts_per_unit": scale,
@@ -118,30 +118,27 @@ def counts_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def to_json(summary: Mapping[str, Any]) -> str:
-    """Strict JSON text: an infinite number or NaN becomes ``null``, and ``notes`` says which.
+    """Strict JSON text; infinite numbers and NaN become ``null`` and are listed in ``notes``.
 
     Parameters
     ----------
-    summary : what `summarise` gives; ``notes`` is a list of sentences.
+    summary : from `summarise`; ``notes`` is a list of sentences.
     """
-    lost: list[str] = []
-    plain = _plain(summary, "", lost)
-    plain["notes"] = [
-        *plain.get("notes", []),
-        *(f"{entry}, which JSON cannot hold; it is null here" for entry in lost),
-    ]
+    replaced: list[str] = []
+    plain = plain_json(summary, "", replaced)
+    plain["notes"] += [f"{entry}, which JSON cannot hold; it is null here" for entry in replaced]
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _plain(value: Any, key: str, lost: list[str]) -> Any:
-    """Plain Python values; the keys of numbers that are not finite are added to ``lost``."""
+def plain_json(value: Any, key: str, replaced: list[str]) -> Any:
+    """Plain Python values with None for numbers that are not finite, whose keys are appended to ``replaced``."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v, f"{key}.{k}" if key else str(k), lost) for k, v in value.items()}
+        return {str(k): plain_json(v, f"{key}.{k}" if key else str(k), replaced) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v, f"{key}[{index}]", lost) for index, v in enumerate(value)]
+        return [plain_json(v, f"{key}[{index}]", replaced) for index, v in enumerate(value)]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
-        lost.append(f"{key} is {value}")
+        replaced.append(f"{key} is {value}")
         return None
     return value

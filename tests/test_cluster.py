@@ -140,7 +140,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line(
 ) -> None:
     from fusionkit.sweep import cluster
 
-    monkeypatch.setattr(cluster, "_PATIENCE", 1)
+    monkeypatch.setattr(cluster, "_TIMEOUT", 1)
     config = write_config(tmp_path, WEIGHTS)
     out = tmp_path / "out"
     assert main(["sweep", str(config), "--output", str(out), "--scheduler", "tcp://127.0.0.1:9"]) == 2

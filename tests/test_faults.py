@@ -158,13 +158,13 @@ def test_a_fault_in_one_point_spares_the_others(
 
 
 def test_a_fault_on_a_cluster_is_told_as_ours() -> None:
-    from fusionkit.sweep.cluster import _received
+    from fusionkit.sweep.cluster import _receive
     from fusionkit.sweep.worker import Task
 
     task = Task("point", CONFIG, "", "", False, "", False)
     try:
         wrong_value()
     except ValueError as fault:
-        line = _received(task, (ValueError, fault, fault.__traceback__))
+        line = _receive(task, (ValueError, fault, fault.__traceback__))
     assert line.startswith("this is a fault of fusionkit (ValueError: several lines); ")
     assert "in wrong_value\n" in Path(line.rpartition(" ")[2]).read_text(encoding="utf-8")

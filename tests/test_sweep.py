@@ -27,7 +27,7 @@ from fusionkit.results.result_file import read_result
 from fusionkit.sweep import processes
 from fusionkit.sweep import run as carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
-from fusionkit.sweep.naming import joined, slug
+from fusionkit.sweep.naming import join, slug
 from fusionkit.sweep.processes import run_here
 from fusionkit.sweep.worker import LastRead, Task, run_task
 
@@ -82,7 +82,7 @@ def test_over_replaces_an_axis_of_the_config_in_its_place() -> None:
 REFUSED: list[tuple[str, Any, list[str], list[str]]] = [
     ("nothing", None, [], ["nothing to sweep", "--over"]),
     ("empty", {}, [], ["nothing to sweep"]),
-    ("no mapping", [1], [], ["sweep", "no mapping"]),
+    ("no mapping", [1], [], ["sweep", "not a mapping"]),
     ("a number", {"a": 0.1}, [], ["sweep.a", "neither a list nor a range", "{log: "]),
     ("an empty list", {"a": []}, [], ["sweep.a", "no values"]),
     ("twice", {"a": [1, 2, 1.0]}, [], ["sweep.a", "1.0 twice"]),
@@ -95,11 +95,11 @@ REFUSED: list[tuple[str, Any, list[str], list[str]]] = [
     ("log of zero", {"a": {"log": [0, 1, 3]}}, [], ["sweep.a.log", "above 0", "linear"]),
     ("one point", {"a": {"log": [1, 10, 1]}}, [], ["sweep.a.log", "count 1"]),
     ("half a point", {"a": {"log": [1, 10, 2.5]}}, [], ["sweep.a.log", "count 2.5"]),
-    ("nowhere to go", {"a": {"log": [1, 1, 3]}}, [], ["sweep.a.log", "one value"]),
+    ("nowhere to go", {"a": {"log": [1, 1, 3]}}, [], ["sweep.a.log", "the same value"]),
     ("output", {"output.directory": ["a", "b"]}, [], ["sweep.output.directory", "cannot be swept"]),
     ("too many", {"a": {"linear": [0, 1, 200]}, "b": {"linear": [0, 1, 200]}}, [], ["40000 points", "10000"]),
-    ("no assignment", None, ["a"], ["--over a", "names no values"]),
-    ("no values", None, ["a="], ["--over a=", "names no values"]),
+    ("no assignment", None, ["a"], ["--over a", "has no values"]),
+    ("no values", None, ["a="], ["--over a=", "has no values"]),
     ("half a range", None, ["a=log:1:2"], ["--over a.log", "[first, last, count]"]),
     ("broken YAML", None, ["a=[1"], ["--over a", "line 1"]),
 ]
@@ -132,7 +132,7 @@ def test_different_values_have_different_names_that_file_systems_take(texts: lis
     names = [slug(text) for text in texts]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9.+_=-]{0,48}", name) and not name.startswith(".") for name in names)
-    pairs = [joined([f"a={one}", f"b={two}"]) for one, two in itertools.product(names, names)]
+    pairs = [join([f"a={one}", f"b={two}"]) for one, two in itertools.product(names, names)]
     assert len(set(pairs)) == len(pairs)
     assert all(len(pair) <= 160 for pair in pairs)
 
@@ -268,7 +268,7 @@ def test_a_changed_configuration_is_refused_or_overwritten(tmp_path: Path, capsy
     assert main(command) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    for word in ("tv.weight=50.0", "there against here: solver.max_iterations 20 against 5", "--overwrite"):
+    for word in ("tv.weight=50.0", "old against new: solver.max_iterations 20 against 5", "--overwrite"):
         assert word in said
     assert stamps(out) == before
     assert main([*command, "--overwrite"]) == 0
@@ -429,8 +429,8 @@ def test_an_interrupt_leaves_what_is_finished(tmp_path: Path) -> None:
 
 def test_a_scheduler_without_workers_is_said_so() -> None:
     distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
-    from fusionkit.sweep.cluster import connected
+    from fusionkit.sweep.cluster import connect
 
     empty = distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None)
     with empty, pytest.warns(FusionkitWarning, match="has no workers yet"):
-        connected(empty.scheduler_address).close()
+        connect(empty.scheduler_address).close()

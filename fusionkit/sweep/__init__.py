@@ -1,1 +1,1 @@
-"""Many runs of one configuration: over lists and ranges of values (a sweep), or over several files (a batch)."""
+"""Many runs of one configuration: a sweep over lists and ranges of values, or a batch over several files."""

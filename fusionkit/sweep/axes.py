@@ -1,4 +1,4 @@
-"""What is swept: a key of the config and its values, from the config's ``sweep`` or from the command line."""
+"""The axes of a sweep, each a key of the config and its values, from the config's ``sweep`` or the command line."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Axis:
 
     Parameters
     ----------
-    key : path of the key (``terms.tv.weight``), as ``--set`` takes it.
-    values : what it takes, in order, no two equal.
-    labels : of the values, for a reader; no two equal.
-    parts : of the folder names of the points with these values; no two equal.
+    key : path of the key (``terms.tv.weight``), as for ``--set``.
+    values : distinct, in order.
+    labels : of the values, for readers; distinct.
+    parts : of the folder names of points with these values; distinct.
     """
 
     key: str
@@ -44,33 +44,33 @@ def axes_of(sweep: Any, over: Sequence[str], folder: Path) -> tuple[Axis, ...]:
 
     Parameters
     ----------
-    sweep : the config's ``sweep``: a mapping of keys to lists or ranges; None where it has none.
-    over : ``key=values`` each, from the command line; one replaces an axis of the config.
-    folder : where relative paths of the config start.
+    sweep : the config's ``sweep``, a mapping of keys to lists or ranges; None if it has none.
+    over : ``key=values`` from the command line; they replace axes of the config with the same key.
+    folder : to which paths of the config are relative.
 
     Raises
     ------
-    UserError : an axis that is no list or range, is empty, names a value twice, or sets what a sweep may not.
+    UserError : an axis is not a list or range, is empty, has a value twice, or is a key that cannot be swept.
     """
     if sweep is not None and not isinstance(sweep, dict):
-        raise UserError("sweep", "is no mapping of keys to values", "write sweep: {terms.tv.weight: [0.1, 0.2]}")
-    axes = {key: axis(key, given, f"sweep.{key}", folder) for key, given in (sweep or {}).items()}
+        raise UserError("sweep", "is not a mapping of keys to values", "write sweep: {terms.tv.weight: [0.1, 0.2]}")
+    axes = {key: axis(key, values, f"sweep.{key}", folder) for key, values in (sweep or {}).items()}
     for text in over:
-        key, equals, given = (part.strip() for part in text.partition("="))
-        if not equals or not key or not given:
-            raise UserError(f"--over {text}", "names no values", "write --over terms.tv.weight=0.1,0.2,0.4")
-        axes[key] = axis(key, _from_words(given, f"--over {key}"), f"--over {key}", Path.cwd())
+        key, equals, values = (part.strip() for part in text.partition("="))
+        if not equals or not key or not values:
+            raise UserError(f"--over {text}", "has no values", "write --over terms.tv.weight=0.1,0.2,0.4")
+        axes[key] = axis(key, _parse_values(values, f"--over {key}"), f"--over {key}", Path.cwd())
     if not axes:
         remedy = "add sweep: {terms.tv.weight: [0.1, 0.2]} to the config, or --over terms.tv.weight=0.1,0.2"
         raise UserError("sweep", "there is nothing to sweep", remedy)
-    count = math.prod(len(one.values) for one in axes.values())
+    count = math.prod(len(each.values) for each in axes.values())
     if count > MOST_POINTS:
-        raise UserError("sweep", f"has {count} points", f"give fewer values: at most {MOST_POINTS} points are run")
+        raise UserError("sweep", f"has {count} points", f"give fewer values, for at most {MOST_POINTS} points")
     return tuple(axes.values())
 
 
 def axis(key: str, given: Any, where: str, folder: Path) -> Axis:
-    """One axis from a list or range; relative paths start in ``folder``."""
+    """One axis from a list or range; paths are relative to ``folder``."""
     if key.partition(".")[0] in _FIXED:
         raise UserError(where, "cannot be swept", "sweep keys of data, terms, solver, init, precision or engine")
     values = _values(given, where)
@@ -89,9 +89,9 @@ def axis(key: str, given: Any, where: str, folder: Path) -> Axis:
 
 
 def file_axis(files: Sequence[str]) -> Axis:
-    """The axis of a batch: the config's ``data.path``, with points called by their files.
+    """The axis of a batch: the config's ``data.path``, with points named after their files.
 
-    A file that is gone is a point that fails, or one that is there from before; `UserError` where there is none at all.
+    A missing file gives a point that fails unless it has run before; `UserError` if no file exists.
     """
     paths = [str(Path(file).expanduser().absolute()) for file in files]
     for index, path in enumerate(paths):
@@ -104,7 +104,7 @@ def file_axis(files: Sequence[str]) -> Axis:
 
 
 def assignment(key: str, value: Any) -> str:
-    """``key=value`` as ``--set`` takes it."""
+    """``key=value`` for ``--set``."""
     return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
@@ -127,18 +127,18 @@ def _range(kind: str, ends: Any, where: str) -> list[Any]:
     if not isinstance(count, int) or not 2 <= count <= MOST_POINTS:
         raise UserError(where, f"has the count {count}", f"give a whole number from 2 to {MOST_POINTS}")
     if first == last:
-        raise UserError(where, "begins and ends with one value", "give two different ones")
+        raise UserError(where, "begins and ends with the same value", "give two different values")
     shares = [index / (count - 1) for index in range(1, count - 1)]
     if kind == "linear":
         return _rounded([first, *(first * (1 - share) + last * share for share in shares), last])
     if first <= 0 or last <= 0:
-        raise UserError(where, "does not begin and end above 0", "use {linear: ...} for other values")
+        raise UserError(where, "has an end that is not above 0", "use {linear: ...} for such values")
     logs = [math.log(first) * (1 - share) + math.log(last) * share for share in shares]
     return _rounded([first, *map(math.exp, logs), last])
 
 
 def _rounded(values: list[float]) -> list[Any]:
-    """As few digits as tell the values apart to a ten-thousandth of the smallest gap, so that names can be read."""
+    """The values with as few digits as keep them accurate to 1e-4 of the smallest gap, for readable names."""
     gap = min(abs(b - a) for a, b in pairwise(values))
     for digits in range(6, 17):
         rounded = [float(f"{value:.{digits}g}") for value in values]
@@ -155,12 +155,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _from_words(given: str, where: str) -> Any:
-    """``log:0.01:1:9``, ``linear:0:1:5``, values with commas between them, or a list or range in YAML."""
-    kind, colon, ends = given.partition(":")
+def _parse_values(text: str, where: str) -> Any:
+    """Parse ``log:0.01:1:9``, ``linear:0:1:5``, values separated by commas, or a list or range in YAML."""
+    kind, colon, ends = text.partition(":")
     if colon and kind in ("linear", "log"):
         return {kind: parse(f"[{ends.replace(':', ',')}]", where)}
-    return parse(given if given.startswith(("[", "{")) else f"[{given}]", where)
+    return parse(text if text.startswith(("[", "{")) else f"[{text}]", where)
 
 
 def _path(value: Any, key: str, folder: Path) -> Any:

@@ -1,7 +1,7 @@
-"""Points on a dask.distributed cluster, whose scheduler gives the points of a worker that dies to others.
+"""Points on a dask.distributed cluster, whose scheduler reassigns the points of workers that die.
 
-A worker needs no file system in common with this machine, but for the data of a config that reads a file: it writes its
-point's folder in a temporary place and sends it back, and the folder is written whole here.
+Workers need a file system in common with this machine only to read data: a worker writes the folder of its point to a
+temporary place and sends the files back, and the folder is written here as a whole.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from fusionkit.writer import whole_folder
 if TYPE_CHECKING:
     from distributed import Client
 
-_PATIENCE = 20  # seconds that a scheduler has to answer
-_PAUSE = 0.1  # seconds between two looks at what has ended
+_TIMEOUT = 20  # seconds, for the answer of a scheduler
+_PAUSE = 0.1  # seconds between two polls for points that have ended
 
 Files = dict[str, bytes]
 
 
 class SchedulerLostError(Exception):
-    """The scheduler has ended, is out of reach, or was restarted: it knows nothing of the points that had not ended."""
+    """The scheduler has ended, cannot be reached, or was restarted: the points that had not ended are lost."""
 
 
 def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Task, str]]:
@@ -48,57 +48,57 @@ def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Tas
 
     Yields
     ------
-    Each task when it has ended, and why it failed; empty where it did not.
+    Each task when it has ended, with the reason if it failed, else an empty text.
 
     Raises
     ------
-    SchedulerLostError : the scheduler is gone, after whatever it had sent before.
+    SchedulerLostError : the scheduler is gone; all outcomes that it sent have been yielded.
     """
-    sweep = uuid4().hex  # another sweep's points of the same names are other points
+    sweep = uuid4().hex  # tells points of the same name in other sweeps apart
     futures: dict[Any, Task] = {}
     with _silenced_client():
         try:
             for task in tasks:
-                futures[client.submit(_remote, task, sweep, key=f"{task.name}-{sweep}", pure=False)] = task
-            for future, outcome in _ended(client, list(futures)):
-                yield futures[future], _received(futures[future], outcome)
+                futures[client.submit(_solve_remotely, task, sweep, key=f"{task.name}-{sweep}", pure=False)] = task
+            for future, outcome in _outcomes(client, list(futures)):
+                yield futures[future], _receive(futures[future], outcome)
                 future.release()
         finally:
             client.cancel(list(futures))
             client.close()
 
 
-def _ended(client: Client, futures: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    """Each future that has ended, with its outcome.
+def _outcomes(client: Client, futures: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each future with its outcome, as soon as it has ended.
 
-    The client's own thread fetches outcomes: a blocking call that Ctrl-C meets prints a traceback. Where the scheduler
-    is lost the client cancels its futures, but not one whose outcome is on its way: nothing more is heard of that.
+    The thread of the client fetches outcomes, since a blocking call prints a traceback on Ctrl-C. If the scheduler is
+    lost, the client cancels all futures except those with an outcome on its way, which never arrives.
     """
     from distributed import as_completed
 
     ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
-    lost = False
+    is_lost = False
     while not ended.is_empty():
         if ended.has_ready():
             future, outcome = next(ended)
             if future.cancelled():  # not by us
-                lost = True
+                is_lost = True
             else:
                 yield future, outcome
-        elif lost or client.status != "running":
+        elif is_lost or client.status != "running":
             raise SchedulerLostError
         else:
             time.sleep(_PAUSE)
-    if lost:
+    if is_lost:
         raise SchedulerLostError
 
 
-def connected(address: str) -> Client:
-    """A client of a scheduler.
+def connect(address: str) -> Client:
+    """Connect to a scheduler.
 
     Parameters
     ----------
-    address : of the scheduler (``tcp://host:8786``), or the path of its scheduler file (``.json``).
+    address : of the scheduler (``tcp://host:8786``), or path of its scheduler file (``.json``).
 
     Raises
     ------
@@ -108,28 +108,28 @@ def connected(address: str) -> Client:
         raise UserError("--scheduler", "needs dask.distributed", "pip install 'fusionkit-em[cluster]'")
     from distributed import Client
 
-    place: dict[str, Any] = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+    target: dict[str, Any] = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
     if address.endswith(".json") and not Path(address).is_file():
         raise UserError(
             "--scheduler", f"there is no file '{address}'", "name the scheduler file of a running scheduler"
         )
     try:
-        client = Client(**place, timeout=_PATIENCE, set_as_default=False)
+        client = Client(**target, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         remedy = "give the address that 'dask scheduler' prints (tcp://host:8786)"
         raise UserError("--scheduler", f"no scheduler answers at '{address}'", remedy) from error
     if not client.scheduler_info().get("workers"):
-        notice = f"the scheduler at '{address}' has no workers yet: the points wait for one ('dask worker ADDRESS')"
-        warnings.warn(notice, FusionkitWarning, stacklevel=2)
+        text = f"the scheduler at '{address}' has no workers yet: the points wait for one ('dask worker ADDRESS')"
+        warnings.warn(text, FusionkitWarning, stacklevel=2)
     return client
 
 
 @contextmanager
 def _silenced_client() -> Iterator[None]:
-    """Silence calls of the client's thread that the end of the client or of its scheduler cuts off.
+    """Silence tracebacks of the client's thread when the client or its scheduler ends.
 
     A client that is closed while it fetches an outcome, or while it looks for a scheduler that is gone, would print
-    tracebacks of its own; the caller reports what has happened.
+    them; the caller reports the cause.
     """
 
     def is_news(record: logging.LogRecord) -> bool:
@@ -137,7 +137,7 @@ def _silenced_client() -> Iterator[None]:
             return not isinstance(record.exc_info[1], OSError | CancelledError)
         return not record.getMessage().startswith("Failed to reconnect")
 
-    # of handlers, since a logger's filter does not see what the loggers below it say; None is the root
+    # handlers, since the filter of a logger does not see records of loggers below it; None is the root
     names = (None, "distributed", "distributed.client", "tornado.application")
     handlers = {handler for name in names for handler in logging.getLogger(name).handlers}
     for handler in handlers:
@@ -149,20 +149,20 @@ def _silenced_client() -> Iterator[None]:
             handler.removeFilter(is_news)
 
 
-def _received(task: Task, outcome: Any) -> str:
-    """Write the files of a point that has ended; why it failed."""
+def _receive(task: Task, outcome: Any) -> str:
+    """Write the files of a point that has ended, and return why it failed, if it did."""
     match outcome:
-        case (str(error), dict(files)):  # what `_remote` returns
+        case (str(error), dict(files)):  # returned by `_solve_remotely`
             return error or _write(task, files)
-        case (_, BaseException() as broken, trace):  # what it raised, as sys.exc_info() gives it
-            if type(broken).__module__.partition(".")[0] == "distributed":  # a worker that died several times, say
-                return " ".join(f"{type(broken).__name__}: {broken}".split())
-            return describe_fault(broken.with_traceback(trace))
-    return "the cluster has sent something else than a point"
+        case (_, BaseException() as error, trace):  # raised by it, in the form of sys.exc_info()
+            if type(error).__module__.partition(".")[0] == "distributed":  # for example, its workers died
+                return " ".join(f"{type(error).__name__}: {error}".split())
+            return describe_fault(error.with_traceback(trace))
+    return "the cluster sent something other than a point"
 
 
 def _write(task: Task, files: Files) -> str:
-    """Write the files of a point to its folder; why that failed."""
+    """Write the files of a point to its folder, and return why that failed, if it did."""
     try:
         with whole_folder(Path(task.folder), task.overwrite) as partial:
             for name, content in files.items():
@@ -173,8 +173,8 @@ def _write(task: Task, files: Files) -> str:
     return ""
 
 
-def _remote(task: Task, sweep: str) -> tuple[str, Files]:
-    """On a worker: solve the point; why it failed, or its files by their path in the folder."""
+def _solve_remotely(task: Task, sweep: str) -> tuple[str, Files]:
+    """On a worker: solve a point, and return why it failed, or its files by their paths in the folder."""
     from distributed import get_worker
 
     threads = get_worker().state.nthreads
@@ -187,11 +187,11 @@ def _remote(task: Task, sweep: str) -> tuple[str, Files]:
 
 @cache
 def _lock() -> Lock:
-    """One point at a time in a worker process, with all of its threads."""
+    """A lock so that a worker process solves one point at a time, with all of its threads."""
     return Lock()
 
 
 @lru_cache(maxsize=1)
 def _reader(sweep: str) -> LastRead:
-    """The next point of a sweep has the same data at hand; another sweep reads them again: they may have changed."""
+    """A reader for all points of a sweep; another sweep reads its data again, since they may have changed."""
     return LastRead()

@@ -1,4 +1,4 @@
-"""``index.html`` of a sweep: a grid of maps, the swept values along its edges, and the table; one file, no script."""
+"""``index.html`` of a sweep: the maps in a grid over the swept values, and the table; one file without scripts."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from fusionkit.sweep.table import Row, columns
 from fusionkit.terms import Array
 
 _COLOURS = "inferno"  # as in maps.png
-_STOPS = 9  # between which a gradient is nearly that of the colours
-_ENTRIES = ("report.html", "maps.png", "summary.json")  # what a map links to: the first that is there
+_STOPS = 9  # of the gradient that approximates the colour map
+_ENTRIES = ("report.html", "maps.png", "summary.json")  # a map links to the first that exists
 
 
 def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
@@ -36,8 +36,8 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
     Parameters
     ----------
     plan : the sweep.
-    rows : one for each of its points, in their order.
-    path : the file; it is replaced.
+    rows : one for each of its points, in order.
+    path : the file, which is replaced.
     """
     elements = list(dict.fromkeys(name for row in rows for name in row.maps))
     page = Template(resources.files("fusionkit.sweep").joinpath("page.html").read_text(encoding="utf-8"))
@@ -60,8 +60,8 @@ def _heading(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:
     states = [row.status for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     text = f"{len(rows)} point{'' if len(rows) == 1 else 's'} of {', '.join(axis.key for axis in plan.axes)}: {counts}."
-    scale = " An element has one colour scale in all maps." if has_maps else ""
-    return text + scale + (" The one with the least nrmse is outlined." if _best(rows) else "")
+    scale = " All maps of an element share a colour scale." if has_maps else ""
+    return text + scale + (" The point with the lowest nrmse is outlined." if _best(rows) else "")
 
 
 def _choices(elements: Sequence[str]) -> str:
@@ -76,7 +76,7 @@ def _choices(elements: Sequence[str]) -> str:
 
 
 def _scales(rows: Sequence[Row], limits: Mapping[str, Limits]) -> str:
-    """The colours of each element's maps, with the values at their ends."""
+    """The colour scale of each element, with the values at its ends."""
     units = {row.unit for row in rows if row.maps}
     unit = units.pop() if len(units) == 1 else ""
     boxes = [
@@ -95,12 +95,12 @@ def _choices_style(elements: Sequence[str]) -> str:
 
 
 def _grids(plan: Plan, rows: Sequence[Row], limits: Mapping[str, Limits]) -> list[str]:
-    """The maps of one axis in a line, of two in a grid; of more, a grid for each combination of the others' values."""
+    """The maps in a line for one axis, in a grid for two; for more, a grid for each combination of the other values."""
     best = _best(rows)
     cells = {row.point.place: _cell(row, limits, row is best) for row in rows}
     if len(plan.axes) == 1:
-        labelled = zip(plan.axes[0].labels, cells.values(), strict=True)
-        boxes = "".join(f"<div><b>{escape(label)}</b>{cell}</div>" for label, cell in labelled)
+        pairs = zip(plan.axes[0].labels, cells.values(), strict=True)
+        boxes = "".join(f"<div><b>{escape(label)}</b>{cell}</div>" for label, cell in pairs)
         return [f'<h2>{escape(plan.axes[0].key)}</h2><div class="line">{boxes}</div>']
     others = plan.axes[2:]
     grids = []
@@ -112,7 +112,7 @@ def _grids(plan: Plan, rows: Sequence[Row], limits: Mapping[str, Limits]) -> lis
 
 
 def _grid(down: Axis, across: Axis, cells: Mapping[tuple[int, ...], str], rest: tuple[int, ...]) -> str:
-    """Two axes of a sweep at the places ``rest`` on the others."""
+    """The grid over two axes at the indices ``rest`` of the other axes."""
     head = "".join(f"<th>{escape(label)}</th>" for label in across.labels)
     body = []
     for i, label in enumerate(down.labels):
@@ -123,9 +123,9 @@ def _grid(down: Axis, across: Axis, cells: Mapping[tuple[int, ...], str], rest: 
 
 
 def _best(rows: Sequence[Row]) -> Row | None:
-    """The row nearest to the truth; None if fewer than two can be compared."""
-    known = [row for row in rows if row.numbers.get("nrmse") is not None]
-    return min(known, key=lambda row: row.numbers["nrmse"]) if len(known) > 1 else None
+    """The row closest to the truth; None if fewer than two rows have an error."""
+    comparable = [row for row in rows if row.numbers.get("nrmse") is not None]
+    return min(comparable, key=lambda row: row.numbers["nrmse"]) if len(comparable) > 1 else None
 
 
 def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
@@ -173,11 +173,11 @@ def _field(name: str, value: Any) -> str:
 
 
 def _thumbnail(image: Array, limits: Limits) -> str:
-    """The image as a ``data:`` address of a PNG with a palette, a third of the size of one with colours.
+    """The image as a ``data:`` URL of a PNG with a palette, which takes a third of the space of one in RGB.
 
     Parameters
     ----------
-    image : shape (ny, nx); what is not finite is drawn as the lower limit.
+    image : shape (ny, nx); NaN is drawn as the lower limit.
     limits : values of the first and last colour.
     """
     low, high = limits
@@ -190,6 +190,6 @@ def _thumbnail(image: Array, limits: Limits) -> str:
 
 
 def _gradient() -> str:
-    """The colours of a `_thumbnail` from the lower limit to the upper one, from left to right."""
+    """The colours of a `_thumbnail` from the lower to the upper limit as a CSS gradient."""
     stops = (to_hex(mpl.colormaps[_COLOURS](share)) for share in np.linspace(0.0, 1.0, _STOPS))
     return f"linear-gradient(to right, {', '.join(stops)})"

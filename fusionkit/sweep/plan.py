@@ -1,4 +1,4 @@
-"""The points of a sweep: every combination of the values, each a checked configuration with its own folder."""
+"""The plan of a sweep: its points are all combinations of the values, each a checked config with its own folder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from fusionkit.report.comparison import differences
 from fusionkit.results import result_file
 from fusionkit.results.saved import read_summary
 from fusionkit.sweep.axes import Axis, assignment
-from fusionkit.sweep.naming import joined
+from fusionkit.sweep.naming import join
 from fusionkit.weights.auto import restore_auto
 
 CONFIG, TABLE, PAGE = "sweep.yaml", "table.csv", "index.html"  # files beside the folders of the points
-_MOST_NAMES = 4  # that a message lists
+_MOST_NAMES = 4  # listed in a message
 _REMEDY = "choose another folder with --output"
 
 
@@ -37,9 +37,9 @@ class Point:
     ----------
     name : of its folder.
     place : its index on each axis.
-    values : what it sets, by key.
-    source : its configuration, not yet checked.
-    loaded : the same, checked.
+    values : by key of the config.
+    source : its unchecked configuration.
+    loaded : its checked configuration.
     folder : its run folder.
     """
 
@@ -58,9 +58,9 @@ class Plan:
     Parameters
     ----------
     source : the configuration with its ``sweep``.
-    axes : what is swept.
-    points : every combination, the last axis fastest.
-    folder : holds the points' folders, the table and the page.
+    axes : keys and their values.
+    points : all combinations, the last axis fastest.
+    folder : of the points' folders, the table and the page.
     """
 
     source: Source
@@ -74,47 +74,47 @@ def plan(source: Source, axes: Sequence[Axis], folder: Path) -> Plan:
 
     Parameters
     ----------
-    source : what the config says, overrides applied.
-    axes : what is swept.
+    source : the configuration, with overrides applied.
+    axes : keys and their values.
     folder : the output folder.
 
     Raises
     ------
-    UserError : a key that the config does not have, or a value that it cannot take.
+    UserError : the config has no such key, or cannot take a value.
     """
     single = Source({k: v for k, v in source.raw.items() if k != "sweep"}, source.folder, source.name, source.packaged)
     places = itertools.product(*(range(len(axis.values)) for axis in axes))
     points = tuple(_point(single, axes, place, folder) for place in places)
-    check_formats(points[0].loaded.config)  # no axis changes them
+    check_formats(points[0].loaded.config)  # the same for all points
     return Plan(source, tuple(axes), points, folder)
 
 
 def _point(source: Source, axes: Sequence[Axis], place: tuple[int, ...], folder: Path) -> Point:
     chosen = list(zip(axes, place, strict=True))
-    name = joined([axis.parts[index] for axis, index in chosen])
+    name = join([axis.parts[index] for axis, index in chosen])
     values = {axis.key: axis.values[index] for axis, index in chosen}
-    its_own = override_source(source, [assignment(key, value) for key, value in values.items()], "sweep")
+    own_source = override_source(source, [assignment(key, value) for key, value in values.items()], "sweep")
     try:
-        loaded = check_source(its_own)
+        loaded = check_source(own_source)
     except UserError as error:
         labels = ", ".join(f"{axis.key} = {axis.labels[index]}" for axis, index in chosen)
         raise UserError(error.where, f"{error.problem} (at {labels})", error.remedy) from None
-    return Point(name, place, values, its_own, loaded, folder / name)
+    return Point(name, place, values, own_source, loaded, folder / name)
 
 
 def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
-    """The points that are still to run; `UserError` if the folder holds something else.
+    """The points that are not finished yet; `UserError` if the folder does not fit the plan.
 
     Parameters
     ----------
     plan : the sweep.
-    overwrite : whether points whose configuration, or a file that they read, has changed may be replaced, and points of
-        a former sweep that are not in this one be left out of the table.
+    overwrite : whether to replace points whose configuration or input files have changed, and to omit points of a
+        former sweep from the table if they are not in the plan.
 
     Raises
     ------
-    UserError : the folder is no sweep's, cannot be made, holds a point with another configuration or older data, or one
-        that is not in the plan.
+    UserError : the folder is not that of a sweep, cannot be made, or has a point with another configuration, with older
+        data or outside the plan.
     """
     folder = plan.folder
     if isdir(folder) and any(folder.iterdir()) and not (folder / CONFIG).is_file():
@@ -127,51 +127,45 @@ def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
 
 
 def _check_former(folder: Path, names: Collection[str]) -> None:
-    """Refuse a table that would omit points of the folder.
+    """`UserError` if finished points of the former table are missing from the new one, or that table cannot be read.
 
     Parameters
     ----------
     folder : of a sweep.
-    names : of the points that the new table is to have.
-
-    Raises
-    ------
-    UserError : a finished point of the former table is not among them, or that table cannot be read.
+    names : of the points of the new table.
     """
-    left_out = [name for name in _finished_points(folder) if name not in names]
-    if left_out:
-        more = f" and {len(left_out) - _MOST_NAMES} more" if len(left_out) > _MOST_NAMES else ""
-        problem = f"holds points that this command does not name: {' '.join(left_out[:_MOST_NAMES])}{more}"
-        raise UserError(
-            str(folder), problem, f"name them too, {_REMEDY}, or leave them out of the table with --overwrite"
-        )
+    missing = [name for name in _finished_points(folder) if name not in names]
+    if missing:
+        more = f" and {len(missing) - _MOST_NAMES} more" if len(missing) > _MOST_NAMES else ""
+        problem = f"holds points that this command does not name: {' '.join(missing[:_MOST_NAMES])}{more}"
+        raise UserError(str(folder), problem, f"name them too, {_REMEDY}, or omit them from the table with --overwrite")
 
 
 def _finished_points(folder: Path) -> list[str]:
-    """The points of the former table whose run folders are there; all run folders where there is no table."""
+    """The points of the former table that have a run folder; all run folders if there is no table."""
     path = folder / TABLE
-    names = _in_table(path) if path.exists() else sorted(each.name for each in folder.iterdir())
+    names = _read_names(path) if path.exists() else sorted(each.name for each in folder.iterdir())
     return [name for name in names if (folder / name / result_file.NAME).is_file()]
 
 
-def _in_table(path: Path) -> list[str]:
+def _read_names(path: Path) -> list[str]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             head, *rows = csv.reader(file)
-    except (OSError, ValueError, csv.Error) as error:  # no file, no text, no table, not even one line
-        raise _unknown(path) from error
+    except (OSError, ValueError, csv.Error) as error:  # unreadable, not text, not a table, or empty
+        raise _not_a_table(path) from error
     if head[:1] != ["point"]:
-        raise _unknown(path)
+        raise _not_a_table(path)
     return [row[0] for row in rows if row]
 
 
-def _unknown(path: Path) -> UserError:
-    remedy = f"{_REMEDY}, or write it anew with --overwrite"
+def _not_a_table(path: Path) -> UserError:
+    remedy = f"{_REMEDY}, or rewrite it with --overwrite"
     return UserError(str(path), "is not the table of a sweep, so its points are unknown", remedy)
 
 
 def _is_done(point: Point, overwrite: bool) -> bool:
-    """Whether the point's folder holds a run of its configuration."""
+    """Whether the folder of the point holds a run of its configuration; `UserError` if that of another one."""
     if not (point.folder / result_file.NAME).is_file():
         writer.check_output(point.folder, overwrite)
         return False
@@ -184,28 +178,28 @@ def _is_done(point: Point, overwrite: bool) -> bool:
     newer = _newer_file(point)
     if newer is not None and not changed:
         raise UserError(str(point.folder), f"'{newer}' has changed since this run", remedy)
-    raise UserError(str(point.folder), f"holds a run of another configuration (there against here: {changed})", remedy)
+    raise UserError(str(point.folder), f"holds a run of another configuration (old against new: {changed})", remedy)
 
 
 def is_finished(point: Point) -> bool:
-    """Whether a whole run of just this configuration, on the files as they are now, lies in the point's folder."""
-    is_whole = (point.folder / result_file.NAME).is_file()
-    return is_whole and _former(point.folder) == resolved(point.loaded) and _newer_file(point) is None
+    """Whether the point has been run with this configuration on the current files."""
+    has_result = (point.folder / result_file.NAME).is_file()
+    return has_result and _former(point.folder) == resolved(point.loaded) and _newer_file(point) is None
 
 
 def _newer_file(point: Point) -> str | None:
-    """The first file that the point reads and that was written after its result; None where there is none."""
+    """The first input file of the point that is newer than its result; None if there is none."""
     written = (point.folder / result_file.NAME).stat().st_mtime
-    # a file that is gone has not changed: what was made of it stays
+    # a result stays valid if its input is gone
     files = (path for path in _files(resolved(point.loaded)) if Path(path).exists())
     return next((path for path in files if Path(path).stat().st_mtime > written), None)
 
 
 def _files(config: Mapping[str, Any]) -> Iterator[str]:
-    """The files that a resolved configuration reads, absolute."""
+    """The paths of the files that a resolved configuration reads."""
     data = config["data"]
-    several = (one for key in ("maps", "spectra") for one in (data.get(key) or {}).values())
-    for source in (data, data.get("haadf"), *several):
+    stacks = (stack for key in ("maps", "spectra") for stack in (data.get(key) or {}).values())
+    for source in (data, data.get("haadf"), *stacks):
         if isinstance(source, Mapping) and isinstance(source.get("path"), str):
             yield source["path"]
     if config["init"] not in INIT_WORDS:
@@ -213,13 +207,13 @@ def _files(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _former(folder: Path) -> dict[str, Any]:
-    """The configuration of a run folder as it was requested: chosen weights are ``auto`` again."""
+    """The configuration of a run folder as requested, with ``auto`` in place of weights that the data chose."""
     summary = read_summary(folder / writer.SUMMARY, "remove the folder, or replace it with --overwrite")
     return restore_auto(yamlio.read(folder / writer.CONFIG), summary)
 
 
 def write_config(plan: Plan) -> None:
-    """Write what was swept as a config that gives the same points from anywhere."""
+    """Write ``sweep.yaml``, a config that gives the same points from any folder."""
     raw = {key: value for key, value in plan.source.raw.items() if key not in ("sweep", "output")}
     raw["output"] = plan.points[0].loaded.config.output.model_dump(exclude={"directory"})
     loaded, data = plan.points[0].loaded, raw.get("data")

@@ -1,7 +1,7 @@
-"""Points on this machine: watched worker processes that take one point after another.
+"""Points on this machine: worker processes that solve one point after another.
 
-A worker that dies takes no other point with it: its point is tried once more in a new process, and fails if that
-dies too. (`concurrent.futures.ProcessPoolExecutor` gives up every point that waits when one of its processes dies.)
+If a worker dies, its point is tried once more in a new process and fails if that dies too; other points go on, unlike
+with `concurrent.futures.ProcessPoolExecutor`, which gives up all points when a process dies.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from fusionkit.errors import file_errors
 from fusionkit.sweep.worker import Task, to_line
 from fusionkit.writer import remove_partial
 
-_PATIENCE = 5.0  # seconds that a process has to end after it is told to
-# the process finds modules where this one does, from whatever folder it was started
+_TIMEOUT = 5.0  # seconds for a process to end
+# the process searches modules in the same places as this one
 _COMMAND = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from fusionkit.sweep.worker import main; main()"
 
 _Inbox = SimpleQueue["tuple[_Worker, str]"]
 
 
 class _Worker:
-    """A process that runs tasks, and a thread that waits for its output; an empty line is its end."""
+    """A process that runs tasks, and a thread that forwards its output; an empty line means that it has ended."""
 
     def __init__(self, inbox: _Inbox) -> None:
         self.task: Task | None = None
         with file_errors("--workers", "a process cannot be started", "use fewer workers"):
             self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in close()
-            # Ctrl-C in the terminal goes to the whole session: the parent decides what becomes of a worker
+            # in its own session, since Ctrl-C would reach all processes of the terminal's: the parent ends its workers
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _COMMAND, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
@@ -56,37 +56,37 @@ class _Worker:
             inbox.put((self, line))
         inbox.put((self, ""))
 
-    def give(self, task: Task) -> None:
-        """Have the task run."""
+    def send(self, task: Task) -> None:
+        """Send a task to the process."""
         assert self._process.stdin is not None
         self.task = task
-        with suppress(BrokenPipeError):  # it has died, which the thread reports
+        with suppress(BrokenPipeError):  # it has died, as the thread reports
             self._process.stdin.write(to_line(task))
             self._process.stdin.flush()
 
-    def last_words(self) -> str:
-        """Why the process ended, once it has."""
+    def reason(self) -> str:
+        """Wait for the end of the process and return its reason."""
         status = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()
         if status < 0:
             name = signal.Signals(-status).name
-            hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+            hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
             return f"its process was ended by {name}{hint}"
         return f"its process ended with status {status}" + (f": {lines[-1]}" if lines else "")
 
     def terminate(self) -> None:
-        """Ask the process to end, its point unfinished."""
+        """Ask the process to end without finishing its point."""
         self._process.terminate()
 
     def close(self) -> None:
-        """Wait until an idle or terminated process has ended, and remove what it has left behind."""
+        """Wait for an idle or terminated process to end, and remove the partial folder of its point."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
-            self._process.stdin.close()  # which ends a process that waits
+            self._process.stdin.close()  # an idle process then ends
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -102,12 +102,12 @@ def run_here(processes: int | None, tasks: Sequence[Task]) -> Generator[tuple[Ta
 
     Parameters
     ----------
-    processes : the most at a time; None for one a core. They share the cores between them.
+    processes : most processes at a time, which share the cores; None for one per core.
     tasks : the points.
 
     Yields
     ------
-    Each task when it has ended, and why it failed; empty where it did not.
+    Each task when it has ended, with the reason if it failed, else an empty text.
     """
     cores = thread_count()
     workers = max(1, min(processes or cores, len(tasks)))
@@ -120,24 +120,24 @@ def run_here(processes: int | None, tasks: Sequence[Task]) -> Generator[tuple[Ta
             while waiting and len(busy) < workers:
                 worker = _Worker(inbox)
                 busy.add(worker)
-                worker.give(waiting.popleft())
+                worker.send(waiting.popleft())
             worker, line = inbox.get()
             task = worker.task
-            if task is None:  # the end of one that was closed
+            if task is None:  # an idle worker was closed
                 continue
             if line:
                 worker.task = None
                 error = json.loads(line)
                 if waiting:
-                    worker.give(waiting.popleft())
+                    worker.send(waiting.popleft())
             else:
-                error = worker.last_words()
+                error = worker.reason()
             if worker.task is None or not line:
                 busy.remove(worker)
                 worker.close()
             if not line and task.name not in retried:
                 retried.add(task.name)
-                waiting.appendleft(replace(task, overwrite=True))  # it may have died between writing and saying so
+                waiting.appendleft(replace(task, overwrite=True))  # it may have died after writing its folder
                 continue
             yield task, error if line else f"{error}, twice"
     finally:

@@ -1,4 +1,4 @@
-"""A sweep from its plan to its table and page: run the points that are missing, then read all of them back."""
+"""Carrying out a plan: run the points that are missing, then write table and page of all points."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _Runner = Callable[[Sequence[Task]], Generator[tuple[Task, str]]]
 
 @dataclass(frozen=True)
 class Machines:
-    """What the points run on.
+    """Where the points run.
 
     Parameters
     ----------
-    workers : number of processes on this machine; None for one a core.
-    scheduler : address of a dask.distributed scheduler instead; None for this machine.
+    workers : number of processes on this machine; None for one per core.
+    scheduler : address of a dask.distributed scheduler; None for this machine.
     """
 
     workers: int | None = None
@@ -32,17 +32,17 @@ class Machines:
 
 
 def carry_out(
-    plan: Plan, todo: Sequence[Point], overwrite: bool, machines: Machines, ended: Callable[[Row], None]
+    plan: Plan, todo: Sequence[Point], overwrite: bool, machines: Machines, show: Callable[[Row], None]
 ) -> list[Row]:
-    """Run points; table and page are written whatever happens.
+    """Run points, and write table and page even if that is interrupted.
 
     Parameters
     ----------
     plan : the sweep.
-    todo : its points that are not there yet, as `fusionkit.sweep.plan.check_folder` gives them.
+    todo : its unfinished points, from `fusionkit.sweep.plan.check_folder`.
     overwrite : whether runs of another configuration may be replaced.
-    machines : what to run on.
-    ended : called with the row of each point when it has ended.
+    machines : where to run.
+    show : called with the row of each point when it has ended.
 
     Returns
     -------
@@ -53,15 +53,15 @@ def carry_out(
     waiting = {point.name: point for point in todo}
     rows = {point.name: row_of(point) for point in plan.points if point.name not in waiting}
     unreported = {name: Row(point, NOT_RUN) for name, point in waiting.items()}
-    _write_table(plan, rows | unreported)  # so that all points are known, should this process be killed
+    _write_table(plan, rows | unreported)  # lists all points, should this process be killed
     try:
         with closing(run([_task(point, overwrite) for point in todo])) as outcomes:
             for task, error in outcomes:
                 point = waiting[task.name]
                 with held_back():
                     rows[task.name] = Row(point, FAILED, error=error) if error else row_of(point)
-                    ended(rows[task.name])
-    finally:  # of what is there, after an interrupt too
+                    show(rows[task.name])
+    finally:
         with held_back():
             unreported = {name: _last_state(point) for name, point in waiting.items() if name not in rows}
             all_rows = _write_table(plan, rows | unreported)
@@ -70,23 +70,23 @@ def carry_out(
 
 
 def _write_table(plan: Plan, rows: Mapping[str, Row]) -> list[Row]:
-    """Write the table and give its rows, in the order of the points."""
+    """Write the table and return its rows in the order of the points."""
     all_rows = [rows[point.name] for point in plan.points]
     write_table(all_rows, plan.folder / TABLE)
     return all_rows
 
 
 def _last_state(point: Point) -> Row:
-    """The row of a point that has not reported: an interrupt can come between its last file and its report."""
+    """The row of a point without an outcome, which may be finished if an interrupt came before its report."""
     return row_of(point) if is_finished(point) else Row(point, NOT_RUN)
 
 
 def _runner(machines: Machines, todo: Sequence[Point]) -> _Runner:
-    """What runs tasks; a scheduler that does not answer is refused here, before anything is written."""
+    """The function that runs tasks; `UserError` if the scheduler does not answer, before anything is written."""
     if machines.scheduler is not None and todo:
-        from fusionkit.sweep.cluster import connected, run_on_cluster
+        from fusionkit.sweep.cluster import connect, run_on_cluster
 
-        return partial(run_on_cluster, connected(machines.scheduler))
+        return partial(run_on_cluster, connect(machines.scheduler))
     return partial(run_here, machines.workers)
 
 

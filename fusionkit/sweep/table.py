@@ -1,4 +1,4 @@
-"""The table of a sweep: a row for each point, read from the run folders."""
+"""The table of a sweep, with a row for each point from its run folder."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from fusionkit.sweep.plan import Point
 from fusionkit.terms import Array
 
 FAILED, NOT_RUN = "failed", "not run"
-SHOWN = 128  # pixels
+THUMBNAIL = 128  # most pixels along an edge
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a point.
+    """The outcome of a point.
 
     Parameters
     ----------
     point : the point.
     status : as in ``summary.json``, or ``failed``, or ``not run``.
-    numbers : objective, each term, optimality, iterations, seconds of the solve, and errors relative to the truth where
-        it is known.
+    numbers : objective, each term, optimality, iterations, seconds of the solve, and relative errors if the truth is
+        known.
     error : why it failed.
-    maps : the fused maps by element, reduced to at most `SHOWN` pixels along an edge; empty where it has none.
+    maps : the fused maps by element, reduced to at most `THUMBNAIL` pixels along an edge; empty if it has none.
     unit : of the maps.
     """
 
@@ -48,7 +48,7 @@ class Row:
 
 
 def row_of(point: Point) -> Row:
-    """The row of a point whose run folder is whole."""
+    """The row of a finished point, from its run folder."""
     summary = read_summary(point.folder / writer.SUMMARY, "remove the folder")
     saved = result_file.read_result(point.folder)
     numbers = {
@@ -63,12 +63,14 @@ def row_of(point: Point) -> Row:
         if len(saved.labels) > 1:
             pairs = zip(saved.labels, saved.x, saved.truth, strict=True)
             numbers |= {f"nrmse.{label}": nrmse(x, truth) for label, x, truth in pairs}
-    maps = {name: block_mean(x, SHOWN).astype(np.float32) for name, x in saved.maps.items()} if saved.elements else {}
+    maps = (
+        {name: block_mean(x, THUMBNAIL).astype(np.float32) for name, x in saved.maps.items()} if saved.elements else {}
+    )
     return Row(point, saved.status, numbers, maps=maps, unit=quantity(saved.inputs.get("maps", saved.x)))
 
 
 def columns(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Every row as values by column; all rows have all columns, empty where there is no value."""
+    """The values of each row by column; all rows have the same columns, with None for missing numbers."""
     numbers = dict.fromkeys(name for row in rows for name in row.numbers)
     return [
         {
@@ -83,12 +85,12 @@ def columns(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
-    """Write the table as CSV; a swept value that is a list or mapping is written as JSON.
+    """Write the table as CSV, with lists and mappings as JSON.
 
     Parameters
     ----------
     rows : in the order of the points.
-    path : the file; it is replaced.
+    path : the file, which is replaced.
     """
     lines = [{name: _cell(value) for name, value in row.items()} for row in columns(rows)]
     with file_errors(str(path)), path.open("w", newline="", encoding="utf-8") as file:

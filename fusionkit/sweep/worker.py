@@ -1,4 +1,4 @@
-"""One point of a sweep in a process of its own, and the loop of such a process: tasks in, outcomes out, a line each."""
+"""Solving a point of a sweep, and the loop of a worker process, which reads tasks and prints outcomes as lines."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from fusionkit.writer import write
 
 @dataclass(frozen=True)
 class Task:
-    """A point to run, in plain types that travel as JSON.
+    """A point to run, in plain types for JSON.
 
     Parameters
     ----------
     name : of the point.
-    raw, config_folder, config_name, packaged : its configuration, as in `fusionkit.config.Source`.
+    raw, config_folder, config_name, packaged : its configuration as a `fusionkit.config.Source`.
     folder : its run folder.
     overwrite : whether a former run there may be replaced.
-    threads : the most threads, where the config says nothing; None for as many as there are cores.
+    threads : number of threads unless the config sets it; None for one per core.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Task:
 
 
 class LastRead:
-    """Reads data and remembers the last: the points of a sweep mostly share theirs."""
+    """Reads data and keeps the last dataset, since most points of a sweep share it."""
 
     def __init__(self) -> None:
         self._key: tuple[DataOptions, Path] | None = None
@@ -60,7 +60,7 @@ class LastRead:
 
 
 def run_task(task: Task, read: Reader) -> str:
-    """Solve a point and write its folder; returns why it failed, in one line, or an empty text."""
+    """Solve a point, write its folder, and return why it failed as one line, or an empty text."""
     source = Source(task.raw, Path(task.config_folder), task.config_name, task.packaged)
     try:
         with one_line_warnings() as warnings, limit_threads(task.threads):
@@ -75,8 +75,8 @@ def run_task(task: Task, read: Reader) -> str:
 
 
 def main() -> None:
-    """Run the tasks on stdin until it ends; other output goes to stderr."""
-    signal.signal(signal.SIGTERM, _leave)  # so that half a folder is removed
+    """Run the tasks from stdin until it ends; print outcomes to stdout and all else to stderr."""
+    signal.signal(signal.SIGTERM, _leave)  # so that a partial folder is removed
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     read = LastRead()

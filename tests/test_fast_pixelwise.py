@@ -153,9 +153,9 @@ def test_what_the_kernels_do_not_know_is_not_supported() -> None:
     for wrong, bounds, of, reason in (
         ([Described(None)], case.bounds, shape, "no kernel is compiled for described"),
         ([*terms, Described(spec.coupled, "second")], case.bounds, shape, "second is the second term that couples"),
-        ([root], case.bounds, shape, "exponents from 1 to 4, and that of described is 0.5"),
+        ([root], case.bounds, shape, "exponents from 1 to 4, but that of described is 0.5"),
         (terms, box, shape, "the bounds differ between values"),
-        (terms, case.bounds, (33, 4, 5), "32 elements at most, and there are 33"),
+        (terms, case.bounds, (33, 4, 5), "at most 32 elements, but there are 33"),
         (terms, case.bounds, (20,), r"the unknown has the shape \(20,\)"),
     ):
         with pytest.raises(Unsupported, match=reason):

@@ -1,4 +1,4 @@
-"""Where a problem is computed: NumPy is the definition, and kernels for the processor and for GPUs take what they know.
+"""Engines: NumPy, which defines every result, compiled kernels for the processor, and kernels for GPUs.
 
-`kernel` says what a term is to the kernels, `choose` picks them, `evaluate` gives values and certificate of an iterate.
+`kernel_terms` describes the terms that kernels take, `choose` picks an engine, `evaluate` gives values and certificate.
 """

@@ -1,4 +1,4 @@
-"""Where a problem is solved: the operations that differ between NumPy, the processor's kernels and a GPU."""
+"""The operations that differ between NumPy, compiled kernels and a GPU."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class JointProx(Protocol):
 
 
 class Backend:
-    """Where a problem is solved; here in NumPy."""
+    """The base class, which computes in NumPy."""
 
     def require(self) -> None:
-        """Raise a `UserError` where it is not installed, or lacks its device."""
+        """Raise a `UserError` if a library or the device is missing."""
 
     def place(self, split: Split, solver: str, runs_on_device: bool) -> Split:
-        """The problem where it is solved; `RefusalError` where solver or terms cannot be there."""
+        """Move the problem to the device; `RefusalError` if the solver or a term cannot run there."""
         return split
 
     def original(self, split: Split) -> Split:
-        """The problem for arrays of NumPy that `place` was given."""
+        """The problem for NumPy arrays that `place` moved."""
         return split
 
     def put(self, arrays: Sequence[Array]) -> Arrays:
-        """Arrays where the iterations want them: as they are, or copies on a device."""
+        """The arrays for the iterations: unchanged, or copies on a device."""
         return tuple(arrays)
 
     def joint_prox(self, split: Split) -> JointProx:
@@ -42,26 +42,26 @@ class Backend:
         return PixelwiseProx(split.pixelwise, split.bounds)
 
     def fuses(self, split: Split) -> bool:
-        """Whether kernels take whole iterations, in which case a solve holds little more than x and p."""
+        """Whether kernels run whole iterations; a solve then holds little more than x and p."""
         return False
 
     def engine(self, split: Split, newton_steps: int, former: Engine | None = None) -> Engine | None:
-        """Whole iterations and checks by kernels; None where NumPy, or the array module, has to do them.
+        """An engine that runs whole iterations and checks; None if NumPy or the array module must run them.
 
         Parameters
         ----------
         split : the problem, sorted.
-        newton_steps : of the joint prox in each iteration.
-        former : an engine of the same problem with other parameters, whose memory is used.
+        newton_steps : Newton steps of the joint prox in each iteration.
+        former : engine of the same problem with other parameters, whose memory is reused.
         """
         return None
 
     def used(self, split: Split) -> str:
-        """``cupy`` on a GPU, ``numba`` where a compiled kernel takes part, else ``numpy``."""
+        """``cupy`` on a GPU, ``numba`` if a compiled kernel takes part, else ``numpy``."""
         return "numpy"
 
     def device(self) -> str:
-        """The name of the GPU; empty where there is none."""
+        """The name of the GPU; empty without one."""
         return ""
 
     def notes(self, split: Split) -> tuple[str, ...]:
@@ -69,4 +69,4 @@ class Backend:
         return ()
 
     def announce(self, split: Split) -> None:
-        """Log that kernels are about to be compiled, where this solve is the first to need them."""
+        """Log that kernels are about to be compiled, if this solve is the first to need them."""

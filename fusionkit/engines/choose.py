@@ -24,7 +24,7 @@ SMALL = 300_000  # values; below, compiling kernels takes longer than solving wi
 
 @dataclass(frozen=True)
 class CompiledProx:
-    """The joint prox by the compiled kernel."""
+    """The joint prox, compiled."""
 
     spec: PixelwiseSpec
 
@@ -36,7 +36,7 @@ class CompiledProx:
 
 
 class Compiled(Backend):
-    """Kernels compiled by Numba for what they know, NumPy for the rest."""
+    """Kernels compiled by Numba for the terms that they take, NumPy for the rest."""
 
     def require(self) -> None:
         """As `Backend`."""
@@ -79,7 +79,7 @@ class Compiled(Backend):
             announce(spec, split.problem.dtype)
 
     def _spec(self, split: Split) -> PixelwiseSpec | str:
-        """The pixelwise terms as the kernels take them, or why they do not; empty where there are none."""
+        """The pixelwise terms for the kernels, or the reason why they run in NumPy; empty without pixelwise terms."""
         if not split.pixelwise:
             return ""
         if find_spec("numba") is None:
@@ -91,7 +91,7 @@ class Compiled(Backend):
 
 
 def lone_penalty(split: Split) -> Kernel | None:
-    """The composed term as the kernels know it, where it is the only one beside pixelwise terms."""
+    """The kernel of the composed term if it is the only term beside pixelwise ones."""
     if len(split.coupling.terms) != 1 or split.smooth or split.proximable is not None:
         return None
     return kernel_of(split.coupling.terms[0])
@@ -101,7 +101,7 @@ _BACKENDS = {"numpy": Backend(), "numba": Compiled(), "auto": Compiled()}
 
 
 def backend_of(split: Split) -> Backend:
-    """Where a problem is solved, by the engine that it names."""
+    """The backend of the engine that the problem names."""
     return _backend(split.problem.engine)
 
 
@@ -114,7 +114,7 @@ def _backend(engine: str) -> Backend:
 
 
 def require_engine(engine: str) -> None:
-    """Raise a `UserError` where the engine is not known, not installed, or lacks its device."""
+    """Raise a `UserError` if the engine is unknown, is not installed or has no device."""
     if engine not in get_args(EngineName):
         raise UserError("engine", f"is {engine!r}", f"write {', '.join(get_args(EngineName))}")
     if engine != "auto":
@@ -122,5 +122,5 @@ def require_engine(engine: str) -> None:
 
 
 def joint_prox(split: Split) -> JointProx:
-    """The joint prox of the pixelwise terms within the bounds: compiled where the kernels know the terms."""
+    """The joint prox of the pixelwise terms within the bounds, compiled if the kernels take the terms."""
     return backend_of(split).joint_prox(split)

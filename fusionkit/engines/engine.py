@@ -1,4 +1,4 @@
-"""What takes whole iterations and checks of a solve by kernels that know every term of its problem."""
+"""The protocol of engines, which run whole iterations and checks of a solve in kernels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fusionkit.terms import Array, Arrays
 
 
 class Engine(Protocol):
-    """Primal-dual iterations by kernels, for one problem. `fusionkit.engines.kernel_terms.ENGINES` lists the classes.
+    """Primal-dual iterations of one problem in kernels. `fusionkit.engines.kernel_terms.ENGINES` lists the classes.
 
-    A class is made from (spec, penalty, shape, dtype, newton_steps, former=None): the pixelwise terms with the bounds,
+    The constructor takes (spec, penalty, shape, dtype, newton_steps, former=None): the pixelwise terms with the bounds,
     the kernel of the penalty, shape and dtype of the unknown, the Newton steps of the joint prox in each iteration, and
-    an engine of the same class for other parameters of the terms, whose memory it takes over.
+    an engine of the same class with other parameters of the terms, whose memory is reused.
     """
 
     @property
@@ -30,10 +30,10 @@ class Engine(Protocol):
 
         Parameters
         ----------
-        x : the unknown, shape (n, ny, nx), C-contiguous; its memory is used again.
-        auxiliary, duals : auxiliary unknowns, in place, and dual variables, likewise.
+        x : the unknown, shape (n, ny, nx), C-contiguous; its memory is reused.
+        auxiliary, duals : auxiliary unknowns and dual variables, updated in place.
         steps : tau and sigma.
-        relaxation : rho; with 1, x is within the bounds and the duals in their balls afterwards.
+        relaxation : rho; with rho = 1, x ends within the bounds and the duals in their balls.
 
         Returns
         -------
@@ -42,7 +42,7 @@ class Engine(Protocol):
         ...
 
     def change(self) -> float:
-        """||x+ - x|| of the last iteration, which had rho = 1."""
+        """||x+ - x|| of the last iteration, which must have had rho = 1."""
         ...
 
     def check(

@@ -1,7 +1,7 @@
-r"""What compiled kernels can solve: descriptions of terms that need neither NumPy code nor operators.
+r"""The terms that compiled kernels take, as descriptions without NumPy code or operators.
 
-A term declares what it is to the kernels by an attribute ``kernel``. `describe` turns a sum of pixelwise terms into a
-`PixelwiseSpec`, or says why the kernels do not take it. A penalty with a row in `ENGINES` is taken in whole iterations.
+The attribute ``kernel`` of a term is its description. `describe` turns a sum of pixelwise terms into a `PixelwiseSpec`,
+or says why kernels do not take it. Kernels run whole iterations with a penalty that has a row in `ENGINES`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from fusionkit.engines.losses import LeastSquares, LossScalars, Poisson, ScalarFunction
 from fusionkit.terms import Array, Bounds, Term
 
-MOST_ELEMENTS = 32  # maps that the kernels take: they hold a chunk of each on the stack
+MOST_ELEMENTS = 32  # the kernels hold a chunk of each map on the stack
 
 
 class Kernel:
-    """What a term is to the kernels."""
+    """The description of a term for the kernels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class PowerSumLeastSquares(Kernel):
     ----------
     z : Z_i, shape (n,).
     gamma : exponent, in [1, 4].
-    floor : the second derivative of the power is that at Z x = floor wherever Z x is less.
+    floor : below Z x = floor the second derivative of the power is that at the floor.
     weight : w >= 0.
     image : b, shape (ny, nx).
     """
@@ -51,7 +51,7 @@ class PoissonMaps(Kernel):
     ----------
     weight : w >= 0.
     epsilon : background, >= 0.
-    floor : derivatives are those at x + epsilon = floor wherever it is less.
+    floor : below x + epsilon = floor the derivatives are those at the floor.
     maps : b >= 0, shape (n, ny, nx).
     """
 
@@ -144,7 +144,7 @@ class TotalGeneralisedVariation(Kernel):
     weight : alpha_1 >= 0.
     ratio : alpha_0 / alpha_1 > 0.
     joint : whether the lengths are those of all maps together.
-    field_norm : an upper bound of the norm of w -> (-M w, E w).
+    field_norm : upper bound of the norm of w -> (-M w, E w).
     """
 
     weight: float
@@ -153,7 +153,7 @@ class TotalGeneralisedVariation(Kernel):
     field_norm: float
 
 
-# the engine of each penalty, a class as `fusionkit.engines.engine.Engine` describes it
+# the class that implements `fusionkit.engines.engine.Engine` for each penalty
 ENGINES: dict[type[Kernel], str] = {
     TotalVariation: "fusionkit.engines.cpu.tv:TVEngine",
     TotalGeneralisedVariation: "fusionkit.engines.cpu.tgv:TGVEngine",
@@ -166,12 +166,12 @@ class HasKernel(Protocol):
 
     @property
     def kernel(self) -> Kernel | None:
-        """What the term is; None where no kernel knows it."""
+        """The description; None if no kernel takes the term."""
         ...
 
 
 def kernel_of(term: Term) -> Kernel | None:
-    """What a term is to the kernels; None where it does not say, or nothing."""
+    """The description of a term for the kernels; None if it has none."""
     return term.kernel if isinstance(term, HasKernel) else None
 
 
@@ -181,11 +181,11 @@ class PixelwiseSpec:
 
     Parameters
     ----------
-    coupled : the fit that couples the elements of a pixel.
-    poisson, squares : fits of the maps themselves.
-    lower, upper : bounds of every value; infinite where there is none.
+    coupled : the fidelity that couples the elements of a pixel.
+    poisson, squares : fidelities of the maps themselves.
+    lower, upper : bounds of every value; infinite for none.
     others : further losses of the maps.
-    order : for each term, in the order in which they were described, its place among `weights`.
+    order : index of each described term in `weights`.
     """
 
     coupled: PowerSumLeastSquares | LossOfSum | None = None
@@ -198,21 +198,21 @@ class PixelwiseSpec:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """The weights of the coupled term, Poisson, squares and the others; 0 for one that is not there."""
+        """The weights of the coupled term, Poisson, squares and the others; 0 for an absent one."""
         return tuple(fit.weight if fit else 0.0 for fit in (self.coupled, self.poisson, self.squares, *self.others))
 
 
 class Unsupported(Exception):
-    """Why the kernels do not take a sum of pixelwise terms."""
+    """The reason why the kernels do not take a sum of pixelwise terms."""
 
 
 def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> PixelwiseSpec:
-    """The terms as the kernels take them.
+    """The pixelwise terms for the kernels.
 
     Parameters
     ----------
     terms : pixelwise terms.
-    bounds : their intersection.
+    bounds : the intersection of all bounds.
     shape : of the unknown.
 
     Raises
@@ -221,24 +221,23 @@ def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> P
     """
     spec = PixelwiseSpec()
     for term in terms:
-        spec = _joined(spec, term)
+        spec = _with_term(spec, term)
     if len(shape) != 3 or 0 in shape:
-        raise Unsupported(f"the kernels take maps (n, ny, nx), and the unknown has the shape {shape}")
+        raise Unsupported(f"the kernels take maps (n, ny, nx), but the unknown has the shape {shape}")
     if shape[0] > MOST_ELEMENTS:
-        raise Unsupported(f"the kernels take {MOST_ELEMENTS} elements at most, and there are {shape[0]}")
+        raise Unsupported(f"the kernels take at most {MOST_ELEMENTS} elements, but there are {shape[0]}")
     if np.ndim(bounds.lower) or np.ndim(bounds.upper):
-        raise Unsupported("the kernels take one lower and one upper bound, and the bounds differ between values")
+        raise Unsupported("the kernels take one lower and one upper bound, but the bounds differ between values")
     return replace(spec, lower=float(bounds.lower), upper=float(bounds.upper))
 
 
-def _joined(spec: PixelwiseSpec, term: Term) -> PixelwiseSpec:
-    """The description with one more term."""
+def _with_term(spec: PixelwiseSpec, term: Term) -> PixelwiseSpec:
     kernel = kernel_of(term)
     match kernel:
         case PowerSumLeastSquares() | LossOfSum() if spec.coupled is not None:
-            raise Unsupported(f"{term.name} is the second term that couples the elements, and the kernels take one")
+            raise Unsupported(f"{term.name} is the second term that couples the elements, but the kernels take one")
         case PowerSumLeastSquares() if not 1 <= kernel.gamma <= 4:
-            raise Unsupported(f"the kernels take exponents from 1 to 4, and that of {term.name} is {kernel.gamma:g}")
+            raise Unsupported(f"the kernels take exponents from 1 to 4, but that of {term.name} is {kernel.gamma:g}")
         case PowerSumLeastSquares() | LossOfSum():
             return replace(spec, coupled=kernel, order=(*spec.order, 0))
         case PoissonMaps() if spec.poisson is None:
@@ -255,7 +254,7 @@ def _joined(spec: PixelwiseSpec, term: Term) -> PixelwiseSpec:
 
 
 def power_parts(y: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
-    """The exponent ``y`` in (0, 4] as kernels take it: a part of at most 16 bits, the rest, and y log2(e)."""
+    """The exponent ``y`` in (0, 4] for kernels: a part of at most 16 bits, the rest, and y log2(e)."""
     number = dtype.type
     high = number(round(y * 2**13) / 2**13)
     return high, number(y - float(high)), number(y * math.log2(math.e))

@@ -1,10 +1,9 @@
 r"""Losses and chains as scalar functions, which kernels compile into their loops.
 
-A class of scalars is a ``NamedTuple`` of numbers with three methods, for one value each: ``value``, ``slope`` and
-``curvature``, of (m, b) for a loss :math:`\varphi(m; b)` that is convex in m, of (s) for the f of a chain
-:math:`m = f(\sum_i w_i x_i)`. Its fields reach the kernels in the dtype of the unknown. Only what Numba compiles may
-stand in a method, and it runs once for each value: conditions are expressions (``a if s else b``), and `log`, `exp` and
-NumPy's functions of one number are inlined.
+A scalar class is a ``NamedTuple`` of numbers with the methods ``value``, ``slope`` and ``curvature``: of (m, b) for a
+loss :math:`\varphi(m; b)` that is convex in m, of (s) for the f of a chain :math:`m = f(\sum_i w_i x_i)`. Kernels get
+its fields in the dtype of the unknown. Numba compiles the methods and calls them once for each value, so write
+conditions as expressions (``a if s else b``); `log`, `exp` and NumPy's functions of one number are inlined.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class LossScalars(Protocol):
         ...
 
     def slope(self, m: Any, b: Any) -> Any:
-        """phi'(m; b), finite; outside the domain it points away from it."""
+        """phi'(m; b), finite; outside the domain, descent leads back into it."""
         ...
 
     def curvature(self, m: Any, b: Any) -> Any:
@@ -49,21 +48,21 @@ class ScalarFunction(Protocol):
 
 
 def log(x: Any) -> Any:
-    """Natural logarithm: NumPy's here, in compiled scalars one that processors take eight numbers at a time through."""
+    """Natural logarithm: NumPy's here, a vectorised one in compiled scalars."""
     return np.log(x)
 
 
 def exp(x: Any) -> Any:
-    """Exponential, as `log`."""
+    """Exponential: NumPy's here, a vectorised one in compiled scalars."""
     return np.exp(x)
 
 
 class Poisson(NamedTuple):
-    """m - b log(m + epsilon), with the derivatives at m + epsilon = floor wherever it is less."""
+    """m - b log(m + epsilon); below m + epsilon = floor, the derivatives are those at the floor."""
 
     epsilon: float
     floor: float
-    least: float = 1e-37  # of what a logarithm is taken of
+    least: float = 1e-37  # argument of the logarithm
 
     def value(self, m: Any, b: Any) -> Any:
         """phi(m; b)."""

@@ -1,7 +1,4 @@
-"""Values of the terms and the certificate of an iterate, from sums over the image that kernels accumulate.
-
-The kernels are those of the processor (`fusionkit.engines.cpu.tv_check`) and of the GPU (`fusionkit.engines.gpu`).
-"""
+"""Values of the terms and the certificate of an iterate, from sums over the image that kernels accumulate."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from dataclasses import dataclass
 from fusionkit.certificate import Certificate, relative_gap
 from fusionkit.engines.kernel_terms import PixelwiseSpec
 
-# values of the pixelwise terms, each followed by the square of its gradient, and the ingredients of the certificate
+# columns: values of the pixelwise terms, each followed by the square of its gradient; then sums for the certificate
 COUPLED, POISSON, SQUARES, TV, DUAL_GRADIENT, SIZE, DUAL, OUTSIDE, INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11
-SUMS = 12  # value and squared gradient of each further loss of the maps follow
+SUMS = 12  # then value and squared gradient of each further loss of the maps
 
 
 @dataclass(frozen=True)
@@ -24,10 +21,10 @@ class Evaluation:
     ----------
     values : weighted values of the pixelwise terms, in the order of `PixelwiseSpec.weights`.
     penalty : weighted value of the penalty.
-    certificate : None where only one summand of the gradient is not zero, so that its scale is not among the sums
-        (`fusionkit.certificate.certify` finds it).
-    scale : what the alignment is relative to.
-    order : the place of each pixelwise term of the problem among the values.
+    certificate : None if only one summand of the gradient is not zero: the sums then lack its scale
+        (`fusionkit.certificate.certify` computes it).
+    scale : the denominator of the alignment.
+    order : index of each pixelwise term of the problem in ``values``.
     """
 
     values: tuple[float, ...]
@@ -39,13 +36,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a look evaluates instead of the whole.
+    """The rows that a sampled check evaluates.
 
     Parameters
     ----------
-    stride : every so many rows are taken.
-    change : ||x+ - x|| / tau of the iteration before, over all rows, in place of ||x - clip(x - t r)|| / t: near the
-        end it comes from single pixels, which a sample would miss.
+    stride : distance between the rows.
+    change : ||x+ - x|| / tau of the last iteration over all rows, in place of ||x - clip(x - t r)|| / t: near the
+        solution single pixels determine it, which a sample would miss.
     """
 
     stride: int
@@ -67,7 +64,7 @@ def evaluation(
     sums : over the image, `SUMS` of them and two for each of ``spec.others``.
     spec : the pixelwise terms.
     weight : of the total variation.
-    squared_move : the sum of (x - clip(x - t r))^2 for a step t; called only where a certificate can be given.
+    squared_move : the sum of (x - clip(x - t r))^2 for a step t; called only for a certificate.
     """
     columns = (COUPLED, POISSON, SQUARES, *range(SUMS, SUMS + 2 * len(spec.others), 2))
     # a weight of 0 switches a term off, even where its value is infinite

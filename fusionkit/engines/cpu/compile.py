@@ -1,4 +1,4 @@
-"""How the compiled kernels are compiled: SIMD, threads, and a cache on disk that follows all of their sources."""
+"""Compilation of the kernels: SIMD options, and a cache on disk that depends on all kernel sources."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from numba.np.numpy_support import carray
 
 from fusionkit.engines.kernel_terms import MOST_ELEMENTS
 
-njit: Any = _njit  # its annotations know only some of its options
+njit: Any = _njit  # its annotations lack some of its options
 
-# Floating-point contraction (a * b + c in one rounding) keeps NaN, infinities and the order of sums. Reordering would
-# let sums vectorise, but it is allowed only where a sum is all that a function does (`dot`, `total`, `apart`).
+# Floating-point contraction (a * b + c in one rounding) keeps NaN, infinities and the order of sums. Reordering lets
+# sums vectorise; only functions that do nothing but sum allow it (`dot`, `total`, `apart`).
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
-# A call that is left in a loop keeps it from being vectorised, so that whatever runs inside one is inlined.
+# A call in a loop prevents vectorisation, so everything that runs inside a loop is inlined.
 _INSIDE: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 inlined = njit(**OPTIONS, **_INSIDE)
 merged = njit(**OPTIONS, inline="always")
 summing = njit(error_model="numpy", fastmath={"reassoc", "contract"}, **_INSIDE)
 
 ELEMENTS = MOST_ELEMENTS
-CHUNK = 128  # pixels that go through all steps together; their intermediate values stay in the first-level cache
+CHUNK = 128  # pixels processed together, so that intermediate values stay in the first-level cache
 ROW = CHUNK + 16  # length of a row of scratch: a chunk and its neighbours
 
 
 def source_stamp() -> int:
     """A checksum of the sources of all kernels.
 
-    Numba's cache looks at the file of the function alone and would run stale code after a change in a function of
-    another file that is inlined. Cached kernels are therefore closures over this number: it is in the cache's key.
+    Numba's cache checks only the function's own file and would run stale code after a change in an inlined function of
+    another file. Cached kernels are closures over this number, which makes it part of the cache key.
     """
     stamp = 0
     for path in sorted([*Path(__file__).parent.glob("*.py"), *Path(__file__).parents[1].glob("*.py")]):
@@ -56,26 +56,26 @@ event.register("numba:compile", _COMPILED)
 
 
 def compile_seconds() -> float:
-    """How long this process has compiled so far, kernels or whatever else Numba was given; never less than before."""
+    """The time that Numba has spent compiling in this process so far; it never decreases."""
     return _COMPILED.duration if _COMPILED.done else 0.0
 
 
 class Versions(NamedTuple):
-    """A kernel, compiled anew in every process, and kept on disk."""
+    """A kernel that every process compiles anew, and the same kernel cached on disk."""
 
     anew: Any
     kept: Any
 
 
 def kernel(function: Callable[..., Any]) -> Versions:
-    """Compile ``function`` on its first call; kept where some place is writable (``NUMBA_CACHE_DIR`` first)."""
+    """Compile ``function`` on its first call; ``kept`` uses the first writable cache (``NUMBA_CACHE_DIR`` first)."""
     anew, kept = (njit(**OPTIONS, nogil=True, no_cfunc_wrapper=True)(function) for _ in Versions._fields)
     try:
         kept.enable_caching()
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
-        # neither the package's folder nor the user's cache can be written: compiled anew in every process
+        # no cache can be written: every process compiles anew
     return Versions(anew, kept)
 
 
@@ -84,8 +84,8 @@ def announce_compilation(compiled: Any, dtype: npt.DTypeLike) -> None:
 
     Parameters
     ----------
-    compiled : one of them, whose cache folder holds the mark that they have been compiled.
-    dtype : of the arrays that they are compiled for.
+    compiled : one of the kernels; a marker file in its cache folder records the compilation.
+    dtype : of the arrays.
     """
     folder = compiled.stats.cache_path
     mark = Path(folder) / f"fast_{STAMP:08x}_{numba.__version__}_{np.dtype(dtype)}.compiled" if folder else None
@@ -93,14 +93,14 @@ def announce_compilation(compiled: Any, dtype: npt.DTypeLike) -> None:
         return
     logging.getLogger("fusionkit").info("compiling the kernels for %s; this happens once", np.dtype(dtype))
     if mark is not None:
-        with suppress(OSError):  # a cache that cannot be written is announced every time, since it compiles every time
+        with suppress(OSError):  # without a writable cache every process compiles, and says so
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
 
 
 @intrinsic
 def _stack(typingctx: Any, like: Any) -> Any:  # pyright: ignore[reportUnusedParameter] numba's interface
-    """A pointer to ELEMENTS * ROW values of the dtype of the array ``like`` on the stack of the caller."""
+    """A pointer to ELEMENTS * ROW values, of the dtype of the array ``like``, on the caller's stack."""
     dtype = like.dtype
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -116,22 +116,22 @@ def _stack(typingctx: Any, like: Any) -> Any:  # pyright: ignore[reportUnusedPar
 def scratch(like: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """An uninitialised array (ELEMENTS, ROW) of the dtype of ``like`` on the stack.
 
-    The compiler knows that it overlaps nothing else, so that loops that write to it vectorise without checks.
+    The compiler knows that it overlaps no other array, so loops that write to it vectorise without checks.
     """
-    pointer: Any = _stack(like)  # pyright: ignore[reportCallIssue] the compiler gives the typing context
+    pointer: Any = _stack(like)  # pyright: ignore[reportCallIssue] the compiler passes the typing context
     return carray(pointer, (ELEMENTS, ROW))
 
 
 @inlined
 def copy(source: npt.NDArray[Any], target: npt.NDArray[Any], m: int) -> None:
-    """Copy the first m values of a row; on slices, since indices of several axes are checked one by one."""
+    """Copy the first m values of a row. Pass slices: indices of several axes are checked one by one."""
     for k in range(m):
         target[k] = source[k]
 
 
 @summing
 def dot(a: Any, b: Any, m: int) -> float:
-    """Inner product of the first m values in float64; sums of several lanes, in the same order always."""
+    """Inner product of the first m values in float64, summed in lanes whose order is fixed."""
     total = 0.0
     for k in range(m):
         total += np.float64(a[k]) * np.float64(b[k])
@@ -149,7 +149,7 @@ def total(a: Any, m: int) -> float:
 
 @summing
 def apart(a: Any, b: Any, m: int) -> float:
-    """Squared distance of the first m values, of a chunk at most: it is summed in their own precision."""
+    """Squared distance of the first m <= CHUNK values, summed in their own precision."""
     total = a[0] - a[0]
     for k in range(m):
         total += (a[k] - b[k]) * (a[k] - b[k])
@@ -157,7 +157,7 @@ def apart(a: Any, b: Any, m: int) -> float:
 
 
 def read_only(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A contiguous read-only view, a copy where layout or dtype differ: one type for the kernels, whatever comes."""
+    """A contiguous read-only view, or a copy if layout or dtype differ, so that kernels see one array type."""
     view = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False
     return view

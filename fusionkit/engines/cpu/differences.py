@@ -1,9 +1,9 @@
-r"""Isotropic total variation in compiled code: gradient, projection on the dual ball and divergence at parts of a row.
+r"""Building blocks of TV kernels: gradient, projection onto the dual ball and divergence of a chunk of a row.
 
-They are parts of the passes of `fusionkit.engines.cpu.tv` and `fusionkit.engines.cpu.tv_check`; the definition of the
-differences, for x (n, ny, nx) and its dual variable p (2, n, ny, nx), is `fusionkit.operators.linear.gradient`.
-``field`` is None for plain TV, or (xi, joint): xi (2, ny, nx) of `fusionkit.operators.linear.guided_gradient`, empty
-where there is none, and whether the maps share a dual ball.
+`fusionkit.engines.cpu.tv` and `fusionkit.engines.cpu.tv_check` use them. `fusionkit.operators.linear.gradient` defines
+the differences for x (n, ny, nx) with the dual variable p (2, n, ny, nx). ``field`` is None for plain TV, else
+(xi, joint): xi (2, ny, nx) of `fusionkit.operators.linear.guided_gradient`, empty without a guide, and whether the maps
+share a dual ball.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def differences(x: Any, down: Any, right: Any, at: Any) -> None:
 
 @inlined
 def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, i: int, at: Any) -> None:
-    """down, right = proj(p + sigma (down, right)) at a chunk of map i; ``numbers`` as `dual_numbers` gives them."""
+    """down, right = proj(p + sigma (down, right)) at a chunk of map i; ``numbers`` come from `dual_numbers`."""
     j, first, m = at
     sigma, radii, one = numbers
     radius = radii[i]
@@ -49,8 +49,8 @@ def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, i: in
 
 
 @inlined
-def take_off(down: Any, right: Any, xi: Any, at: Any) -> None:
-    """D (down, right[1:]) in place at a chunk: xi (xi . v) is taken off, where there is a field."""
+def project_out(down: Any, right: Any, xi: Any, at: Any) -> None:
+    """D (down, right[1:]) in place at a chunk: v - xi (xi . v); unchanged without a field."""
     j, first, m = at
     if xi.shape[1] > 0:
         a, b = xi[0, j, first : first + m], xi[1, j, first : first + m]
@@ -62,7 +62,7 @@ def take_off(down: Any, right: Any, xi: Any, at: Any) -> None:
 
 @inlined
 def ascend_all(x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, numbers: Any, at: Any) -> None:
-    """downs[i], rights[i, 1:] = proj(p + sigma D grad x) at a chunk of all maps, coupled or each on its own."""
+    """downs[i], rights[i, 1:] = proj(p + sigma D grad x) at a chunk of all maps, in one joint ball or one ball each."""
     j, first, m = at
     sigma, radii, one = numbers
     xi, joint = field
@@ -70,7 +70,7 @@ def ascend_all(x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, 
     down, right, square = spare[0], spare[1], spare[2]
     for i in range(n):
         differences(x[i], down, right, at)
-        take_off(down, right, xi, at)
+        project_out(down, right, xi, at)
         old_down, old_right = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
         di, ri = downs[i], rights[i]
         begins = i == 0 or not joint
@@ -110,11 +110,10 @@ def relax(p_down: Any, p_right: Any, down: Any, right: Any, ahead: Any, behind: 
 
 @inlined
 def pull(above: Any, down: Any, right: Any, pulled: Any, shape: Any, at: Any) -> None:
-    """pulled = K'p at a chunk of one map, where its dual variable is (down, right[1:]).
+    """pulled = K'p at a chunk of one map with the dual variable (down, right[1:]).
 
     ``above`` is p_down of the chunk above, zero for the first row; ``right[0]`` is p_right left of the chunk, zero in
-    the first column. Differences across the last row and column are zero by definition, whatever p is there: it is
-    zeroed.
+    the first column. Differences across the last row and column are zero by definition, so p is set to zero there.
     """
     j, first, m = at
     ny, nx = shape
@@ -128,7 +127,7 @@ def pull(above: Any, down: Any, right: Any, pulled: Any, shape: Any, at: Any) ->
 
 
 def field_of(tv: TotalVariation, dtype: np.dtype[Any]) -> tuple[Array, bool] | None:
-    """What the kernels call ``field``; None for plain TV, which is compiled as if there were nothing else."""
+    """The argument ``field`` of the kernels; None for plain TV, which gets kernels of its own."""
     if tv.xi is None and not tv.joint:
         return None
     return read_only(np.zeros((2, 0, 0)) if tv.xi is None else tv.xi, dtype), tv.joint
@@ -140,6 +139,6 @@ def factors_of(tv: TotalVariation, maps: int, dtype: np.dtype[Any]) -> Array:
 
 
 def dual_numbers(sigma: float, radii: Array, dtype: np.dtype[Any]) -> tuple[Any, Array, Any]:
-    """The numbers that `ascend` takes: sigma, the radius of each map's dual ball, and 1."""
+    """The argument ``numbers`` of `ascend`: sigma, the radius of each map's dual ball, and 1."""
     number = dtype.type
     return number(sigma), radii, number(1)

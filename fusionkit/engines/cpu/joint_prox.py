@@ -1,8 +1,8 @@
-r"""The joint pixelwise prox, compiled: the damped Newton steps of `fusionkit.pixelwise`, which is their definition.
+r"""The joint pixelwise prox, compiled: the damped Newton steps that `fusionkit.pixelwise` defines.
 
-Whether a step decreases a pixel's objective is decided from differences that are formed term by term, such as
-:math:`b \log((x' + \varepsilon) / (x + \varepsilon))` and :math:`(m' - m)(m' + m - 2 b) / 2`: one logarithm instead of
-two, and less rounding than the difference of two sums has.
+Whether a step decreases a pixel's objective follows from differences of each term, such as
+:math:`b \log((x' + \varepsilon) / (x + \varepsilon))` and :math:`(m' - m)(m' + m - 2 b) / 2`: they need one logarithm
+instead of two and round less than the difference of two sums.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from fusionkit.terms import Array
 
 
 class Fit(NamedTuple):
-    """A `PixelwiseSpec` as the kernels take it: every number in the dtype of the unknown, empty arrays for no data."""
+    """A `PixelwiseSpec` for the kernels: every number in the dtype of the unknown, empty arrays for absent data."""
 
     elements: int
     zero: Any
@@ -42,10 +42,10 @@ class Fit(NamedTuple):
     tiny: Any
     infinite: Any
     rounding: Any
-    coupled: bool  # whether a term couples the elements of a pixel,
-    power: bool  # and whether that is a power sum
+    coupled: bool  # a term couples the elements of a pixel
+    power: bool  # that term is a power sum
     linear: bool
-    bounded: bool  # whether `newton.decreases` knows bounds of the power
+    bounded: bool  # `newton.decreases` has bounds of the power
     z: Array
     gamma: Any
     high: Any
@@ -70,7 +70,7 @@ class Fit(NamedTuple):
 
 
 def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Fit:
-    """The description as the kernels take it.
+    """The spec for the kernels.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
 
 @inlined
 def prox_input(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, m: int) -> None:
-    """target = x - tau K'p, where the joint prox is taken, and held = x within the bounds, where it starts."""
+    """target = x - tau K'p, the argument of the joint prox, and held = x within the bounds, where Newton starts."""
     for k in range(m):
         target[k] = x[k] - tau * pulled[k]
         above = fit.lower if x[k] < fit.lower else x[k]
@@ -134,13 +134,13 @@ def prox_input(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, 
 def primal_step(
     x: Any, held: Any, target: Any, new: Any, work: Any, fit: Any, primal: Any, steps: int, at: Any
 ) -> float:
-    """x <- behind x + ahead prox(target); ||x+ - x||^2 of the chunk, or 0 where over-relaxation hides it.
+    """x <- behind x + ahead prox(target); returns ||x+ - x||^2 of the chunk, 0 with over-relaxation.
 
     Parameters
     ----------
     x : the unknown, shape (n, ny, nx); the chunk is overwritten.
     primal : tau, 1 / tau, ahead = rho and behind = 1 - rho.
-    steps : of Newton in the prox.
+    steps : Newton steps of the prox.
     """
     j, first, m = at
     _, inverse, ahead, behind = primal
@@ -156,14 +156,14 @@ def primal_step(
 
 @inlined
 def _advance(x: Any, new: Any, ahead: Any, behind: Any, m: int) -> None:
-    """x <- behind x + ahead new: the way of over-relaxation."""
+    """x <- behind x + ahead new, over-relaxation."""
     for k in range(m):
         x[k] = behind * x[k] + ahead * new[k]
 
 
 def _build(stamp: int) -> Versions:
     def prox(v: Any, start: Any, out: Any, fit: Any, inverse: Any, steps: int, row: int, end: int) -> None:
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, nx = v.shape[0], v.shape[2]
         x, target, new = scratch(v), scratch(v), scratch(v)
@@ -185,7 +185,7 @@ _PROX = _build(STAMP)
 
 
 def announce(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> None:
-    """Log that the kernels are about to be compiled for ``dtype``, where they have not been."""
+    """Log that the kernels are about to be compiled for ``dtype``, unless they are in the cache."""
     announce_compilation(_PROX[ours(spec)], dtype)
 
 
@@ -198,17 +198,17 @@ def prox(
     out: Array | None = None,
     threads: int | None = None,
 ) -> Array:
-    """The joint prox at ``v``, as `fusionkit.pixelwise.PixelwiseProx` defines it.
+    """The joint prox at ``v``, defined by `fusionkit.pixelwise.PixelwiseProx`.
 
     Parameters
     ----------
     spec : the terms with the bounds.
     v : point, shape (n, ny, nx), float32 or float64.
     step : t > 0.
-    start : where Newton's method starts; within the bounds.
-    newton_steps : Newton steps taken.
-    out : receives the result, C-contiguous; may be ``start``, not ``v``.
-    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
+    start : start of Newton's method, within the bounds.
+    newton_steps : number of Newton steps.
+    out : receives the result, C-contiguous; may be ``start`` but not ``v``.
+    threads : number of threads; None for `fusionkit.engines.cpu.threads.thread_count`.
     """
     out = np.empty(v.shape, v.dtype) if out is None else out
     fit, number = fit_of(spec, v.shape, v.dtype), v.dtype.type

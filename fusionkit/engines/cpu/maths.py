@@ -1,13 +1,13 @@
 r"""Logarithm, exponential and power that compilers vectorise: polynomials on the bits of float32 numbers.
 
-A positive float32 is :math:`x = 2^e m` with :math:`m \in [1/\sqrt2, \sqrt2)`, both read from its bits, so that
+A positive float32 is :math:`x = 2^e m` with :math:`m \in [1/\sqrt2, \sqrt2)`, both read from its bits, and
 
 .. math:: \log x = e \log 2 + \log m, \qquad x^y = 2^{y e + y \log_2 m},
 
-with a polynomial for log m and one for the fractional part of the exponent. There are no branches and no tables: eight
-or sixteen numbers go through at a time, where the C library takes one. The power splits y into two parts, so that y e
-has no rounding error and the result is good to the last bits whatever the exponent of x. Relative errors stay below
-2.5e-7, two units in the last place of float32. float64 numbers go to the C library.
+with a polynomial for log m and one for the fractional part of the exponent. Without branches and tables, eight or
+sixteen numbers are computed at a time; the C library computes one. The power splits y into two parts, so that y e has
+no rounding error and the result is accurate for any exponent of x. Relative errors stay below 2.5e-7, two units in the
+last place of float32. float64 numbers use the C library.
 
 Source of the polynomials: S. L. Moshier, Cephes mathematical library, logf and exp2f (1989).
 """
@@ -26,21 +26,21 @@ from fusionkit.engines.losses import exp, log
 
 f4, i4 = np.float32, np.int32
 _TINY = f4(2.0**-126)  # least normal number
-_ROUND = f4(1.5 * 2.0**23)  # added and subtracted, it rounds to an integer
+_ROUND = f4(1.5 * 2.0**23)  # adding and subtracting it rounds to an integer
 _LOG2E = f4(math.log2(math.e))
 _LN2_HIGH, _LN2_LOW = f4(0.693359375), f4(-2.12194440e-4)
-_LN2_SHORT, _LN2_REST = f4(0.693145751953125), f4(math.log(2.0) - 0.693145751953125)  # 15 bits: k times it is exact
+_LN2_SHORT, _LN2_REST = f4(0.693145751953125), f4(math.log(2.0) - 0.693145751953125)  # 15 bits: k * short is exact
 _HALF_ROOT = i4(0x3F3504F3)  # the bits of sqrt(1/2)
 _vectorised: Any = {**OPTIONS, "forceinline": True}
 
 
 def power(x: Any, parts: Any) -> Any:
-    """max(x, 0)^y inside compiled functions, for y in (0, 4] from `power_parts`; NaN only where x is NaN."""
+    """max(x, 0)^y in compiled functions, for y in (0, 4] from `power_parts`; NaN only if x is NaN."""
     raise NotImplementedError("only for compiled functions")
 
 
 def rough_log(x: Any) -> Any:
-    """Natural logarithm of x > 0 to within 0.06, for tolerances, inside compiled functions."""
+    """Natural logarithm of x > 0 to within 0.06, for tolerances in compiled functions."""
     raise NotImplementedError("only for compiled functions")
 
 
@@ -66,7 +66,7 @@ def _mantissa(x: Any) -> Any:
 
 @inlined
 def _exp2(k: Any, r: Any) -> Any:
-    """2^(k + r) for an integral k in [-252, 254] and abs(r) <= 1/2."""
+    """2^(k + r) for an integer k in [-252, 254] and abs(r) <= 1/2."""
     p = f4(1.535336188319500e-4) * r + f4(1.339887440266574e-3)
     p = p * r + f4(9.618437357674640e-3)
     p = p * r + f4(5.550332471162809e-2)
@@ -109,8 +109,8 @@ def _exp(x: Any) -> Any:
         return double
 
     def single(x: Any) -> Any:
-        t = f4(-104) if x < f4(-104) else x  # 0 from here on
-        t = f4(89) if t > f4(89) else t  # infinity from here on
+        t = f4(-104) if x < f4(-104) else x  # 0 below
+        t = f4(89) if t > f4(89) else t  # infinity above
         k = (t * _LOG2E + _ROUND) - _ROUND
         r = (t - k * _LN2_SHORT) - k * _LN2_REST
         return _exp2(k, r * _LOG2E) if x == x else x
@@ -137,8 +137,8 @@ def _power(x: Any, parts: Any) -> Any:
         t = f4(129) if t > f4(129) else t
         k = (t + _ROUND) - _ROUND
         r = (whole - k) + part
-        r = f4(1) if r > f4(1) else r  # beyond the range the result is infinite, or
-        r = f4(-1) if r < f4(-1) else r  # 0, not the polynomial's value
+        r = f4(1) if r > f4(1) else r  # out of range the result must be infinite
+        r = f4(-1) if r < f4(-1) else r  # or 0, not the polynomial's value
         found = _exp2(k, r)
         found = found if x < f4(np.inf) else x  # infinity and NaN
         return f4(0) if x <= f4(0) else found

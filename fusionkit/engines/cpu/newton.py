@@ -1,10 +1,10 @@
-r"""The parts of a damped projected Newton step on a chunk of pixels: loops that the compiler turns into SIMD code.
+r"""The damped projected Newton step on a chunk of pixels, as loops that the compiler turns into SIMD code.
 
-Chunks of up to `fusionkit.engines.cpu.compile.CHUNK` pixels of a row go through all steps together. Elements are the
-outer loop, pixels the inner one, and intermediate values stay in the first-level cache, for any number of elements.
+A chunk has up to `fusionkit.engines.cpu.compile.CHUNK` pixels of a row. The outer loop runs over elements, the inner
+one over pixels, and intermediate values stay in the first-level cache for any number of elements.
 
-All functions run inside compiled code only. Their arrays come from `fusionkit.engines.cpu.compile.scratch`:
-(elements, pixels), or rows of that; ``fit`` is a `fusionkit.engines.cpu.joint_prox.Fit`, ``at`` is (row, first
+These functions run in compiled code only. Their arrays (elements, pixels), or rows of them, come from
+`fusionkit.engines.cpu.compile.scratch`; ``fit`` is a `fusionkit.engines.cpu.joint_prox.Fit`, ``at`` is (row, first
 column, number of pixels) of the chunk.
 """
 
@@ -27,7 +27,7 @@ from fusionkit.engines.cpu.scalars import (
 )
 from fusionkit.engines.losses import log
 
-_ATTEMPTS = 8  # lengths of a step that are tried, as in fusionkit.pixelwise
+_ATTEMPTS = 8  # step lengths to try, as in fusionkit.pixelwise
 
 
 @inlined
@@ -53,7 +53,7 @@ def predict(x: Any, y: Any, prediction: Any, fit: Any, m: int) -> None:
 
 @inlined
 def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse: Any, at: Any) -> None:
-    """Gradient g, diagonal curvature c and, in place of y, the coupling u, of all terms and the quadratic."""
+    """Gradient g, diagonal curvature c and coupling u (in place of y) of all terms and the quadratic."""
     j, first, m = at
     zero, one, prediction = fit.zero, fit.one, rows[0]
     expand_chain(fit.chain, rows, at)
@@ -109,7 +109,7 @@ def newton_direction(x: Any, u: Any, g: Any, c: Any, rows: Any, fit: Any, m: int
     for i in range(fit.elements):
         xi, ui, gi, ci = x[i], u[i], g[i], c[i]
         for k in range(m):
-            # as in fusionkit.pixelwise: what the diagonal majorant takes to a bound goes there and stays
+            # as in fusionkit.pixelwise: an element that the diagonal majorant moves to a bound stays there
             majorant = ci[k] + abs(ui[k]) * total[k] if fit.coupled else ci[k]
             down, up = xi[k] - fit.lower, xi[k] - fit.upper
             sinks = (gi[k] > zero) & (gi[k] >= down * majorant)
@@ -143,7 +143,7 @@ def clipped(x: Any, move: Any, new: Any, fit: Any, m: int) -> None:
 
 @inlined
 def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: Any, at: Any) -> None:
-    """By how much the objective of each pixel changes (rows[1]), and what it was, roughly (rows[2])."""
+    """The change of each pixel's objective (rows[1]) and its former value, roughly (rows[2])."""
     j, first, m = at
     prediction, change, before, after = rows[0], rows[1], rows[2], rows[3]
     zero, half, tiny, infinite = fit.zero, fit.half, fit.tiny, fit.infinite
@@ -185,7 +185,7 @@ def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: An
 
 @inlined
 def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: Any, at: Any) -> bool:
-    r"""Whether the objective of every pixel decreases, by upper bounds that need no power and no logarithm.
+    r"""Whether the objective of every pixel decreases, by upper bounds without powers and logarithms.
 
     With d the move, t = d / (x + epsilon) and s = Z x, for t >= -1/2 and 1 <= gamma <= 2
 
@@ -193,8 +193,8 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
         -\log(1 + t) \le -t + t^2/2 - t^3/3 + t^4/2, \qquad
         l \le (s + Z d)^\gamma - s^\gamma \le l (1 + c (\gamma - 1) d / x), \quad l = \gamma s^{\gamma - 1} Z d,
 
-    c being 1/2 for d > 0 and 1 / gamma below. The square of the residual is convex: it is greatest at either end.
-    Nearly every step passes; where one does not, the differences themselves decide.
+    with c = 1/2 for d > 0 and c = 1 / gamma for d < 0. The squared residual is convex and so greatest at one of the
+    two ends. Nearly every step passes; otherwise `change_of` decides.
     """
     j, first, m = at
     low, high, change, size = rows[1], rows[2], rows[3], rows[4]
@@ -255,11 +255,11 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
 
 @merged
 def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: int, at: Any) -> None:
-    """``new``: the prox of the chunk ``v`` by damped Newton steps from ``x``, which is overwritten if ``steps`` > 1.
+    """new = the prox of the chunk ``v``, by damped Newton steps from ``x``, which is overwritten if ``steps`` > 1.
 
     Parameters
     ----------
-    work : scratch: y, g, c and rows.
+    work : scratch arrays y, g, c and rows.
     inverse : 1 / step of the prox.
     """
     y, g, c, rows = work
@@ -285,12 +285,12 @@ def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: i
 
 @inlined
 def _shorten(move: Any, rows: Any, fit: Any, last: bool, m: int) -> bool:
-    """Quarter the move of every pixel whose objective grew, or undo it; whether there was one."""
+    """Quarter the move of every pixel whose objective grew, or undo it; returns whether there was such a pixel."""
     change, before, factor = rows[1], rows[2], rows[3]
     shorter = fit.zero if last else fit.half * fit.half
     worse = 0
     for k in range(m):
-        # rounding alone must not shorten the step of a converged pixel; a NaN is no decrease
+        # rounding must not shorten the step of a converged pixel; NaN counts as no decrease
         size = before[k] if before[k] > fit.zero else -before[k]
         grew = not (change[k] <= fit.rounding * size)
         factor[k] = shorter if grew else fit.one

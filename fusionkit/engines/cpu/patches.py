@@ -1,19 +1,19 @@
-r"""Groups of similar patches, filtered together: all channels of a group are one matrix, shrunk and put back.
+r"""Filters for groups of similar patches: all channels of a group form one matrix, which is shrunk and put back.
 
-A reference patch and the K patches nearest to it, in a window about it, are the rows of a matrix (K, channels x P x P).
-Its columns are divided by the standard deviation of the noise, so that what is left of the group's mean has white
-noise of variance 1. `low_rank` shrinks its singular values,
+The K patches nearest to a reference patch, within a window around it, are the rows of a matrix (K, channels x P x P).
+Its columns, minus their means, are divided by the standard deviation of the noise, so that their noise is white with
+variance 1. `low_rank` shrinks the singular values,
 
 .. math:: s \mapsto \sqrt{(s^2 - \beta - 1)^2 - 4 \beta} \,/\, s \quad (s > 1 + \sqrt\beta), \qquad 0 \text{ elsewhere,}
 
-in units of :math:`\sqrt{\max(K, D)}`, with :math:`\beta = \min(K, D) / \max(K, D)`: of all ways to shrink them the one
-with the least squared error (M. Gavish, D. L. Donoho, IEEE Trans. Inf. Theory 63, 2137 (2017)). `wiener` takes the
-covariance C of the same patches in a pilot that has less noise: the posterior mean :math:`y C (C + I)^{-1}` of a
-Gaussian prior (M. Lebrun, A. Buades, J.-M. Morel, SIAM J. Imaging Sci. 6, 1665 (2013)). An image is one more channel
-of the prior: what it shows of a group tells the maps as far as the pilot's covariance ties the two together.
+in units of :math:`\sqrt{\max(K, D)}`, with D columns and :math:`\beta = \min(K, D) / \max(K, D)`, which has the least
+squared error of all shrinkage functions (M. Gavish, D. L. Donoho, IEEE Trans. Inf. Theory 63, 2137 (2017)). `wiener`
+computes the posterior mean :math:`y C (C + I)^{-1}` for a Gaussian prior with the covariance C of the same patches in a
+less noisy pilot (M. Lebrun, A. Buades, J.-M. Morel, SIAM J. Imaging Sci. 6, 1665 (2013)). A guide image is one more
+channel of the prior: it informs the maps as far as the pilot's covariance couples the two.
 
-Patches are put back as averages. References are taken in bands of rows whose sums are added in the order of the bands,
-so that the result does not depend on the number of threads.
+Overlapping patches are averaged. Bands of rows are summed separately and added in a fixed order, so that the result
+does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from fusionkit.arrays import Array
 from fusionkit.engines.cpu.compile import STAMP, announce_compilation, inlined, kernel, summing
 from fusionkit.engines.cpu.threads import run, thread_count
 
-_BAND = 24  # rows of reference patches that are summed in one go
-_OWN = 0.75  # share of a pixel's own mean in the variance of its noise; the rest is that of the mean of its patch
+_BAND = 24  # rows of a band
+_OWN = 0.75  # weight of a pixel's own mean variance; the rest is the mean variance of its patch
 
 
 class Grouping(NamedTuple):
@@ -38,7 +38,7 @@ class Grouping(NamedTuple):
     ----------
     patch : side P of a patch, in pixels.
     similar : K, patches in a group.
-    search : how far from the reference they are looked for, in pixels along each axis.
+    search : half width of the search window around the reference, in pixels.
     stride : pixels from one reference patch to the next.
     """
 
@@ -50,7 +50,7 @@ class Grouping(NamedTuple):
 
 @summing
 def _distance(features: Any, i: int, j: int, row: int, column: int, length: int, patch: int, worst: Any) -> Any:
-    """Squared distance of two patches of (ny, nx * channels); it ends early beyond ``worst``."""
+    """Squared distance of two patches of (ny, nx * channels); stops early beyond ``worst``."""
     total = features[0, 0] * 0
     for u in range(patch):
         one, other = features[i + u, j : j + length], features[row + u, column : column + length]
@@ -64,10 +64,10 @@ def _distance(features: Any, i: int, j: int, row: int, column: int, length: int,
 
 @inlined
 def _nearest(features: Any, i: int, j: int, channels: int, how: Any, best: Any, rows: Any, columns: Any) -> int:
-    """The patches nearest to the one at (i, j), itself among them, in no order; how many they are."""
+    """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
     ny, nx = features.shape[0] - how.patch + 1, features.shape[1] // channels - how.patch + 1
     length, found, last = how.patch * channels, 1, 0
-    best[0], rows[0], columns[0] = 0, i, j  # it belongs to the group however many others are equal to it
+    best[0], rows[0], columns[0] = 0, i, j  # the reference belongs to the group even if many patches equal it
     worst = features.dtype.type(np.inf)
     for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
         for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
@@ -87,7 +87,7 @@ def _nearest(features: Any, i: int, j: int, channels: int, how: Any, best: Any, 
 
 @inlined
 def _gather(image: Any, rows: Any, columns: Any, count: int, channels: int, patch: int, out: Any) -> None:
-    """The patches of an image (ny, nx * channels) as the rows of ``out`` (count, P * P * channels)."""
+    """Copy the patches of an image (ny, nx * channels) into the rows of ``out`` (count, P * P * channels)."""
     length = patch * channels
     for k in range(count):
         for u in range(patch):
@@ -108,7 +108,7 @@ def _means(rows: Any, count: int, out: Any) -> None:
 
 @inlined
 def _spreads(means: Any, channels: int, floors: Any, out: Any) -> None:
-    """The standard deviation of the noise of each column, from the mean variance of the group and of its channel."""
+    """The noise's standard deviation in each column, from the mean variance of the column and of its channel."""
     size = means.size // channels
     for channel in range(channels):
         level = 0.0
@@ -139,7 +139,7 @@ def _build_low_rank(stamp: int) -> Any:
     def low_rank(
         data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
     ) -> None:
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         channels, size = floors.size, floors.size * how.patch * how.patch
         of_features = features.shape[1] // cover.shape[1]
@@ -192,7 +192,7 @@ def _build_wiener(stamp: int) -> Any:
         total: Any,
         cover: Any,
     ) -> None:
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         channels, size, of_guide = floors.size, floors.size * how.patch * how.patch, how.patch * how.patch
         shown = of_guide if guide.size else 0
@@ -218,7 +218,7 @@ def _build_wiener(stamp: int) -> Any:
                 _means(images, count, brightness)
                 white[:, size:] = images[:count] - brightness
                 known[:, size:] = white[:, size:]
-            # y C (C + I)^-1 with C = A'A / K is y A' (A A' + K I)^-1 A: the smaller of the two systems is solved
+            # y C (C + I)^-1 with C = A'A / K equals y A' (A A' + K I)^-1 A: solve the smaller of the two systems
             if count > size + shown:
                 normal = known.T @ known
                 right = normal[:, :size].copy()
@@ -246,10 +246,10 @@ def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Gro
     Parameters
     ----------
     data : (n, ny, nx).
-    noise : variance of the noise of each value, whose mean over a group is taken, of the shape of ``data``.
+    noise : variance of the noise of each value, of the shape of ``data``; averaged over a group.
     floors : least variance of the noise of each channel, (n,).
-    features : what patches are compared by, (m, ny, nx); their noise has one variance.
-    how : sizes of patches and groups; a patch is not larger than the image.
+    features : images by which patches are compared, (m, ny, nx), with one noise variance.
+    how : sizes of patches and groups; a patch must fit into the image.
     """
     fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
     return _banded(_LOW_RANK, fixed, data.shape, how)
@@ -258,12 +258,12 @@ def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Gro
 def wiener(
     data: Array, noise: Array, floors: Array, pilot: Array, guide: Array | None, features: Array, how: Grouping
 ) -> Array:
-    """The data with each group filtered by the covariance that it has in the pilot.
+    """The data with each group filtered by its covariance in the pilot.
 
     Parameters
     ----------
     pilot : of the shape of ``data``.
-    guide : image (ny, nx) whose noise has the variance 1; None for none.
+    guide : image (ny, nx) with noise of variance 1; None for none.
     data, noise, floors, features, how : as in `low_rank`.
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
@@ -272,13 +272,13 @@ def wiener(
 
 
 def _lines(stack: Array, dtype: npt.DTypeLike = np.float64) -> Array:
-    """(n, ny, nx) as (ny, nx * n), so that a row of a patch is one piece of memory."""
+    """(n, ny, nx) as (ny, nx * n), so that a row of a patch is contiguous."""
     n, ny, nx = stack.shape
     return np.ascontiguousarray(np.moveaxis(np.asarray(stack, dtype), 0, -1)).reshape(ny, nx * n)
 
 
 def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> Array:
-    """Sums over all groups, band by band, as many bands at a time as there are threads."""
+    """The average over all groups, computed in bands, one for each thread at a time."""
     from threadpoolctl import threadpool_limits
 
     announce_compilation(compiled, np.float64)
@@ -286,7 +286,7 @@ def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: 
     columns, rows = _references(nx, how), _references(ny, how)
     total, cover, threads = np.zeros((ny, nx * n)), np.zeros((ny, nx)), thread_count()
     bands = [rows[first : first + _rows(how)] for first in range(0, len(rows), _rows(how))]
-    with threadpool_limits(limits=1, user_api="blas"):  # each thread has a matrix of its own
+    with threadpool_limits(limits=1, user_api="blas"):  # the bands use the threads
         for at in range(0, len(bands), threads):
             calls, parts = [], []
             for band in bands[at : at + threads]:
@@ -308,6 +308,6 @@ def _rows(how: Grouping) -> int:
 
 
 def _references(size: int, how: Grouping) -> list[int]:
-    """Where reference patches begin along an axis: so that they cover it, the last one at its end."""
+    """First pixels of the reference patches along an axis; together they cover it."""
     last = size - how.patch
     return sorted({*range(0, last + 1, min(how.stride, how.patch)), last})

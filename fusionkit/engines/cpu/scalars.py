@@ -1,8 +1,7 @@
-r"""Losses and chains that are given as scalars, compiled into the passes: parts of a Newton step and of a check.
+r"""Losses and chains given as scalars (`fusionkit.engines.losses`), compiled into Newton steps and checks.
 
-``others`` is a tuple of `Other`, ``chain`` a `Chain` or an empty tuple; their types hold the classes of the scalars
-(`fusionkit.engines.losses`), so that each combination is compiled on its own and an empty one costs nothing. Rows 5 to
-7 of the scratch ``rows`` are theirs.
+``others`` is a tuple of `Other`, ``chain`` a `Chain` or an empty tuple. Their types hold the scalar classes, so Numba
+compiles each combination on its own, and an absent one costs nothing. They use rows 5 to 7 of the scratch ``rows``.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ _inlined: Any = {**OPTIONS, "forceinline": True}
 
 
 class Other(NamedTuple):
-    """A `LossOfMaps` as the kernels take it, every number in the dtype of the unknown."""
+    """A `LossOfMaps` for the kernels, every number in the dtype of the unknown."""
 
     loss: Any
     weight: Any
-    places: Array  # the entry of the data for each element, -1 for none
+    places: Array  # index into the data for each element, -1 for none
     factors: Array  # of each element
     data: Array
-    background: Array  # empty where there is none
+    background: Array  # empty for none
 
 
 class Chain(NamedTuple):
-    """A `LossOfSum` as the kernels take it, every number in the dtype of the unknown."""
+    """A `LossOfSum` for the kernels, every number in the dtype of the unknown."""
 
     loss: Any
     chain: Any
@@ -46,7 +45,7 @@ class Chain(NamedTuple):
 
 
 def others_of(spec: PixelwiseSpec, elements: int, dtype: np.dtype[Any]) -> tuple[Other, ...]:
-    """The further losses of the maps as the kernels take them."""
+    """The further losses of the maps for the kernels."""
     return tuple(_other(term, elements, dtype) for term in spec.others)
 
 
@@ -67,7 +66,7 @@ def _other(term: LossOfMaps, elements: int, dtype: np.dtype[Any]) -> Other:
 
 
 def chain_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> Chain | tuple[()]:
-    """The coupled term where it is given as scalars; an empty tuple where it is not."""
+    """The coupled term if it is given as scalars, else an empty tuple."""
     term = spec.coupled
     if not isinstance(term, LossOfSum):
         return ()
@@ -77,7 +76,7 @@ def chain_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> Chain | tuple[()]:
 
 
 def ours(spec: PixelwiseSpec) -> bool:
-    """Whether all scalars are those of this package, whose kernels are kept on disk."""
+    """Whether all scalar classes are fusionkit's own; only their kernels are cached on disk."""
     parts: list[Any] = [term.loss for term in spec.others]
     if isinstance(spec.coupled, LossOfSum):
         parts += [spec.coupled.loss, spec.coupled.chain or Unchanged()]
@@ -103,7 +102,7 @@ def _calls(name: str) -> Callable[..., Any]:
     @overload(function, jit_options=_inlined)
     def implementation(scalars: Any, *arguments: Any) -> Any:
         method = _method(scalars.instance_class, name)
-        # a literal makes float64 of what it meets: cast at once, such an operation is compiled in float32
+        # a literal promotes to float64; with this cast the compiler uses float32 again
         number = np.float32 if arguments[0] == types.float32 else np.float64
 
         def call(scalars: Any, *arguments: Any) -> Any:
@@ -118,7 +117,7 @@ _value, _slope, _curvature = _calls("value"), _calls("slope"), _calls("curvature
 
 
 def _each(part: Any) -> Callable[..., Any]:
-    """A compiled function (others, column, *arguments) that calls ``part`` for each of the others and its column."""
+    """A compiled function (others, column, *arguments) that calls ``part`` for each of ``others`` and its column."""
 
     def function(others: Any, column: Any, *arguments: Any) -> Any:
         raise NotImplementedError("only for compiled functions")
@@ -142,7 +141,7 @@ def _each(part: Any) -> Callable[..., Any]:
 
 
 def _where(part: Any) -> Callable[..., Any]:
-    """A compiled function (chain, *arguments) that calls ``part`` where there is a chain."""
+    """A compiled function (chain, *arguments) that calls ``part`` if there is a chain."""
 
     def function(chain: Any, *arguments: Any) -> Any:
         raise NotImplementedError("only for compiled functions")
@@ -156,10 +155,10 @@ def _where(part: Any) -> Callable[..., Any]:
 
             return nothing
 
-        def there(chain: Any, *arguments: Any) -> Any:
+        def call(chain: Any, *arguments: Any) -> Any:
             part(chain, *arguments)
 
-        return there
+        return call
 
     return function
 
@@ -181,7 +180,7 @@ def _means(other: Any, xi: Any, i: int, mean: Any, at: Any) -> None:
 @_each
 @inlined
 def expand_others(other: Any, column: int, xi: Any, gi: Any, ci: Any, i: int, rows: Any, at: Any) -> None:
-    """Add gradient and curvature by element i."""
+    """Add gradient and curvature with respect to element i."""
     j, first, m = at
     if other.places[i] >= 0:
         mean, b = rows[5], other.data[other.places[i], j, first : first + m]
@@ -198,7 +197,7 @@ def expand_others(other: Any, column: int, xi: Any, gi: Any, ci: Any, i: int, ro
 def change_others(
     other: Any, column: int, xi: Any, ni: Any, change: Any, before: Any, i: int, rows: Any, at: Any
 ) -> None:
-    """Add by how much the loss of element i changes from x to ``new``, and what it was."""
+    """Add the change of the loss of element i from x to ``new``, and its former value."""
     j, first, m = at
     if other.places[i] >= 0:
         old, new, b = rows[5], rows[6], other.data[other.places[i], j, first : first + m]
@@ -213,7 +212,7 @@ def change_others(
 @_each
 @inlined
 def bound_others(other: Any, column: int, xi: Any, ni: Any, change: Any, size: Any, i: int, rows: Any, at: Any) -> None:
-    """Add an upper bound of the change of the loss, which is convex: its slope at ``new`` times the move."""
+    """Add an upper bound of the change of the convex loss: its slope at ``new`` times the move."""
     j, first, m = at
     if other.places[i] >= 0:
         mean, b = rows[5], other.data[other.places[i], j, first : first + m]
@@ -228,7 +227,7 @@ def bound_others(other: Any, column: int, xi: Any, ni: Any, change: Any, size: A
 @_each
 @inlined
 def collect_others(other: Any, column: int, xi: Any, r: Any, i: int, rows: Any, sums: Any, at: Any) -> None:
-    """Add the gradient by element i to r, and value and squared gradient to the sums."""
+    """Add the gradient with respect to element i to r, and value and squared gradient to the sums."""
     j, first, m = at
     if other.places[i] >= 0:
         mean, value, b = rows[0], rows[1], other.data[other.places[i], j, first : first + m]
@@ -260,7 +259,7 @@ sum_chain = _where(_sum)
 @_where
 @inlined
 def expand_chain(chain: Any, rows: Any, at: Any) -> None:
-    """rows[5], rows[6]: w phi' f' and the root of w (phi'' f'^2 + phi' f''), 0 where it is negative; s in rows[0]."""
+    """rows[5] = w phi' f' and rows[6] = sqrt(max(w (phi'' f'^2 + phi' f''), 0)), for s in rows[0]."""
     j, first, m = at
     s, slope, root, b = rows[0], rows[5], rows[6], chain.data[j, first : first + m]
     for k in range(m):
@@ -275,7 +274,7 @@ def expand_chain(chain: Any, rows: Any, at: Any) -> None:
 @_where
 @inlined
 def couple_chain(chain: Any, gi: Any, yi: Any, i: int, rows: Any, m: int) -> None:
-    """Add the gradient by element i, and y = the coupling u."""
+    """Add the gradient with respect to element i; y = the coupling u."""
     slope, root, z = rows[5], rows[6], chain.z[i]
     for k in range(m):
         gi[k] += z * slope[k]
@@ -285,7 +284,7 @@ def couple_chain(chain: Any, gi: Any, yi: Any, i: int, rows: Any, m: int) -> Non
 @_where
 @inlined
 def change_chain(chain: Any, new: Any, rows: Any, change: Any, before: Any, elements: int, at: Any) -> None:
-    """Add by how much the term changes from the sum in rows[0] to that of ``new``, and the size of what it was."""
+    """Add the change of the term from the sum in rows[0] to that of ``new``, and the size of its former value."""
     j, first, m = at
     s, after, b = rows[0], rows[5], chain.data[j, first : first + m]
     _sum(chain, new, after, elements, m)
@@ -298,7 +297,7 @@ def change_chain(chain: Any, new: Any, rows: Any, change: Any, before: Any, elem
 @_where
 @inlined
 def collect_chain(chain: Any, x: Any, residual: Any, rows: Any, elements: int, sums: Any, at: Any) -> None:
-    """Value of the term; ``residual`` = w phi' f'."""
+    """Add the value of the term to the sums; ``residual`` = w phi' f'."""
     j, first, m = at
     s, value, b = rows[0], rows[1], chain.data[j, first : first + m]
     _sum(chain, x, s, elements, m)
@@ -312,7 +311,7 @@ def collect_chain(chain: Any, x: Any, residual: Any, rows: Any, elements: int, s
 @_where
 @inlined
 def pull_chain(chain: Any, r: Any, residual: Any, i: int, rows: Any, sums: Any, m: int) -> None:
-    """Add the gradient by element i to r, and its square to the sums."""
+    """Add the gradient with respect to element i to r, and its square to the sums."""
     slope, z = rows[0], chain.z[i]
     for k in range(m):
         slope[k] = z * residual[k]

@@ -1,7 +1,4 @@
-r"""Second-order differences in compiled code: parts of the passes of `fusionkit.engines.cpu.tgv` and its check.
-
-The definition of the operators is `fusionkit.operators.penalty.tgv`.
-"""
+"""Building blocks of TGV kernels: second-order differences of a chunk, defined by `fusionkit.operators.penalty.tgv`."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from fusionkit.engines.cpu.differences import differences
 
 @inlined
 def _left(row: Any, left: Any, first: int, m: int) -> None:
-    """The values left of a chunk's; the first of the row stands in for what is left of it."""
+    """The left neighbours of a chunk; the first value of the row is its own left neighbour."""
     left[0] = row[max(first - 1, 0)]
     copy(row[first : first + m - 1], left[1:], m - 1)
 
 
 @inlined
 def _right(row: Any, right: Any, zero: Any, first: int, m: int) -> None:
-    """The values right of a chunk's; zero beyond the row."""
+    """The right neighbours of a chunk; zero beyond the row."""
     inner = min(m, row.shape[0] - 1 - first)
     copy(row[first + 1 : first + 1 + inner], right, inner)
     if inner < m:
@@ -31,7 +28,7 @@ def _right(row: Any, right: Any, zero: Any, first: int, m: int) -> None:
 
 @inlined
 def squares(group: Any, i: int, count: int, total: Any, fresh: Any, zero: Any, m: int) -> None:
-    """Add the squares of the first ``count`` arrays of the group at map i to ``total``, from zero where ``fresh``."""
+    """Add the squares of the first ``count`` arrays of the group at map i to ``total``, zeroed if ``fresh``."""
     if fresh:
         for k in range(m):
             total[k] = zero
@@ -43,7 +40,7 @@ def squares(group: Any, i: int, count: int, total: Any, fresh: Any, zero: Any, m
 
 @inlined
 def scales(total: Any, radius: Any, one: Any, m: int) -> None:
-    """Squared lengths become the factors that bring the vectors into the ball."""
+    """Replace squared lengths by the factors that project the vectors onto the ball."""
     for k in range(m):
         length = np.sqrt(total[k])
         total[k] = one if length <= radius else radius / length
@@ -51,7 +48,7 @@ def scales(total: Any, radius: Any, one: Any, m: int) -> None:
 
 @inlined
 def images(x: Any, w: Any, i: int, group: Any, rows: Any, half: Any, at: Any) -> None:
-    """grad x - M w and E w at a chunk of map i, into the five arrays of the group."""
+    """Compute grad x - M w and E w at a chunk of map i, in the five arrays of the group."""
     j, first, m = at
     ny, nx = x.shape[1], x.shape[2]
     end = first + m
@@ -79,7 +76,7 @@ def images(x: Any, w: Any, i: int, group: Any, rows: Any, half: Any, at: Any) ->
 
 @inlined
 def field_pull(s: Any, zeros: Any, i: int, rows: Any, half: Any, at: Any) -> None:
-    """E't - M s at a chunk of map i, into rows[0] and rows[1]; the dual variable is (s, t), zero across the borders."""
+    """Compute E't - M s at a chunk of map i, in rows[0:2]; the dual variable (s, t) is zero across the borders."""
     j, first, m = at
     ny, end = s.shape[2], first + m
     pull_u, pull_v, right = rows[0], rows[1], rows[2]

@@ -6,14 +6,14 @@ r"""One iteration of Chambolle and Pock's algorithm for pixelwise terms and tota
     \tilde x &= \mathrm{prox}_{\tau G}(x + \tau\,\mathrm{div}\,s), \qquad
     \tilde w = w - \tau (E^\top t - M s)
 
-and every variable moves by rho of its way. The definition of the operators is `fusionkit.operators.penalty.tgv`. Two
-passes: the dual one leaves (s, t), the primal one needs them at the neighbours. Dual components across a border are
-zero from the start, and stay so, since no difference moves them.
+followed by over-relaxation with rho. `fusionkit.operators.penalty.tgv` defines the operators. The dual pass stores
+(s, t), which the primal pass needs at neighbouring pixels. Dual components across a border start and stay at zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.tgv_check import TGVCheck
 from fusionkit.engines.cpu.threads import run
-from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalGeneralisedVariation
 from fusionkit.terms import Array, Arrays
 
 
@@ -51,8 +50,8 @@ def _ascend(p: Any, i: int, group: Any, sigma: Any, at: Any) -> None:
 
 def _build_dual(stamp: int) -> Versions:
     def dual(x: Any, w: Any, p: Any, s: Any, numbers: Any, joint: bool, row: int, end: int) -> None:
-        """The dual step of rows, in place of p; ``s`` becomes 2 p~ - p."""
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        """The dual step of rows, in place; ``s`` becomes 2 p~ - p."""
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, nx = x.shape[0], x.shape[2]
         sigma, first_radius, second_radius, half, zero, one, ahead, behind = numbers
@@ -87,8 +86,8 @@ def _build_primal(stamp: int) -> Versions:
     def descent(
         x: Any, w: Any, s: Any, zeros: Any, fit: Any, primal: Any, half: Any, steps: int, moves: Any, rows: Any
     ) -> None:
-        """The primal step of rows, in place of x and w."""
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        """The primal step of rows, in place."""
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
         tau, _, ahead, _ = primal
@@ -122,28 +121,17 @@ _DUAL, _PRIMAL = _build_dual(STAMP), _build_primal(STAMP)
 
 
 class TGVEngine(TGVCheck):
-    """Iterations and checks; holds 2 p~ - p, so that no iteration allocates.
+    """Iterations and checks; parameters as `TGVCheck`. Memory is allocated by the first iteration only."""
 
-    Parameters
-    ----------
-    spec, penalty, shape, dtype, newton_steps, former, threads : as `TGVCheck`.
-    """
+    @cached_property
+    def _moves(self) -> Array:
+        """||x+ - x||^2 of each row."""
+        return np.zeros(self.shape[1])
 
-    def __init__(
-        self,
-        spec: PixelwiseSpec,
-        penalty: TotalGeneralisedVariation,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        newton_steps: int = 1,
-        former: TGVEngine | None = None,
-        threads: int | None = None,
-    ) -> None:
-        super().__init__(spec, penalty, shape, dtype, newton_steps, former, threads)
-        # an engine that only checks needs none
-        self._extrapolated: Array | None = None if former is None else former._extrapolated
-        self._beyond = np.zeros(shape[2], self.dtype)  # a row of duals outside the image
-        self._moves = np.zeros(shape[1])  # ||x+ - x||^2 of each row
+    @cached_property
+    def _outside(self) -> Array:
+        """A row of duals outside the image; writeable, as those inside are."""
+        return np.zeros(self.shape[2], self.dtype)
 
     def step(
         self,
@@ -154,19 +142,19 @@ class TGVEngine(TGVCheck):
         relaxation: float = 1.0,
     ) -> tuple[Array, Arrays]:
         """As `fusionkit.engines.engine.Engine`, in place; w (2, n, ny, nx), p (5, n, ny, nx), zero across borders."""
-        if self._extrapolated is None:
-            self._extrapolated = np.zeros((5, *self.shape), self.dtype)
-        (w,), (p,), (tau, sigma), s = auxiliary, duals, steps, self._extrapolated
+        if self.extrapolated is None:
+            self.extrapolated = np.zeros((5, *self.shape), self.dtype)
+        (w,), (p,), (tau, sigma), s = auxiliary, duals, steps, self.extrapolated
         number, penalty = self.dtype.type, self.penalty
         half, ahead, behind = number(0.5**0.5), number(relaxation), number(1.0 - relaxation)
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
         dual = (number(sigma), *radii, half, number(0), number(1), ahead, behind)
         run(_DUAL.kept, [(x, w, p, s, dual, penalty.joint, *rows) for rows in self.shares])
         primal = number(tau), number(1.0 / tau), ahead, behind
-        fixed = (x, w, s, self._beyond, self.plain.fit, primal, half, self.plain.newton_steps, self._moves)
+        fixed = (x, w, s, self._outside, self.plain.fit, primal, half, self.plain.newton_steps, self._moves)
         run(_PRIMAL[self._kept], [(*fixed, rows) for rows in self.shares])
         return x, (p,)
 
     def change(self) -> float:
-        """||x+ - x|| of the last iteration, which had rho = 1."""
+        """As `fusionkit.engines.engine.Engine`."""
         return float(self._moves.sum()) ** 0.5

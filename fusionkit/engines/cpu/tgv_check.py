@@ -1,9 +1,8 @@
 r"""Objective and certificate of pixelwise terms and total generalised variation, compiled.
 
-The pixelwise terms, K'p and stationarity are those of `fusionkit.engines.cpu.tv_check`, since the first two dual
-components are those of a gradient; what TGV adds is its own value, alignment and feasibility, and the stationarity of
-the field w. `fusionkit.certificate` is the definition. Sums are accumulated in float64, row by row, and added in a
-fixed order.
+The first two dual components are those of a gradient, so `fusionkit.engines.cpu.tv_check` computes the pixelwise terms,
+K'p and stationarity. TGV adds its value, alignment and feasibility, and the stationarity of the field w.
+`fusionkit.certificate` defines them. Sums are accumulated in float64 for each row and added in a fixed order.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalGeneralisedVariat
 from fusionkit.engines.sums import Evaluation, Sample, row_stride
 from fusionkit.terms import Array
 
-# the sums of a row: the two norms, squares of p, how far p lies outside, <inside, y>, squares of A'p
+# sums of a row: the two norms, ||p||^2, ||p - proj(p)||^2, <proj(p), y>, ||A'p||^2
 _FIRST, _SECOND, _DUAL, _OUTSIDE, _INNER, _FIELD = range(6)
 
 
 @inlined
 def _compare(p: Any, image: Any, scale: Any, i: int, c: int, rows: Any, sums: Any, one: Any, at: Any) -> None:
-    """Adds what one component of one map gives: squares of p, its part outside of the ball, and <inside, y>."""
+    """Add ||p||^2, ||p - proj(p)||^2 and <proj(p), y> of one component of one map."""
     j, first, m = at
     old, out = p[c, i, j, first : first + m], rows[0]
     y, inner = image[i], rows[1]
@@ -44,7 +43,7 @@ def _compare(p: Any, image: Any, scale: Any, i: int, c: int, rows: Any, sums: An
 
 @inlined
 def _lengths(totals: Any, sums: Any, at: int, m: int) -> None:
-    """Adds the lengths whose squares stand in ``totals``."""
+    """Add the lengths whose squares are ``totals``."""
     for k in range(m):
         totals[k] = np.sqrt(totals[k])
     sums[at] += total(totals, m)
@@ -52,7 +51,7 @@ def _lengths(totals: Any, sums: Any, at: int, m: int) -> None:
 
 def _build_sums(stamp: int) -> Versions:
     def collect(x: Any, w: Any, p: Any, zeros: Any, numbers: Any, joint: bool, table: Any, span: Any) -> None:
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, nx = x.shape[0], x.shape[2]
         first_radius, second_radius, half, zero, one = numbers
@@ -99,7 +98,7 @@ _COLLECT = _build_sums(STAMP)
 
 
 class TGVCheck:
-    """Checks of iterates of one shape; holds the sums of the rows.
+    """Checks of iterates of one shape.
 
     Parameters
     ----------
@@ -107,9 +106,9 @@ class TGVCheck:
     penalty : the total generalised variation.
     shape : of the unknown, (n, ny, nx).
     dtype : float32 or float64.
-    newton_steps : of the joint prox in each iteration.
-    former : the same for other parameters of the terms, whose memory is used.
-    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
+    newton_steps : Newton steps of the joint prox in each iteration.
+    former : engine with other parameters of the terms, whose memory is reused.
+    threads : number of threads; None for `fusionkit.engines.cpu.threads.thread_count`.
     """
 
     def __init__(
@@ -123,9 +122,10 @@ class TGVCheck:
         threads: int | None = None,
     ) -> None:
         self.spec, self.penalty, self.shape, self.dtype = spec, penalty, shape, np.dtype(dtype)
-        # the pixelwise terms with the dual components of the gradient
+        # checks the pixelwise terms with the dual components of the gradient
         before = None if former is None else former.plain
         self.plain = TVCheck(spec, TotalVariation(0.0), shape, dtype, newton_steps, before, threads)
+        self.extrapolated = None if former is None else former.extrapolated  # 2 p~ - p of an iteration
         self.shares, self._kept = self.plain.shares, ours(spec)
         self._table = np.empty((shape[1], 6), np.float64)
         self._zeros = read_only(np.zeros(shape[2]), self.dtype)

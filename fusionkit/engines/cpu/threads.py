@@ -1,8 +1,8 @@
-"""Threads for the compiled kernels: shares of the image rows, one for each thread.
+"""Threads for the compiled kernels, each with its share of the image rows.
 
-The kernels release Python's lock, and one call does all of a thread's work, so that Python's own threads do. Numba's
-parallel loops were tried: they optimise the same code three times over (16 s of compilation instead of 5), and where
-other programs keep the cores busy their OpenMP threads spin while they wait for one that is not running.
+The kernels release the GIL and one call does all of a thread's work, so Python's threads suffice. Numba's parallel
+loops optimise the same code three times (16 s of compilation instead of 5), and on busy cores their OpenMP threads spin
+while they wait for one that is not running.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from fusionkit.machine import thread_limit
 
 _LEAST_ROWS = 8  # of a share
-_LEAST_SAMPLE = 32  # rows of a sample that another thread is woken for
+_LEAST_SAMPLE = 32  # rows of a sample; fewer are computed by one thread
 
 
 def thread_count(threads: int | None = None) -> int:
-    """``threads``, or the config's, or OMP_NUM_THREADS or NUMBA_NUM_THREADS, or the cores of this process."""
+    """``threads``, else the config's, else OMP_NUM_THREADS or NUMBA_NUM_THREADS, else the cores of this process."""
     threads = threads if threads is not None else thread_limit()
     if threads is not None:
         return max(1, threads)
@@ -33,14 +33,14 @@ def thread_count(threads: int | None = None) -> int:
 
 
 def shares(rows: int, threads: int) -> list[tuple[int, int]]:
-    """Slices (first, last) of the rows, in order, at most one for each thread and none too thin to pay."""
+    """Slices (first, last) of the rows in order, at most one for each thread, none shorter than is worthwhile."""
     count = max(1, min(threads, rows // _LEAST_ROWS))
     edges = [rows * index // count for index in range(count + 1)]
     return list(pairwise(edges))
 
 
 def spread(shares: list[tuple[int, int]], every: int) -> list[tuple[int, int, int]]:
-    """Ranges (first, end, step) of every so many rows of each share; the same rows, whatever the shares are."""
+    """Ranges (first, end, step) of the rows of a sample in each share; the rows do not depend on the shares."""
     middle, rows = every // 2, shares[-1][1]
     if every > 1 and rows // every < _LEAST_SAMPLE:
         return [(middle, rows, every)]
@@ -48,7 +48,7 @@ def spread(shares: list[tuple[int, int]], every: int) -> list[tuple[int, int, in
 
 
 def run(kernel: Callable[..., None], calls: list[tuple[Any, ...]]) -> None:
-    """Call ``kernel`` with each tuple of arguments, all at the same time; this thread takes the first."""
+    """Call ``kernel`` with each tuple of arguments, concurrently; this thread takes the first."""
     waiting = [_pool(len(calls) - 1).submit(kernel, *arguments) for arguments in calls[1:]]
     kernel(*calls[0])
     for call in waiting:

@@ -5,33 +5,33 @@ r"""One iteration of Chambolle and Pock's algorithm for pixelwise terms and tota
     \tilde x = \mathrm{prox}_{\tau G}(x + \tau\,\mathrm{div}\,D (2 \tilde p - p)) \\
     x &\leftarrow x + \rho (\tilde x - x), \qquad p \leftarrow p + \rho (\tilde p - p)
 
-D = I - xi xi' takes off the part across the edges of a guide image; without one it is the identity and costs nothing.
-The dual step at a row needs x at this row and the next, the primal step needs 2 p~ - p at this row and the last. Both
-are done row by row, in place: x and p are read once and written once and the data are read once, 29 bytes for each
-float32 value of three maps. Threads work on shares of the rows; the dual step of the last row of each share is computed
-beforehand, from values that the next share overwrites. The result does not depend on the shares.
+D = I - xi xi' removes the component across the edges of a guide image; without a guide it is the identity and free.
+The dual step at a row needs x at this row and the next, the primal step 2 p~ - p at this row and the previous one. Both
+run in place, row by row: x and p are read and written once and the data read once, 29 bytes for each float32 value of
+three maps. Each thread has a share of the rows. The dual step of a share's last row is computed beforehand, since the
+next share overwrites the values that it needs. The result does not depend on the shares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, kernel, scratch
-from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, dual_numbers, pull, relax, take_off
+from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, dual_numbers, project_out, pull, relax
 from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
 from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.cpu.tv_check import TVCheck
-from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalVariation
 from fusionkit.terms import Array, Arrays
 
 
 def _build_edges(stamp: int) -> Versions:
     def edge(x: Any, p: Any, new: Any, over: Any, field: Any, numbers: Any, j: int) -> None:
-        """The dual step of row j, into ``new`` (2, n, nx), and D (2 p~ - p), downwards, into ``over`` (n, nx)."""
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        """Dual step of row j: p~ into ``new`` (2, n, nx), the vertical part of D (2 p~ - p) into ``over`` (n, nx)."""
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, nx = x.shape[0], x.shape[2]
         work, downs, rights, spare = scratch(x), scratch(x), scratch(x), scratch(x)
@@ -57,7 +57,7 @@ def _build_edges(stamp: int) -> Versions:
                     beside = p[1, i, j, first : first + m]
                     for k in range(m):
                         right[k + 1] = (right[k + 1] - beside[k]) + right[k + 1]
-                    take_off(down, right, field[0], at)
+                    project_out(down, right, field[0], at)
                 copy(down, over[i, first : first + m], m)
 
     return kernel(edge)
@@ -77,8 +77,8 @@ def _build_iteration(stamp: int) -> Versions:
         moves: Any,
         rows: Any,
     ) -> None:
-        """Rows of one iteration: ``over`` is D (2 p~ - p) of the row above, downwards, ``last`` is p~ of the last."""
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        """One iteration of a share: ``over`` is the vertical D (2 p~ - p) of the row above, ``last`` p~ of its end."""
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
         tau, _, ahead, behind = primal
@@ -109,7 +109,7 @@ def _build_iteration(stamp: int) -> Versions:
                         copy(rights[i, 1:], right[1:], m)
                     relax(p[0, i], p[1, i], down, right, ahead, behind, at)
                     if field is not None:
-                        take_off(down, right, field[0], at)
+                        project_out(down, right, field[0], at)
                     above = over[i, first : first + m]
                     right[0] = lefts[i]
                     lefts[i] = right[m]
@@ -125,27 +125,18 @@ _EDGE, _ITERATION = _build_edges(STAMP), _build_iteration(STAMP)
 
 
 class TVEngine(TVCheck):
-    """Iterations and checks; holds the few rows that the threads exchange, so that none allocates.
+    """Iterations and checks; parameters as `TVCheck`. Memory is allocated by the first iteration only."""
 
-    Parameters
-    ----------
-    spec, penalty, shape, dtype, newton_steps, former, threads : as `TVCheck`.
-    """
+    @cached_property
+    def _moves(self) -> Array:
+        """||x+ - x||^2 of each row."""
+        return np.zeros(self.shape[1])
 
-    def __init__(
-        self,
-        spec: PixelwiseSpec,
-        penalty: TotalVariation,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        newton_steps: int = 1,
-        former: TVEngine | None = None,
-        threads: int | None = None,
-    ) -> None:
-        super().__init__(spec, penalty, shape, dtype, newton_steps, former, threads)
-        self._moves = np.zeros(shape[1])  # ||x+ - x||^2 of each row
-        rows = len(self.shares), shape[0], shape[2]
-        self._over, self._last = np.zeros(rows, self.dtype), np.zeros((rows[0], 2, *rows[1:]), self.dtype)
+    @cached_property
+    def _exchanged(self) -> tuple[Array, Array]:
+        """Rows that the threads exchange: ``over`` and ``last`` of each share."""
+        shares, n, nx = len(self.shares), self.shape[0], self.shape[2]
+        return np.zeros((shares, n, nx), self.dtype), np.zeros((shares, 2, n, nx), self.dtype)
 
     def step(
         self,
@@ -156,17 +147,17 @@ class TVEngine(TVCheck):
         relaxation: float = 1.0,
     ) -> tuple[Array, Arrays]:
         """As `fusionkit.engines.engine.Engine`, in place; p has the shape (2, n, ny, nx)."""
-        (p,), (tau, sigma) = duals, steps
+        (p,), (tau, sigma), (over, last) = duals, steps, self._exchanged
         number, numbers = self.dtype.type, dual_numbers(sigma, self.radii, self.dtype)
         primal = number(tau), number(1.0 / tau), number(relaxation), number(1.0 - relaxation)
-        self._over[0].fill(0)  # nothing is above the first row
+        over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):
-            _EDGE.kept(x, p, self._last[index], self._over[index + 1], self.field, numbers, end - 1)
+            _EDGE.kept(x, p, last[index], over[index + 1], self.field, numbers, end - 1)
         common = self.fit, self.field, numbers, primal, self.newton_steps, self._moves
-        calls = [(x, p, self._over[index], self._last[index], *common, rows) for index, rows in enumerate(self.shares)]
+        calls = [(x, p, over[index], last[index], *common, rows) for index, rows in enumerate(self.shares)]
         run(_ITERATION[self._kept], calls)
         return x, (p,)
 
     def change(self) -> float:
-        """||x+ - x|| of the last iteration, which had rho = 1."""
+        """As `fusionkit.engines.engine.Engine`."""
         return float(self._moves.sum()) ** 0.5

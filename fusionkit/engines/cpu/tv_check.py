@@ -1,8 +1,8 @@
-r"""Objective and certificate of pixelwise terms and total variation, compiled: what a check needs, in two passes.
+r"""Objective and certificate of pixelwise terms and total variation, compiled, in two passes.
 
-The first pass gives the value of every term and the sums of `fusionkit.certificate`, which is their definition, and
-leaves the residual r = grad f + K'p; the second measures stationarity, for which the sums must be known. Every sum is
-accumulated in float64, row by row, and the rows are added in a fixed order: threads do not change a bit.
+The first pass computes the value of every term, the sums of `fusionkit.certificate`, which defines them, and the
+residual r = grad f + K'p. The second one measures stationarity, whose step depends on the sums. Every sum is
+accumulated in float64 for each row, and the rows are added in a fixed order, so that threads do not change a bit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, dot, inlined, kernel, read_only, scratch, total
-from fusionkit.engines.cpu.differences import differences, factors_of, field_of, pull, take_off
+from fusionkit.engines.cpu.differences import differences, factors_of, field_of, project_out, pull
 from fusionkit.engines.cpu.joint_prox import fit_of
 from fusionkit.engines.cpu.newton import predict
 from fusionkit.engines.cpu.scalars import collect_chain, collect_others, ours, pull_chain
@@ -41,7 +41,7 @@ from fusionkit.terms import Array
 
 @inlined
 def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at: Any) -> None:
-    """Value of the coupled term; ``residual`` = w (m - b)."""
+    """Add the value of the coupled term to the sums; ``residual`` = w (m - b)."""
     j, first, m = at
     image, value = fit.image[j, first : first + m], rows[0]
     for k in range(m):
@@ -53,7 +53,7 @@ def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at:
 
 @inlined
 def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: Any, sums: Any, at: Any) -> None:
-    """Adds the gradients of the terms for one map to r, and their values and squares to the sums."""
+    """Add the gradients of the terms for one map to r, and their values and squares to the sums."""
     j, first, m = at
     slope, value = rows[0], rows[1]
     zero, one = fit.zero, fit.one
@@ -89,7 +89,7 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
 
 @inlined
 def _joint_sums(x: Any, p: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any) -> None:
-    """As `_dual_sums` for maps that share a dual ball, all at once; ``weight`` is (radii, xi)."""
+    """As `_dual_sums`, for all maps in a joint dual ball; ``weight`` is (radii, xi)."""
     j, first, m = at
     radii, xi = weight
     radius = radii[0]
@@ -100,7 +100,7 @@ def _joint_sums(x: Any, p: Any, down: Any, right: Any, duals: Any, weight: Any, 
         square[k] = fit.zero
     for i in range(x.shape[0]):
         differences(x[i], down, right, at)
-        take_off(down, right, xi, at)
+        project_out(down, right, xi, at)
         a, b = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
         for k in range(m):
             length[k] += down[k] * down[k] + right[k + 1] * right[k + 1]
@@ -121,13 +121,13 @@ def _joint_sums(x: Any, p: Any, down: Any, right: Any, duals: Any, weight: Any, 
 
 @inlined
 def _pulled_back(p: Any, i: int, above: Any, down: Any, right: Any, spare: Any, xi: Any, at: Any) -> None:
-    """D p of a chunk of map i in place of p = (down, right[1:]), left of it in right[0], and above it in ``above``."""
+    """D p of a chunk of map i in place of p = (down, right[1:]), its left neighbour in right[0], the upper in above."""
     j, first, m = at
-    take_off(down, right, xi, at)
+    project_out(down, right, xi, at)
     if j > 0:
         copy(p[0, i, j - 1, first : first + m], above, m)
         copy(p[1, i, j - 1, first : first + m], spare[1:], m)
-        take_off(above, spare, xi, (j - 1, first, m))
+        project_out(above, spare, xi, (j - 1, first, m))
     if first > 0:
         a, b = xi[0, j, first - 1], xi[1, j, first - 1]
         right[0] -= b * (a * p[0, i, j, first - 1] + b * right[0])
@@ -137,7 +137,7 @@ def _pulled_back(p: Any, i: int, above: Any, down: Any, right: Any, spare: Any, 
 def _dual_sums(
     p_down: Any, p_right: Any, down: Any, right: Any, duals: Any, weight: Any, fit: Any, sums: Any, at: Any
 ) -> None:
-    """Adds the sums of a chunk of one map with the differences (down, right[1:]), and overwrites them with p.
+    """Add the sums of a chunk of one map with the differences (down, right[1:]), and overwrite these with p.
 
     ``weight`` is the radius of the map's dual ball, and its factor.
     """
@@ -145,7 +145,7 @@ def _dual_sums(
     radius, factor = weight
     length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
     a, b = p_down[j, first : first + m], p_right[j, first : first + m]
-    # p of an iteration that is judged is within the ball but for rounding: no root and no quotient is needed
+    # a checked p is in the ball up to rounding, so roots and quotients are rarely needed
     limit = radius * radius * (fit.one + fit.rounding)
     for k in range(m):
         length[k] = np.sqrt(down[k] * down[k] + right[k + 1] * right[k + 1])
@@ -171,7 +171,7 @@ def _build_sums(stamp: int) -> Versions:
     def collect(
         x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, span: Any
     ) -> None:
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
         point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
@@ -205,7 +205,7 @@ def _build_sums(stamp: int) -> Versions:
                             copy(p[1, i, j, first : first + m], right[1:], m)
                         else:
                             differences(x[i], down, right, at)
-                            take_off(down, right, field[0], at)
+                            project_out(down, right, field[0], at)
                             _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
                         copy(above[first : first + m], higher, m)
                         right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
@@ -223,7 +223,7 @@ def _build_sums(stamp: int) -> Versions:
 def _build_stationarity(stamp: int) -> Versions:
     def stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, span: Any) -> None:
         """The sum over each row of (x - clip(x - step r))^2."""
-        if stamp < 0:  # never: it is here so that it is part of the cache's key
+        if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, nx = x.shape[0], x.shape[2]
         lower, upper = bounds
@@ -249,13 +249,13 @@ _COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
 
 
 def summed(table: Array, span: tuple[int, int, int]) -> list[float]:
-    """The sums over the image of the sums of its rows, (ny, columns), or about that from every so many rows."""
+    """The column sums of the rows' sums (ny, columns), extrapolated from the rows of a sample."""
     rows = table[span[0] :: span[2]]
     return (rows.sum(axis=0) * (len(table) / len(rows))).tolist()
 
 
 class TVCheck:
-    """Checks of iterates of one shape; holds the sums of the rows and the residual.
+    """Checks of iterates of one shape.
 
     Parameters
     ----------
@@ -263,9 +263,9 @@ class TVCheck:
     penalty : the total variation.
     shape : of the unknown, (n, ny, nx).
     dtype : float32 or float64.
-    newton_steps : of the joint prox in each iteration.
-    former : the same for other parameters of the terms, whose memory is used.
-    threads : how many; None for `fusionkit.engines.cpu.threads.thread_count`.
+    newton_steps : Newton steps of the joint prox in each iteration.
+    former : engine with other parameters of the terms, whose memory is reused.
+    threads : number of threads; None for `fusionkit.engines.cpu.threads.thread_count`.
     """
 
     def __init__(
@@ -284,9 +284,9 @@ class TVCheck:
         self.factors = factors_of(penalty, shape[0], self.dtype)
         self.radii = read_only(self.factors * self.dtype.type(penalty.weight), self.dtype)
         self.shares = shares(shape[1], thread_count(threads))
-        self._kept = ours(spec)  # whether the kernels are kept on disk
+        self._kept = ours(spec)  # whether the kernels are cached on disk
         self._zeros = read_only(np.zeros(shape[2]), self.dtype)
-        # memory of checks, from the first one on: fresh memory costs more than what is written to it
+        # sums of the rows and residual, kept from the first check on: fresh memory costs more than the writes to it
         self._memory: tuple[Array, Array] | None = None if former is None else former._memory
 
     def check(
@@ -296,12 +296,12 @@ class TVCheck:
         return self.evaluate(x, duals[0], sample)[0]
 
     def evaluate(self, x: Array, p: Array, sample: Sample | None = None) -> tuple[Evaluation, Array]:
-        """Values and certificate, and grad f(x) + K'p, whose memory the next call uses again.
+        """Values, certificate and r = grad f(x) + K'p, which the next call overwrites.
 
         Parameters
         ----------
         x, p : the iterate, C-contiguous.
-        sample : takes some of the rows only, for estimates.
+        sample : rows to evaluate, for an estimate; None for all.
         """
         number = self.dtype.type
         if self._memory is None:

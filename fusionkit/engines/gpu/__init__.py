@@ -1,4 +1,4 @@
 """Kernels for a GPU in CUDA C++: joint prox, iterations and checks with TV.
 
-Nothing here is imported unless a configuration says ``engine: cupy``.
+These modules are imported only for ``engine: cupy``.
 """

@@ -1,4 +1,4 @@
-"""What the GPU engine needs of a device, a CUDA device by CuPy, and the one of this machine."""
+"""The device of the GPU engine: its protocol, and this machine's CUDA device through CuPy."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any, Protocol
 from fusionkit.errors import UserError
 
 _INSTEAD = "or use 'auto' for the processor"
-# divisions and square roots to two units in the last place instead of the last one, at a third of the instructions
+# divisions and square roots with an error of two units in the last place, for a third of the instructions
 OPTIONS = ("--std=c++14", "--prec-div=false", "--prec-sqrt=false")
 
 
 class Launch(Protocol):
-    """A kernel that is compiled."""
+    """A compiled kernel."""
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
         """Run it.
 
         Parameters
         ----------
-        grid, block : blocks and threads a block.
+        grid, block : number of blocks, and of threads in a block.
         arguments : arrays of the device, NumPy scalars, and structures as NumPy arrays of one element.
         """
         ...
 
 
 class Device(Protocol):
-    """Where arrays live and kernels run.
+    """A device with arrays and kernels.
 
     Attributes
     ----------
-    name : as its maker calls it.
-    xp : the module of its arrays, with the names of NumPy.
+    name : the manufacturer's name of it.
+    xp : array module with NumPy's interface.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Device(Protocol):
         ...
 
     def synchronize(self) -> None:
-        """Wait until everything that was launched is done."""
+        """Wait for all launched work."""
         ...
 
 
@@ -59,7 +59,7 @@ class CudaDevice:
     def __init__(self) -> None:
         try:
             self.xp: Any = import_module("cupy")
-        except ImportError as error:  # not there, or there without the libraries that it needs
+        except ImportError as error:  # missing, or without the libraries that it needs
             problem = f"CuPy cannot be imported ({error})"
             raise UserError("engine", problem, f"pip install 'fusionkit-em[gpu]', {_INSTEAD}") from None
         runtime = self.xp.cuda.runtime
@@ -68,20 +68,20 @@ class CudaDevice:
             properties = runtime.getDeviceProperties(index)
         except runtime.CUDARuntimeError as error:
             problem = f"CuPy finds no CUDA device ({error})"
-            raise UserError("engine", problem, f"run where there is one with its driver, {_INSTEAD}") from None
+            raise UserError("engine", problem, f"use a machine with a GPU and its driver, {_INSTEAD}") from None
         self.name: str = properties["name"].decode()
 
     def compile(self, source: str, names: tuple[str, ...]) -> dict[str, Launch]:
-        """Compiled for this device by CuPy, which keeps the binary on disk."""
+        """The kernels, compiled for this device by CuPy, which caches them on disk."""
         module = self.xp.RawModule(code=source, options=OPTIONS)
         try:
             return {name: module.get_function(name) for name in names}
-        except RuntimeError as error:  # no run-time compiler, or one that the device's driver does not take
+        except RuntimeError as error:  # no run-time compiler, or one that the driver does not support
             problem = f"CuPy cannot compile kernels ({str(error).splitlines()[0]})"
             raise UserError("engine", problem, f"pip install 'cupy-cuda12x[ctk]', {_INSTEAD}") from None
 
     def synchronize(self) -> None:
-        """Wait until everything that was launched is done."""
+        """Wait for all launched work."""
         self.xp.cuda.get_current_stream().synchronize()
 
 

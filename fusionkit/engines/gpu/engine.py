@@ -1,4 +1,4 @@
-"""Iterations and checks on a device: the state stays there, and a check brings back a dozen numbers."""
+"""Iterations and checks on a device: the state stays there, and a check returns a dozen numbers."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from fusionkit.engines.kernel_terms import PixelwiseSpec, PowerSumLeastSquares, 
 from fusionkit.engines.sums import SUMS, Evaluation, Sample, evaluation, row_stride
 from fusionkit.terms import Array
 
-_BLOCK = (32, 8)  # threads of an iteration: a row of 32 pixels is 128 bytes of float32
-_WIDTH = 256  # threads of a block of a check
-_MOST_BLOCKS = 1024  # of a check: its sums take 12 doubles a thread
+_BLOCK = (32, 8)  # threads of a block in an iteration: a row of 32 pixels is 128 bytes of float32
+_WIDTH = 256  # threads of a block in a check
+_MOST_BLOCKS = 1024  # of a check, whose sums take 12 doubles in each thread
 
 
 class DeviceEngine:
-    """Chambolle and Pock's iterations for pixelwise terms and total variation, as `fusionkit.engines.cpu.tv` states
-    them.
+    """Chambolle and Pock's iterations for pixelwise terms and total variation (see `fusionkit.engines.cpu.tv`).
 
-    An iteration goes from one pair of arrays x and p to another, so that no thread reads what another writes; the pair
-    that an iteration has read is the target of the next.
+    An iteration reads one pair of arrays (x, p) and writes another, so that no thread reads what another one writes;
+    the next iteration writes into the pair just read.
 
     Parameters
     ----------
     spec : the pixelwise terms with the bounds.
-    tv : the total variation; None for no penalty, where p is empty.
+    tv : the total variation; None for no penalty, with an empty p.
     shape : of the unknown, (n, ny, nx).
     dtype : float32 or float64.
-    newton_steps : of the joint prox in each iteration.
-    device : where it all happens.
-    former : of the same shape and data with other parameters, whose memory is used on.
+    newton_steps : Newton steps of the joint prox in each iteration.
+    device : the device.
+    former : engine for the same shape and data with other parameters, whose memory is reused.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class DeviceEngine:
             spec.squares.maps if spec.squares else None,
             tv.xi if tv else None,
         )
-        self._data = tuple(self._brought(index, former) for index in range(len(self._host)))
+        self._data = tuple(self._on_device(index, former) for index in range(len(self._host)))
         self._spare, self._table = self._memory() if former is None else (former._spare, former._table)
         self._latest: Any = None  # x of the last iteration
         self._no_dual = device.xp.empty(0, self.dtype)  # the dual variable of no penalty
@@ -79,15 +78,15 @@ class DeviceEngine:
         """A copy on the device."""
         return self.device.xp.array(np.ascontiguousarray(array, self.dtype))
 
-    def _brought(self, index: int, former: DeviceEngine | None) -> Any:
-        """Data on the device, from the former engine where it has them; one number, which no kernel reads, for none."""
+    def _on_device(self, index: int, former: DeviceEngine | None) -> Any:
+        """Data on the device, those of the former engine if it has them; absent data are one value that is not read."""
         array = self._host[index]
         if former is not None and former._host[index] is array:
             return former._data[index]
         return self.device.xp.empty(1, self.dtype) if array is None else self.put(array)
 
     def _memory(self) -> tuple[tuple[Any, Any], Any]:
-        """The pair of arrays that the first iteration fills, and the sums of the threads of a check."""
+        """The pair of arrays that the first iteration writes, and the sums of the threads of a check."""
         xp, (_, ny, nx) = self.device.xp, self.shape
         blocks = min(_MOST_BLOCKS, -(-ny * nx // _WIDTH))
         spare = xp.empty(self.shape, self.dtype), xp.empty(self.dual_shape, self.dtype)
@@ -106,7 +105,7 @@ class DeviceEngine:
         return new[0], new[1:] if duals else ()
 
     def change(self) -> float:
-        """||x+ - x|| of the last iteration; before a check, which uses the memory of x."""
+        """||x+ - x|| of the last iteration; call it before a check, which overwrites the old x."""
         self._reduce("apart", self._latest, self._spare[0], self._table, self._shape)
         return float(self._table[0].sum()) ** 0.5
 
@@ -121,7 +120,7 @@ class DeviceEngine:
         ----------
         v : point on the device, shape (n, ny, nx), C-contiguous.
         step : t > 0.
-        start : where Newton's method starts, likewise; within the bounds.
+        start : start of Newton's method, of the same kind and within the bounds.
         out : receives the result; may be ``start``.
         """
         data = (*self._data[:3], self._fit, self.dtype.type(1.0 / step), self._shape)
@@ -147,7 +146,7 @@ class DeviceEngine:
         Parameters
         ----------
         x, p : the state on the device, see `step`.
-        stride : of the rows; with more than 1 the sums are estimates of those of the whole.
+        stride : distance between the rows to evaluate; the sums are estimates if it exceeds 1.
         """
         table, residual, ny = self._table, self._spare[0], self.shape[1]
         rows = parameters.rows(ny, stride)

@@ -1,4 +1,4 @@
-"""The CUDA C++ source of the kernels, specialised for a problem by macros, and the structures that they take."""
+"""The CUDA C++ source of the kernels, specialised for a problem by macros, and their structures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fusionkit.engines.kernel_terms import PixelwiseSpec, PowerSumLeastSquares, 
 from fusionkit.terms import Array
 
 KERNELS = ("iterate", "prox", "collect", "stationarity", "apart")
-_ATTEMPTS = 8  # lengths of a Newton step that are tried, as in fusionkit.pixelwise
-# each file uses what stands before it
+_ATTEMPTS = 8  # step lengths to try, as in fusionkit.pixelwise
+# each file uses the ones before it
 _FILES = ("numbers.cuh", "pixel.cuh", "newton.cuh", "variation.cuh", "iterate.cu", "check.cu")
 _COLUMNS = {
     "COUPLED_VALUE": sums.COUPLED,
@@ -36,7 +36,7 @@ ROWS = np.dtype([("first", np.int32), ("step", np.int32), ("count", np.int32)])
 def macros(
     spec: PixelwiseSpec, tv: TotalVariation | None, elements: int, dtype: np.dtype[Any], newton_steps: int
 ) -> dict[str, str]:
-    """What the source is specialised for.
+    """The macros that specialise the source.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def macros(
     tv : the total variation; None for no penalty.
     elements : n.
     dtype : of the unknown, float32 or float64.
-    newton_steps : of the joint prox in each iteration.
+    newton_steps : Newton steps of the joint prox in each iteration.
     """
     gamma = spec.coupled.gamma if isinstance(spec.coupled, PowerSumLeastSquares) else 1.0
     flags = {
@@ -79,17 +79,17 @@ def _text() -> str:
 
 
 def record(layout: np.dtype[Any], *values: Any) -> Array:
-    """One structure, as an array of one element."""
+    """A structure, as an array of one element."""
     return np.array([values], layout)
 
 
 def rows(ny: int, stride: int) -> Array:
-    """``Rows`` of kernels/check.cu: every ``stride``-th of ny, as `fusionkit.engines.cpu.threads.spread` takes them."""
+    """``Rows`` of kernels/check.cu: the rows of a sample, those of `fusionkit.engines.cpu.threads.spread`."""
     first = stride // 2
     return record(ROWS, first, stride, len(range(first, ny, stride)))
 
 
-@lru_cache(8)  # the same for many iterations, and making it takes longer than a launch
+@lru_cache(8)  # making it takes longer than a launch
 def steps(dtype: np.dtype[Any], tau: float, sigma: float, relaxation: float) -> Array:
     """``Steps`` of kernels/iterate.cu."""
     layout = np.dtype([(name, dtype) for name in ("sigma", "tau", "inverse", "ahead", "behind")])

@@ -1,4 +1,4 @@
-"""A sorted problem on a device: pixelwise terms by kernels, penalties that these do not know by the array module."""
+"""A sorted problem on a device: kernels for pixelwise terms and TV, the array module for other penalties."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ INSTEAD = "'engine: auto' runs it on the processor"
 
 @dataclass(frozen=True)
 class DeviceSplit(Split):
-    """A problem whose terms take arrays of the device; the differentiable ones stand in ``smooth``.
+    """A problem whose terms take arrays of the device; the pixelwise ones are in ``smooth``.
 
     Parameters
     ----------
-    spec : the pixelwise terms with the bounds, as the kernels take them.
-    tv : the total variation where it is the only penalty, None where there is no penalty.
-    fused : whether the kernels know the penalties, so that they do whole iterations.
+    spec : the pixelwise terms with the bounds.
+    tv : the total variation if it is the only penalty, else None.
+    fused : whether the kernels take the penalties and run whole iterations.
     host : the same problem on the processor.
     """
 
@@ -55,7 +55,7 @@ class DeviceSplit(Split):
 
 
 class DeviceProx:
-    """The joint prox by a kernel; see `fusionkit.pixelwise.PixelwiseProx`.
+    """The joint prox in a kernel; see `fusionkit.pixelwise.PixelwiseProx`.
 
     Parameters
     ----------
@@ -69,20 +69,20 @@ class DeviceProx:
     def __call__(self, v: Any, step: float, start: Any, newton_steps: int = 1, out: Any = None) -> Any:
         """The prox at ``v`` on the device."""
         if newton_steps not in self._engines:
-            problem, found = self.split.problem, devices.find_device()
-            engine = DeviceEngine(self.split.spec, None, problem.shape, problem.dtype, newton_steps, found)
+            problem, device = self.split.problem, devices.find_device()
+            engine = DeviceEngine(self.split.spec, None, problem.shape, problem.dtype, newton_steps, device)
             self._engines[newton_steps] = engine
         return self._engines[newton_steps].prox(v, step, start, np.empty_like(v) if out is None else out)
 
 
 class DeviceTerm(Smooth):
-    """One pixelwise term whose value and gradient come from a kernel.
+    """A pixelwise term whose value and gradient come from a kernel.
 
     Parameters
     ----------
     term : the term.
-    kernel : what the kernels know it as.
-    split : the problem that it belongs to.
+    kernel : its description for the kernels.
+    split : its problem.
     """
 
     def __init__(self, term: Pixelwise, kernel: Kernel, split: Split) -> None:
@@ -102,10 +102,10 @@ class DeviceTerm(Smooth):
 
     def gradient(self, x: Array, out: Array | None = None) -> Array:
         """Gradient at ``x``."""
-        found = self._engine.collect(x, x)[1]
+        gradient = self._engine.collect(x, x)[1]
         if out is None:
-            return found.copy()
-        out[...] = found
+            return gradient.copy()
+        out[...] = gradient
         return out
 
 
@@ -116,7 +116,7 @@ class Unbounded(Bounds):
 
 
 class DeviceCoupling(Coupling):
-    """As `Coupling`, with arrays of the device where it makes some."""
+    """As `Coupling`; the arrays that it makes are on the device."""
 
     def zeros(self, dtype: np.dtype) -> Arrays:
         """Dual variables at zero."""
@@ -137,7 +137,7 @@ def on_device(split: Split) -> DeviceSplit:
 
     Raises
     ------
-    RefusalError : there is a term that cannot be there.
+    RefusalError : a term cannot run there.
     """
     for term in (*split.smooth, *(() if split.proximable is None else (split.proximable,))):
         raise _refusal(f"the term '{term.name}'")
@@ -167,7 +167,7 @@ def on_device(split: Split) -> DeviceSplit:
 
 
 class DeviceBackend(Backend):
-    """Kernels on a GPU, and the array module for penalties that they do not know."""
+    """Kernels on a GPU, and the array module for penalties without a kernel."""
 
     def require(self) -> None:
         """As `Backend`."""
@@ -192,7 +192,7 @@ class DeviceBackend(Backend):
         return _placed(split).prox
 
     def fuses(self, split: Split) -> bool:
-        """As `Backend`; what is not fused keeps its arrays on the device, too."""
+        """As `Backend`; without fused kernels the arrays are on the device, too."""
         return True
 
     def engine(self, split: Split, newton_steps: int, former: Engine | None = None) -> DeviceEngine | None:
@@ -217,7 +217,7 @@ class DeviceBackend(Backend):
         if not isinstance(split, DeviceSplit) or split.fused:
             return ()
         names = ", ".join(term.name for term in split.coupling.terms)
-        return (f"on the device {names} ran by array functions: no kernel is written for it",)
+        return (f"on the device {names} ran by array functions: there is no kernel for it",)
 
 
 def _placed(split: Split) -> DeviceSplit:
@@ -226,10 +226,10 @@ def _placed(split: Split) -> DeviceSplit:
 
 
 def any_array(term: Composed) -> bool:
-    """Whether operator and functional say that they run on arrays of any array module."""
+    """Whether operator and functional declare that they take arrays of any array module."""
     parts = [term.operator, term.functional, *(() if term.auxiliary is None else (term.auxiliary,))]
     return all(takes_any_array(part) for part in parts)
 
 
 def _refusal(what: str) -> RefusalError:
-    return RefusalError("engine", f"no GPU kernel is written for {what}", INSTEAD)
+    return RefusalError("engine", f"there is no GPU kernel for {what}", INSTEAD)

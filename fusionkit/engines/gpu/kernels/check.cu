@@ -1,5 +1,5 @@
-// Objective and certificate: the sums of fusionkit/engines/sums.py in double precision. Each thread adds what its pixels
-// give to its own column of ``table`` (SUMS, threads), in a fixed order; the columns are added afterwards.
+// Objective and certificate: the sums of fusionkit/engines/sums.py in double precision. Each thread sums its pixels in a
+// fixed order, in its own column of ``table`` (SUMS, threads); the columns are added afterwards.
 
 DEVICE double squared(real x) { return (double)x * (double)x; }
 
@@ -35,7 +35,7 @@ DEVICE void gradients(const real* x, real* r, const Data& data, const Fit& fit, 
     }
 }
 
-// What shares a ball: the length of D grad x, how far p lies outside, and <proj p, D grad x>
+// Sums of one dual ball: the length of D grad x, the squared distance of p from the ball, and <proj p, D grad x>
 DEVICE void compare(real length, real square, real inner, real radius, real factor, double* sums) {
     const real size = root(square);
     const bool over = size > radius;
@@ -54,7 +54,7 @@ DEVICE void variation(const real* x, const real* p, const real* xi, const Ball& 
     EACH {
         real down, right;
         differences(x + i * plane, down, right, shape, j, k);
-        take_off(down, right, xi, plane, at);
+        project_out(down, right, xi, plane, at);
         real a = p[i * plane + at], b = p[(N + i) * plane + at];
         const bool begins = i == 0 || !JOINT;
         length = down * down + right * right + (begins ? (real)0 : length);
@@ -64,25 +64,25 @@ DEVICE void variation(const real* x, const real* p, const real* xi, const Ball& 
             const int own = JOINT ? 0 : i;
             compare(length, square, inner, ball.radius[own], ball.factor[own], sums);
         }
-        take_off(a, b, xi, plane, at);
+        project_out(a, b, xi, plane, at);
         r[i] = -(j < shape.ny - 1 ? a : (real)0) - (k < shape.nx - 1 ? b : (real)0);
         if (j > 0) {
             a = p[i * plane + at - shape.nx];
             b = p[(N + i) * plane + at - shape.nx];
-            take_off(a, b, xi, plane, at - shape.nx);
+            project_out(a, b, xi, plane, at - shape.nx);
             r[i] += a;
         }
         if (k > 0) {
             a = p[i * plane + at - 1];
             b = p[(N + i) * plane + at - 1];
-            take_off(a, b, xi, plane, at - 1);
+            project_out(a, b, xi, plane, at - 1);
             r[i] += b;
         }
         sums[DUAL_GRADIENT] += squared(r[i]);
     }
 }
 
-// The rows that are looked at: all of them, or a sample
+// The rows to evaluate: all of them, or a sample
 struct Rows {
     int first, step, count;
 };

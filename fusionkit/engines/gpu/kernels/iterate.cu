@@ -1,5 +1,5 @@
-// One iteration of fusionkit/engines/cpu/tv.py, from (x, p) into (x_new, p_new): every value is read once from memory and
-// written once. The dual steps of the pixels above and to the left are computed again rather than exchanged.
+// One iteration of fusionkit/engines/cpu/tv.py, from (x, p) to (x_new, p_new); every value is read and written once. The dual
+// steps of the pixels above and to the left are recomputed rather than exchanged.
 
 struct Steps {
     real sigma, tau, inverse, ahead, behind;

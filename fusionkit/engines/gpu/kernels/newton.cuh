@@ -1,11 +1,11 @@
-// Damped projected Newton steps of the joint prox at one pixel: fusionkit/engines/cpu/newton.py, whose definition is
-// fusionkit/pixelwise.py, with the same bounds and the same rounding allowed for.
+// Damped projected Newton steps of the joint prox at one pixel, as in fusionkit/engines/cpu/newton.py, with the same bounds
+// and the same tolerance for rounding; fusionkit/pixelwise.py defines them.
 
-struct Inverses {  // of the mean of the counts and of Z x, neither below its floor
+struct Inverses {  // of the mean of the counts and of Z x, each at least its floor
     real mean[N], s[N];
 };
 
-// Gradient g, diagonal curvature c and, in place of y, the coupling u, of all terms and the quadratic.
+// Gradient g, diagonal curvature c and coupling u (in place of y) of all terms and the quadratic.
 DEVICE void expand(const real* x, const real* v, real* y, real* g, real* c, Inverses& over, real prediction,
                    const Data& data, const Fit& fit, real inverse) {
     EACH {
@@ -42,7 +42,7 @@ DEVICE void direct(const real* x, const real* u, real* g, real* c, const Fit& fi
         EACH total += u[i];
     }
     EACH {
-        // what the diagonal majorant takes to a bound goes there and stays
+        // an element that the diagonal majorant moves to a bound stays there
         const real majorant = COUPLED ? c[i] + u[i] * total : c[i];
         const real down = x[i] - fit.lower, up = x[i] - fit.upper;
         const bool sinks = g[i] > (real)0 && g[i] >= down * majorant;
@@ -62,7 +62,7 @@ DEVICE void direct(const real* x, const real* u, real* g, real* c, const Fit& fi
     }
 }
 
-// Whether the pixel's objective decreases from x to fresh, but for rounding. Overwrites y.
+// Whether the pixel's objective decreases from x to fresh, up to rounding. Overwrites y.
 DEVICE bool falls(const real* x, const real* v, const real* fresh, real* y, real prediction, const Data& data,
                   const Fit& fit, real inverse) {
     real change = 0, before = 0;
@@ -93,7 +93,7 @@ DEVICE bool falls(const real* x, const real* v, const real* fresh, real* y, real
     return change <= fit.rounding * size_of(before);  // false for NaN
 }
 
-// Whether the pixel's objective decreases for sure, by the upper bounds that fast_newton.decreases states.
+// Whether the upper bounds of newton.decreases show that the pixel's objective decreases.
 DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const real* u, const Inverses& over,
                          real prediction, const Data& data, const Fit& fit, real inverse) {
     const real half = (real)0.5, one = 1, third = (real)(1.0 / 3.0);
@@ -134,7 +134,7 @@ DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const 
     return change <= fit.rounding * size;
 }
 
-// fresh: the prox of v by STEPS damped Newton steps from x, which is overwritten if there are several.
+// fresh = the prox of v by STEPS damped Newton steps from x, which is overwritten if STEPS > 1.
 DEVICE void newton(real* x, const real* v, real* fresh, const Data& data, const Fit& fit, real inverse) {
     real y[N], g[N], c[N];
     Inverses over;

@@ -1,5 +1,5 @@
-// Numbers, and logarithm and power by polynomials on the bits of a float: those of fusionkit/engines/cpu/maths.py, which says
-// where they come from. Doubles go to the library. The file is not compiled alone: fusionkit/engines/gpu/source.py joins all.
+// Numbers, and logarithm and power by polynomials on the bits of a float, as in fusionkit/engines/cpu/maths.py, which gives
+// their sources. Doubles use the library. fusionkit/engines/gpu/source.py concatenates all files before it compiles them.
 //
 // REAL is float or double; EXACT is 1 for double.
 

@@ -1,10 +1,10 @@
-// What the kernels know of a problem: the macros are made by fusionkit/engines/gpu/source.py, the numbers by parameters.py.
+// The parameters of a problem; fusionkit/engines/gpu/source.py makes the macros and the structures.
 //
-// N elements; COUPLED, POISSON, SQUARES: which terms there are; LINEAR: gamma = 1; BOUNDED: gamma <= 2; Newton's STEPS.
-// A thread has one pixel, and all elements of it.
+// N elements; COUPLED, POISSON, SQUARES: terms that are present; LINEAR: gamma = 1; BOUNDED: gamma <= 2; STEPS: of Newton.
+// A thread processes all elements of one pixel.
 
 struct Fit {
-    real high, low, scaled;                          // gamma - 1, as the power takes it
+    real high, low, scaled;                          // gamma - 1 as arguments of power()
     real floor, floor_power;                         // below Z x = floor the second derivative is that at the floor
     real coupled_weight, coupled_root;               // w and its root
     real above, below;                               // (gamma - 1) / 2 and (gamma - 1) / gamma

@@ -1,4 +1,4 @@
-// Isotropic total variation at one pixel: differences, the field of a guide, projection; fusionkit/engines/cpu/differences.py.
+// Isotropic total variation at one pixel: differences, guide field, projection; see fusionkit/engines/cpu/differences.py.
 //
 // JOINT: maps share a dual ball; GUIDED: there is a field xi. x (N, ny, nx), p (2, N, ny, nx), xi (2, ny, nx).
 
@@ -6,14 +6,14 @@ struct Shape {
     int ny, nx;
 };
 
-struct Ball {  // of the dual variable of each element, or in the first entry that of all; and the factor of its weight
+struct Ball {  // radius of each element's dual ball (JOINT: the first entry is that of all), and factor of its weight
     real radius[N], factor[N];
 };
 
 DEVICE size_t plane_of(Shape shape) { return (size_t)shape.ny * shape.nx; }
 
-// v <- v - xi (xi . v) where there is a field
-DEVICE void take_off(real& down, real& right, const real* xi, size_t plane, size_t at) {
+// v <- v - xi (xi . v), if there is a field
+DEVICE void project_out(real& down, real& right, const real* xi, size_t plane, size_t at) {
     if (GUIDED) {
         const real a = xi[at], b = xi[plane + at], across = a * down + b * right;
         down -= a * across;
@@ -40,7 +40,7 @@ DEVICE void ascend(const real* x, const real* p, const real* xi, real sigma, con
     EACH {
         real a, b;
         differences(x + i * plane, a, b, shape, j, k);
-        take_off(a, b, xi, plane, at);
+        project_out(a, b, xi, plane, at);
         down[i] = p[i * plane + at] + sigma * a;
         right[i] = p[(N + i) * plane + at] + sigma * b;
         square = down[i] * down[i] + right[i] * right[i] + (JOINT ? square : (real)0);
@@ -59,9 +59,9 @@ DEVICE void ascend(const real* x, const real* p, const real* xi, real sigma, con
     }
 }
 
-// D (2 p~ - p) of one element, p~ = (down, right)
+// D (2 p~ - p) of one element, with p~ = (down, right)
 DEVICE void beyond(const real* p, const real* xi, size_t plane, size_t at, int i, real& down, real& right) {
     down = (down - p[i * plane + at]) + down;
     right = (right - p[(N + i) * plane + at]) + right;
-    take_off(down, right, xi, plane, at);
+    project_out(down, right, xi, plane, at);
 }

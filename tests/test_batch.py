@@ -54,7 +54,7 @@ def test_every_file_has_a_folder_and_a_broken_one_stops_no_other(
     assert main(["batch", str(config), "a.npz", "broken.npz", "b.npz"]) == 0
     said = capsys.readouterr()
     assert said.err.startswith("1/1  broken  ")
-    assert "2 of them from before" in said.out
+    assert "2 of them already finished" in said.out
 
 
 def test_a_missing_file_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +75,7 @@ def test_a_file_that_is_newer_than_its_run_is_refused_or_run_again(
     command = ["batch", str(config), str(tmp_path / "a.npz"), "--output", str(out)]
     assert main(command) == 0
     assert main([*command, "--overwrite"]) == 0
-    assert "1 of them from before" in capsys.readouterr().out
+    assert "1 of them already finished" in capsys.readouterr().out
     written = (out / "a" / "result.h5").stat().st_mtime
     os.utime(file, (written + 1, written + 1))
     assert main(command) == 2

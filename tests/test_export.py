@@ -168,7 +168,7 @@ def test_command(run: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 REFUSALS: dict[str, tuple[list[str], str]] = {
-    "no format": (["RUN"], "no format is named"),
+    "no format": (["RUN"], "no format is given"),
     "unknown format": (["RUN", "--format", "hspi"], "did you mean 'hspy'"),
     "unknown suffix": (["RUN", "--output", "NEW.png"], "no writer has this suffix"),
     "other suffix": (["RUN", "--format", "tiff", "--output", "NEW.hspy"], "end it with .tif"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusionkit.cli.compare import aligned, fitted
+from fusionkit.cli.compare import align, fit_table
 
 ROWS = [("", "one", "another"), ("status", "converged", "stalled"), ("  tv", "12.345678", "–")]
 AS_IT_STANDS = ["              one  another", "status  converged  stalled", "  tv    12.345678        –"]
@@ -14,7 +14,7 @@ LONG = "a_name_that_is_longer_than_the_line"
 
 
 def test_the_first_column_is_to_the_left() -> None:
-    assert aligned(ROWS) == AS_IT_STANDS
+    assert align(ROWS) == AS_IT_STANDS
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_the_first_column_is_to_the_left() -> None:
             ["one", "  status  converged", "    tv    12.345678", "another", "  status  stalled", "    tv          –"],
             [0, 3],
         ),
-        (TALL, 69, aligned(TALL), [0]),
+        (TALL, 69, align(TALL), [0]),
         (TALL, 30, TURNED, [0]),
         ([("", LONG, "b"), ("tv", "1.5", "2")], 20, [LONG, "  tv  1.5", "b", "  tv  2"], [0, 2]),
     ],
@@ -36,6 +36,6 @@ def test_the_first_column_is_to_the_left() -> None:
 def test_the_layout_is_the_first_that_fits(
     rows: list[tuple[str, ...]], width: int, lines: list[str], headings: list[int]
 ) -> None:
-    found = fitted(rows, width)
+    found = fit_table(rows, width)
     assert [line for line, _ in found] == lines
     assert [index for index, (_, is_heading) in enumerate(found) if is_heading] == headings

@@ -1,4 +1,4 @@
-"""The command line: its commands, its exit statuses, and one line on stderr for whatever goes wrong.
+"""The command line: its commands, its exit statuses, and one line on stderr for every error.
 
 Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, 70 a fault of
 fusionkit, 130 interrupted. Nothing heavy is imported here, so that ``--help`` answers at once: each command imports
@@ -28,27 +28,27 @@ LOST = 5  # the scheduler of a sweep; the same command resumes
 FAULT = 70  # of fusionkit: sysexits.h calls it EX_SOFTWARE
 INTERRUPTED = 130
 
-# imports make some 300,000 objects that stay: collecting every 700 of them took 0.2 s of a small run
-_RARELY = (100_000, 50, 100)
+# imports create some 300,000 permanent objects: a collection every 700 of them took 0.2 s of a small run
+_RARE = (100_000, 50, 100)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv`` (of the process where None) and return its exit status."""
+    """Run the command line ``argv`` (that of the process if None) and return its exit status."""
     try:
-        with _rare_garbage_collection(), one_line_warnings() as shown:
-            status = _command(argv, shown)
+        with _rare_garbage_collection(), one_line_warnings() as texts:
+            status = _run_command(argv, texts)
             _flush_output()
             return status
     except KeyboardInterrupt:
         print("fusionkit: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it, as ``head`` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except UserError as error:
         _print_error(str(error))
         return WRONG
-    except Exception as fault:  # noqa: BLE001 - the outermost frame: what nobody expected is a fault of ours
+    except Exception as fault:  # noqa: BLE001 - the outermost frame: unexpected errors are faults of fusionkit
         if DEBUG in (sys.argv[1:] if argv is None else argv):
             import traceback
 
@@ -72,22 +72,22 @@ def _print_error(text: str) -> None:
     print(f"{painted('fusionkit:', 'red', sys.stderr)} {text}", file=sys.stderr)
 
 
-def _command(argv: Sequence[str] | None, shown: list[str]) -> int:
+def _run_command(argv: Sequence[str] | None, texts: list[str]) -> int:
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit:  # --help and --version have printed their text
         return DONE
-    arguments.warnings = shown
+    arguments.warnings = texts
     return import_module(COMMANDS[arguments.command][0]).run(arguments)
 
 
 @contextmanager
 def _rare_garbage_collection() -> Iterator[None]:
-    """Collect garbage rarely within the context, and not at all when the process ends."""
+    """Collect garbage rarely within the context, and not at all at the end of the process."""
     former = gc.get_threshold()
-    gc.set_threshold(*_RARELY)
+    gc.set_threshold(*_RARE)
     atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)  # the last collections would free one by one what ends with the process anyway: 0.2 s
+    atexit.register(gc.freeze)  # at exit, collections would take 0.2 s to free what ends with the process anyway
     try:
         yield
     finally:

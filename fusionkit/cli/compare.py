@@ -1,4 +1,4 @@
-"""``fusionkit compare``: finished runs side by side, in a table and on a page."""
+"""``fusionkit compare``: finished runs side by side in a table and on a page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
         check_new(output, arguments.overwrite, HTML)
-    comparison = compare(read_runs([Path(run) for run in arguments.runs if not _is_of_a_sweep(Path(run))]))
+    comparison = compare(read_runs([Path(run) for run in arguments.runs if not _is_sweep_file(Path(run))]))
     _print_table(comparison)
     for note in comparison.notes:
         print(f"note: {note}")
@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _is_of_a_sweep(path: Path) -> bool:
-    """Whether it is a file beside the runs of a sweep, which ``compare SWEEP/*`` names too."""
+def _is_sweep_file(path: Path) -> bool:
+    """Whether the path is a file of a sweep other than its runs, which ``compare SWEEP/*`` also lists."""
     from fusionkit.sweep.plan import CONFIG, PAGE, TABLE
 
     return path.name in (CONFIG, PAGE, TABLE) and isfile(path) and isfile(path.with_name(CONFIG))
@@ -59,35 +59,35 @@ def _print_table(comparison: Comparison) -> None:
     from fusionkit.terminal import painted
 
     rows = [("", *(run.name for run in comparison.runs)), *comparison.rows]
-    if not sys.stdout.isatty():  # for other programs: one row per quantity, however wide
-        print("\n".join(aligned(rows)))
+    if not sys.stdout.isatty():  # for other programs: always one row per quantity
+        print("\n".join(align(rows)))
         return
-    for line, is_heading in fitted(rows, get_terminal_size().columns):
+    for line, is_heading in fit_table(rows, get_terminal_size().columns):
         print(painted(line, "bold", sys.stdout) if is_heading else line)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """One line per row; the first column is flush left, the others flush right.
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table with the first column flush left, the others flush right.
 
     Parameters
     ----------
-    rows : texts, equally many in each; the first row is the head.
+    rows : of texts, equally many in each; the first row is the head.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
-def fitted(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, bool]]:
-    """The lines of a table in which no number is broken, and whether each is a heading.
+def fit_table(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, bool]]:
+    """The lines of a table, and whether each is a heading: transposed or in blocks if it is too wide.
 
     Parameters
     ----------
-    rows : as `aligned` takes them.
-    width : characters of a line.
+    rows : as for `align`.
+    width : most characters of a line.
     """
-    turned = [tuple(map(str.strip, column)) for column in zip(*rows, strict=True)]
-    for table in (rows, turned):
-        lines = aligned(table)
+    transposed = [tuple(map(str.strip, column)) for column in zip(*rows, strict=True)]
+    for table in (rows, transposed):
+        lines = align(table)
         if max(map(len, lines)) <= width:
             return [(line, index == 0) for index, line in enumerate(lines)]
     (_, *names), *body = rows
@@ -96,4 +96,4 @@ def fitted(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, bool]]:
 
 
 def _block(body: Sequence[Sequence[str]], column: int) -> list[tuple[str, bool]]:
-    return [(f"  {line}", False) for line in aligned([(row[0], row[column]) for row in body])]
+    return [(f"  {line}", False) for line in align([(row[0], row[column]) for row in body])]

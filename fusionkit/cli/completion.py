@@ -1,4 +1,4 @@
-"""``fusionkit completion``: a script with which a shell completes commands, options, names and files."""
+"""``fusionkit completion``: a script for a shell to complete commands, options, names and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fusionkit.cli import DONE
 
 SHELLS = ("bash", "zsh", "fish")
 
-# functions that list packaged configs and files; `names` are quoted for the shell
+# shell functions that list packaged configs and files; `names` are quoted for the shell
 _CONFIGS = {
     "bash": """_fusionkit_configs() {{
   compgen -W {names} -- "$1"
@@ -31,7 +31,7 @@ _CONFIGS = {
 end
 """,
 }
-# functions that list names
+# shell functions that list names
 _NAMES = {
     "bash": """_fusionkit_{kind}() {{
   compgen -W {names} -- "$1"
@@ -60,7 +60,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the script; it holds the present names of configs, phantoms, writers and readers."""
+    """Print the script, with the current names of configs, phantoms, writers and readers."""
     import shtab
 
     from fusionkit.cli.parser import build_parser
@@ -78,16 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
     }
     parser = build_parser()
     for action in _actions(parser):
-        # shtab's own way to attach a completion
         if action.metavar in by_metavar:
-            action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]  # argparse's stub has no place for it
+            action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]  # defined by shtab, not argparse
     script = shtab.complete(parser, arguments.shell, preamble=_preamble(arguments.shell, packaged_configs(), names))
-    print(_with_every_argument(script) if arguments.shell == "zsh" else script)
+    print(_complete_repeated(script) if arguments.shell == "zsh" else script)
     return DONE
 
 
-def _with_every_argument(script: str) -> str:
-    """A zsh script that completes each of several arguments: shtab's ``(*):`` ends with the first, ``*:`` does not."""
+def _complete_repeated(script: str) -> str:
+    """Make a zsh script complete all repeated arguments: shtab writes ``(*):``, which stops after the first."""
     return re.sub(r'^(\s*")\(\*\):', r"\1*:", script, flags=re.MULTILINE)
 
 
@@ -103,7 +102,7 @@ def _preamble(shell: str, configs: Iterable[str], names: Mapping[str, Iterable[s
 
 def _quoted(names: Iterable[str], shell: str) -> str:
     words = " ".join(map(shlex.quote, names))
-    return shlex.quote(words) if shell == "bash" else words  # bash takes them as one word and splits it
+    return shlex.quote(words) if shell == "bash" else words  # bash splits one word
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

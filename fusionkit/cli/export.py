@@ -31,13 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
     elif output is not None:
         writer = writer_for(output)
     else:
-        raise UserError("export", "no format is named", f"add --format with one of {', '.join(table('writers'))}")
+        raise UserError("export", "no format is given", f"add --format with one of {', '.join(table('writers'))}")
     if output is not None:
         check_target(output, writer, arguments.overwrite)
-    saved = read_run(Path(arguments.run))
     home = Path(arguments.run)
-    default = (home if isdir(home) else home.parent) / f"{STEM}{writer.suffixes[0]}"
-    path = output or default
+    saved = read_run(home)
+    path = output or (home if isdir(home) else home.parent) / f"{STEM}{writer.suffixes[0]}"
     export(content_of_saved(saved), path, writer, arguments.overwrite)
     print(f"wrote {path}")
     return DONE

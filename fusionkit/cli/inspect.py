@@ -1,4 +1,4 @@
-"""``fusionkit inspect``: the contents of recordings, and a config that runs on them as it is."""
+"""``fusionkit inspect``: the contents of recordings, and a config that runs on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the signals of each file; write a config on request."""
+    """List the signals of each file; write a config if requested."""
     from shlex import quote
 
     from fusionkit.data.new_file import check_new, write_new

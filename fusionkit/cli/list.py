@@ -1,4 +1,4 @@
-"""``fusionkit list``: what a config can name, plug-ins included, with one sentence each."""
+"""``fusionkit list``: the names that a config can use, plug-ins included, with a sentence on each."""
 
 from __future__ import annotations
 
@@ -10,33 +10,21 @@ from collections.abc import Mapping
 from fusionkit.cli import DONE
 from fusionkit.errors import UserError
 
+# in the order of a config
 KINDS = (
+    "configs",
+    "phantoms",
+    "readers",
+    "preparations",
+    "writers",
     "terms",
     "forwards",
-    "functionals",
-    "operators",
     "penalties",
-    "solvers",
-    "readers",
-    "preparations",
-    "writers",
-    "configs",
-    "phantoms",
-)
-# headings of what `list` shows without a kind, in the order in which a config is written
-_ALL = (
-    "configs",
-    "phantoms",
-    "readers",
-    "preparations",
-    "writers",
-    "terms",
-    "forwards",
     "functionals",
     "operators",
     "solvers",
 )
-_PARTS = {"penalties": ("functionals", "operators")}  # parts of the term ``penalty``
+_PARTS = {"penalties": ("functionals", "operators")}  # of the term ``penalty``
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -47,7 +35,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the names of one kind, or of all kinds under headings."""
     kind = arguments.kind
-    kinds = _ALL if kind is None else _PARTS.get(kind, (kind,))
+    kinds = [each for each in KINDS if each not in _PARTS] if kind is None else _PARTS.get(kind, (kind,))
     for index, each in enumerate(kinds):
         if len(kinds) > 1:
             print(f"{chr(10) if index else ''}{each}:")
@@ -60,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def descriptions(kind: str) -> Mapping[str, str]:
-    """One sentence for each name of a kind."""
+    """A sentence for each name of a kind."""
     if kind == "configs":
         from fusionkit.config import packaged_configs
 
@@ -76,12 +64,12 @@ def _description(kind: str, name: str) -> str:
 
     try:
         return first_sentence(inspect.getdoc(lookup(kind, name, kind)) or "")
-    except UserError as error:  # a plug-in's, whose libraries are not installed or which is broken
+    except UserError as error:  # of a plug-in that is broken or lacks a library
         return f"({error})"
 
 
 def first_sentence(docstring: str) -> str:
-    """The first sentence of a docstring on one line, without markup, formulas in LaTeX and ``The term `x`:``."""
+    """The first sentence of a docstring on one line, without markup, LaTeX formulas and ``The term `x`:``."""
     paragraph = " ".join(docstring.partition("\n\n")[0].split())
     sentence = re.split(r"(?<=[^.]\.) (?=[A-Z`])", paragraph)[0]
     without = re.sub(r":? ?:math:`[^`]*`", "", re.sub(r"^The [a-z ]+ ``\w+``[:,] ", "", sentence))

@@ -1,8 +1,8 @@
-"""The table of commands, and the parser of the command line that is made from it.
+"""The table of commands, and the parser of the command line built from it.
 
-Each command is a module with ``add(command)``, which gives the command's parser its arguments, and ``run(arguments)``,
-which returns the exit status; ``arguments.warnings`` lists the warnings so far. Neither this table nor the top of a
-command's module imports anything heavy, so that ``--help`` answers at once.
+A command is a module with ``add(command)``, which adds the arguments to its parser, and ``run(arguments)``, which
+returns the exit status; ``arguments.warnings`` lists the warnings so far. Neither this module nor the top level of a
+command imports anything heavy, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import NoReturn
 from fusionkit.errors import UserError
 
 DEBUG = "--debug"
-# name: (module, what --help says)
+# name: (module, help)
 COMMANDS = {
     "run": ("fusionkit.cli.run", "solve a problem and write its result"),
-    "validate": ("fusionkit.cli.validate", "check config and data, print what would run, run nothing"),
+    "validate": ("fusionkit.cli.validate", "check config and data and describe the problem without solving it"),
     "sweep": ("fusionkit.cli.sweep", "run a config over lists and ranges of its values"),
     "batch": ("fusionkit.cli.batch", "run a config on several files"),
     "compare": ("fusionkit.cli.compare", "compare finished runs in a table and a page"),
@@ -38,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Print the version, which is looked up only then."""
+    """Look up and print the version."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import fusionkit
@@ -48,7 +48,7 @@ class _Version(argparse.Action):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with every command of the table; ``command`` is the name of the one on the command line."""
+    """The parser of all commands; its result ``command`` is the name of the command."""
     parser = _Parser(
         prog="fusionkit",
         description="Fuse a HAADF image with elemental maps; or solve any problem composed of the listed terms.",
@@ -58,8 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, what) in COMMANDS.items():
-        command = commands.add_parser(name, help=what, allow_abbrev=False)
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, allow_abbrev=False)
         import_module(module).add(command)
         command.add_argument(DEBUG, action="store_true", help="print the traceback of a fault of fusionkit")
     return parser

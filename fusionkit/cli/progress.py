@@ -1,4 +1,4 @@
-"""Progress on stderr, of a solve and of a sweep: a bar on a terminal, plain lines elsewhere, little if ``--quiet``."""
+"""Progress of a solve or a sweep on stderr: a bar on a terminal, plain lines elsewhere, little with ``--quiet``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from fusionkit.convergence_checks import Check
     from fusionkit.sweep.table import Row
 
-_LINES = 10  # at most so many for one solve where there is no terminal
+_LINES = 10  # most lines of a solve without a terminal
 
 
 class SolveProgress:
-    """Shows nothing of a solve: ``--quiet``."""
+    """The progress of a solve with ``--quiet``: nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -30,18 +30,18 @@ class SolveProgress:
     def show(self, check: Check) -> None:
         """Show the state of the solve."""
 
-    def look(self, iteration: int, seen: Certificate) -> None:
-        """Show a sampled check between two checks, if there is a bar to move."""
+    def look(self, iteration: int, estimate: Certificate) -> None:
+        """Show an estimate between two checks, if there is a bar."""
 
 
 class SolveLines(SolveProgress):
-    """A plain line after every tenth of the iterations."""
+    """A line after every tenth of the iterations."""
 
     def __init__(self) -> None:
         self._next = 0
 
     def show(self, check: Check) -> None:
-        """Print a line if the next tenth is reached."""
+        """Print a line if the next tenth has been reached."""
         if check.iteration >= self._next:
             line = f"iteration {check.iteration}/{check.max_iterations}  {numbers(check)}"
             print(line, file=sys.stderr, flush=True)
@@ -49,7 +49,7 @@ class SolveLines(SolveProgress):
 
 
 class SolveBar(SolveProgress):
-    """A bar on a terminal; other output on stderr appears above it."""
+    """A bar on a terminal, below other output on stderr."""
 
     def __init__(self) -> None:
         from rich.progress import TextColumn
@@ -67,18 +67,18 @@ class SolveBar(SolveProgress):
         self._bar.stop()
 
     def show(self, check: Check) -> None:
-        """Move the bar and write objective and optimality beside it."""
+        """Move the bar and show objective and optimality beside it."""
         self._objective = _objective(check)
         self._bar.update(self._task, completed=check.iteration, total=check.max_iterations, description=numbers(check))
 
-    def look(self, iteration: int, seen: Certificate) -> None:
-        """Move the bar and write the estimated optimality beside it; the objective is that of the last check."""
-        estimate = f"{self._objective}  optimality about {seen.optimality:.0e}"
-        self._bar.update(self._task, completed=iteration, description=estimate)
+    def look(self, iteration: int, estimate: Certificate) -> None:
+        """Move the bar and show the estimated optimality and the objective of the last check beside it."""
+        text = f"{self._objective}  optimality about {estimate.optimality:.0e}"
+        self._bar.update(self._task, completed=iteration, description=text)
 
 
 class SweepProgress:
-    """Shows only failed points: ``--quiet``.
+    """The progress of a sweep with ``--quiet``: only points that fail.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class SweepProgress:
         """Leave stderr as it was."""
 
     def show(self, row: Row) -> None:
-        """Show that a point has ended."""
+        """Report a point that has failed."""
         self._done += 1
         if row.error:
             prefix = painted("fusionkit:", "red", sys.stderr)
@@ -103,17 +103,17 @@ class SweepProgress:
 
 
 class SweepLines(SweepProgress):
-    """A plain line for each point."""
+    """A line for each point."""
 
     def show(self, row: Row) -> None:
-        """Print how a point has ended."""
+        """Print the outcome of a point."""
         super().show(row)
         if not row.error:
             print(f"{self._done}/{self._total}  {row.point.name}  {_outcome(row)}", file=sys.stderr, flush=True)
 
 
 class SweepBar(SweepProgress):
-    """A bar of the points on a terminal; failures appear above it."""
+    """A bar on a terminal, below failures."""
 
     def __init__(self, total: int) -> None:
         from rich.progress import TextColumn
@@ -131,27 +131,27 @@ class SweepBar(SweepProgress):
         self._bar.stop()
 
     def show(self, row: Row) -> None:
-        """Move the bar and write the last point beside it."""
+        """Move the bar and show the last point beside it."""
         super().show(row)
         self._bar.update(self._task, completed=self._done, description=f"{row.point.name} {row.status}")
 
 
 def solve_progress(quiet: bool) -> SolveProgress:
-    """The progress display of a solve that suits stderr."""
+    """The progress of a solve for stderr as it is."""
     if quiet:
         return SolveProgress()
     return SolveBar() if has_cursor(sys.stderr) else SolveLines()
 
 
 def sweep_progress(total: int, quiet: bool) -> SweepProgress:
-    """The progress display of a sweep that suits stderr."""
+    """The progress of a sweep for stderr as it is."""
     if quiet:
         return SweepProgress(total)
     return SweepBar(total) if has_cursor(sys.stderr) else SweepLines(total)
 
 
 def numbers(check: Check) -> str:
-    """Objective and optimality as text."""
+    """Objective and optimality of a check as text."""
     return f"{_objective(check)}  optimality {check.optimality:.2e}"
 
 

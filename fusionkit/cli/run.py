@@ -12,7 +12,6 @@ from fusionkit.cli.parser import add_config
 from fusionkit.terminal import painted, painted_status
 
 if TYPE_CHECKING:
-    from fusionkit.config import Config
     from fusionkit.results.record import RunRecord
 
 
@@ -21,11 +20,11 @@ def add(command: argparse.ArgumentParser) -> None:
     add_config(command)
     command.add_argument("--output", metavar="DIR", help="output folder (default: the config's, else runs/NAME)")
     command.add_argument("--overwrite", action="store_true", help="replace a former run in the output folder")
-    command.add_argument("--quiet", action="store_true", help="write nothing but warnings and errors")
+    command.add_argument("--quiet", action="store_true", help="print only warnings and errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Solve the problem of a config and write its result; the exit status."""
+    """Solve the problem of a config and write its result; return the exit status."""
     from fusionkit.cli.progress import solve_progress
     from fusionkit.config import load_config
     from fusionkit.interrupts import ASSESSING, WRITING, interruptible
@@ -42,11 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
-        with solve_progress(arguments.quiet) as shown, shown_log(arguments.quiet):
-            result = job.solve(shown.show, stop_requested, shown.look)
+        with solve_progress(arguments.quiet) as progress, shown_log(arguments.quiet):
+            result = job.solve(progress.show, stop_requested, progress.look)
         stop_requested.effect = WRITING if loaded.config.uncertainty.method == "none" else ASSESSING
         record = job.record(result, tuple(arguments.warnings), stop_requested)
-        cut_short = _is_cut_short(record, loaded.config, stop_requested())
+        lacks_error_bars = record.uncertainty is None and loaded.config.uncertainty.method != "none"
+        is_interrupted = stop_requested() and lacks_error_bars  # Ctrl-C came after the solve
         stop_requested.effect = WRITING
         output = loaded.config.output
         write(record, folder, arguments.overwrite, output.figures, output.report, output.formats)
@@ -54,13 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         _print_summary(record, folder)
     if result.status is Status.DIVERGED:
         print(f"{painted('fusionkit:', 'red', sys.stderr)} {result.message}", file=sys.stderr)
-    otherwise = INTERRUPTED if cut_short else DONE
-    return {Status.DIVERGED: DIVERGED, Status.INTERRUPTED: INTERRUPTED}.get(result.status, otherwise)
-
-
-def _is_cut_short(record: RunRecord, config: Config, stopped: bool) -> bool:
-    """Whether Ctrl-C came between the solve and the requested error bars."""
-    return stopped and config.uncertainty.method != "none" and record.uncertainty is None
+        return DIVERGED
+    return INTERRUPTED if result.status is Status.INTERRUPTED or is_interrupted else DONE
 
 
 def _print_summary(record: RunRecord, folder: Path) -> None:

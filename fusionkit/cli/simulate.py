@@ -1,4 +1,4 @@
-"""``fusionkit simulate``: a phantom as a recording in a file."""
+"""``fusionkit simulate``: write a phantom as a recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``fusionkit sweep``: a configuration over lists and ranges of its values."""
+"""``fusionkit sweep``: run a configuration over lists and ranges of its values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUES",
         action="append",
         default=[],
-        help="sweep a value of the config too (terms.tv.weight=0.1,0.2 or =log:0.01:1:9 or =linear:0:1:5)",
+        help="also sweep this key (terms.tv.weight=0.1,0.2 or =log:0.01:1:9 or =linear:0:1:5)",
     )
     add_many(command)
 
@@ -32,14 +32,14 @@ def add(command: argparse.ArgumentParser) -> None:
 def add_many(command: argparse.ArgumentParser) -> None:
     """The arguments of commands that run many points."""
     command.add_argument("--output", metavar="DIR", help="folder of the points' folders, the table and the page")
-    command.add_argument("--workers", metavar="N", type=_positive, help="processes at a time (default: one a core)")
+    command.add_argument("--workers", metavar="N", type=_positive, help="number of processes (default: one per core)")
     command.add_argument("--scheduler", metavar="ADDRESS", help="run on this dask.distributed scheduler instead")
-    command.add_argument("--overwrite", action="store_true", help="replace changed points, drop former points")
-    command.add_argument("--quiet", action="store_true", help="write nothing but warnings and errors")
+    command.add_argument("--overwrite", action="store_true", help="replace changed points, omit former points")
+    command.add_argument("--quiet", action="store_true", help="print only warnings and errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the points of a sweep and write their table; the exit status."""
+    """Run the points of a sweep and write their table; return the exit status."""
     from fusionkit.config import override_source, read_source
     from fusionkit.sweep.axes import axes_of
 
@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     return run_points(arguments, source, axes, "sweep")
 
 
-def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], what: str) -> int:
-    """Run every point of the axes; ``what`` is the command's name."""
+def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], command: str) -> int:
+    """Run all points of the axes; ``command`` is ``sweep`` or ``batch``."""
     from fusionkit.cli.progress import sweep_progress
     from fusionkit.errors import UserError
     from fusionkit.sweep.cluster import SchedulerLostError
@@ -59,19 +59,19 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
     if arguments.workers is not None and arguments.scheduler is not None:
         remedy = "remove one of them: a cluster has workers of its own"
         raise UserError("--workers", "cannot be combined with --scheduler", remedy)
-    planned = plan(source, axes, _folder(arguments.output, source, what))
+    planned = plan(source, axes, _folder(arguments.output, source, command))
     todo = check_folder(planned, arguments.overwrite)
     machines = Machines(arguments.workers, arguments.scheduler)
     try:
-        with sweep_progress(len(todo), arguments.quiet) as shown:
-            rows = carry_out(planned, todo, arguments.overwrite, machines, shown.show)
+        with sweep_progress(len(todo), arguments.quiet) as progress:
+            rows = carry_out(planned, todo, arguments.overwrite, machines, progress.show)
     except KeyboardInterrupt:
         remedy = f"finished points stay in {planned.folder}; repeat the command to run the others"
         print(f"\nfusionkit: {remedy}", file=sys.stderr)
         raise
     except SchedulerLostError:
-        problem = "the scheduler is gone, or has lost the points"
-        remedy = f"finished points stay in {planned.folder}; with a scheduler running, the same command runs the others"
+        problem = "the scheduler is gone or has lost the points"
+        remedy = f"finished points stay in {planned.folder}; start a scheduler and repeat the command to run the others"
         print(f"{painted('fusionkit:', 'red', sys.stderr)} --scheduler: {problem}; {remedy}", file=sys.stderr)
         return LOST
     states = [row.status for row in rows]
@@ -82,20 +82,20 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
     return DIVERGED if "diverged" in states else DONE
 
 
-def _folder(given: str | None, source: Source, what: str) -> Path:
-    """The output folder: given, or the config's, or ``runs/NAME_sweep`` in the current folder."""
+def _folder(given: str | None, source: Source, command: str) -> Path:
+    """The output folder: that of the command line, else the config's, else ``runs/NAME_sweep``."""
     output = source.raw.get("output")
     directory = output.get("directory") if isinstance(output, dict) else None
     if given is None and isinstance(directory, str):
         return (source.folder / Path(directory).expanduser()).absolute()
-    return Path(given) if given is not None else Path("runs") / f"{source.name}_{what}"
+    return Path(given) if given is not None else Path("runs") / f"{source.name}_{command}"
 
 
 def _print_summary(states: list[str], kept: int, folder: Path) -> None:
     from fusionkit.sweep.plan import PAGE, TABLE
 
     counts = ", ".join(f"{states.count(state)} {painted_status(state, sys.stdout)}" for state in dict.fromkeys(states))
-    points = f"{len(states)} ({counts})" + (f", {kept} of them from before" if kept else "")
+    points = f"{len(states)} ({counts})" + (f", {kept} of them already finished" if kept else "")
     for name, value in {"points": points, "table": folder / TABLE, "page": folder / PAGE}.items():
         print(f"{name + ':':<12}{value}")
 

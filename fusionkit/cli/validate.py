@@ -1,4 +1,4 @@
-"""``fusionkit validate``: print what would run."""
+"""``fusionkit validate``: check a config and describe its problem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read config and data, build the problem and print what would run."""
+    """Read config and data, build the problem and print its description."""
     from fusionkit.config import load_config
     from fusionkit.reconstruct import prepare
 

@@ -1,10 +1,10 @@
 "use strict";
 
-// Keys on a chart: what dragging over it does with the mouse.
+// Keys on a chart, for what dragging does with the mouse.
 const attachChartKeys = (plot, label) => {
   const whole = () => plot.setData(plot.data);
 
-  // the part of the axis from `low`, as wide as `width`, within the data
+  // shows the part of the axis from `low`, as wide as `width`, within the data
   const show = (low, width) => {
     const [first, last] = [plot.data[0][0], plot.data[0].at(-1)];
     if (width >= last - first) return whole();
@@ -30,7 +30,7 @@ const attachChartKeys = (plot, label) => {
   };
   const attributes = {
     tabindex: "0", role: "application", "aria-roledescription": "chart", "aria-label": label,
-    "aria-description": "+ and − zoom, ← and → move, 0 shows all",  // the style shows it to whoever comes by keyboard
+    "aria-description": "+ and − zoom, ← and → move, 0 shows all",  // shown by the style while the chart has the keyboard focus
   };
   for (const [name, value] of Object.entries(attributes)) plot.over.setAttribute(name, value);
   plot.over.addEventListener("keydown", (event) => {

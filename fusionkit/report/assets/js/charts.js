@@ -1,6 +1,6 @@
 "use strict";
 
-// A chart of the content as a uPlot chart that follows width and theme.
+// Draws charts of the content by uPlot, and adapts them to width and theme.
 const charts = (() => {
   const HEIGHT = 250;
 
@@ -29,7 +29,7 @@ const charts = (() => {
     ...extra,
   });
 
-  // on a logarithmic axis only powers of ten get a line and a number; where there are hardly any, numbers far enough apart
+  // on a logarithmic axis only powers of ten get a line and a number; if there are fewer than two, numbers far enough apart
   const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
   const apart = ({ scales: { y } }, ticks) => {
     const least = Math.log(y.max / y.min) / 7;
@@ -45,10 +45,10 @@ const charts = (() => {
     ticks: { stroke: () => theme.ink("line"), width: 1, size: 5, filter: decades },
   });
 
-  // room for the longest number
+  // width of the longest number in pixels
   const roomFor = (_, values) => 16 + 7 * Math.max(2, ...(values ?? []).map((value) => (value ?? "").length));
 
-  // uPlot counts its ticks from the low end, which is therefore a round number
+  // uPlot counts its ticks from the low end, which is therefore rounded
   const rounded = (low) => {
     const decade = 10 ** Math.floor(Math.log10(low));
     return Math.floor(low / decade + 1e-9) * decade;
@@ -67,11 +67,11 @@ const charts = (() => {
     return [low - margin, high + margin];
   };
 
-  // the legend shows a sample of each line
+  // a sample of each line in the legend
   const widthOf = (curve) => ({ bold: 4, thin: 1, dashed: 2, points: 4, bars: 8 })[curve?.style] ?? 3;
   const dashOf = (curve) => ({ dashed: "dashed", points: "dotted" })[curve?.style] ?? "solid";
 
-  // made once, unlike the chart: their ink is a variable of the style
+  // made once, unlike the chart, so their ink is a variable of the style
   const markers = (curves) => ({
     width: (_, at) => widthOf(curves[at - 1]), dash: (_, at) => dashOf(curves[at - 1]),
     stroke: (_, at) => (at > 0 ? colourOf(curves[at - 1], at - 1, "var(--ink)") : null),
@@ -91,21 +91,21 @@ const charts = (() => {
         ...chart.curves.map(series)],
       legend: { live: true, markers: markers(chart.curves) },
       cursor: { drag: { x: true, y: false } },
-      hooks: { setSeries: [legend.pressed] },
+      hooks: { setSeries: [legend.markPressed] },
     };
   };
 
   const positive = (values, log) => (log ? values.map((value) => (value > 0 ? value : null)) : values);
 
-  // curves on axes of their own are joined into one
+  // uPlot needs a common x axis
   const dataOf = (chart) => {
     const [first] = chart.curves;
     const tables = chart.curves.map(({ x, y }) => [x, positive(y, chart.log)]);
-    const alike = chart.curves.every(({ x }) => x === first.x || (x.length === first.x.length && x.every((value, at) => value === first.x[at])));
-    return alike ? [first.x, ...tables.map(([, y]) => y)] : uPlot.join(tables, tables.map(() => [2]));
+    const isCommon = chart.curves.every(({ x }) => x === first.x || (x.length === first.x.length && x.every((value, at) => value === first.x[at])));
+    return isCommon ? [first.x, ...tables.map(([, y]) => y)] : uPlot.join(tables, tables.map(() => [2]));
   };
 
-  // shows the chart; the function that it returns shows another one of the same curves
+  // shows a chart; `update` replaces its data
   const show = (chart) => {
     const label = `${chart.title}: ${chart.curves.map(({ name }) => name).join(", ")} against ${chart.x_label || "name"}`;
     const place = dom.element("div", { class: "plot", role: "group", "aria-label": chart.title });
@@ -114,14 +114,14 @@ const charts = (() => {
     const build = () => {
       if (place.clientWidth === 0) return;
       plot = new uPlot(options(shown, place.clientWidth), dataOf(shown), place);
-      legend.reachable(plot);
+      legend.makeFocusable(plot);
       attachChartKeys(plot, label);
     };
     new ResizeObserver(() => {
       if (plot) plot.setSize({ width: place.clientWidth, height: HEIGHT });
       else build();
     }).observe(place);
-    theme.listen(() => plot?.redraw(false));  // keeps what is hidden and what is zoomed
+    theme.listen(() => plot?.redraw(false));  // keeps hidden curves and zoom
     const update = (next) => {
       shown = next;
       plot?.setData(dataOf(shown));

@@ -12,9 +12,9 @@ const colours = (() => {
       "0530610e41791752901f63a82a71b23480b93f8ec0529dc86bacd184bcd99bc9e0aed3e6c2ddecd4e6f1e0ecf3ecf2f5f7f6f6f9eee7fbe5d8fddcc9fbccb4f8bb9ef5aa89ee9677e48066db6b55d05548c53e3dba2832ab162a930e267c072267001f",
   };
   const MISSING = 0xff999999;
-  // of elements and curves: told apart on light and on dark ground
+  // of elements and curves: distinct on light and dark backgrounds
   const SERIES = ["#2f86eb", "#e8751a", "#1fa35b", "#d6409f", "#8e6cf0", "#b08a00", "#12a5b5", "#e5484d"];
-  // of the overlay: they add up to white
+  // of the overlay: the first three add up to white
   const OVERLAY = ["#ff4b3e", "#35d04f", "#3f7bff", "#ffd21f", "#ff4fd8", "#2be3e3", "#ff9c33", "#ffffff"];
   const tables = new Map();
 

@@ -1,8 +1,8 @@
 "use strict";
 
-// Numbers and lengths as people write them.
+// Numbers and lengths as text.
 const format = (() => {
-  const LONGEST = "−0.008888";  // of what `number` gives by itself
+  const LONGEST = "−0.008888";  // text that `number` returns by default
 
   const minus = (text) => text.replace("-", "−");
 
@@ -14,7 +14,7 @@ const format = (() => {
     return minus(String(Number(value.toPrecision(digits))));
   };
 
-  // for axes: powers of ten alone are short
+  // for axes, where powers of ten are short
   const tick = (value) => {
     if (value === null || value === undefined) return "";
     const size = Math.abs(value);
@@ -22,7 +22,7 @@ const format = (() => {
     return minus(String(Number(value.toPrecision(6))));
   };
 
-  // 1, 2 or 5 times a power of ten, nearest below the width
+  // the largest of 1, 2 or 5 times a power of ten that is at most `width`
   const round = (width) => {
     const decade = 10 ** Math.floor(Math.log10(width));
     return decade * [5, 2, 1].find((factor) => factor * decade <= width * (1 + 1e-9));

@@ -1,10 +1,10 @@
 "use strict";
 
-// Where things are: u, v run over the field of view from 0 to 1; all panes share centre and zoom.
+// Positions: u, v range over the field of view from 0 to 1; all panes share centre and zoom.
 const geometry = (() => {
-  // the part of the field of view that a stage of width x height shows, with u per stage pixel
+  // maps the part of the field of view shown by a canvas of width x height to canvas pixels and back
   const frame = (view, width, height, aspect) => {
-    const fit = Math.min(width, height * aspect);  // the whole field, as wide as the stage allows
+    const fit = Math.min(width, height * aspect);  // width of the whole field of view at zoom 1
     const scaleX = fit * view.zoom;
     const scaleY = scaleX / aspect;
     return {
@@ -19,11 +19,11 @@ const geometry = (() => {
   const inside = (centre, zoom) => Math.min(Math.max(centre, 0.5 / zoom), 1 - 0.5 / zoom);
 
   const limited = ({ u, v, zoom }) => {
-    const kept = Math.min(Math.max(zoom, 1), 64);
-    return { zoom: kept, u: inside(u, kept), v: inside(v, kept) };
+    const inRange = Math.min(Math.max(zoom, 1), 64);
+    return { zoom: inRange, u: inside(u, inRange), v: inside(v, inRange) };
   };
 
-  // zoom by a factor; the point u, v stays where it is
+  // zooms by a factor about the point u, v
   const zoomed = (view, factor, u = view.u, v = view.v) => {
     const zoom = Math.min(Math.max(view.zoom * factor, 1), 64);
     const share = view.zoom / zoom;
@@ -34,10 +34,10 @@ const geometry = (() => {
 
   const clamp = (value) => Math.min(Math.max(value, 0), 1);
 
-  // the line within the field of view; the former one instead of a line without length
+  // the line clamped to the field of view; the former line if its length would be zero
   const line = ({ u0, v0, u1, v1 }, former) => {
-    const kept = { u0: clamp(u0), v0: clamp(v0), u1: clamp(u1), v1: clamp(v1) };
-    return kept.u0 === kept.u1 && kept.v0 === kept.v1 ? former : Object.freeze(kept);
+    const clamped = { u0: clamp(u0), v0: clamp(v0), u1: clamp(u1), v1: clamp(v1) };
+    return clamped.u0 === clamped.u1 && clamped.v0 === clamped.v1 ? former : Object.freeze(clamped);
   };
 
   return { frame, zoomed, moved, clamp, line, HOME: Object.freeze({ u: 0.5, v: 0.5, zoom: 1 }) };

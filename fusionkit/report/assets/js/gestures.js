@@ -1,9 +1,9 @@
 "use strict";
 
-// Mouse, touch and keys on one pane: move, zoom, swipe, crosshair, and the line of the profile.
+// Mouse, touch and keys on a pane: move, zoom, divider, crosshair and profile line.
 const attachGestures = (canvas, store, pane) => {
-  const hands = new AbortController();
-  const on = (type, handle, more = {}) => canvas.addEventListener(type, handle, { signal: hands.signal, ...more });
+  const controller = new AbortController();
+  const on = (type, handle, more = {}) => canvas.addEventListener(type, handle, { signal: controller.signal, ...more });
   const touches = new Map();
   let drag = null;
 
@@ -24,7 +24,7 @@ const attachGestures = (canvas, store, pane) => {
     return Math.hypot(frame.toX(u) - at.x, frame.toY(v) - at.y) < 12 * pane.ratio();
   };
 
-  // what a press begins: an end of the line, the divider, a new line, or a move
+  // starts to drag an end of the line, the divider, a new line, or the image
   const begin = (at) => {
     const { line, tool, split } = store.get();
     if (tool === "line") {
@@ -74,7 +74,7 @@ const attachGestures = (canvas, store, pane) => {
     });
   }
   on("pointerleave", () => store.set({ cursor: null }));
-  // the wheel belongs to the page unless the image has the focus or Ctrl is held
+  // the wheel scrolls the page unless the image has the focus or Ctrl is held
   on("wheel", (event) => {
     if (document.activeElement !== canvas && !event.ctrlKey) return;
     event.preventDefault();
@@ -103,5 +103,5 @@ const attachGestures = (canvas, store, pane) => {
     if (!arrow) speech.say(`zoom ${format.number(store.get().view.zoom, 3)}`);
     else if (event.shiftKey) speech.say(pane.reading());
   });
-  return hands;
+  return controller;
 };

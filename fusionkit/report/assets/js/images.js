@@ -1,6 +1,6 @@
 "use strict";
 
-// Images as numbers: decoded from the page when they are first needed, or computed from two others.
+// Images as numbers: decoded when first needed, or computed from two others.
 const images = (() => {
   const known = new Map();
 
@@ -12,7 +12,7 @@ const images = (() => {
     return bytes;
   };
 
-  // read piece by piece into its place: a stream of a blob or a response is copied, and waits, more often
+  // reads chunks directly into the result: the stream of a blob or a response copies and waits more often
   const inflate = async (bytes, size) => {
     const stream = new DecompressionStream("deflate");
     const writer = stream.writable.getWriter();
@@ -28,7 +28,8 @@ const images = (() => {
     }
   };
 
-  // low bytes, then high bytes, of folded differences along each row; no async function, which is compiled late
+  // inverts report/images.py: low bytes, then high bytes, of mapped differences along each row; not an async function,
+  // since these are compiled late
   const unfold = (planes, { ny, nx, low, step, missing }) => {
     const size = ny * nx;
     const values = new Float32Array(size);
@@ -54,14 +55,14 @@ const images = (() => {
     return { ...first, values };
   };
 
-  // one after another, so that what is asked for first is drawn first; after a first frame, with the texts of the page
-  let last = new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+  // one after another, so that the first image requested is drawn first; after a first frame with the text of the page
+  let last = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
   const decodeNext = (image) => {
     last = last.then(() => decode(image));
     return last;
   };
 
-  // the image of a key, a promise
+  // a promise of the image of a key
   const load = (content, key) => {
     if (!known.has(key)) {
       const rule = content.derived[key];
@@ -73,7 +74,7 @@ const images = (() => {
     return known.get(key);
   };
 
-  // value at u, v in [0, 1) of width and height
+  // the value at u, v in [0, 1)
   const at = (image, u, v) => {
     const x = Math.floor(u * image.nx);
     const y = Math.floor(v * image.ny);

@@ -1,6 +1,6 @@
 "use strict";
 
-// What a pane can draw: a bitmap as large as the image, values under the cursor, and a colour bar.
+// Layers of a pane: a bitmap as large as the image, values under the cursor, and a colour bar.
 const layers = (() => {
   const bitmapOf = (image, words) => {
     const canvas = new OffscreenCanvas(image.nx, image.ny);
@@ -27,7 +27,7 @@ const layers = (() => {
 
   const mapOf = (layer, state) => (layer.colours === "maps" ? state.colours : layer.colours);
 
-  // the layer of a panel, drawn in the colours of the state
+  // an image of a panel, drawn in the colours of the state
   const plain = (content, panel, layer) => {
     let image = null;
     let drawn = null;

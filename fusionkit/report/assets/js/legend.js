@@ -1,14 +1,14 @@
 "use strict";
 
-// The legend of a chart: its entries switch curves off and on, by keyboard too.
+// The legend of a chart, whose entries toggle curves by mouse or keyboard.
 const legend = (() => {
-  // that of the x axis, which cannot be switched off, comes first
+  // without the first entry, that of the x axis, which has no curve
   const entries = ({ root }) => [...root.querySelectorAll(".u-legend .u-series th")].slice(1);
 
-  // tells which curves are shown
-  const pressed = (plot) => entries(plot).forEach((entry, at) => entry.setAttribute("aria-pressed", String(plot.series[at + 1].show)));
+  // marks the entries of visible curves for screen readers
+  const markPressed = (plot) => entries(plot).forEach((entry, at) => entry.setAttribute("aria-pressed", String(plot.series[at + 1].show)));
 
-  const reachable = (plot) => {
+  const makeFocusable = (plot) => {
     for (const entry of entries(plot)) {
       entry.setAttribute("tabindex", "0");
       entry.setAttribute("role", "button");
@@ -20,8 +20,8 @@ const legend = (() => {
         }
       });
     }
-    pressed(plot);
+    markPressed(plot);
   };
 
-  return { pressed, reachable };
+  return { markPressed, makeFocusable };
 })();

@@ -1,6 +1,6 @@
 "use strict";
 
-// All elements in one image: each adds its colour as bright as its map.
+// All elements in one image: each adds its colour in proportion to its map.
 const overlay = (() => {
   const compose = (parts, chosen) => {
     const [{ image }] = parts;
@@ -14,7 +14,7 @@ const overlay = (() => {
       for (let part = 0; part < shown.length; part += 1) {
         const { values, low, factor, red, green, blue } = shown[part];
         const share = (values[at] - low) * factor;
-        if (!(share > 0)) continue;  // nor NaN
+        if (!(share > 0)) continue;  // false for NaN too
         const light = share < 1 ? share : 1;
         r += light * red;
         g += light * green;
@@ -26,16 +26,16 @@ const overlay = (() => {
   };
 
   const layer = (content, panels, name) => {
-    const found = panels.map((panel) => ({ panel, layer: panel.layers.find((each) => each.name === name) }));
+    const sources = panels.map((panel) => ({ panel, layer: panel.layers.find((each) => each.name === name) }));
     let parts = null;
     let drawn = null;
     let drawnFor = null;
     return {
       name,
-      ready: Promise.all(found.map(({ layer: { image } }) => images.load(content, image))).then((loaded) => {
+      ready: Promise.all(sources.map(({ layer: { image } }) => images.load(content, image))).then((loaded) => {
         const [{ nx, ny }] = loaded;
-        if (loaded.every((one) => one.nx === nx && one.ny === ny)) {
-          parts = loaded.map((image, at) => ({ image, limits: found[at].layer.limits, label: panels[at].label }));
+        if (loaded.every((image) => image.nx === nx && image.ny === ny)) {
+          parts = loaded.map((image, at) => ({ image, limits: sources[at].layer.limits, label: panels[at].label }));
         }
       }),
       bitmap: (state) => {
@@ -49,7 +49,7 @@ const overlay = (() => {
     };
   };
 
-  // names of layers that every element has as one and the same kind of image
+  // names of the layers that every element has as a map
   const names = (panels) => panels[0].layers.filter(({ name, colours: map }) => map === "maps"
     && panels.every((panel) => panel.layers.some((each) => each.name === name))).map(({ name }) => name);
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// Puts the page together from its content.
+// Builds the page from its content.
 (async () => {
   const content = JSON.parse(document.getElementById("content").textContent);
   const { element } = dom;
@@ -12,14 +12,14 @@
     content.subtitle ? element("p", { class: "subtitle" }, content.subtitle) : null,
   ].filter((node) => node !== null));
 
-  // a name may break after an underscore, a number nowhere, nor between it and its unit
+  // line breaks are allowed after underscores, but neither in numbers nor between a number and its unit
   const breakable = (text) => text.split(/(?<=_|[^\d] )/).flatMap((part) =>
     (/^[-+−]?\d/.test(part) ? [element("span", { class: "number" }, part.trimEnd()), part.endsWith(" ") ? " " : ""] : [part, element("wbr")]));
 
   const facts = () => element("dl", { class: "facts" }, ...content.facts.map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, ...breakable(value)))));
 
-  const sentences = () => element("ul", { class: "sentences", "aria-label": "what to know about this" },
+  const sentences = () => element("ul", { class: "sentences", "aria-label": "warnings and notes" },
     ...content.diagnostics.map(({ level, text }) =>
       element("li", { class: level }, level === "warning" ? element("strong", {}, "Warning: ") : null, text)));
 
@@ -32,7 +32,7 @@
 
   const folded = (title, inside) => element("details", {}, element("summary", {}, title), inside);
 
-  // layers that the divider can be put between: those of the elements, or of whatever has several
+  // the layers on either side of the divider: those of the elements, if any, else those of all panels
   const names = () => {
     const elements = content.panels.filter((panel) => panel.overlay);
     const all = (elements.length > 0 ? elements : content.panels).flatMap((panel) => panel.layers.map(({ name }) => name));
@@ -50,7 +50,7 @@
     + "Shift and arrow keys move the crosshair, + and − or the wheel zoom, 0 shows all.";
 
   const main = document.getElementById("main");
-  const waiting = [];
+  const pending = [];
   header();
   document.body.append(speech.region);
   main.replaceChildren(...(content.facts.length > 0 ? [facts()] : []), ...(content.diagnostics.length > 0 ? [sentences()] : []));
@@ -63,13 +63,13 @@
       toolbar.make(store, names(), several), viewer.node));
     const profile = makeProfile(content, store, viewer);
     main.append(profile.node);
-    waiting.push(viewer.ready(), profile.ready);
+    pending.push(viewer.ready(), profile.ready);
   }
   main.append(...content.sections.map(charts.section), ...content.tables.filter(({ first }) => !first).map(table));
   main.append(...content.details.map((each) => folded(each.title, rows(each))),
     ...content.texts.map(([title, text]) => folded(title, element("pre", { tabindex: "0" }, text))));
   document.getElementById("footer").append(element("p", {}, content.precision), element("p", {}, content.footer));
-  await Promise.all(waiting);
+  await Promise.all(pending);
   requestAnimationFrame(() => requestAnimationFrame(() => {
     document.documentElement.dataset.ready = "true";
     performance.mark("drawn");

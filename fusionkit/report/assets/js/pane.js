@@ -1,14 +1,14 @@
 "use strict";
 
-// One image on the page: one layer, or two with a divider between them; scale bar, crosshair, line and colour bars.
+// An image on the page: one layer, or two with a divider; scale bar, crosshair, profile line and colour bars.
 const makePane = (content, store, label, chosen, aspect, controls) => {
-  // an application gets the arrow keys, which a screen reader keeps for itself on an image
+  // the role application, since a screen reader does not pass arrow keys on to an image
   const canvas = dom.element("canvas", { tabindex: "0", role: "application", "aria-roledescription": "image", "aria-describedby": "keys" });
-  const values = (said) => chosen.map((layer) => `${layer.name} ${said(layer)}`);
-  // the longest readout holds the room, so that nothing below moves
+  const values = (read) => chosen.map((layer) => `${layer.name} ${read(layer)}`);
+  // the longest readout reserves the space, so that nothing below moves
   const room = [controls.longest, ...values((layer) => layer.longest)].join(" · ");
-  const said = dom.element("span");
-  const readout = dom.element("div", { class: "readout" }, dom.element("span", { class: "room", "aria-hidden": "true" }, room), said);
+  const text = dom.element("span");
+  const readout = dom.element("div", { class: "readout" }, dom.element("span", { class: "room", "aria-hidden": "true" }, room), text);
   const bars = dom.element("div", { class: "bars" });
   const node = dom.element("figure", {}, dom.element("div", { class: "stage" }, canvas), bars, readout);
   canvas.style.aspectRatio = String(Math.min(Math.max(aspect, 0.5), 5));
@@ -17,7 +17,7 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
 
   const frameOf = (state) => geometry.frame(state.view, canvas.width, canvas.height, aspect);
 
-  // text on a dark plate: it can be read on any image
+  // text on a dark background, readable on any image
   const write = (pen, text, x, y) => {
     const wide = pen.measureText(text).width;
     const left = pen.textAlign === "right" ? x - wide : x;
@@ -36,15 +36,15 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     pen.beginPath();
     pen.rect(left, 0, right - left, canvas.height);
     pen.clip();
-    // averaged where the screen has fewer pixels than the image, true pixels where it has more
+    // averages if the screen has fewer pixels than the image, sharp pixels if it has more
     pen.imageSmoothingEnabled = frame.scaleX < bitmap.width;
     pen.imageSmoothingQuality = "medium";
     pen.drawImage(bitmap, frame.toX(0), frame.toY(0), frame.scaleX, frame.scaleY);
     pen.restore();
   };
 
-  // within a width, without its middle where it is too long: names of runs differ at their ends
-  const fitted = (pen, text, width) => {
+  // shortens a text in its middle to fit a width, since names of runs differ at their ends
+  const shorten = (pen, text, width) => {
     let short = text;
     for (let kept = text.length - 1; kept > 2 && pen.measureText(short).width > width; kept -= 1) {
       short = `${text.slice(0, Math.ceil(kept / 2))}…${text.slice(-Math.floor(kept / 2))}`;
@@ -56,7 +56,7 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     pen.textBaseline = "top";
     const edge = 8 * ratio;
     const names = chosen.map(({ name }) => name);
-    const [first, second] = names.map((name) => fitted(pen, name, canvas.width / names.length - 2 * edge));
+    const [first, second] = names.map((name) => shorten(pen, name, canvas.width / names.length - 2 * edge));
     canvas.title = first === names[0] && second === names[1] ? "" : names.join(" | ");
     pen.textAlign = "left";
     if (second === undefined || split > pen.measureText(first).width + 2 * edge) write(pen, first, edge, edge);
@@ -132,13 +132,13 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     const text = JSON.stringify(wanted);
     if (text === barsShown) return;
     barsShown = text;
-    const different = new Map();  // layers of the same colours share a bar
+    const unique = new Map();  // layers with the same colours share a bar
     for (const { beyond, ...same } of wanted) {
       const key = JSON.stringify(same);
-      const known = different.get(key)?.beyond ?? [false, false];
-      different.set(key, { ...same, beyond: known.map((any, end) => any || beyond[end]) });
+      const former = unique.get(key)?.beyond ?? [false, false];
+      unique.set(key, { ...same, beyond: former.map((any, end) => any || beyond[end]) });
     }
-    bars.replaceChildren(...[...different.values()].map(controls.bar));
+    bars.replaceChildren(...[...unique.values()].map(controls.bar));
   };
 
   const reading = ({ cursor }) =>
@@ -162,7 +162,7 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     drawNames(pen, split);
     drawScale(pen, frame);
     drawBars(state);
-    said.textContent = reading(state);
+    text.textContent = reading(state);
     canvas.classList.toggle("moves", state.tool === "move");
     canvas.classList.toggle("zoomed", state.view.zoom > 1 || state.tool === "line");
   };
@@ -178,7 +178,7 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     draw(store.get());
   });
   observer.observe(canvas);
-  const hands = attachGestures(canvas, store, {
+  const gestures = attachGestures(canvas, store, {
     frame: () => frameOf(store.get()), ratio: () => ratio, swipes: chosen.length > 1, step: controls.step,
     reading: () => reading(store.get()),
   });
@@ -189,7 +189,7 @@ const makePane = (content, store, label, chosen, aspect, controls) => {
     remove: () => {
       store.forget(draw);
       observer.disconnect();
-      hands.abort();
+      gestures.abort();
     },
   };
 };

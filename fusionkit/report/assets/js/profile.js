@@ -1,17 +1,17 @@
 "use strict";
 
-// The values of all layers along the line that the reader draws.
+// Line profiles: the values of all layers along the line that the reader draws.
 const makeProfile = (content, store, viewer) => {
   const [ny, nx] = content.pixels;
 
   const groups = () => {
-    const found = new Map();
+    const byTitle = new Map();
     for (const panel of content.panels) {
       const kept = panel.layers.filter(({ profile }) => profile);
       if (kept.length === 0) continue;
-      found.set(panel.profiles, [...(found.get(panel.profiles) ?? []), { panel, kept }]);
+      byTitle.set(panel.profiles, [...(byTitle.get(panel.profiles) ?? []), { panel, kept }]);
     }
-    return [...found.entries()];
+    return [...byTitle.entries()];
   };
 
   const traces = (members) => members.flatMap(({ panel, kept }, of) => kept.map((layer, at) => ({
@@ -41,7 +41,7 @@ const makeProfile = (content, store, viewer) => {
 
   const made = groups().map(([title, members]) => chartOf(title, members));
 
-  // a field of a number: shows what became of what was typed, the former value where that is no number
+  // a number field; shows the value in use, which stays as it was if the input is not a number
   const field = (bounds, read, change) => {
     const input = dom.element("input", { type: "number", ...bounds, onchange: () => {
       if (Number.isFinite(input.valueAsNumber)) change(Math.min(Math.max(input.valueAsNumber, bounds.min), bounds.max));
@@ -53,7 +53,7 @@ const makeProfile = (content, store, viewer) => {
     return input;
   };
 
-  // the ends as numbers: for the keyboard, and for the same line again
+  // the ends as numbers, for the keyboard and to repeat a line
   const fields = () => {
     const ends = [["x0", "u0", nx], ["y0", "v0", ny], ["x1", "u1", nx], ["y1", "v1", ny]];
     const width = field({ min: 1, max: 200, step: 1 }, (state) => String(state.width), (value) => store.set({ width: Math.round(value) }));

@@ -11,7 +11,7 @@ const sampling = (() => {
     return row(y0) * (1 - b) + (b > 0 ? row(y1) * b : 0);
   };
 
-  // where to sample: distances in pixels of the field of view, and u, v for each line across the width
+  // the sample points: distances in pixels of the field of view, and u, v across the width at each distance
   const points = ({ u0, v0, u1, v1 }, width, [ny, nx]) => {
     const [dx, dy] = [(u1 - u0) * nx, (v1 - v0) * ny];
     const length = Math.hypot(dx, dy);

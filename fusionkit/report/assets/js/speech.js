@@ -1,13 +1,13 @@
 "use strict";
 
-// What a screen reader is told: one line for the whole page, when the keys rest.
+// Announces text to screen readers, after a pause in the key presses.
 const speech = (() => {
-  const PAUSE = 300;  // ms, so that a held key is not read pixel by pixel
+  const PAUSE = 300;  // ms, so that a held key is not read out pixel by pixel
   const region = dom.element("div", { class: "unseen", role: "status", "aria-live": "polite" });
-  let waiting = 0;
+  let timer = 0;
   const say = (text) => {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => region.replaceChildren(text), PAUSE);
+    clearTimeout(timer);
+    timer = setTimeout(() => region.replaceChildren(text), PAUSE);
   };
   return { region, say };
 })();

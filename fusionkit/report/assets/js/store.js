@@ -1,6 +1,6 @@
 "use strict";
 
-// The state of the page: replaced, never changed in place; whoever listens is told once a frame what it is.
+// The state of the page: replaced, never changed in place; listeners are called with it once a frame.
 const makeStore = (initial) => {
   let state = Object.freeze({ ...initial });
   const listeners = new Set();

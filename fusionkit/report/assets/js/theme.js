@@ -1,6 +1,6 @@
 "use strict";
 
-// Light or dark: as the system has it until the reader chooses; paper is light.
+// Light or dark: that of the system until the reader chooses; light for printing.
 const theme = (() => {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const listeners = [];
@@ -15,7 +15,7 @@ const theme = (() => {
   const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   system.addEventListener("change", apply);
-  // what is drawn on canvases has the ink of the screen until it is drawn again
+  // canvases keep the ink of the screen until they are redrawn
   for (const [event, begins] of [["beforeprint", true], ["afterprint", false]]) {
     window.addEventListener(event, () => {
       printing = begins;

@@ -1,6 +1,6 @@
 "use strict";
 
-// What steers all images: the layers to compare, the divider, zoom, colours, and what dragging does.
+// The controls of all images: layers to compare, divider, zoom, colours, and the effect of dragging.
 const toolbar = (() => {
   const modes = (store) => dom.radios("View", "mode", [["swipe", "slider"], ["beside", "side by side"]],
     store.get().mode, (mode) => store.set({ mode }));

@@ -1,6 +1,6 @@
 "use strict";
 
-// The images of a page: a panel each, all with the same view.
+// The images of a page in panels, all with the same view.
 const makeViewer = (content, store) => {
   const [ny, nx] = content.pixels ?? [1, 1];
   const elements = content.panels.filter((panel) => panel.overlay);
@@ -31,25 +31,25 @@ const makeViewer = (content, store) => {
       format.number(u * nx * perPixel, 3), format.number(v * ny * perPixel, 3)),
   };
 
-  // layers are made, and their images decoded, when they are first shown
-  const known = new Map();
+  // layers are created, and their images decoded, when first shown
+  const cache = new Map();
   const once = (key, make) => {
-    if (!known.has(key)) known.set(key, make());
-    return known.get(key);
+    if (!cache.has(key)) cache.set(key, make());
+    return cache.get(key);
   };
   const layerOf = (panel, layer) => once(layer, () => layers.plain(content, panel, layer));
   const overlayOf = (name) => once(name, () => overlay.layer(content, elements, name));
 
-  const shelves = content.panels.map((panel) => ({
+  const rows = content.panels.map((panel) => ({
     label: panel.label, layers: panel.layers.map((layer) => () => layerOf(panel, layer)), names: panel.layers.map(({ name }) => name), below: null,
   }));
   if (overlaid.length > 0) {
-    shelves.splice(elements.length, 0, {
+    rows.splice(elements.length, 0, {
       label: "All elements", layers: overlaid.map((name) => () => overlayOf(name)), names: overlaid, below: overlay.toggles(store, elements),
     });
   }
 
-  // the two layers on either side of the divider, or every layer
+  // the layers on either side of the divider, or all layers side by side
   const groups = ({ layers: all, names }, { mode, left, right }) => {
     if (mode === "beside") return all.map((layer) => [layer()]);
     const index = (name, otherwise) => (names.includes(name) ? names.indexOf(name) : Math.min(otherwise, all.length - 1));
@@ -67,11 +67,11 @@ const makeViewer = (content, store) => {
     for (const pane of panes) pane.remove();
     panes = [];
     node.classList.toggle("beside", state.mode === "beside");
-    node.replaceChildren(...shelves.map((shelf) => {
-      const own = groups(shelf, state).map((chosen) => makePane(content, store, shelf.label, chosen, nx / ny, controls));
+    node.replaceChildren(...rows.map((row) => {
+      const own = groups(row, state).map((chosen) => makePane(content, store, row.label, chosen, nx / ny, controls));
       panes.push(...own);
-      return dom.element("section", { class: "panel", "aria-label": shelf.label }, dom.element("h3", {}, shelf.label),
-        dom.element("div", { class: "panes" }, ...own.map((pane) => pane.node)), shelf.below);
+      return dom.element("section", { class: "panel", "aria-label": row.label }, dom.element("h3", {}, row.label),
+        dom.element("div", { class: "panes" }, ...own.map((pane) => pane.node)), row.below);
     }));
   };
   store.listen(build);

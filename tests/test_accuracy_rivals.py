@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import doors, factors, filters, low_rank, stabilised
+from benchmarks.accuracy import factors, filters, low_rank, stabilised, user_calls
 from benchmarks.accuracy.comparison import comparison
 from benchmarks.accuracy.document import write_docs
 from benchmarks.accuracy.independent import SCENES
 from benchmarks.accuracy.independent.record import VARIANTS, record
-from benchmarks.accuracy.methods import COMPARED, DOORS, NEEDS, OTHERS
+from benchmarks.accuracy.methods import COMPARED, NEEDS, OTHERS, USER_CALLS
 from benchmarks.accuracy.metrics import mean_nrmse
 from benchmarks.accuracy.records import Rows
-from benchmarks.accuracy.rival_bars import JUDGED_DOORS, rival_bars
+from benchmarks.accuracy.rival_bars import JUDGED_CALLS, rival_bars
 from benchmarks.accuracy.specimens import INDEPENDENT, Case, Recording, case
 from benchmarks.accuracy.structure import structure
 from benchmarks.accuracy.studies import QUICK
@@ -28,7 +28,7 @@ ORIGINALS = Path(__file__).parents[2] / "shared" / "specimens"
 
 
 def original(module: str) -> Any:
-    """A module of the scripts that specimens and rivals are written after."""
+    """A module of the original scripts of specimens and rivals."""
     if not (ORIGINALS / f"{module}.py").is_file():
         pytest.skip("the original scripts are not beside this checkout")
     sys.path.insert(0, str(ORIGINALS))
@@ -142,10 +142,10 @@ def test_rivals_are_nearer_to_the_truth_than_the_counts(method: str) -> None:
     assert mean_nrmse(x, truth_of(one)) < 0.7 * mean_nrmse(one.dataset.arrays["maps"], truth_of(one))
 
 
-@pytest.mark.parametrize("method", list(DOORS))
-def test_doors_give_maps(method: str) -> None:
+@pytest.mark.parametrize("method", list(USER_CALLS))
+def test_user_calls_give_maps(method: str) -> None:
     one = small()
-    x, facts = DOORS[method](one)
+    x, facts = USER_CALLS[method](one)
     assert x.shape == truth_of(one).shape
     assert np.isfinite(x).all()
     assert facts["status"]
@@ -157,12 +157,12 @@ def test_without_the_image_no_term_reads_it() -> None:
     recorded = small()
     other = recorded.dataset.arrays["haadf"][::-1].copy()
     turned = Case(type(recorded.dataset)({**recorded.dataset.arrays, "haadf": other}, recorded.dataset.elements))
-    run = doors.packaged("cos_nonlocal", image=False)
+    run = user_calls.packaged("cos_nonlocal", image=False)
     np.testing.assert_array_equal(run(recorded)[0], run(turned)[0])
 
 
 def rows() -> Rows:
-    """Made-up rows: fusionkit half as wrong as the Gaussian filter, everything else as wrong as it."""
+    """Made-up rows: the error of fusionkit is half that of every other method."""
     facts = {"fraction": 0.01, "in_sigmas": 1.0, "total": 0.01, "invented": 0.05, "sharpness": 0.97}
     return Rows(
         tuple(
@@ -173,7 +173,7 @@ def rows() -> Rows:
                 "seed": 0,
                 "method": method,
                 "elements": ["Ni", "Cr"],
-                "nrmse": [0.05, 0.1] if method in JUDGED_DOORS else [0.1, 0.2],
+                "nrmse": [0.05, 0.1] if method in JUDGED_CALLS else [0.1, 0.2],
                 **facts,
             }
             for specimen in (*INDEPENDENT, "films")

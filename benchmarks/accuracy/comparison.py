@@ -1,4 +1,4 @@
-"""fusionkit through its doors beside what people use instead: bars, a table for each variant, and each element."""
+"""The tables that compare fusionkit, as users call it, with other methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.accuracy.methods import FUSE, GAUSSIAN
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.rival_bars import (
-    JUDGED_DOORS,
+    JUDGED_CALLS,
     RIVALS,
     among,
     geometric,
@@ -23,8 +23,8 @@ from benchmarks.accuracy.specimens import MATCHED
 from benchmarks.accuracy.table import NAMES, Table, table
 
 _OWN = "**Own model**: the image is exactly what fusionkit assumes, which flatters it."
-GROUPS = {  # specimens of each table, and what the reader has to know
-    "Phantoms of this project": ([*MATCHED], f"{_OWN} So do the shapes: round or flat, and smooth."),
+GROUPS = {  # the specimens of each table, and a warning
+    "Phantoms of this project": ([*MATCHED], f"{_OWN} So do the shapes, which are round or flat, and smooth."),
     "Independent specimens, `model`": (variant("model"), _OWN),
     "Independent specimens, `physics`": (variant("physics"), ""),
     "Independent specimens, `hard`": (variant("hard"), ""),
@@ -42,7 +42,7 @@ def comparison(rows: Rows) -> str:
     """All tables in Markdown."""
     bars = (bar.row() for bar in rival_bars(rows))
     parts = [
-        table("Targets on independent specimens", ["quantity", "target", *(NAMES[door] for door in JUDGED_DOORS)], bars)
+        table("Targets on independent specimens", ["quantity", "target", *(NAMES[call] for call in JUDGED_CALLS)], bars)
     ]
     for title, (specimens, mark) in GROUPS.items():
         here = among(rows, specimens)
@@ -72,7 +72,7 @@ def _group(title: str, rows: Rows, mark: str) -> str:
 
 
 def _elements(rows: Rows) -> str:
-    """Each element of each specimen by `fusionkit.fuse`."""
+    """`fusionkit.fuse` for each element of each specimen."""
 
     def lines() -> Table:
         for specimen in rows.values("specimen"):
@@ -82,7 +82,7 @@ def _elements(rows: Rows) -> str:
 
     head = ["specimen", "element", *(f"{dose:g} counts" for dose in rows.values("dose"))]
     rivals = ", ".join(NAMES[rival] for rival in RIVALS)
-    note = f"Error of {NAMES[FUSE]} over the best Gaussian filter's; bold where one of these is better: {rivals}."
+    note = f"Error of {NAMES[FUSE]} over the best Gaussian filter's; bold if one of these is better: {rivals}."
     return table("Each element", head, lines(), note)
 
 

@@ -1,4 +1,4 @@
-"""Few factors of the elements after a Gaussian filter: what PCA and NMF can do where there are only maps."""
+"""A few factors of the elements after a Gaussian filter: what PCA and NMF can do with maps alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTHS = (0.0, 0.5, 0.8, 1.2, 1.8, 2.5, 4.0)
 
 
 def factors(case: Case) -> tuple[Array, dict[str, Any]]:
-    """The nonnegative part of the maps of lowest rank, weighted for Poisson noise; the truth chooses rank and width."""
+    """Maps of low rank, weighted for Poisson noise and clipped at zero, with the rank and width of least error."""
     maps = case.dataset.arrays["maps"]
     weight = np.sqrt(maps.mean((1, 2)))[:, None]
     settings, tried = [], []

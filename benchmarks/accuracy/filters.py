@@ -1,4 +1,4 @@
-"""What people do without a model: Gaussian filters, and the guided filter of the image.
+"""Filters without a model: Gaussian filters, and the guided filter.
 
 The guided filter is that of K. He, J. Sun, X. Tang, IEEE Trans. Pattern Anal. Mach. Intell. 35, 1397 (2013).
 """
@@ -27,7 +27,7 @@ def known(case: Case) -> Array:
 
 
 def nearest(tried: Iterable[Array], truth: Array) -> tuple[int, Array]:
-    """The candidate with the lowest error, and its number; candidates and truth (n, ny, nx) or (ny, nx)."""
+    """Index and maps of the candidate with the least error; candidates and truth (n, ny, nx) or (ny, nx)."""
     stack = truth.reshape(-1, *truth.shape[-2:])
     candidates = list(tried)
     errors = [mean_nrmse(x.reshape(stack.shape), stack) for x in candidates]
@@ -36,14 +36,14 @@ def nearest(tried: Iterable[Array], truth: Array) -> tuple[int, Array]:
 
 
 def gaussian(case: Case) -> tuple[Array, dict[str, Any]]:
-    """Each map by the Gaussian filter whose width the truth chooses for this element."""
+    """Each map with the Gaussian filter of least error, or none."""
     pairs = zip(case.dataset.arrays["maps"], known(case), strict=True)
     chosen = [nearest([one, *_filtered(one)], truth) for one, truth in pairs]
     return np.stack([x for _, x in chosen]), {"widths": [(0.0, *WIDTHS)[place] for place, _ in chosen]}
 
 
 def gaussian_cv(case: Case) -> tuple[Array, dict[str, Any]]:
-    """The same without the truth: each half of the counts judges the widths on the other half."""
+    """Each map with the width that predicts one half of the counts best from the other."""
     random = np.random.default_rng(1)
     maps, widths = [], []
     for one in case.dataset.arrays["maps"]:
@@ -56,7 +56,7 @@ def gaussian_cv(case: Case) -> tuple[Array, dict[str, Any]]:
 
 
 def guided(case: Case) -> tuple[Array, dict[str, Any]]:
-    """Each map by the guided filter of the image; the truth chooses side and flatness for this element."""
+    """Each map, guided by the image, with the side and flatness of least error."""
     image = case.dataset.arrays["haadf"]
     image = (image - image.mean()) / image.std()
     settings = list(product(_SIDES, _FLATNESS))

@@ -1,7 +1,7 @@
-"""Groups of similar patches of all maps, each shrunk to low rank on the square root of the counts; plain NumPy.
+"""Groups of similar patches of all maps, shrunk to low rank on the square root of the counts.
 
 Singular values are shrunk as M. Gavish, D. L. Donoho, IEEE Trans. Inf. Theory 63, 2137 (2017), for unit noise. The
-groups are found in smoothed maps first, then in the result, which takes back a quarter of what it removed.
+groups are found in the smoothed maps first, then in the result, to which a quarter of the residual is added back.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PILOT = 1.5  # width of the first smoothing
 
 
 def maps_alone(case: Case) -> tuple[Array, dict[str, Any]]:
-    """Without the image."""
+    """Groups from the maps."""
     return counts_of(_denoised(root(case.dataset.arrays["maps"]))), {}
 
 
 def with_image(case: Case) -> tuple[Array, dict[str, Any]]:
-    """The image is one more channel of unit noise."""
+    """Groups from the maps and the image, which is one more channel of unit noise."""
     image = case.dataset.arrays["haadf"]
     channel = (image - image.mean()) / _noise(image)
     stack = np.concatenate([root(case.dataset.arrays["maps"]), channel[None]])
@@ -41,7 +41,7 @@ def _noise(image: Array) -> float:
 
 
 def _denoised(channels: Array) -> Array:
-    """Channels (c, ny, nx) of unit noise without it."""
+    """Denoise channels (c, ny, nx) of unit noise."""
     pilot = np.stack([gaussian_filter(one, _PILOT) for one in channels])
     first = _pass(channels, pilot, 1.0)
     return _pass(first + _BACK * (channels - first), first, float(np.sqrt(_BACK + 0.02)))
@@ -54,7 +54,7 @@ def _patches(channels: Array) -> Array:
 
 
 def _pass(channels: Array, leading: Array, noise: float) -> Array:
-    """Shrink each group of patches of ``channels`` that are similar in ``leading``; the weighted mean of them."""
+    """Weighted mean of the shrunk patches of ``channels``, grouped by similarity in ``leading``."""
     search, values = _patches(leading).astype(np.float32), _patches(channels)
     height, width = values.shape[:2]
     total, weights = np.zeros(channels.shape), np.zeros(channels.shape[1:])
@@ -78,7 +78,7 @@ def _places(length: int) -> npt.NDArray[np.int_]:
 
 
 def _similar(search: Array, i: int, j: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Rows and columns of the patches that are nearest to the one at (i, j)."""
+    """Rows and columns of the patches most similar to the one at (i, j)."""
     top, left = max(0, i - _SEARCH), max(0, j - _SEARCH)
     near = search[top : i + _SEARCH + 1, left : j + _SEARCH + 1]
     distance = ((near - search[i, j]) ** 2).sum(-1)
@@ -87,7 +87,7 @@ def _similar(search: Array, i: int, j: int) -> tuple[npt.NDArray[np.intp], npt.N
 
 
 def _shrunk(groups: Array, noise: float) -> tuple[Array, Array]:
-    """Groups (g, patches, values) of low rank, and the rank of each."""
+    """Shrink groups (g, patches, values) to low rank; also the rank of each."""
     mean = groups.mean(1, keepdims=True)
     left, values, right = np.linalg.svd(groups - mean, full_matrices=False)
     small, large = sorted(groups.shape[1:])

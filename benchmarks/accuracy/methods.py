@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import doors, filters, fusion, low_rank, reference, stabilised
+from benchmarks.accuracy import filters, fusion, low_rank, reference, stabilised, user_calls
 from benchmarks.accuracy.breakages import calibrated
 from benchmarks.accuracy.factors import factors
 from benchmarks.accuracy.fusion import fuse, job
@@ -109,15 +109,15 @@ OTHERS: dict[str, Method] = {
     LOW_RANK: low_rank.maps_alone,
     LOW_RANK_IMAGE: low_rank.with_image,
 }
-DOORS: dict[str, Method] = {
-    FUSE: doors.fuse,
+USER_CALLS: dict[str, Method] = {
+    FUSE: user_calls.fuse,
     **{
-        f"door_{config}{suffix}": doors.packaged(config, image)
+        f"file_{config}{suffix}": user_calls.packaged(config, image)
         for config in ("cos_adaptive", "cos_nonlocal")
         for suffix, image in (("", True), ("_alone", False))
     },
 }
-COMPARED = (RAW, GAUSSIAN, *OTHERS, REFERENCE, *DOORS)
+COMPARED = (RAW, GAUSSIAN, *OTHERS, REFERENCE, *USER_CALLS)
 NEEDS = {BM3D: "bm3d", "nlm": "skimage", REFERENCE: "multimodal_fusion"}  # packages
 METHODS: dict[str, Method] = {
     RAW: lambda case: (case.dataset.arrays["maps"], {}),
@@ -134,5 +134,5 @@ METHODS: dict[str, Method] = {
     **INTERVALS,
     **REGULARISERS,
     **OTHERS,
-    **DOORS,
+    **USER_CALLS,
 }

@@ -1,4 +1,4 @@
-"""The bars for fusionkit's doors on the independent specimens, and the ratios of errors that they are made of."""
+"""Targets of fusionkit, as users call it, on the independent specimens."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 from benchmarks.accuracy.bars import Bar, Measured
 from benchmarks.accuracy.independent.record import VARIANTS
-from benchmarks.accuracy.methods import BM3D, DOORS, FUSE, GAUSSIAN, LOW_RANK, LOW_RANK_IMAGE, RAW
+from benchmarks.accuracy.methods import BM3D, FUSE, GAUSSIAN, LOW_RANK, LOW_RANK_IMAGE, RAW, USER_CALLS
 from benchmarks.accuracy.records import Rows
 from benchmarks.accuracy.specimens import INDEPENDENT
 from benchmarks.accuracy.studies import MIDDLE
 from benchmarks.accuracy.table import NAMES
 
 Values = npt.NDArray[np.float64]
-JUDGED_DOORS = (FUSE, *(door for door in DOORS if f"{door}_alone" in DOORS))
-RIVALS = {GAUSSIAN: 1.0, BM3D: 0.95, LOW_RANK: 0.90}  # share of the errors that are to be at most the rival's
-_ERRORS = {  # the largest geometric mean of error / best Gaussian's
+JUDGED_CALLS = (FUSE, *(call for call in USER_CALLS if f"{call}_alone" in USER_CALLS))
+RIVALS = {GAUSSIAN: 1.0, BM3D: 0.95, LOW_RANK: 0.90}  # target share of the errors that are at most the rival's
+_ERRORS = {  # targets for the geometric mean of error / best Gaussian's
     ("physics", 5.0): 0.52,
     ("physics", 20.0): 0.48,
     ("hard", 5.0): 0.58,
@@ -26,9 +26,9 @@ _ERRORS = {  # the largest geometric mean of error / best Gaussian's
     ("model", 5.0): 0.50,
     ("model", 20.0): 0.45,
 }
-_PAYS = {5.0: 0.90, 20.0: 0.95}  # the largest mean of the error with the image over that without it; 1 for `hard`
-_FRACTION = 0.02  # the largest relative error of an atomic fraction in a region
-_COST = 1.02  # the most that the image may cost an element
+_PAYS = {5.0: 0.90, 20.0: 0.95}  # targets for the mean of error / that without the image; 1 for `hard`
+_FRACTION = 0.02  # limit of the relative error of an atomic fraction
+_COST = 1.02  # limit of error / that without the image
 
 
 def variant(name: str) -> list[str]:
@@ -42,7 +42,7 @@ def among(rows: Rows, specimens: Collection[str]) -> Rows:
 
 
 def ratios(rows: Rows, method: str, other: str) -> Values:
-    """Error of a method over another's, for each element of each recording; empty where one was not measured."""
+    """Error of a method over another's, for each element of each recording; empty if one was not measured."""
     mine, theirs = (rows.of(method=name).rows for name in (method, other))
     if not mine or not theirs:
         return np.zeros(0)
@@ -55,19 +55,19 @@ def geometric(values: Values) -> float:
 
 
 def middle_dose(rows: Rows) -> Rows:
-    """The rows at the dose at which composition and structure are judged."""
+    """The rows at the dose at which structure is scored."""
     doses = rows.values("dose")
     return rows.of(dose=MIDDLE if MIDDLE in doses else doses[0])
 
 
 def rival_bars(rows: Rows) -> Iterator[Bar]:
-    """Every bar, of the doses that were measured; a cell is empty where a method was not."""
+    """All targets for the measured doses; the cell of a method that was not measured is empty."""
     rows = among(rows, INDEPENDENT)
     yield from _errors(rows)
     yield from _shares(rows)
     yield from _image(rows)
     middle = middle_dose(rows)
-    what = f"error of a fraction where the counts have at most {_FRACTION:.0%}, the most"
+    what = f"error of a fraction where that of the counts is at most {_FRACTION:.0%}, the most"
     yield _bar(what, "≤", _FRACTION, lambda method: _worst_fraction(middle, method))
     yield _bar("invented structure, the most", "≤", 0.1, lambda method: _extreme(middle, method, "invented", np.max))
     yield _bar("sharpness, the least", "≥", 0.95, lambda method: _extreme(middle, method, "sharpness", np.min))
@@ -111,7 +111,7 @@ def _bar(what: str, sign: str, aim: float, value: Callable[[str], float]) -> Bar
             return Measured("", None)
         return Measured(f"{number:.3f}", number <= aim if sign == "≤" else number >= aim)
 
-    return Bar(what, f"{sign} {aim:g}", tuple(measured(method) for method in JUDGED_DOORS))
+    return Bar(what, f"{sign} {aim:g}", tuple(measured(method) for method in JUDGED_CALLS))
 
 
 def share(values: Values, most: float = 1.0) -> float:

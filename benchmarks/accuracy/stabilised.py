@@ -1,4 +1,4 @@
-r"""Filters for white noise on the square root of the counts, each map alone: BM3D and non-local means.
+r"""Filters for white noise on the square root of the counts of each map: BM3D and non-local means.
 
 :math:`2 \sqrt{n + 3/8}` has unit variance from about 5 counts on; the inverse is unbiased (M. Makitalo, A. Foi, IEEE
 Trans. Image Process. 20, 99, 2011).
@@ -32,13 +32,13 @@ def counts_of(root: Array) -> Array:
 
 
 def bm3d(case: Case) -> tuple[Array, dict[str, Any]]:
-    """BM3D with the known noise; nothing is chosen."""
+    """BM3D with the known noise."""
     package: Any = import_module("bm3d")  # not installed where the types are checked
     return np.stack([counts_of(package.bm3d(root(one), 1.0)) for one in case.dataset.arrays["maps"]]), {}
 
 
 def non_local_means(case: Case) -> tuple[Array, dict[str, Any]]:
-    """Non-local means of scikit-image; the truth chooses patch and strength for each element."""
+    """Non-local means by scikit-image, with the patch size and strength of least error for each element."""
     from skimage.restoration import denoise_nl_means
 
     settings = list(product(_PATCHES, _STRENGTHS))

@@ -1,4 +1,4 @@
-"""What a mean error does not show: fractions by region, sharpness of edges, and structure taken from the image."""
+"""Errors that a mean hides: fractions by region, blurred edges, and structure invented from the image."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Structure:
     Parameters
     ----------
     fraction : the largest relative error of an atomic fraction of a region.
-    in_sigmas : the largest error of such a fraction over the standard deviation that counting gives it.
+    in_sigmas : the largest error of such a fraction, in standard deviations of counting.
     total : the largest relative error of the counts of an element in a region.
-    sharpness : gradient along that of the truth at its edges, over the latter; mean of the elements.
-    invented : correlation of the error with what the image shows and no combination of maps does; root mean square.
+    sharpness : gradient of the map over that of the truth, at the steepest edges; mean over the elements.
+    invented : correlation of the error with the part of the image that no combination of the true maps explains; root
+        mean square over the elements.
     """
 
     fraction: float

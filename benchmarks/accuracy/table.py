@@ -26,10 +26,10 @@ NAMES = {
     "drop_poisson": "without the counts",
     "drop_tv": "without TV",
     "fuse": "`fk.fuse`",
-    "door_cos_adaptive": "`cos_adaptive`",
-    "door_cos_adaptive_alone": "`cos_adaptive` without the image",
-    "door_cos_nonlocal": "`cos_nonlocal`",
-    "door_cos_nonlocal_alone": "`cos_nonlocal` without the image",
+    "file_cos_adaptive": "`cos_adaptive`",
+    "file_cos_adaptive_alone": "`cos_adaptive` without the image",
+    "file_cos_nonlocal": "`cos_nonlocal`",
+    "file_cos_nonlocal_alone": "`cos_nonlocal` without the image",
 }
 Table = Iterator[Sequence[str]]
 

@@ -1,4 +1,4 @@
-"""An agglomerate of small particles on a carbon film: cores of PdFe, shells of Pt, which overlap in projection."""
+"""Small particles on a carbon film that overlap in projection: cores of PdFe in thin shells of Pt."""
 
 from __future__ import annotations
 

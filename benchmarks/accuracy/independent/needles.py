@@ -1,4 +1,4 @@
-"""An aluminium film: needles of Al2Cu along two axes of each grain, and Zn from one side, faster at boundaries."""
+"""An aluminium film: needles of Al2Cu along two axes of each grain, and Zn that diffused along the boundaries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.accuracy.independent.scene import SIZE, Scene, X, Y, boundary_distance, inside, nearest, random_field
 
 _GRAINS, _NEEDLES = 7, 70
-_DEPLETED = 4.0  # width of the zone beside a boundary that is free of needles
+_DEPLETED = 4.0  # width of the zone without needles beside a boundary
 
 
 def needles(random: np.random.Generator) -> Scene:

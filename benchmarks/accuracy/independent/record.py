@@ -1,4 +1,4 @@
-"""A recording of a scene: counts, image and what endless counting would give, in three variants.
+"""Simulated recordings of a scene in three variants.
 
 ``model`` is fusionkit's own: the image is the sum of the maps' powers, with white noise. In ``physics`` it is linear in
 thickness, with Poisson noise, an unknown gain and offset, and k-factors in the maps. ``hard`` adds a carbon film,
@@ -25,7 +25,7 @@ _YIELDS = {
 }
 _GAIN, _OFFSET, _ELECTRONS, _READOUT = 3.7, 812.0, 1500, 2  # detector; electrons at the brightest pixel
 _SATURATION = 2.5
-_PROBE = 0.9  # standard deviation of the EDX probe
+_PROBE = 0.9  # standard deviation, pixels, of the EDX probe
 _BACKGROUND = 0.10  # counts of the EDX background over those of the maps
 
 
@@ -36,7 +36,8 @@ class Recorded:
     Parameters
     ----------
     scene : the specimen.
-    haadf, clean : the image (ny, nx) in units of the detector, and without noise in other units.
+    haadf : the image (ny, nx) in units of the detector.
+    clean : the image without noise, in other units.
     maps, truth : counts (n, ny, nx) and their mean.
     """
 

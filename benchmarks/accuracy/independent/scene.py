@@ -1,4 +1,4 @@
-"""A specimen before it is recorded, and what all specimens are made of."""
+"""The specimen of a simulated recording, and shapes for it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def nearest(points: FloatArray) -> npt.NDArray[np.intp]:
 
 
 def boundary_distance(points: FloatArray, y: FloatArray = Y) -> FloatArray:
-    """Distance of each pixel from the boundary between the two nearest grains, about."""
+    """Approximate distance of each pixel from the boundary between the two nearest grains."""
     near = np.sort(distances(points, y), -1)
     return (near[..., 1] - near[..., 0]) / 2
 

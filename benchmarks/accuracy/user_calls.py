@@ -1,4 +1,4 @@
-"""fusionkit as its users call it: `fusionkit.fuse` on arrays, and a packaged configuration for a file of one's own."""
+"""fusionkit as users call it: `fusionkit.fuse` on arrays, and a packaged configuration for a file."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def fuse(case: Case) -> Maps:
 
 
 def packaged(config: str, image: bool = True) -> Callable[[Case], Maps]:
-    """A packaged configuration for the recording in a file, with the detector's gain and offset fitted.
+    """A packaged configuration for a file, with gain and offset of the detector fitted.
 
     Parameters
     ----------
     config : its name.
-    image : False leaves out the image's term, and its share in groups of patches.
+    image : False removes the image from the terms and from the groups of patches.
     """
 
     def run(case: Case) -> Maps:

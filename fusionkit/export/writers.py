@@ -53,13 +53,12 @@ def writer_of(name: str, where: str) -> Writer:
 
 def writer_for(path: Path) -> Writer:
     """The writer for the suffix of a file; `UserError` if there is none."""
-    known: list[str] = []
+    suffixes: list[str] = []
     for name in table("writers"):
-        suffixes = lookup("writers", name, str(path)).suffixes
+        suffixes += lookup("writers", name, str(path)).suffixes
         if path.suffix.lower() in suffixes:
             return writer_of(name, str(path))
-        known += suffixes
-    raise UserError(str(path), "no writer has this suffix", f"end the name with one of {', '.join(known)}")
+    raise UserError(str(path), "no writer has this suffix", f"end the name with one of {', '.join(suffixes)}")
 
 
 def check_formats(formats: Sequence[str], where: str) -> None:

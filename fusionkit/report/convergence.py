@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from fusionkit.report.content import Chart, Curve, Section
-from fusionkit.report.trace import interpolate_trace
+from fusionkit.report.trace import CERTIFICATE_PARTS, interpolate_trace, needs_log_axis
 from fusionkit.results.record import RunRecord, tolerance_of
 from fusionkit.terms import Array
 
-_PARTS = ("stationarity", "alignment", "feasibility")
 _TERM = "term."
 
 
@@ -63,16 +62,17 @@ def _terms(trace: Mapping[str, Array], x: list[float], weights: Mapping[str, flo
             term = column.removeprefix(_TERM)
             weight = f", weight {weights[term]:g}" if term in weights else ""
             curves.append(Curve(term + weight, x, values.tolist()))
-    shown = np.concatenate([np.asarray(curve.y, np.float64) for curve in curves]) if curves else np.zeros(0)
-    shown = shown[np.isfinite(shown)]
-    # many decades need a log axis, which negative values rule out
-    log = bool(shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min())
+    log = needs_log_axis([np.asarray(curve.y, np.float64) for curve in curves])
     return Chart("Objective and its terms", "iteration", "weighted value", tuple(curves), log)
 
 
 def _optimality(trace: Mapping[str, Array], x: list[float], config: Mapping[str, Any]) -> list[Chart]:
     curves = [Curve("optimality", x, trace["optimality"].tolist(), "bold")] if "optimality" in trace else []
-    curves += [Curve(part, x, trace[part].tolist()) for part in _PARTS if part in trace and np.any(trace[part] > 0.0)]
+    curves += [
+        Curve(part, x, trace[part].tolist())
+        for part in CERTIFICATE_PARTS
+        if part in trace and np.any(trace[part] > 0.0)
+    ]
     tolerance = tolerance_of(config)
     if tolerance is not None:
         curves.append(Curve(f"tolerance {tolerance:g}", x, [tolerance] * len(x), "dashed"))

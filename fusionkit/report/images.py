@@ -71,12 +71,12 @@ def encode_all(images: Mapping[str, Array], budget: int = BUDGET) -> Pictures:
     """
     largest: int | None = None
     while True:
-        shown = images if largest is None else {key: block_mean(image, largest) for key, image in images.items()}
+        reduced = images if largest is None else {key: block_mean(image, largest) for key, image in images.items()}
         for levels in LEVELS:
-            pictures = Pictures({key: encode(image, levels) for key, image in shown.items()}, levels, largest)
+            pictures = Pictures({key: encode(image, levels) for key, image in reduced.items()}, levels, largest)
             if sum(len(each.data) for each in pictures.images.values()) <= budget:
                 return pictures
-        edge = max(max(image.shape) for image in shown.values())
+        edge = max(max(image.shape) for image in reduced.values())
         largest = edge // 2
         if edge < 2:
             raise ValueError(f"{len(images)} images do not fit into {budget} characters")
@@ -92,17 +92,17 @@ def encode(image: Array, levels: int = LEVELS[0]) -> Encoded:
     """
     values = np.asarray(image, np.float64)
     finite = np.isfinite(values)
-    whole = bool(finite.all())
-    known = values if whole else values[finite]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    exact = high - low <= _WIDEST and bool(np.all(known == np.rint(known)))
+    all_finite = bool(finite.all())
+    numbers = values if all_finite else values[finite]
+    low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
+    exact = high - low <= _WIDEST and bool(np.all(numbers == np.rint(numbers)))
     with np.errstate(over="ignore"):
         step = 1.0 if exact else (high - low) / levels
     if not np.isfinite(step) or step < np.finfo(np.float64).tiny:  # the range underflows or overflows
         step = 1.0
     missing = int(np.rint(np.clip((high - low) / step, 0.0, _WIDEST))) + 1
     scaled = (values - low) / step
-    if not whole:
+    if not all_finite:
         scaled = np.where(finite, scaled, float(missing))
     codes = np.clip(np.rint(scaled), 0.0, float(missing)).astype(np.int32)
     ny, nx = values.shape

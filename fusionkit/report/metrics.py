@@ -45,9 +45,9 @@ def ssim(x: Array, truth: Array) -> float:
     if min(x.shape[-2:]) < _WINDOW or not np.isfinite(x).all():
         return float("nan")
     values = [
-        structural_similarity(known, np.asarray(one, np.float64), data_range=float(np.ptp(known)))
-        for one, known in zip(x, np.asarray(truth, np.float64), strict=True)
-        if np.ptp(known) > 0.0
+        structural_similarity(true, np.asarray(fused, np.float64), data_range=float(np.ptp(true)))
+        for fused, true in zip(x, np.asarray(truth, np.float64), strict=True)
+        if np.ptp(true) > 0.0
     ]
     return float(np.mean(values)) if values else float("nan")
 

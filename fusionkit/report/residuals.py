@@ -73,9 +73,9 @@ def _image_charts(record: RunRecord) -> list[Chart]:
         if name in stacks or data is None or data.shape != model.shape or data.size < 2:
             continue
         residual = difference(data, model)
-        sigma, where = _noise(record, name, residual)
+        sigma, source = _noise(record, name, residual)
         if sigma > 0.0:
-            charts.append(histogram(title_of(name), residual / sigma, f"Noise {sigma:.4g}: {where}."))
+            charts.append(histogram(title_of(name), residual / sigma, f"Noise {sigma:.4g}: {source}."))
     return charts
 
 

@@ -10,14 +10,14 @@ For the numbers of the certificate, which fall by decades, the same is done with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from fusionkit.result import Result, Status
 from fusionkit.terms import Array
 
-_FACTORS = ("optimality", "stationarity", "alignment", "feasibility")
+CERTIFICATE_PARTS = ("stationarity", "alignment", "feasibility")
 
 
 def interpolate_trace(trace: Mapping[str, Array], looks: Mapping[str, Array]) -> dict[str, Array]:
@@ -41,7 +41,9 @@ def interpolate_trace(trace: Mapping[str, Array], looks: Mapping[str, Array]) ->
         if estimate is None or estimate.shape != sampled.shape or exact.shape != checks.shape:
             continue
         if name not in ("iteration", "seconds"):
-            estimate = _correct(estimate, sampled, exact[in_both], checks[in_both], name in _FACTORS)
+            estimate = _correct(
+                estimate, sampled, exact[in_both], checks[in_both], name in ("optimality", *CERTIFICATE_PARTS)
+            )
         columns[name] = np.concatenate([exact, estimate[between]])[order]
     return columns
 
@@ -55,6 +57,13 @@ def _correct(estimate: Array, sampled: Array, exact: Array, checks: Array, is_fa
     if not positive.any():
         return estimate
     return estimate * np.exp(np.interp(sampled, checks[positive], np.log(exact[positive] / at_checks[positive])))
+
+
+def needs_log_axis(curves: Sequence[Array]) -> bool:
+    """Whether the values of some curves are positive and span many decades."""
+    values = np.concatenate([np.zeros(0), *curves])
+    values = values[np.isfinite(values)]
+    return bool(values.size and values.min() > 0.0 and values.max() > 30.0 * values.min())
 
 
 STATUS_WORDS = {

@@ -250,8 +250,9 @@ def _facts(file: h5py.File) -> Mapping[str, float | str]:
     if not isinstance(group, h5py.Group):
         return Frozen({})
     facts = {name: value if isinstance(value, str) else np.asarray(value) for name, value in group.attrs.items()}
-    known = {k: v if isinstance(v, str) else float(v) for k, v in facts.items() if isinstance(v, str) or v.shape == ()}
-    return Frozen(known)
+    return Frozen(
+        {k: v if isinstance(v, str) else float(v) for k, v in facts.items() if isinstance(v, str) or v.shape == ()}
+    )
 
 
 def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:

@@ -69,11 +69,11 @@ def axes_of(sweep: Any, over: Sequence[str], folder: Path) -> tuple[Axis, ...]:
     return tuple(axes.values())
 
 
-def axis(key: str, given: Any, where: str, folder: Path) -> Axis:
+def axis(key: str, spec: Any, where: str, folder: Path) -> Axis:
     """One axis from a list or range; paths are relative to ``folder``."""
     if key.partition(".")[0] in _FIXED:
         raise UserError(where, "cannot be swept", "sweep keys of data, terms, solver, init, precision or engine")
-    values = _values(given, where)
+    values = _values(spec, where)
     if not values:
         raise UserError(where, "has no values", _FORMS)
     for index, value in enumerate(values):
@@ -108,12 +108,12 @@ def assignment(key: str, value: Any) -> str:
     return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
-def _values(given: Any, where: str) -> list[Any]:
-    if isinstance(given, list):
-        return given
-    if not isinstance(given, Mapping) or len(given) != 1:
+def _values(spec: Any, where: str) -> list[Any]:
+    if isinstance(spec, list):
+        return spec
+    if not isinstance(spec, Mapping) or len(spec) != 1:
         raise UserError(where, "is neither a list nor a range", _FORMS)
-    ((kind, ends),) = given.items()
+    ((kind, ends),) = spec.items()
     if kind not in ("linear", "log"):
         raise UserError(f"{where}.{kind}", "there is no such range", _FORMS)
     return _range(kind, ends, f"{where}.{kind}")

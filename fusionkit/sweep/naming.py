@@ -21,8 +21,8 @@ def title(key: str) -> str:
 def slug(text: str) -> str:
     """The text without characters that file names should not have; a checksum marks texts that were changed."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()  # a for ä
-    kept = re.sub(r"[^A-Za-z0-9.+_-]+", "-", plain).strip(".")
-    return kept if kept == text and len(kept) <= _LONGEST_PART else _cut(kept, text, _LONGEST_PART)
+    safe = re.sub(r"[^A-Za-z0-9.+_-]+", "-", plain).strip(".")
+    return safe if safe == text and len(safe) <= _LONGEST_PART else _cut(safe, text, _LONGEST_PART)
 
 
 def join(parts: Sequence[str]) -> str:

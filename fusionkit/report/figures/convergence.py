@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fusionkit.report.trace import interpolate_trace, status_line
+from fusionkit.report.trace import CERTIFICATE_PARTS, interpolate_trace, needs_log_axis, status_line
 from fusionkit.results.record import RunRecord, tolerance_of
 from fusionkit.terms import Array
 
-_PARTS = ("stationarity", "alignment", "feasibility")
 _STYLES = ("-", "--", "-.", ":")
 _SMALLEST = 1e-16  # relative precision of a double; lower values are not drawn on a log axis
 _LARGEST = 1e100  # values of a diverged objective beyond it would overflow the margins of the axis
@@ -92,10 +91,7 @@ def _draw_terms(axes: Axes, iteration: Array, trace: Mapping[str, Array], weight
         weight = weights.get(term)
         label = term if weight is None else f"{term}, weight {weight:g}"
         _line(axes, iteration, values, label, _STYLES[(index // 10) % 4], color=f"C{index % 10}")
-    # many decades need a log axis, which negative values rule out
-    shown = np.concatenate([objective, *columns])
-    shown = shown[np.isfinite(shown)]
-    if shown.size and shown.min() > 0.0 and shown.max() > 30.0 * shown.min():
+    if needs_log_axis([objective, *columns]):
         axes.set_yscale("log")
     axes.set_ylabel("weighted value")
     axes.set_title("Objective and its terms", fontsize=11, y=1.0)
@@ -118,7 +114,7 @@ def _draw_gap(axes: Axes, iteration: Array, objective: Array, checked: Array | N
 
 def _draw_optimality(axes: Axes, iteration: Array, trace: Mapping[str, Array], tolerance: float | None) -> None:
     _log_line(axes, iteration, _column(trace, "optimality", iteration), "optimality", "-", color="black", linewidth=3.0)
-    for index, name in enumerate(_PARTS):
+    for index, name in enumerate(CERTIFICATE_PARTS):
         _log_line(axes, iteration, _column(trace, name, iteration), name, "-", color=f"C{index}", linewidth=1.3)
     if tolerance:
         axes.axhline(tolerance, color="0.4", linestyle="--", linewidth=1.2, label=f"tolerance {tolerance:g}")

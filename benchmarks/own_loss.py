@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,6 @@ from fusionkit.operators.fidelity import Fidelity, fidelity
 from fusionkit.operators.fidelity.loss import ScalarLoss
 from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
 from fusionkit.problem import Problem
-from fusionkit.terms import Array
 
 
 class OwnPoisson(NamedTuple):
@@ -34,32 +33,13 @@ class OwnPoisson(NamedTuple):
         return b / np.maximum(m + self.epsilon, self.floor) ** 2
 
 
-@dataclass(frozen=True)
-class OwnLoss(ScalarLoss):
-    """The loss with these scalars and the built-in prox."""
-
-    epsilon: float = 0.1
-
-    @property
-    def scalars(self) -> OwnPoisson:
-        """The loss for one value."""
-        return OwnPoisson(self.epsilon, FLOOR)
-
-    def prox(self, v: Array, b: Array, step: float) -> Array:
-        """The built-in prox."""
-        return PoissonLoss(self.epsilon).prox(v, b, step)
-
-    def smooth_on(self, nonnegative: bool) -> bool:
-        """Smooth for m >= 0."""
-        return nonnegative
-
-
 def rewritten(problem: Problem) -> Problem:
-    """The problem with `OwnLoss` in place of its Poisson loss."""
+    """The problem with `OwnPoisson` in place of its Poisson loss."""
 
     def own(term: Any) -> Any:
         if not (isinstance(term, Fidelity) and isinstance(term.loss, PoissonLoss)):
             return term
-        return fidelity(term.name, term.weight, OwnLoss(term.loss.epsilon), term.forward, term.data)
+        loss = ScalarLoss(OwnPoisson(term.loss.epsilon, FLOOR))
+        return fidelity(term.name, term.weight, loss, term.forward, term.data)
 
     return replace(problem, terms=tuple(own(term) for term in problem.terms))

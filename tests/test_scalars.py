@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from fast_cases import RECIPES, FastCase, agrees, fast_case, iterated, tv
 from test_engine import FUSED, recording, run
 
-from benchmarks.own_loss import rewritten
+from benchmarks.own_loss import OwnPoisson, rewritten
 from fusionkit.compose_problem import compose, make_solver
-from fusionkit.engines.kernel_terms import LossOfMaps, describe
+from fusionkit.engines.kernel_terms import LossOfMaps, describe, kernel_of
 from fusionkit.engines.losses import Poisson
 from fusionkit.loop import solve
+from fusionkit.operators.fidelity import fidelity
+from fusionkit.operators.fidelity.loss import ScalarLoss
 from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
+from fusionkit.operators.forward.identity import Identity
 from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.terms import Array, Expansion, Pixelwise
 
@@ -132,3 +135,34 @@ def test_the_description_knows_the_place_of_each_term() -> None:
     terms = [term for term in problem.terms[2::-1] if isinstance(term, Pixelwise)]
     assert [term.name for term in terms] == ["second", "poisson", "haadf"]
     assert describe(terms, problem.bounds, problem.shape).order == (1, 3, 0)
+
+
+class Neyman(NamedTuple):
+    """(m - b)^2 / (2 b + 2)."""
+
+    def value(self, m: Any, b: Any) -> Any:
+        return (m - b) ** 2 / (2 * (b + 1))
+
+    def slope(self, m: Any, b: Any) -> Any:
+        return (m - b) / (b + 1)
+
+    def curvature(self, m: Any, b: Any) -> Any:
+        return 1 / (b + 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("step", [1e-3, 0.7, 1e3])
+def test_the_prox_of_scalars_is_exact(dtype: Any, step: float) -> None:
+    """Against closed forms: Neyman's chi^2, and Poisson, whose curvature varies by orders of magnitude."""
+    random = np.random.default_rng(0)
+    b = random.poisson(3.0, 2000).astype(dtype)
+    v = random.uniform(-5.0, 20.0, 2000).astype(dtype)
+    share = step / (b + 1)
+    found = ScalarLoss(Neyman()).prox(v, b, step)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, (v + share * b) / (1 + share), rtol=1e-5, atol=1e-5)
+    assert kernel_of(fidelity("neyman", 1.0, ScalarLoss(Neyman()), Identity(b.shape), b)) is not None
+    built_in, own = PoissonLoss(0.1), ScalarLoss(OwnPoisson(0.1, FLOOR))
+    found = own.prox(v, b, step)
+    expected = built_in.prox(v, b, step)  # within m >= 0
+    np.testing.assert_allclose(np.maximum(found, 0)[b > 0], expected[b > 0], rtol=1e-5, atol=1e-5)

@@ -15,6 +15,8 @@ from fusionkit.functional import ProxFunction, Vector
 from fusionkit.operators.forward import Forward, PixelwiseForward
 from fusionkit.terms import Array
 
+_MOST_STEPS = 100  # of the prox of a loss given as scalars
+
 
 class Loss(ABC):
     r"""An elementwise loss :math:`\varphi(m; b)` of a prediction m against a datum b, convex in m.
@@ -134,12 +136,43 @@ def weighted_sum(weight: float, values: Array) -> float:
 
 
 class ScalarLoss(Loss):
-    """A loss that is written once, as scalars, for arrays and for the kernels."""
+    """A loss that is written once, as scalars, for arrays and for the kernels.
+
+    Override `prox` for speed, or if the loss is infinite somewhere, and `smooth_on` if its slope is not continuous.
+
+    Parameters
+    ----------
+    scalars : the loss for one value (`fusionkit.engines.losses`); outside the kernels its methods get arrays.
+    """
+
+    def __init__(self, scalars: LossScalars) -> None:
+        self._scalars = scalars
 
     @property
-    @abstractmethod
     def scalars(self) -> LossScalars:
-        """The loss for one value; in plain Python its methods take arrays."""
+        """The loss for one value."""
+        return self._scalars
+
+    def prox(self, v: Array, b: Array, step: float) -> Array:
+        """The root of h(m) = m - v + step phi'(m; b), by Newton's method in a shrinking bracket."""
+        m = v
+        low, high = np.full_like(v, -np.inf), np.full_like(v, np.inf)
+        for attempt in range(_MOST_STEPS):
+            error = m - v + step * self.scalars.slope(m, b)
+            low, high = np.where(error <= 0, m, low), np.where(error >= 0, m, high)
+            if attempt == 0:  # h' >= 1: the root is no farther from v than h(v)
+                low, high = np.minimum(m, m - error), np.maximum(m, m - error)
+            new = m - error / (1 + step * self.scalars.curvature(m, b))
+            is_outside = (new < low) | (new > high) | (attempt % 4 == 3)
+            new = np.where(is_outside, 0.5 * (low + high), new).astype(v.dtype, copy=False)
+            if np.all(np.abs(new - m) <= np.finfo(v.dtype).eps * np.abs(new)):
+                return new
+            m = new
+        return m
+
+    def smooth_on(self, nonnegative: bool) -> bool:
+        """True: scalars have a finite slope."""
+        return True
 
     def values(self, m: Array, b: Array) -> Array:
         """phi(m; b)."""

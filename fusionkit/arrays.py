@@ -1,4 +1,4 @@
-"""Arrays of NumPy and CuPy in the same lines of code, and arrays that stay read-only in copies and pickles."""
+"""Code for NumPy and CuPy arrays alike, and arrays that stay read-only in copies and pickles."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ V = TypeVar("V")
 
 
 def get_array_module(array: Any) -> Any:
-    """The module whose functions take ``array``: NumPy, or CuPy for an array on a GPU, which is then imported already.
+    """The module whose functions take ``array``: NumPy, CuPy for an array on a GPU, or another.
 
     Parameters
     ----------
-    array : an array of NumPy or CuPy, or of a library that says its namespace by the Python array API standard.
+    array : an array of NumPy or CuPy, or of a library that follows the Python array API standard.
     """
     if isinstance(array, np.ndarray | np.generic | float | int):
         return np
@@ -35,26 +35,21 @@ def empty_like(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def on_host(array: Any) -> Array:
-    """The values of an array as one of NumPy; the array itself where it is one."""
+    """The array as a NumPy array, without a copy if it is one."""
     return array if isinstance(array, np.ndarray) else array.get()
 
 
 def takes_any_array(part: object) -> bool:
-    """Whether an operator or functional says ``any_array``: its own word or that of its class.
+    """Whether an operator or functional, or its own class, sets ``any_array``.
 
-    What a subclass overrides may not be what its parent speaks of.
+    A parent's ``any_array`` does not count: a subclass may override what it refers to.
     """
     own = getattr(part, "__dict__", {})
     return bool(own.get("any_array", vars(type(part)).get("any_array", False)))
 
 
 class Frozen(Mapping[str, V]):
-    """A mapping that cannot be changed; unlike a mapping proxy it can be pickled and copied.
-
-    Parameters
-    ----------
-    values : what it holds.
-    """
+    """An immutable mapping, a copy of ``values``; unlike a mapping proxy it can be pickled and copied."""
 
     def __init__(self, values: Mapping[str, V]) -> None:
         self._values = dict(values)
@@ -73,7 +68,7 @@ class Frozen(Mapping[str, V]):
 
 
 class KeepsReadOnly:
-    """Base of objects whose read-only arrays are read-only in copies and after unpickling, which NumPy forgets."""
+    """Base of objects whose read-only arrays stay read-only in copies and pickles; NumPy makes them writeable."""
 
     def __getstate__(self) -> tuple[dict[str, Any], list[str]]:
         state = self.__dict__.copy()

@@ -1,11 +1,9 @@
-"""From a named spec to an object: the one way in which terms, forward models, functionals and solvers are made.
+"""From a named spec to an object: how terms, forward models, functionals and operators are built.
 
-A factory is a function or class whose first parameter is annotated with its options model. Everything that belongs to
-a problem (terms, forwards, functionals, operators) takes a `Context` as its second argument; solvers take none::
+A factory is a function or class whose first parameter is annotated with its options model; the second one is a
+`Context`::
 
     def tv(options: TVOptions, context: Context) -> Composed: ...
-    class ChambollePock:  # a solver
-        def __init__(self, options: ChambollePockOptions) -> None: ...
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from fusionkit.options import Existing, Spec, options_of
 from fusionkit.registry import lookup, suggestion
 from fusionkit.terms import Array
 
-# attributes that identify each kind: a wrong object of a plug-in is refused here, not in the first iteration
+# attributes that identify each kind, so that a plug-in's wrong object is refused before the first iteration
 _NEEDED = {
     "terms": ("name", "value"),
     "forwards": ("apply", "adjoint", "range"),
@@ -32,15 +30,15 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class Context:
-    """What a factory knows of the problem that it builds for.
+    """The problem that a factory builds for.
 
     Parameters
     ----------
     dataset : the data, checked and normalised.
     shape : shape of the unknown, (n, ny, nx) for maps.
-    labels : what the first axis of the unknown means: the elements, or the names of coefficients.
+    labels : of the first axis of the unknown: the elements, or the names of coefficients.
     dtype : float32 or float64, of the unknown and of every array that a term keeps.
-    where : config key of what is being built, for error messages.
+    where : config key of the object, for error messages.
     """
 
     dataset: Dataset
@@ -50,7 +48,7 @@ class Context:
     where: str = ""
 
     def at(self, key: str) -> Context:
-        """The same context for the thing at ``key`` below this one."""
+        """The same context for the config key ``key`` below this one."""
         return replace(self, where=f"{self.where}.{key}" if self.where else key)
 
     def array(self, name: str, key: str = "data") -> Array:
@@ -62,7 +60,7 @@ class Context:
         return np.ascontiguousarray(self.dataset.arrays[name], dtype=self.dtype)
 
     def build(self, kind: str, spec: Spec, key: str) -> Any:
-        """Build the ``kind`` that ``spec`` names, from its options at the config key ``key`` below this one."""
+        """Build the object that ``spec`` names; its options are at the config key ``key`` below this one."""
         if isinstance(spec, Existing):
             return spec.made
         inner = self.at(key)
@@ -70,8 +68,7 @@ class Context:
         made = factory(options_of(factory, spec.options, inner.where), inner)
         missing = [name for name in _NEEDED.get(kind, ()) if not hasattr(made, name)]
         if missing:
-            problem = f"'{spec.type}' gives a {type(made).__name__}, which has no {' and no '.join(missing)}"
-            raise UserError(
-                inner.where, problem, f"make {factory.__module__}.{factory.__name__} give one of the {kind}"
-            )
+            problem = f"'{spec.type}' makes a {type(made).__name__}, which has no {' and no '.join(missing)}"
+            remedy = f"let {factory.__module__}.{factory.__name__} return an object for the kind {kind}"
+            raise UserError(inner.where, problem, remedy)
         return made

@@ -1,6 +1,6 @@
-r"""Fit of a term's parameters together with the unknown: gain, offset and exponent of the elastic channel.
+r"""Fits parameters of a term together with the unknown: gain, offset and exponent of the elastic channel.
 
-At each check of the solve, theta takes a Newton step towards the zero of its efficient score. With the residual
+At each check, theta takes a Newton step towards the zero of its efficient score. With the residual
 r = h(x; theta) - b_H of the image, the weight w of its term, directions :math:`q = \partial h / \partial\theta`, slopes
 :math:`s = \partial h / \partial x`, and gradient G and expected information D of the other data on x at each pixel,
 
@@ -9,11 +9,11 @@ r = h(x; theta) - b_H of the image, the weight w of its term, directions :math:`
     S = \sum_k v_k q_k q_k^\top, \qquad v_k = \Bigl(\frac1w + s_k^\top D_k^{-1} s_k\Bigr)^{-1} .
 
 For counts b this is the regression of the image on :math:`h + s^\top (b - \varepsilon - x)`, the prediction from raw
-counts, each pixel weighted by the variance of the noise and of that prediction. Errors of x do not enter to first
-order. They would bias the joint minimum over x and theta, where the penalty makes the maps too flat and too small and a
-free gain compensates for it (CoS phantom at 5 counts: 6 % too bright, here within its error). Least squares of theta at
-fixed x would take thousands of steps if the image is more precise than the counts. S is the information on theta; its
-inverse is the covariance if the weights are those of the noise.
+counts, each pixel weighted by the inverse variance of noise and prediction. Errors of x do not enter to first order.
+They would bias the joint minimum over x and theta: the penalty makes the maps too flat and too small, and a free gain
+compensates (CoS phantom at 5 counts: 6 % too bright, here within its error). Least squares for theta at fixed x would
+take thousands of steps if the image is more precise than the counts. S is the information on theta; its inverse is the
+covariance if the weights are those of the noise.
 
 Sources: G. Chamberlain, J. Econometrics 34, 305 (1987), for the bound; V. Chernozhukov et al., Econometrics J. 21, C1
 (2018), for orthogonal scores; G. H. Golub, V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973), for the elimination of x.
@@ -30,8 +30,8 @@ from fusionkit.problem import Problem
 from fusionkit.terms import Array, Calibrated, Pixelwise, Term
 
 _BLOCK = 1 << 18  # values of the unknown in a block
-_LEAST_SHARE = 1e-6  # of a parameter in undetermined combinations: more than rounding
-_UNDETERMINED = 1e-9  # relative information on a combination of parameters below which the data do not determine it
+_LEAST_SHARE = 1e-6  # of a parameter in undetermined combinations, above rounding
+_UNDETERMINED = 1e-9  # relative information below which the data do not determine a combination of parameters
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Parameter:
 
     Parameters
     ----------
-    value : as fitted, in its own unit.
+    value : the fit, in the parameter's unit.
     error : standard deviation if the objective is a negative log posterior; ``inf`` if the data do not determine it.
     """
 
@@ -79,7 +79,7 @@ def refit(problem: Problem, x: Array) -> Refit:
 
     Parameters
     ----------
-    problem : with at least one term that has parameters to fit.
+    problem : contains a term with parameters to fit.
     x : the unknown, shape (n, ny, nx).
     """
     moved: dict[str, Term] = {}

@@ -1,4 +1,4 @@
-r"""The optimality certificate: one relative number with the same definition for every solver.
+r"""The optimality certificate: one relative number, defined alike for every solver.
 
 For :math:`F(x) = f(x) + P(x) + \sum_j g_j(K_j x)` with dual variables :math:`p_j`, first-order optimality is
 
@@ -11,15 +11,15 @@ t = ||x|| / G,
 * feasibility = ||p - proj(p)|| / ||p|| with the projection onto the dual ball (||p|| <= lambda_2 at each pixel for TV);
 * alignment = (g(K x) - <p, K x>) / (G ||x||), which is >= 0 and vanishes where p is a subgradient of g.
 
-With a single differentiable term nothing balances r: r and G vanish together at the minimum. G is then the length of
-its Hessian times x, which is K'K x for least squares of K x. Several differentiable terms without a penalty balance
-each other only as far as their data disagree; G is then at least a hundredth of that length.
+With a single differentiable term, r and G vanish together at the minimum. G is then the length of its Hessian times x,
+which is K'K x for least squares of K x. Several differentiable terms without a penalty balance each other only as far
+as their data disagree; G is then at least a hundredth of that length.
 
 For a functional that is not a norm, alignment is ||y - prox_{sg}(y + s p)|| / l, s = l / ||p||, with l the length of
 y = K x, but at least a thousandth of ||K|| ||x||, since y may vanish at the solution.
-Optimality is the largest of the three. Differentiable terms enter by their gradient even if a solver has a dual
-variable for them, so the number does not depend on the solver. The exception is a term taken by its prox alone, such as
-Poisson with epsilon = 0: it belongs to P, whose residual may differ from that of the gradient by a factor.
+Optimality is the largest of the three. Differentiable terms enter through their gradient even if a solver has a dual
+variable for them, so the number does not depend on the solver. The exception is a term that a solver takes through its
+prox, such as Poisson with epsilon = 0: it belongs to P, whose residual may differ by a factor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fusionkit.errors import UserError
 from fusionkit.problem import Split
 from fusionkit.terms import Array, Arrays, Composed, Differentiable, HasDualBall
 
-_LEAST_SCALE = 1e-2  # of the Hessian times x; G is smaller only for data that agree, beyond 10^4 counts a pixel
+_LEAST_SCALE = 1e-2  # of the Hessian times x; G is smaller only for data that agree, above 10^4 counts a pixel
 _LEAST_IMAGE = 1e-3  # of ||K|| ||x||
 
 
@@ -66,7 +66,7 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
     ----------
     split : the problem.
     x : the unknown.
-    auxiliary : the auxiliary unknowns, one array for each composed term, empty for a term without.
+    auxiliary : the auxiliary unknowns, one array for each composed term, empty for a term without one.
     duals : p_j, of the shape of the range of K_j.
     """
     residual = np.zeros_like(x)
@@ -117,7 +117,7 @@ def _add(residual: Array, summand: Array) -> float:
 
 def _gradient(term: Differentiable, x: Array) -> Array:
     gradient = term.gradient(x)
-    if gradient.shape != x.shape:  # NumPy would broadcast it along the missing axes
+    if gradient.shape != x.shape:  # NumPy would broadcast it
         problem = f"its gradient has the shape {gradient.shape}, but the unknown has {x.shape}"
         raise UserError(getattr(term, "name", type(term).__name__), problem, "correct gradient")
     return gradient
@@ -140,7 +140,7 @@ def _stationarity(split: Split, x: Array, residual: Array, size: float, slope: f
     """|x - prox(x - t r)| / |x|; overwrites the residual r."""
     if slope == 0.0 and split.direct is split.bounds:
         return 0.0
-    # x = 0 or slope = 0 gives no scale: any unit will do
+    # x = 0 or slope = 0 gives no scale: any unit works
     step = (size or 1.0) / (slope or 1.0)
     moved = np.multiply(residual, -step, out=residual)
     moved += x

@@ -1,4 +1,4 @@
-"""Problems and solvers by name, without a YAML file: for scripts and notebooks, and for configs."""
+"""Problems and solvers from the names of their parts: for scripts, notebooks and configs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def compose(
     Parameters
     ----------
     dataset : the data; the unknown has the shape of its ``maps``, (n, ny, nx), unless ``labels`` are given.
-    terms : terms that exist, or their names and options as a config has them: ``{"type": "tv", "weight": 0.1}``.
+    terms : `Term` objects, or names and options as in a config: ``{"type": "tv", "weight": 0.1}``.
     labels : names of the coefficients of a problem without maps, which fix its shape (len(labels),).
     precision : ``single`` (float32) or ``double`` (float64) iterates.
     engine : ``numpy``, ``numba``, ``cupy`` or ``auto``; see `fusionkit.problem.Problem`.
 
     Raises
     ------
-    UserError : an unknown name or option, data that a term cannot take, or an engine that is not installed.
+    UserError : unknown name or option, data that a term cannot take, or an engine that is not installed.
     """
     if labels is not None:
         shape, names = (len(labels),), tuple(labels)
@@ -66,12 +66,12 @@ def _term(context: Context, term: Term | Spec | Mapping[str, Any] | str, key: st
 
 @dataclass(frozen=True)
 class Objective:
-    """A problem and its solver, as a configuration states them.
+    """The specs of a problem and its solver in a configuration.
 
     Parameters
     ----------
     terms : of the objective.
-    solver : that is to solve it.
+    solver : the algorithm.
     labels, precision, engine : see `compose`.
     """
 
@@ -82,7 +82,7 @@ class Objective:
     engine: Engine = "auto"
 
     def build(self, dataset: Dataset, terms: Sequence[Spec] | None = None) -> Problem:
-        """The problem for this dataset, with ``terms`` in place of its own where they are given."""
+        """The problem for this dataset, with ``terms`` in place of its own if they are given."""
         return compose(dataset, self.terms if terms is None else terms, self.labels, self.precision, self.engine)
 
 

@@ -1,9 +1,9 @@
-"""The checks of one solve: when they are due, whether it stalls or diverges, and its best iterate.
+"""The checks of a solve: when they are due, whether it stalls or diverges, and its best iterate.
 
-A check costs about one iteration. At every tenth iteration there is a look: where the solver measures the change of x,
-a sample of the rows gives an estimate of the certificate, to which the steps adapt, and the whole is checked when the
-budget allows it or the tolerance may be met. Elsewhere every look is a check. Costs are counted in iterations, not
-timed, so that a run can be repeated bit for bit.
+A check costs about one iteration. Every tenth iteration takes a look. If the solver measures the change of x, a look
+estimates the certificate from a sample of the rows; the steps adapt to it, and a check follows when the budget allows
+it or the tolerance may be met. Otherwise every look is a check. Costs are counted in iterations, not timed, so that
+runs are repeatable bit for bit.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from fusionkit.engines.sums import Evaluation
 from fusionkit.problem import Problem
 from fusionkit.terms import Array
 
-_PATIENCE = 50  # looks without progress of the optimality before a solve counts as stalled, or half of all
-_PLATEAU = 200  # looks that a plateau may take early in a solve, up to two thirds of all
+_PATIENCE = 50  # looks without progress of the optimality before a solve counts as stalled; or half of all looks
+_PLATEAU = 200  # looks that a plateau may last early in a solve, up to two thirds of all
 _SAME = 3  # checks with bit-equal objective and optimality: the iterate no longer moves
 _BLOW_UP = 1e6  # growth of the objective's magnitude that counts as divergence
 LOOK = 10  # iterations between two looks
-_BUDGET = 0.05  # of the iterations: what looks and checks may cost
-_RESERVE = 0.01  # of the iterations: kept from the budget for looks near the tolerance
-_CREDIT = 2  # checks beyond the budget near the tolerance, limited since looks may mislead
-_CHECK = 1.1  # iterations that a check of TV or TGV takes in chambolle_pock: 1.0 to 1.2
-_LOOK = 0.2  # iterations that a look takes at 256 x 256 pixels; less where they are more
-_NEAR = 1.15  # of the tolerance: it may be met below; a look and a check differ by about as much
+_BUDGET = 0.05  # cost of looks and checks, as a share of the iterations
+_RESERVE = 0.01  # part of this budget kept for looks near the tolerance
+_CREDIT = 2  # checks beyond the budget near the tolerance, limited because looks may mislead
+_CHECK = 1.1  # cost of a check in iterations: 1.0 to 1.2 for TV and TGV in chambolle_pock
+_LOOK = 0.2  # cost of a look in iterations at 256 x 256 pixels; less for larger images
+_NEAR = 1.15  # times the tolerance: look and check differ by about as much, so that it may be met
 
 
 @dataclass(frozen=True)
 class Check:
-    """What an observer of a solve sees at each check."""
+    """The state of a solve at a check, as its observer gets it."""
 
     iteration: int
     max_iterations: int
@@ -56,11 +56,11 @@ class History:
 
     Parameters
     ----------
-    by_prox : terms that are taken by their prox; a constraint among them may be infinite until the solve has converged.
-    checks, best : all of them, and that of the best iterate.
+    by_prox : terms taken by their prox; a constraint among them may be infinite until the solve has converged.
+    checks, best : all checks, and that of the best iterate.
     best_x : the best iterate; None for the starting point.
     best_problem : the problem with the parameters of the best iterate.
-    looks : optimality of the samples, or of the checks where there are none.
+    looks : optimality of the samples, or of the checks without samples.
     samples : iteration, seconds, estimated certificate and values of each look.
     """
 
@@ -91,7 +91,7 @@ class History:
         """A lower objective; where it differs by no more than the rounding of x, a lower optimality."""
         if self.best is None or not np.isfinite(check.objective):
             return self.best is None and bool(np.isfinite(check.objective))
-        if check.parameters:  # they do not minimise the objective, so that its value does not tell which is better
+        if check.parameters:  # they do not minimise the objective, so its value does not rank iterates
             return check.optimality < self.best.optimality
         rounding = 8 * float(np.finfo(dtype).eps) * abs(self.best.objective)
         if abs(check.objective - self.best.objective) <= rounding:
@@ -106,22 +106,22 @@ class History:
     def rests(self) -> bool:
         """No progress of the optimality over the last looks."""
         values = self.looks
-        # primal-dual certificates oscillate, the more slowly the longer
+        # primal-dual certificates oscillate, ever more slowly
         patience = max(_PATIENCE, len(values) // 2, min(2 * len(values) // 3, _PLATEAU))
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
     def sampled(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> None:
-        """Record a look."""
+        """Record a sampled look."""
         self.looks.append(seen.optimality)
         self.samples.append((iteration, seconds, seen, found))
 
     def diverged(self) -> bool:
-        """A value that is not finite, or an objective that has grown beyond all proportion."""
+        """Whether a value is not finite or the objective has blown up."""
         first, last = self._size(self.checks[0]), self._size(self.checks[-1])
         return not np.isfinite(last) or (np.isfinite(first) and abs(last) > _BLOW_UP * (abs(first) + 1.0))
 
     def _size(self, check: Check) -> float:
-        """The objective without constraints that do not hold yet."""
+        """The objective without constraints that are not met yet."""
         unmet = {name for name in self.by_prox if check.terms.get(name) == np.inf}
         return check.objective if not unmet else sum(v for name, v in check.terms.items() if name not in unmet)
 
@@ -153,7 +153,7 @@ def columns(checks: Sequence[Check]) -> dict[str, Array]:
 
 
 class Schedule:
-    """Decides at each look whether the whole is checked; lives as long as the solve.
+    """Decides at each look whether a check follows; lives as long as the solve.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class Schedule:
         self._last: Certificate | None = None
 
     def due(self, iteration: int, seen: Certificate) -> bool:
-        """Whether to check the whole at this look.
+        """Whether a check follows this look.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Errors of the user, each one line: where, what is wrong, what to do; and how a fault of fusionkit is reported."""
+"""Errors that the user can mend, in one line (where, what is wrong, what to do), and reports of fusionkit's faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class UserError(Exception):
     ----------
     where : the config key (``terms[0].gamma``) or the file that is at fault.
     problem : what is wrong with it.
-    remedy : what to do instead; may be empty if the problem says it.
+    remedy : what to do; may be empty if the problem implies it.
     """
 
     def __init__(self, where: str, problem: str, remedy: str = "") -> None:
@@ -24,18 +24,18 @@ class UserError(Exception):
 
 
 class RefusalError(UserError):
-    """A solver cannot take a term: names the term, the reason and the solvers that can."""
+    """A solver cannot take a term; the text names the term, the reason and the solvers that can."""
 
 
 class FusionkitWarning(UserWarning):
-    """Something that the user should know but that does not stop the run, such as a step that breaks its condition."""
+    """A problem that does not stop the run, such as a step size that breaks its condition."""
 
 
 @contextmanager
 def file_errors(
     where: str, problem: str = "cannot be written", remedy: str = "choose another folder"
 ) -> Iterator[None]:
-    """Turn an error of the operating system on the user's files into a `UserError`; one on our own files is a fault."""
+    """Turn an ``OSError`` on the user's files into a `UserError`; one on fusionkit's own files is a fault."""
     try:
         yield
     except OSError as error:
@@ -45,13 +45,13 @@ def file_errors(
 
 
 def reason(error: Exception) -> str:
-    """Why the operating system refused, without its number and in lower case."""
+    """The reason of the operating system, without its number and in lower case."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text[:1].lower() + text[1:]
 
 
 def describe_fault(fault: BaseException) -> str:
-    """One line on an exception that is no `UserError`; its traceback goes into a file that the line names."""
+    """One line on an exception other than `UserError`, with the path of the file that gets the traceback."""
     # most runs do not need these
     import sys
     import tempfile

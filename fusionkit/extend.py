@@ -1,6 +1,6 @@
-"""Everything that authors of terms, forward models, penalties, solvers, readers and writers import, in one namespace.
+"""The namespace for authors of terms, forward models, penalties, solvers, readers and writers.
 
-`docs/extending.md` shows each of them. The names are defined elsewhere; those places may move, this one stays.
+See `docs/extending.md`. The modules that define these names may move; this one stays.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Functions with a prox, and an adapter that makes them a ``pyproximal.ProxOperator``.
+"""Functions with a prox, and an adapter to ``pyproximal.ProxOperator``.
 
 Importing pyproximal and pylops takes a second, three times as long as a small solve, so fusionkit's functions do not
-derive from its class. They have its methods, and `to_pyproximal` wraps them where that library needs its own type.
+derive from its class. They have its methods; `to_pyproximal` wraps them for that library.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Norm(ProxFunction):
 
 
 def to_pyproximal(functional: Functional) -> pyproximal.ProxOperator:
-    """The function as a ``pyproximal.ProxOperator``; returned as it is if it is one."""
+    """The function as a ``pyproximal.ProxOperator``, unchanged if it is one."""
     if is_prox_operator(functional):
         return functional  # type: ignore[return-value]  # a check that does not import pyproximal
     return _adapter()(functional)

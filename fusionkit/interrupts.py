@@ -1,4 +1,4 @@
-"""Ctrl-C where it must not interrupt any line: during a solve, and where a library would swallow it."""
+"""Ctrl-C during a solve, which must end in order, and in libraries that would swallow it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# what Ctrl-C does at each stage
+# effect of Ctrl-C at each stage
 SOLVING = "stopping after this iteration, then writing the result"
 ASSESSING = "the solve has ended; leaving out the error bars, then writing the result"
 WRITING = "the solve has ended; finishing its files"
@@ -20,7 +20,7 @@ class Stop:
 
     Attributes
     ----------
-    effect : of Ctrl-C, as told to the user.
+    effect : of Ctrl-C, printed for the user.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Stop:
         return self._pressed
 
     def press(self, number: int, frame: FrameType | None) -> None:
-        """Handle the signal: tell the user what happens; the second one raises `KeyboardInterrupt`."""
+        """Handle the signal: print its effect; a second one raises `KeyboardInterrupt`."""
         if self._pressed:
             raise KeyboardInterrupt
         self._pressed = True
@@ -40,7 +40,7 @@ class Stop:
 
 @contextmanager
 def interruptible() -> Iterator[Stop]:
-    """Yield a `Stop`, which the first Ctrl-C sets; the second raises `KeyboardInterrupt`."""
+    """Yield a `Stop` that the first Ctrl-C sets; a second one raises `KeyboardInterrupt`."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield stop
@@ -54,10 +54,10 @@ def interruptible() -> Iterator[Stop]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at the end instead of within.
+    """Delay `KeyboardInterrupt` until the end of the context.
 
-    Python drops an exception that a signal raises in the callback of a weak reference. h5py makes so many that one of
-    nine interrupts was lost while it read a file.
+    Python drops an exception that a signal raises in the callback of a weak reference. h5py has so many that one
+    interrupt in nine was lost while it read a file.
     """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored or threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Linear maps between arrays of fixed shapes: adapters from and to ``pylops.LinearOperator``, and the identity."""
+"""Linear maps between shaped arrays: adapters from and to ``pylops.LinearOperator``, and the identity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADJOINT_TOLERANCE = 1e-3  # relative: an operator may compute in float32
 
 
 def _into(result: npt.NDArray[Any], given: Array, out: Array | None) -> Array:
-    """The result in ``out`` or in fresh memory: a pylops operator that works in place returns its input."""
+    """The result in ``out`` or in fresh memory, since a pylops operator that works in place returns its input."""
     if out is None:
         return result.copy() if np.may_share_memory(result, given) else result
     np.copyto(out, result)
@@ -34,7 +34,7 @@ class PylopsMap:
     ----------
     operator : the pylops operator, of shape (prod(range), prod(domain)).
     domain, range : shapes of input and output.
-    known_norm : an upper bound of the operator norm; None estimates one by power iterations.
+    known_norm : upper bound of the operator norm; None estimates it by power iterations.
     """
 
     operator: pylops.LinearOperator
@@ -62,7 +62,7 @@ class PylopsMap:
 
 @dataclass(frozen=True)
 class IdentityMap:
-    """x itself: the operator of a proximable term that has a dual variable."""
+    """The identity, operator of a proximable term with a dual variable."""
 
     any_array: ClassVar[bool] = True
     domain: tuple[int, ...]
@@ -91,7 +91,7 @@ class IdentityMap:
 
 
 def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) -> float:
-    """Operator norm by power iterations on K'K in float64, plus 2 % since they approach it from below.
+    """Operator norm by power iterations on K'K in float64, plus 2 %, since they approach it from below.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) ->
 
 
 def require_adjoint(linear_map: LinearMap, where: str) -> None:
-    """Refuse a user's map whose adjoint is wrong, with which solvers would converge to something else.
+    """Refuse a user's map with a wrong adjoint, which would make solvers converge to a wrong solution.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def require_adjoint(linear_map: LinearMap, where: str) -> None:
     for given, name, shape in ((image, "apply", linear_map.range), (back, "adjoint", linear_map.domain)):
         if np.shape(given) != tuple(shape):
             problem = f"{name} of its operator returns the shape {np.shape(given)} instead of {tuple(shape)}"
-            raise UserError(where, problem, "correct it")
+            raise UserError(where, problem, f"correct {name}")
     left, right = float(np.vdot(image, y)), float(np.vdot(x, back))
     if not abs(left - right) <= _ADJOINT_TOLERANCE * float(np.linalg.norm(image) * np.linalg.norm(y)):
         problem = f"the adjoint of its operator is wrong: <K x, y> is {left:.6g} and <x, K'y> is {right:.6g}"
@@ -139,7 +139,7 @@ def require_adjoint(linear_map: LinearMap, where: str) -> None:
 
 
 def to_pylops(linear_map: LinearMap, dtype: np.dtype[Any]) -> pylops.LinearOperator:
-    """The map as a ``pylops.LinearOperator`` on flat vectors, for code of pylops and pyproximal."""
+    """The map as a ``pylops.LinearOperator`` on flat vectors."""
     import pylops
 
     return pylops.FunctionOperator(

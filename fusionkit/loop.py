@@ -1,4 +1,4 @@
-"""The loop that drives every solver: when to check and to stop, the trace, and the best iterate of an early end."""
+"""The iteration loop of every solver: checks, stopping, the trace, and the best iterate of an early end."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def solve(
     x0 : starting point, shape of the problem; projected onto the bounds.
     on_check : called with every `Check`.
     stop_requested : polled between iterations; True ends the solve with the status ``interrupted``.
-    former : result of a similar problem (other weights, other data). Solvers that can take over its dual variables and
-        steps; those of the same name and shape are used.
-    on_look : called at every look between the checks with its iteration and the estimated certificate.
+    former : result of a similar problem (other weights, other data), for a warm start: solvers that can do so reuse its
+        steps and the dual variables of the same name and shape.
+    on_look : called at every look without a check, with the iteration and the estimated certificate.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def solve(
     backend_of(course.split).announce(course.split)
     started = solving_seconds()
     history = History(course.by_prox)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the checks notice values that are not finite
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checks detect values that are not finite
         start = _within(problem, x0)
         course.begin(start)
         state = solver.init(course.split, start) if former is None else solver.resume(course.split, start, former)
@@ -96,10 +96,10 @@ def solve(
 
 
 def _within(problem: Problem, x0: Array) -> Array:
-    """The starting point within the bounds, in memory of its own; `UserError` where its shape is another."""
+    """A copy of the starting point within the bounds; `UserError` if its shape is wrong."""
     if np.shape(x0) != problem.shape:
         wrong = f"has the shape {np.shape(x0)}, but the unknown has {problem.shape}"
-        raise UserError("x0", wrong, "fk.starting_point('auto', problem, data) makes one that fits")
+        raise UserError("x0", wrong, "use fk.starting_point('auto', problem, data)")
     return problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
 
 
@@ -115,14 +115,14 @@ class _Course:
     def __init__(self, solver: Solver, split: Split) -> None:
         self.solver, self.split, self.evaluator = solver, split, Evaluator(split)
         self._refit: Refit | None = None
-        # parameters are fitted to the whole image, and an explicit interval means checks there
+        # parameters are fitted to the whole image, and an explicit interval means checks at it
         every_look = solver.options.check_every is not None or bool(fitted_terms(self.problem))
         self._schedule = None if every_look else Schedule(solver.options.tolerance)
         self.interval = solver.options.check_every or LOOK
 
     @property
     def problem(self) -> Problem:
-        """With the parameters of the last check."""
+        """The problem with the parameters of the last check."""
         return self.split.problem
 
     @property
@@ -134,19 +134,19 @@ class _Course:
     def begin(self, start: Array) -> None:
         """Start the fitted parameters at their best values for the starting point."""
         if fitted_terms(self.problem):
-            self._turn(fitted_to(self.problem, start))
+            self._replace_problem(fitted_to(self.problem, start))
 
     def sample(self, state: State) -> tuple[Certificate, Evaluation] | None:
-        """A cheap estimate of certificate and values; None without a sample, or where every look is a check."""
+        """A cheap estimate of certificate and values; None without a sample, or if every look is a check."""
         return None if self._schedule is None else self.evaluator.estimate(state)
 
-    def estimated(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> Check:
+    def estimated(self, iteration: int, seconds: float, seen: Certificate, values: Evaluation) -> Check:
         """A look in the form of a check."""
-        terms = self.evaluator.named(found)
+        terms = self.evaluator.named(values)
         return Check(iteration, self.solver.options.max_iterations, seconds, float(sum(terms.values())), terms, seen)
 
     def due(self, iteration: int, sample: Certificate | None) -> bool:
-        """Whether a look with this estimate is followed by a check."""
+        """Whether a check follows a look with this estimate."""
         return self._schedule is None or sample is None or self._schedule.due(iteration, sample)
 
     def checked(self) -> None:
@@ -166,10 +166,10 @@ class _Course:
         """The state for the problem with the parameters of the next iterations."""
         if self._refit is None:
             return state
-        self._turn(self._refit.problem)
+        self._replace_problem(self._refit.problem)
         return self.solver.rebind(self.split, state)
 
-    def _turn(self, problem: Problem) -> None:
+    def _replace_problem(self, problem: Problem) -> None:
         self.split = fit(self.solver, problem)
         self.evaluator = Evaluator(self.split, self.evaluator)
 
@@ -245,7 +245,7 @@ def _result(
 def _message(status: Status, iterations: int, optimality: float, solver: Solver, check: Check) -> str:
     tolerance = solver.options.tolerance
     nan = [name for name, value in check.terms.items() if np.isnan(value)]
-    broken = f"the term {nan[0]} is no number" if nan else "the objective blew up"
+    broken = f"the term {nan[0]} is NaN" if nan else "the objective blew up"
     limit = "the limit" if iterations >= solver.options.max_iterations else "the limit of time"
     reached = f"optimality {optimality:.2e}"
     return {
@@ -258,6 +258,6 @@ def _message(status: Status, iterations: int, optimality: float, solver: Solver,
 
 
 def solving_seconds() -> float:
-    """Seconds on a clock that stops while this process compiles kernels, which happens once on a machine."""
-    jit = sys.modules.get("fusionkit.engines.cpu.compile")  # not imported in a solve by NumPy
+    """Seconds on a clock that stops while this process compiles kernels, which a machine does once."""
+    jit = sys.modules.get("fusionkit.engines.cpu.compile")  # not imported by a solve in NumPy
     return time.perf_counter() - (0.0 if jit is None else jit.compile_seconds())

@@ -1,4 +1,4 @@
-"""Memory and threads: what a run needs and has used, what the machine can give, and a limit on threads."""
+"""Memory and threads: what a run needs and uses, what the machine has, and a limit on threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 
 from fusionkit.errors import UserError
 
-# bytes of the libraries that a run loads after its data: Numba with its kernels; matplotlib with the panels of a figure
+# bytes of libraries that a run loads after its data: Numba with the kernels, matplotlib with a figure
 _LIBRARIES = 170_000_000
 # limit of a container: cgroups version 2, then version 1
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -24,12 +24,12 @@ _thread_limit: ContextVar[int | None] = ContextVar("fusionkit_threads", default=
 
 @dataclass(frozen=True)
 class Held:
-    """Arrays that a solve holds at once at the most: its own, the starting point and the best iterate.
+    """The most arrays that a solve holds at once: its own, the starting point and the best iterate.
 
     Parameters
     ----------
-    unknowns : of the shape and dtype of x.
-    duals : of the shape of all dual variables and auxiliary unknowns together: for TV twice the size of x.
+    unknowns : arrays of the shape and dtype of x.
+    duals : sets of all dual variables and auxiliary unknowns; for TV a set has twice the size of x.
     """
 
     unknowns: float
@@ -37,18 +37,18 @@ class Held:
 
 
 def run_bytes(solve: int, start: int) -> int:
-    """Resident memory of this process at its peak, from now, when data and starting point are there, to the end.
+    """Peak resident memory of this process until the end of the run, in bytes; data and starting point are loaded.
 
     Parameters
     ----------
     solve : bytes that the solve needs beside the data, see `fusionkit.solver.solve_bytes`.
-    start : bytes of the starting point, which is there already.
+    start : bytes of the starting point, which are part of ``solve``.
     """
     return resident() + _LIBRARIES + solve - start
 
 
 def require(bytes_needed: int, where: str) -> None:
-    """Refuse a run that needs more memory than the machine can give.
+    """Refuse a run that needs more memory than is available.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ def require(bytes_needed: int, where: str) -> None:
     ------
     UserError : names both figures, in GiB.
     """
-    there = available()
-    if bytes_needed > there:
+    free = available()
+    if bytes_needed > free:
         raise UserError(
             where,
-            f"the run needs about {_gib(bytes_needed)} GiB of memory, but {_gib(there)} GiB are available",
-            "take a smaller image, fewer elements or 'precision: single'",
+            f"the run needs about {_gib(bytes_needed)} GiB of memory, but {_gib(free)} GiB are available",
+            "use a smaller image, fewer elements or 'precision: single'",
         )
 
 
@@ -79,14 +79,14 @@ def memory_errors() -> Iterator[None]:
 
 
 def available() -> int:
-    """Bytes of memory that this process may still use: of the machine, or of its container if that has less."""
-    there = int(psutil.virtual_memory().available)
+    """Bytes of memory that this process may still use, limited by the machine and by its container."""
+    free = int(psutil.virtual_memory().available)
     for file in _LIMITS:
         limit = file.read_text().strip() if file.is_file() else "max"
-        if limit.isdecimal():  # "max" where there is no limit
+        if limit.isdecimal():  # "max" means no limit
             # the usage of a container includes cached files, which can be evicted: count this process alone
-            there = min(there, max(0, int(limit) - resident()))
-    return there
+            free = min(free, max(0, int(limit) - resident()))
+    return free
 
 
 def resident() -> int:
@@ -96,7 +96,7 @@ def resident() -> int:
 
 def peak() -> int:
     """Peak resident memory of this process, in bytes."""
-    if _STATUS.is_file():  # Linux; what getrusage says there includes the peak of the parent process
+    if _STATUS.is_file():  # Linux, where getrusage includes the peak of the parent process
         line = next((line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
         return max(1024 * int(line.split()[1]), resident())
     if sys.platform == "win32":
@@ -107,7 +107,7 @@ def peak() -> int:
 
 
 def spell(size: int) -> str:
-    """The size in words: ``85 MB``, ``2.3 GB``."""
+    """The size as text: ``85 MB``, ``2.3 GB``."""
     return f"{size / 1e6:.0f} MB" if size < 999.5e6 else f"{size / 1e9:.1f} GB"
 
 
@@ -116,7 +116,7 @@ def _gib(size: int) -> str:
 
 
 def thread_limit() -> int | None:
-    """The number of threads that the config allows; None if it sets none."""
+    """The number of threads that the config allows; None for no limit."""
     return _thread_limit.get()
 
 

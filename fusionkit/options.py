@@ -1,4 +1,4 @@
-"""Typed options of terms, solvers and readers: one pydantic model each, whose first error becomes one clear line."""
+"""Typed options of terms, solvers and readers as pydantic models; their first error becomes a `UserError`."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ Names = Annotated[list[str], AfterValidator(listed_once)]
 
 
 class Options(BaseModel):
-    """Base of every options model: unknown keys are errors, values are strict (no text for numbers) and frozen."""
+    """Base of all options: unknown keys are errors, values are strict (no text for numbers) and frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
     def term_name(self, kind: str) -> str | None:
-        """Name of the term that these options of the type ``kind`` make; None where they have no ``name``."""
+        """Name of the term of the type ``kind`` with these options; None for options without ``name``."""
         return getattr(self, "name", None) or kind if "name" in type(self).model_fields else None
 
 
 class NoOptions(Options):
-    """Options of what has none."""
+    """No options."""
 
 
 class Named(Options):
-    """A named thing with its own options, written ``name`` or ``{KEY: name, option: value}``; KEY is the subclass's."""
+    """A name with options, written ``name`` or ``{KEY: name, option: value}``; a subclass sets KEY."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -73,7 +73,7 @@ class Named(Options):
 
 
 class Spec(Named):
-    """A thing of a registered type, written ``name`` or ``{type: name, option: value}``."""
+    """A registered type with options, written ``name`` or ``{type: name, option: value}``."""
 
     key = "type"
 
@@ -81,7 +81,7 @@ class Spec(Named):
 
 
 class Existing(Spec):
-    """An object in place of the options that it would be built from.
+    """An object in place of a type and options.
 
     Parameters
     ----------
@@ -111,11 +111,21 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
 
 
 def options_model(factory: Any) -> type[Options]:
-    """The options model of a factory: the annotation of its first parameter; `UserError` where it has none."""
-    function = factory.__init__ if inspect.isclass(factory) else factory
+    """The options model of a factory: the annotation of its first parameter, or of the attribute ``options``.
+
+    The attribute counts for a class without a constructor of its own, such as a solver.
+
+    Raises
+    ------
+    UserError : there is no such annotation.
+    """
     try:
+        function = factory.__init__ if inspect.isclass(factory) else factory
         first = next((name for name in inspect.signature(function).parameters if name != "self"), "")
         model = get_type_hints(function).get(first)
+        if inspect.isclass(factory) and "__init__" not in vars(factory):
+            own = get_type_hints(factory).get("options", Any)
+            model = model if own is Any else own
     except NameError:  # a name in an annotation that is imported for type checkers only
         model = None
     if not (inspect.isclass(model) and issubclass(model, Options)):
@@ -126,17 +136,17 @@ def options_model(factory: Any) -> type[Options]:
 
 
 def options_of(factory: Any, values: Mapping[str, Any], where: str) -> Options:
-    """The factory's options, validated from the values of the YAML file."""
+    """The factory's options, validated from values of the YAML file."""
     return parse(options_model(factory), values, where)
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> UserError:
     """The first error of ``model``, whose values are at the config key ``where``, as one line."""
-    # a misspelt key usually causes a missing one too: the misspelling makes the better message
+    # a misspelt key usually causes a missing one too; the misspelling makes the better message
     errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     first = errors[0]
     loc, wanted = _follow(model, first["loc"])
-    for other in errors[1:]:  # of several alternatives at one key, the one that matched deepest was meant
+    for other in errors[1:]:  # of alternatives at one key, the user meant the one that matched deepest
         deeper, inner = _follow(model, other["loc"])
         if len(deeper) > len(loc) and deeper[: len(loc)] == loc:
             first, loc, wanted = other, deeper, inner
@@ -180,7 +190,7 @@ def describe(annotation: Any) -> str:
         texts = [repr(choice) for choice in arguments]
         return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"
     if isinstance(core, type) and issubclass(core, BaseModel):
-        # a named thing, whose options belong to another model, or one whose name alone may be enough
+        # its options belong to another model, or the name alone may be enough
         if core.model_config.get("extra") == "allow" or getattr(core, "by_name", False):
             return f"a name or a mapping with '{_keys(core)[0]}'"
         return f"a mapping with the keys {', '.join(_keys(core))}"
@@ -197,7 +207,7 @@ def _each(part: str, annotation: Any) -> str:
 
 
 def _follow(model: Any, loc: Location) -> tuple[Location, Any]:
-    """The location without pydantic's labels of alternatives, and the type that is wanted there."""
+    """The location without pydantic's labels of alternatives, and the type expected there."""
     current, kept = model, []
     for index, part in enumerate(loc):
         members = _members(_unwrap(current)[0])
@@ -229,7 +239,7 @@ def _annotated(info: FieldInfo) -> Any:
 
 
 def _unwrap(annotation: Any) -> tuple[Any, list[Any]]:
-    """The bare type and the limits on it."""
+    """The bare type and its limits."""
     if get_origin(annotation) is not Annotated:
         return annotation, []
     core, *metadata = get_args(annotation)
@@ -237,7 +247,7 @@ def _unwrap(annotation: Any) -> tuple[Any, list[Any]]:
 
 
 def _members(annotation: Any) -> list[Any]:
-    """The alternatives of a union, None left out."""
+    """The alternatives of a union, without None."""
     if get_origin(annotation) in (Union, UnionType):
         return [member for member in get_args(annotation) if member is not NoneType]
     return [annotation]
@@ -259,7 +269,7 @@ def _sizes(metadata: list[Any]) -> str:
 
 
 def _keys(annotation: Any) -> list[str]:
-    """The keys of the model in an annotation; none where it holds no model."""
+    """The keys of the model in an annotation; empty without a model."""
     for member in _members(_unwrap(annotation)[0]):
         core = _unwrap(member)[0]
         if isinstance(core, type) and issubclass(core, BaseModel):
@@ -282,7 +292,7 @@ def _shown(given: Any) -> str:
 
 
 def _near(given: Any, wanted: Any) -> str:
-    """``did you mean 'x'?`` for a choice that is nearly right."""
+    """``did you mean 'x'?`` for a misspelt choice."""
     choices = [
         choice
         for member in _members(_unwrap(wanted)[0])

@@ -6,8 +6,8 @@ At a pixel the unknown is a vector of n values and the problem is
 
 Its model Hessian is diagonal plus rank one (`fusionkit.terms.Expansion`), so that a projected Newton step costs O(n)
 by the Sherman-Morrison formula. A step that does not decrease the objective of a pixel is quartered at that pixel.
-Newton's method starts at the current iterate of the solver, so a few steps suffice. The model is that of Schwartz et
-al. (2022); the joint prox is new here.
+Newton's method starts at the solver's current iterate, so a few steps suffice. The model is that of Schwartz et al.
+(2022); the joint prox is new here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from fusionkit.terms import Array, Bounds, Expansion, Pixelwise
 
 _BLOCK_BYTES = 1 << 18  # a block and its temporaries stay in the second-level cache
-_ATTEMPTS = 8  # lengths of a Newton step to try before a pixel keeps its value
+_ATTEMPTS = 8  # step lengths to try before a pixel keeps its value
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _direction(
         curvature += expansion.curvature
         if expansion.coupling is not None:
             couplings.append(expansion.coupling)
-    # an element that the diagonal majorant takes to a bound is fixed there: clipping it later would mislead the others
+    # an element that the diagonal majorant moves to a bound stays there: clipping it later would mislead the others
     majorant = curvature + sum((np.abs(u) * np.abs(u).sum(axis=0) for u in couplings), np.zeros_like(x))
     with np.errstate(invalid="ignore"):  # no bound: infinity
         to_lower = (gradient > 0) & (gradient >= (x - lower) * majorant)

@@ -37,10 +37,10 @@ class Slots:
     ----------
     smooth : smooth terms, by their gradient.
     pixelwise : pixelwise terms, by their joint prox with the bounds.
-    proximable : one term, by its prox; the bounds occupy this slot unless they have their own.
-    composed : composed terms, by a dual variable each.
+    proximable : one term, by its prox; bounds occupy this slot unless they have their own.
+    composed : composed terms, with a dual variable each.
     auxiliary : composed terms with auxiliary unknowns, such as TGV.
-    bounds : the bounds have a slot of their own, beside the term in the prox slot.
+    bounds : bounds have their own slot beside the prox slot.
     """
 
     smooth: bool = False
@@ -84,7 +84,7 @@ class Lifted(Composed):
 
 @dataclass(frozen=True, eq=False)
 class _FlatFunctional(Functional):
-    """A proximable term of flat vectors."""
+    """A proximable term as a function of flat vectors."""
 
     term: Proximable
     shape: tuple[int, ...]
@@ -172,10 +172,10 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Split:
-    """The terms of a problem in the slots of a solver; each term that is not silent is in exactly one of them.
+    """The terms of a problem in the slots of a solver; each term that is not silent is in exactly one slot.
 
     The exception is a proximable term beside active bounds (`Slots.bounds`): it is also the last term of ``coupling``,
-    since the certificate needs a subgradient of it, the dual variable of that term.
+    whose dual variable is the subgradient that the certificate needs.
 
     Parameters
     ----------
@@ -184,8 +184,8 @@ class Split:
     pixelwise : terms taken by their joint prox, together with the bounds.
     bounds : the intersection of all bounds; infinite without any.
     proximable : the term taken by its own prox; None without one.
-    coupling : terms taken by a dual variable each.
-    silent : names of the terms of weight zero, which are left out.
+    coupling : terms taken with a dual variable each.
+    silent : names of terms of weight zero, which are left out.
     """
 
     problem: Problem
@@ -198,11 +198,11 @@ class Split:
 
     @property
     def direct(self) -> Proximable:
-        """What is taken by its prox without a dual variable: the proximable term, or the bounds if they are active."""
+        """The term whose prox is taken without a dual variable: the proximable term, or active bounds."""
         return self.bounds if self.proximable is None or self.bounds.active else self.proximable
 
     def values(self, x: Array, auxiliary: Arrays) -> dict[str, float]:
-        """Value of each term, bounds excepted, by its name; with the given auxiliary unknowns."""
+        """Value of each term except bounds, by its name, with the given auxiliary unknowns."""
         values = self.coupling.values(self.coupling.apply(x, auxiliary))
         direct: list[Term] = [*self.smooth, *self.pixelwise]
         if self.proximable is not None and self.direct is self.proximable:
@@ -232,7 +232,7 @@ class Box(Bounds):
         """The intersection with another box; `UserError` if it is empty."""
         lower, upper = np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper)
         if np.any(lower > upper):
-            raise UserError(other.name, "its bounds exclude those of another term", "keep one of them")
+            raise UserError(other.name, "its bounds exclude those of another term", "remove one of them")
         return Box(float(lower) if lower.ndim == 0 else lower, float(upper) if upper.ndim == 0 else upper)
 
 
@@ -286,7 +286,7 @@ class Problem:
 
         Parameters
         ----------
-        slots : those of the solver.
+        slots : of the solver.
 
         Raises
         ------

@@ -41,7 +41,7 @@ Reader = Callable[[DataOptions, Path, str], Dataset]
 
 @dataclass(frozen=True)
 class Job:
-    """A reconstruction that is ready to run: everything read, checked and built.
+    """A reconstruction that is ready to run: data read, problem and solver built, everything checked.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Job:
     solver : the algorithm.
     start : the starting point, shape of the unknown.
     setup_seconds : duration of the preparation.
-    memory : bytes that this process will hold at the peak of the run, as estimated.
-    weights : chosen from the data.
+    memory : estimated peak memory of this process, in bytes.
+    weights : weights chosen from the data.
     """
 
     loaded: LoadedConfig
@@ -76,7 +76,7 @@ class Job:
             return solve(self.problem, self.solver, self.start, on_check, stop_requested, on_look=on_look)
 
     def describe(self) -> list[str]:
-        """What would run, one line per fact."""
+        """A description of the run, one line per fact."""
         shape = " x ".join(str(length) for length in self.problem.shape)
         lines = [
             f"data: {self.dataset.source}",
@@ -99,13 +99,13 @@ class Job:
         warnings: tuple[str, ...] = (),
         stop_requested: Callable[[], bool] | None = None,
     ) -> RunRecord:
-        """The result with everything that the files need; error bars are estimated if requested.
+        """The result with everything that the output files need, error bars included if requested.
 
         Parameters
         ----------
         result : of the solve.
         warnings : of the run, a sentence each.
-        stop_requested : polled while error bars are estimated; True gives the record without them.
+        stop_requested : polled during the estimate of error bars; True leaves them out.
         """
         predictions = predictions_of(result.problem or self.problem, result.x)
         full = resolved(self.loaded)
@@ -128,12 +128,12 @@ class Job:
         return replace(record, diagnostics=(*notes, *diagnose(record)))
 
     def assess(self, result: Result, stop_requested: Callable[[], bool] | None = None) -> Assessment:
-        """Error bars and composition of a result, as the configuration asks for them.
+        """Error bars and composition of a result, according to the configuration.
 
         Parameters
         ----------
         result : of the solve.
-        stop_requested : polled while error bars are estimated; True ends that without them.
+        stop_requested : polled during the estimate; True ends it without error bars.
         """
         from fusionkit.uncertainty.estimate import assess  # most runs do not need it
 
@@ -145,7 +145,7 @@ class Job:
     def _assessed(
         self, record: RunRecord, stop_requested: Callable[[], bool] | None
     ) -> tuple[RunRecord, tuple[Diagnostic, ...]]:
-        """The record with error bars and composition, if the solve came to an end, and notes on them."""
+        """The record with error bars and composition unless the solve failed, and notes on them."""
         result = record.result
         if result.status in (Status.DIVERGED, Status.INTERRUPTED):
             return record, (Diagnostic("note", f"No error bars were estimated: the solve {result.status}."),)
@@ -174,12 +174,12 @@ def prepare(
     ----------
     config : a loaded configuration, the path of a YAML file or the name of a packaged config.
     overrides : ``key.path=value`` each, if the config is not loaded yet.
-    read : the reader of the data, called like `fusionkit.data.load.load`; one that caches them serves many runs.
+    read : reads the data, called like `fusionkit.data.load.load`; a caching one serves many runs.
     search : whether to search for ``weight: auto``, which takes solves; if not, a note names the method.
 
     Raises
     ------
-    UserError : whatever is wrong with the configuration or the data.
+    UserError : the configuration or the data are wrong.
     RefusalError : the solver cannot take a term.
     """
     started = time.perf_counter()
@@ -209,7 +209,7 @@ def check_formats(config: Config) -> None:
         return
     if config.unknown is not None:
         remedy = "remove it; result.h5 holds the coefficients"
-        raise UserError("output.formats", "the formats of other programs hold maps, and the unknown has none", remedy)
+        raise UserError("output.formats", "formats of other programs hold maps, but the unknown has none", remedy)
     from fusionkit.export import writers
 
     writers.check_formats(config.output.formats, "output.formats")
@@ -221,9 +221,9 @@ def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path =
     Parameters
     ----------
     init : ``auto``, ``maps``, ``uniform``, or the path of a former ``result.h5``.
-    problem : whose unknown it is for.
+    problem : the problem.
     dataset : maps to start from.
-    folder : base of a relative path of a former result; the current folder by default.
+    folder : base of the relative path of a former result; the current folder by default.
 
     Raises
     ------
@@ -240,8 +240,8 @@ def _former_solution(path: Path, problem: Problem) -> Array:
     if sorted(former.labels) != sorted(problem.labels):
         raise UserError(
             "init",
-            f"{path} holds {', '.join(former.labels)}, but the unknown is {', '.join(problem.labels)}",
-            "use a result of the same elements",
+            f"{path} holds {', '.join(former.labels)}, but the unknown has {', '.join(problem.labels)}",
+            "use a result with the same elements",
         )
     x = former.x[[former.labels.index(label) for label in problem.labels]] if problem.labels else former.x
     if x.shape != problem.shape:
@@ -254,11 +254,11 @@ def _former_solution(path: Path, problem: Problem) -> Array:
 def resolve_auto_weights(
     loaded: LoadedConfig, dataset: Dataset, search: bool = True
 ) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
-    """Replace every ``weight: auto`` by a number: the configuration, the data with a note on each choice, the choices.
+    """Replace every ``weight: auto`` by a number; returns configuration, data with a note on each choice, and choices.
 
     Parameters
     ----------
-    loaded : the configuration; without any ``weight: auto`` everything is returned unchanged.
+    loaded : the configuration; without ``weight: auto`` everything is returned unchanged.
     dataset : its data.
     search : whether to search the weights of penalties; if not, they are 1 and a note names the method.
 

@@ -1,8 +1,8 @@
-"""Factories by name: one table per kind, from the built-in tables and installed plug-ins.
+"""Factories by name: one table per kind, from built-in tables and installed plug-ins.
 
-A built-in entry is ``"package.module:attribute"`` and is imported on first use, so listing names costs nothing. A
-plug-in is an installed distribution with an entry point in the group ``fusionkit.plugins`` whose object is a mapping
-``{kind: {name: factory}}``; its factories may be objects or such strings. A name in a config is never an import path.
+A built-in entry is ``"package.module:attribute"``, imported on first use, so listing names costs nothing. A plug-in is
+an installed distribution with an entry point in the group ``fusionkit.plugins``: a mapping ``{kind: {name: factory}}``
+whose factories are objects or such strings. A name in a config is never an import path.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Entry:
 
     Parameters
     ----------
-    factory : the factory, or ``module:attribute`` to import it from.
+    factory : the factory, or its ``module:attribute``.
     plugin : name of the plug-in that provides it; empty for a built-in one.
     """
 
@@ -51,7 +51,7 @@ class Plugin:
     ----------
     name : of its entry point.
     tables : factories by name, by kind.
-    missing : which library it lacks; empty for none.
+    missing : the library that it lacks; empty for none.
     """
 
     name: str

@@ -29,26 +29,25 @@ class Result:
     Parameters
     ----------
     x : the unknown, (n, ny, nx) for maps, in the units of the maps.
-    labels : what its first axis means: elements in the config's order.
+    labels : of the first axis: elements in the config's order.
     status : how it ended.
     message : the same in one sentence.
     iterations : solver steps taken.
     objective : F(x), float64.
     terms : value of each term by its name.
     certificate : the optimality certificate of ``x``.
-    trace : columns by name, one entry a check: ``iteration``, ``seconds``, ``objective``, ``optimality``,
+    trace : columns by name, one entry per check: ``iteration``, ``seconds``, ``objective``, ``optimality``,
         ``stationarity``, ``alignment``, ``feasibility`` and ``term.<name>``.
-    looks : estimates of the same columns, one entry for each look between the checks; empty where every look was a
-        check.
+    looks : estimates of the same columns, one entry per look; empty if every look was a check.
     steps : the step sizes used last, by name.
     seconds : time of the solve without the compilation of kernels.
-    notes : for the user: what was smoothed, which step was overridden, which term fell back to NumPy and why.
+    notes : for the user: which term was smoothed, which step overridden, which term fell back to NumPy and why.
     duals : the dual variable of each composed term by its name.
     auxiliary : the auxiliary unknown of each composed term that has one (TGV), by its name.
-    parameters : fitted parameters by the name of their term and their own; empty where nothing was fitted.
-    problem : the objective with these parameters; None where nothing was fitted.
-    engine : ``cupy`` on a GPU, ``numba`` where compiled kernels took part, else ``numpy``.
-    device : name of the GPU; empty where none took part.
+    parameters : fitted parameters by the names of term and parameter; empty if nothing was fitted.
+    problem : the objective with these parameters; None if nothing was fitted.
+    engine : ``cupy`` on a GPU, ``numba`` if compiled kernels took part, else ``numpy``.
+    device : name of the GPU; empty without one.
     """
 
     x: Array

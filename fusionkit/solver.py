@@ -1,4 +1,4 @@
-"""What a solver is: it declares its slots, makes a first state and takes steps; the loop does the rest."""
+"""The base class of solvers, which declare slots, make a first state and take steps; the loop does the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Annotated, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -31,10 +31,10 @@ class SolverOptions(Options):
     ----------
     max_iterations : the most steps taken.
     tolerance : relative optimality at which the status is ``converged``; 0 asks for the exact optimum.
-    check_every : steps between evaluations of objective and certificate; None lets them take 5 % of the time: see
+    check_every : steps between evaluations of objective and certificate; None spends 5 % of the time on them, see
         `fusionkit.convergence_checks`.
-    time_limit : seconds, without those in which kernels are compiled, after which the loop stops with
-        ``max_iterations``; None for no limit.
+    time_limit : seconds, without the compilation of kernels, after which the loop stops with ``max_iterations``; None
+        for no limit.
     """
 
     max_iterations: Count = 500
@@ -47,16 +47,16 @@ class SolverOptions(Options):
 class State:
     """The state of a solve; solvers extend it.
 
-    ``step`` may reuse the buffers of the state that it is given: do not keep an old one.
+    ``step`` may reuse the buffers of its argument: do not keep an old state.
 
     Parameters
     ----------
     x : the unknown.
     auxiliary : the auxiliary unknowns, one (maybe empty) array for each composed term.
     duals : the dual variables, one for each composed term; the certificate uses them.
-    change : ||x+ - x|| / tau of a settled iteration with the primal step tau, where the solver measures it: looks then
-        do with a sample of the rows (`fusionkit.convergence_checks`).
-    fused : the engine that takes whole iterations and checks by kernels; None where none knows every term.
+    change : ||x+ - x|| / tau of an unrelaxed iteration with the primal step tau, if the solver measures it: looks then
+        need only a sample of the rows (`fusionkit.convergence_checks`).
+    fused : the engine that runs whole iterations and checks in kernels; None without one.
     """
 
     x: Array
@@ -67,7 +67,7 @@ class State:
 
 
 class Former(Protocol):
-    """The outcome of a solve of a similar problem; a `fusionkit.result.Result` is one.
+    """The outcome of a solve of a similar problem, such as a `fusionkit.result.Result`.
 
     Attributes
     ----------
@@ -92,11 +92,13 @@ class Solver(ABC, Generic[S]):
     Attributes
     ----------
     name : its name in the registry.
-    slots : what it can take; by default bounds or one proximable term, and composed ones.
+    slots : the terms that it takes; by default bounds or one proximable term, and composed ones.
     on_device : whether it runs on a GPU.
-    held : how many arrays a solve holds at once, measured; more than most hold where a solver does not say.
+    held : measured number of arrays that a solve holds at once; the default exceeds that of most solvers.
+    options : the `SolverOptions`; a subclass with options of its own annotates the attribute with their class.
     """
 
+    options: Any
     name: ClassVar[str]
     slots: ClassVar[Slots] = Slots()
     on_device: ClassVar[bool] = False
@@ -107,7 +109,7 @@ class Solver(ABC, Generic[S]):
 
     @classmethod
     def accepts(cls, problem: Problem) -> Split:
-        """The problem's terms in this solver's slots; raises `fusionkit.problem.Unfit` where one has none."""
+        """The problem's terms in this solver's slots; raises `fusionkit.problem.Unfit` if a term has none."""
         return problem.sort(cls.slots)
 
     def memory(self, split: Split) -> Held:
@@ -127,7 +129,7 @@ class Solver(ABC, Generic[S]):
         """One iteration."""
 
     def step_unrelaxed(self, split: Split, state: S) -> S:
-        """One iteration before a check or a result, which ends with x within the bounds; by default `step`."""
+        """An iteration before a check or the result, after which x is within the bounds; by default `step`."""
         return self.settle(split, state)
 
     def settle(self, split: Split, state: S) -> S:
@@ -135,11 +137,11 @@ class Solver(ABC, Generic[S]):
         return self.step(split, state)
 
     def rebind(self, split: Split, state: S) -> S:
-        """The state for the same problem with other parameters of its terms; by default it does not know them."""
+        """The state for the same problem with other parameters of its terms; by default unchanged."""
         return state
 
     def adapt(self, split: Split, state: S, certificate: Certificate) -> S:
-        """Adjust step sizes after a check; by default nothing changes."""
+        """Adjust step sizes after a check; by default none."""
         return state
 
     def steps(self, state: S) -> dict[str, float]:
@@ -147,7 +149,7 @@ class Solver(ABC, Generic[S]):
         return {}
 
     def notes(self, split: Split, state: S) -> tuple[str, ...]:
-        """What the user should know about what was solved (what was smoothed, say)."""
+        """Notes for the user, such as which term was smoothed."""
         return ()
 
 
@@ -156,8 +158,8 @@ def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
 
     Raises
     ------
-    RefusalError : names the term that does not fit, the reason and the solvers that take every term; or what of it
-        has no kernels on a GPU, where the problem is to be solved there.
+    RefusalError : names the term that does not fit, the reason and the solvers that take every term; or, for the GPU,
+        the term without a kernel.
     """
     try:
         split = solver.accepts(problem)
@@ -172,7 +174,7 @@ def solve_bytes(split: Split, held: Held) -> int:
     Parameters
     ----------
     split : the problem, sorted into the slots of the solver.
-    held : how many arrays the solver holds, see `Solver.memory`.
+    held : arrays that the solver holds, see `Solver.memory`.
     """
     duals = 0
     for term in split.coupling.terms:
@@ -187,7 +189,7 @@ def fitting_solvers(problem: Problem) -> str:
     for name in table("solvers"):
         try:
             lookup("solvers", name, "solver").accepts(problem)
-        except (Unfit, UserError):  # it lacks a slot, or it is a plug-in's that lacks a library
+        except (Unfit, UserError):  # it lacks a slot, or its plug-in lacks a library
             continue
         fitting.append(name)
     return f"solvers that can: {', '.join(fitting)}" if fitting else "no registered solver takes all of its terms"
@@ -198,17 +200,17 @@ def require_state(solver: Solver, split: Split, state: object) -> None:
 
     Raises
     ------
-    UserError : it is no `State`, or x, an auxiliary unknown or a dual variable is missing or of another shape.
+    UserError : it is not a `State`, or x, an auxiliary unknown or a dual variable is missing or has a wrong shape.
     """
     where, composed = f"solver {solver.name}", split.coupling.terms
     if not isinstance(state, State):
-        raise UserError(where, f"its state is of the type {type(state).__name__}", "give a fusionkit.solver.State")
+        raise UserError(where, f"its state is a {type(state).__name__}", "return a fusionkit.solver.State")
     if state.x.shape != split.problem.shape:
         raise UserError(where, f"its x has the shape {state.x.shape} instead of {split.problem.shape}")
     for what, found in (("auxiliary", state.auxiliary), ("duals", state.duals)):
         if len(found) != len(composed):
             names = ", ".join(term.name for term in composed) or "there are none"
-            remedy = f"give one for each composed term ({names}), an empty array where there is nothing"
+            remedy = f"give one for each composed term ({names}), an empty array for a term without one"
             raise UserError(where, f"its state has {len(found)} {what} for {len(composed)} composed terms", remedy)
     for term, dual in zip(composed, state.duals, strict=True):
         if dual.shape != term.operator.range:

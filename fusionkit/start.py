@@ -1,9 +1,9 @@
 r"""Starting points.
 
-x = b is a bad starting point: where a map has no counts, x = 0 is a stationary point of the HAADF term, whose gradient
-vanishes there, although the image shows matter. ``auto`` therefore starts positive everywhere: the maps are
-smoothed, raised above zero and scaled at each pixel so that the elastic model reproduces the image. A model that is
-homogeneous of degree gamma, as sum_i (Z_i x_i)^gamma is, is reproduced by the factor (b_H / m(x))^(1/gamma).
+x = b is a bad starting point: where a map has no counts, the gradient of the HAADF term vanishes at x = 0, even if the
+image shows matter. ``auto`` therefore starts positive everywhere: the maps are smoothed, raised above zero and scaled
+at each pixel so that the elastic model reproduces the image. For a model that is homogeneous of degree gamma, such as
+sum_i (Z_i x_i)^gamma, the factor is (b_H / m(x))^(1/gamma).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from fusionkit.terms import Array, Calibrated, Fitted, Pixelwise
 
 Init = Literal["auto", "maps", "uniform"]
 
-_WIDTH = 2.0  # pixels, of the Gaussian that smooths the maps: enough counts under it at a few counts a pixel
-_FLOOR = 0.03  # of the mean of a map: what every pixel holds at the start
-_LARGEST_FACTOR = 30.0  # of the scaling at a pixel, either way; beyond it noise would be scaled
+_WIDTH = 2.0  # pixels, of the Gaussian that smooths the maps: it averages enough counts at a few counts a pixel
+_FLOOR = 0.03  # of the mean of a map, the least value at the start
+_LARGEST_FACTOR = 30.0  # of the scaling at a pixel, up or down; beyond it noise would be scaled
 
 
 def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
@@ -30,7 +30,7 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
     Parameters
     ----------
     init : ``auto``, ``maps`` or ``uniform``.
-    problem : whose unknown it is for.
+    problem : the problem.
     dataset : maps to start from.
 
     Raises
@@ -43,7 +43,7 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
     if maps is None or maps.shape != problem.shape:
         if init == "maps":
             raise UserError("init", "there are no maps to start from", "use 'uniform' or 'auto'")
-        # without maps only the sign is known: 1 where x is bounded from below, 0 where it is free
+        # without maps only the sign is known: 1 for x bounded from below, 0 for a free x
         level = 1.0 if np.all(np.isfinite(problem.bounds.lower)) else 0.0
         return problem.bounds.prox(np.full(problem.shape, level, problem.dtype), 1.0)
     if init == "maps":
@@ -81,10 +81,10 @@ def _consistent(x: Array, problem: Problem) -> Array:
     for term in problem.terms:
         if not (isinstance(term, Pixelwise) and isinstance(term, Fitted) and term.data.shape == x.shape[1:]):
             continue
-        if isinstance(term, Calibrated):  # its unit is not known before the image is compared with something
+        if isinstance(term, Calibrated):  # its unit is unknown before a first fit
             term = term.fitted_to(x)
             assert isinstance(term, Fitted)
-        dark = term.predict(np.zeros_like(x))  # what the model shows where there is no matter does not scale
+        dark = term.predict(np.zeros_like(x))  # the model's value without matter does not scale
         once, twice = term.predict(x) - dark, term.predict(2 * x) - dark
         degree = float(np.median(np.log2(twice / np.maximum(once, np.finfo(x.dtype).tiny))))
         if not np.isfinite(degree) or degree <= 0:
@@ -92,9 +92,8 @@ def _consistent(x: Array, problem: Problem) -> Array:
         image = term.data - dark
         image = np.maximum(image, _FLOOR * max(float(image.max()), 0.0))
         factor = (image / np.maximum(once, np.finfo(x.dtype).tiny)) ** (1.0 / degree)
-        middle = (
-            float(np.median(factor)) or 1.0
-        )  # the units of the image are arbitrary: limit the spread, not the level
+        # the units of the image are arbitrary: limit the spread, not the level
+        middle = float(np.median(factor)) or 1.0
         x = x * np.clip(factor, middle / _LARGEST_FACTOR, middle * _LARGEST_FACTOR).astype(x.dtype)
         break
     return problem.bounds.prox(x, 1.0)

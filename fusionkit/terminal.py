@@ -1,6 +1,6 @@
-"""What the program writes on a terminal: colours, warnings and log messages, a line each.
+"""Terminal output: colours, and warnings and log messages in one line each.
 
-NO_COLOR, FORCE_COLOR and TERM=dumb are respected.
+It respects NO_COLOR, FORCE_COLOR and TERM=dumb.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 
     Parameters
     ----------
-    text : what is written.
+    text : the text.
     colour : ``red``, ``green``, ``yellow``, or ``bold``.
-    stream : where it is written.
+    stream : the output stream.
     """
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if is_coloured(stream) else text
 
 
 def painted_status(status: str, stream: TextIO) -> str:
-    """The status of a run: green where it converged, red if the result is useless, else yellow."""
+    """The status of a run: green if it converged, red if the result is useless, else yellow."""
     return painted(status, _OF_STATUS.get(status, "yellow"), stream)
 
 
@@ -67,7 +67,7 @@ def one_line_warnings() -> Iterator[list[str]]:
 
 
 class _LogLines(logging.Handler):
-    """Prints to whatever stderr is at the time, since a progress bar replaces it while it is shown."""
+    """Prints to the current stderr, which a progress bar replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"fusionkit: {record.getMessage()}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-r"""Types of objective terms: what a term implements, and what solvers require of it.
+r"""Types of objective terms: what a term implements and what solvers require.
 
-The objective is a sum of terms, :math:`F(x) = \sum_j T_j(x)`, and the type of a term declares what it can do.
+The objective is a sum of terms, :math:`F(x) = \sum_j T_j(x)`; the type of a term declares what it can do.
 
 =================  ==================================================================  ===============================
 type               what it provides                                                    example
@@ -59,7 +59,7 @@ class Differentiable(Term):
 
 
 class Smooth(Differentiable):
-    """A term whose gradient is finite and continuous on the feasible set, as gradient steps require."""
+    """A term whose gradient is finite and continuous on the feasible set, which gradient steps require."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Fitted(Protocol):
 
 @runtime_checkable
 class InCounts(Protocol):
-    """A term whose data have their own units, and which can be converted to an unknown in counts."""
+    """A term with data in units of their own that can be converted to an unknown in counts."""
 
     def in_counts(self, units: Mapping[str, float], labels: tuple[str, ...]) -> Term:
-        """The term for an unknown in counts; ``units`` holds one count of each element in the units of its map."""
+        """The term for an unknown in counts; ``units`` gives one count of each element in the units of its map."""
         ...
 
 
@@ -183,7 +183,7 @@ class Calibrated(Protocol):
         ...
 
     def at_limit(self, steps: Mapping[str, float]) -> frozenset[str]:
-        """The parameters that are at a limit and would step beyond it."""
+        """The parameters at a limit that would step beyond it."""
         ...
 
     def stepped(self, steps: Mapping[str, float]) -> Term:
@@ -191,7 +191,7 @@ class Calibrated(Protocol):
         ...
 
     def fitted_to(self, x: Array) -> Term:
-        """The term with the parameters that fit the fixed ``x`` best."""
+        """The term with the parameters of the best fit at the fixed ``x``."""
         ...
 
 

@@ -33,14 +33,14 @@ def check_output(folder: Path, overwrite: bool) -> None:
     Raises
     ------
     UserError : it exists (as a file, or as a folder with contents) and must not be replaced, it is the current
-        folder, or no folder can be made there.
+        folder, or the folder cannot be made.
     """
     where = str(folder)
     try:
         target = folder.resolve()
         _check_contents(target, overwrite, where)
         parent = next(parent for parent in target.parents if parent.exists())
-    except (OSError, ValueError) as error:  # a name that is too long, holds a zero byte or lies behind a closed door
+    except (OSError, ValueError) as error:  # the name is too long, holds a zero byte or is in an unreadable folder
         raise UserError(where, f"cannot be an output folder: {reason(error)}", "choose another name") from error
     if not parent.is_dir():
         raise UserError(where, f"cannot be made, since {parent} is a file", "choose another folder")
@@ -58,8 +58,8 @@ def _check_contents(target: Path, overwrite: bool, where: str) -> None:
         raise UserError(where, "is the current folder or one above it", "name a folder inside the current one")
     if not any(target.iterdir()):
         return
-    former = (target / SUMMARY).is_file() and (target / result_file.NAME).is_file()
-    if not former:
+    is_run = (target / SUMMARY).is_file() and (target / result_file.NAME).is_file()
+    if not is_run:
         raise UserError(where, "holds something other than a former run", "choose another folder")
     if not overwrite:
         raise UserError(where, "holds a former run", "choose another folder, or replace it with --overwrite")
@@ -75,8 +75,8 @@ def write(
     run : the run.
     folder : the output folder; its parents are made.
     overwrite : whether a former run there may be replaced.
-    figures : whether to draw ``maps.png`` and ``convergence.png``, ``weights.png`` where a weight was searched, and
-        ``uncertainty.png`` where error bars were estimated.
+    figures : whether to draw ``maps.png`` and ``convergence.png``, ``weights.png`` if a weight was searched, and
+        ``uncertainty.png`` if error bars were estimated.
     report : whether to write ``report.html``.
     formats : of other programs, names of writers: ``hspy`` writes ``maps.hspy``.
 
@@ -90,10 +90,10 @@ def write(
 
 @contextmanager
 def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """A new folder to write into, which takes its place as ``folder`` at the end of the context, or not at all.
+    """Yield a new folder to write into, which becomes ``folder`` at the end of the context, or not at all.
 
-    It is a hidden folder beside its place, and then renamed. A former run is moved aside before and removed after; it
-    comes back when anything fails, the user's interrupt included.
+    It is a hidden folder beside ``folder`` that is renamed at the end. A former run is moved aside and removed
+    afterwards; it is restored if anything fails, an interrupt included.
 
     Parameters
     ----------
@@ -114,10 +114,10 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             yield partial
             _move_into_place(partial, target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)  # it is gone already where all went well
+        shutil.rmtree(partial, ignore_errors=True)  # already renamed on success
         if not target.exists():
             for parent in new_parents:
-                with suppress(OSError):  # another process uses it by now
+                with suppress(OSError):  # another process may use it
                     parent.rmdir()
 
 
@@ -160,7 +160,7 @@ def _move_into_place(partial: Path, target: Path) -> None:
 
 
 def _fresh_sibling(target: Path, purpose: str) -> Path:
-    """A hidden name beside ``target`` that is free: a killed run may have left its own behind."""
+    """A free hidden name beside ``target``; a killed run may have left its own behind."""
     stem = f".{target.name[:60]}.{purpose}-{os.getpid()}"
     names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(1)))
     return next(path for path in (target.with_name(name) for name in names) if not path.exists())
@@ -168,7 +168,7 @@ def _fresh_sibling(target: Path, purpose: str) -> Path:
 
 def remove_partial(folder: Path, process: int) -> None:
     """Remove what a process killed while writing ``folder`` has left beside it."""
-    own = re.compile(rf"\..*\.partial-{process}(-\d+)?")  # and no process whose number begins with this one
+    own = re.compile(rf"\..*\.partial-{process}(-\d+)?")  # not of a process whose number begins with this one
     for left in folder.parent.glob(f".*.partial-{process}*"):
         if own.fullmatch(left.name):
             shutil.rmtree(left, ignore_errors=True)

@@ -64,10 +64,7 @@ class ADMM(Solver[ADMMState]):
     name = "admm"
     slots = Slots(pixelwise=True)
     held = Held(10, 8)
-
-    def __init__(self, options: ADMMOptions) -> None:
-        super().__init__(options)
-        self.options: ADMMOptions = options
+    options: ADMMOptions
 
     @classmethod
     def accepts(cls, problem: Problem) -> Split:

@@ -72,10 +72,7 @@ class ChambollePock(Solver[PrimalDualState]):
     slots = Slots(pixelwise=True, auxiliary=True)
     on_device = True
     held = Held(6, 3)
-
-    def __init__(self, options: ChambollePockOptions) -> None:
-        super().__init__(options)
-        self.options: ChambollePockOptions = options
+    options: ChambollePockOptions
 
     def init(self, split: Split, x0: Array) -> PrimalDualState:
         """Duals and auxiliary unknowns at zero."""

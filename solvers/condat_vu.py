@@ -60,10 +60,7 @@ class CondatVu(Solver[CondatVuState]):
     name = "condat_vu"
     slots = Slots(smooth=True, auxiliary=True)
     held = Held(12, 3)
-
-    def __init__(self, options: CondatVuOptions) -> None:
-        super().__init__(options)
-        self.options: CondatVuOptions = options
+    options: CondatVuOptions
 
     def init(self, split: Split, x0: Array) -> CondatVuState:
         """Duals at zero; L from the curvature along the first gradient step."""

@@ -54,10 +54,7 @@ class DavisYin(Solver[DavisYinState]):
     name = "davis_yin"
     slots = Slots(smooth=True, composed=False, bounds=True)
     held = Held(8, 3)
-
-    def __init__(self, options: DavisYinOptions) -> None:
-        super().__init__(options)
-        self.options: DavisYinOptions = options
+    options: DavisYinOptions
 
     def init(self, split: Split, x0: Array) -> DavisYinState:
         """The normal at zero; L from the curvature along the first gradient step."""

@@ -75,10 +75,7 @@ class LBFGSB(Solver[LBFGSBState]):
 
     name = "lbfgsb"
     slots = Slots(smooth=True, proximable=False)
-
-    def __init__(self, options: LBFGSBOptions) -> None:
-        super().__init__(options)
-        self.options: LBFGSBOptions = options
+    options: LBFGSBOptions
 
     def memory(self, split: Split) -> Held:
         """SciPy holds 2 m + 5 arrays in float64 for m corrections."""

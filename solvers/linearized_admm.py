@@ -72,10 +72,7 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
     name = "linearized_admm"
     slots = Slots(pixelwise=True, auxiliary=True)
     held = Held(9, 3.6)
-
-    def __init__(self, options: LinearizedADMMOptions) -> None:
-        super().__init__(options)
-        self.options: LinearizedADMMOptions = options
+    options: LinearizedADMMOptions
 
     def init(self, split: Split, x0: Array) -> LinearizedADMMState:
         """Copies that agree, multipliers at zero."""

@@ -63,10 +63,7 @@ class ProximalGradient(Solver[ProximalGradientState]):
     name = "proximal_gradient"
     slots = Slots(smooth=True)
     held = Held(11, 8)
-
-    def __init__(self, options: ProximalGradientOptions) -> None:
-        super().__init__(options)
-        self.options: ProximalGradientOptions = options
+    options: ProximalGradientOptions
 
     def init(self, split: Split, x0: Array) -> ProximalGradientState:
         """Inner duals at zero; L from the curvature along the first gradient step."""

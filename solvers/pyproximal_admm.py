@@ -69,10 +69,7 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
     name = "pyproximal_admm"
     slots = Slots(pixelwise=True)
     held = Held(13, 9.5)
-
-    def __init__(self, options: PyproximalADMMOptions) -> None:
-        super().__init__(options)
-        self.options: PyproximalADMMOptions = options
+    options: PyproximalADMMOptions
 
     @classmethod
     def accepts(cls, problem: Problem) -> Split:

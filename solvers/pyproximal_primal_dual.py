@@ -68,10 +68,7 @@ class PyproximalPrimalDual(Solver[PyproximalPrimalDualState]):
     name = "pyproximal_primal_dual"
     slots = Slots(pixelwise=True)
     held = Held(9, 3.3)
-
-    def __init__(self, options: PyproximalPrimalDualOptions) -> None:
-        super().__init__(options)
-        self.options: PyproximalPrimalDualOptions = options
+    options: PyproximalPrimalDualOptions
 
     def init(self, split: Split, x0: Array) -> PyproximalPrimalDualState:
         """pyproximal's solver, set up with the dual at zero."""

@@ -74,10 +74,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
     name = "schwartz2022"
     slots = Slots(smooth=True)
     held = Held(8, 6)
-
-    def __init__(self, options: Schwartz2022Options) -> None:
-        super().__init__(options)
-        self.options: Schwartz2022Options = options
+    options: Schwartz2022Options
 
     @classmethod
     def accepts(cls, problem: Problem) -> Split:

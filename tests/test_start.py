@@ -85,7 +85,7 @@ def test_former_result_continues_in_the_order_of_the_new_config(tmp_path: Path) 
 def test_former_result_of_other_elements_is_refused(tmp_path: Path) -> None:
     job = prepare("cos_nanoparticle", small("solver.max_iterations=1"))
     write(job.record(job.solve()), tmp_path / "run", overwrite=False, figures=False, report=False)
-    with pytest.raises(UserError, match="holds Co, S, O, but the unknown is Ga, O"):
+    with pytest.raises(UserError, match="holds Co, S, O, but the unknown has Ga, O"):
         prepare(
             "cos_nanoparticle",
             small("data.phantom.preset=films", "data.maps=[Ga, O]", f"init={tmp_path / 'run' / 'result.h5'}"),

@@ -52,7 +52,7 @@ class Context:
         return replace(self, where=f"{self.where}.{key}" if self.where else key)
 
     def array(self, name: str, key: str = "data") -> Array:
-        """The dataset's array ``name`` in the problem's dtype; `UserError` at ``key`` where there is none."""
+        """The dataset's array ``name`` in the problem's dtype; `UserError` at ``key`` if there is none."""
         if name not in self.dataset.arrays:
             raise UserError(
                 self.at(key).where, f"there is no data called '{name}'", suggestion(name, self.dataset.arrays)

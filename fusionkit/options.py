@@ -20,7 +20,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def repeated(names: Iterable[str]) -> str | None:
-    """The first name that is listed twice; None where all differ."""
+    """The first name that is listed twice; None if all differ."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

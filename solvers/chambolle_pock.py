@@ -56,7 +56,7 @@ class ChambollePockOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class PrimalDualState(State):
-    """x, w and p, steps, the record of the step rule, and buffers of the shape of x where nothing is fused."""
+    """x, w and p, the steps with their rules, and buffers of the shape of x unless an engine runs the iterations."""
 
     buffers: tuple[Array, ...]
     tau: float
@@ -109,7 +109,7 @@ class ChambollePock(Solver[PrimalDualState]):
         )
 
     def memory(self, split: Split) -> Held:
-        """x and p, and what they are made from; the compiled engine overwrites them in place."""
+        """Less for a compiled engine, which updates x and p in place."""
         return Held(4, 1) if backend_of(split).fuses(split) else self.held
 
     def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
@@ -127,7 +127,7 @@ class ChambollePock(Solver[PrimalDualState]):
         return replace(new, change=state.fused.change() / state.tau)
 
     def _iterate(self, split: Split, state: PrimalDualState, relaxation: float) -> PrimalDualState:
-        """An iteration; in place and in one pass over memory where the compiled engine fits."""
+        """An iteration; in place and in one pass over memory with a compiled engine."""
         if state.fused is not None:
             steps = (state.tau, *state.sigmas)
             x, duals = state.fused.step(state.x, state.auxiliary, state.duals, steps, relaxation)
@@ -164,7 +164,7 @@ class ChambollePock(Solver[PrimalDualState]):
         return joint_prox(split)(v, state.tau, start, self.options.newton_steps, out=out)
 
     def rebind(self, split: Split, state: PrimalDualState) -> PrimalDualState:
-        """The compiled engine holds the parameters of the terms: it is made anew."""
+        """The state with a new engine, since it holds the parameters of the terms."""
         return replace(state, fused=backend_of(split).engine(split, self.options.newton_steps, state.fused))
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:

@@ -5,8 +5,8 @@ For :math:`f(x) + g(x)` within bounds C, f smooth and g proximable:
 .. math::
     y &= \mathrm{prox}_{t g}(x - t (\nabla f(x) + u)), \qquad x^+ = P_C(y + t u), \qquad u^+ = u + (y - x^+) / t
 
-u is a normal of C at x and :math:`p = (x - y) / t - \nabla f(x) - u` a subgradient of g at y: the dual variable that
-the certificate judges. t is halved until :math:`f(y) \le f(x) + \langle \nabla f(x), y - x \rangle + \|y - x\|^2 / 2t`.
+u is a normal of C at x, and :math:`p = (x - y) / t - \nabla f(x) - u` is a subgradient of g at y, the dual variable of
+the certificate. t is halved until :math:`f(y) \le f(x) + \langle \nabla f(x), y - x \rangle + \|y - x\|^2 / 2t`.
 
 Sources: D. Davis, W. Yin, Set-Valued Var. Anal. 25, 829 (2017); this form and its line search: F. Pedregosa, G. Gidel,
 Proc. Mach. Learn. Res. 80, 4085 (2018).

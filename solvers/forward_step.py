@@ -1,4 +1,4 @@
-"""Shared by gradient steps on smooth terms: value, gradient, the descent lemma, an estimate of the curvature."""
+"""Gradient steps on smooth terms: value, gradient, the descent lemma, an estimate of the curvature."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def gradient_of(terms: Sequence[Smooth], x: Array, out: Array | None = None) -> 
 def descends(x: Array, value: float, gradient: Array, new: Array, new_value: float, lipschitz: float) -> bool:
     """Whether f(new) <= f(x) + <grad f(x), new - x> + L/2 ||new - x||^2, up to the rounding of f.
 
-    True if the right-hand side is not finite: no step would descend then, and the loop ends on such values.
+    True if the right-hand side is not finite: no step would descend, and the loop ends on such values.
     """
     move = new - x
     bound = value + inner(gradient, move) + 0.5 * lipschitz * inner(move, move)

@@ -38,7 +38,7 @@ def dual_prox(
     v : point, shape of the unknown.
     step : t > 0.
     duals : start of the dual iteration, one array for each composed term.
-    gap_allowed : of the current x, the duality gap (in units of the objective) at which to stop.
+    gap_allowed : function of x: the duality gap (in units of the objective) at which to stop.
     iterations : limit of the iterations.
 
     Returns

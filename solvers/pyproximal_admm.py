@@ -1,4 +1,4 @@
-r"""pyproximal's own ADMM, fed with fusionkit's terms and stepped one iteration at a time.
+r"""pyproximal's ADMM with fusionkit's terms, one iteration at a time.
 
 Its form is min f(X) + g(Z) subject to X = Z. With X = (u, y), the unknown and the images of all composed terms:
 
@@ -92,7 +92,7 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
     def _function(self, split: Split, start: Array) -> pyproximal.ProxOperator:
         images = sum(int(np.prod(term.operator.range)) for term in split.coupling.terms)
         direct = DirectFunction(split, start, self.options.newton_steps)
-        # its annotations ask for linear operators and shapes; its code and its documentation for these
+        # its annotations differ from its code and its documentation
         parts: list[Any] = [direct, CoupledFunction(split)]
         sizes: list[Any] = [start.size, images]
         return pyproximal.VStack(parts, nn=sizes)

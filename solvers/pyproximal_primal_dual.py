@@ -8,7 +8,7 @@ functionals of all composed terms and K their stacked maps:
     x^+ = \mathrm{prox}_{\tau f}(x - \tau K^\top y^+), \qquad \bar x^+ = 2 x^+ - x
 
 Step condition: :math:`\tau \mu \|K\|^2 \le 1`. This is `ChambollePock` without relaxation, with x extrapolated in place
-of p and one dual step for all terms. It serves for comparison, and shows that the terms work in that library.
+of p and one dual step for all terms. It is meant for comparison, and shows that the terms work in that library.
 
 Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011); M. Ravasi et al., PyProximal, J. Open Source
 Softw. 9, 6326 (2024), class ``pyproximal.optimization.cls_primaldual.PrimalDual``.

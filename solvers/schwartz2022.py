@@ -14,7 +14,7 @@ lambda_1 = n lambda_chem and lambda_2 = n lambda_TV of the objective. The TV pro
 The paper's inner solver (``fgp``) takes Nesterov's extrapolation of p for q. The package multimodal-fusion 0.6.0
 (``package``) takes q = p and returns the x of the last but one dual variable. On DyScO3 their maps differ by 1 to 3 %;
 docs/schwartz2022.md lists this and every other difference. Neither has a convergence theory, since the gradient of the
-HAADF term is not Lipschitz. It serves for comparison.
+HAADF term is not Lipschitz. It is meant for comparison.
 
 Sources: J. Schwartz et al., npj Comput. Mater. 8, 16 (2022); A. Beck, M. Teboulle, IEEE Trans. Image Process. 18, 2419
 (2009).

@@ -1,4 +1,4 @@
-"""Derived step sizes, and the rules that adapt them."""
+"""Derived step sizes and the rules that adapt them."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ class Balance:
     """Balances primal and dual step by the two parts of the certificate; each change is smaller than the last.
 
     If every term is convex, any ratio of the steps converges, and one that lets both parts fall together is fast. The
-    alignment falls about as the square of the stationarity: to keep the steps while stationarity / alignment is 10 to
-    100 took the fewest iterations on small problems of every penalty. If a term is not convex, a long step may cycle,
+    alignment falls about as the square of the stationarity: keeping the steps while stationarity / alignment is 10 to
+    100 took the fewest iterations on small problems with every penalty. If a term is not convex, a long step may cycle,
     so only a stationarity that lags far behind (1000) lengthens it.
     Source: T. Goldstein et al., arXiv:1305.0546 (2013), there with residuals in place of the certificate.
 

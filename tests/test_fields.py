@@ -110,7 +110,7 @@ def test_scans_that_do_not_overlap_are_said(tmp_path: Path, capsys: pytest.Captu
     said = "the image covers y -0.25 to 31.75, x -0.25 to 23.75 nm, and the maps y 99.75 to 131.8"
     with pytest.warns(FusionkitWarning, match=said):
         notes = fk.fuse(image, maps).notes
-    assert any("they do not overlap; they are taken for the same field" in note for note in notes)
+    assert any("they do not overlap; they are treated as the same field" in note for note in notes)
     config = tmp_path / "x.yaml"
     assert main(["inspect", *save(tmp_path, image, maps), "--write-config", str(config)]) == 0
     assert capsys.readouterr().err.count("they do not overlap") == 1

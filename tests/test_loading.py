@@ -92,7 +92,7 @@ def test_several_pixel_sizes_are_noted(tmp_path: Path) -> None:
         for name, size in (("HAADF", 2.0), ("Sc", 3.0)):
             file[name] = ARRAYS[name]
             file[name].attrs["pixel_size"] = size
-    with pytest.warns(FusionkitWarning, match="the image shows .* they are taken for the same field"):
+    with pytest.warns(FusionkitWarning, match="the image shows .* they are treated as the same field"):
         dataset = load(parse(DataOptions, {"path": "a.h5", "haadf": "HAADF", "maps": ["Sc"]}, "data"), tmp_path)
     assert dataset.pixel_size == 2.0
     assert "several pixel sizes" in dataset.notes[0]

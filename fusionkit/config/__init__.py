@@ -1,4 +1,4 @@
-"""The configuration of a run: its model, the packaged ones by name, and loading with every key checked."""
+"""The configuration of a run: its model, the packaged configs, and loading with a check of every key."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 DEFAULT_SOLVER = "chambolle_pock"
 SUFFIXES = (".yaml", ".yml")
-# fields that name a thing to build, and its kind
+# fields with the spec of an object, and its kind
 NESTED = {"forward": "forwards", "functional": "functionals", "operator": "operators", "on": "operators"}
 
 
 class UnknownOptions(Options):
-    """The unknown of a problem without maps, a vector of coefficients.
+    """The unknown of a problem without maps: a vector of coefficients.
 
     Parameters
     ----------
-    labels : names of its entries, which fix its shape (len(labels),).
+    labels : names of the coefficients.
     """
 
     labels: Annotated[Names, Field(min_length=1)]
@@ -50,7 +50,7 @@ class OutputOptions(Options):
     directory : the output folder, relative to the config's folder; None for ``runs/NAME`` in the current folder.
     figures : whether ``maps.png`` and ``convergence.png`` are drawn.
     report : whether ``report.html`` is written.
-    formats : of other programs, by the names of their writers: ``hspy`` writes ``maps.hspy``, and so on.
+    formats : names of writers for other programs: ``hspy`` writes ``maps.hspy``.
     """
 
     directory: str | None = None
@@ -75,8 +75,8 @@ class Config(Options):
         compiled where Numba is installed.
     threads : the most threads; None leaves it to the libraries.
     uncertainty : whether and how error bars are estimated.
-    composition : atomic fractions of regions, if requested.
-    output : where the result goes.
+    composition : atomic fractions of regions; None for none.
+    output : the output folder and its files.
     """
 
     version: Literal[1]
@@ -103,8 +103,8 @@ class Config(Options):
 
     @property
     def objective(self) -> Objective:
-        """Problem and solver, to be built."""
-        from fusionkit.compose_problem import Objective  # much of what reads a configuration does not need it
+        """The specs of problem and solver."""
+        from fusionkit.compose_problem import Objective  # most readers of a configuration do not need it
 
         labels = self.unknown.labels if self.unknown is not None else None
         return Objective(self.terms, self.solver, labels, self.precision, self.engine)
@@ -117,11 +117,11 @@ class Config(Options):
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A configuration and its origin.
+    """A checked configuration and its origin.
 
     Parameters
     ----------
-    config : the configuration, checked.
+    config : the configuration.
     folder : base of its relative paths: the config's folder, or the current one for a packaged config.
     name : of the config, without suffix.
     raw : contents of the YAML file, overrides applied.
@@ -179,8 +179,8 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConf
 
     Raises
     ------
-    UserError : the file cannot be read, or a key is unknown, missing or has a wrong value; the options of every
-        term, of the solver and of the phantom are checked too, and that no two terms have one name.
+    UserError : the file cannot be read, a key is unknown, missing or has a wrong value (options of terms, solver and
+        phantom included), or two terms have the same name.
     """
     return check_source(override_source(read_source(source), overrides))
 
@@ -219,7 +219,7 @@ def specs(config: Config) -> Iterator[tuple[str, str, Spec]]:
 
 
 def checked_options(kind: str, spec: Spec, key: str) -> Options:
-    """The options of a named thing, validated against its model; `UserError` at ``key`` and below.
+    """The options of a spec, validated against its model; `UserError` at ``key`` and below.
 
     A term with ``weight: auto`` has `fusionkit.weights.auto.PLACEHOLDER` here.
     """
@@ -230,7 +230,7 @@ def checked_options(kind: str, spec: Spec, key: str) -> Options:
 
 
 def nested_specs(options: Options) -> Iterator[tuple[str, str, Spec]]:
-    """The things that options name: field, kind and spec."""
+    """The specs in options: field, kind and spec."""
     for field in type(options).model_fields:
         value = getattr(options, field)
         if isinstance(value, Spec) and field in NESTED:

@@ -1,4 +1,4 @@
-"""``key.path=value``: single values of a config replaced, from the command line or by a sweep."""
+"""``key.path=value`` overrides of a config, from the command line or a sweep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULT_SUFFIXES = (".h5", ".hdf5")
 def override(
     raw: Mapping[str, Any], assignments: Sequence[str], defaults: Mapping[str, Any], option: str = "--set"
 ) -> dict[str, Any]:
-    """The mapping with each of ``assignments`` made; ``raw`` stays as it is.
+    """A copy of the mapping with ``assignments`` applied.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def override(
     assignments : ``key.path=value`` each. The value is YAML; an entry of a list is named by its index, or by its
         ``name``, ``type`` or ``step`` (``terms.tv.weight=0.1``, ``terms.0.gamma=1.7``).
     defaults : values of top-level keys that the file leaves out.
-    option : that gives the assignments, for errors.
+    option : the option with the assignments, for errors.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str
             inner = copy.deepcopy(defaults.get(part, {})) if depth == 0 else {}
         if parts[: depth + 1] == ["data", "maps"] and isinstance(inner, list):
             inner = {name: name for name in inner}
-        if isinstance(inner, str):  # a name alone
+        if isinstance(inner, str):  # a bare name
             inner = {_meaning(parts[: depth + 1]): inner}
         if not isinstance(inner, dict | list):
             raise UserError(where, f"'{'.'.join(parts[: depth + 1])}' is {inner!r}", "it has no keys below it")
@@ -75,7 +75,7 @@ def _assign(changed: dict[str, Any], key: str, value: Any, defaults: Mapping[str
 
 
 def _meaning(parts: Sequence[str]) -> str:
-    """The key whose value a name alone is at this path."""
+    """The key for which a bare name at this path stands."""
     if parts[:2] == ["data", "haadf"] or (parts[:2] in (["data", "maps"], ["data", "spectra"]) and len(parts) == 3):
         return "signal"
     if len(parts) > 1 and parts[-2] == "prepare":

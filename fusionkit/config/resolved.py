@@ -1,4 +1,4 @@
-"""The whole configuration with every default written out: run again from anywhere, it gives the same maps."""
+"""The resolved configuration, with every default written out: it gives the same maps from any folder."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
 
 
 def absolute_paths(data: Mapping[str, Any], loaded: LoadedConfig) -> dict[str, Any]:
-    """The config's ``data`` with its path, and that of every source that has its own, absolute.
+    """The config's ``data`` with absolute paths.
 
     Parameters
     ----------
-    data : as YAML has it.
-    loaded : the configuration that it is from, with its folder.
+    data : as in the YAML file.
+    loaded : its configuration, with the folder.
     """
 
     def absolute(source: Any) -> Any:
@@ -74,7 +74,7 @@ def absolute_paths(data: Mapping[str, Any], loaded: LoadedConfig) -> dict[str, A
 
 
 def _with_defaults(kind: str, spec: Spec, key: str) -> dict[str, Any]:
-    """A named thing with all of its options, nested things included."""
+    """A spec with all of its options, nested ones included."""
     options = checked_options(kind, spec, key)
     filled = _plain(options)
     for field, inner_kind, inner in nested_specs(options):

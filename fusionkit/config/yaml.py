@@ -1,7 +1,7 @@
-"""YAML in and out, strictly: duplicate keys, tags, deep nesting and expanding aliases are errors with line and column.
+"""Strict YAML: duplicate keys, tags, deep nesting and expanding aliases are errors with line and column.
 
-The scalars are those of YAML 1.2: only ``true`` and ``false`` are booleans, so that the element ``No`` stays text, and
-``1e-3`` is a number.
+Scalars follow YAML 1.2: only ``true`` and ``false`` are booleans, so that the element ``No`` stays text, and ``1e-3``
+is a number.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _Loader.add_constructor(f"{_TAG}int", lambda loader, node: int(node.value))
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes every text that YAML 1.1 or 1.2 would read as something else."""
+    """SafeDumper that quotes every text that YAML 1.1 or 1.2 would not read as text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -109,7 +109,7 @@ def parse(text: str, name: str) -> Any:
     Parameters
     ----------
     text : the document.
-    name : what to call it in errors.
+    name : of the document in errors.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _remedy(error: yaml.MarkedYAMLError, problem: str) -> str:
 
 
 def _inspect(text: str, name: str) -> None:
-    """Refuse tags, deep nesting and aliases that expand beyond all proportion, before anything is built."""
+    """Refuse tags, deep nesting and aliases that expand too far, before anything is built."""
     sizes: dict[str, int] = {}
     stack: list[tuple[str | None, int]] = [(None, 0)]  # anchor and number of values of each open collection
     for event in yaml.parse(text, _Loader):

@@ -1,1 +1,1 @@
-"""The data of a reconstruction: read or simulate, prepare, normalise, convert to counts."""
+"""The data of a reconstruction: reading or simulation, preparation, normalisation, conversion to counts."""

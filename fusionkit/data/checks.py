@@ -35,7 +35,7 @@ class Origin:
 
 
 def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
-    """A float64 copy in C order and native byte order of real numbers of any type, all of them finite and none masked.
+    """A float64 copy of real numbers of any type, in C order and native byte order.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
     ------
     UserError : the array is empty, complex, not numeric, or holds NaN, infinite or masked values.
     """
-    masked = int(np.count_nonzero(getattr(values, "mask", False)))  # of numpy's masked arrays
+    masked = int(np.count_nonzero(getattr(values, "mask", False)))  # a NumPy masked array
     if masked:
         raise origin.error(f"has {masked} masked values", "crop to a part without them, or fill them: array.filled(0)")
     if values.dtype.kind == "c":
@@ -62,7 +62,7 @@ def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
 
 
 def stacked(images: Iterable[FloatArray], count: int) -> FloatArray:
-    """``count`` images of one shape as one array; takes one at a time, so that few are in memory twice."""
+    """``count`` images of one shape as one array, filled one at a time to save memory."""
     result = np.empty(0)
     for index, image in enumerate(images):
         if index == 0:
@@ -72,7 +72,7 @@ def stacked(images: Iterable[FloatArray], count: int) -> FloatArray:
 
 
 def check_finite(values: FloatArray, origin: Origin) -> None:
-    """Refuse NaN and infinite values; the message gives their number and the index of the first."""
+    """Refuse NaN and infinite values; the message has their number and the index of the first."""
     bad = ~np.isfinite(values)
     count = int(np.count_nonzero(bad))
     if count:

@@ -1,4 +1,4 @@
-"""The frozen `Dataset` that a reconstruction works on, and its precision."""
+"""The frozen `Dataset` of a reconstruction, and its precision."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from fusionkit.errors import UserError
 
 @dataclass(frozen=True)
 class Dataset:
-    """Arrays by name, as the solver sees them, and what is known about them.
+    """The solver's arrays by name, and facts about them.
 
     Parameters
     ----------
     arrays : ``haadf`` (ny, nx), ``maps`` (n, ny, nx) and others by the names in the config.
-    elements : chemical symbols in the config's order, one for each map; empty where there are no maps.
-    pixel_size : edge of a pixel in ``units``; None where unknown.
+    elements : chemical symbols in the config's order, one for each map; empty if there are no maps.
+    pixel_size : edge of a pixel in ``units``; None if unknown.
     units : unit of ``pixel_size`` (``nm``).
     truth : the phantom's ground truth, shape of the unknown, in the units of ``maps``; None for recordings.
-    source : where the data came from (a file's path or ``phantom cos_nanoparticle``).
+    source : origin of the data (a file's path or ``phantom cos_nanoparticle``).
     seed : seed of the phantom; None for recordings.
-    notes : what the user should know, one sentence each.
-    haadf_sigma : standard deviation of the noise in ``haadf``, in its units; None where unknown.
-    counts_per_unit : factor from values of ``maps`` to counts; None where unknown.
+    notes : for the user, one sentence each.
+    haadf_sigma : standard deviation of the noise in ``haadf``, in its units; None if unknown.
+    counts_per_unit : factor from values of ``maps`` to counts; None if unknown.
     metadata : facts of the recording by name (title, beam energy, instrument, date), numbers and texts.
-    pixels : (ny, nx) of the unknown where they differ from those of ``maps``.
-    grid : name of the array whose pixels the unknown has; None where all have the same.
+    pixels : (ny, nx) of the unknown if they differ from those of ``maps``.
+    grid : name of the array whose pixels the unknown has; None if all have the same.
     stacks : elements of each stack of maps by its name; empty for phantoms.
-    counting : whether the maps are counts, rates or fractions; None where there are none, or it was not determined.
-    origin : (y, x) of the centre of the first pixel in ``units``, from the file's axes; None where unknown.
+    counting : whether the maps are counts, rates or fractions; None if there are none, or it was not determined.
+    origin : (y, x) of the centre of the first pixel in ``units``, from the file's axes; None if unknown.
 
     Raises
     ------
@@ -83,7 +83,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """Shape (n, ny, nx) of an unknown that is a map of each element; None where there are no maps."""
+        """Shape (n, ny, nx) of an unknown that is a map of each element; None if there are no maps."""
         if "maps" not in self.arrays:
             return None
         maps = self.arrays["maps"].shape
@@ -102,10 +102,10 @@ def dtype_of(precision: Precision) -> np.dtype[Any]:
 
 
 def in_precision(dataset: Dataset, precision: Precision) -> Dataset:
-    """The dataset with all arrays, ground truth included, in the precision of the iterates; not copied where they are.
+    """The dataset with all arrays, ground truth included, in the precision of the iterates.
 
-    A solve then holds no input twice. Counts up to 2^24 are exact in single precision. A value beyond its range becomes
-    infinite, which the terms refuse.
+    Arrays of that precision are not copied, so a solve holds no input twice. Counts up to 2^24 are exact in single
+    precision. A value beyond its range becomes infinite, which the terms refuse.
     """
     dtype = dtype_of(precision)
 

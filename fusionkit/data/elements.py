@@ -12,7 +12,7 @@ _BY_LOWER = {symbol.lower(): symbol for symbol in _NUMBERS}
 
 
 def is_element(symbol: str) -> bool:
-    """Whether this is the symbol of a chemical element, in its proper case."""
+    """Whether this is the symbol of a chemical element, in the correct case."""
     return symbol in _NUMBERS
 
 
@@ -21,7 +21,7 @@ def atomic_number(symbol: str, where: str = "elements") -> int:
 
     Parameters
     ----------
-    symbol : chemical symbol, in its proper case (``Co``; ``CO`` is no element).
+    symbol : chemical symbol, in the correct case (``Co``, not ``CO``).
     where : config key to name in the error.
 
     Raises
@@ -29,7 +29,7 @@ def atomic_number(symbol: str, where: str = "elements") -> int:
     UserError : no element has this symbol; it suggests the nearest.
     """
     if symbol not in _NUMBERS:
-        # the usual mistake is the case; difflib would prefer another symbol of the same case
+        # usually the case is wrong; difflib would prefer another symbol in the same case
         same = _BY_LOWER.get(symbol.lower())
         remedy = f"did you mean '{same}'?" if same else _nearest(symbol)
         raise UserError(where, f"there is no element '{symbol}'", remedy)
@@ -41,7 +41,7 @@ def atomic_weight(symbol: str, where: str = "elements") -> float:
 
     Parameters
     ----------
-    symbol : chemical symbol, in its proper case.
+    symbol : chemical symbol, in the correct case.
     where : config key to name in the error.
 
     Raises

@@ -1,4 +1,4 @@
-"""Fields of view: whether two scans show the same field, and which pixels of one the other covers."""
+"""Fields of view: whether two scans show the same field, and which pixels they share."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Scan:
     Parameters
     ----------
     shape : (ny, nx).
-    pixel_size : edge of a pixel in ``units``; None where unknown.
+    pixel_size : edge of a pixel in ``units``; None if unknown.
     units : unit of ``pixel_size`` and ``origin``.
-    origin : (y, x) of the centre of the first pixel; None where unknown.
+    origin : (y, x) of the centre of the first pixel; None if unknown.
     """
 
     shape: tuple[int, ...]
@@ -65,7 +65,7 @@ class Fields:
 
     @property
     def are_placed(self) -> bool:
-        """Whether their places are known: two origins at zero usually mean that none was recorded."""
+        """Whether their positions are known: two origins at zero usually mean that none was recorded."""
         origins = [self.image.origin, self.maps.origin]
         return None not in origins and any(any(one) for one in origins if one is not None)
 
@@ -95,7 +95,7 @@ class Fields:
         return np.maximum(*(one.corner for one in both)), np.minimum(*(one.corner + one.size for one in both))
 
     def part(self) -> tuple[str, tuple[int, int], tuple[int, int]] | None:
-        """``haadf`` or ``maps``, and its rows and columns that the other covers; None where it is not inside."""
+        """``haadf`` or ``maps``, and its rows and columns that the other covers; None if it is not inside."""
         if not self.are_placed or self.are_same:
             return None
         for name, whole, part in (("haadf", self.image, self.maps), ("maps", self.maps, self.image)):
@@ -109,7 +109,7 @@ class Fields:
         return None
 
     def difference(self, names: tuple[str, str] = ("the image", "the maps")) -> str | None:
-        """A sentence on how the fields differ; None where they are the same.
+        """A sentence on how the fields differ; None if they are the same.
 
         Parameters
         ----------
@@ -124,6 +124,6 @@ class Fields:
 
 
 def fields(image: Scan, maps: Scan) -> Fields | None:
-    """The two scans where their pixel sizes are known in one unit; else None."""
+    """The two scans if their pixel sizes are known in one unit; else None."""
     known = image.pixel_size is not None and maps.pixel_size is not None and image.units == maps.units
     return Fields(image, maps) if known else None

@@ -20,7 +20,7 @@ from fusionkit.data.recording import load_file
 
 
 def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
-    """The data that the config describes: float64, read-only, elements in the config's order.
+    """The config's data: float64, read-only, elements in the config's order.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
 
     Raises
     ------
-    UserError : the file cannot be read, an array is absent or unusable (not 2-D, of another shape than the others,
-        complex, not finite, constant under ``minmax``), a preparation step fails, the maps are not what ``maps_are``
-        says, or the data need more memory than there is.
+    UserError : the file cannot be read, an array is absent or unusable (not 2-D, of a different shape, complex, not
+        finite, constant under ``minmax``), a preparation step fails, the maps contradict ``maps_are``, or memory is too
+        small.
     """
     read = load_file(options, folder, where) if options.phantom is None else load_phantom(options, where)
     prepared = carry_out(read, options.prepare, f"{where}.prepare")
@@ -41,7 +41,7 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
 
 
 def _weight_note(dataset: Dataset) -> tuple[str, ...]:
-    """A note with the Poisson weight that follows from the noise, where that is known."""
+    """A note with the Poisson weight that follows from the noise, if the noise is known."""
     if dataset.haadf_sigma is None or dataset.counts_per_unit is None:
         return ()
     weight = dataset.haadf_sigma**2 * dataset.counts_per_unit
@@ -50,9 +50,9 @@ def _weight_note(dataset: Dataset) -> tuple[str, ...]:
 
 
 def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
-    """The dataset with image and maps normalised as ``options.normalize`` says, each on its own.
+    """The dataset with image and maps normalised by ``options.normalize``, each on its own.
 
-    Ground truth and noise are scaled with them; counts from spectra and further arrays stay as they are.
+    Ground truth and noise are scaled with them; counts from spectra and further arrays are unchanged.
 
     Parameters
     ----------
@@ -98,6 +98,6 @@ def _origin(key: str, source: Source | None, dataset: Dataset, options: DataOpti
 
 def _scaled(values: Array, options: DataOptions, origin: Origin) -> tuple[FloatArray, Scale]:
     image = np.asarray(values, np.float64)
-    check_finite(image, origin)  # a preparation step may have produced others
+    check_finite(image, origin)  # a preparation step may have produced NaN
     scale = scale_of(image, options.normalize, origin)
     return scale.apply(image, origin), scale

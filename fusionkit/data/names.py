@@ -1,4 +1,4 @@
-"""What the names of a recording's arrays mean: the HAADF image, the map of an element, an image of a stack."""
+"""The meaning of array names in a recording: HAADF image, map of an element, image of a stack."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _REMEDY = "write the config by hand, with data.maps"
 
 @runtime_checkable
 class NamesElements(Protocol):
-    """A recording whose file says which element an image is the map of, whatever its name."""
+    """A recording whose file states the element of a map, whatever its name."""
 
     def element(self, name: str) -> str | None:
-        """The element whose map the array ``name`` is; None where the file does not say."""
+        """The element of the map ``name``; None if the file does not state it."""
         ...
 
 
 def image_rank(name: str) -> int:
-    """Rank of a name as that of the HAADF image: 0 for one that says so, more for less likely ones."""
+    """How likely a name is that of the HAADF image: 0 for HAADF itself, more for less likely names."""
     if _BRIGHT.search(name):
         return len(_KINDS) + 1
     return next((rank for rank, kind in enumerate(_KINDS) if kind.search(name)), len(_KINDS))
@@ -41,7 +41,7 @@ def is_image(name: str) -> bool:
 
 
 def element_named(name: str) -> str | None:
-    """The element in the last part of an array's name, alone or with a line (``Co Ka1``); None where there is none."""
+    """The element in the last part of an array's name, alone or with a line (``Co Ka1``); None if there is none."""
     last = name.rsplit("/", 1)[-1].strip()
     label = _LABEL.fullmatch(last)
     symbol = last if label is None else label[1]
@@ -49,7 +49,7 @@ def element_named(name: str) -> str | None:
 
 
 def element_in(recording: Recording, name: str) -> str | None:
-    """The element whose map an image is, from the file or from its name; None where neither says."""
+    """The element of a map, from the file or from its name; None if it is unknown."""
     stated = recording.element(name) if isinstance(recording, NamesElements) else None
     return stated or element_named(name)
 
@@ -83,7 +83,7 @@ def _depth(name: str) -> int:
 
 
 def shape_of(recording: Recording, name: str) -> tuple[int, ...] | None:
-    """Shape of the array ``name``, or of an image of a stack (``maps/0``); None where there is neither."""
+    """Shape of the array ``name``, or of an image of a stack (``maps/0``); None if there is neither."""
     own = recording.shape(name)
     if own is not None:
         return own
@@ -103,7 +103,7 @@ def read_named(recording: Recording, name: str) -> RawArray:
 
 
 def _place(recording: Recording, name: str) -> tuple[str, int] | None:
-    """The stack and the index in ``name``; None where it is not of that form."""
+    """The stack and the index in ``name``; None if it is not of that form."""
     stack, _, number = name.rpartition("/")
     shape = recording.shape(stack) if stack else None
     if shape is None or len(shape) != 3 or not (number.isascii() and number.isdigit()):

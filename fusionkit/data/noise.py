@@ -1,7 +1,7 @@
-"""The noise of an image from its mixed second differences, which remove what is linear along either axis.
+"""The noise of an image from its mixed second differences, which remove everything linear along either axis.
 
-White noise of the standard deviation s leaves 6 s. Source of the mask: J. Immerkaer, Comput. Vis. Image Underst. 64,
-300 (1996); of the median: D. L. Donoho, I. M. Johnstone, Biometrika 81, 425 (1994).
+Their standard deviation is 6 s for white noise of the standard deviation s. Source of the mask: J. Immerkaer, Comput.
+Vis. Image Underst. 64, 300 (1996); of the median: D. L. Donoho, I. M. Johnstone, Biometrika 81, 425 (1994).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _STRIDE = 4  # pixels, enough for the spread of a part
 
 
 def busiest(image: Array) -> tuple[slice, slice]:
-    """Rows and columns of the part with the greatest spread: matter and vacuum, where the image has both.
+    """Rows and columns of the part with the greatest variance, which has matter and vacuum if the image has both.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class Scale:
     factor: float = 1.0
 
     def apply(self, values: FloatArray, origin: Origin) -> FloatArray:
-        """The mapped values, a new array of the same shape; `UserError` where they leave the range of floats."""
+        """The mapped values, a new array of the same shape; `UserError` if they leave the range of floats."""
         with np.errstate(over="ignore", invalid="ignore"):
             result = values - self.offset
             result /= self.factor
@@ -34,7 +34,7 @@ class Scale:
 
 
 def scale_of(values: FloatArray, method: Normalisation, origin: Origin) -> Scale:
-    """The affine map of ``method`` for an image.
+    """The affine map that normalises an image by ``method``.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ class OpenFiles:
     folder : where relative paths start.
     path, reader : the config's ``data.path`` and ``data.reader``, for sources without a path of their own.
     where : config key of the data.
-    opened : recordings that are open already, by path.
+    opened : open recordings by path.
     """
 
     first = "haadf"  # the array whose pixel size and facts come before those of others
@@ -37,7 +37,7 @@ class OpenFiles:
         self._opened: dict[tuple[Path, str | None], Recording] = {}
 
     def open(self, path: str | None, reader: str | None, key: str) -> Recording:
-        """The recording at ``path``, or at ``data.path`` where that is None; ``key`` is the source's config key."""
+        """The recording at ``path``, or at ``data.path`` for None; ``key`` is the source's config key."""
         own = path is not None
         text, reader = (path, reader) if own else (self._path, reader or self._reader)
         if text is None:
@@ -53,7 +53,7 @@ class OpenFiles:
         return self.open(source.path, source.reader, key)
 
     def origin(self, source: Source, key: str) -> Origin:
-        """Where the source's array comes from, for messages."""
+        """The origin of the source's array, for messages."""
         return Origin(key, source.signal, source.path or str(self._path))
 
     def source(self) -> str:
@@ -65,5 +65,5 @@ class OpenFiles:
 
 
 def _shown(path: Path) -> str:
-    """The path for messages; resolved only where it contains .., which leads elsewhere behind a link."""
+    """The path for messages, resolved if it contains .., whose meaning depends on links."""
     return str(path.resolve() if ".." in path.parts else path)

@@ -1,4 +1,4 @@
-"""The config's ``data``: what to read or simulate, how to prepare and how to normalise it."""
+"""The config's ``data``: what to read or simulate, how to prepare and normalise it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Source(Options):
     Parameters
     ----------
     signal : its name in the file.
-    path : the file, where it is not ``data.path``; relative to the config's folder.
+    path : the file, if it is not ``data.path``; relative to the config's folder.
     reader : format of ``path``; None to go by the suffix.
     offset, scale : the values used are (value - offset) * scale.
     """
@@ -41,12 +41,12 @@ class Source(Options):
     @classmethod
     def _not_zero(cls, scale: float) -> float:
         if scale == 0:
-            raise ValueError("is 0; it must be another number")
+            raise ValueError("is 0; use another number")
         return scale
 
     @property
     def short(self) -> str | None:
-        """The name alone, where the other options have their defaults."""
+        """The bare name if the other options have their defaults."""
         return self.signal if self == Source(signal=self.signal) else None
 
 
@@ -63,7 +63,7 @@ class SpectrumSource(Options):
     Parameters
     ----------
     signal : name of the spectrum image; None for the only one in the file.
-    path : the file, where it is not ``data.path``.
+    path : the file, if it is not ``data.path``.
     reader : format of ``path``; None to go by the suffix.
     elements : symbols, in the order of the maps; None for those of ``windows``, else of ``lines``, else of the file.
     lines : X-ray line or edge of an element (``Cu: Ka``); by default the file's, else the strongest.
@@ -116,22 +116,22 @@ class DataOptions(Options):
 
     Parameters
     ----------
-    path : file of the recording, relative to the config's folder; not needed where every source names its own.
-    phantom : what to simulate instead.
+    path : file of the recording, relative to the config's folder; not needed if every source names its own.
+    phantom : the phantom to simulate instead.
     reader : name of the file's format; None to go by the suffix.
-    haadf : name of the HAADF image in the file, or {path, signal, offset, scale} where it is in another file or
-        in other units; a phantom's is ``HAADF`` and need not be named.
-    maps : name in the file of each element's map, in the order of the result; a list where the names are the
-        elements, or {path, signal, offset, scale} each. A phantom's maps are all taken where this is None.
+    haadf : name of the HAADF image in the file, or {path, signal, offset, scale} if it is in another file or in other
+        units; a phantom's is ``HAADF`` and need not be named.
+    maps : name in the file of each element's map, in the order of the result; a list if the names are the elements, or
+        {path, signal, offset, scale} each. None takes all maps of a phantom.
     spectra : stacks of counts from spectrum images, by the name of the array that they become; the stack called
         ``maps`` replaces the key ``maps``. The unknown has a map of every element of any stack.
-    grid : ``haadf`` or ``maps``: whose pixels the unknown has; None where image and maps have one shape.
+    grid : ``haadf`` or ``maps``: the pixels of the unknown; None if image and maps have one shape.
     arrays : further arrays of any shape: name in the terms and name in the file. They are not normalised.
     prepare : preparation steps, in this order, before normalisation.
     normalize : of the HAADF image and of each map on its own: ``minmax`` maps the least value to 0 and the greatest
         to 1, ``max`` divides by the greatest value, ``none`` (the default) keeps counts as they are.
     maps_are : ``counts``; ``rates``, counts times a factor that is determined; or ``fractions``, whose effective counts
-        are estimated from their noise. The unknown is then in counts. None leaves the maps as they are, and guesses.
+        are estimated from their noise. The unknown is then in counts. None leaves the maps unchanged, with a guess.
     """
 
     path: str | None = None
@@ -186,7 +186,7 @@ class DataOptions(Options):
             given = "has neither 'path' nor 'phantom'" if self.path is None else "has both 'path' and 'phantom'"
             raise ValueError(f"{given}; give one of them")
         if self.phantom is not None and self.reader is not None:
-            raise ValueError("has a 'reader', but a phantom is not read; remove it")
+            raise ValueError("has a 'reader', but a phantom is not read from a file; remove it")
         if self.phantom is not None and (self.spectra or any(source.path for source in sources)):
             raise ValueError("has both 'phantom' and a file for image, maps or spectra; give one of them")
         if self.phantom is not None and any(s.reader or s.offset != 0 or s.scale != 1 for s in self._images()):

@@ -17,9 +17,9 @@ class PixelGrid:
 
     Parameters
     ----------
-    size : edge of a pixel in ``units``; None where unknown.
-    units : unit of ``size`` and ``origin``; None where unknown.
-    origin : (y, x) of the centre of the first pixel; None where unknown.
+    size : edge of a pixel in ``units``; None if unknown.
+    units : unit of ``size`` and ``origin``; None if unknown.
+    origin : (y, x) of the centre of the first pixel; None if unknown.
     """
 
     size: float | None = None
@@ -55,7 +55,7 @@ def pixel_grid(
 
 
 def _comparable(arrays: Sequence[RawArray], may_differ: bool, own: RawArray) -> list[RawArray]:
-    """The arrays, without the pixel size of those that have, and may have, other pixels."""
+    """The arrays, without the pixel size of those that may differ in shape and do."""
     shape = own.values.shape[-2:]
     return [replace(one, pixel_size=None) if may_differ and one.values.shape[-2:] != shape else one for one in arrays]
 
@@ -91,7 +91,7 @@ def _scaled(grid: str, one: RawArray, edge: float, ratio: float) -> tuple[PixelG
 
 
 def _ratio(of: tuple[int, ...], to: tuple[int, ...]) -> float | None:
-    """Edge of a pixel of the scan ``to`` in pixels of the scan ``of`` the same field; None where the axes disagree."""
+    """Edge of a pixel of the scan ``to`` in pixels of the scan ``of`` the same field; None if the axes disagree."""
     if len(of) != 2 or len(to) != 2:
         return None
     rows, columns = of[0] / to[0], of[1] / to[1]
@@ -103,7 +103,7 @@ _HEIGHT, _WIDTH, _UNIT = "pixel_height", "pixel_width", "pixel_unit"
 
 
 def edge_facts(height: float, width: float, unit: str) -> dict[str, float | str]:
-    """Facts for pixels that are not square, since a pixel size is one number: their edges in ``unit``."""
+    """The edges in ``unit`` of pixels that are not square, as facts, since a pixel size is one number."""
     return {_HEIGHT: height, _WIDTH: width, _UNIT: unit}
 
 
@@ -121,6 +121,6 @@ def without_edges(facts: Facts) -> dict[str, float | str]:
 
 
 def coarser(facts: Facts, factor: int) -> dict[str, float | str]:
-    """The facts with ``factor`` times longer edges, where there are any."""
+    """The facts with ``factor`` times longer edges, if there are any."""
     found = edges_of(facts)
     return dict(facts) if found is None else {**facts, **edge_facts(factor * found[0], factor * found[1], found[2])}

@@ -1,4 +1,4 @@
-"""Arrays from recordings by their names, checked before and after reading."""
+"""The arrays that a config names, read from recordings and checked before and after reading."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BYTES_PER_VALUE = 32
 
 
 def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles | None = None) -> Dataset:
-    """The arrays that ``options`` name, neither prepared nor normalised.
+    """The dataset that ``options`` name, neither prepared nor normalised.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _dataset(
     pixels, notes = pixel_grid(grid, facts, options.arrays, _keeps_field(options))
     read = [*facts[grid], *(one for name in facts if name != grid for one in facts[name])]
     metadata = recording_facts(read)
-    if edges_of(facts[grid][0].metadata) is None:  # these are of other pixels
+    if edges_of(facts[grid][0].metadata) is None:  # the edges belong to other pixels
         metadata = without_edges(metadata)
     # the stack ``maps`` first: terms compare it with the first maps of the unknown
     ordered = sorted(stacks, key=lambda name: name != "maps")
@@ -120,7 +120,7 @@ def _keeps_field(options: DataOptions) -> bool:
 
 
 def _warn_of_fields(facts: Mapping[str, list[RawArray]], options: DataOptions) -> None:
-    """Warn where image and maps are compared pixel by pixel but show different fields."""
+    """Warn if image and maps are compared pixel by pixel but show different fields."""
     if "haadf" not in facts or "maps" not in facts:
         return
     found = fields(facts["haadf"][0].scan, facts["maps"][0].scan)
@@ -130,7 +130,7 @@ def _warn_of_fields(facts: Mapping[str, list[RawArray]], options: DataOptions) -
     # a scan, crop or bin defines which pixels belong together
     is_meant = options.grid is not None or not _keeps_field(options) or found.image.shape != found.maps.shape
     if difference is not None and (found.are_disjoint or not is_meant):
-        warnings.warn(f"{difference}; they are taken for the same field", FusionkitWarning, stacklevel=2)
+        warnings.warn(f"{difference}; they are treated as the same field", FusionkitWarning, stacklevel=2)
 
 
 def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, ElementMaps], source: str, where: str) -> None:
@@ -139,7 +139,7 @@ def _check_stacks(arrays: Mapping[str, FloatArray], stacks: Mapping[str, Element
         return
     shape, image = arrays["maps"].shape[1:], arrays["haadf"].shape
     if shape != image:
-        remedy = "say whose pixels the unknown has (data.grid: haadf or maps), and use the forward model 'scan'"
+        remedy = "choose the pixels of the unknown (data.grid: haadf or maps), and use the forward model 'scan'"
         raise UserError(f"{where}.spectra.maps", f"has maps of {shape}, but the image of {source} has {image}", remedy)
 
 
@@ -187,7 +187,7 @@ def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
 
 
 def recording_facts(images: Sequence[RawArray]) -> dict[str, float | str]:
-    """Facts of the recording from those of its images; earlier ones win, and the title of a single map is left out."""
+    """Facts of the recording from those of its images; earlier images win, and titles of single maps are left out."""
     facts: dict[str, float | str] = {}
     for one in reversed(images):
         facts |= one.metadata
@@ -198,5 +198,5 @@ def recording_facts(images: Sequence[RawArray]) -> dict[str, float | str]:
 
 
 def _is_of_one_image(title: str) -> bool:
-    """Whether a title is that of one image (``Co``, ``Co Ka1``, ``HAADF``), not of the recording."""
+    """Whether a title belongs to one image (``Co``, ``Co Ka1``, ``HAADF``), not to the recording."""
     return element_named(title) is not None or (is_image(title) and len(title.split()) == 1)

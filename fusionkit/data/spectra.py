@@ -15,13 +15,13 @@ from fusionkit.errors import UserError
 
 @dataclass(frozen=True)
 class ElementMaps:
-    """Maps of counts and what is known about them.
+    """Maps of counts and facts about them.
 
     Parameters
     ----------
     elements : chemical symbols, one for each map.
-    maps : counts, (n, ny, nx); net counts where the background is subtracted.
-    background : estimated background in the same windows; None where there is none, or it is subtracted.
+    maps : counts, (n, ny, nx); net counts if the background is subtracted.
+    background : estimated background in the same windows; None without one, or if it is subtracted.
     facts : pixel size, notes and metadata; its values are the maps.
     """
 
@@ -31,7 +31,7 @@ class ElementMaps:
     facts: RawArray
 
     def arrays(self, name: str) -> dict[str, FloatArray]:
-        """The maps as ``name``, and their background as ``name_background`` where there is one."""
+        """The maps as ``name``, and their background, if any, as ``name_background``."""
         return {name: self.maps} | ({} if self.background is None else {f"{name}_background": self.background})
 
 
@@ -55,7 +55,7 @@ class SpectralRecording(Protocol):
 
 
 def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where: str) -> dict[str, ElementMaps]:
-    """The maps of each name; `UserError` where a file cannot give them."""
+    """The maps of each name; `UserError` if a file cannot give them."""
     found: dict[str, ElementMaps] = {}
     for name, source in spectra.items():
         key = f"{where}.{name}"

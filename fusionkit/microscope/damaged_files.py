@@ -1,6 +1,6 @@
-"""Reading files that may be damaged with RosettaSciIO: every failure becomes one line that names the file.
+"""RosettaSciIO on files that may be damaged: every failure becomes one line that names the file.
 
-`mend` and `bound_memory` change the process for good. They are meant for the process that reads one file and ends; see
+`mend` and `bound_memory` change the process for good. They are meant for a process that reads one file and ends, see
 `fusionkit.microscope.reader_process`.
 """
 
@@ -40,8 +40,8 @@ def guarded(path: Path, read: Callable[[], T], what: str = "the file") -> T:
     Parameters
     ----------
     path : the file, for messages.
-    read : takes no arguments.
-    what : what is read, for messages.
+    read : function without arguments.
+    what : the object of the reading, for messages.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def _first_line(error: Exception) -> str:
 
 
 def bound_memory() -> None:
-    """Limit the address space of this process to what it uses and what is free, where the system can limit it.
+    """Limit the address space of this process to used and free memory, if the system supports it.
 
-    A damaged header may ask for terabytes; the system would grant them and kill the process when they are touched.
+    A damaged header may ask for terabytes; the system would grant them and kill the process on access.
     """
     if sys.platform == "win32":  # pragma: no cover  # it refuses what it does not have
         return
@@ -99,7 +99,7 @@ def _limits() -> tuple[int, int]:
 
 
 def mend(module: str) -> None:
-    """Replace what the compiled loops of a reader of RosettaSciIO get wrong, once it is imported.
+    """Replace the faulty compiled loops of an imported RosettaSciIO reader.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def mend(module: str) -> None:
 
 @cache
 def _mend_bruker(api: Any) -> None:
-    """Read maps with the Python code: the compiled code crashes on damaged maps.
+    """Read maps with the Python code, since the compiled code crashes on damaged maps.
 
-    It takes about 40 µs a pixel. Both give the same numbers.
+    It takes about 40 µs per pixel and gives the same numbers.
     """
     api.fast_unbcf, api.warn_once = False, False
 
@@ -146,7 +146,7 @@ _SMALL_CHUNK = 2**24  # bytes
 
 
 def check_hdf5(path: Path) -> None:
-    """Raise ``ValueError`` where damaged texts or chunks make libhdf5 (1.14) loop for ever or take gigabytes.
+    """Raise ``ValueError`` if damaged texts or chunks would make libhdf5 (1.14) loop forever or take gigabytes.
 
     Parameters
     ----------
@@ -180,10 +180,10 @@ _WIDTH, _LENGTH, _SAMPLES, _DEPTH, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 277, 32
 
 
 def check_tiff(path: Path) -> None:
-    """Raise ``ValueError`` where a directory of a TIFF comes twice or claims too much.
+    """Raise ``ValueError`` if a directory of a TIFF occurs twice or claims too much.
 
-    tifffile follows directories that lead back to one another for ever: it looks for such circles where it counts all
-    pages, and not where it reads one after the other.
+    tifffile follows circular directories forever: it looks for circles when it counts all pages, but not when it reads
+    one after the other.
 
     Parameters
     ----------
@@ -240,6 +240,6 @@ def _values(tags: dict[int, int]) -> int:
 
 
 def _number(file: BinaryIO, kind: struct.Struct) -> int:
-    """The next number; 0, which no directory has, where the file ends."""
+    """The next number; 0, which no directory has, at the end of the file."""
     content = file.read(kind.size)
     return kind.unpack(content)[0] if len(content) == kind.size else 0

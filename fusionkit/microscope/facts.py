@@ -44,7 +44,7 @@ class Facts:
     Parameters
     ----------
     title : may be empty.
-    signal_type : HyperSpy's term (``EDS_TEM``, ``EELS``); empty where there is none.
+    signal_type : HyperSpy's term (``EDS_TEM``, ``EELS``); empty if there is none.
     elements : chemical symbols; others are left out.
     lines : X-ray lines that the file names (``Cu_Ka``).
     metadata : facts by name, numbers and texts.
@@ -76,7 +76,7 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
 
 
 def single_element(facts: Facts) -> str | None:
-    """The only element with named X-ray lines, else the only element; None where there are several."""
+    """The only element with named X-ray lines, else the only element; None if there are several."""
     lines = tuple(dict.fromkeys(line.partition("_")[0] for line in facts.lines))
     return next((found[0] for found in (lines, facts.elements) if len(found) == 1 and is_element(found[0])), None)
 
@@ -102,11 +102,11 @@ def tree_of(facts: Mapping[str, float | str]) -> dict[str, Any]:
 def order_assumed(elements: Sequence[str]) -> str:
     """A note that the layers of a stack are assumed to be in the order of its metadata."""
     order = "the order of metadata.Sample.elements, which eXSpy sorts"
-    return f"The maps of the stack are taken as {', '.join(elements)}, {order}: name elements where theirs is another."
+    return f"The maps of the stack are taken as {', '.join(elements)}, {order}: name elements if theirs differs."
 
 
 def at(tree: Any, path: str) -> Any:
-    """The value at a dotted path in nested mappings; None where there is none."""
+    """The value at a dotted path in nested mappings; None if there is none."""
     for part in path.split("."):
         tree = tree.get(part) if isinstance(tree, Mapping) else None
     return tree

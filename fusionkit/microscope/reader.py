@@ -1,4 +1,4 @@
-"""The reader ``microscope``: every format of RosettaSciIO as a recording whose arrays are its signals."""
+"""The reader ``microscope``: any format of RosettaSciIO as a recording whose arrays are the signals."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class MicroscopeRecording:
         return list(self.signals)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Shape of the signal ``name``; None where there is none."""
+        """Shape of the signal ``name``; None if there is none."""
         return self.signals[name].shape if name in self.signals else None
 
     def element(self, name: str) -> str | None:
-        """The element whose map the signal ``name`` is; None where it is none, or the file does not say."""
+        """The element whose map the signal ``name`` is; None if it is none, or the file does not say."""
         signal = self.signals[name]
         if signal.kind != "image" or element_named(signal.facts.title) is not None:  # a second one of a title is no map
             return None
@@ -65,7 +65,7 @@ class MicroscopeRecording:
         return found
 
     def spectrum_image(self, name: str | None, where: str) -> Signal:
-        """The spectrum image of that name, or the only one; `UserError` at ``where`` where there is none."""
+        """The spectrum image of that name, or the only one; `UserError` at ``where`` if there is none."""
         if name is not None:
             if name not in self.signals:
                 raise UserError(where, f"there is no signal '{name}' in {self.path}", suggestion(name, self.signals))
@@ -81,8 +81,8 @@ class MicroscopeRecording:
 class MicroscopeReader:
     """Files of microscopes (Bruker, Velox, Gatan, JEOL, HyperSpy, TIFF and more), by RosettaSciIO."""
 
-    # What RosettaSciIO 0.15 reads, so that the suffixes are known where it is not installed; ``.h5``, ``.hdf5`` and
-    # ``.npz`` belong to fusionkit's own readers unless ``reader: microscope`` asks for this one.
+    # The formats of RosettaSciIO 0.15, so that the suffixes are known without it; ``.h5``, ``.hdf5`` and ``.npz``
+    # belong to fusionkit's own readers unless a config says ``reader: microscope``.
     suffixes: ClassVar[tuple[str, ...]] = (
         *(".bcf", ".spx", ".emd", ".de5", ".dm3", ".dm4", ".ser", ".emi", ".pts", ".asw", ".map", ".eds", ".img"),
         *(".hspy", ".zspy", ".nxs", ".tif", ".tiff", ".mrc", ".mrcz", ".ali", ".rpl", ".unf", ".blo", ".elid"),

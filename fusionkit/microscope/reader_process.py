@@ -1,9 +1,9 @@
-"""A child process that reads one microscope's file, so that a damaged file cannot harm the process that asks.
+"""A child process that reads a microscope's file, so that a damaged file cannot harm the parent.
 
-RosettaSciIO's parsers need a limit on memory, mended modules and silent loggers, which hold for a whole process, and
-some damaged files crash them or ask for more memory than there is. All that stays in the child. It is started with
-``python -m``, which does not import the caller's main module, and ends with its `ReaderProcess`, with its parent and
-on Ctrl-C. Answers are pickles: protocol 5 writes an array to the pipe as its bytes, without a copy.
+RosettaSciIO's parsers need a limit on memory, patched modules and silent loggers, which affect a whole process, and
+some damaged files crash them or exhaust memory. All this stays in the child. It is started with ``python -m``, which
+does not import the caller's main module, and ends with its `ReaderProcess`, with its parent or on Ctrl-C. Answers are
+pickles; protocol 5 writes the bytes of an array to the pipe without a copy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DAMAGED = "it is damaged, or needs a machine with more memory: copy or save it 
 
 
 class ReaderProcess:
-    """The child process; its file is the one that was opened last.
+    """The child process, which serves the file that was opened last.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class ReaderProcess:
         self.pid = self._child.pid
 
     def open(self, path: Path) -> tuple[Signal, ...]:
-        """Every signal of the file; `UserError` where it is damaged or a library is missing."""
+        """Every signal of the file; `UserError` if it is damaged or a library is missing."""
         described = self.ask(path, "the file", "open")
         return tuple(
             Signal(name, path, RemoteValues(self, path, name, shape), *facts) for name, shape, *facts in described
@@ -114,7 +114,7 @@ class RemoteValues:
         return self.process.ask(self.path, f"'{self.name}'", "read", self.name)
 
     def total(self) -> float:
-        """Sum of all values in float64; NaN where they are no numbers."""
+        """Sum of all values in float64; NaN if they are not numbers."""
         return self.process.ask(self.path, f"'{self.name}'", "total", self.name)
 
     def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
@@ -123,7 +123,7 @@ class RemoteValues:
 
 
 class _OpenFile:
-    """What the child answers."""
+    """The child's file; its methods answer the requests."""
 
     def __init__(self) -> None:
         self._signals: dict[str, Signal] = {}
@@ -174,7 +174,7 @@ def main() -> None:
     """Serve the parent through the standard streams."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # parsers swallow KeyboardInterrupt
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is no answer
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries must not print into the answers
     _serve(sys.stdin.buffer, answers)
 
 

@@ -1,8 +1,8 @@
-"""The signals of a microscope's file, read by the readers of RosettaSciIO that take its suffix.
+"""The signals of a microscope's file, by the RosettaSciIO readers for its suffix.
 
-A reader gives metadata at HyperSpy's places, plus a table of places and functions that convert the original metadata,
-which HyperSpy would carry out: the elements of Velox and the microscope and beam energy of Velox, Gatan and TIFF are
-there. ImageJ's labels and OME's XML are kept as texts, which RosettaSciIO does not interpret.
+A reader returns metadata at HyperSpy's places, and a table of functions that convert original metadata, which HyperSpy
+would apply: it has the elements of Velox and the microscope and beam energy of Velox, Gatan and TIFF. RosettaSciIO does
+not interpret ImageJ's labels and OME's XML; they are parsed here.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from fusionkit.microscope.damaged_files import (
 from fusionkit.microscope.facts import at, facts_of, order_assumed, texts
 from fusionkit.microscope.signals import ArrayValues, Axis, Signal
 
-# readers that read the whole file whatever they are told, give wrong values when lazy, or leave the file open
+# readers that ignore lazy, give wrong values with it, or leave the file open
 _EAGER = ("rsciio.pantarhei", "rsciio.image", "rsciio.tiff")
-_PREFERRED = ("MRC", "JEOL", "EMD", "HSPY", "USID")  # tried first where several readers take a suffix
+_PREFERRED = ("MRC", "JEOL", "EMD", "HSPY", "USID")  # tried first if several readers take a suffix
 _IMAGEJ, _OME = "ImageJ=", "<OME"
 _ESCAPED_MICRO = "\\u00B5"  # as ImageJ writes it
 _DEFAULT_OME_UNIT = "µm"  # of its schema
@@ -131,11 +131,11 @@ def _axis(entry: Mapping[str, Any]) -> Axis:
 
 
 def metadata_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a signal as HyperSpy would have them.
+    """The metadata of a signal as in HyperSpy.
 
     Parameters
     ----------
-    entry : what a reader gives: ``metadata``, ``original_metadata`` and ``mapping``, each of which may be absent.
+    entry : of a reader: ``metadata``, ``original_metadata`` and ``mapping``, each of which may be absent.
     """
     tree = deepcopy(dict(entry.get("metadata") or {}))
     original: Mapping[str, Any] = entry.get("original_metadata") or {}
@@ -171,13 +171,13 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class TiffDescription:
-    """What the texts of a TIFF say about its images.
+    """Facts about images from the texts of a TIFF.
 
     Parameters
     ----------
-    labels : of the images of a stack, in their order; empty where they have no names.
-    unit : of the pixels' edges; empty where unknown.
-    edges : of a pixel along y and x in ``unit``; None where the texts do not give them.
+    labels : of the images of a stack, in their order; empty if they have no names.
+    unit : of the pixels' edges; empty if unknown.
+    edges : of a pixel along y and x in ``unit``; None if the texts do not give them.
     """
 
     labels: tuple[str, ...] = ()
@@ -186,7 +186,7 @@ class TiffDescription:
 
 
 def describe_tiff(original: Mapping[str, Any]) -> TiffDescription:
-    """What RosettaSciIO's ``original_metadata`` of a TIFF says; nothing for that of other formats."""
+    """The description in RosettaSciIO's ``original_metadata`` of a TIFF; an empty one for other formats."""
     text = original.get("ImageDescription")
     if not isinstance(text, str):
         return TiffDescription()
@@ -200,7 +200,7 @@ def _describe_ome(text: str) -> TiffDescription:
     """The channels and pixels of the first image."""
     try:
         root = ElementTree.fromstring(text.encode())
-    except ElementTree.ParseError:  # cut off: the values are there all the same
+    except ElementTree.ParseError:  # cut off; the values may be complete
         return TiffDescription()
     pixels = root.find("{*}Image/{*}Pixels")
     if pixels is None:
@@ -223,7 +223,7 @@ def _finite(text: str) -> float:
 
 
 def _sized(axes: tuple[Axis, ...], description: TiffDescription) -> tuple[Axis, ...]:
-    """The axes, with y and x in the unit of the description where they have none of their own."""
+    """The axes, with y and x in the unit of the description if they have no unit."""
     lateral = axes[-2:]
     if not description.unit or len(lateral) != 2 or any(axis.units for axis in lateral):
         return axes
@@ -232,7 +232,7 @@ def _sized(axes: tuple[Axis, ...], description: TiffDescription) -> tuple[Axis, 
 
 
 def layers(signal: Signal, values: Any, labels: Sequence[str]) -> list[Signal]:
-    """A signal for each image of a stack (``EDS maps/Co``), where the file names its images; else none.
+    """A signal for each image of a stack (``EDS maps/Co``) if the file names its images; else an empty list.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from fusionkit.errors import UserError
 from fusionkit.microscope.facts import Facts
 
 Image = npt.NDArray[np.float64]
-Channels = tuple[int, int]  # the first, and the one behind the last
+Channels = tuple[int, int]  # the first, and the one after the last
 
 # units of length in nm
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9, "pm": 1e-3, "å": 0.1, "a": 0.1}
@@ -34,8 +34,8 @@ class Axis:
     name : as in the file; may be empty.
     size : number of entries.
     scale, offset : in ``units``.
-    units : as in the file; empty where unknown.
-    is_signal : whether a spectrum or image runs along it; None where the file does not say.
+    units : as in the file; empty if unknown.
+    is_signal : whether a spectrum or image runs along it; None if the file does not say.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Axis:
 class Values(Protocol):
     """The values of a signal, in this process or in the one that reads the file.
 
-    Every method raises `UserError` where the file is damaged.
+    Every method raises `UserError` if the file is damaged.
     """
 
     @property
@@ -62,7 +62,7 @@ class Values(Protocol):
         ...
 
     def total(self) -> float:
-        """Sum of all values in float64; NaN where they are no numbers."""
+        """Sum of all values in float64; NaN if they are no numbers."""
         ...
 
     def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
@@ -91,7 +91,7 @@ class ArrayValues:
         return np.asarray(_computed(self.array))
 
     def total(self) -> float:
-        """Sum of all values in float64; NaN where they are no numbers."""
+        """Sum of all values in float64; NaN if they are no numbers."""
         is_numeric = np.dtype(self.array.dtype).kind in "biuf"
         return float(np.sum(_computed(self.array.sum(dtype=np.float64)))) if is_numeric else float("nan")
 
@@ -117,12 +117,12 @@ class Signal:
 
     Parameters
     ----------
-    name : unique in its file; the title where that is unique.
+    name : unique in its file; the title if that is unique.
     path : the file.
     data : the values.
     axes : one for each axis of ``data``.
     facts : elements, lines and metadata.
-    notes : what the user should know about it, one sentence each.
+    notes : for the user, one sentence each.
     """
 
     name: str
@@ -139,7 +139,7 @@ class Signal:
 
     @property
     def energy_axis(self) -> int | None:
-        """Index of the axis of the spectra; None where there are none."""
+        """Index of the axis of the spectra; None if there are none."""
         candidates = [i for i, axis in enumerate(self.axes) if axis.units.lower() in _ENERGIES]
         spectral = [i for i in candidates if self.axes[i].is_signal is not False] or candidates
         if spectral:
@@ -168,7 +168,7 @@ class Signal:
 
     @property
     def energy_unit(self) -> str:
-        """``keV`` or ``eV``: what the channels, and the windows in a config, are in."""
+        """The unit of the channels and of the windows in a config, ``keV`` or ``eV``."""
         index = self.energy_axis
         units = self.axes[index].units.lower() if index is not None else ""
         return "keV" if units == "kev" or (units != "ev" and self.technique != "EELS") else "eV"
@@ -184,12 +184,12 @@ class Signal:
         return axis.offset, axis.scale, axis.size
 
     def pixel(self) -> tuple[npt.NDArray[np.float64] | None, str | None]:
-        """Edges of a pixel along y and x in nm; None where the file does not say."""
+        """Edges of a pixel along y and x in nm; None if the file does not say."""
         lateral = self._lateral
         return (None, None) if lateral is None else (np.array([axis.scale * unit for axis, unit in lateral]), "nm")
 
     def origin(self) -> tuple[float, float] | None:
-        """(y, x) of the centre of the first pixel in nm; None where the file does not say."""
+        """(y, x) of the centre of the first pixel in nm; None if the file does not say."""
         if self._lateral is None:
             return None
         y, x = (axis.offset * unit for axis, unit in self._lateral)
@@ -197,14 +197,14 @@ class Signal:
 
     @property
     def _lateral(self) -> list[tuple[Axis, float]] | None:
-        """The axes y and x, each with its unit in nm; None where one of them is absent or in no unit of length."""
+        """The axes y and x, each with its unit in nm; None if one of them is absent or in no unit of length."""
         energy = self.energy_axis
         axes = [axis for i, axis in enumerate(self.axes) if i != energy][-2:]
         known = [(axis, _NANOMETRES[unit]) for axis in axes if (unit := axis.units.strip().lower()) in _NANOMETRES]
         return known if len(known) == 2 else None
 
     def raw(self, values: npt.NDArray[Any], notes: tuple[str, ...]) -> RawArray:
-        """Values on the pixels of this signal, with what its file says about these and further ``notes``."""
+        """Values on the pixels of this signal, with the pixels' facts and further ``notes``."""
         edges, unit = self.pixel()
         size, units, own = calibration(edges, unit)
         metadata = self.facts.metadata

@@ -127,7 +127,7 @@ def _difference_of_fields(image: RawArray, maps: Iterable[RawArray]) -> tuple[st
     pairs = [both for one in maps if (both := fields(image.scan, one.scan)) is not None]
     difference = next((both.difference() for both in pairs if not both.are_same), None)
     return (
-        () if difference is None else (f"{difference[0].upper()}{difference[1:]}; they are taken for the same field.",)
+        () if difference is None else (f"{difference[0].upper()}{difference[1:]}; they are treated as the same field.",)
     )
 
 

@@ -1,1 +1,1 @@
-"""Error bars of fused maps, and compositions of regions with intervals: docs/uncertainty.md."""
+"""Error bars of fused maps and atomic fractions of regions with intervals; see docs/uncertainty.md."""

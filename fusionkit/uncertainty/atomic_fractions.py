@@ -9,8 +9,8 @@ m_i)`, the sum N + r is unbiased and has the variance of counts, so that
 .. math:: s_i^2 = \bigl(c_i(N + r) - c_i(N)\bigr)^2 + \sum_j \Bigl(\frac{\partial c_i}{\partial N_j}\Bigr)^2 V_j,
           \qquad \frac{\partial c_i}{\partial N_j} = \frac{k_j (\delta_{ij} - c_i)}{\sum_l k_l N_l} .
 
-That is too wide for a region of few pixels, where the fused maps know more than its own counts. k-factors are taken as
-exact. Source: G. Cliff, G. W. Lorimer, J. Microsc. 103, 203 (1975).
+That is too wide for a region of few pixels, for which the fused maps contain more information than its counts.
+k-factors are taken as exact. Source: G. Cliff, G. W. Lorimer, J. Microsc. 103, 203 (1975).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def region_sums(region: Region, x: Array, term: PixelwiseFidelity | None) -> Reg
 
 
 def fractions(sums: Array, k: Array) -> Array:
-    """c of sums N, shape (..., n); 0 where all sums are 0."""
+    """c of sums N, shape (..., n); 0 if all sums are 0."""
     parts = np.maximum(sums, 0.0) * k
     total = parts.sum(axis=-1, keepdims=True)
     return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)

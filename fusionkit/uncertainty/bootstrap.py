@@ -1,4 +1,4 @@
-r"""Standard deviations by parametric bootstrap: data simulated from the solution are solved like the recording.
+r"""Standard deviations by parametric bootstrap: the solution's simulated data are solved like the recording.
 
 **Simulated data** are the predictions of the forward models from the solution, with the noise of the losses,
 
@@ -136,7 +136,7 @@ def moments(samples: Iterable[Sample], centre: Array, counts: CountResiduals | N
 def solutions(
     solve: Callable[[np.random.Generator], Sample], samples: int, seed: int, workers: int | None
 ) -> Iterator[Sample]:
-    """The solutions of the samples, in order; each sample has its own random numbers, whichever worker solves it.
+    """The solutions of the samples, in order; the random numbers of a sample do not depend on its worker.
 
     Parameters
     ----------
@@ -188,13 +188,13 @@ def data_model(problem: Problem, x: Array) -> Model:
 
 
 def check_drawable(problem: Problem, where: str) -> None:
-    """`UserError` where the noise of some data is unknown."""
+    """`UserError` if the noise of some data is unknown."""
     for term in problem.terms:
         if isinstance(term, Fitted) and not _drawable(term):
             problem_text = f"the bootstrap cannot simulate the data of {term.name}, whose noise it does not know"
             raise UserError(where, problem_text, "use least_squares or poisson, or method: none")
     if not _fitted(problem):
-        raise UserError(where, "the bootstrap simulates data, and no term has any of a weight > 0", "use method: none")
+        raise UserError(where, "the bootstrap needs a term with data and a weight > 0", "use method: none")
 
 
 def _drawable(term: Term) -> bool:

@@ -80,7 +80,7 @@ def bias_factors(observed: Array, drawn: tuple[Array, Array], squared_bias: Arra
     ----------
     observed : q of the recording, (n,).
     drawn : mean and variance of q* over the samples, (n,) each.
-    squared_bias : e, (n,); where it is not positive, no bias is visible and c is the usual factor.
+    squared_bias : e, (n,); if it is not positive, no bias is visible and c is the usual factor.
     """
     known, (mean, variance) = squared_bias > 0, drawn
     level = np.where(known, squared_bias, 1.0)

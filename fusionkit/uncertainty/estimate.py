@@ -162,7 +162,7 @@ def _samples(
 
 @dataclass(frozen=True)
 class Assessment:
-    """Error bars and composition of a result, as far as the options ask for them.
+    """Error bars and composition of a result, as the options request them.
 
     Parameters
     ----------
@@ -175,11 +175,11 @@ class Assessment:
 
 
 def check(options: UncertaintyOptions, wanted: CompositionOptions | None, problem: Problem) -> None:
-    """Refuse before the solve what cannot be assessed after it.
+    """Refuse, before the solve, options that cannot be assessed after it.
 
     Raises
     ------
-    UserError : the unknown is no stack of maps, a term does not suit the method, or a region or k-factor is wrong.
+    UserError : the unknown is not a stack of maps, a term does not suit the method, or a region or k-factor is wrong.
     """
     method = options.method
     key = "composition" if method == "none" else METHOD_KEY
@@ -214,7 +214,7 @@ def assess(
     Parameters
     ----------
     options, wanted : of error bars and of the composition; None for no composition.
-    objective, dataset : what was solved.
+    objective, dataset : specs and data of the solve.
     problem : the objective of x.
     x : the solution, (n, ny, nx).
     stop_requested : polled between the solves of a bootstrap; True stops it, without a result.
@@ -239,7 +239,7 @@ def assess(
 
 
 def _check_information(problem: Problem) -> None:
-    """`UserError` where the data have no information about a pixel without an element."""
+    """`UserError` if the data have no information about a pixel without an element."""
     term = term_of_maps(problem.terms, problem.shape)
     if term is not None and not term.loss.information(np.zeros(1)).all():
         problem_text = f"the term {term.name} has epsilon 0, and so no curvature where a map is 0"
@@ -247,7 +247,7 @@ def _check_information(problem: Problem) -> None:
 
 
 def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> Array:
-    """k of each element; `UserError` where one is missing or belongs to no element."""
+    """k of each element; `UserError` if one is missing or belongs to no element."""
     given = options.k_factors
     if not given:
         return np.ones(len(elements))

@@ -74,7 +74,7 @@ def _variance(term: Fidelity, mean: Array) -> float:
 
 
 def _seen(term: Fidelity, mean: Array) -> float | None:
-    """The variance from the data alone; the residual may be too small, where the fit follows the noise."""
+    """The variance from the data alone; the residual may be too small if the fit follows the noise."""
     if term.noise == "poisson":
         factor = step_of(term.data)
         return None if factor is None else factor * _mean(mean)

@@ -1,7 +1,7 @@
-r"""Conversion of maps to counts: the unknown c is then in counts, and a map in its original units is x = f c.
+r"""Conversion of maps to counts: the unknown c is in counts, and a map in its original units is x = f c.
 
-With counts the Poisson term is a likelihood. Forward models of other data expect the original units, and so are
-evaluated at f c; see `fusionkit.operators.fidelity.Fidelity.in_counts`.
+The Poisson term of counts is a likelihood. Forward models of other data expect the original units and are evaluated at
+f c; see `fusionkit.operators.fidelity.Fidelity.in_counts`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _COUNTS_LIKE = (0.5, 1.5)  # exponent of variance against mean: phantoms give 0.
 
 
 def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -> Dataset:
-    """The dataset with its maps in counts where ``kind`` is given; else unchanged, with a guess and a note on it.
+    """The dataset with its maps in counts if ``kind`` is given; else unchanged, with a guess and a note on it.
 
     Parameters
     ----------
     dataset : read, prepared and normalised.
-    kind : what the maps are; None to guess.
+    kind : of the maps; None to guess.
     where : config key of ``kind``, for error messages.
 
     Raises
@@ -58,7 +58,7 @@ def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset
     units, fits = dict[str, float](), dict[str, MeanVariance]()
     for name, one in zip(names, maps, strict=True):
         if not one.any():
-            units[name] = 1.0  # an empty map is empty in any unit
+            units[name] = 1.0  # an empty map has no unit
         elif kind == "rates":
             units[name] = _step(one, name, where)
         else:
@@ -111,12 +111,12 @@ def _fit(one: Array, name: str, where: str) -> MeanVariance:
 
 
 def _shared(maps: Array, names: tuple[str, ...], kind: Kind) -> list[str]:
-    """A note where smoothing removed noise, so that there are too many effective counts."""
+    """A note if smoothing removed noise, which makes the effective counts too large."""
     found = [name for name, one in zip(names, maps, strict=True) if kind == "fractions" and shares_noise(one)]
     if not found:
         return []
     which = f"The pixels of {', '.join(found)} share their noise, as if the maps were smoothed or interpolated"
-    return [f"{which}: there are fewer counts in them than this."]
+    return [f"{which}: they hold fewer counts than this."]
 
 
 def _notes(facts: Counting) -> list[str]:
@@ -131,7 +131,7 @@ def _notes(facts: Counting) -> list[str]:
     odd = [f"{name} {p:.2g}" for name, p in facts.exponents.items() if not low < p < high]
     if odd:
         notes.append(
-            "The noise of the maps is not that of counts: its variance goes with the mean to the power "
-            f"{', '.join(odd)}, and with counts to the power 1; the effective counts are those of the mean level."
+            "The noise of the maps is not that of counts: its variance grows with the mean to the power "
+            f"{', '.join(odd)}, for counts to the power 1; the effective counts are those of the mean level."
         )
     return notes

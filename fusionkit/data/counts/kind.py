@@ -25,15 +25,15 @@ _REMEDY = {
 
 @dataclass(frozen=True)
 class Counting:
-    """What the maps are.
+    """The kind of the maps, and their units.
 
     Parameters
     ----------
     kind : ``counts``, ``rates`` or ``fractions``.
     guessed : whether the config does not state it.
-    units : one count of each map in the map's original units, by element; empty where the maps were not converted.
-    errors : relative standard error of each where it was estimated from the noise.
-    exponents : p of variance ~ mean^p of each where it was estimated: 1 for counts.
+    units : one count of each map in the map's original units, by element; empty if the maps were not converted.
+    errors : relative standard error of each unit that was estimated from the noise.
+    exponents : p in variance ~ mean^p of each map for which it was estimated: 1 for counts.
     """
 
     kind: Kind
@@ -53,7 +53,7 @@ class Counting:
 
 
 def guess(maps: Array) -> Kind | None:
-    """What the maps are; None where they hold negative values or only zeros.
+    """The kind of the maps; None if they hold negative values or only zeros.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-r"""The value of one count: the smallest step between rates, or from the noise of a map that was scaled or divided.
+r"""The value f of one count in a map: the smallest step between rates, or an estimate from the noise.
 
-Counts c with the mean mu have the variance mu. A map b = f c therefore has the variance f times its mean, at every
-pixel, and b / f has the mean and the variance of counts. The variance comes from the mixed second differences of 3 x 3
-pixels, which remove what is linear along either axis, the mean from the same pixels:
+Counts c with the mean mu have the variance mu. A map b = f c therefore has f times its mean as variance at every pixel.
+The variance comes from the mixed second differences of 3 x 3 pixels, which remove everything linear along either axis,
+the mean from the same pixels:
 
 .. math:: f = \frac{\sum_k (m * b)_k^2 / 36}{\sum_k \bar b_k}, \qquad
           m = \begin{pmatrix} 1 & -2 & 1 \\ -2 & 4 & -2 \\ 1 & -2 & 1 \end{pmatrix}
@@ -39,7 +39,7 @@ class MeanVariance:
     factor : f, variance over mean: one count in the units of the map.
     error : relative standard error of f.
     exponent : p of variance ~ mean^p over bins of the mean: 1 for counts, 0 for noise that is the same everywhere;
-        None where the means differ too little.
+        None if the means differ too little.
     means, variances : of the bins.
     """
 
@@ -51,7 +51,7 @@ class MeanVariance:
 
 
 def mean_variance(image: Array) -> MeanVariance | None:
-    """The relation of variance and mean; None where there are too few pixels, no noise or no mean.
+    """The relation of variance and mean; None if there are too few pixels, no noise or no mean.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ _SHARED = -0.5
 
 
 def shares_noise(image: Array) -> bool:
-    """Whether pixels of a map (ny, nx) share their noise, as where it was smoothed; False where it is small."""
+    """Whether pixels of a map (ny, nx) share their noise, as after smoothing; False for small maps."""
     if min(image.shape) < 16:
         return False
     mixed = mixed_differences(image)
@@ -127,11 +127,11 @@ _OFF = 0.05  # of a step: the greatest distance of a value from a whole number o
 
 
 def is_counts(data: Array) -> bool:
-    """Whether every value is a whole number >= 0, and not all are multiples of one, as rates can be.
+    """Whether the values are counts: whole numbers >= 0 that are not all multiples of one number, as rates can be.
 
     Parameters
     ----------
-    data : of any shape; the first of three axes is that of the maps, one of which suffices.
+    data : of any shape; of a stack of maps (n, ny, nx), one map with counts suffices.
     """
     if not (np.all(data >= 0) and np.all(data == np.rint(data))):
         return False
@@ -140,16 +140,16 @@ def is_counts(data: Array) -> bool:
 
 
 def sample(image: Array) -> Array:
-    """Values of an image, a part of many: sorting all to find their step would slow the start of a run."""
+    """Some of the values of an image: sorting all of them to find their step would slow the start of a run."""
     flat = image.ravel()
     some = flat[:: max(1, flat.size // _SAMPLE)]
     return some if some.any() else flat[np.flatnonzero(flat)[:_SAMPLE]]
 
 
 def step_of(data: Array) -> float | None:
-    """The factor between counts and these values; None where there is none.
+    """The factor between counts and these values; None if there is none.
 
-    A subtracted offset (``minmax`` on a map whose least count is not 0) leaves the steps and goes unnoticed.
+    A subtracted offset (``minmax`` on a map whose least count is not 0) keeps the steps and is not detected.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def phantom_options(spec: PhantomSpec, where: str) -> Options:
 
 
 def simulate_dataset(spec: PhantomSpec, where: str) -> Dataset:
-    """The phantom's data; refused before the first allocation where memory is too small."""
+    """The phantom's data; `UserError` before the first allocation if memory is too small."""
     options: Any = phantom_options(spec, where)
     if isinstance(options, PhantomOptions):
         require(options.bytes_needed(), where)

@@ -1,7 +1,7 @@
 r"""Options of all phantoms, and the simulation of images from areal densities of atoms.
 
-A phantom is the projected areal density N_i of each element (atoms/nm²), thickness times number density. With one
-factor k for all elements, so that the stoichiometry is kept, the expected counts and the images are
+A phantom is the projected areal density N_i of each element (atoms/nm²), thickness times number density. A common
+factor k keeps the stoichiometry. The expected counts and the images are
 
 .. math::
     x_i = k N_i, \qquad b_H = \sum_i (Z_i x_i / \bar Z)^\gamma + \mathcal N(0, \sigma^2), \qquad

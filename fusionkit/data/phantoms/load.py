@@ -1,4 +1,4 @@
-"""Data from a phantom: simulated, then selected and ordered as those of a recording."""
+"""Data of a phantom: simulation, then selection and order as for a recording."""
 
 from __future__ import annotations
 

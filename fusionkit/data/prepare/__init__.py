@@ -1,7 +1,7 @@
-"""Preparation of the data before normalisation: the steps of the config, in the order of its list.
+"""Preparation of the data before normalisation: steps in the order of the config's list.
 
-A step is a function of its options, the dataset and its config key (for errors). It returns a new dataset with one
-more note and does not change its input. A plug-in adds one under the kind ``preparations``.
+A step is a function (options, dataset, config key) that returns a new dataset with one more note. A plug-in adds one
+under the kind ``preparations``.
 """
 
 TABLE = {

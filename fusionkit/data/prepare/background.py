@@ -1,7 +1,7 @@
-"""The mean over an empty region: subtracted from the image, reported for the maps.
+"""Background from the mean over an empty region: subtracted from the image, reported for the maps.
 
-Counts minus a mean are not counts: their Poisson likelihood is wrong, and negative values have none. The mean of the
-maps belongs in the model (the Poisson term's ``epsilon``), so that it is subtracted only with ``maps: true``.
+Counts minus a mean are not counts: their Poisson likelihood is wrong, and negative values have none. The background of
+the maps belongs in the model (the Poisson term's ``epsilon``), so it is subtracted only with ``maps: true``.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def crop(options: CropOptions, dataset: Dataset, where: str) -> Dataset:
 
 
 def ends(given: list[int] | None, size: int, where: str) -> tuple[int, int]:
-    """First and last pixel along an axis of ``size``; `UserError` where they are not two or more within it."""
+    """First and last pixel along an axis of ``size``; `UserError` if they are not two or more within it."""
     first, last = (0, size) if given is None else (given[0], given[1])
     if not (first + 2 <= last <= size):
         raise UserError(where, f"is {[first, last]}", f"write [first, last], two pixels or more within 0 to {size}")

@@ -1,7 +1,7 @@
-"""Several frames of one scan: alignment, then summation.
+"""Frames of one scan: alignment and summation.
 
-Frames are arrays (frames, ny, nx) in the file, of the image, of each map, or of both. Sums of counts are counts, and so
-are counts moved by whole pixels, without interpolation.
+Image, maps or both are arrays (frames, ny, nx) in the file. Sums of counts are counts, and so are counts moved by whole
+pixels, without interpolation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RegisterFramesOptions(Options):
 
 
 class SumFramesOptions(Options):
-    """``sum_frames`` has no options."""
+    """No options."""
 
 
 def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str) -> Dataset:

@@ -1,4 +1,4 @@
-r"""Single pixels that cannot be signal: dead and hot pixels, X-ray spikes.
+r"""Replacement of outliers, single pixels that cannot be signal: dead and hot pixels, X-ray spikes.
 
 A pixel is replaced by the median of the 5 x 5 pixels around it where it differs from all but one of its eight
 neighbours by more than ``threshold`` standard deviations s. (All but one: two spikes may touch. Lines, edges and

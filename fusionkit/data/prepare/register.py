@@ -33,7 +33,7 @@ class RegisterOptions(Options):
 
     Parameters
     ----------
-    reference : what stays: ``maps`` moves the image, ``haadf`` the maps.
+    reference : the fixed one: ``maps`` moves the image, ``haadf`` the maps.
     subpixel : whether to move by fractions of a pixel; None does so for the image, where they exceed the accuracy of a
         shift (0.1 pixels), and not for counts.
     largest : greatest shift in pixels along an axis; None for a quarter of each.
@@ -66,7 +66,7 @@ def register(options: RegisterOptions, dataset: Dataset, where: str) -> Dataset:
 
 
 def _moves(found: Shift, options: RegisterOptions) -> Array:
-    """The shift to apply: with fractions of a pixel where they are wanted or significant, else whole pixels."""
+    """The shift to apply: with fractions of a pixel if they are wanted or significant, else whole pixels."""
     by = np.array([found.rows, found.columns])
     if options.subpixel is True:
         return by

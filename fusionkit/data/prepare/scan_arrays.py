@@ -1,4 +1,4 @@
-"""The arrays of a dataset that are images of the scan, and the dataset with changed ones."""
+"""The images of the scan among the arrays of a dataset, and datasets with changed ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NONE = {"all": "HAADF image and no maps", "haadf": "HAADF image", "maps": "maps
 
 
 def _on_pixels_of_maps(stacks: Mapping[str, Array]) -> dict[str, Array]:
-    """The stacks on the pixels of the maps; all where these are not among them."""
+    """The stacks on the pixels of the maps; all stacks if there are no maps."""
     shape = stacks["maps"].shape[-2:] if "maps" in stacks else None
     return {name: one for name, one in stacks.items() if shape is None or one.shape[-2:] == shape}
 
@@ -63,26 +63,26 @@ def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str
 
 
 def grid_name(dataset: Dataset) -> str:
-    """The array whose pixels the unknown has, to which pixel size and ground truth belong."""
+    """The array with the pixels of the unknown, to which pixel size and ground truth belong."""
     return dataset.grid or ("haadf" if "haadf" in dataset.arrays else "maps")
 
 
 def truth_on(dataset: Dataset, change: Callable[[Array], Array]) -> Array | None:
-    """The ground truth after ``change``; None where it is not known."""
+    """The ground truth after ``change``; None if it is unknown."""
     if dataset.truth is None:
         return None
     return np.ascontiguousarray(change(dataset.truth))
 
 
 def moved(dataset: Dataset, rows: float, columns: float) -> tuple[float, float] | None:
-    """The centre of the pixel at (rows, columns); None where that of the first one is unknown."""
+    """The centre of the pixel at (rows, columns); None if that of the first one is unknown."""
     if dataset.origin is None or dataset.pixel_size is None:
         return None
     return dataset.origin[0] + rows * dataset.pixel_size, dataset.origin[1] + columns * dataset.pixel_size
 
 
 def changed(dataset: Dataset, arrays: Mapping[str, Array], note: str, **facts: Any) -> Dataset:
-    """The dataset with these arrays in place of its own, one more note and changed ``facts``."""
+    """The dataset with these arrays and ``facts`` in place of its own, and one more note."""
     new = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     own = {**dataset.arrays, **new}
     pixels = None if dataset.grid is None else own[dataset.grid].shape[-2:]

@@ -5,13 +5,12 @@ a window that falls off at the borders, since the correlation is periodic and th
 after each shift, since the window does not move with the specimen and only a remaining shift of 0 is unbiased; and
 scikit-image's upsampled transform, to a fiftieth of a pixel.
 
-A correlation always has a maximum, so that noise has a shift too. A shift is credible where the correlation exceeds
-that of chance. Chance depends on the images: smooth ones correlate often. It is therefore measured with surrogates of
-the moving image: its spectrum with random phases, that is the same sizes at random places. Their greatest
-correlations within the search, as Fisher's z = artanh r, have a mean m and a standard deviation s and are distributed
-as extreme values are: independent images rarely exceed m + 6 s (1 of 550 pairs of unrelated noise and textures did,
-with m and s from 24 surrogates). Slow variations of the images are removed for this test: they dominate the
-correlation and contain little about the shift.
+A correlation always has a maximum, even that of noise. A shift is credible if the correlation exceeds chance. Chance
+depends on the images, since smooth ones correlate often, so it is measured with surrogates of the moving image: its
+spectrum with random phases. Their greatest correlations within the search, as Fisher's z = artanh r, follow an extreme
+value distribution with a mean m and a standard deviation s; independent images rarely exceed m + 6 s (1 of 550 pairs of
+unrelated noise and textures did, with m and s from 24 surrogates). Slow variations of the images are removed for this
+test: they dominate the correlation and contain little about the shift.
 
 Source: M. Guizar-Sicairos, S. T. Thurman, J. R. Fienup, Opt. Lett. 33, 156 (2008); J. Theiler et al., Physica D 58,
 77 (1992) for surrogates.
@@ -129,7 +128,7 @@ def _without_slow(image: Array, window: Array) -> Array:
 
 
 def _energy(image: Array) -> float:
-    """Sum of squares; 0 where there is only rounding."""
+    """Sum of squares; 0 if there is only rounding."""
     return 0.0 if np.ptp(image) <= 1e-12 * np.abs(image).max(initial=0.0) else float((image * image).sum())
 
 
@@ -194,7 +193,7 @@ def coarse(moving: Array, reference: Array) -> Shift | None:
 
     Returns
     -------
-    None where the shift is not credible, or not determined.
+    None if the shift is not credible, or not determined.
     """
     window = _window(reference.shape)
     here, there = _without_slow(moving, window), _without_slow(reference, window)

@@ -42,11 +42,11 @@ class RawArray:
     Parameters
     ----------
     values : any shape and dtype.
-    pixel_size : edge of a pixel in ``units``; None where the file does not say.
-    units : unit of ``pixel_size``; None where the file does not say.
+    pixel_size : edge of a pixel in ``units``; None if the file does not say.
+    units : unit of ``pixel_size``; None if the file does not say.
     notes : what the user should know about it, one sentence each.
     metadata : facts of the recording by name.
-    origin : (y, x) of the centre of its first pixel in ``units``; None where the file does not say.
+    origin : (y, x) of the centre of its first pixel in ``units``; None if the file does not say.
     """
 
     values: npt.NDArray[Any]
@@ -68,7 +68,7 @@ class RawArray:
 
 
 def first_sized(arrays: Iterable[RawArray]) -> RawArray | None:
-    """The first array that has a pixel size; None where none has."""
+    """The first array that has a pixel size; None if none has."""
     return next((one for one in arrays if one.pixel_size is not None), None)
 
 
@@ -80,7 +80,7 @@ class Recording(Protocol):
         ...
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Shape of the array ``name``, without reading it; None where there is no such array."""
+        """Shape of the array ``name``, without reading it; None if there is no such array."""
         ...
 
     def read(self, name: str) -> RawArray:
@@ -94,7 +94,7 @@ class Reader(Protocol):
     suffixes: ClassVar[tuple[str, ...]]
 
     def open(self, path: Path) -> Recording:
-        """The recording in the file; `UserError` where it is empty, cut off or of another format."""
+        """The recording in the file; `UserError` if it is empty, cut off or of another format."""
         ...
 
 
@@ -105,7 +105,7 @@ def open_recording(path: Path, reader: str | None = None, where: str = "data") -
     ----------
     path : the file.
     reader : name of the reader; None to go by the suffix.
-    where : config key of the data, for error messages; empty where the file comes from the command line.
+    where : config key of the data, for error messages; empty if the file comes from the command line.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def describe(recording: Recording, limit: int = 12) -> str:
 
 
 def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[str, ...]]:
-    """Pixel size, its unit and notes, from a file's values (None where it has none).
+    """Pixel size, its unit and notes, from a file's values (None if it has none).
 
     Parameters
     ----------

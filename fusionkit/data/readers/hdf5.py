@@ -51,7 +51,7 @@ class Hdf5Recording:
         return list(self.shapes)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Shape of the dataset at the path ``name``, links followed; None where there is none."""
+        """Shape of the dataset at the path ``name``, links followed; None if there is none."""
         key = name.strip("/")
         if key in self.shapes or not key:
             return self.shapes.get(key)
@@ -111,7 +111,7 @@ class Hdf5Reader:
 
         def visit(name: str | bytes, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and item.dtype.kind in _NUMBERS:
-                # h5py leaves a name as bytes where it is not UTF-8
+                # h5py returns bytes for a name that is not UTF-8
                 shapes[name if isinstance(name, str) else name.decode("utf-8", "replace")] = _shape(item)
 
         with _opened(path, "the file") as file:

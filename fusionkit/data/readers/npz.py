@@ -66,7 +66,7 @@ class NpzRecording:
         return [name for name in self.headers if name not in ("pixel_size", "units", *objects)]
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Shape of the array ``name``; None where there is none."""
+        """Shape of the array ``name``; None if there is none."""
         return self.headers[name][0] if name in self.headers else None
 
     def read(self, name: str) -> RawArray:

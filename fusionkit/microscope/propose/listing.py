@@ -24,12 +24,12 @@ class Entry:
     name : as a config names it.
     kind : ``image``, ``EDX spectrum image``, ...
     shape : of its values.
-    edges : of a pixel along y and x in ``units``; None where unknown.
+    edges : of a pixel along y and x in ``units``; None if unknown.
     units : unit of ``edges`` and ``origin``.
     elements : from the file, or the element in its name.
-    total : sum of its values; NaN where they are not numbers.
+    total : sum of its values; NaN if they are not numbers.
     pixels : of the scan, (ny, nx): the shape without energies.
-    origin : (y, x) of the centre of the first pixel; None where unknown.
+    origin : (y, x) of the centre of the first pixel; None if unknown.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def scan(self) -> Scan:
-        """Its pixels, with their size where they are square."""
+        """Its pixels, with their size if they are square."""
         size = None if self.edges is None else calibration(self.edges, None)[0]
         return Scan(self.pixels, size, self.units, self.origin)
 
@@ -101,6 +101,6 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 
 
 def _edges(y: float, x: float) -> str:
-    """One number where the pixels are square to the digits shown, else both, along y and x."""
+    """One number if the pixels are square to the digits shown, else two, along y and x."""
     shown = [f"{edge:.4g}" for edge in (y, x)]
     return shown[0] if shown[0] == shown[1] else " x ".join(shown)

@@ -1,4 +1,4 @@
-"""The image, and the maps or spectra, that a proposed config fuses, and their files."""
+"""The sources of a proposed config: the image, the maps or spectra, and their files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sources(
     ----------
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
-    reader : name of the reader; None where the suffixes chose it.
+    reader : name of the reader; None if the suffixes chose it.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
 
 
 def _cropped(image: Entry, maps: Entry) -> Mappings:
-    """A step that crops one scan to the other; a warning where their fields differ otherwise."""
+    """A step that crops one scan to the other, or a warning if their fields differ otherwise."""
     both = fields(image.scan, maps.scan)
     difference = None if both is None else both.difference()
     if both is None or difference is None:
@@ -137,7 +137,7 @@ def _is_map(entry: Entry) -> bool:
 
 
 def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
-    """The map of each element; `UserError` where there are two candidates."""
+    """The map of each element; `UserError` if there are two candidates."""
     maps = [one for one in listed if _is_map(one[2])]
     names = [one[2].name for one in maps]
     double = repeated(names)

@@ -1,4 +1,4 @@
-r"""Counts of elements in an EDX spectrum image by a fit: every count is divided in proportion to its likely origins.
+r"""Counts of elements in an EDX spectrum image by a fit that divides every count in proportion to its likely origins.
 
 The counts of channel c in a spectrum are Poisson distributed about
 
@@ -53,9 +53,9 @@ class SpectralModel:
     ----------
     bins : ranges of channels, each summed.
     families : of the first rows of ``shapes``.
-    shapes : counts in each bin of one count of a family, then of the background where there is one, (k, bins).
+    shapes : counts in each bin of one count of a family, then of the background if there is one, (k, bins).
     amounts : counts of each in the sum of all spectra, (k,).
-    deviance : of that sum, over its degrees of freedom; about 1 where the model holds.
+    deviance : of that sum, over its degrees of freedom; about 1 if the model holds.
     """
 
     bins: tuple[Channels, ...]
@@ -156,7 +156,7 @@ _PIXELS = 4096  # at a time
 
 
 def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
-    """The counts in one family of lines of each element, all its lines together.
+    """The counts in all lines of one family of each element.
 
     Parameters
     ----------
@@ -270,5 +270,5 @@ def _families(signal: Signal, elements: tuple[str, ...]) -> dict[Family, Lines]:
 def _notes(wanted: dict[str, str], maps: Image, model: SpectralModel) -> tuple[str, ...]:
     pairs = zip(wanted.items(), maps, strict=True)
     listed = ", ".join(f"{element} {image.sum():.6g} ({family} lines)" for (element, family), image in pairs)
-    ratio = f"{model.deviance:.2g} times its degrees of freedom (1 where the model holds)"
+    ratio = f"{model.deviance:.2g} times its degrees of freedom (1 if the model holds)"
     return (f"Counts by a fit of lines and background: {listed}. The deviance of the sum of all spectra is {ratio}.",)

@@ -23,7 +23,7 @@ from fusionkit.registry import suggestion
 
 _MN_KA = 5898.75  # eV
 _NOISE = 30.0  # eV, FWHM
-_RESOLUTION = 130.0  # eV, FWHM at Mn Ka where the file does not say
+_RESOLUTION = 130.0  # eV, FWHM at Mn Ka if the file does not say
 _FAMILIES = ("Ka", "La", "Ma")
 # in FWHM of the line: half the width of its window, then gap and width of those beside it
 _HALF, _GAP, _SIDE = 1.0, 1.0, 1.0
@@ -120,7 +120,7 @@ def _line(signal: Signal, element: str, line: str | None, where: str, others: Se
 
 
 def resolution_of(signal: Signal) -> float:
-    """FWHM in eV at Mn Ka, from the file or else a usual one."""
+    """FWHM in eV at Mn Ka, from the file, else a typical one."""
     return float(signal.facts.metadata.get("eds_energy_resolution_eV", _RESOLUTION))
 
 

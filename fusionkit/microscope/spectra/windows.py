@@ -1,8 +1,8 @@
-r"""Counts of elements from a spectrum image: sums over windows of energy, and an estimate of the background in them.
+r"""Counts of elements from a spectrum image: sums over windows of energy, and an estimate of their background.
 
-The counts are not changed by the background. It is interpolated between two windows beside an X-ray line; for an EELS
-edge it follows :math:`A E^{-r}`, with A and r from the counts in the two halves of the
-window before the edge (R. F. Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, section 4.4.2).
+The background is interpolated between two windows beside an X-ray line. For an EELS edge it follows :math:`A E^{-r}`,
+with A and r from the counts in the two halves of the window before the edge (R. F. Egerton, Electron Energy-Loss
+Spectroscopy in the Electron Microscope, section 4.4.2).
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def channels(signal: Signal, window: tuple[float, float], where: str) -> Channel
 
 
 def _warn_of_overlaps(signal: Signal, ranges: Mapping[str, Channels]) -> None:
-    """Warn where many counts of one map are also counts of another: each map is fitted on its own."""
+    """Warn if one map shares many counts with another, since each map is fitted on its own."""
     for (one, first), (other, second) in combinations(ranges.items(), 2):
         shared = min(first[1], second[1]) - max(first[0], second[0])
         if shared > _SHARED * min(first[1] - first[0], second[1] - second[0]):
@@ -179,7 +179,7 @@ def _smoothed(image: Image, sigma: float) -> Image:
 
 
 def _interpolated(signal: Signal, line: Channels, sides: list[Channels], sums: dict[Channels, Image]) -> Image:
-    """Counts per channel beside the line, interpolated linearly to its middle; constant where there is one window."""
+    """Counts per channel beside the line, interpolated linearly to its middle; constant if there is one window."""
     levels = [sums[side] / (side[1] - side[0]) for side in sides]
     middles = [(side[0] + side[1]) / 2 for side in sides]
     share = 0.0

@@ -93,7 +93,7 @@ def test_a_failed_point_is_reported_and_the_others_resume(
     assert statuses(out) == ["max_iterations", "failed"]
     assert "is damaged or not an HDF5 file" in capsys.readouterr().err
     assert main([*command, "--over", "init=auto,maps"]) == 0
-    assert "1 of them from before" in capsys.readouterr().out
+    assert "1 of them already finished" in capsys.readouterr().out
 
 
 def test_an_interrupt_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) -> None:
@@ -124,7 +124,7 @@ def test_a_scheduler_that_dies_leaves_what_is_finished(tmp_path: Path, cluster: 
         assert running.wait() == 5, said
     assert [line for line in said if not re.match(r"\d+/5  ", line)] == said[-1:]
     assert said[-1].startswith("fusionkit: --scheduler: the scheduler is gone")
-    assert "finished points stay in out; with a scheduler running, the same command runs the others" in said[-1]
+    assert "finished points stay in out; start a scheduler and repeat the command to run the others" in said[-1]
     found = statuses(tmp_path / "out")
     assert set(found) <= {"max_iterations", "stalled", "not run"}
     assert found.count("not run") == 5 - len(list((tmp_path / "out").glob("*/result.h5"))) >= 1

@@ -245,7 +245,7 @@ def test_finished_points_are_not_run_again(done: tuple[Path, Path], capsys: pyte
     assert main(["sweep", str(config), "--output", str(out)]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"1/1  {NAMES[2]}  max_iterations after 20 iterations")
-    assert "4 (4 max_iterations), 3 of them from before" in said.out
+    assert "4 (4 max_iterations), 3 of them already finished" in said.out
     after = stamps(out)
     assert {name for name in NAMES if after[name] != before[name]} == {NAMES[2]}
 
@@ -254,7 +254,7 @@ def test_its_own_config_gives_the_same_points(done: tuple[Path, Path], capsys: p
     _, out = done
     before = stamps(out)
     assert main(["sweep", str(out / "sweep.yaml"), "--output", str(out)]) == 0
-    assert "4 of them from before" in capsys.readouterr().out
+    assert "4 of them already finished" in capsys.readouterr().out
     assert stamps(out) == before
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from fusionkit.config import yaml as yamlio
 from fusionkit.errors import UserError
+from fusionkit.options import repeated
 from fusionkit.results.result_file import NAME, SavedResult, read_result
 
 _SUMMARY = "summary.json"
@@ -59,11 +60,11 @@ def read_runs(folders: Sequence[Path]) -> tuple[SavedRun, ...]:
         raise UserError("compare", "needs at least two runs", "name the output folders of two runs")
     folders = [folder.parent if folder.name == NAME else folder for folder in folders]
     paths = [folder.resolve() for folder in folders]
-    for folder, path in zip(folders, paths, strict=True):
-        if paths.count(path) > 1:
-            raise UserError(str(folder), "is named twice", "name each run once")
+    path = repeated(map(str, paths))
+    if path is not None:
+        raise UserError(path, "is named twice", "name each run once")
     short = [path.name for path in paths]
-    names = short if len(set(short)) == len(short) else [str(folder) for folder in folders]
+    names = short if repeated(short) is None else [str(folder) for folder in folders]
     return tuple(_read(folder, name) for folder, name in zip(folders, names, strict=True))
 
 

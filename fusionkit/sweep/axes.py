@@ -14,6 +14,7 @@ from typing import Any
 from fusionkit.config.overrides import PATHS
 from fusionkit.config.yaml import parse
 from fusionkit.errors import UserError
+from fusionkit.options import repeated
 from fusionkit.sweep.naming import names_of_files, slug, title
 
 MOST_POINTS = 10_000
@@ -94,9 +95,9 @@ def file_axis(files: Sequence[str]) -> Axis:
     A missing file gives a point that fails unless it has run before; `UserError` if no file exists.
     """
     paths = [str(Path(file).expanduser().absolute()) for file in files]
-    for index, path in enumerate(paths):
-        if path in paths[:index]:
-            raise UserError(files[index], "is named twice", "name every file once")
+    path = repeated(paths)
+    if path is not None:
+        raise UserError(path, "is named twice", "name every file once")
     if not any(map(exists, paths)):
         raise UserError(files[0], "there is no such file", "check its name")
     labels, parts = names_of_files(paths)

@@ -217,7 +217,7 @@ def test_coefficients_are_no_maps(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "output.formats" in capsys.readouterr().err
     assert main(["run", "linear_regression", "--quiet", "--output", output, "--set", "output.report=false"]) == 0
     assert main(["export", output, "--format", "hspy"]) == 2
-    assert "no stack of maps" in capsys.readouterr().err
+    assert "not a stack of maps" in capsys.readouterr().err
 
 
 def test_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from fusionkit.report.maps import gallery
 from fusionkit.report.residuals import residual_section
 from fusionkit.results.record import RunRecord
 
-OXYGEN = {"type": "elements", "elements": ["O"]}
 CONFIG: dict[str, Any] = {
     "version": 1,
     "data": {"path": "a.npz", "haadf": "haadf", "maps": {"Co": "Co", "O": "O"}, "arrays": {"eels": "eels"}},

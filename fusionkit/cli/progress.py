@@ -137,14 +137,14 @@ class SweepBar(SweepProgress):
 
 
 def solve_progress(quiet: bool) -> SolveProgress:
-    """The progress of a solve for stderr as it is."""
+    """The progress display of a solve: quiet, a bar, or lines if stderr is not a terminal."""
     if quiet:
         return SolveProgress()
     return SolveBar() if has_cursor(sys.stderr) else SolveLines()
 
 
 def sweep_progress(total: int, quiet: bool) -> SweepProgress:
-    """The progress of a sweep for stderr as it is."""
+    """The progress display of a sweep: quiet, a bar, or lines if stderr is not a terminal."""
     if quiet:
         return SweepProgress(total)
     return SweepBar(total) if has_cursor(sys.stderr) else SweepLines(total)

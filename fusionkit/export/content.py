@@ -90,7 +90,7 @@ def _content(
     x = solution.x
     if x.ndim != 3 or len(elements) != len(x):
         remedy = "other programs' formats hold maps; result.h5 holds everything"
-        raise UserError(where, "has an unknown that is no stack of maps of elements", remedy)
+        raise UserError(where, "its unknown is not a stack of maps of elements", remedy)
     numbers = {"objective": float(solution.objective), "optimality": float(solution.optimality)}
     return Content(
         dict(zip(elements, x, strict=True)),

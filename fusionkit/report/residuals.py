@@ -87,7 +87,7 @@ def _noise(record: RunRecord, name: str, residual: Array) -> tuple[float, str]:
     if implied is not None:
         return implied, "as the weights of the terms assume"
     finite = residual[np.isfinite(residual)]
-    return float(np.std(finite)) if finite.size else 0.0, "unknown, so that of the residual is used"
+    return float(np.std(finite)) if finite.size else 0.0, "unknown; that of the residual is used"
 
 
 def _implied_sigma(config: Mapping[str, Any]) -> float | None:
@@ -110,7 +110,7 @@ def _map_chart(name: str, raw: Array, mean: Array, scale: float | None) -> Chart
     if scale is None:
         residual = difference(raw, mean)
         sigma = float(np.std(residual[np.isfinite(residual)]))
-        note = f"Noise {sigma:.4g}: unknown, since these are not counts, so that of the residual is used."
+        note = f"Noise {sigma:.4g}: unknown, since these are not counts; that of the residual is used."
         return histogram(name, residual / (sigma or 1.0), note)
     stride = max(1, raw.size // _SAMPLE)
     counts = np.rint(np.asarray(raw, np.float64).ravel()[::stride] * scale)

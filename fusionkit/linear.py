@@ -74,11 +74,11 @@ class IdentityMap:
         return self.domain
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
-        """x."""
+        """x, unchanged."""
         return _into(x, x, out)
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
-        """y."""
+        """y, unchanged."""
         return self.apply(y, out)
 
     def normal_eigenvalues(self) -> Array:

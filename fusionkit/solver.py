@@ -20,7 +20,7 @@ from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
 from fusionkit.terms import Array, Arrays
 
-_BLOCKS = 4_000_000  # bytes of the blocks in which NumPy and kernels work, whatever the size of the image
+_BLOCKS = 4_000_000  # bytes of the blocks of NumPy and kernels, for any size of the image
 Count = Annotated[int, Field(ge=1)]
 
 

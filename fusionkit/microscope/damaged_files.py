@@ -56,7 +56,7 @@ def guarded(path: Path, read: Callable[[], T], what: str = "the file") -> T:
     except MemoryError:
         problem = f"{what} asks for more memory than there is"
         remedy = "it is damaged, or needs a machine with more: copy it again"
-    # two dozen parsers of binary formats raise whatever damaged bytes lead them into (struct.error, KeyError,
+    # two dozen parsers of binary formats raise all kinds of errors on damaged bytes (struct.error, KeyError,
     # RecursionError, AssertionError, bare Exception); they are not ours to mend
     except Exception as error:  # noqa: BLE001 the one place that catches everything, from code that is not ours
         package = _MISSING_PACKAGE.search(str(error))

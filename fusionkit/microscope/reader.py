@@ -40,7 +40,7 @@ class MicroscopeRecording:
         return self.signals[name].shape if name in self.signals else None
 
     def element(self, name: str) -> str | None:
-        """The element whose map the signal ``name`` is; None if it is none, or the file does not say."""
+        """The element of the map ``name``; None if it is not a map, or the file does not state the element."""
         signal = self.signals[name]
         if signal.kind != "image" or element_named(signal.facts.title) is not None:  # a second one of a title is no map
             return None

@@ -189,7 +189,7 @@ def check(options: UncertaintyOptions, wanted: CompositionOptions | None, proble
         check_drawable(problem, METHOD_KEY)
     elif term_of_maps(problem.terms, problem.shape) is None:
         problem_text = (
-            "no term of a weight > 0 compares the maps with data of their shape as they are, without a forward model"
+            "no term with a weight > 0 compares the maps directly, without a forward model, with data of their shape"
         )
         raise UserError(key, problem_text, "use uncertainty.method: bootstrap")
     if method == "curvature":

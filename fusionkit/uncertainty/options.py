@@ -21,7 +21,7 @@ class UncertaintyOptions(Options):
     ----------
     method : ``none``, ``curvature`` (fast, at the solution) or ``bootstrap`` (solves simulated data).
     samples : of the bootstrap.
-    seed : of the bootstrap; the same seed gives the same numbers, whatever the workers.
+    seed : of the bootstrap; the same seed gives the same numbers for any number of workers.
     workers : simultaneous solves; None for one per core.
     interval : share of the pixels that intervals should cover.
     """

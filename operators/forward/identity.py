@@ -38,7 +38,7 @@ class Identity(PixelwiseForward):
         return Jet(x, one, np.zeros_like(one) if second else None)
 
     def adjoint(self, x: Array, r: Array) -> Array:
-        """r."""
+        """r, unchanged."""
         return r.copy()
 
 

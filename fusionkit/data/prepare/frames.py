@@ -25,7 +25,7 @@ class RegisterFramesOptions(Options):
 
     Parameters
     ----------
-    reference : data on which shifts are measured; None for the image where it has frames, else the maps.
+    reference : data on which shifts are measured; None for the image if it has frames, else the maps.
     subpixel : whether to move by fractions of a pixel; interpolated counts are not counts.
     largest : greatest shift in pixels along an axis; None for a quarter of each.
     gamma : exponent of the HAADF model, which predicts one image from the maps of all elements.

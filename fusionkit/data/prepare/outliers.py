@@ -1,6 +1,6 @@
 r"""Replacement of outliers, single pixels that cannot be signal: dead and hot pixels, X-ray spikes.
 
-A pixel is replaced by the median of the 5 x 5 pixels around it where it differs from all but one of its eight
+A pixel is replaced by the median of the 5 x 5 pixels around it if it differs from all but one of its eight
 neighbours by more than ``threshold`` standard deviations s. (All but one: two spikes may touch. Lines, edges and
 columns of atoms are wider than that, and stay.) For the image s is the larger of the local and the global 1.4826 MAD:
 the local one follows the structure. For counts s is sqrt(m + 1) with the mean m of the 25 pixels without the largest

@@ -4,7 +4,7 @@ The square root of the image is compared with that of the image that the smoothe
 :math:`\sqrt{\sum_i (Z_i x_i)^\gamma}`: the root makes the noise of counts about uniform, and two images of
 the same contrast have no apparent shift. The image is moved by default. It has many times the signal of the maps, and
 splines between its pixels change little, while interpolated counts are not counts. Maps move by whole pixels by
-default, and so does the image where the fraction may be chance.
+default, and so does the image if the fraction may be chance.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Shift:
 
     Parameters
     ----------
-    rows, columns : in pixels; the moving image moves towards larger indices where they are positive.
+    rows, columns : in pixels; positive ones move the moving image towards larger indices.
     correlation : of the two images after the shift, slow variations removed.
     by_chance : the greatest correlation that is refused as chance.
     """

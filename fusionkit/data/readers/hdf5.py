@@ -69,7 +69,7 @@ class Hdf5Recording:
             return RawArray(self._values(dataset), size, units, notes)
 
     def _values(self, dataset: Any) -> npt.NDArray[Any]:
-        """The values: memory-mapped where they are contiguous and of a NumPy type, else read."""
+        """The values, memory-mapped if they are contiguous and of a NumPy type."""
         home = Path(dataset.file.filename)  # a link may lead into another file
         offset = dataset.id.get_offset()  # None for chunks, external files and datasets that were never written
         if offset is None or dataset.size == 0 or dataset.is_virtual or not dataset.shape:

@@ -128,7 +128,7 @@ class History:
 
 def columns(checks: Sequence[Check]) -> dict[str, Array]:
     """The checks as columns by name."""
-    found: dict[str, list[float]] = {}
+    result: dict[str, list[float]] = {}
     for check in checks:
         row = {
             "iteration": check.iteration,
@@ -148,8 +148,8 @@ def columns(checks: Sequence[Check]) -> dict[str, Array]:
         if check.parameters:
             row["calibration"] = check.certificate.calibration
         for name, value in row.items():
-            found.setdefault(name, []).append(value)
-    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
+            result.setdefault(name, []).append(value)
+    return {name: np.array(values, dtype=np.float64) for name, values in result.items()}
 
 
 class Schedule:

@@ -66,16 +66,16 @@ def map_names(elements: Mapping[str, str | None], source: str) -> dict[str, str]
     ------
     UserError : two arrays could be the map of an element.
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     names = list(elements)
     for name in sorted(names, key=_depth):
         element = elements[name]
         if element is None:
             continue
-        former = found.setdefault(element, name)
+        former = result.setdefault(element, name)
         if former != name and _depth(former) == _depth(name):
             raise UserError(source, f"'{former}' and '{name}' could both be the map of {element}", _REMEDY)
-    return dict(sorted(found.items(), key=lambda pair: names.index(pair[1])))
+    return dict(sorted(result.items(), key=lambda pair: names.index(pair[1])))
 
 
 def _depth(name: str) -> int:

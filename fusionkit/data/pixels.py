@@ -43,11 +43,11 @@ def pixel_grid(
     others = [one for name in facts if name != grid for one in _comparable(facts[name], name in further, own[0])]
     notes = list(dict.fromkeys(note for one in [*own, *others] for note in one.notes))
     known = [one for one in [*own, *others] if one.pixel_size is not None]
-    found = first_sized(own)
-    if found is not None:
+    sized = first_sized(own)
+    if sized is not None:
         if len({(one.pixel_size, one.units) for one in known}) > 1:
             notes.append(f"The arrays have several pixel sizes; that of '{grid}' is used.")
-        return PixelGrid(found.pixel_size, found.units, found.origin), tuple(notes)
+        return PixelGrid(sized.pixel_size, sized.units, sized.origin), tuple(notes)
     if not known or any(one.left_out for one in own):
         return PixelGrid(), tuple(notes)
     derived, note = _from_others(grid, own[0].values.shape[-2:], known, same_field)
@@ -122,5 +122,5 @@ def without_edges(facts: Facts) -> dict[str, float | str]:
 
 def coarser(facts: Facts, factor: int) -> dict[str, float | str]:
     """The facts with ``factor`` times longer edges, if there are any."""
-    found = edges_of(facts)
-    return dict(facts) if found is None else {**facts, **edge_facts(factor * found[0], factor * found[1], found[2])}
+    known = edges_of(facts)
+    return dict(facts) if known is None else {**facts, **edge_facts(factor * known[0], factor * known[1], known[2])}

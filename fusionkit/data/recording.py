@@ -50,10 +50,10 @@ def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles |
     arrays, facts = dict[str, FloatArray](), dict[str, list[RawArray]]()
 
     def read(name: str, key: str, source: Source) -> npt.NDArray[Any]:
-        found = read_named(files.of(source, key), source.signal)
+        loaded = read_named(files.of(source, key), source.signal)
         # keep only the shape of the values, so that the raw array is freed after conversion
-        facts.setdefault(name, []).append(replace(found, values=np.broadcast_to(0.0, found.values.shape)))
-        return found.values
+        facts.setdefault(name, []).append(replace(loaded, values=np.broadcast_to(0.0, loaded.values.shape)))
+        return loaded.values
 
     def image(name: str, key: str) -> FloatArray:
         return _image(read(name, key, images[key]), files.origin(images[key], key), images[key])
@@ -123,13 +123,13 @@ def _warn_of_fields(facts: Mapping[str, list[RawArray]], options: DataOptions) -
     """Warn if image and maps are compared pixel by pixel but show different fields."""
     if "haadf" not in facts or "maps" not in facts:
         return
-    found = fields(facts["haadf"][0].scan, facts["maps"][0].scan)
-    if found is None:
+    both = fields(facts["haadf"][0].scan, facts["maps"][0].scan)
+    if both is None:
         return
-    difference = found.difference()
+    difference = both.difference()
     # a scan, crop or bin defines which pixels belong together
-    is_meant = options.grid is not None or not _keeps_field(options) or found.image.shape != found.maps.shape
-    if difference is not None and (found.are_disjoint or not is_meant):
+    is_meant = options.grid is not None or not _keeps_field(options) or both.image.shape != both.maps.shape
+    if difference is not None and (both.are_disjoint or not is_meant):
         warnings.warn(f"{difference}; they are treated as the same field", FusionkitWarning, stacklevel=2)
 
 

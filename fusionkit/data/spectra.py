@@ -56,12 +56,12 @@ class SpectralRecording(Protocol):
 
 def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where: str) -> dict[str, ElementMaps]:
     """The maps of each name; `UserError` if a file cannot give them."""
-    found: dict[str, ElementMaps] = {}
+    result: dict[str, ElementMaps] = {}
     for name, source in spectra.items():
         key = f"{where}.{name}"
         recording = files.of(source, key)
         if not isinstance(recording, SpectralRecording):
             remedy = "name a microscope's file, or give the maps with data.maps"
             raise UserError(key, "its file holds arrays without energies", remedy)
-        found[name] = recording.counts(source, key)
-    return found
+        result[name] = recording.counts(source, key)
+    return result

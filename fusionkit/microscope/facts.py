@@ -61,8 +61,8 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
     """The facts in a signal's metadata, a nested mapping; values other than numbers and texts are left out."""
     known: dict[str, float | str] = {}
     for name, path in _PATHS.items():
-        found = [_plain(at(metadata, path.format(kind))) for kind in ("TEM", "SEM")]
-        value = next((one for one in found if one is not None), None)
+        candidates = [_plain(at(metadata, path.format(kind))) for kind in ("TEM", "SEM")]
+        value = next((one for one in candidates if one is not None), None)
         if value is not None:
             known[name] = value
     elements = tuple(dict.fromkeys(one for one in texts(at(metadata, "Sample.elements")) if is_element(one)))
@@ -78,7 +78,7 @@ def facts_of(metadata: Mapping[str, Any]) -> Facts:
 def single_element(facts: Facts) -> str | None:
     """The only element with named X-ray lines, else the only element; None if there are several."""
     lines = tuple(dict.fromkeys(line.partition("_")[0] for line in facts.lines))
-    return next((found[0] for found in (lines, facts.elements) if len(found) == 1 and is_element(found[0])), None)
+    return next((names[0] for names in (lines, facts.elements) if len(names) == 1 and is_element(names[0])), None)
 
 
 def tree_of(facts: Mapping[str, float | str]) -> dict[str, Any]:

@@ -58,11 +58,11 @@ class MicroscopeRecording:
         from fusionkit.microscope.spectra.windows import count
 
         signal = self.spectrum_image(source.signal, f"{where}.signal")
-        found = (fit if source.method == "fit" else count)(signal, source, where)
+        result = (fit if source.method == "fit" else count)(signal, source, where)
         origin = Origin(where, signal.name, str(signal.path))
-        check_image(found.maps.shape[1:], origin)
-        check_finite(found.maps, origin)
-        return found
+        check_image(result.maps.shape[1:], origin)
+        check_finite(result.maps, origin)
+        return result
 
     def spectrum_image(self, name: str | None, where: str) -> Signal:
         """The spectrum image of that name, or the only one; `UserError` at ``where`` if there is none."""

@@ -183,7 +183,7 @@ def regions_of(options: CompositionOptions, pixels: tuple[int, int]) -> tuple[Re
     UserError : a rectangle exceeds the image.
     """
     ny, nx = pixels
-    found = [Region(WHOLE, (0, ny), (0, nx))]
+    result = [Region(WHOLE, (0, ny), (0, nx))]
     for name, one in options.regions.items():
         rows, columns = one.rows or [0, ny], one.columns or [0, nx]
         for axis, edges, size in (("rows", rows, ny), ("columns", columns, nx)):
@@ -191,5 +191,5 @@ def regions_of(options: CompositionOptions, pixels: tuple[int, int]) -> tuple[Re
                 key = f"composition.regions.{name}.{axis}"
                 raise UserError(key, f"reaches to {edges[1]}, but the maps have {size} {axis}", f"end at {size}")
         if name != WHOLE:
-            found.append(Region(name, (rows[0], rows[1]), (columns[0], columns[1])))
-    return tuple(found)
+            result.append(Region(name, (rows[0], rows[1]), (columns[0], columns[1])))
+    return tuple(result)

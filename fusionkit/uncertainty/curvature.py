@@ -81,10 +81,10 @@ def _in_medium(matrices: Array, stiffness: Array) -> tuple[Array, Array]:
 
 
 def _diagonal_of_inverse(data: Information, shape: tuple[int, ...]) -> Array:
-    found = np.empty(shape)
+    result = np.empty(shape)
     for rows in _blocks(shape):
-        found[:, rows] = np.moveaxis(np.einsum("...ii->...i", np.linalg.inv(data.matrices(rows))), -1, 0)
-    return found
+        result[:, rows] = np.moveaxis(np.einsum("...ii->...i", np.linalg.inv(data.matrices(rows))), -1, 0)
+    return result
 
 
 def _squared_gradient(x: Array) -> Array:

@@ -62,9 +62,9 @@ def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
     spread, facts = standard_deviation(x, information(fits, x), weights), dict[str, float]()
     term = term_of_maps(problem.terms, x.shape)
     if term is not None and np.any(weights):  # no bias without a penalty
-        found = variance_factors(term, x, spread**2)
-        spread *= np.sqrt(found)[:, None, None]
-        facts = {f"error_factor_{name}": float(c) for name, c in zip(problem.labels, found, strict=True)}
+        factors = variance_factors(term, x, spread**2)
+        spread *= np.sqrt(factors)[:, None, None]
+        facts = {f"error_factor_{name}": float(c) for name, c in zip(problem.labels, factors, strict=True)}
     seconds = time.perf_counter() - started
     return Uncertainty("curvature", spread.astype(x.dtype), level, seconds, facts, model_warnings(problem, x))
 
@@ -105,9 +105,9 @@ def by_bootstrap(
 
     term = term_of_maps(problem.terms, x.shape)
     counts = None if term is None else count_residuals(term, x)
-    found = moments(watched(_samples(options, objective, dataset, problem, x, counts)), x, counts)
-    spread = found.standard_deviation().astype(x.dtype)
-    factors = {f"bias_factor_{name}": float(c) for name, c in zip(problem.labels, found.factors, strict=True)}
+    of_samples = moments(watched(_samples(options, objective, dataset, problem, x, counts)), x, counts)
+    spread = of_samples.standard_deviation().astype(x.dtype)
+    factors = {f"bias_factor_{name}": float(c) for name, c in zip(problem.labels, of_samples.factors, strict=True)}
     facts = {"samples": options.samples, "seed": options.seed, **factors}
     seconds = time.perf_counter() - started
     return Uncertainty("bootstrap", spread, options.interval, seconds, facts, model_warnings(problem, x, drawn=True))
@@ -221,21 +221,21 @@ def assess(
     """
     regions = regions_of(wanted, (problem.shape[1], problem.shape[2])) if wanted is not None else ()
     samples: list[list[Array]] = []
-    found: Uncertainty | None = None
+    result: Uncertainty | None = None
     if options.method == "curvature":
-        found = by_curvature(problem, x, options.interval)
+        result = by_curvature(problem, x, options.interval)
     elif options.method == "bootstrap":
 
         def see(sample: Array) -> None:
             samples.append([region.sums(sample) for region in regions])
 
         try:
-            found = by_bootstrap(options, objective, dataset, problem, x, see, stop_requested)
+            result = by_bootstrap(options, objective, dataset, problem, x, see, stop_requested)
         except Stopped:
             return Assessment()
     if wanted is None:
-        return Assessment(found)
-    return Assessment(found, _compositions(wanted, problem, x, regions, samples))
+        return Assessment(result)
+    return Assessment(result, _compositions(wanted, problem, x, regions, samples))
 
 
 def _check_information(problem: Problem) -> None:
@@ -264,12 +264,12 @@ def _compositions(
     options: CompositionOptions, problem: Problem, x: Array, regions: tuple[Region, ...], samples: list[list[Array]]
 ) -> tuple[Composition, ...]:
     k, term = k_factors(options, problem.labels), term_of_maps(problem.terms, x.shape)
-    found = []
+    result = []
     for index, region in enumerate(regions):
         sums = region_sums(region, x, term)
         if samples:
             own = [each[index] for each in samples]
-            found.append(from_samples(region, problem.labels, sums, own, k, options.interval))
+            result.append(from_samples(region, problem.labels, sums, own, k, options.interval))
         else:
-            found.append(from_counts(region, problem.labels, sums, k, options.interval))
-    return tuple(found)
+            result.append(from_counts(region, problem.labels, sums, k, options.interval))
+    return tuple(result)

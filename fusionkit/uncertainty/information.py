@@ -33,12 +33,12 @@ class Information:
     def matrices(self, rows: slice) -> Array:
         """The matrix of each pixel of these rows, shape (rows, nx, n, n), float64."""
         diagonal = np.moveaxis(self.diagonal[:, rows], 0, -1).astype(np.float64)
-        found = np.zeros((*diagonal.shape, diagonal.shape[-1]))
-        np.einsum("...ii->...i", found)[...] = diagonal
+        result = np.zeros((*diagonal.shape, diagonal.shape[-1]))
+        np.einsum("...ii->...i", result)[...] = diagonal
         for coupling in self.couplings:
             u = np.moveaxis(coupling[:, rows], 0, -1).astype(np.float64)
-            found += u[..., :, None] * u[..., None, :]
-        return found
+            result += u[..., :, None] * u[..., None, :]
+        return result
 
 
 def information(terms: Sequence[PixelwiseFidelity], x: Array) -> Information:

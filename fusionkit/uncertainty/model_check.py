@@ -55,9 +55,9 @@ def _sum_warnings(problem: Problem, x: Array) -> list[str]:
     term = term_of_maps(problem.terms, x.shape)
     if term is None or term.noise != "poisson" or not problem.labels:
         return []
-    found, sentences = data_mean(term, x), []
+    result, sentences = data_mean(term, x), []
     for index, name in enumerate(problem.labels):
-        sum_found, sum_known = float(found[index].sum()), float(term.data[index].sum(dtype=np.float64))
+        sum_found, sum_known = float(result[index].sum()), float(term.data[index].sum(dtype=np.float64))
         change = sum_found / sum_known - 1.0 if sum_known > 0 else 0.0
         if abs(change) > _DEPARTURE + _CLEARLY * (term.weight * max(sum_known, 1e-30)) ** -0.5:
             sentences.append(

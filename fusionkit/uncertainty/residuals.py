@@ -65,8 +65,8 @@ def data_mean(term: Fidelity, x: Array) -> Array:
         return prediction + offset
     empty = prediction < offset
     if np.count_nonzero(empty) >= _FEWEST:
-        found = np.mean(term.data[empty] - prediction[empty], dtype=np.float64)
-        offset = np.clip(found, 0.0, offset)
+        result = np.mean(term.data[empty] - prediction[empty], dtype=np.float64)
+        offset = np.clip(result, 0.0, offset)
     return np.maximum(prediction + offset, 0.0)  # rounding may give less than zero
 
 

@@ -36,11 +36,15 @@ def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -
     if kind is None:
         if dataset.counts_per_unit == 1.0 and maps is not None and not is_counts(maps):  # fractional counts of a fit
             return replace(dataset, counting=Counting("counts"))
-        found = guess(maps) if maps is not None else None
-        if found is None:
+        inferred = guess(maps) if maps is not None else None
+        if inferred is None:
             return dataset
-        notes = dataset.notes if found == "counts" and dataset.seed is not None else (*dataset.notes, guess_note(found))
-        return replace(dataset, counting=Counting(found, guessed=True), notes=notes)
+        notes = (
+            dataset.notes
+            if inferred == "counts" and dataset.seed is not None
+            else (*dataset.notes, guess_note(inferred))
+        )
+        return replace(dataset, counting=Counting(inferred, guessed=True), notes=notes)
     if maps is None or maps.ndim != 3:
         raise UserError(where, "there are no maps", "remove the key")
     if float(maps.min()) < 0.0:

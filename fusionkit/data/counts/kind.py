@@ -44,12 +44,12 @@ class Counting:
 
     def plain(self) -> dict[str, Any]:
         """For ``summary.json``."""
-        found: dict[str, Any] = {"maps_are": self.kind, "guessed": self.guessed}
+        result: dict[str, Any] = {"maps_are": self.kind, "guessed": self.guessed}
         for name in ("units", "errors", "exponents"):
             values = dict(getattr(self, name))
             if values:
-                found[{"units": "unit_of_a_count", "errors": "relative_errors"}.get(name, name)] = values
-        return found
+                result[{"units": "unit_of_a_count", "errors": "relative_errors"}.get(name, name)] = values
+        return result
 
 
 def guess(maps: Array) -> Kind | None:

@@ -55,10 +55,10 @@ def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str
     if count < 2:
         raise UserError(where, "there is a single frame", "remove the step; sum_frames accepts it")
     images = predicted_root(dataset, options.gamma) if name == "maps" else [root(one) for one in framed["haadf"]]
-    found = [
+    shifts = [
         measure(images[index], images[0], options.largest, where, f"frame {index + 1}") for index in range(1, count)
     ]
-    by = np.array([[0.0, 0.0], *([one.rows, one.columns] for one in found)])
+    by = np.array([[0.0, 0.0], *([one.rows, one.columns] for one in shifts)])
     by = by if options.subpixel else np.rint(by)
     size = framed[name].shape[-2:]
     low, high = np.ceil(np.maximum(by.max(axis=0), 0)), np.floor(np.minimum(by.min(axis=0), 0))
@@ -69,7 +69,7 @@ def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str
         moved = _moved(array, by, 3 if key == "haadf" else 1) if key in framed else array
         new[key] = moved[window]
     facts: dict[str, Any] = {"counts_per_unit": None} if options.subpixel and "maps" in framed else {}
-    note = _note(found, options, name, (rows[1] - rows[0], columns[1] - columns[0]))
+    note = _note(shifts, options, name, (rows[1] - rows[0], columns[1] - columns[0]))
     return changed(dataset, new, note, truth=truth_on(dataset, lambda x: x[window]), **facts)
 
 

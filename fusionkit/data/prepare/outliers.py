@@ -67,10 +67,10 @@ def _cleaned(image: Array, threshold: float, counts_per_unit: float | None) -> t
     above = image - second_largest
     if counts_per_unit is None:
         below = ndimage.rank_filter(image, 1, footprint=_RING, mode="mirror") - image
-        found = np.maximum(above, below) > threshold * _spread(image, median)
+        is_outlier = np.maximum(above, below) > threshold * _spread(image, median)
     else:
-        found = above * counts_per_unit > threshold * np.sqrt(_mean(image) * counts_per_unit + 1.0)
-    return np.where(found, median, image), int(np.count_nonzero(found))
+        is_outlier = above * counts_per_unit > threshold * np.sqrt(_mean(image) * counts_per_unit + 1.0)
+    return np.where(is_outlier, median, image), int(np.count_nonzero(is_outlier))
 
 
 def _spread(image: Array, median: Array) -> Array:

@@ -59,10 +59,10 @@ def register(options: RegisterOptions, dataset: Dataset, where: str) -> Dataset:
         if dataset.arrays[name].ndim != dimensions:
             raise UserError(where, f"{name} has frames", "register_frames and sum_frames come first")
     scanned(dataset, "all", where, "bring both to the same pixels first, with the steps bin or crop")
-    found = _lag(options, dataset, where)
-    by = _moves(found, options)
+    measured = _lag(options, dataset, where)
+    by = _moves(measured, options)
     move = _image_moved if options.reference == "maps" else _maps_moved
-    return _shared(move(dataset, by, _note(found, by, options.reference)), by, where)
+    return _shared(move(dataset, by, _note(measured, by, options.reference)), by, where)
 
 
 def _moves(found: Shift, options: RegisterOptions) -> Array:

@@ -48,18 +48,18 @@ def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str
     image = {"haadf": dataset.arrays["haadf"]} if "haadf" in dataset.arrays else {}
     stacks = counted(dataset)
     if of in _NONE:
-        found = {"all": {**image, **stacks}, "haadf": image, "maps": _on_pixels_of_maps(stacks)}[of]
+        result = {"all": {**image, **stacks}, "haadf": image, "maps": _on_pixels_of_maps(stacks)}[of]
     else:
-        found = {name: stacks[name] for name in (of, f"{of}_background") if name in stacks}
-    if not found:
+        result = {name: stacks[name] for name in (of, f"{of}_background") if name in stacks}
+    if not result:
         what = _NONE.get(of, f"stack '{of}'")
         raise UserError(where, f"the data hold no {what}", "remove the step")
-    shapes = {name: array.shape[-2:] for name, array in found.items()}
+    shapes = {name: array.shape[-2:] for name, array in result.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         own = "choose a scan with of: haadf or of: maps" if of == "all" else "prepare the files first"
         raise UserError(where, f"the scans have different pixels ({listed})", remedy or own)
-    return found
+    return result
 
 
 def grid_name(dataset: Dataset) -> str:

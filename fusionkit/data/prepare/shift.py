@@ -78,24 +78,26 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
         if not _energy(_without_slow(image, window)) > 0:
             raise UserError(where, f"{name} has no features to register", "remove the step")
     first = _whole_shift(_without_slow(moving, window), _without_slow(reference, window), largest, where, what)
-    target, found = _centred(reference, window), np.array(first, dtype=float)
+    target, offset = _centred(reference, window), np.array(first, dtype=float)
     for _ in range(_ROUNDS):
-        moved = _centred(shifted(moving, found), window)
+        moved = _centred(shifted(moving, offset), window)
         rest = np.asarray(correlate(target, moved, upsample_factor=_FRACTION, normalization=None)[0], dtype=float)
-        found = found + rest
-        if np.abs(found - first).max() > 2 + _SLOW / 2:
+        offset = offset + rest
+        if np.abs(offset - first).max() > 2 + _SLOW / 2:
             remedy = "crop to a part with distinct features"
             raise UserError(where, f"the shift of {what} is not determined: the images repeat themselves", remedy)
         if np.abs(rest).max() <= 1 / _FRACTION:
             break
     search = _search(reference.shape, largest)
-    reached, chance = _evidence(_without_slow(shifted(moving, found), window), _without_slow(reference, window), search)
+    reached, chance = _evidence(
+        _without_slow(shifted(moving, offset), window), _without_slow(reference, window), search
+    )
     if reached <= chance:
         problem = (
             f"the shift of {what} is not credible: correlation {reached:.2f}, and up to {chance:.2f} may be chance"
         )
         raise UserError(where, problem, "sum frames, bin pixels, or remove the step")
-    return Shift(float(found[0]), float(found[1]), reached, chance)
+    return Shift(float(offset[0]), float(offset[1]), reached, chance)
 
 
 def shifted(image: Array, by: Array, order: int = 3) -> Array:

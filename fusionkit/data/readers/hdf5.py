@@ -56,8 +56,8 @@ class Hdf5Recording:
         if key in self.shapes or not key:
             return self.shapes.get(key)
         with _opened(self.path, "the file") as file:
-            found = file.get(key)
-            return _shape(found) if isinstance(found, h5py.Dataset) else None
+            item = file.get(key)
+            return _shape(item) if isinstance(item, h5py.Dataset) else None
 
     def read(self, name: str) -> RawArray:
         """The dataset at the path ``name``, with its pixel size or the file's."""

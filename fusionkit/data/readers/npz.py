@@ -173,12 +173,12 @@ def memory_map(
 
 def checksum(path: Path, offset: int, size: int) -> int:
     """CRC-32 of ``size`` bytes of the file, read a part at a time."""
-    found = 0
+    crc = 0
     with path.open("rb") as file:
         file.seek(offset)
         while size > 0:
             part = file.read(min(size, _PART))
             if not part:
                 raise EOFError("the file ends before the array does")
-            found, size = zlib.crc32(part, found), size - len(part)
-    return found
+            crc, size = zlib.crc32(part, crc), size - len(part)
+    return crc

@@ -68,13 +68,13 @@ def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
     """
     maps = net_counts(dataset, "maps")
     units = {} if dataset.counting is None else dataset.counting.units
-    found = {e: one * units.get(e, 1.0) for e, one in zip(dataset.stacks["maps"], maps, strict=True)}
+    result = {e: one * units.get(e, 1.0) for e, one in zip(dataset.stacks["maps"], maps, strict=True)}
     for name, elements in dataset.stacks.items():
         if name != "maps" and name not in further.parts:
             ratio = factors(dataset, name, further)
             for element, image in zip(elements, net_counts(dataset, name), strict=True):
-                found.setdefault(element, averaged(image, maps.shape[1:], mean=False) / ratio[element])
-    return {element: found[element] for element in dataset.elements if element in found}
+                result.setdefault(element, averaged(image, maps.shape[1:], mean=False) / ratio[element])
+    return {element: result[element] for element in dataset.elements if element in result}
 
 
 def smooth(images: Array, width: float) -> Array:

@@ -212,10 +212,10 @@ def divide_counts(images: Image, model: SpectralModel, smooth: float) -> Image:
     total = maximum_likelihood(counts.sum(axis=0)[None], model.shapes, model.amounts)[0]
     parts = _shared(counts, odds, model.shapes)
     for _ in range(_MOST):
-        found = parts.sum(axis=0)
-        if np.all(np.abs(found - total) <= _CHANGE * np.sqrt(1.0 + total)):
+        totals = parts.sum(axis=0)
+        if np.all(np.abs(totals - total) <= _CHANGE * np.sqrt(1.0 + total)):
             break
-        odds = odds * np.divide(total, found, out=np.ones_like(total), where=found > 0.0)
+        odds = odds * np.divide(total, totals, out=np.ones_like(total), where=totals > 0.0)
         parts = _shared(counts, odds, model.shapes)
     return parts.reshape(*images.shape[:-1], -1)
 
@@ -232,20 +232,20 @@ def maximum_likelihood(counts: Image, shapes: Image, start: Image, most: int = _
     """
     reach = shapes.sum(axis=1)  # the part of each within the bins
     proportions = np.maximum(start / max(float(start.sum()), 1.0), _LEAST)
-    found = np.empty((len(counts), len(shapes)))
+    result = np.empty((len(counts), len(shapes)))
     for first in range(0, len(counts), _PIXELS):
         part, going = counts[first : first + _PIXELS], np.arange(first, min(first + _PIXELS, len(counts)))
         amounts = part.sum(axis=1, keepdims=True) * proportions
         for step in range(1, most + 1):
             former, amounts = amounts, _shared(part, amounts, shapes) / reach
             if step % _EVERY == 0:
-                found[going] = amounts
+                result[going] = amounts
                 moves = np.max(np.abs(amounts - former) / np.sqrt(1.0 + amounts), axis=1, initial=0.0) > _CHANGE
                 part, going, amounts = part[moves], going[moves], amounts[moves]
                 if not going.size:
                     break
-        found[going] = amounts
-    return found
+        result[going] = amounts
+    return result
 
 
 def _shared(counts: Image, amounts: Image, shapes: Image) -> Image:

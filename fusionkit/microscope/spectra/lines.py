@@ -129,11 +129,11 @@ def family_lines(signal: Signal, element: str) -> dict[str, list[tuple[float, fl
     low, high = _range(signal)
     beam = signal.facts.metadata.get("beam_energy_keV")
     limit = min(high, 1000.0 * float(beam)) if beam is not None else high
-    found: dict[str, list[tuple[float, float]]] = {}
+    result: dict[str, list[tuple[float, float]]] = {}
     for name, line in _table(element).get("Xray_lines", {}).items():
-        found.setdefault(name[0], []).append((1000.0 * line["energy (keV)"], float(line["weight"])))
-    strongest = {family: max(lines, key=lambda line: line[1])[0] for family, lines in found.items()}
-    return {one: lines for one, lines in found.items() if max(low, _SOFTEST) < strongest[one] < limit}
+        result.setdefault(name[0], []).append((1000.0 * line["energy (keV)"], float(line["weight"])))
+    strongest = {family: max(lines, key=lambda line: line[1])[0] for family, lines in result.items()}
+    return {one: lines for one, lines in result.items() if max(low, _SOFTEST) < strongest[one] < limit}
 
 
 def known_line(signal: Signal, element: str, line: str | None, where: str) -> tuple[str, float]:

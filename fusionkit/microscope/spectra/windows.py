@@ -38,11 +38,11 @@ def windows_of(signal: Signal, source: SpectrumSource, where: str, beside: tuple
     UserError : no elements are known, or one has no line, or lies outside the spectra.
     """
     elements = elements_of(signal, source, where)
-    found: dict[str, Window] = {}
+    result: dict[str, Window] = {}
     others = tuple(dict.fromkeys((*elements, *signal.facts.elements, *beside)))
     for element in elements:
-        found[element] = _window(signal, source, element, where, others)
-    return found
+        result[element] = _window(signal, source, element, where, others)
+    return result
 
 
 def elements_of(signal: Signal, source: SpectrumSource, where: str) -> list[str]:
@@ -104,13 +104,13 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     _warn_of_overlaps(signal, dict(zip(windows, ranges, strict=True)))
     sides = [_sides(signal, source, window, f"{where}.background_windows.{name}") for name, window in windows.items()]
     wanted = [*ranges, *(one for pair in sides for one in pair)]
-    found = dict(zip(wanted, sums(signal, wanted), strict=True))
-    raw = np.stack([found[one] for one in ranges])
+    by_range = dict(zip(wanted, sums(signal, wanted), strict=True))
+    raw = np.stack([by_range[one] for one in ranges])
     if source.background == "none":
         notes = _notes(signal, windows, raw, None)
         return ElementMaps(tuple(windows), raw, None, signal.raw(raw, notes))
     estimate = _power_law if source.background == "power_law" else _interpolated
-    smooth = {one: _smoothed(image, source.smooth) for one, image in found.items()}
+    smooth = {one: _smoothed(image, source.smooth) for one, image in by_range.items()}
     background = np.stack([estimate(signal, one, pair, smooth) for one, pair in zip(ranges, sides, strict=True)])
     notes = _notes(signal, windows, raw, background)
     if not source.subtract:

@@ -101,9 +101,9 @@ class History:
     def stalled(self) -> bool:
         """No progress of the optimality over the last looks, or an iterate that no longer moves."""
         marks = [(check.objective, check.optimality) for check in self.checks[-_SAME:]]
-        return self.rests() or (len(marks) == _SAME and all(mark == marks[0] for mark in marks))
+        return self.is_on_plateau() or (len(marks) == _SAME and all(mark == marks[0] for mark in marks))
 
-    def rests(self) -> bool:
+    def is_on_plateau(self) -> bool:
         """No progress of the optimality over the last looks."""
         values = self.looks
         # primal-dual certificates oscillate, ever more slowly

@@ -49,17 +49,17 @@ def solve(
     ------
     RefusalError : before the first iteration, if the solver cannot take a term.
     """
-    course = _Course(solver, fit(solver, problem))
-    backend_of(course.split).announce(course.split)
+    current = _CurrentProblem(solver, fit(solver, problem))
+    backend_of(current.split).announce(current.split)
     started = solving_seconds()
-    history = History(course.by_prox)
+    history = History(current.by_prox)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checks detect values that are not finite
         start = _within(problem, x0)
-        course.begin(start)
-        state = solver.init(course.split, start) if former is None else solver.resume(course.split, start, former)
+        current.begin(start)
+        state = solver.init(current.split, start) if former is None else solver.resume(current.split, start, former)
         del start  # the solver has its own copy
-        iteration, status, settled = 0, None, True
-        _check(history, course, state, 0, started, on_check)
+        iteration, status, is_unrelaxed = 0, None, True
+        _check(history, current, state, 0, started, on_check)
         while status is None:
             if stop_requested is not None and stop_requested():
                 status = Status.INTERRUPTED
@@ -69,17 +69,17 @@ def solve(
                 solving_seconds() - started > solver.options.time_limit
             )
             last = iteration >= solver.options.max_iterations or over_time
-            settled = last or iteration % course.interval == 0
-            if not settled:
-                state = solver.step(course.split, state)
+            is_unrelaxed = last or iteration % current.interval == 0
+            if not is_unrelaxed:
+                state = solver.step(current.split, state)
                 continue
-            state = solver.step_unrelaxed(course.split, state)
-            sample = course.sample(state)
+            state = solver.step_unrelaxed(current.split, state)
+            sample = current.sample(state)
             seen = None if sample is None else sample[0]
             if sample is not None:
                 history.sampled(iteration, solving_seconds() - started, *sample)
-            if course.due(iteration, seen) or last or history.rests():
-                _check(history, course, state, iteration, started, on_check, seen)
+            if current.due(iteration, seen) or last or history.is_on_plateau():
+                _check(history, current, state, iteration, started, on_check, seen)
                 status = _verdict(history, solver, last)
                 if status is None:
                     history.keep(state.x)
@@ -87,12 +87,12 @@ def solve(
                 on_look(iteration, seen)
             if status is None:
                 certificate = history.checks[-1].certificate if seen is None else seen
-                state = solver.adapt(course.split, course.advance(state), certificate)
+                state = solver.adapt(current.split, current.advance(state), certificate)
         if history.checks[-1].iteration != iteration:
-            if not settled:
-                state, iteration = solver.step_unrelaxed(course.split, state), iteration + 1
-            _check(history, course, state, iteration, started, on_check)
-    return _result(history, course, state, status, iteration, solving_seconds() - started, x0)
+            if not is_unrelaxed:
+                state, iteration = solver.step_unrelaxed(current.split, state), iteration + 1
+            _check(history, current, state, iteration, started, on_check)
+    return _result(history, current, state, status, iteration, solving_seconds() - started, x0)
 
 
 def _within(problem: Problem, x0: Array) -> Array:
@@ -103,7 +103,7 @@ def _within(problem: Problem, x0: Array) -> Array:
     return problem.bounds.prox(np.array(x0, dtype=problem.dtype), 1.0)
 
 
-class _Course:
+class _CurrentProblem:
     """The current problem of a solve: fitted parameters move after each check.
 
     Parameters
@@ -154,7 +154,7 @@ class _Course:
         if self._schedule is not None:
             self._schedule.checked()
 
-    def look(self, state: State) -> tuple[dict[str, float], Certificate, Mapping[str, Mapping[str, Parameter]]]:
+    def evaluate(self, state: State) -> tuple[dict[str, float], Certificate, Mapping[str, Mapping[str, Parameter]]]:
         """Values of the terms, the certificate and the fitted parameters."""
         terms, certificate = self.evaluator(state)
         if not fitted_terms(self.problem):
@@ -176,20 +176,20 @@ class _Course:
 
 def _check(
     history: History,
-    course: _Course,
+    current: _CurrentProblem,
     state: State,
     iteration: int,
     started: float,
     on_check: Callable[[Check], None] | None,
     sample: Certificate | None = None,
 ) -> None:
-    require_state(course.solver, course.split, state)
-    terms, certificate, parameters = course.look(state)
+    require_state(current.solver, current.split, state)
+    terms, certificate, parameters = current.evaluate(state)
     seconds, objective = solving_seconds() - started, float(sum(terms.values()))
-    limit = course.solver.options.max_iterations
+    limit = current.solver.options.max_iterations
     check = Check(iteration, limit, seconds, objective, terms, certificate, parameters)
-    history.add(check, course.problem)
-    course.checked()
+    history.add(check, current.problem)
+    current.checked()
     if sample is None and iteration > 0:
         history.looks.append(certificate.optimality)
     if on_check is not None:
@@ -207,9 +207,9 @@ def _verdict(history: History, solver: Solver, last: bool) -> Status | None:
 
 
 def _result(
-    history: History, course: _Course, state: State, status: Status, iterations: int, seconds: float, x0: Array
+    history: History, current: _CurrentProblem, state: State, status: Status, iterations: int, seconds: float, x0: Array
 ) -> Result:
-    solver, split, problem = course.solver, course.split, course.problem
+    solver, split, problem = current.solver, current.split, current.problem
     final, backend = history.checks[-1], backend_of(split)
     names = [term.name for term in split.coupling.terms]
     x, duals = state.x, {name: on_host(p) for name, p in zip(names, state.duals, strict=True)}
@@ -229,7 +229,7 @@ def _result(
         terms=final.terms,
         certificate=final.certificate,
         trace=columns(history.checks),
-        looks=columns([course.estimated(*sample) for sample in history.samples]),
+        looks=columns([current.estimated(*sample) for sample in history.samples]),
         steps=solver.steps(state),
         seconds=seconds,
         notes=(*solver.notes(split, state), *backend.notes(split), *spell(final.parameters)),

@@ -25,7 +25,7 @@ class Uncertainty:
     Parameters
     ----------
     method : ``curvature`` or ``bootstrap``.
-    standard_deviation : of the error of each value, bias included, in the shape and units of the unknown.
+    standard_deviation : of the error of each value, bias included, of the shape and in the units of the unknown.
     interval : the level of intervals.
     seconds : time of the estimate.
     facts : numbers of the method by name.

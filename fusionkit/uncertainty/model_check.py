@@ -1,4 +1,4 @@
-"""Checks of what error bars assume: weights match the noise, and the models explain the data."""
+"""Checks of the assumptions of error bars: weights match the noise, and the models explain the data."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from fusionkit.operators.fidelity import Fidelity
 from fusionkit.terms import Array
 
 # Standard deviations of Gaussians in pixels. At 3 the coverage of intervals varies more from map to map; beyond 5
-# nothing is gained, and error bars lose their place.
+# there is no gain, and error bars lose their spatial detail.
 _WIDTH = 5.0
 SMOOTHING = 1.2  # of residuals: from 0.7 to 1.5 the coverage is the same
 # Spread of the factors of squared errors around the usual one, on phantoms at 5 to 100 counts; 0.5 gives the same.
@@ -70,7 +70,7 @@ def data_mean(term: Fidelity, x: Array) -> Array:
     return np.maximum(prediction + offset, 0.0)  # rounding may give less than zero
 
 
-_SMALLEST = 8  # pixels along an axis of an image whose noise can be seen
+_SMALLEST = 8  # pixels along an axis of an image whose noise can be estimated
 
 
 def image_noise_variance(term: Fidelity) -> float | None:
@@ -81,7 +81,7 @@ def image_noise_variance(term: Fidelity) -> float | None:
 
 
 def normal_variance(term: Fidelity) -> float:
-    """The variance of the normal noise in the data of a term: that visible in an image, else 1 / weight.
+    """The variance of the normal noise in the data of a term: the visible noise of an image, else 1 / weight.
 
     The weight of an image may be less than 1 / s^2 because its model is wrong; that does not make its noise greater.
     """

@@ -30,23 +30,23 @@ TABLE = {
 
 
 _FOLDERS = (".zspy",)  # formats that are folders
-_EVEN = 1e-3  # edges of a pixel that differ by less than this part are equal
+_EVEN = 1e-3  # relative difference below which the edges of a pixel are equal
 _SHOWN = 16  # suffixes in a message
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
 
 
 @dataclass(frozen=True)
 class RawArray:
-    """An array as the file holds it.
+    """An array of a file, unchanged.
 
     Parameters
     ----------
     values : any shape and dtype.
-    pixel_size : edge of a pixel in ``units``; None if the file does not say.
-    units : unit of ``pixel_size``; None if the file does not say.
-    notes : what the user should know about it, one sentence each.
+    pixel_size : edge of a pixel in ``units``; None if unknown.
+    units : unit of ``pixel_size``; None if unknown.
+    notes : for the user, one sentence each.
     metadata : facts of the recording by name.
-    origin : (y, x) of the centre of its first pixel in ``units``; None if the file does not say.
+    origin : (y, x) of the centre of its first pixel in ``units``; None if unknown.
     """
 
     values: npt.NDArray[Any]
@@ -58,7 +58,7 @@ class RawArray:
 
     @property
     def left_out(self) -> bool:
-        """Whether the file gives a pixel size that is not one positive number: pixels that are not square, say."""
+        """Whether the file's pixel size is not one positive number, as for pixels that are not square."""
         return any(note.startswith(_LEFT_OUT) for note in self.notes)
 
     @property
@@ -76,7 +76,7 @@ class Recording(Protocol):
     """An opened file with arrays by name."""
 
     def names(self) -> Sequence[str]:
-        """The arrays that it holds."""
+        """The names of its arrays."""
         ...
 
     def shape(self, name: str) -> tuple[int, ...] | None:
@@ -145,7 +145,7 @@ def _by_suffix(path: Path, where: str, named: str) -> Any:
 
 @contextmanager
 def damage(path: Path, kind: str, errors: tuple[type[Exception], ...], what: str = "the file") -> Iterator[None]:
-    """Turn the ``errors`` that a format's library raises on a damaged file into a `UserError` that names the file."""
+    """Turn the ``errors`` of a format's library on a damaged file into a `UserError` that names the file."""
     try:
         yield
     except errors as error:

@@ -1,4 +1,4 @@
-"""Where further scans lie in the field of view of image and maps, and the config options that say so."""
+"""The position of further scans in the field of view of image and maps, and the config options for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Further:
-    """What is known about further stacks, by name.
+    """Facts about further stacks, by name.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Counts of several stacks in comparison: background subtracted, in one unit, on the same pixels."""
+"""Comparable counts of several stacks: background subtracted, in one unit, on the same pixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
     ----------
     dataset : the data, counted.
     name : of the stack.
-    further : what is known about it.
+    further : facts about it.
     """
     elements = dataset.stacks[name]
     if name == "maps":
@@ -64,7 +64,7 @@ def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
     Parameters
     ----------
     dataset : the data, counted.
-    further : what is known about stacks beside ``maps``; those of a part of the field are left out.
+    further : facts about stacks beside ``maps``; those of a part of the field are left out.
     """
     maps = net_counts(dataset, "maps")
     units = {} if dataset.counting is None else dataset.counting.units
@@ -91,5 +91,5 @@ def averaged(image: Array, pixels: tuple[int, ...], mean: bool = True) -> Array:
 
 
 def rounded(value: float) -> float:
-    """To four digits."""
+    """The number rounded to four digits."""
     return float(f"{value:.4g}")

@@ -38,7 +38,7 @@ class _Worker:
         self.task: Task | None = None
         with file_errors("--workers", "a process cannot be started", "use fewer workers"):
             self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in close()
-            # in its own session, since Ctrl-C would reach all processes of the terminal's: the parent ends its workers
+            # in a session of its own, which Ctrl-C in the terminal does not reach: the parent ends its workers
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _COMMAND, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,

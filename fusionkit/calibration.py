@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusionkit.problem import Problem
-from fusionkit.terms import Array, Calibrated, Pixelwise, Term
+from fusionkit.terms import Array, Calibrated, Fitted, Pixelwise, Term
 
 _BLOCK = 1 << 18  # values of the unknown in a block
 _LEAST_SHARE = 1e-6  # of a parameter in undetermined combinations, above rounding
@@ -172,7 +172,8 @@ def _others(problem: Problem, term: Calibrated, x: Array, rows: slice) -> tuple[
     """Gradient and expected information of the other data at each value of the block, of the shape of ``x``."""
     gradient, information = np.zeros(x.shape), np.zeros(x.shape)
     for other in problem.terms:
-        if isinstance(other, Pixelwise) and other is not term and not isinstance(other, Calibrated):
+        # a pixelwise penalty is no further measurement: it would bias theta as the joint minimum does
+        if isinstance(other, Pixelwise) and isinstance(other, Fitted) and not isinstance(other, Calibrated):
             gradient += other.expand(x, rows).gradient
             information += other.information(x, rows)
     return gradient, information

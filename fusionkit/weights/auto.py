@@ -8,7 +8,11 @@ from typing import Any, Literal, get_args
 from fusionkit.options import Options, Spec, parse
 
 AUTO = "auto"
-PER_ELEMENT = "per_element"  # the option of a penalty that has a weight for each element
+PER_ELEMENT = "per_element"  # option of a penalty that has a weight for each element
+GUIDE_SHARE = "guide_share"  # option of a penalty that an image guides: how far it is trusted
+MODEL = "model"  # option of a fit to an image: its elastic model
+# options that may be auto where the weight is, with a valid value for each until it is chosen
+SEARCHED: Mapping[str, Any] = {PER_ELEMENT: None, GUIDE_SHARE: 1.0, MODEL: "power_sum"}
 PLACEHOLDER = 1.0  # a valid weight, with which options are checked and terms built until the weight is chosen
 Method = Literal["count_splitting", "masked_pixels", "discrepancy", "l_curve", "sure"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -48,14 +52,15 @@ def auto_terms(specs: Sequence[Spec]) -> tuple[int, ...]:
     return tuple(index for index, spec in enumerate(specs) if wants_auto(spec))
 
 
-def wants_per_element(spec: Spec) -> bool:
-    """Whether the term has ``per_element: auto``."""
-    return spec.options.get(PER_ELEMENT) == AUTO
+def searched_options(spec: Spec) -> frozenset[str]:
+    """The options that are chosen together with the weight: those of `SEARCHED` that are ``auto``."""
+    return frozenset(name for name in SEARCHED if spec.options.get(name) == AUTO)
 
 
 def with_weight(spec: Spec, weight: float, options: Mapping[str, Any] | None = None) -> Spec:
-    """The term with this weight and these options, without ``per_element: auto``."""
-    given = {name: value for name, value in spec.options.items() if not (name == PER_ELEMENT and value == AUTO)}
+    """The term with this weight and these options, and a valid value for each option that is to be searched."""
+    searched = {name: SEARCHED[name] for name in searched_options(spec)}
+    given = {**spec.options, **searched}
     return Spec.model_validate({"type": spec.type, **given, "weight": weight, **(options or {})})
 
 
@@ -80,8 +85,8 @@ def restore_auto(resolved: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
     def restored(term: dict[str, Any], key: str) -> dict[str, Any]:
         if key not in chosen:
             return term
-        factors = {PER_ELEMENT: AUTO} if PER_ELEMENT in chosen[key] else {}
-        return {**term, "weight": chosen[key].get("asked", AUTO), **factors}
+        searched = {name: AUTO for name in SEARCHED if name in chosen[key]}
+        return {**term, "weight": chosen[key].get("asked", AUTO), **searched}
 
     terms = [restored(term, f"terms[{index}].weight") for index, term in enumerate(resolved.get("terms", ()))]
     return {**resolved, "terms": terms}

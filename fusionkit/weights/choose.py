@@ -25,7 +25,15 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.options import Spec
 from fusionkit.terms import Fitted, Term
-from fusionkit.weights.auto import Method, auto_terms, method_of, wants_per_element, with_placeholder, with_weight
+from fusionkit.weights.auto import (
+    GUIDE_SHARE,
+    Method,
+    auto_terms,
+    method_of,
+    searched_options,
+    with_placeholder,
+    with_weight,
+)
 from fusionkit.weights.chosen import ChosenWeight, with_weights
 from fusionkit.weights.count_splitting import can_split, count_splitting
 from fusionkit.weights.discrepancy import discrepancy
@@ -34,7 +42,7 @@ from fusionkit.weights.l_curve import l_curve
 from fusionkit.weights.masked_pixels import masked_pixels
 from fusionkit.weights.model_error import model_error
 from fusionkit.weights.path import paired_difference
-from fusionkit.weights.per_element import check_per_element
+from fusionkit.weights.per_element import check_searched
 from fusionkit.weights.search import NORMAL, POISSON, Objective, Task, Trial, noise_kind
 from fusionkit.weights.sure import sure
 
@@ -79,6 +87,9 @@ def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
         if index not in penalties:
             if _by_held_out_counts(objective.terms[index], terms[index], index):
                 lowered.append(index)
+            elif searched := searched_options(objective.terms[index]):
+                message = "is auto, and the weight comes from the noise alone"
+                raise UserError(f"terms[{index}].{min(searched)}", message, "write weight: {auto: count_splitting}")
             chosen.append(_weight_of_fit(terms[index], dataset, index))
             specs[index] = with_weight(specs[index], chosen[-1].weight)
     for index in penalties:
@@ -86,12 +97,12 @@ def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
     resolved = replace(objective, terms=tuple(specs))
     searches = []
     for index in penalties:
-        task = Task(resolved, dataset, index, terms[index].name, wants_per_element(objective.terms[index]))
+        task = Task(resolved, dataset, index, terms[index].name, searched_options(objective.terms[index]))
         method = method_of(objective.terms[index], f"terms[{index}]") or default_method(task)
-        check_per_element(task, method)
+        check_searched(task, method)
         searches.append((task, method))
     check_comparable(searches)
-    fits = tuple(Task(resolved, dataset, index, terms[index].name) for index in lowered)
+    fits = tuple(Task(resolved, dataset, i, terms[i].name, searched_options(objective.terms[i])) for i in lowered)
     return SearchPlan(tuple(chosen), tuple(searches), fits)
 
 
@@ -116,21 +127,36 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
     RefusalError : the solver cannot take a term.
     """
     choices = plan_searches(dataset, objective)
-    fits = {one.index: one for one in choices.chosen}
-    penalties = compete(choices.searches, fits)
-    latest: Trial | None = None
-    for task in choices.fits:
-        noise = fits[task.index]
-        best = next((one.trial for one in penalties.values() if one.weight), None)
-        judged = model_error(replace(with_chosen(task, {**fits, **penalties}), near=latest or best), noise)
-        fits[task.index] = judged
-        if judged.weight * _MOVES < noise.weight:
-            latest = judged.trial
-    if latest is not None:  # a penalty that compensated for a wrong model is too strong, or the wrong one
+    fits: ChosenWeights = {one.index: one for one in choices.chosen}
+    natural = [search for search in choices.searches if choices.fits and search[0].natural_weight is not None]
+    if natural:  # it needs no search and no image: with its maps the images are judged first
+        blind = {**fits, **{task.index: replace(fits[task.index], weight=0.0) for task in choices.fits}}
+        penalties = compete(natural, blind)
+        fits, latest = _judge_images(choices.fits, fits, penalties)
         penalties = compete(choices.searches, fits, penalties, latest)
+    else:
+        penalties = compete(choices.searches, fits)
+    if not any(penalties[task.index].weight for task, _ in natural):
+        noise = {one.index: one for one in choices.chosen}
+        fits, latest = _judge_images(choices.fits, noise, penalties)
+        if any(fits[task.index].weight * _MOVES < noise[task.index].weight for task in choices.fits):
+            # a penalty that compensated for a wrong model is too strong, or the wrong one
+            penalties = compete(choices.searches, fits, penalties, latest)
     found = [*fits.values(), *penalties.values()]
     final = [replace(one, trial=None, request=objective.terms[one.index].options["weight"]) for one in found]
     return tuple(sorted(final, key=lambda one: one.index))
+
+
+def _judge_images(
+    images: Sequence[Task], fits: ChosenWeights, penalties: ChosenWeights
+) -> tuple[dict[int, ChosenWeight], Trial | None]:
+    """The weights of fits with those of the images judged by held-out counts, and the best trial."""
+    judged, latest = dict(fits), next((one.trial for one in penalties.values() if one.weight), None)
+    for task in images:
+        ready = replace(with_chosen(task, {**judged, **penalties}), near=latest)
+        judged[task.index] = model_error(ready, fits[task.index])
+        latest = judged[task.index].trial
+    return judged, latest
 
 
 def _weight_of_fit(term: Term, dataset: Dataset, index: int) -> ChosenWeight:
@@ -199,7 +225,7 @@ def compete(
     """
     before = former or {}
     tried: list[ChosenWeight] = []
-    for task, method in sorted(searches, key=lambda search: _is_dropped(before.get(search[0].index))):
+    for task, method in sorted(searches, key=lambda search: _order(search[0], before.get(search[0].index))):
         old = before.get(task.index)
         near = old.trial if old is not None else None
         rival = min(tried, key=_error).trial if tried else None
@@ -207,7 +233,7 @@ def compete(
         if near is not None and nearest is not None:
             near = near.from_maps_of(nearest)
         ready = replace(with_chosen(task, fits), near=near, rival=rival)
-        tried.append(_after(BY_NAME[method](ready), old))
+        tried.append(_after(BY_NAME[method](_as_before(ready, old)), old))
     return {one.index: one for one in _kept(tried)}
 
 
@@ -245,13 +271,23 @@ def _error(one: ChosenWeight) -> float:
     return one.trial.error if one.trial is not None else inf
 
 
-def _is_dropped(one: ChosenWeight | None) -> bool:
-    return one is not None and one.weight == 0.0
+def _order(task: Task, old: ChosenWeight | None) -> tuple[bool, bool]:
+    """Former winners come first, and penalties that need no search: the others may then stop early."""
+    return old is not None and old.weight == 0.0, task.natural_weight is None
+
+
+def _as_before(task: Task, old: ChosenWeight | None) -> Task:
+    """The task with the share of the image that was chosen before: the maps alone show it best."""
+    if old is None or GUIDE_SHARE not in old.options:
+        return task
+    known = task.with_options({GUIDE_SHARE: old.options[GUIDE_SHARE]})
+    return replace(known, searched=task.searched - {GUIDE_SHARE})
 
 
 def _after(one: ChosenWeight, old: ChosenWeight | None) -> ChosenWeight:
-    """The choice, with the iterations of the former search counted as well."""
+    """The choice, with what was chosen and counted in the former search."""
     if old is None:
         return one
     beside = int(one.facts.get("iterations_beside", 0)) + old.iterations
-    return replace(one, facts={**one.facts, "iterations_beside": beside})
+    kept = {"options": old.options, "note": old.note} if GUIDE_SHARE in old.options else {}
+    return replace(one, facts={**one.facts, "iterations_beside": beside}, **kept)

@@ -25,8 +25,9 @@ import numpy as np
 from fusionkit.data.counts.scale import is_counts, step_of
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
-from fusionkit.weights.auto import PER_ELEMENT
+from fusionkit.weights.auto import GUIDE_SHARE, PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
+from fusionkit.weights.guide_share import with_guide_shares
 from fusionkit.weights.path import Wording, at_weight, map_levels, minimise_along_path
 from fusionkit.weights.per_element import element_weights, with_element_weights
 from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
@@ -52,30 +53,32 @@ def count_splitting(task: Task) -> ChosenWeight:
     ------
     UserError : the data are neither counts nor counts times a factor.
     """
-    attempt, start = held_out(task, of_penalty=True)
+    attempt, start = held_out(task)
     natural = task.natural_weight
     if natural is not None:
-        return at_weight(task, attempt(natural, task.rival), _WORDING)
+        found = at_weight(task, attempt(natural, task.rival), _WORDING)
+        return with_guide_shares(task, found, lambda one: held_out(one)[0]) if GUIDE_SHARE in task.searched else found
     found, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
-    return _per_element(task, found, trials) if task.per_element else found
+    return _per_element(task, found, trials) if PER_ELEMENT in task.searched else found
 
 
 def _per_element(task: Task, found: ChosenWeight, trials: list[Trial]) -> ChosenWeight:
     """A weight for each element, if these predict the other half better than one weight for all."""
     assert found.trial is not None
     own = element_weights(trials, task.dataset.elements)
-    attempt, _ = held_out(task.with_options({PER_ELEMENT: dict(own.factors)}), of_penalty=True)
+    attempt, _ = held_out(task.with_options({PER_ELEMENT: dict(own.factors)}))
     return with_element_weights(found, attempt(own.mean, found.trial), own, found.facts["correction"])
 
 
-def held_out(task: Task, of_penalty: bool) -> tuple[Attempt, Array]:
+def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
     """A function that solves with half of the counts and validates with the other half, and the starting point.
+
+    Squared errors of each map are divided by its level; see `fusionkit.weights.path`.
 
     Parameters
     ----------
     task : the search.
-    of_penalty : whether the weight is a penalty's: errors of each map are then divided by its level, see
-        `fusionkit.weights.path`; an image tells most about the elements with most counts, and is validated without.
+    scales : whether the duals of a solve scale with the weight: those of a penalty do, those of a fit do not.
 
     Raises
     ------
@@ -91,12 +94,14 @@ def held_out(task: Task, of_penalty: bool) -> tuple[Attempt, Array]:
         if former is None:
             result = task.solve(problem, weight, start)
         else:
-            result = task.solve(problem, weight, former.results[0], weight / former.weight if of_penalty else 1.0)
-        parts = []
+            result = task.solve(problem, weight, former.results[0], weight / former.weight if scales else 1.0)
+        parts, noise = [], 0.0
         for one in task.validation_terms(problem):
-            square = (one.expected(result.x) - halves[one.target].held_out) ** 2
-            parts.append(np.ravel(square / map_levels(one) if of_penalty else square))
-        return Trial(weight, np.concatenate(parts), (result,), result.iterations)
+            half, levels = halves[one.target], map_levels(one)
+            parts.append(np.ravel((one.expected(result.x) - half.held_out) ** 2 / levels))
+            noise += float(np.sum(half.variance / levels))
+        errors = np.concatenate(parts)
+        return Trial(weight, errors, (result,), result.iterations, noise / errors.size)
 
     return attempt, start
 
@@ -112,7 +117,7 @@ def _halves(task: Task) -> dict[str, Halves]:
             raise UserError(task.key, wording, "write {auto: masked_pixels}")
         if one.target not in found:
             half = thin(data / steps, SHARE, random)
-            found[one.target] = Halves(half.training * steps, half.held_out * steps)
+            found[one.target] = Halves(half.training * steps, half.held_out * steps, half.variance * steps**2)
     return found
 
 
@@ -135,10 +140,12 @@ class Halves:
     ----------
     training : b_t / p.
     held_out : b_v / (1 - p).
+    variance : of ``held_out``, estimated without bias from it: b_v / (1 - p)^2.
     """
 
     training: Array
     held_out: Array
+    variance: Array
 
 
 def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
@@ -152,4 +159,5 @@ def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
     """
     whole = np.rint(counts).astype(np.int64)
     kept = random.binomial(whole, share)
-    return Halves(kept / share, (whole - kept) / (1.0 - share))
+    held_out = (whole - kept) / (1.0 - share)
+    return Halves(kept / share, held_out, held_out / (1.0 - share))

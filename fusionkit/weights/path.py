@@ -25,6 +25,7 @@ from math import exp
 import numpy as np
 
 from fusionkit.terms import Array
+from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
 
@@ -75,7 +76,7 @@ def minimise_along_path(
     full = share ** (-(2.0 - degree) / 2.0)
     near = task.near
     first = attempt(near.weight if near is not None else first_weight(*scale), near or task.rival)
-    trials = _path(attempt, first, task.rival, maps=len(task.dataset.elements) if task.per_element else 1)
+    trials = _path(attempt, first, task.rival, maps=len(task.dataset.elements) if PER_ELEMENT in task.searched else 1)
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     choice, error = parabola_minimum([trial.weight for trial in ordered], [trial.errors for trial in ordered])

@@ -22,18 +22,21 @@ from fusionkit.weights.search import Task, Trial
 _REMEDY = "use counts, or give a number for each element"
 
 
-def check_per_element(task: Task, method: Method) -> None:
-    """`UserError` where weights for each element cannot be searched."""
-    if not task.per_element:
+def check_searched(task: Task, method: Method) -> None:
+    """`UserError` where the options that are chosen together with the weight cannot be."""
+    for name in sorted(task.searched):
+        if method != "count_splitting":
+            message = f"is auto, which {method} does not support"
+            raise UserError(
+                f"terms[{task.index}].{name}", message, "write weight: {auto: count_splitting}, or give values"
+            )
+    if PER_ELEMENT not in task.searched:
         return
-    key = f"terms[{task.index}].{PER_ELEMENT}"
-    if method != "count_splitting":
-        message = f"is auto, which {method} does not support"
-        raise UserError(key, message, f"write weight: {{auto: count_splitting}}, or {_REMEDY}")
     problem = task.problem(1.0)
     validation = task.validation_terms(problem)
     if len(validation) != 1 or validation[0].data.shape != problem.shape:
-        raise UserError(key, "is auto, and needs one fit of counts with a map for each element", _REMEDY)
+        where = f"terms[{task.index}].{PER_ELEMENT}"
+        raise UserError(where, "is auto, and needs one fit of counts with a map for each element", _REMEDY)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Task:
     objective : with a number for every weight; that of the searched term is ignored.
     dataset : the data.
     index, term : of the term whose weight is searched.
-    per_element : whether each element gets a weight of its own.
+    searched : options of the term that are chosen together with its weight.
     tolerance : of the solves of the search.
     near : the best trial of a former search, where this one begins; None to begin at the path's scale.
     rival : the best trial of another penalty, which this one has to beat; None without one.
@@ -67,7 +67,7 @@ class Task:
     dataset: Dataset
     index: int
     term: str
-    per_element: bool = False
+    searched: frozenset[str] = frozenset()
     tolerance: float = 5e-3
     near: Trial | None = None
     rival: Trial | None = None
@@ -94,7 +94,7 @@ class Task:
         return self.objective.build(self.with_data(data), specs)
 
     def with_options(self, options: Mapping[str, Any]) -> Task:
-        """The task with further options of the penalty."""
+        """The task with further options of the searched term."""
         specs = list(self.objective.terms)
         specs[self.index] = with_weight(specs[self.index], 0.0, options)
         return replace(self, objective=replace(self.objective, terms=tuple(specs)))
@@ -199,12 +199,14 @@ class Trial:
     errors : of its maps at each validation pixel.
     results : the solves from which the next weight continues.
     iterations : of all solves.
+    noise : mean of the noise in the errors, which no maps can lower; 0 where unknown.
     """
 
     weight: float
     errors: Array
     results: tuple[Result, ...]
     iterations: int
+    noise: float = 0.0
 
     @property
     def error(self) -> float:

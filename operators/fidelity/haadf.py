@@ -1,18 +1,30 @@
-r"""The fit to the HAADF image: least squares of the power-sum model.
+r"""The fit to the HAADF image: least squares of an elastic model, by default the power sum.
 
 .. math:: T(x) = \frac{w}{2} \Bigl\| b_H - \sum_i (Z_i x_i)^\gamma \Bigr\|^2
 
-It is not convex for gamma != 1, couples the elements at each pixel, and its gradient has no global Lipschitz constant.
+With ``model: z_contrast`` it is :math:`\sum_i Z_i^\gamma x_i`, linear in thickness, and convex. The power sum is not
+convex for gamma != 1, couples the elements at each pixel, and its gradient has no global Lipschitz constant.
 Source: Schwartz et al., npj Comput. Mater. 8, 16 (2022).
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fusionkit.build import Context
+from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity, fidelity
 from fusionkit.operators.fidelity.fitted import calibrated
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
-from fusionkit.operators.forward.haadf_models import PowerSumOptions, power_sum
+from fusionkit.operators.forward.detector import Calibration
+from fusionkit.operators.forward.haadf_models import (
+    ElasticModel,
+    PowerSumOptions,
+    ZContrastOptions,
+    power_sum,
+    z_contrast,
+)
+from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.options import Weight
 
 
@@ -24,11 +36,14 @@ class HaadfOptions(PowerSumOptions):
     name : of the term.
     weight : w >= 0; 1 / s^2 for noise of variance s^2, in the squared unit of the image.
     data : name of the image.
+    model : ``power_sum`` or ``z_contrast``; ``auto``, with ``weight: {auto: count_splitting}``, takes what predicts
+        held-out counts best.
     """
 
     name: str | None = None
     weight: Weight = 1.0
     data: str = "haadf"
+    model: ElasticModel | Literal["auto"] = "power_sum"
 
 
 def haadf(options: HaadfOptions, context: Context) -> Fidelity:
@@ -36,8 +51,20 @@ def haadf(options: HaadfOptions, context: Context) -> Fidelity:
 
     Raises
     ------
-    UserError : there is no such image, or ``z`` does not name exactly the elements.
+    UserError : there is no such image, ``z`` does not name exactly the elements, or ``model`` is auto and the weight
+        is not.
     """
-    image = context.array(options.data)
-    name, model = options.name or "haadf", power_sum(options, context)
+    if options.model == "auto":
+        remedy = "write weight: {auto: count_splitting}, or name a model"
+        raise UserError(context.at("model").where, "is auto, but held-out counts do not choose the weight", remedy)
+    name, image = options.name or "haadf", context.array(options.data)
+    model = power_sum(options, context) if options.model == "power_sum" else _linear_in_thickness(options, context)
     return calibrated(fidelity(name, options.weight, LeastSquaresLoss(), model, image, context.where, options.data))
+
+
+def _linear_in_thickness(options: HaadfOptions, context: Context) -> PowerSum | Calibration:
+    if isinstance(options.gamma, tuple):
+        where = context.at("gamma").where
+        raise UserError(where, "is an interval, which z_contrast does not fit", "give a number")
+    shared = {name: getattr(options, name) for name in ZContrastOptions.model_fields}
+    return z_contrast(ZContrastOptions(**shared), context)

@@ -27,6 +27,7 @@ from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixe
 from fusionkit.options import Options, Positive
 from fusionkit.terms import Array
 
+ElasticModel = Literal["power_sum", "z_contrast"]
 Exponent = Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

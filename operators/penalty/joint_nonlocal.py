@@ -16,10 +16,10 @@ times, each time with the maps of the last as the pilot. They are functions of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,6 +32,7 @@ from fusionkit.data.noise import noise_level
 from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity.loss import weighted_sum
+from fusionkit.operators.forward.power_sum import element_values
 from fusionkit.operators.linear.guide import guide_image
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Expansion, Pixelwise, Proximable, Smooth
@@ -44,12 +45,16 @@ _LEAST_COUNTS = 0.05  # variance of an empty group, in counts
 NATURAL_WEIGHT = 50.0  # the filtered maps have about a thirtieth of the variance of the counts
 
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
 class JointNonlocalOptions(Options):
     """Options of ``joint_nonlocal``."""
 
     data: str = "maps"
     background: str | None = None
     guide: str | None = "haadf"
+    guide_share: Share | dict[str, Share] | Literal["auto"] = 1.0
     patch: int = Field(5, ge=3, le=15)
     similar: int = Field(120, ge=8, le=1000)
     search: int = Field(28, ge=3, le=500)
@@ -117,6 +122,7 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
     source : of the groups.
     how : sizes of patches and groups.
     renewals : how often the groups are renewed.
+    share : of the groups that the image shares in, for each element, (n, 1, 1); the rest is of groups without it.
     dtype : of the unknown.
     """
 
@@ -125,6 +131,7 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
     source: Source = field(repr=False)
     how: Grouping
     renewals: int
+    share: Array
     dtype: np.dtype[np.floating[Any]]
 
     natural_weight = NATURAL_WEIGHT
@@ -135,10 +142,19 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
     @cached_property
     def _target(self) -> tuple[Array, Array]:
         """a and w / v, in the dtype of the unknown; found when they are first asked for, which takes seconds."""
-        maps = consensus(self.source, self.how, self.renewals)
+        maps = self._consensus()
         floors = self.source.floors[:, None, None]
         precision = self.weight / np.maximum(self.source.noise_of(maps), floors)
         return maps.astype(self.dtype), precision.astype(self.dtype)
+
+    def _consensus(self) -> Array:
+        """The maps on which the groups agree, with and without the image by their shares."""
+        share = self.share if self.source.guide is not None else np.ones_like(self.share)
+        guided = consensus(self.source, self.how, self.renewals) if share.any() else 0.0
+        if np.all(share == 1.0):
+            return np.asarray(guided)
+        alone = consensus(replace(self.source, guide=None), self.how, self.renewals)
+        return share * guided + (1.0 - share) * alone
 
     @property
     def anchor(self) -> Array:
@@ -182,6 +198,9 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
         factor, have the noise of counts; any others a white noise that is estimated for each.
     background : name of what the counts hold beside the maps; None takes ``<data>_background`` where there is one.
     guide : name of the image that shares in the groups, (ny, nx); None leaves it out.
+    guide_share : how far the image shares in them, from 0 to 1, for all elements or for each (1 for elements that are
+        not named): a is this share of the maps with the image and the rest of those without. ``auto``, with
+        ``weight: auto``, takes what predicts held-out counts best.
     patch, similar, search, stride : side of a patch, patches in a group, how far from the reference they are looked
         for, and pixels between references.
     renewals : how often groups and covariances are renewed.
@@ -190,8 +209,8 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
 
     Raises
     ------
-    UserError : the data are no maps of the unknown's elements and pixels, the guide is no image of its pixels, or the
-        image is smaller than a patch.
+    UserError : the data are no maps of the unknown's elements and pixels, the guide is no image of its pixels, the
+        image is smaller than a patch, or ``guide_share`` names no element or is auto and the weight is not.
     """
     maps = np.asarray(context.array(options.data), np.float64)
     if len(context.shape) != 3 or maps.shape != context.shape:
@@ -209,10 +228,21 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     source = Source(maps - background, noise, background, unit, guide)
     how = Grouping(options.patch, options.similar, options.search, options.stride)
     kept = options.name or "joint_nonlocal"
-    return JointNonlocal(kept, options.weight, source, how, options.renewals, context.dtype)
+    share = _share(options.guide_share, context.at("guide_share"))
+    return JointNonlocal(kept, options.weight, source, how, options.renewals, share, context.dtype)
 
 
-@lru_cache(maxsize=2)  # a search of weights builds the term anew for every weight, from all counts and from half
+def _share(share: float | dict[str, float] | str, context: Context) -> Array:
+    """The share of each element, (n, 1, 1)."""
+    if isinstance(share, str):
+        raise UserError(context.where, "is auto, but the weight is a number", "write weight: auto, or a number")
+    named = share if isinstance(share, dict) else dict.fromkeys(context.labels, share)
+    return element_values(named, context, 1.0).reshape(-1, 1, 1)
+
+
+@lru_cache(
+    maxsize=4
+)  # a search builds the term anew for every trial: all counts and half of them, with image and without
 def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     """The maps on which the groups agree, (n, ny, nx), >= 0, read-only.
 

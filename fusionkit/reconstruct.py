@@ -22,6 +22,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.machine import limit_threads, memory_errors, require, run_bytes, spell
+from fusionkit.options import Spec
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
 from fusionkit.result import Result, Status
@@ -30,7 +31,7 @@ from fusionkit.results.result_file import read_result
 from fusionkit.solver import Solver, fit, solve_bytes
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Bounds
-from fusionkit.weights.auto import auto_terms, with_placeholder
+from fusionkit.weights.auto import AUTO, auto_terms, with_placeholder
 from fusionkit.weights.chosen import ChosenWeight, with_weights
 
 if TYPE_CHECKING:
@@ -254,11 +255,13 @@ def _former_solution(path: Path, problem: Problem) -> Array:
 def resolve_auto_weights(
     loaded: LoadedConfig, dataset: Dataset, search: bool = True
 ) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
-    """Replace every ``weight: auto`` by a number; returns configuration, data with a note on each choice, and choices.
+    """Replace every ``epsilon: auto`` and ``weight: auto`` by a number.
+
+    Returns the configuration, the data with a note on each choice, and the choices.
 
     Parameters
     ----------
-    loaded : the configuration; without ``weight: auto`` everything is returned unchanged.
+    loaded : the configuration; without anything automatic it is returned unchanged.
     dataset : its data.
     search : whether to search the weights of penalties; if not, they are 1 and a note names the method.
 
@@ -266,7 +269,10 @@ def resolve_auto_weights(
     ------
     UserError, RefusalError : as `fusionkit.weights.choose.choose_weights`.
     """
-    if not auto_terms(loaded.config.terms):
+    known = [_with_epsilon(term, dataset) for term in loaded.config.terms]
+    if known != loaded.config.terms:
+        loaded = replace(loaded, config=loaded.config.model_copy(update={"terms": known}))
+    if not auto_terms(known):
         return loaded, dataset, ()
     # most runs do not need these
     from fusionkit.weights.choose import choose_weights, plan_searches
@@ -292,3 +298,13 @@ def resolve_auto_weights(
     terms = [with_placeholder(term) for term in with_weights(config.terms, chosen)]
     with_numbers: Config = config.model_copy(update={"terms": terms})
     return replace(loaded, config=with_numbers), replace(dataset, notes=(*dataset.notes, *notes)), chosen
+
+
+def _with_epsilon(spec: Spec, dataset: Dataset) -> Spec:
+    """The term with the number that ``epsilon: auto`` of a Poisson term stands for; any other term unchanged."""
+    data = dataset.arrays.get(str(spec.options.get("data", "maps")))
+    if spec.type != "poisson" or spec.options.get("epsilon") != AUTO or data is None:
+        return spec
+    from fusionkit.operators.fidelity.poisson import least_epsilon  # most runs do not need it
+
+    return Spec.model_validate({"type": spec.type, **spec.options, "epsilon": least_epsilon(data)})

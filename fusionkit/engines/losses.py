@@ -98,6 +98,24 @@ class LeastSquares(NamedTuple):
         return m - m + 1
 
 
+class Pearson(NamedTuple):
+    """(m - b)^2 / (2 max(b, least)): least squares with the variance of counts."""
+
+    least: float
+
+    def value(self, m: Any, b: Any) -> Any:
+        """phi(m; b)."""
+        return (m - b) * (m - b) / 2 / (self.least if b < self.least else b)
+
+    def slope(self, m: Any, b: Any) -> Any:
+        """phi'(m; b)."""
+        return (m - b) / (self.least if b < self.least else b)
+
+    def curvature(self, m: Any, b: Any) -> Any:
+        """phi''(m; b)."""
+        return 1 / (self.least if b < self.least else b)
+
+
 class Unchanged(NamedTuple):
     """f(s) = s."""
 

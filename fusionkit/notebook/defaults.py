@@ -15,15 +15,13 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import normalise
 from fusionkit.data.normalise import Normalisation, Scale, scale_of
 from fusionkit.errors import UserError
-from fusionkit.microscope.propose.weights import GAMMA, balance
+from fusionkit.microscope.propose.weights import GAMMA, PENALTIES, balance
 from fusionkit.notebook.given import Inputs, argument_names
 from fusionkit.options import Existing, Spec, parse
 from fusionkit.terms import Term
-from fusionkit.weights.auto import AUTO
 
 Terms = Sequence[Term | Spec | Mapping[str, Any] | str]
 SOLVER: dict[str, Any] = {"type": "chambolle_pock", "max_iterations": 1000, "tolerance": 1.0e-4}  # packaged configs'
-_TV = {False: 0.3, True: 0.1}  # packaged configs': for counts, and for normalised maps
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Model:
     ----------
     z : ``relative``, ``absolute`` or a value for each element.
     gamma : exponent of the image.
-    tv : weight of the total variation.
+    tv : weight of the total variation, in place of the penalties that held-out counts choose.
     """
 
     z: str | Mapping[str, float] | None = None
@@ -64,10 +62,10 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     Parameters
     ----------
     inputs : image and maps.
-    terms : of the objective; None for image, Poisson, total variation and nonnegativity.
-    model : parameters of those four.
+    terms : of the objective; None for image, Poisson, penalties and nonnegativity.
+    model : parameters of the default terms.
     normalize : None for ``none`` where the maps are counts or ``terms`` are given, else ``minmax``.
-    automatic : whether the data decide every weight but that of ``model.tv``; the maps are then turned into counts.
+    automatic : whether maps that are no counts are turned into counts, so that the data decide every weight.
 
     Raises
     ------
@@ -76,7 +74,7 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     _check_alternatives(terms, model, normalize, automatic)
     if automatic:
         counts, scales = _in_counts(inputs.dataset)
-        return _with_terms(counts, scales, model, normalised=False, automatic=True)
+        return _with_terms(counts, scales, model, normalised=False)
     dataset = inputs.dataset
     method = normalize or ("none" if terms is not None or is_counts(dataset.arrays["maps"]) else "minmax")
     check_choice("normalize", method, ("none", "minmax", "max"))
@@ -88,7 +86,7 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
         scaled = _noted(scaled, f"The maps are no counts: image and maps are normalised ({method}) for the solver.")
     if terms is not None:
         return Plan(scaled, [_specified(term) for term in terms], scales)
-    return _with_terms(scaled, scales, model, normalised=method != "none", automatic=False)
+    return _with_terms(scaled, scales, model, normalised=method != "none")
 
 
 def _check_alternatives(terms: Terms | None, model: Model, normalize: str | None, automatic: bool) -> None:
@@ -115,7 +113,7 @@ def _specified(term: Term | Spec | Mapping[str, Any] | str) -> Spec | dict[str, 
     return Existing(type=term.name, made=term) if isinstance(term, Term) else term
 
 
-def _with_terms(dataset: Dataset, scales: tuple[Scale, ...], model: Model, normalised: bool, automatic: bool) -> Plan:
+def _with_terms(dataset: Dataset, scales: tuple[Scale, ...], model: Model, normalised: bool) -> Plan:
     """The default terms, and the image in their unit."""
     # the options are checked before anything is fitted with them
     z = dict(model.z) if isinstance(model.z, Mapping) else model.z
@@ -124,21 +122,13 @@ def _with_terms(dataset: Dataset, scales: tuple[Scale, ...], model: Model, norma
     _check_parameters(dataset, options, model.tv)
     found = balance(dataset, normalised, options.get("gamma", GAMMA), options.get("z"))
     image = (dataset.arrays["haadf"] - found.offset) * found.scale
-    tv = model.tv if model.tv is not None else _TV[normalised]
-    terms = [{**term, "weight": tv} if term["type"] == "tv" else term for term, _ in found.terms]
+    terms = [term for term, _ in found.terms]
+    if model.tv is not None:
+        terms = [term for term in terms if term["type"] not in PENALTIES]
+        terms.insert(-1, {"type": "tv", "weight": model.tv})
     if (found.offset, found.scale) != (0.0, 1.0):
         units = f"The image is put into the units of the model: (haadf {-found.offset:+g}) * {found.scale:g}"
         dataset = _noted(dataset, f"{units}, fitted to the smoothed maps.")
-    weights = ", ".join(f"{term['type']} {term['weight']:g}" for term in terms if "weight" in term)
-    fit = terms[0]
-    used = fit["z"] if isinstance(fit["z"], str) else ", ".join(f"{name} {value:g}" for name, value in fit["z"].items())
-    fitted = ", fitted" if z is None and not isinstance(fit["z"], str) else ""
-    epsilon = next(term["epsilon"] for term in terms if term["type"] == "poisson")
-    said = "" if automatic else f"Weights: {weights}. "
-    dataset = _noted(dataset, f"{said}epsilon: {epsilon:g}. gamma: {fit['gamma']:g}. z: {used}{fitted}.")
-    if automatic:
-        fixed = () if model.tv is None else ("tv",)
-        terms = [{**t, "weight": AUTO} if "weight" in t and t["type"] not in fixed else t for t in terms]
     return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales)
 
 

@@ -42,7 +42,7 @@ _WORDING = Wording(
 def can_split(validation: list[Noisy], arrays: dict[str, Array]) -> bool:
     """Whether the validation data are counts, or counts times a factor."""
     return all(one.noise == POISSON and one.target in arrays for one in validation) and all(
-        _steps(arrays[one.target]) is not None for one in validation
+        steps_of(arrays[one.target]) is not None for one in validation
     )
 
 
@@ -111,7 +111,7 @@ def _halves(task: Task) -> dict[str, Halves]:
     random, found = np.random.default_rng(_SEED), dict[str, Halves]()
     for one in task.validation_terms(task.problem(1.0)):
         data = task.dataset.arrays.get(one.target)
-        steps = _steps(data) if data is not None and one.noise == POISSON else None
+        steps = steps_of(data) if data is not None and one.noise == POISSON else None
         if data is None or steps is None:
             wording = f"count_splitting needs counts, or counts times a factor, and '{one.target}' are none"
             raise UserError(task.key, wording, "write {auto: masked_pixels}")
@@ -121,7 +121,7 @@ def _halves(task: Task) -> dict[str, Halves]:
     return found
 
 
-def _steps(data: Array) -> Array | None:
+def steps_of(data: Array) -> Array | None:
     """The value of one count in each map, in a shape that broadcasts; None where the data are no counts."""
     if is_counts(data):
         return np.ones((1,) * data.ndim)

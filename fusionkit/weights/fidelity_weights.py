@@ -28,7 +28,7 @@ from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, rounded
 
-_SMALLEST = 8  # pixels along an axis
+SMALLEST = 8  # pixels along an axis
 # Variance of this sigma over that of the standard deviation of independent values: 1 / 0.37 for the median, plus the
 # sum of the squared correlations of neighbouring responses of the mask, (1 + 2 (4/6)^2 + 2 (1/6)^2)^2 - 1. The part
 # 0.37 of the indicator |z| < median is of second order in z, and higher orders hardly correlate.
@@ -48,10 +48,8 @@ def weight_of_image(data: Array, index: int, term: str) -> ChosenWeight:
     UserError : it is no image, or has no visible noise.
     """
     key = f"terms[{index}].weight"
-    if data.ndim not in (2, 3) or min(data.shape[-2:]) < _SMALLEST:
-        message = (
-            f"auto needs an image of {_SMALLEST} x {_SMALLEST} pixels or more, and the data have shape {data.shape}"
-        )
+    if data.ndim not in (2, 3) or min(data.shape[-2:]) < SMALLEST:
+        message = f"auto needs an image of {SMALLEST} x {SMALLEST} pixels or more, and the data have shape {data.shape}"
         raise UserError(key, message, "give a number: 1 / s^2 for noise of the standard deviation s")
     sigma = noise_level(data)
     if not sigma > 0.0:

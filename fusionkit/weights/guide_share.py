@@ -5,8 +5,8 @@ With the maps g that the image has guided and n those without it, both from half
 .. math:: \| c g + (1 - c) n - b \|^2 = c\,\|g - b\|^2 + (1 - c)\,\|n - b\|^2 - c (1 - c)\,\|g - n\|^2
 
 is least at :math:`c = \tfrac12 + (\|n - b\|^2 - \|g - b\|^2) / (2 \|g - n\|^2)`, between 0 and 1. It is 1 where that is
-within two standard errors, so that noise does not take away an image that helps. Source: L. Breiman, Mach. Learn. 24, 49
-(1996), stacked regressions.
+within two standard errors, so that noise does not take away an image that helps. Source: L. Breiman, Mach. Learn. 24,
+49 (1996), stacked regressions.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
         **{f"gain_of_{name}": gain for name, (gain, _) in gains.items()},
         **{f"error_of_gain_of_{name}": error for name, (_, error) in gains.items()},
     }
-    note = f"The weight of {task.term} is {weight:.4g}: {_reason(weight, noise.weight, gains)}."
+    of_model = f", with the model {model}" if model and weight else ""
+    note = f"The weight of {task.term} is {weight:.4g}{of_model}: {_reason(weight, noise.weight, gains)}."
     found = ChosenWeight(task.index, task.term, rounded(weight), "count_splitting", note, None, facts, curve)
     return replace(found, options=options, trial=best)
 

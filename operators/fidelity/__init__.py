@@ -7,6 +7,7 @@ forward model            the term is
 =======================  ===================================================================================
 identity on maps         pixelwise and proximable; smooth where the loss is
 pixelwise                pixelwise; smooth where loss and model are
+some of the maps         pixelwise and composed; smooth where the loss is
 linear                   composed (the loss as functional, the map as operator); smooth where the loss is
 any other                differentiable; smooth where loss and model are
 =======================  ===================================================================================
@@ -23,11 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.arrays import KeepsReadOnly
-from fusionkit.engines.kernel_terms import Kernel
+from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
 from fusionkit.errors import UserError
 from fusionkit.linear import require_adjoint
 from fusionkit.operators.fidelity.loss import Loss, LossFunctional, weighted_sum
 from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseChain, PixelwiseForward
+from fusionkit.operators.forward.elements import SelectedMaps
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.terms import Array, Composed, Differentiable, Expansion, Pixelwise, Proximable, Smooth, Term
 
@@ -137,6 +139,57 @@ class SmoothComposedFidelity(ComposedFidelity, Smooth):
     def gradient(self, x: Array, out: Array | None = None) -> Array:
         """w K' phi'(K x + a; b)."""
         return _chain(self, x, out)
+
+
+class SelectedFidelity(ComposedFidelity, Pixelwise):
+    """A loss of some of the maps with factors and background: pixelwise, without coupling, and composed as well."""
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """w K' phi'(K x + a; b)."""
+        return _chain(self, x, out)
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        r"""g = w s phi'(m; b) and c = w s^2 phi''(m; b) of the chosen maps, 0 for the others; without coupling."""
+        first, second = self.loss.slopes(self._predict(x, rows), self.data[:, rows])
+        return Expansion(self._spread(first, x, 1), self._spread(second, x, 2))
+
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        """Weighted value at each pixel, shape (rows, nx)."""
+        values = self.loss.values(self._predict(x, rows), self.data[:, rows]).sum(axis=0)
+        values *= self.weight
+        return values
+
+    def information(self, x: Array, rows: slice) -> Array:
+        """w s^2 times the expected second derivative of the loss at each value, (n, rows, nx)."""
+        return self._spread(self.loss.information(self._predict(x, rows)), x, 2)
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The compiled kernel of the term; None without one."""
+        scalars = self.loss.scalars
+        return None if scalars is None else LossOfMaps(scalars, self.weight, self.data, **self._maps.kernel_options)
+
+    def _predict(self, x: Array, rows: slice) -> Array:
+        prediction, offset = self._maps.linear_map.apply(x), self._maps.offset
+        return prediction if offset is None else prediction + offset[:, rows]
+
+    def _spread(self, values: Array, x: Array, power: int) -> Array:
+        """w s^power times the values at the chosen maps, 0 for the others."""
+        chosen, spread = self._maps.linear_map, np.zeros_like(x)
+        factors = np.asarray(chosen.factors, x.dtype).reshape(-1, 1, 1) ** power
+        spread[list(chosen.indices)] = values * (x.dtype.type(self.weight) * factors)
+        return spread
+
+    @property
+    def _maps(self) -> SelectedMaps:
+        assert isinstance(self.forward, SelectedMaps)
+        return self.forward
+
+
+class SmoothSelectedFidelity(SelectedFidelity, Smooth):
+    """A loss of some of the maps whose gradient is finite on x >= 0."""
+
+    smooth = True
 
 
 class PixelwiseFidelity(Fidelity, Pixelwise):
@@ -292,6 +345,8 @@ def _class_of(forward: Forward, smooth: bool) -> type[Fidelity]:
         return SmoothIdentityFidelity if smooth else IdentityFidelity
     if isinstance(forward, PixelwiseForward):
         return SmoothPixelwiseFidelity if smooth else PixelwiseFidelity
+    if isinstance(forward, SelectedMaps):
+        return SmoothSelectedFidelity if smooth else SelectedFidelity
     if isinstance(forward, LinearForward):
         return SmoothComposedFidelity if smooth else ComposedFidelity
     return SmoothFidelity if smooth else DifferentiableFidelity

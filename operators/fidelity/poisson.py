@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import Literal
 
 import numpy as np
 
@@ -139,12 +140,29 @@ class PoissonOptions(FidelityOptions):
 
     Parameters
     ----------
-    epsilon : background, >= 0, in the unit of the data after normalisation.
+    epsilon : background, >= 0, in the unit of the data after normalisation; ``auto`` takes `least_epsilon`.
     data : name of the counts.
     """
 
-    epsilon: NonNegative = 0.1
+    epsilon: NonNegative | Literal["auto"] = 0.1
     data: str = "maps"
+
+
+def least_epsilon(data: Array) -> float:
+    """An epsilon that keeps the logarithm finite and takes at most a hundredth of the counts of the emptiest map.
+
+    Parameters
+    ----------
+    data : counts, or counts times a factor, >= 0; (n, ny, nx) for maps.
+
+    Returns
+    -------
+    A hundredth of the mean of the emptiest map that is not empty, or of the smallest value if that is less.
+    """
+    maps = data.reshape(len(data), -1) if data.ndim == 3 else data.reshape(1, -1)
+    level = min((float(np.mean(one, dtype=np.float64)) for one in maps if one.any()), default=1.0)
+    smallest = float(np.min(data, where=data > 0, initial=np.inf))
+    return float(f"{np.clip(0.01 * smallest, 1e-4 * level, 0.01 * level):.3g}")
 
 
 def poisson(options: PoissonOptions, context: Context) -> Fidelity:
@@ -154,4 +172,5 @@ def poisson(options: PoissonOptions, context: Context) -> Fidelity:
     ------
     UserError : there are no such data, they hold negative values, or their shape is not that of the prediction.
     """
-    return from_options(options, "poisson", PoissonLoss(options.epsilon), context)
+    epsilon = least_epsilon(context.array(options.data)) if options.epsilon == "auto" else options.epsilon
+    return from_options(options, "poisson", PoissonLoss(epsilon), context)

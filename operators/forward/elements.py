@@ -9,15 +9,15 @@ background.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
-from fusionkit.operators.forward import Forward
-from fusionkit.operators.forward.identity import Identity
-from fusionkit.operators.forward.map_prediction import map_prediction
+from fusionkit.operators.forward import Forward, LinearForward
+from fusionkit.operators.forward.map_prediction import background_of
 from fusionkit.operators.forward.power_sum import pixels_of
 from fusionkit.options import Options, Positive, listed_once
 from fusionkit.registry import suggestion
@@ -64,6 +64,27 @@ class Selection:
         return np.asarray(self.factors, like.dtype).reshape(-1, *(1,) * (len(self.domain) - 1))
 
 
+@dataclass(frozen=True, eq=False)
+class SelectedMaps(LinearForward):
+    """Some of the maps, each times a factor, plus a background: a linear model that acts on each pixel by itself.
+
+    Parameters
+    ----------
+    linear_map : the selection.
+    offset : the background, of its range; None for none.
+    nonnegative : always.
+    """
+
+    linear_map: Selection
+    nonnegative: bool = True
+
+    @property
+    def kernel_options(self) -> dict[str, Any]:
+        """The model as `fusionkit.engines.kernel_terms.LossOfMaps` takes it."""
+        chosen = self.linear_map
+        return {"indices": chosen.indices, "factors": chosen.factors, "background": self.offset}
+
+
 class ElementsOptions(Options):
     """Options of ``elements``.
 
@@ -98,4 +119,5 @@ def elements(options: ElementsOptions, context: Context) -> Forward:
             raise UserError(where, f"there is no map of '{symbol}'", suggestion(symbol, context.labels))
     indices = tuple(context.labels.index(symbol) for symbol in options.elements)
     selection = Selection(context.shape, indices, tuple(options.elements.values()))
-    return map_prediction(selection, Identity(context.shape), options.background, context)
+    offset = None if options.background is None else background_of(options.background, selection.range, context)
+    return SelectedMaps(selection, offset)

@@ -95,7 +95,7 @@ def map_prediction(outer: LinearMap, inner: Forward, background: str | None, con
     ------
     UserError : the background has the wrong shape, negative values, or an inner model that is not linear.
     """
-    offset = None if background is None else _offset(background, tuple(outer.range), context)
+    offset = None if background is None else background_of(background, tuple(outer.range), context)
     if isinstance(inner, Identity):
         return LinearForward(outer, offset, nonnegative=True)
     if isinstance(inner, LinearForward):
@@ -109,7 +109,8 @@ def map_prediction(outer: LinearMap, inner: Forward, background: str | None, con
     return MappedForward(outer, inner)
 
 
-def _offset(name: str, shape: tuple[int, ...], context: Context) -> Array:
+def background_of(name: str, shape: tuple[int, ...], context: Context) -> Array:
+    """The background ``name`` of the data, of the shape of the prediction; `UserError` where it does not fit."""
     offset, where = context.array(name, "background"), context.at("background").where
     if offset.shape != shape:
         raise UserError(where, f"'{name}' has shape {offset.shape}", f"the prediction has {shape}")

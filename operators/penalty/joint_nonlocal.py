@@ -30,6 +30,8 @@ from fusionkit.build import Context
 from fusionkit.data.counts.scale import step_of
 from fusionkit.data.noise import noise_level
 from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
+from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
+from fusionkit.engines.losses import Pearson
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity.loss import weighted_sum
 from fusionkit.operators.forward.power_sum import element_values
@@ -155,6 +157,18 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
             return np.asarray(guided)
         alone = consensus(replace(self.source, guide=None), self.how, self.renewals)
         return share * guided + (1.0 - share) * alone
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """A Pearson loss of the counts that the anchor stands for; None where a map is not of counts."""
+        unit = self.source.unit
+        if not np.all(unit > 0.0):
+            return None
+        background = np.broadcast_to(self.source.background / unit, self.anchor.shape)
+        factors = tuple((1.0 / unit[:, 0, 0]).tolist())
+        return LossOfMaps(
+            Pearson(_LEAST_COUNTS), self.weight, self.anchor / unit + background, None, factors, background
+        )
 
     @property
     def anchor(self) -> Array:

@@ -1,13 +1,14 @@
-"""First guesses of units and weights from the data.
+"""The default terms: what a proposed config and `fusionkit.fuse` solve unless the user says otherwise.
 
-The image in units of the model, (image - offset) * scale, fits sum_i (Z_i x_i)^gamma of the smoothed maps by least
-squares.
+Of counts, nothing is guessed beforehand: weights, penalty, elastic model, gain, offset and epsilon are chosen from the
+data of each run, so that a proposed config suits other files as well. Only where the image has more pixels than the
+unknown, its units are those of a fit: (image - offset) * scale to sum_i (Z_i x_i)^gamma of the smoothed maps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,14 +17,24 @@ import numpy as np
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
-from fusionkit.data.noise import busiest
+from fusionkit.data.noise import busiest, noise_level
 from fusionkit.microscope.propose.places import Further
-from fusionkit.microscope.propose.stacks import averaged, factors, level, of_every_element, rounded, smooth
+from fusionkit.microscope.propose.stacks import averaged, factors, of_every_element, rounded, smooth
+from fusionkit.weights.auto import AUTO
+from fusionkit.weights.count_splitting import steps_of
+from fusionkit.weights.fidelity_weights import SMALLEST
 
 GAMMA = 1.7
-_TV = 1.0  # for few counts: a single count among empty pixels is not structure; for many, see `_total_variation`
-_NORMALISED = (1.0, 0.24, 0.1)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
+HELD_OUT = {AUTO: "count_splitting"}
+_NORMALISED: tuple[float, float, float] = (
+    1.0,
+    0.24,
+    0.1,
+)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
 
+PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
+_PATCH = 16  # pixels along an axis from which patches are compared
+_IMAGE = "  # at most 1 / s²; model and weight are those that predict held-out counts best"
 _NONE = Further()
 
 Terms = list[tuple[dict[str, Any], str]]
@@ -70,25 +81,85 @@ def balance(
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
     pixels = maps.shape[1:] if grid == "maps" else image.shape
-    units = ImageUnits(weight=_NORMALISED[0]) if normalised else image_units(dataset, gamma, z, further)
-    if z is not None:
-        units = replace(units, z=z if isinstance(z, str) else dict(z))
-    poisson, tv = (1.0, _total_variation(dataset)) if not normalised else _NORMALISED[1:]
-    model: dict[str, Any] = {"gamma": gamma, "z": _every(units.z, dataset)}
-    fit: dict[str, Any] = {"type": "haadf", "weight": units.weight, **model}
-    if grid == "maps":
-        inner = {"type": "power_sum", **model}
-        forward = {"type": "scan", "shape": list(image.shape), "reduce": "mean", "forward": inner}
-        fit = {"type": "least_squares", "name": "haadf", "data": "haadf", "weight": units.weight, "forward": forward}
-    terms: Terms = [(fit, "" if normalised else "  # 1 / variance of the misfit of the smoothed maps; z is fitted")]
     stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
-    for name in stacks:
-        terms.append((_poisson(dataset, name, pixels, poisson, further), "" if normalised else "  # 1 for counts"))
-    searched = "" if normalised else "  # a guess; weight: auto chooses it by held-out counts"
-    terms += [({"type": "tv", "weight": tv}, searched), ({"type": "nonnegative"}, "")]
+    splits = not normalised and all(steps_of(dataset.arrays[name]) is not None for name in stacks)
+    fit = _image(dataset, grid, (gamma, z), stacks, normalised, splits, further)
+    units = fit.units
+    terms: Terms = [(fit.term, _IMAGE if fit.term["weight"] == HELD_OUT else "")]
+    weights = _NORMALISED[1:] if normalised else (AUTO, AUTO)
+    terms += [(_poisson(dataset, name, pixels, weights[0], normalised, further), "") for name in stacks]
+    repeats = splits and grid is None and stacks == ["maps"] and len(maps) == len(dataset.elements)
     solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
+    terms += _penalties(weights[1], normalised or grid == "maps", repeats and min(pixels) >= _PATCH)
+    terms.append(({"type": "nonnegative"}, ""))
     size = len(dataset.elements) * pixels[0] * pixels[1]
     return Balance(units.offset, units.scale, terms, grid, solver, size)
+
+
+@dataclass(frozen=True)
+class _ImageTerm:
+    """The fit to the image, and the units that it needs."""
+
+    term: dict[str, Any]
+    units: ImageUnits
+
+
+def _image(
+    dataset: Dataset,
+    grid: str | None,
+    given: tuple[float, str | Mapping[str, float] | None],
+    stacks: Sequence[str],
+    normalised: bool,
+    splits: bool,
+    further: Further,
+) -> _ImageTerm:
+    """The fit to the image: its parameters are fitted together with the maps wherever the solver can do so.
+
+    z is known up to the sensitivity of the spectrometer, which the weight takes care of. The unit of a second technique
+    is free, so that z is then fitted beforehand.
+    """
+    image, (gamma, z) = dataset.arrays["haadf"], given
+    noisy = min(image.shape) >= SMALLEST and noise_level(image) > 0.0
+    units = ImageUnits(weight=_NORMALISED[0]) if normalised else ImageUnits()
+    if not normalised and (grid == "maps" or len(stacks) > 1 or not noisy):
+        units = image_units(dataset, gamma, z, further)
+    if z is not None:
+        units = replace(units, z=z if isinstance(z, str) else dict(z))
+    weight = units.weight if normalised or not noisy else HELD_OUT if splits else AUTO
+    model: dict[str, Any] = {"gamma": gamma, "z": _every(units.z, dataset)}
+    if grid == "maps":
+        forward = {"type": "scan", "shape": list(image.shape), "reduce": "mean"}
+        forward |= {"forward": {"type": "power_sum", **model}}
+        fit = {"type": "least_squares", "name": "haadf", "data": "haadf", "weight": weight, "forward": forward}
+        return _ImageTerm(fit, units)
+    fit = {"type": "haadf", "weight": weight, **model}
+    if normalised:
+        return _ImageTerm(fit, units)
+    fit |= {"gain": AUTO, "offset": AUTO} | ({"model": AUTO} if weight == HELD_OUT and gamma >= 1.0 else {})
+    if not noisy:
+        return _ImageTerm({"type": "haadf", "weight": units.weight, **model}, units)
+    return _ImageTerm(fit, replace(units, offset=0.0, scale=1.0))
+
+
+def _penalties(weight: float | str, plain: bool, repeats: bool) -> Terms:
+    """The penalties; of several, held-out counts keep the best.
+
+    Parameters
+    ----------
+    weight : of each; `joint_nonlocal` and a second one are automatic.
+    plain : whether total variation is all that the solver takes, or that is known of the data.
+    repeats : whether there is a map of each element on the pixels of the unknown, in which patches may repeat.
+    """
+    if plain:
+        return [({"type": "tv", "weight": weight}, "")]
+    neighbours = {"type": "tgv", "weight": weight, "ratio": 1.2, "coupling": "joint"}
+    if not repeats:
+        return [(neighbours, "")]
+    groups = {"type": "joint_nonlocal", "weight": weight, "guide": "haadf", "guide_share": AUTO}
+    return [
+        (groups, "  # similar patches agree; or, if"),
+        (neighbours, "  # it predicts held-out counts better, neighbours do"),
+    ]
 
 
 def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float]:
@@ -99,10 +170,12 @@ def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float
     return {e: z[e] if e in z else rounded(ratio * atomic_number(e)) for e in dataset.elements}
 
 
-def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float, further: Further) -> dict[str, Any]:
+def _poisson(
+    dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float | str, normalised: bool, further: Further
+) -> dict[str, Any]:
     """The Poisson term of a stack, with the forward model that its pixels, elements and background need."""
     stack = dataset.arrays[name]
-    term: dict[str, Any] = {"type": "poisson", "weight": weight, "epsilon": _epsilon(stack)}
+    term: dict[str, Any] = {"type": "poisson", "weight": weight, "epsilon": 0.1 if normalised else AUTO}
     if name != "maps":
         term |= {"name": name, "data": name}
     background = {"background": f"{name}_background"} if f"{name}_background" in dataset.arrays else {}
@@ -114,17 +187,6 @@ def _poisson(dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float
         inner = {} if whole else {"forward": chosen}
         return term | {"forward": {"type": "scan", **covered, **inner, **background}}
     return term if whole and not background else term | {"forward": {**chosen, **background}}
-
-
-def _total_variation(dataset: Dataset) -> float:
-    """TV weight for mean counts c, background included: the log-likelihood's gradient has the noise 1 / sqrt(c)."""
-    return float(f"{_TV / level(dataset, 'maps') ** 0.5:.2g}")
-
-
-def _epsilon(stack: Array) -> float:
-    """A twentieth of the mean of the emptiest map, at most 0.1: a background far below the counts."""
-    means = stack.mean(axis=(1, 2))
-    return rounded(float(np.clip(0.05 * means[means > 0].min(initial=2.0), 1e-4, 0.1)))
 
 
 _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0)  # pixels, of Gaussians tried: atomic columns at 20 counts 0.5, films 2

@@ -64,9 +64,9 @@ class Refit:
     parameters: Mapping[str, Mapping[str, Parameter]]
 
 
-def fitted_terms(problem: Problem) -> tuple[Term, ...]:
-    """The terms with parameters to fit."""
-    return tuple(term for term in problem.terms if isinstance(term, Calibrated))
+def fitted_terms(problem: Problem) -> tuple[Calibrated, ...]:
+    """The terms with parameters to fit; one of weight 0 keeps those of the start."""
+    return tuple(term for term in problem.terms if isinstance(term, Calibrated) and not term.silent)
 
 
 def fitted_to(problem: Problem, x: Array) -> Problem:
@@ -85,9 +85,7 @@ def refit(problem: Problem, x: Array) -> Refit:
     moved: dict[str, Term] = {}
     parameters: dict[str, dict[str, Parameter]] = {}
     change = 0.0
-    for term in problem.terms:
-        if not isinstance(term, Calibrated):
-            continue
+    for term in fitted_terms(problem):
         sums = _sums(problem, term, x)
         names = tuple(term.parameters)
         steps = sums.steps(names)

@@ -88,7 +88,7 @@ TERMS: dict[str, tuple[dict[str, Any], tuple[type, ...], bool]] = {
     "poisson_promised": ({"type": "poisson", "forward": SMOOTHING | {"nonnegative": True}}, SC, True),
     "elements": (
         {"type": "least_squares", "data": "two", "forward": {"type": "elements", "elements": {"O": 0.4, "Sc": 2.0}}},
-        SC,
+        (Smooth, Pixelwise, Composed),
         True,
     ),
     "poisson_scan": ({"type": "poisson", "data": "coarse", "forward": {"type": "scan", "shape": [3, 2]}}, SC, True),

@@ -56,7 +56,7 @@ def test_a_wrong_model_loses_its_weight(spoil: Callable[[Array], Array]) -> None
     chosen = searched.weights[0]
     assert chosen.facts["of_the_noise"] < 0.05
     assert chosen.weight < 0.05 * chosen.facts["sigma"] ** -2
-    assert "differ by" in chosen.note
+    assert chosen.weight == 0.0 or "differ by" in chosen.note
     found, believed, without = error(searched), error(job(data, NOISE)), error(job(data, "terms.haadf.weight=0.0"))
     assert found < 0.7 * believed
     assert found < 1.2 * without

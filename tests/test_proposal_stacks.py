@@ -132,7 +132,7 @@ def test_raw_maps_of_both_stacks_are_compared_above_their_background(tmp_path: P
     config = proposed(tmp_path, edx=edx(), eels=eels())
     folders = [tmp_path / "run", tmp_path / "smooth"]
     result = ran(tmp_path)
-    again = ["run", str(tmp_path / "c.yaml"), "--set", "terms.tv.weight=2", "--output", str(folders[1]), "--quiet"]
+    again = ["run", str(tmp_path / "c.yaml"), "--set", "terms.tgv.weight=2", "--output", str(folders[1]), "--quiet"]
     assert main(again) == 0
     page = comparison_page(compare(read_runs(folders)))
     assert [panel.label for panel in page.panels] == ["Co", "Ti", "O"]

@@ -133,8 +133,8 @@ def test_fuse_chooses_weights() -> None:
     maps = dict(zip(dataset.elements, np.asarray(dataset.arrays["maps"], np.float64), strict=True))
     image = np.asarray(dataset.arrays["haadf"], np.float64)
     fused = fk.fuse(image, maps, weight="auto")
-    assert [one.term for one in fused.record.weights] == ["haadf", "poisson", "tv"]
-    assert any("weight of tv is" in note for note in fused.notes)
+    assert [one.term for one in fused.record.weights] == ["haadf", "poisson", "joint_nonlocal", "tgv"]
+    assert any("weight of tgv is" in note for note in fused.notes)
     truth = np.asarray(dataset.truth)
     assert np.linalg.norm(fused.result.x - truth) < 0.6 * np.linalg.norm(fk.fuse(image, maps, tv=3.0).result.x - truth)
 

@@ -46,8 +46,6 @@ from fusionkit.weights.per_element import check_searched
 from fusionkit.weights.search import NORMAL, POISSON, Objective, Task, Trial, noise_kind
 from fusionkit.weights.sure import sure
 
-_MOVES = 2.0  # the penalty is searched again if the weight of an image falls by more than this factor
-
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -127,21 +125,21 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
     RefusalError : the solver cannot take a term.
     """
     choices = plan_searches(dataset, objective)
-    fits: ChosenWeights = {one.index: one for one in choices.chosen}
-    natural = [search for search in choices.searches if choices.fits and search[0].natural_weight is not None]
-    if natural:  # it needs no search and no image: with its maps the images are judged first
-        blind = {**fits, **{task.index: replace(fits[task.index], weight=0.0) for task in choices.fits}}
-        penalties = compete(natural, blind)
-        fits, latest = _judge_images(choices.fits, fits, penalties)
-        penalties = compete(choices.searches, fits, penalties, latest)
-    else:
+    noise: ChosenWeights = {one.index: one for one in choices.chosen}
+    fits, latest = dict(noise), None
+    if not choices.fits:
         penalties = compete(choices.searches, fits)
-    if not any(penalties[task.index].weight for task, _ in natural):
-        noise = {one.index: one for one in choices.chosen}
+    else:
+        # first without the images; a penalty that needs no search is enough to judge them by
+        natural = [search for search in choices.searches if search[0].natural_weight is not None]
+        blind = {**noise, **{task.index: replace(noise[task.index], weight=0.0) for task in choices.fits}}
+        penalties = compete(natural or choices.searches, blind)
         fits, latest = _judge_images(choices.fits, noise, penalties)
-        if any(fits[task.index].weight * _MOVES < noise[task.index].weight for task in choices.fits):
-            # a penalty that compensated for a wrong model is too strong, or the wrong one
-            penalties = compete(choices.searches, fits, penalties, latest)
+        penalties = compete(choices.searches, fits, penalties, latest)
+        if natural and not any(penalties[task.index].weight for task, _ in natural):
+            fits, latest = _judge_images(choices.fits, noise, penalties)
+            winner = [search for search in choices.searches if penalties[search[0].index].weight]
+            penalties |= compete(winner, fits, penalties, latest)
     found = [*fits.values(), *penalties.values()]
     final = [replace(one, trial=None, request=objective.terms[one.index].options["weight"]) for one in found]
     return tuple(sorted(final, key=lambda one: one.index))

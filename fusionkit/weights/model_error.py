@@ -21,11 +21,18 @@ from fusionkit.weights.auto import MODEL
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.count_splitting import held_out
 from fusionkit.weights.path import has_risen, paired_difference, parabola_minimum
-from fusionkit.weights.search import Attempt, Task, Trial
+from fusionkit.weights.search import Attempt, DivergedError, Task, Trial
 
-_FACTORS = (3.0, 4.0, 6.0, 6.0, 6.0)  # between weights; at the last one the image has hardly any influence
-
+_SHARES = (
+    1 / 2592,
+    1 / 432,
+    1 / 72,
+    1 / 12,
+    1 / 3,
+    1.0,
+)  # of the weight of the noise; at the first hardly any influence
 _CLEARLY = 3.0  # standard errors above the lowest at which the path ends: errors vary more than along a penalty's
+_RISES = 3  # weights in a row without improvement, which end it too
 
 
 def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
@@ -41,25 +48,22 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     UserError : there are no counts to split, or a solve diverges.
     """
     models = get_args(ElasticModel) if MODEL in task.searched else ("",)
+    without = held_out(task, scales=False)[0](0.0, task.near)
     paths = dict[str, list[Trial]]()
     for model in models:
         attempt, _ = held_out(task.with_options({MODEL: model} if model else {}), scales=False)
-        near = next((trials[0] for trials in paths.values()), task.near)
-        paths[model] = _path(attempt(noise.weight, near), attempt)
-    without = held_out(task, scales=False)[0](0.0, min(paths[models[0]], key=_error))
+        paths[model] = _path(without, noise.weight, attempt)
     model = min(models, key=lambda one: _error(min(paths[one], key=_error)))
-    trials, best = paths[model], min(paths[model], key=_error)
-    solved = [one for path in paths.values() for one in path]
-    weight, options = _weight(trials, noise.weight), {MODEL: model} if model else {}
-    if without.error < best.error:
-        best, weight = without, 0.0
+    trials, best = paths[model], min((without, *paths[model]), key=_error)
+    weight = 0.0 if best is without else _weight(trials, noise.weight)
+    solved, options = [one for path in paths.values() for one in path], {MODEL: model} if model else {}
     curve = SearchCurve(
         tuple(trial.weight for trial in trials),
         tuple(trial.error for trial in trials),
         tuple(paired_difference(trial.errors, best.errors)[1] for trial in trials),
         tuple(trial.iterations for trial in trials),
     )
-    beside = sum(trial.iterations for trial in [*solved, without]) - sum(curve.iterations)
+    beside = sum(trial.iterations for trial in [without, *solved]) - sum(curve.iterations)
     gains = {model or task.term: _gain(min(path, key=_error), without) for model, path in paths.items()}
     facts = {
         **noise.facts,
@@ -75,14 +79,19 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     return replace(found, options=options, trial=best)
 
 
-def _path(first: Trial, attempt: Attempt) -> list[Trial]:
-    """Trials at weaker and weaker weights until the error has risen."""
-    trials = [first]
-    for factor in _FACTORS:
-        trials.append(attempt(trials[-1].weight / factor, trials[-1]))
-        if has_risen(trials, 1.0 / factor, _CLEARLY):
+def _path(without: Trial, greatest: float, attempt: Attempt) -> list[Trial]:
+    """Trials at stronger and stronger weights until the error has risen, or a solve diverges."""
+    trials = [without]
+    for share in _SHARES:
+        try:
+            trials.append(attempt(share * greatest, trials[-1]))
+        except DivergedError:
+            if len(trials) == 1:
+                raise
+            break  # no weight from here on is of use
+        if has_risen(trials, 2.0, _CLEARLY, _RISES):
             break
-    return trials
+    return trials[1:]
 
 
 def _weight(trials: list[Trial], greatest: float) -> float:

@@ -170,12 +170,12 @@ def cannot_win(trials: list[Trial], fall: float, rival: float) -> bool:
     return min(trial.error for trial in trials) - rival > _LEFT * fall
 
 
-def has_risen(trials: list[Trial], factor: float, clearly: float = _CLEARLY) -> bool:
+def has_risen(trials: list[Trial], factor: float, clearly: float = _CLEARLY, most: int = _RISES) -> bool:
     """Whether the last trial is significantly above the lowest error, or the last ones have not improved on it."""
     best = min(trials, key=lambda trial: trial.error)
     difference, spread = paired_difference(trials[-1].errors, best.errors)
     since = [trial for trial in trials if (trial.weight - best.weight) * (factor - 1.0) > 0.0]
-    return difference > clearly * spread or len(since) >= _RISES
+    return difference > clearly * spread or len(since) >= most
 
 
 def paired_difference(errors: Array, others: Array) -> tuple[float, float]:

@@ -24,6 +24,10 @@ _REMEDY = "give a number"
 _MOST = 800  # iterations of a trial: with too much weight on an image some do not converge, and they need not
 
 
+class DivergedError(UserError):
+    """A solve of a search diverged."""
+
+
 @runtime_checkable
 class Noisy(Fitted, Protocol):
     """A fit to data whose noise is known."""
@@ -115,7 +119,7 @@ class Task:
         ratio: float = 1.0,
         tolerance: float | None = None,
     ) -> Result:
-        """The solution; `UserError` where the solve diverges.
+        """The solution; `DivergedError` where the solve diverges.
 
         Parameters
         ----------
@@ -135,7 +139,7 @@ class Task:
         else:
             result = solve(problem, solver, start)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
-            raise UserError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
+            raise DivergedError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
         return result
 
     @property

@@ -66,7 +66,7 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
     found = balance(dataset, "normalize" in data, further=Further(parts, same_technique))
-    if "normalize" not in data:
+    if (found.offset, found.scale) != (0.0, 1.0):
         data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
     if found.grid is not None:
         data["grid"] = found.grid
@@ -95,7 +95,7 @@ def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -
 def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording]) -> list[str]:
     files = ", ".join(path.name for path in recordings)
     lines = [
-        f"# Fusion of {files}, written by fusionkit inspect. Weights are first guesses from the data.",
+        f"# Fusion of {files}, written by fusionkit inspect. What says auto is chosen from the data of each run.",
         "version: 1",
     ]
     lines.append("data:")

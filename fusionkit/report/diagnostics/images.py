@@ -24,8 +24,12 @@ _STRUCTURE = 0.1  # of the variance: an image with less is noise, since its leve
 
 def images(record: RunRecord) -> Iterator[Diagnostic]:
     """The explained variance of each image, and structure in its residual."""
+    chosen = {one.term: one.weight for one in record.weights if one.method == "count_splitting"}
     for name, model in record.models.items():
         image = record.dataset.arrays.get(name)
+        if chosen.get(name) == 0.0:
+            yield note(f"The {title_of(name)} image is left out: without it held-out counts are predicted best.")
+            continue
         if image is None or image.ndim != 2 or image.shape != model.shape:
             continue
         if float(np.ptp(image)) <= _ROUNDING * float(np.abs(image).max()):
@@ -33,7 +37,7 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
             continue
         sigma = record.dataset.haadf_sigma if name == "haadf" else None
         residual = np.asarray(image, np.float64) - model
-        yield from _explained(title_of(name), image, residual, sigma)
+        yield from _explained(title_of(name), image, residual, sigma, name in chosen)
         correlation = neighbour_correlation(residual)
         if correlation > _CORRELATION + 3.0 / residual.size**0.5:  # three standard errors of white noise
             # unknown noise may be correlated itself: only a note
@@ -44,16 +48,19 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
 _EMPTY = "it shows no detail, so the fused maps rest on their counts and on the prior."
 
 
-def _explained(name: str, image: Array, residual: Array, sigma: float | None) -> Iterator[Diagnostic]:
+def _explained(name: str, image: Array, residual: Array, sigma: float | None, chosen: bool) -> Iterator[Diagnostic]:
     explained = 1.0 - float(np.var(residual)) / float(np.var(image))
     possible = explainable(image, sigma)
     sentence = f"The model explains {percent(explained)} of the variance of the {name} image"
     if possible < _STRUCTURE:
         yield warning(f"The {name} image is nearly constant, {percent(1.0 - possible)} of its variance noise: {_EMPTY}")
     elif explained < _EXPLAINED * possible:
+        cause = (
+            "does it show matter without a map, or diffraction? Held-out counts chose its weight" if chosen else None
+        )
         yield warning(
-            f"{sentence}, and noise accounts for {percent(1.0 - possible)} at most: is an element missing, "
-            "or is the weight of that term too low?"
+            f"{sentence}, and noise accounts for {percent(1.0 - possible)} at most: "
+            + (cause + "." if cause else "is an element missing, or is the weight of that term too low?")
         )
     else:
         yield note(sentence + ".")

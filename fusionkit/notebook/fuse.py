@@ -100,11 +100,13 @@ def fuse(
 ) -> Fused:
     r"""Fuse a HAADF image with elemental maps.
 
-    .. math:: \min_{x \ge 0} \frac{w}{2} \| b_H - \sum_i (Z_i x_i)^\gamma \|^2
-        + \lambda_1 \sum_i (1^T x_i - b_i^T \log(x_i + \epsilon)) + \lambda_2 \sum_i \| x_i \|_{TV}
+    .. math:: \min_{x \ge 0} \frac{w}{2} \| b_H - o - g \sum_i (Z_i x_i)^\gamma \|^2
+        + \sum_i (1^T x_i - b_i^T \log(x_i + \epsilon)) + R(x)
 
-    Whatever is left out is chosen from the data and reported in ``notes`` of the result. Maps of whole numbers are
-    taken as counts, and the image is converted to the units of the model; other maps are normalised.
+    Whatever is left out is chosen from the data and reported in ``notes`` of the result. Maps of counts decide by
+    held-out counts: R is `joint_nonlocal` or joint TGV, the image is a power sum or linear in thickness, and its weight
+    is between 0, which leaves it out, and that of its noise; gain and offset are fitted. Other maps are normalised, and
+    get the weights of the packaged `dysco3` and plain TV.
 
     Parameters
     ----------
@@ -113,12 +115,11 @@ def fuse(
         or a stack (n, ny, nx), a signal whose metadata name the elements or an array; or the path of a file whose
         images are named by element, or of a stack. Arrays may be dask's; a mapping or a list may mix all kinds.
     elements : of the maps, in their order, where these do not name theirs. Maps that do are put into this order.
-    terms : of the objective, as in a config, instead of the four above.
-    z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; fitted to counts where None.
+    terms : of the objective, as in a config, instead of those above.
+    z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; ``relative`` where None.
     gamma : exponent of the image; 1.7 where None.
-    tv : weight of the total variation; 0.3 for counts and 0.1 for normalised maps where None.
-    weight : ``auto`` chooses every weight from the data, except that of ``tv`` if given; the maps are converted to
-        counts for that, and back.
+    tv : weight of a total variation in place of R.
+    weight : ``auto`` converts maps that are no counts into counts, so that the data choose here too, and back.
     solver : its name, or its name and options: ``{"type": "admm", "tolerance": 1e-3}``.
     normalize : ``none``, ``minmax`` or ``max``, as in a config.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.

@@ -88,7 +88,7 @@ def test_a_bright_field_is_not_taken_for_the_image(tmp_path: Path) -> None:
     names = {"BF": ARRAYS["HAADF"], "STEM_BF": ARRAYS["HAADF"], "HAADF": ARRAYS["HAADF"], "Fe": ARRAYS["Fe"]}
     np.savez(tmp_path / "a.npz", **names)
     assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(tmp_path / "x.yaml")]) == 0
-    assert "signal: HAADF" in (tmp_path / "x.yaml").read_text(encoding="utf-8")
+    assert "\n  haadf: HAADF\n" in (tmp_path / "x.yaml").read_text(encoding="utf-8")
 
 
 def test_fields_that_differ_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

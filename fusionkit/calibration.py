@@ -66,7 +66,7 @@ class Refit:
 
 def fitted_terms(problem: Problem) -> tuple[Calibrated, ...]:
     """The terms with parameters to fit; one of weight 0 keeps those of the start."""
-    return tuple(term for term in problem.terms if isinstance(term, Calibrated) and not term.silent)
+    return tuple(term for term in problem.terms if isinstance(term, Calibrated) and term.weight != 0.0)
 
 
 def fitted_to(problem: Problem, x: Array) -> Problem:

@@ -166,10 +166,12 @@ class Calibrated(Protocol):
 
     Attributes
     ----------
+    weight : of the term; with 0 nothing is fitted.
     parameters : their values by name.
     """
 
     name: str
+    weight: float
 
     @property
     def parameters(self) -> Mapping[str, float]: ...

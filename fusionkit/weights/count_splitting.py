@@ -56,7 +56,7 @@ def count_splitting(task: Task) -> ChosenWeight:
     attempt, start = held_out(task)
     natural = task.natural_weight
     if natural is not None:
-        found = at_weight(task, attempt(natural, task.rival), _WORDING)
+        found = at_weight(task, attempt(natural, task.near or task.rival), _WORDING)
         return with_guide_shares(task, found, lambda one: held_out(one)[0]) if GUIDE_SHARE in task.searched else found
     found, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
     return _per_element(task, found, trials) if PER_ELEMENT in task.searched else found

@@ -19,7 +19,7 @@ from fusionkit.linear import PylopsMap
 from fusionkit.operators.fidelity import Fidelity, Forward, LinearForward, Loss, fidelity
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
 from fusionkit.operators.fidelity.loss import LossFunctional
-from fusionkit.operators.fidelity.poisson import PoissonLoss
+from fusionkit.operators.fidelity.poisson import PoissonLoss, least_epsilon
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.options import Spec
@@ -489,3 +489,12 @@ def _differentiable(found: Fidelity) -> Differentiable:
 def _pixelwise(found: Fidelity) -> Pixelwise:
     assert isinstance(found, Pixelwise)
     return found
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.01, 250.0])
+def test_the_least_epsilon_takes_a_hundredth_of_the_emptiest_map(factor: float) -> None:
+    rng = np.random.default_rng(0)
+    counts = np.stack([rng.poisson(mean, (64, 64)) for mean in (20.0, 0.2, 0.0)]).astype(float)
+    least = least_epsilon(factor * counts)
+    assert least == pytest.approx(factor * 0.01 * counts[1].mean(), rel=0.01)
+    assert least_epsilon(np.zeros((1, 4, 4))) > 0.0

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fusionkit.arrays import Array
 from fusionkit.build import Context
@@ -19,6 +21,7 @@ from fusionkit.machine import limit_threads
 from fusionkit.operators.penalty.joint_nonlocal import JointNonlocal
 from fusionkit.options import Spec
 from fusionkit.start import start_from_data
+from fusionkit.weights.guide_share import guide_share
 
 HOW = Grouping(patch=3, similar=12, search=4, stride=2)
 
@@ -220,9 +223,59 @@ def test_weight_zero_takes_no_part() -> None:
     assert problem.terms[1].value(counts) == 0.0
 
 
+def test_a_share_mixes_groups_with_the_image_and_without() -> None:
+    image, counts, _ = stripes()
+    guided, alone = term(counts, image).anchor, term(counts).anchor
+    mixed = term(counts, image, guide_share={"a": 0.25}).anchor
+    np.testing.assert_allclose(mixed[0], 0.25 * guided[0] + 0.75 * alone[0], rtol=1e-12)
+    np.testing.assert_array_equal(mixed[1], guided[1])
+
+
+@given(st.integers(0, 10**6), st.floats(0.0, 1.0))
+def test_the_share_minimises_the_held_out_error(seed: int, other: float) -> None:
+    rng = np.random.default_rng(seed)
+    guided, without, held_out = rng.random((3, 400)) + np.array([[0.2], [0.0], [0.1]])
+    share = guide_share((guided - held_out) ** 2, (without - held_out) ** 2, (guided - without) ** 2)
+
+    def error(c: float) -> float:
+        return float(((c * guided + (1.0 - c) * without - held_out) ** 2).sum())
+
+    assert share == 1.0 or error(share) <= error(other) * 1.001
+
+
+def test_the_compiled_solve_gives_the_maps_of_numpy() -> None:
+    """With a background, in another unit, and beside the image: a Pearson loss of counts."""
+    image, counts, _ = stripes()
+    arrays = {"maps": 2.0 * counts, "maps_background": np.full_like(counts, 0.5), "haadf": image}
+    data = Dataset(arrays, ("a", "b"))
+    forward = {"type": "elements", "elements": ["a", "b"], "background": "maps_background"}
+    terms = [
+        {
+            "type": "haadf",
+            "weight": 0.1,
+            "gain": "auto",
+            "offset": "auto",
+            "model": "z_contrast",
+            "z": {"a": 2, "b": 1},
+        },
+        {"type": "poisson", "weight": 0.5, "epsilon": "auto", "forward": forward},
+        {"type": "joint_nonlocal", "similar": 40, "search": 12},
+        {"type": "nonnegative"},
+    ]
+    results = []
+    for engine in ("numpy", "numba"):
+        problem = compose(data, terms, precision="double", engine=engine)
+        solver = make_solver("chambolle_pock", max_iterations=200, tolerance=1e-7)
+        results.append(solve(problem, solver, start_from_data("auto", problem, data)))
+    assert not any("NumPy" in one for one in results[1].notes)
+    np.testing.assert_allclose(results[0].x, results[1].x, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        ({"guide_share": {"c": 0.5}}, r"guide_share: names 'c'"),
+        ({"guide_share": "auto"}, r"guide_share: is auto, but the weight is a number"),
         ({"data": "haadf"}, r"data: 'haadf' has the shape"),
         ({"guide": "maps"}, r"guide: 'maps' has the shape"),
         ({"guide": "nothing"}, r"guide: there is no data called 'nothing'"),

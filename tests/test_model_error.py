@@ -72,6 +72,27 @@ def test_a_right_model_keeps_what_it_is_worth(preset: str, dose: float) -> None:
     assert error(searched) < 0.95 * error(job(data, "terms.haadf.weight=0.0"))
 
 
+@pytest.mark.parametrize("model", ["power_sum", "z_contrast"])
+def test_held_out_counts_choose_the_model(model: str) -> None:
+    def linear_in_thickness(image: Array) -> Array:
+        truth, noise = np.asarray(data.truth), np.random.default_rng(1).standard_normal(image.shape)
+        return np.tensordot([3.1**1.7, 4.9**1.7, 0.8**1.7], truth, axes=1) + noise
+
+    data = recording(lambda image: image)
+    if model == "z_contrast":
+        data = recording(linear_in_thickness)
+    sets = ("terms.haadf.model=auto", "terms.haadf.gain=auto", "terms.haadf.offset=auto", "terms.smooth.weight=0.0")
+    z = "terms.haadf.z={Ga: 3.1, In: 4.9, O: 0.8}"
+    (chosen, *_) = prepare(
+        "cos_adaptive",
+        (SEARCHED, "solver.tolerance=1e-3", *sets, *((z,) if model == "z_contrast" else ())),
+        read=lambda *_: data,
+    ).weights
+    assert chosen.options == {"model": model}
+    assert chosen.facts[f"gain_of_{model}"] > 3.0 * chosen.facts[f"error_of_gain_of_{model}"]
+    assert f"with the model {model}" in chosen.note
+
+
 def test_the_resolved_configuration_has_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     size = ["--set", "data.phantom.size=32", "--quiet"]
     assert main(["run", "cos_adaptive", *size, "--output", str(tmp_path / "first")]) == 0
@@ -93,6 +114,9 @@ def test_validate_searches_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         ("terms.haadf.weight={auto: sure}", "sure is for penalties"),
         ("terms.poisson.weight={auto: count_splitting}", "comes from its noise"),
         ("terms.haadf.weight={auto: best}", "must be 'count_splitting'"),
+        ("terms.haadf={type: haadf, weight: auto, model: auto}", "the weight comes from the noise alone"),
+        ("terms.haadf={type: haadf, weight: 1.0, model: auto}", "held-out counts do not choose the weight"),
+        ("terms.tgv={type: tgv, weight: auto, guide_share: auto}", "guide_share"),
     ],
 )
 def test_refusals(sets: str, said: Any) -> None:

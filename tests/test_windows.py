@@ -13,7 +13,7 @@ from fusionkit.data.counts.convert import counted
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning
 from fusionkit.microscope.facts import Facts
-from fusionkit.microscope.propose.weights import balance
+from fusionkit.microscope.propose.default_terms import balance
 from fusionkit.microscope.signals import ArrayValues, Axis, Signal
 from fusionkit.microscope.spectra.lines import fwhm, window_of
 from fusionkit.report.raw_maps import raw_maps

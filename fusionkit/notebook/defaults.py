@@ -15,7 +15,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import normalise
 from fusionkit.data.normalise import Normalisation, Scale, scale_of
 from fusionkit.errors import UserError
-from fusionkit.microscope.propose.weights import GAMMA, PENALTIES, balance
+from fusionkit.microscope.propose.default_terms import GAMMA, PENALTIES, balance
 from fusionkit.notebook.given import Inputs, argument_names
 from fusionkit.options import Existing, Spec, parse
 from fusionkit.terms import Term

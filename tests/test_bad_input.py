@@ -119,7 +119,7 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("terms.0.z", "relativ", ["terms[0].z: is 'relativ'; write relative, absolute, or"]),
     ("terms.0.z", {"Fe": 26}, ["terms[0].z", "O"]),
     ("terms.0.z", {"Fe": 26, "O": -8}, ["terms[0].z"]),
-    ("terms.1.epsilon", -0.1, ["terms[1].epsilon: must be a number >= 0, got -0.1"]),
+    ("terms.1.epsilon", -0.1, ["terms[1].epsilon: must be a number >= 0 or 'auto', got -0.1"]),
     ("terms.1.epsilon", np.inf, ["terms[1].epsilon: must be a finite number"]),
     ("terms.2.weight", -0.1, ["terms[2].weight: must be a number >= 0, got -0.1"]),
     ("terms.2.type", "tvv", ["terms[2].type: there is no term 'tvv'; did you mean 'tv'?"]),

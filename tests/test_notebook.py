@@ -35,7 +35,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         NotebookClient(page, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [output for cell in page.cells if cell.cell_type == "code" for output in cell.outputs]
     said = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
-    for word in ("converged", "stationarity", "Signal2D, title: Co", "z: Co", "fitted", "nm", "optimality"):
+    for word in ("converged", "stationarity", "Signal2D, title: Co", "joint_nonlocal", "fitted", "nm", "optimality"):
         assert word in said, word
     pictures = [
         base64.b64decode(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {})

@@ -24,9 +24,9 @@ from fusionkit.data.readers import Recording
 from fusionkit.data.recording import load_file
 from fusionkit.engines.choose import SMALL
 from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.microscope.propose.default_terms import Balance, balance
 from fusionkit.microscope.propose.places import Further, places
 from fusionkit.microscope.propose.sources import Mappings, sources
-from fusionkit.microscope.propose.default_terms import Balance, balance
 from fusionkit.options import parse
 
 # sums of maps within 0.6 % of those at 1e-5 (TiO2/Pd recording), in a fifth of the iterations that 5e-4 takes

@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_config(arguments.config, arguments.set)
     folder = loaded.output_folder(arguments.output)
     check_output(folder, arguments.overwrite)
-    job = prepare(loaded)
+    with shown_log(arguments.quiet):
+        job = prepare(loaded)
     if not arguments.quiet:
         print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
@@ -70,5 +71,7 @@ def _print_summary(record: RunRecord, folder: Path) -> None:
     }
     for name, value in rows.items():
         print(f"{name + ':':<12}{value}")
+    for weight in record.weights:
+        print(f"{'chosen:':<12}{weight.note}")
     for note in (*result.notes, *(each.text for each in record.diagnostics if each.level == "warning")):
         print(f"{'note:':<12}{note}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite, log2
@@ -19,6 +20,7 @@ from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.auto import with_weight
 
+_LOG = logging.getLogger("fusionkit")
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
 _MOST = 800  # iterations of a trial: with too much weight on an image some do not converge, and they need not
@@ -140,6 +142,7 @@ class Task:
             result = solve(problem, solver, start)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise DivergedError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
+        _LOG.info("search of the weight of %s: tried %.3g, %d iterations", self.term, weight, result.iterations)
         return result
 
     @property

@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)  # for pytest without xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The whole suite uses all cores; selected tests run in this process, because workers take seconds to start."""
     whole = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword

@@ -1,5 +1,5 @@
 """``weight: auto``: weights chosen from the data alone, before the solve.
 
-`auto` recognises the terms that want it, `choose` decides how each weight is found, `search` and `path` solve along a
-path of weights, and every method of choosing has a file of its own: docs/weights.md.
+`auto` recognises these terms, `choose` selects the method for each weight, `search` and `path` solve along a path of
+weights, and each method has its own file; see docs/weights.md.
 """

@@ -1,4 +1,4 @@
-"""Terms with ``weight: auto``: which they are, which method they name, and what stands in until a weight is chosen."""
+"""Terms with ``weight: auto``: detection, method, and the placeholder until a weight is chosen."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args
 from fusionkit.options import Options, Spec, parse
 
 AUTO = "auto"
-PER_ELEMENT = "per_element"  # option of a penalty that has a weight for each element
-GUIDE_SHARE = "guide_share"  # option of a penalty that an image guides: how far it is trusted
-MODEL = "model"  # option of a fit to an image: its elastic model
-# options that may be auto where the weight is, with a valid value for each until it is chosen
+PER_ELEMENT = "per_element"  # option of a penalty: a weight for each element
+GUIDE_SHARE = "guide_share"  # option of a guided penalty: how far the image is trusted
+MODEL = "model"  # option of an image term: its elastic model
+# options that may be auto together with the weight, each with a placeholder
 SEARCHED: Mapping[str, Any] = {PER_ELEMENT: None, GUIDE_SHARE: 1.0, MODEL: "power_sum"}
-PLACEHOLDER = 1.0  # a valid weight, with which options are checked and terms built until the weight is chosen
+PLACEHOLDER = 1.0  # a valid weight for checking options and building terms before the weight is chosen
 Method = Literal["count_splitting", "masked_pixels", "discrepancy", "l_curve", "sure"]
 METHODS: tuple[str, ...] = get_args(Method)
 
@@ -36,11 +36,11 @@ def wants_auto(spec: Spec) -> bool:
 
 
 def method_of(spec: Spec, key: str) -> Method | None:
-    """The method that a term names; None where it names none, `UserError` where there is no such method.
+    """The method that a term names, or None; `UserError` for an unknown method.
 
     Parameters
     ----------
-    spec : of a term with an automatic weight.
+    spec : a term with an automatic weight.
     key : config key of the term.
     """
     weight = spec.options.get("weight")
@@ -53,15 +53,14 @@ def auto_terms(specs: Sequence[Spec]) -> tuple[int, ...]:
 
 
 def searched_options(spec: Spec) -> frozenset[str]:
-    """The options that are chosen together with the weight: those of `SEARCHED` that are ``auto``."""
+    """The options in `SEARCHED` that are ``auto``: they are chosen together with the weight."""
     return frozenset(name for name in SEARCHED if spec.options.get(name) == AUTO)
 
 
 def with_weight(spec: Spec, weight: float, options: Mapping[str, Any] | None = None) -> Spec:
-    """The term with this weight and these options, and a valid value for each option that is to be searched."""
+    """The term with this weight and these options, and a placeholder for each option to be searched."""
     searched = {name: SEARCHED[name] for name in searched_options(spec)}
-    given = {**spec.options, **searched}
-    return Spec.model_validate({"type": spec.type, **given, "weight": weight, **(options or {})})
+    return Spec.model_validate({"type": spec.type, **spec.options, **searched, "weight": weight, **(options or {})})
 
 
 def with_placeholder(spec: Spec, key: str = "") -> Spec:
@@ -78,7 +77,7 @@ def restore_auto(resolved: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
     Parameters
     ----------
     resolved : ``config.resolved.yaml`` of the run.
-    summary : ``summary.json`` of the run; ``weights_auto`` lists the chosen weights and what the config had there.
+    summary : ``summary.json`` of the run; ``weights_auto`` lists the chosen weights and what the config had.
     """
     chosen = {entry["key"]: entry for entry in summary.get("weights_auto", {}).values()}
 

@@ -5,9 +5,9 @@ A fit to data gets its weight from the noise. The weight of a penalty is searche
 ===================  ========================================================================  =====================
 method               the weight at which                                                       for
 ===================  ========================================================================  =====================
-``count_splitting``  maps from half of the counts predict the other half best                  counts, scaled or not
-``masked_pixels``    maps predict left-out pixels best                                         any maps
-``sure``             the unbiased estimate of the squared error is least                       known noise
+``count_splitting``  maps from half of the counts best predict the other half                  counts, scaled or not
+``masked_pixels``    maps best predict left-out pixels                                         any maps
+``sure``             the unbiased estimate of the squared error is smallest                    known noise
 ``discrepancy``      the residual equals the noise                                             known noise
 ``l_curve``          the curve of data misfit against penalty has its corner                   anything
 ===================  ========================================================================  =====================
@@ -55,7 +55,7 @@ class SearchPlan:
     ----------
     chosen : weights of fits to data, by their noise.
     searches : the penalties with automatic weights, with their methods.
-    fits : fits to images whose weights held-out counts may lower.
+    fits : fits to images whose weight held-out counts may reduce.
     """
 
     chosen: tuple[ChosenWeight, ...]
@@ -69,7 +69,7 @@ def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
     Parameters
     ----------
     dataset : the data; the ground truth and noise of a phantom are ignored.
-    objective : with some automatic weights.
+    objective : objective in which some weights are automatic.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
 
 
 def _by_held_out_counts(spec: Spec, term: Term, index: int) -> bool:
-    """Whether held-out counts decide the weight of this fit; `UserError` for a method that is for penalties."""
+    """Whether held-out counts determine the weight of this fit; `UserError` for a method for penalties."""
     method = method_of(spec, f"terms[{index}]")
     if method is None:
         return False
@@ -126,39 +126,41 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
     """
     choices = plan_searches(dataset, objective)
     noise: ChosenWeights = {one.index: one for one in choices.chosen}
-    fits, latest = dict(noise), None
+    fits, best_trial = dict(noise), None
     if not choices.fits:
         penalties = compete(choices.searches, fits)
     else:
-        # first without the images; a penalty that needs no search is enough to judge them by
+        # first without the images; a penalty that needs no search suffices to weigh them
         natural = [search for search in choices.searches if search[0].natural_weight is not None]
-        blind = {**noise, **{task.index: replace(noise[task.index], weight=0.0) for task in choices.fits}}
-        penalties = compete(natural or choices.searches, blind)
-        fits, latest = _judge_images(choices.fits, noise, penalties)
-        penalties = compete(choices.searches, fits, penalties, latest)
+        without_images = {**noise, **{task.index: replace(noise[task.index], weight=0.0) for task in choices.fits}}
+        penalties = compete(natural or choices.searches, without_images)
+        fits, best_trial = _weigh_images(choices.fits, noise, penalties)
+        penalties = compete(choices.searches, fits, penalties, best_trial)
         if natural and not any(penalties[task.index].weight for task, _ in natural):
-            fits, latest = _judge_images(choices.fits, noise, penalties)
+            fits, best_trial = _weigh_images(choices.fits, noise, penalties)
             winner = [search for search in choices.searches if penalties[search[0].index].weight]
-            penalties |= compete(winner, fits, penalties, latest)
-    found = [*fits.values(), *penalties.values()]
-    final = [replace(one, trial=None, request=objective.terms[one.index].options["weight"]) for one in found]
+            penalties |= compete(winner, fits, penalties, best_trial)
+    final = [
+        replace(one, trial=None, request=objective.terms[one.index].options["weight"])
+        for one in (*fits.values(), *penalties.values())
+    ]
     return tuple(sorted(final, key=lambda one: one.index))
 
 
-def _judge_images(
+def _weigh_images(
     images: Sequence[Task], fits: ChosenWeights, penalties: ChosenWeights
 ) -> tuple[dict[int, ChosenWeight], Trial | None]:
-    """The weights of fits with those of the images judged by held-out counts, and the best trial."""
-    judged, latest = dict(fits), next((one.trial for one in penalties.values() if one.weight), None)
+    """The weights of fits, those of images chosen by held-out counts, and the best trial."""
+    weights, best_trial = dict(fits), next((one.trial for one in penalties.values() if one.weight), None)
     for task in images:
-        ready = replace(with_chosen(task, {**judged, **penalties}), near=latest)
-        judged[task.index] = model_error(ready, fits[task.index])
-        latest = judged[task.index].trial
-    return judged, latest
+        prepared = replace(with_chosen(task, {**weights, **penalties}), near=best_trial)
+        weights[task.index] = model_error(prepared, fits[task.index])
+        best_trial = weights[task.index].trial
+    return weights, best_trial
 
 
 def _weight_of_fit(term: Term, dataset: Dataset, index: int) -> ChosenWeight:
-    """The weight of a fit to data from the noise in these."""
+    """The weight of a fit from the noise in its data."""
     assert isinstance(term, Fitted)
     if noise_kind(term) == NORMAL:
         return weight_of_image(term.data, index, term.name)
@@ -167,7 +169,7 @@ def _weight_of_fit(term: Term, dataset: Dataset, index: int) -> ChosenWeight:
         labels = dataset.stacks.get(term.target, dataset.elements)
         converted = term.target == "maps" and dataset.counting is not None and bool(dataset.counting.units)
         return weight_of_counts(data, labels, index, term.name, converted)
-    raise UserError(f"terms[{index}].weight", f"auto does not know the noise that {term.name} is for", "give a number")
+    raise UserError(f"terms[{index}].weight", f"auto does not know the noise model of {term.name}", "give a number")
 
 
 BY_NAME: dict[Method, Callable[[Task], ChosenWeight]] = {
@@ -186,11 +188,9 @@ def default_method(task: Task) -> Method:
 
 
 Search = tuple[Task, Method]
-ChosenWeights = Mapping[int, ChosenWeight]  # by the term's place
-COMPARABLE: set[Method] = {
-    "count_splitting",
-    "masked_pixels",
-}  # their errors are of the same data, whatever the penalty
+ChosenWeights = Mapping[int, ChosenWeight]  # by the index of the term
+# their errors refer to the same data, whatever the penalty
+COMPARABLE: set[Method] = {"count_splitting", "masked_pixels"}
 
 
 def check_comparable(searches: Sequence[Search]) -> None:
@@ -198,14 +198,17 @@ def check_comparable(searches: Sequence[Search]) -> None:
     methods = {method for _, method in searches}
     if len(searches) > 1 and (len(methods) > 1 or not methods <= COMPARABLE):
         names = " and ".join(task.term for task, _ in searches)
-        message = f"{names} say auto, and {' and '.join(sorted(methods))} cannot choose between them"
+        message = f"{names} have automatic weights, and {' and '.join(sorted(methods))} cannot choose between them"
         raise UserError(
             searches[1][0].key, message, "give one of them a number, or write {auto: count_splitting} in each"
         )
 
 
 def compete(
-    searches: Sequence[Search], fits: ChosenWeights, former: ChosenWeights | None = None, latest: Trial | None = None
+    searches: Sequence[Search],
+    fits: ChosenWeights,
+    earlier: ChosenWeights | None = None,
+    best_trial: Trial | None = None,
 ) -> dict[int, ChosenWeight]:
     """The weight of each penalty by index; of several, all but the best get zero.
 
@@ -213,44 +216,44 @@ def compete(
     ----------
     searches : in the order of the terms; those after the first stop once they cannot win.
     fits : weights of fits to data, by index.
-    former : results of a search with other weights of the fits: its winner is searched first, and each penalty from
-        its former weight.
-    latest : the trial with the best maps so far, to start from; None without one.
+    earlier : weights from a search with other weights of the fits: the best penalty is searched first, and each search
+        starts at its earlier weight.
+    best_trial : the trial with the best maps so far, as a starting point, or None.
 
     Raises
     ------
     UserError : a solve diverges, or a method does not suit the data.
     """
-    before = former or {}
-    tried: list[ChosenWeight] = []
-    for task, method in sorted(searches, key=lambda search: _order(search[0], before.get(search[0].index))):
-        old = before.get(task.index)
+    former = earlier or {}
+    results: list[ChosenWeight] = []
+    for task, method in sorted(searches, key=lambda search: _search_order(search[0], former.get(search[0].index))):
+        old = former.get(task.index)
         near = old.trial if old is not None else None
-        rival = min(tried, key=_error).trial if tried else None
-        nearest = rival or latest
+        rival = min(results, key=_error).trial if results else None
+        nearest = rival or best_trial
         if near is not None and nearest is not None:
             near = near.from_maps_of(nearest)
-        ready = replace(with_chosen(task, fits), near=near, rival=rival)
-        tried.append(_after(BY_NAME[method](_as_before(ready, old)), old))
-    return {one.index: one for one in _kept(tried)}
+        prepared = replace(with_chosen(task, fits), near=near, rival=rival)
+        results.append(_with_former_counts(BY_NAME[method](_with_former_share(prepared, old)), old))
+    return {one.index: one for one in _keep_best(results)}
 
 
-def with_chosen(task: Task, found: ChosenWeights) -> Task:
+def with_chosen(task: Task, weights: ChosenWeights) -> Task:
     """The task with these weights."""
-    terms = tuple(with_weights(task.objective.terms, found.values()))
+    terms = tuple(with_weights(task.objective.terms, weights.values()))
     return replace(task, objective=replace(task.objective, terms=terms))
 
 
-def _kept(tried: Sequence[ChosenWeight]) -> list[ChosenWeight]:
-    """The best unchanged, the others with zero; the best is the first not significantly above the lowest error."""
-    if len(tried) < 2:
-        return list(tried)
-    lowest = min(tried, key=_error)
-    best = next(one for one in sorted(tried, key=lambda one: one.index) if not _clearly_above(one, lowest))
-    return [one if one is best else _dropped(one, best) for one in tried]
+def _keep_best(results: Sequence[ChosenWeight]) -> list[ChosenWeight]:
+    """Set all weights but the best to zero; the best is the first not significantly above the lowest error."""
+    if len(results) < 2:
+        return list(results)
+    lowest = min(results, key=_error)
+    best = next(one for one in sorted(results, key=lambda one: one.index) if not _clearly_above(one, lowest))
+    return [one if one is best else _set_to_zero(one, best) for one in results]
 
 
-def _dropped(one: ChosenWeight, best: ChosenWeight) -> ChosenWeight:
+def _set_to_zero(one: ChosenWeight, best: ChosenWeight) -> ChosenWeight:
     above = 100.0 * (_error(one) / _error(best) - 1.0)
     message = f"{above:.2g} % above that" if above > 0.0 else "not distinguishable from that"
     note = f"The weight of {one.term} is 0: its error is {message} of {best.term}."
@@ -269,23 +272,23 @@ def _error(one: ChosenWeight) -> float:
     return one.trial.error if one.trial is not None else inf
 
 
-def _order(task: Task, old: ChosenWeight | None) -> tuple[bool, bool]:
-    """Former winners come first, and penalties that need no search: the others may then stop early."""
+def _search_order(task: Task, old: ChosenWeight | None) -> tuple[bool, bool]:
+    """Sort key: earlier winners and penalties without a search come first, so that the others can stop early."""
     return old is not None and old.weight == 0.0, task.natural_weight is None
 
 
-def _as_before(task: Task, old: ChosenWeight | None) -> Task:
-    """The task with the share of the image that was chosen before: the maps alone show it best."""
+def _with_former_share(task: Task, old: ChosenWeight | None) -> Task:
+    """The task with the guide share of an earlier search: it is determined best without the image term."""
     if old is None or GUIDE_SHARE not in old.options:
         return task
     known = task.with_options({GUIDE_SHARE: old.options[GUIDE_SHARE]})
     return replace(known, searched=task.searched - {GUIDE_SHARE})
 
 
-def _after(one: ChosenWeight, old: ChosenWeight | None) -> ChosenWeight:
-    """The choice, with what was chosen and counted in the former search."""
+def _with_former_counts(one: ChosenWeight, old: ChosenWeight | None) -> ChosenWeight:
+    """The weight, with the iterations and the guide share of an earlier search."""
     if old is None:
         return one
-    beside = int(one.facts.get("iterations_beside", 0)) + old.iterations
+    iterations = int(one.facts.get("iterations_beside", 0)) + old.iterations
     kept = {"options": old.options, "note": old.note} if GUIDE_SHARE in old.options else {}
-    return replace(one, facts={**one.facts, "iterations_beside": beside}, **kept)
+    return replace(one, facts={**one.facts, "iterations_beside": iterations}, **kept)

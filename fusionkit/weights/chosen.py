@@ -19,13 +19,13 @@ class SearchCurve:
 
     Parameters
     ----------
-    weights : in the order of the trials, converted to all of the data.
+    weights : in the order of the trials, for all of the data.
     values : error or other criterion at each weight.
     spreads : standard error of the difference to the best value; 0 where unknown. It is far smaller than that of a
-        value, since both are compared with the same data.
+        value, since both refer to the same data.
     iterations : of the solves at each weight.
     quantity : name of the criterion.
-    best : whether the ``lowest`` or the ``highest`` value is best, or the place where the values cross the ``level`` 1.
+    best : whether the ``lowest`` or the ``highest`` value is best, or where the values cross the ``level`` 1.
     """
 
     weights: tuple[float, ...]
@@ -77,29 +77,29 @@ class ChosenWeight:
     @property
     def iterations(self) -> int:
         """Iterations of all solves of the choice, including those off the curve."""
-        here = sum(self.curve.iterations) if self.curve is not None else 0
-        return here + int(self.facts.get("iterations_beside", 0))
+        on_curve = sum(self.curve.iterations) if self.curve is not None else 0
+        return on_curve + int(self.facts.get("iterations_beside", 0))
 
     def plain(self) -> dict[str, Any]:
         """Plain YAML types for ``summary.json``."""
-        found: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.request}
+        entry: dict[str, Any] = {"key": self.key, "method": self.method, "choice": self.weight, "asked": self.request}
         if self.uncertainty is not None:
-            found["uncertainty"] = list(self.uncertainty)
+            entry["uncertainty"] = list(self.uncertainty)
         if self.ranges:
-            found["uncertainty_of_elements"] = {element: list(limits) for element, limits in self.ranges.items()}
-        found |= {**self.facts, **self.options}
+            entry["uncertainty_of_elements"] = {element: list(limits) for element, limits in self.ranges.items()}
+        entry |= {**self.facts, **self.options}
         if self.curve is not None:
             columns = ("weights", "values", "spreads", "iterations")
-            found["curve"] = {name: list(getattr(self.curve, name)) for name in columns}
-            found["curve"] |= {"quantity": self.curve.quantity, "best": self.curve.best}
-        return found
+            entry["curve"] = {name: list(getattr(self.curve, name)) for name in columns}
+            entry["curve"] |= {"quantity": self.curve.quantity, "best": self.curve.best}
+        return entry
 
 
 def with_weights(terms: Sequence[Spec], chosen: Iterable[ChosenWeight]) -> list[Spec]:
     """The terms with the chosen numbers in place of ``auto``."""
-    found = {one.index: one for one in chosen}
+    by_index = {one.index: one for one in chosen}
     return [
-        with_weight(term, found[index].weight, found[index].options) if index in found else term
+        with_weight(term, by_index[index].weight, by_index[index].options) if index in by_index else term
         for index, term in enumerate(terms)
     ]
 

@@ -1,9 +1,9 @@
-r"""The weight at which maps from half of the counts predict the other half best.
+r"""The weight at which maps from half of the counts best predict the other half.
 
-A count b ~ Poisson(mu) whose every electron or photon goes to the training set with probability p gives
-:math:`b_t \sim \mathrm{Poisson}(p\mu)` and :math:`b_v = b - b_t \sim \mathrm{Poisson}((1-p)\mu)`, independent of each
-other. With the maps :math:`b_t / p` the objective keeps its units, and the likelihood of b_t is the Poisson term of
-these maps with p times the weight:
+If every electron or photon of a count b ~ Poisson(mu) goes to the training set with probability p, then
+:math:`b_t \sim \mathrm{Poisson}(p\mu)` and :math:`b_v = b - b_t \sim \mathrm{Poisson}((1-p)\mu)` are independent.
+With the maps :math:`b_t / p` the objective keeps its units, and the likelihood of b_t is the Poisson term of these maps
+with p times the weight:
 
 .. math:: p\mu - b_t \log(p\mu) = p \bigl(\mu - \tfrac{b_t}{p} \log\mu\bigr) + \mathrm{const}
 
@@ -11,9 +11,9 @@ Any x computed from b_t is independent of the noise of :math:`b_v/(1-p)`, so tha
 
 .. math:: E\,\|x - b_v/(1-p)\|^2 = E\,\|x - \mu\|^2 + \mathrm{const}:
 
-the squared held-out error and the squared error have the same minimum. The Poisson deviance would weigh relative
-errors, so that dark pixels decide: on `films` at 5 to 20 counts it gives 1.3 to 3.6 times the weight of the least
-error. Source: A. Neufeld, A. Dharamshi, L. L. Gao, D. Witten, J. Mach. Learn. Res. 25, 57 (2024), Poisson thinning.
+the squared held-out error and the squared error have the same minimum. The Poisson deviance would weight relative
+errors, so that dark pixels dominate: on `films` at 5 to 20 counts it gives 1.3 to 3.6 times the best weight. Source: A.
+Neufeld, A. Dharamshi, L. L. Gao, D. Witten, J. Mach. Learn. Res. 25, 57 (2024), Poisson thinning.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ def count_splitting(task: Task) -> ChosenWeight:
     attempt, start = held_out(task)
     natural = task.natural_weight
     if natural is not None:
-        found = at_weight(task, attempt(natural, task.near or task.rival), _WORDING)
-        return with_guide_shares(task, found, lambda one: held_out(one)[0]) if GUIDE_SHARE in task.searched else found
-    found, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
-    return _per_element(task, found, trials) if PER_ELEMENT in task.searched else found
+        chosen = at_weight(task, attempt(natural, task.near or task.rival), _WORDING)
+        return with_guide_shares(task, chosen, lambda one: held_out(one)[0]) if GUIDE_SHARE in task.searched else chosen
+    chosen, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
+    return _per_element(task, chosen, trials) if PER_ELEMENT in task.searched else chosen
 
 
-def _per_element(task: Task, found: ChosenWeight, trials: list[Trial]) -> ChosenWeight:
+def _per_element(task: Task, chosen: ChosenWeight, trials: list[Trial]) -> ChosenWeight:
     """A weight for each element, if these predict the other half better than one weight for all."""
-    assert found.trial is not None
+    assert chosen.trial is not None
     own = element_weights(trials, task.dataset.elements)
     attempt, _ = held_out(task.with_options({PER_ELEMENT: dict(own.factors)}))
-    return with_element_weights(found, attempt(own.mean, found.trial), own, found.facts["correction"])
+    return with_element_weights(chosen, attempt(own.mean, chosen.trial), own, chosen.facts["correction"])
 
 
 def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
@@ -108,17 +108,17 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
 
 def _halves(task: Task) -> dict[str, Halves]:
     """The split counts of every validation term."""
-    random, found = np.random.default_rng(_SEED), dict[str, Halves]()
+    random, halves = np.random.default_rng(_SEED), dict[str, Halves]()
     for one in task.validation_terms(task.problem(1.0)):
         data = task.dataset.arrays.get(one.target)
         steps = steps_of(data) if data is not None and one.noise == POISSON else None
         if data is None or steps is None:
-            wording = f"count_splitting needs counts, or counts times a factor, and '{one.target}' are none"
-            raise UserError(task.key, wording, "write {auto: masked_pixels}")
-        if one.target not in found:
+            message = f"count_splitting needs counts, or counts times a factor, and '{one.target}' has neither"
+            raise UserError(task.key, message, "write {auto: masked_pixels}")
+        if one.target not in halves:
             half = thin(data / steps, SHARE, random)
-            found[one.target] = Halves(half.training * steps, half.held_out * steps, half.variance * steps**2)
-    return found
+            halves[one.target] = Halves(half.training * steps, half.held_out * steps, half.variance * steps**2)
+    return halves
 
 
 def steps_of(data: Array) -> Array | None:

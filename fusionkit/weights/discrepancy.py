@@ -28,33 +28,32 @@ def discrepancy(task: Task) -> ChosenWeight:
     """The weight of a penalty by the discrepancy principle."""
     start = task.start()
     scale, degree = task.scale(start)
-    found: list[tuple[float, float, float, int, Result]] = []  # weight, D, its standard error, iterations, solution
+    trials: list[tuple[float, float, float, int, Result]] = []  # weight, D, its standard error, iterations, solution
 
     def attempt(weight: float, former: Array | Result, ratio: float = 1.0) -> float:
         problem = task.problem(weight)
         result = task.solve(problem, weight, former, ratio)
         value, error = statistic(task.validation_terms(problem), result.x)
-        found.append((weight, value, error, result.iterations, result))
+        trials.append((weight, value, error, result.iterations, result))
         return value
 
     weight = first_weight(scale, degree)
     factor = 1.0 / FACTOR if attempt(weight, start) > _LEVEL else FACTOR
-    while len(found) < MOST and (found[-1][1] > _LEVEL) == (factor < 1.0):
+    while len(trials) < MOST and (trials[-1][1] > _LEVEL) == (factor < 1.0):
         weight *= factor
-        attempt(weight, found[-1][-1], factor)
-    choice, spread = _crossing(found)
-    columns = list(zip(*found, strict=True))
+        attempt(weight, trials[-1][-1], factor)
+    choice, spread = _crossing(trials)
+    columns = list(zip(*trials, strict=True))
     curve = SearchCurve(
         tuple(map(rounded, columns[0])), columns[1], columns[2], columns[3], "squared residual over noise", "level"
     )
     weight = rounded(choice)
-    if spread is None:
-        limits, message = None, "the end of the path, where they do not miss by as much"
-    else:
+    limits, message, reason = None, "the end of the path", "no weight makes the residual equal to the noise"
+    if spread is not None:
         limits = (rounded(weight * exp(-2.0 * spread)), rounded(weight * exp(2.0 * spread)))
-        message = f"{limits[0]:.2g} to {limits[1]:.2g}"
-    note = f"The weight of {task.term} is {weight:.4g} ({message}): maps miss the data by as much as the noise."
-    facts = {"degree": degree, "solves": len(found)}
+        message, reason = f"{limits[0]:.2g} to {limits[1]:.2g}", "the residual equals the noise"
+    note = f"The weight of {task.term} is {weight:.4g} ({message}): {reason}."
+    facts = {"degree": degree, "solves": len(trials)}
     return ChosenWeight(task.index, task.term, weight, "discrepancy", note, limits, facts, curve)
 
 
@@ -76,10 +75,10 @@ def statistic(validation: list[Noisy], x: Array) -> tuple[float, float]:
     return total / max(expected, 1e-6), variance**0.5 / max(expected, 1e-6)
 
 
-def _crossing(found: list[tuple[float, float, float, int, Result]]) -> tuple[float, float | None]:
+def _crossing(trials: list[tuple[float, float, float, int, Result]]) -> tuple[float, float | None]:
     """The weight at which D crosses 1, interpolated in the logarithm, and its standard error."""
-    if len(found) < 2 or (found[-1][1] > _LEVEL) == (found[-2][1] > _LEVEL):
-        return found[-1][0], None
-    (u, low), (v, high) = ((log(one[0]), one[1]) for one in found[-2:])
+    if len(trials) < 2 or (trials[-1][1] > _LEVEL) == (trials[-2][1] > _LEVEL):
+        return trials[-1][0], None
+    (u, low), (v, high) = ((log(one[0]), one[1]) for one in trials[-2:])
     slope = (high - low) / (v - u)
-    return exp(u + (_LEVEL - low) / slope), abs(found[-1][2] / slope)
+    return exp(u + (_LEVEL - low) / slope), abs(trials[-1][2] / slope)

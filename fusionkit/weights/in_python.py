@@ -36,14 +36,14 @@ def choose_weights(
     RefusalError : the solver cannot take a term.
     """
     specs = [
-        term if isinstance(term, Spec) else parse(Spec, _mapping(term), f"terms[{index}]")
+        term if isinstance(term, Spec) else parse(Spec, _as_mapping(term), f"terms[{index}]")
         for index, term in enumerate(terms)
     ]
     if auto_terms(specs):
-        chosen_by = parse(Spec, _mapping(solver), "solver")
+        chosen_by = parse(Spec, _as_mapping(solver), "solver")
         specs = with_weights(specs, choose(dataset, Objective(specs, chosen_by, None, precision, engine)))
     return [{"type": spec.type, **spec.options} for spec in specs]
 
 
-def _mapping(thing: Mapping[str, Any] | str) -> Mapping[str, Any]:
-    return {"type": thing} if isinstance(thing, str) else thing
+def _as_mapping(value: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    return {"type": value} if isinstance(value, str) else value

@@ -44,7 +44,7 @@ def l_curve(task: Task) -> ChosenWeight:
     curve = SearchCurve(
         tuple(rounded(float(one)) for one in weights), values, zeros, tuple(iterations), "curvature", "highest"
     )
-    note = f"The weight of {task.term} is {choice:.4g}: the corner of the L-curve, which knows no uncertainty."
+    note = f"The weight of {task.term} is {choice:.4g}: the corner of the L-curve; its uncertainty is unknown."
     facts = {"degree": degree, "solves": _NUMBER}
     return ChosenWeight(task.index, task.term, choice, "l_curve", note, None, facts, curve)
 

@@ -1,11 +1,12 @@
-r"""The weight at which maps predict left-out pixels best.
+r"""The weight at which maps best predict left-out pixels.
 
-A random share of the pixels of each map is replaced by the mean of the neighbours that are kept. Any x computed from
+A random share of the pixels of each map is replaced by the mean of its remaining neighbours. Any x computed from
 these data is independent of the noise in the left-out pixels J, so that for independent noise
 
 .. math:: E \sum_{k \in J} (x_k - b_k)^2 = E \sum_{k \in J} (x_k - \mu_k)^2 + \mathrm{const}.
 
-The only assumption is that pixels do not share their noise. Source: J. Batson, L. Royer, ICML 2019 (J-invariance).
+This assumes only that the noise of different pixels is independent. Source: J. Batson, L. Royer, ICML 2019
+(J-invariance).
 """
 
 from __future__ import annotations
@@ -23,13 +24,11 @@ from fusionkit.weights.path import Wording, map_levels, minimise_along_path
 from fusionkit.weights.search import Task, Trial
 
 SHARE = 0.2  # of the pixels in a fold
-_FOLDS = 2  # a single one missed the best by 10 % on `films` at 5 counts
+_FOLDS = 2  # one fold alone missed the best weight by 10 % on `films` at 5 counts
 _SEED = 0
-_SHARED = "But pixels share their noise, as after smoothing, so that the weight is too low."
+_SHARED = "But the noise of neighbouring pixels is correlated, as after smoothing, so the weight is too low."
 _NEAR = np.array([[0.5, 1.0, 0.5], [1.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
-_WORDING = Wording(
-    "masked_pixels", "maps predict pixels that they have not seen best", "squared error of masked pixels"
-)
+_WORDING = Wording("masked_pixels", "maps best predict left-out pixels", "squared error of masked pixels")
 
 
 def masked_pixels(task: Task) -> ChosenWeight:
@@ -55,10 +54,10 @@ def masked_pixels(task: Task) -> ChosenWeight:
             results.append(result)
         return Trial(weight, np.concatenate(errors), tuple(results), sum(result.iterations for result in results))
 
-    found, _ = minimise_along_path(task, attempt, task.scale(starts[0]), _WORDING)
+    chosen, _ = minimise_along_path(task, attempt, task.scale(starts[0]), _WORDING)
     if any(shares_noise(part) for array in data.values() for part in array.reshape(-1, *array.shape[-2:])):
-        return replace(found, note=f"{found.note} {_SHARED}")
-    return found
+        return replace(chosen, note=f"{chosen.note} {_SHARED}")
+    return chosen
 
 
 def fill_masked(data: Array, mask: npt.NDArray[np.bool_]) -> Array:

@@ -2,12 +2,12 @@ r"""The lowest error along a path of weights, where each solve starts from the o
 
 The scale of the path is :math:`\lambda_0 = N / (k\, g(x_0))`, with N unknowns, a penalty g that is homogeneous of
 degree k, and the smoothed maps x_0: the weight for which :math:`e^{-\lambda g}`, as a density of x, makes x_0 most
-likely. The phantoms `cos_nanoparticle`, `films` and `lattice` at a dose of 5 to 100 need 1.3 to 11 times less of TV,
-and the path starts between; of a squared penalty they need a third to twice as much, and the path starts there.
+likely. The phantoms `cos_nanoparticle`, `films` and `lattice` at a dose of 5 to 100 need 1.3 to 11 times less TV, so
+the path starts in between; they need a third to twice as much of a squared penalty, so the path starts at the scale.
 
 **The minimum.** With u the logarithm of the weight, the parabola through the lowest error and its neighbours has its
 vertex at :math:`u^* = -\mathrm{slope} / (2 c)` with the curvature c. All errors refer to the same held-out counts, so
-that the uncertainty of the vertex comes from the noise of the difference of the two neighbours' errors, pixel by pixel.
+the uncertainty of the vertex comes from the noise of the difference of the two neighbours' errors, pixel by pixel.
 
 **The level of a map** divides its squared errors, so that weak elements are not ignored. The aim is a small mean of the
 relative errors of the elements, :math:`\sum_i \|e_i\| / \|t_i\|`, which to first order changes with :math:`\|e_i\|^2 /
@@ -33,9 +33,9 @@ BELOW = 4.0  # the first weight of a penalty of degree 1 is the scale over this
 FACTOR = 2.0  # from one weight to the next; the parabola interpolates
 MOST = 14  # weights
 _CLEARLY = 1.0  # standard errors above the lowest error at which the path ends
-_RISES = 2  # weights in a row without improvement, which end it too
-_FAR = 8.0  # greatest factor between the weight for one map and the best for all
-_LEFT = 3.0  # most weights from the first to the lowest error
+_RISES = 2  # consecutive weights without improvement also end it
+_FAR = 8.0  # largest ratio between the weight for one map and the best for all
+_LEFT = 3.0  # largest number of steps from the first to the lowest error
 _LEAST = 1e-3  # of the mean level: an empty map has no relative error
 _POWER = 1.5
 
@@ -95,8 +95,8 @@ def minimise_along_path(
         range_text = f"{limits[0]:.2g} to {limits[1]:.2g}"
     note = f"The weight of {task.term} is {weight:.4g} ({range_text}): {wording.why}."
     facts = {"share": share, "correction": full, "degree": degree, "solves": len(trials)}
-    found = ChosenWeight(task.index, task.term, weight, wording.method, note, limits, facts, curve, trial=best)
-    return found, ordered
+    chosen = ChosenWeight(task.index, task.term, weight, wording.method, note, limits, facts, curve, trial=best)
+    return chosen, ordered
 
 
 def at_weight(task: Task, trial: Trial, wording: Wording) -> ChosenWeight:
@@ -109,7 +109,7 @@ def at_weight(task: Task, trial: Trial, wording: Wording) -> ChosenWeight:
     wording : of the curve.
     """
     curve = SearchCurve((trial.weight,), (trial.error,), (0.0,), (trial.iterations,), wording.quantity)
-    note = f"The weight of {task.term} is {trial.weight:.4g}: it is in the unit of the noise."
+    note = f"The weight of {task.term} is {trial.weight:.4g}: it is relative to the noise."
     return ChosenWeight(
         task.index, task.term, trial.weight, wording.method, note, None, {"solves": 1}, curve, trial=trial
     )
@@ -126,9 +126,9 @@ def first_weight(strong: float, degree: float) -> float:
 
 
 def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> list[Trial]:
-    """Solves at weaker and weaker weights until the error has risen, and at stronger ones if the first is the best.
+    """Solve at decreasing weights until the error has risen, and at increasing ones if the first is the best.
 
-    With several maps the error of every single map counts.
+    With several maps the error of each map must have risen.
     """
     trials = [first]
     for factor in (1.0 / FACTOR, FACTOR):
@@ -140,12 +140,12 @@ def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> lis
             if all(has_risen(own, factor) for own in trials_by_map(trials, maps)) or _is_far(trials):
                 break
         if not any(min(own, key=lambda t: t.error) is own[0] for own in trials_by_map(trials, maps)):
-            break  # a weaker one is better than the first, and hence than any stronger one
+            break  # a smaller weight is better than the first, and hence than any larger one
     return trials
 
 
 def _is_far(trials: Sequence[Trial]) -> bool:
-    """Whether the last weight is far from the best for all maps: a map that prefers it is misled by the image."""
+    """Whether the last weight is far from the best for all maps; a map that prefers it is misled by the image."""
     ratio = trials[-1].weight / min(trials, key=lambda trial: trial.error).weight
     return max(ratio, 1.0 / ratio) >= _FAR
 
@@ -158,8 +158,7 @@ def trials_by_map(trials: Sequence[Trial], maps: int) -> list[list[Trial]]:
 def cannot_win(trials: list[Trial], fall: float, rival: float) -> bool:
     """Whether the error cannot fall to that of another penalty.
 
-    It is convex around its minimum in the logarithm of the weight: from one weight to the next it falls by no more than
-    in the last step.
+    The error is convex around its minimum in the logarithm of the weight: no step lowers it more than the last did.
 
     Parameters
     ----------

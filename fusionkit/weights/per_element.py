@@ -1,10 +1,10 @@
-r"""A weight for each element, from the trials of one weight for all.
+r"""A weight for each element, from trials with one weight for all.
 
-Where no penalty couples the maps, only the fit to the image does: the effect of a weight on the error of one element
-hardly depends on the weights of the others. The errors of each single map along the path give its best weight w_i, and
-the penalty becomes :math:`\bar w \sum_i f_i\, g(x_i)` with the geometric mean of the w_i and :math:`f_i = w_i / \bar
-w`. These weights are tried once, and kept if they predict the other half of the counts better than one weight does.
-With TV on four phantoms at 5 to 100 counts that gives 1 to 25 % less error for one to three more trials.
+Where only the fit to the image couples the maps, the error of one element hardly depends on the weights of the others.
+The errors of each single map along the path give its best weight w_i, and the penalty becomes
+:math:`\bar w \sum_i f_i\, g(x_i)` with the geometric mean of the w_i and :math:`f_i = w_i / \bar w`. One trial with
+these weights follows; they are kept if they predict the other half of the counts better. With TV on four phantoms at 5
+to 100 counts this gives 1 to 25 % less error for one to three more trials.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REMEDY = "use counts, or give a number for each element"
 
 
 def check_searched(task: Task, method: Method) -> None:
-    """`UserError` where the options that are chosen together with the weight cannot be."""
+    """`UserError` if the options to be chosen together with the weight cannot be."""
     for name in sorted(task.searched):
         if method != "count_splitting":
             message = f"is auto, which {method} does not support"
@@ -64,39 +64,39 @@ def element_weights(trials: Sequence[Trial], elements: Sequence[str]) -> Element
     elements : of the maps.
     """
     by_map = trials_by_map(trials, len(elements))
-    found = [parabola_minimum([t.weight for t in each], [t.errors for t in each]) for each in by_map]
-    mean = exp(sum(log(weight) for weight, _ in found) / len(found))
-    own = dict(zip(elements, found, strict=True))
+    minima = [parabola_minimum([t.weight for t in each], [t.errors for t in each]) for each in by_map]
+    mean = exp(sum(log(weight) for weight, _ in minima) / len(minima))
+    own = dict(zip(elements, minima, strict=True))
     factors = {element: float(f"{weight / mean:.4g}") for element, (weight, _) in own.items()}
     return ElementWeights(mean, factors, {element: error for element, (_, error) in own.items() if error is not None})
 
 
-def with_element_weights(found: ChosenWeight, tried: Trial, own: ElementWeights, correction: float) -> ChosenWeight:
+def with_element_weights(chosen: ChosenWeight, trial: Trial, own: ElementWeights, correction: float) -> ChosenWeight:
     """The choice with weights for each element if they are better, else with factors of 1.
 
     Parameters
     ----------
-    found : one weight for all.
-    tried : the trial with weights for each element.
+    chosen : one weight for all.
+    trial : the trial with weights for each element.
     own : these weights.
     correction : from the weight for half of the counts to that for all.
     """
-    assert found.trial is not None
-    facts = {**found.facts, "solves": found.facts["solves"] + 1, "iterations_beside": tried.iterations}
-    if tried.error >= found.trial.error:
-        note = f"{found.note[:-1]}; one for each element predicts it no better."
-        return replace(found, note=note, facts=facts, options={PER_ELEMENT: dict.fromkeys(own.factors, 1.0)})
-    weight = rounded(correction * tried.weight)
+    assert chosen.trial is not None
+    facts = {**chosen.facts, "solves": chosen.facts["solves"] + 1, "iterations_beside": trial.iterations}
+    if trial.error >= chosen.trial.error:
+        note = f"{chosen.note[:-1]}; a weight for each element predicts it no better."
+        return replace(chosen, note=note, facts=facts, options={PER_ELEMENT: dict.fromkeys(own.factors, 1.0)})
+    weight = rounded(correction * trial.weight)
     weights = {element: weight * factor for element, factor in own.factors.items()}
     ranges = {
         element: (rounded(weights[element] * exp(-2.0 * error)), rounded(weights[element] * exp(2.0 * error)))
         for element, error in own.errors.items()
     }
     message = ", ".join(_in_words(element, value, ranges.get(element)) for element, value in weights.items())
-    note = f"The weights of {found.term} are {message}: {found.note.partition(': ')[2]}"
+    note = f"The weights of {chosen.term} are {message}: {chosen.note.partition(': ')[2]}"
     options = {PER_ELEMENT: dict(own.factors)}
-    changed = {"uncertainty": None, "options": options, "ranges": ranges, "trial": tried}
-    return replace(found, weight=weight, note=note, facts=facts, **changed)
+    changed = {"uncertainty": None, "options": options, "ranges": ranges, "trial": trial}
+    return replace(chosen, weight=weight, note=note, facts=facts, **changed)
 
 
 def _in_words(element: str, weight: float, limits: tuple[float, float] | None) -> str:

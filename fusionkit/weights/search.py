@@ -23,7 +23,7 @@ from fusionkit.weights.auto import with_weight
 _LOG = logging.getLogger("fusionkit")
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
-_MOST = 800  # iterations of a trial: with too much weight on an image some do not converge, and they need not
+_MOST = 800  # iterations of a trial; with a large weight on an image some do not converge, and they need not
 
 
 class DivergedError(UserError):
@@ -49,7 +49,7 @@ class Noisy(Fitted, Protocol):
 
 @runtime_checkable
 class HasNaturalWeight(Protocol):
-    """A penalty in the unit of the noise, whose weight does not depend on the data."""
+    """A penalty scaled by the noise, so that its default weight suits any data."""
 
     natural_weight: float
 
@@ -65,8 +65,8 @@ class Task:
     index, term : of the term whose weight is searched.
     searched : options of the term that are chosen together with its weight.
     tolerance : of the solves of the search.
-    near : the best trial of a former search, where this one begins; None to begin at the path's scale.
-    rival : the best trial of another penalty, which this one has to beat; None without one.
+    near : the best trial of an earlier search, to start from; None to start at the scale of the path.
+    rival : the best trial of another penalty, which this one must beat, or None.
     """
 
     objective: Objective
@@ -127,13 +127,13 @@ class Task:
         ----------
         problem : at this weight.
         weight : of this trial.
-        start : maps, or a former solution whose dual variables and steps are used as well.
+        start : maps, or an earlier solution, with its dual variables and step sizes.
         ratio : of the weight to that of the former solution.
-        tolerance : in place of that of the search.
+        tolerance : of the solve; by default that of the search.
         """
         options: dict[str, Any] = dict(self.objective.solver.options)
-        wanted = self.tolerance if tolerance is None else tolerance
-        options["tolerance"] = max(wanted, float(options.get("tolerance", 0.0)))
+        least = self.tolerance if tolerance is None else tolerance
+        options["tolerance"] = max(least, float(options.get("tolerance", 0.0)))
         options["max_iterations"] = min(_MOST, int(options.get("max_iterations", _MOST)))
         solver = make_solver(self.objective.solver.type, **options)
         if isinstance(start, Result):
@@ -155,17 +155,17 @@ class Task:
 
         Raises
         ------
-        UserError : there are none.
+        UserError : no term has such data.
         """
         fits = [cast(Noisy, term) for term in problem.terms if noise_kind(term)]
         validation = [fit for fit in fits if fit.noise == POISSON] or [fit for fit in fits if fit.data.ndim == 3]
         if not validation:
-            raise UserError(self.key, "auto needs counts or maps to judge by, and no poisson term has any", _REMEDY)
+            raise UserError(self.key, "auto needs counts or maps for validation, and no poisson term has any", _REMEDY)
         return validation
 
     @property
     def natural_weight(self) -> float | None:
-        """The weight of a penalty that the data have scaled already, so that no path of weights is tried."""
+        """The weight of a penalty that is scaled by the noise and needs no search; None for others."""
         penalty = next(term for term in self.problem(1.0).terms if term.name == self.term)
         return penalty.natural_weight if isinstance(penalty, HasNaturalWeight) else None
 
@@ -182,9 +182,9 @@ class Task:
 
 
 def _rescaled(former: Result, ratio: float) -> Result:
-    """The former solution for a penalty ``ratio`` times as strong: duals scale with the weight, steps inversely.
+    """The earlier solution for a penalty ``ratio`` times as strong: duals scale with the weight, step sizes inversely.
 
-    At 1 the weights of the fits have changed, and the solver finds new steps.
+    At 1 the weights of the fits have changed, and the solver chooses new step sizes.
     """
     duals = {name: dual * dual.dtype.type(ratio) for name, dual in former.duals.items()}
     steps = {} if ratio == 1.0 else {name: step / ratio for name, step in former.steps.items()}
@@ -206,7 +206,7 @@ class Trial:
     errors : of its maps at each validation pixel.
     results : the solves from which the next weight continues.
     iterations : of all solves.
-    noise : mean of the noise in the errors, which no maps can lower; 0 where unknown.
+    noise : mean contribution of the noise to the errors, the same for all maps; 0 where unknown.
     """
 
     weight: float

@@ -1,4 +1,4 @@
-r"""The weight with the least unbiased estimate of the squared error of the maps: SURE, and PURE for counts.
+r"""The weight that minimises an unbiased estimate of the squared error of the maps: SURE, and PURE for counts.
 
 With data b of variance v, their prediction :math:`m(b)` from the maps, and a random direction z of signs,
 
@@ -23,7 +23,7 @@ from fusionkit.weights.search import POISSON, Noisy, Task, Trial
 _STEP = 0.5  # h: perturbation of the data in standard deviations of the noise
 _FINER = 0.3  # of the tolerance: the difference of two solves is small
 _SEED = 0
-_WORDING = Wording("sure", "the estimated squared error of the maps is least", "estimated squared error")
+_WORDING = Wording("sure", "the estimated squared error of the maps is smallest", "estimated squared error")
 
 
 def sure(task: Task) -> ChosenWeight:
@@ -38,17 +38,17 @@ def sure(task: Task) -> ChosenWeight:
     def attempt(weight: float, former: Trial | None) -> Trial:
         problem = task.problem(weight)
         if former is None:
-            here = task.solve(problem, weight, start, tolerance=tolerance)
+            solution = task.solve(problem, weight, start, tolerance=tolerance)
         else:
-            here = task.solve(problem, weight, former.results[0], weight / former.weight, tolerance)
-        there = task.solve(task.problem(weight, moved), weight, here, tolerance=tolerance)
+            solution = task.solve(problem, weight, former.results[0], weight / former.weight, tolerance)
+        perturbed = task.solve(task.problem(weight, moved), weight, solution, tolerance=tolerance)
         parts = []
         for one in task.validation_terms(problem):
-            m, data = one.expected(here.x), np.asarray(one.data, np.float64)
-            change = (one.expected(there.x) - m) / _STEP
+            m, data = one.expected(solution.x), np.asarray(one.data, np.float64)
+            change = (one.expected(perturbed.x) - m) / _STEP
             risk = (m - data) ** 2 - _variance(one) + 2.0 * _lever(one, moves[one.target]) * change
             parts.append(np.ravel(risk / map_levels(one)))
-        return Trial(weight, np.concatenate(parts), (here,), here.iterations + there.iterations)
+        return Trial(weight, np.concatenate(parts), (solution,), solution.iterations + perturbed.iterations)
 
     return minimise_along_path(task, attempt, task.scale(start), _WORDING)[0]
 

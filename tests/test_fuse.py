@@ -183,6 +183,42 @@ def test_detail_of_few_pixels_does_not_mislead_the_unit_of_the_image(dose: float
         assert error < 0.9 * before, name
 
 
+def discs(seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Random numbers, counts and true maps of two elements."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32]
+    truth = {"Co": ((y - 16) ** 2 + (x - 16) ** 2 < 64) * 15.0 + 1.0, "O": (abs(x - 16) < 6) * 12.0 + 1.0}
+    counts = {element: rng.poisson(one).astype(float) for element, one in truth.items()}
+    return rng.standard_normal(x.shape), counts, truth
+
+
+IMAGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "bright field": lambda model, noise: 5.0 - 0.2 * model + 0.05 * noise,
+    "noise": lambda model, noise: noise,
+    "without noise": lambda model, noise: model**1.7,
+    "on a large offset": lambda model, noise: model**1.7 + noise + 1e5,
+}
+
+
+@pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
+def test_an_image_that_does_not_help_costs_little(image: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+    noise, counts, truth = discs()
+    fused = fk.fuse(image(sum(truth.values(), np.zeros(noise.shape)), noise), counts)
+    assert fused.result.status == "converged"
+    for element, true in truth.items():
+        assert np.linalg.norm(fused.maps[element] - true) < 0.7 * np.linalg.norm(counts[element] - true)
+        total = counts[element].sum()
+        assert fused.maps[element].sum() == pytest.approx(total, abs=0.02 * total + 2.0 * total**0.5)
+
+
+def test_rates_are_counts_in_another_unit() -> None:
+    noise, counts, truth = discs()
+    image = sum((one**1.7 for one in truth.values()), np.zeros(noise.shape)) + 2.0 * noise
+    whole, rates = fk.fuse(image, counts), fk.fuse(image, {e: one / 7.3 for e, one in counts.items()})
+    for element in truth:
+        np.testing.assert_allclose(7.3 * rates.maps[element].sum(), whole.maps[element].sum(), rtol=0.02)
+
+
 def test_normalised_maps_come_back_in_their_units() -> None:
     """For example atomic per cent: the solver sees 0 to 1, the user the original units."""
     percent = {e: 5.0 + 40.0 * m / m.max() for e, m in MAPS.items()}

@@ -275,7 +275,6 @@ def test_the_compiled_solve_gives_the_maps_of_numpy() -> None:
     ("options", "text"),
     [
         ({"guide_share": {"c": 0.5}}, r"guide_share: names 'c'"),
-        ({"guide_share": "auto"}, r"guide_share: is auto, but the weight is a number"),
         ({"data": "haadf"}, r"data: 'haadf' has the shape"),
         ({"guide": "maps"}, r"guide: 'maps' has the shape"),
         ({"guide": "nothing"}, r"guide: there is no data called 'nothing'"),

@@ -20,6 +20,7 @@ from fusionkit.notebook.given import Inputs, argument_names
 from fusionkit.options import Existing, Spec, parse
 from fusionkit.terms import Term
 
+_AS_COUNTS = "; weight='auto' makes them counts, so that the data choose"
 Terms = Sequence[Term | Spec | Mapping[str, Any] | str]
 SOLVER: dict[str, Any] = {"type": "chambolle_pock", "max_iterations": 1000, "tolerance": 1.0e-4}  # packaged configs'
 
@@ -72,7 +73,8 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     UserError : arguments exclude each other, or the data cannot be normalised or turned into counts.
     """
     _check_alternatives(terms, model, normalize, automatic)
-    if automatic:
+    kind = guess(inputs.dataset.arrays["maps"])
+    if automatic or (terms is None and normalize is None and kind == "rates"):
         counts, scales = _in_counts(inputs.dataset)
         return _with_terms(counts, scales, model, normalised=False)
     dataset = inputs.dataset
@@ -83,7 +85,8 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     maps = zip(dataset.elements, dataset.arrays["maps"], strict=True)
     scales = tuple(scale_of(one, method, Origin(f"maps.{element}", element, dataset.source)) for element, one in maps)
     if normalize is None and method != "none":
-        scaled = _noted(scaled, f"The maps are no counts: image and maps are normalised ({method}) for the solver.")
+        message = f"The maps are no counts: image and maps are normalised ({method}), with guessed weights"
+        scaled = _noted(scaled, f"{message}{_AS_COUNTS if kind is not None else ''}.")
     if terms is not None:
         return Plan(scaled, [_specified(term) for term in terms], scales)
     return _with_terms(scaled, scales, model, normalised=method != "none")

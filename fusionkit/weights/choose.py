@@ -43,8 +43,10 @@ from fusionkit.weights.masked_pixels import masked_pixels
 from fusionkit.weights.model_error import model_error
 from fusionkit.weights.path import paired_difference
 from fusionkit.weights.per_element import check_searched
-from fusionkit.weights.search import NORMAL, POISSON, Objective, Task, Trial, noise_kind
+from fusionkit.weights.search import NORMAL, POISSON, DivergedError, Objective, Task, Trial, noise_kind
 from fusionkit.weights.sure import sure
+
+_DIVERGED = "The weight of {} is 0: its search diverged."
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,6 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
         penalties = compete(natural or choices.searches, without_images)
         fits, best_trial = _weigh_images(choices.fits, noise, penalties)
         penalties = compete(choices.searches, fits, penalties, best_trial)
-        if natural and not any(penalties[task.index].weight for task, _ in natural):
-            fits, best_trial = _weigh_images(choices.fits, noise, penalties)
-            winner = [search for search in choices.searches if penalties[search[0].index].weight]
-            penalties |= compete(winner, fits, penalties, best_trial)
     final = [
         replace(one, trial=None, request=objective.terms[one.index].options["weight"])
         for one in (*fits.values(), *penalties.values())
@@ -222,10 +220,10 @@ def compete(
 
     Raises
     ------
-    UserError : a solve diverges, or a method does not suit the data.
+    UserError : every search diverges, or a method does not suit the data.
     """
     former = earlier or {}
-    results: list[ChosenWeight] = []
+    results, diverged = list[ChosenWeight](), list[tuple[Task, Method, DivergedError]]()
     for task, method in sorted(searches, key=lambda search: _search_order(search[0], former.get(search[0].index))):
         old = former.get(task.index)
         near = old.trial if old is not None else None
@@ -234,8 +232,16 @@ def compete(
         if near is not None and nearest is not None:
             near = near.from_maps_of(nearest)
         prepared = replace(with_chosen(task, fits), near=near, rival=rival)
-        results.append(_with_former_counts(BY_NAME[method](_with_former_share(prepared, old)), old))
-    return {one.index: one for one in _keep_best(results)}
+        try:
+            results.append(_with_former_counts(BY_NAME[method](_with_former_share(prepared, old)), old))
+        except DivergedError as error:
+            diverged.append((task, method, error))
+    if diverged and not results:
+        raise diverged[0][2]
+    lost = [
+        ChosenWeight(task.index, task.term, 0.0, method, _DIVERGED.format(task.term)) for task, method, _ in diverged
+    ]
+    return {one.index: one for one in [*_keep_best(results), *lost]}
 
 
 def with_chosen(task: Task, weights: ChosenWeights) -> Task:

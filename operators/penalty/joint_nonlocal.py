@@ -214,7 +214,7 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     guide : name of the image that shares in the groups, (ny, nx); None leaves it out.
     guide_share : how far the image shares in them, from 0 to 1, for all elements or for each (1 for elements that are
         not named): a is this share of the maps with the image and the rest of those without. ``auto``, with
-        ``weight: auto``, takes what predicts held-out counts best.
+        ``weight: auto``, takes what predicts held-out counts best, and is 1 where the weight is a number.
     patch, similar, search, stride : side of a patch, patches in a group, how far from the reference they are looked
         for, and pixels between references.
     renewals : how often groups and covariances are renewed.
@@ -224,7 +224,7 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     Raises
     ------
     UserError : the data are no maps of the unknown's elements and pixels, the guide is no image of its pixels, the
-        image is smaller than a patch, or ``guide_share`` names no element or is auto and the weight is not.
+        image is smaller than a patch, or ``guide_share`` names no element.
     """
     maps = np.asarray(context.array(options.data), np.float64)
     if len(context.shape) != 3 or maps.shape != context.shape:
@@ -249,7 +249,7 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
 def _share(share: float | dict[str, float] | str, context: Context) -> Array:
     """The share of each element, (n, 1, 1)."""
     if isinstance(share, str):
-        raise UserError(context.where, "is auto, but the weight is a number", "write weight: auto, or a number")
+        share = 1.0  # searched together with the weight alone
     named = share if isinstance(share, dict) else dict.fromkeys(context.labels, share)
     return element_values(named, context, 1.0).reshape(-1, 1, 1)
 

@@ -1,8 +1,8 @@
 """The default terms: what a proposed config and `fusionkit.fuse` solve unless the user says otherwise.
 
 Of counts, nothing is guessed beforehand: weights, penalty, elastic model, gain, offset and epsilon are chosen from the
-data of each run, so that a proposed config suits other files as well. Only where the image has more pixels than the
-unknown, its units are those of a fit: (image - offset) * scale to sum_i (Z_i x_i)^gamma of the smoothed maps.
+data of each run, so that a proposed config suits other files as well. Only where image and maps differ in pixels, its
+units are those of a fit: (image - offset) * scale to sum_i (Z_i x_i)^gamma of the smoothed maps.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _NORMALISED: tuple[float, float, float] = (
 )  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
 
 PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
+_LARGE_OFFSET = 30.0  # in ranges of the image
 _PATCH = 16  # pixels along an axis from which patches are compared
 _IMAGE = "  # at most 1 / s²; model and weight are those that predict held-out counts best"
 _NONE = Further()
@@ -120,8 +121,9 @@ def _image(
     """
     image, (gamma, z) = dataset.arrays["haadf"], given
     noisy = min(image.shape) >= SMALLEST and noise_level(image) > 0.0
+    fitted = not normalised and noisy and grid is None and gamma >= 1.0  # gain and offset, together with the maps
     units = ImageUnits(weight=_NORMALISED[0]) if normalised else ImageUnits()
-    if not normalised and (grid == "maps" or len(stacks) > 1 or not noisy):
+    if not normalised and (not fitted or len(stacks) > 1):
         units = image_units(dataset, gamma, z, further)
     if z is not None:
         units = replace(units, z=z if isinstance(z, str) else dict(z))
@@ -133,12 +135,16 @@ def _image(
         fit = {"type": "least_squares", "name": "haadf", "data": "haadf", "weight": weight, "forward": forward}
         return _ImageTerm(fit, units)
     fit = {"type": "haadf", "weight": weight, **model}
-    if normalised:
+    if not fitted:
         return _ImageTerm(fit, units)
-    fit |= {"gain": AUTO, "offset": AUTO} | ({"model": AUTO} if weight == HELD_OUT and gamma >= 1.0 else {})
-    if not noisy:
-        return _ImageTerm({"type": "haadf", "weight": units.weight, **model}, units)
-    return _ImageTerm(fit, replace(units, offset=0.0, scale=1.0))
+    fit |= {"gain": AUTO, "offset": AUTO} | ({"model": AUTO} if splits else {})
+    return _ImageTerm(fit, replace(units, offset=_pedestal(image), scale=1.0))
+
+
+def _pedestal(image: Array) -> float:
+    """A value to subtract where the image is a small range on a large offset, which float32 would not resolve."""
+    least = float(image.min())
+    return least if abs(least) > _LARGE_OFFSET * float(np.ptp(image)) else 0.0
 
 
 def _penalties(weight: float | str, plain: bool, repeats: bool) -> Terms:

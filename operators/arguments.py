@@ -66,7 +66,7 @@ def call_with(
     dtype: np.dtype[Any],
     where: str,
 ) -> Any:
-    """``factory(**arguments)``, with lists converted to arrays where the signature has arrays.
+    """``factory(**arguments)``, with lists converted to arrays for array parameters.
 
     Parameters
     ----------
@@ -80,17 +80,17 @@ def call_with(
     ------
     UserError : an argument is unknown or missing, or the factory rejects its value.
     """
-    known = inspect.signature(factory).parameters
+    parameters = inspect.signature(factory).parameters
     for name in arguments:
-        if name not in known:
-            raise UserError(f"{where}.{name}", "unknown argument", suggestion(name, known))
-    given = {name: value for name, value in defaults.items() if name in known}
-    given |= {name: _typed(value, known[name], dtype) for name, value in arguments.items()}
-    for name, parameter in known.items():
-        if name not in given and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
+        if name not in parameters:
+            raise UserError(f"{where}.{name}", "unknown argument", suggestion(name, parameters))
+    values = {name: value for name, value in defaults.items() if name in parameters}
+    values |= {name: _typed(value, parameters[name], dtype) for name, value in arguments.items()}
+    for name, parameter in parameters.items():
+        if name not in values and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
             raise UserError(f"{where}.{name}", "is missing", f"{factory.__name__} needs it")
     try:
-        return factory(**given)
+        return factory(**values)
     except REFUSALS as error:
         raise UserError(where, f"{factory.__name__} rejects them: {error}", "see its documentation") from error
 

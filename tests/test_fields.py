@@ -139,7 +139,7 @@ def test_a_file_that_is_not_used_is_said(tmp_path: Path, capsys: pytest.CaptureF
     np.savez(tmp_path / "b.npz", BF=IMAGE_VALUES)
     files = [str(tmp_path / name) for name in ("a.npz", "b.npz")]
     assert main(["inspect", *files, "--write-config", str(tmp_path / "x.yaml")]) == 0
-    assert f"the config uses nothing of {files[1]}" in capsys.readouterr().err
+    assert f"the config does not use {files[1]}" in capsys.readouterr().err
 
 
 def test_a_config_behind_a_link_names_the_file(tmp_path: Path) -> None:

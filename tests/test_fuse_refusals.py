@@ -77,7 +77,7 @@ def titled(*titles: str) -> list[Any]:
 
 
 SIGNAL_REFUSALS: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
-    "nobody's": (lambda: titled("Co", "first"), {}, "maps[1]: nothing says whose map the signal 'first' is"),
+    "nobody's": (lambda: titled("Co", "first"), {}, "maps[1]: the signal 'first' does not name its element"),
     "an array of nobody": (lambda: [*titled("Co"), MAPS["O"]], {}, "elements: is missing"),
     "another": (lambda: titled("Co", "O"), {"elements": ["Co", "S"]}, "elements: names S for maps[1], which says that"),
     "others' order": (lambda: titled("Co", "?", "S"), {"elements": ["S", "O", "Co"]}, "elements: names S for maps[0]"),
@@ -121,7 +121,7 @@ def test_spectra_are_no_image() -> None:
 
 def test_a_file_that_does_not_say_whose_map_it_holds(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", first=MAPS["Co"])
-    with pytest.raises(fk.UserError, match=r"maps\[0\]: nothing says whose map '.*a.npz' is"):
+    with pytest.raises(fk.UserError, match=r"maps\[0\]: '.*a.npz' does not name its element"):
         fk.fuse(HAADF, [tmp_path / "a.npz"])
 
 

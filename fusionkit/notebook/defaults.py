@@ -1,4 +1,4 @@
-"""What `fusionkit.fuse` chooses unless it is told: units, terms and solver, and the notes about them."""
+"""Defaults of `fusionkit.fuse`: units, terms and solver, with a note on each choice."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from fusionkit.terms import Term
 
 _AS_COUNTS = "; weight='auto' makes them counts, so that the data choose"
 Terms = Sequence[Term | Spec | Mapping[str, Any] | str]
-SOLVER: dict[str, Any] = {"type": "chambolle_pock", "max_iterations": 1000, "tolerance": 1.0e-4}  # packaged configs'
+# that of the packaged configs
+SOLVER: dict[str, Any] = {"type": "chambolle_pock", "max_iterations": 1000, "tolerance": 1.0e-4}
 
 
 @dataclass(frozen=True)
 class Model:
-    """Parameters of the default terms; None for what the data decide.
+    """Parameters of the default terms; None derives them from the data.
 
     Parameters
     ----------
     z : ``relative``, ``absolute`` or a value for each element.
     gamma : exponent of the image.
-    tv : weight of the total variation, in place of the penalties that held-out counts choose.
+    tv : weight of a total variation in place of the penalties that held-out counts select.
     """
 
     z: str | Mapping[str, float] | None = None
@@ -43,7 +44,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is solved.
+    """The problem to solve.
 
     Parameters
     ----------
@@ -66,11 +67,11 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     terms : of the objective; None for image, Poisson, penalties and nonnegativity.
     model : parameters of the default terms.
     normalize : None for ``none`` where the maps are counts or ``terms`` are given, else ``minmax``.
-    automatic : whether maps that are no counts are turned into counts, so that the data decide every weight.
+    automatic : whether to convert maps to counts, so that the data determine every weight.
 
     Raises
     ------
-    UserError : arguments exclude each other, or the data cannot be normalised or turned into counts.
+    UserError : arguments exclude each other, or the data cannot be normalised or converted to counts.
     """
     _check_alternatives(terms, model, normalize, automatic)
     kind = guess(inputs.dataset.arrays["maps"])
@@ -85,7 +86,7 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     maps = zip(dataset.elements, dataset.arrays["maps"], strict=True)
     scales = tuple(scale_of(one, method, Origin(f"maps.{element}", element, dataset.source)) for element, one in maps)
     if normalize is None and method != "none":
-        message = f"The maps are no counts: image and maps are normalised ({method}), with guessed weights"
+        message = f"The maps are not counts: image and maps are normalised ({method}), with guessed weights"
         scaled = _noted(scaled, f"{message}{_AS_COUNTS if kind is not None else ''}.")
     if terms is not None:
         return Plan(scaled, [_specified(term) for term in terms], scales)
@@ -96,7 +97,7 @@ def _check_alternatives(terms: Terms | None, model: Model, normalize: str | None
     if automatic and terms is not None:
         raise UserError("weight", "is given beside terms", "put it into them: {'type': 'tv', 'weight': 'auto'}")
     if automatic and normalize not in (None, "none"):
-        raise UserError("normalize", f"is {normalize}, and weight 'auto' needs counts", "leave one of them out")
+        raise UserError("normalize", f"is {normalize}, but weight 'auto' needs counts", "leave one of them out")
     if terms is None:
         return
     if isinstance(terms, str | Mapping) or not isinstance(terms, Sequence) or not terms:
@@ -110,7 +111,7 @@ def _check_alternatives(terms: Terms | None, model: Model, normalize: str | None
 
 
 def _specified(term: Term | Spec | Mapping[str, Any] | str) -> Spec | dict[str, Any] | str:
-    """A term as a config takes it."""
+    """The term in the form of a config."""
     if isinstance(term, Mapping):
         return dict(term)
     return Existing(type=term.name, made=term) if isinstance(term, Term) else term
@@ -118,19 +119,19 @@ def _specified(term: Term | Spec | Mapping[str, Any] | str) -> Spec | dict[str, 
 
 def _with_terms(dataset: Dataset, scales: tuple[Scale, ...], model: Model, normalised: bool) -> Plan:
     """The default terms, and the image in their unit."""
-    # the options are checked before anything is fitted with them
+    # check the options before a fit uses them
     z = dict(model.z) if isinstance(model.z, Mapping) else model.z
     options: dict[str, Any] = {"z": z} if z is not None else {}
     options |= {"gamma": model.gamma} if model.gamma is not None else {}
     _check_parameters(dataset, options, model.tv)
-    found = balance(dataset, normalised, options.get("gamma", GAMMA), options.get("z"))
-    image = (dataset.arrays["haadf"] - found.offset) * found.scale
-    terms = [term for term, _ in found.terms]
+    fit = balance(dataset, normalised, options.get("gamma", GAMMA), options.get("z"))
+    image = (dataset.arrays["haadf"] - fit.offset) * fit.scale
+    terms = [term for term, _ in fit.terms]
     if model.tv is not None:
         terms = [term for term in terms if term["type"] not in PENALTIES]
         terms.insert(-1, {"type": "tv", "weight": model.tv})
-    if (found.offset, found.scale) != (0.0, 1.0):
-        units = f"The image is put into the units of the model: (haadf {-found.offset:+g}) * {found.scale:g}"
+    if (fit.offset, fit.scale) != (0.0, 1.0):
+        units = f"The image is converted to the units of the model: (haadf {-fit.offset:+g}) * {fit.scale:g}"
         dataset = _noted(dataset, f"{units}, fitted to the smoothed maps.")
     return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales)
 
@@ -140,7 +141,7 @@ def _noted(dataset: Dataset, note: str) -> Dataset:
 
 
 def _check_parameters(dataset: Dataset, options: Mapping[str, Any], tv: float | None) -> None:
-    """Build the terms for a few pixels; `UserError` names the argument of `fusionkit.fuse`."""
+    """Build the terms for a few pixels; a `UserError` names the argument of `fusionkit.fuse`."""
     few = replace(dataset, arrays={name: array[..., :2, :2] for name, array in dataset.arrays.items()})
     terms = {"": {"type": "haadf", **options}, "tv": {"type": "tv", **({} if tv is None else {"weight": tv})}}
     for name, term in terms.items():
@@ -151,16 +152,16 @@ def _check_parameters(dataset: Dataset, options: Mapping[str, Any], tv: float | 
 
 
 def _in_counts(dataset: Dataset) -> tuple[Dataset, tuple[Scale, ...]]:
-    """The dataset with its maps in counts, and the value of one count of each map; z is then fitted to counts.
+    """The dataset with its maps in counts, and the value of one count of each map.
 
     Raises
     ------
-    UserError : the maps hold negative values, or their noise does not tell counts.
+    UserError : the maps hold negative values, or their noise is not that of counts.
     """
     kind = guess(dataset.arrays["maps"])
     if kind is None:
-        said = "auto needs counts or what was made of them, and the maps hold negative values or nothing else than 0"
-        raise UserError("weight", said, "leave the background on the counts, or leave weight out")
+        problem = "auto needs counts or scaled counts, but the maps hold negative values or only 0"
+        raise UserError("weight", problem, "do not subtract the background, or leave weight out")
     converted = counted(dataset, kind, "weight")
     facts = converted.counting
     if facts is None:
@@ -170,13 +171,13 @@ def _in_counts(dataset: Dataset) -> tuple[Dataset, tuple[Scale, ...]]:
 
 
 def check_choice(where: str, value: object, known: Sequence[str | None]) -> None:
-    """`UserError` where an option is none of the words that it may be."""
+    """`UserError` if an option has none of its known values."""
     if value not in known:
         raise UserError(where, f"is {value!r}", f"write {' or '.join(repr(one) for one in known if one)}")
 
 
 def solver_spec(solver: str | Mapping[str, Any] | None) -> Spec:
-    """The solver by name, or by name and options; the packaged configs' where it is None."""
+    """The solver by name, or by name and options; None for that of the packaged configs."""
     if isinstance(solver, Mapping):
         return parse(Spec, solver, "solver")
     return parse(Spec, SOLVER if solver is None else {**SOLVER, "type": solver}, "solver")

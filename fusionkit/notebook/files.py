@@ -51,9 +51,9 @@ def element_of_file(path: Path, where: str) -> str | None:
 
 
 def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str, RawArray]:
-    """The maps in a file: of all elements that its images are named by, or of ``elements``.
+    """The maps in a file: of all elements named by its images, or of ``elements``.
 
-    A stack that does not name its elements, or not in a certain order, holds the maps of ``elements``.
+    A stack that does not name its elements, or not in a known order, holds the maps of ``elements``.
 
     Raises
     ------
@@ -61,26 +61,26 @@ def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str,
     """
     recording = _opened(path, where)
     named = map_names(_elements_by_name(recording), str(path))
-    found = {element: recording.read(name) for element, name in named.items()} or _stack(recording, elements or ())
-    if not found:
+    maps = {element: recording.read(name) for element, name in named.items()} or _stack(recording, elements or ())
+    if not maps:
         problem = f"'{path}' holds no images named by element ({describe(recording)})"
         remedy = (
             "name those of a stack: elements=['Co', 'O']; for spectra: fusionkit inspect FILE --write-config my.yaml"
         )
         raise UserError(where, problem, remedy)
     if elements is None:
-        return found
-    assumed = order_assumed([*found])
-    if len(elements) == len(found) and all(assumed in raw.notes for raw in found.values()):
-        return {element: replace(raw, notes=()) for element, raw in zip(elements, found.values(), strict=True)}
-    lacking = [name for name in elements if name not in found]
-    if lacking:
-        raise UserError("elements", f"'{path}' has no map of {lacking[0]}", f"it has {', '.join(found)}")
-    return {name: found[name] for name in elements}
+        return maps
+    assumed = order_assumed([*maps])
+    if len(elements) == len(maps) and all(assumed in raw.notes for raw in maps.values()):
+        return {element: replace(raw, notes=()) for element, raw in zip(elements, maps.values(), strict=True)}
+    missing = [name for name in elements if name not in maps]
+    if missing:
+        raise UserError("elements", f"'{path}' has no map of {missing[0]}", f"it has {', '.join(maps)}")
+    return {name: maps[name] for name in elements}
 
 
 def _stack(recording: Recording, elements: Sequence[str]) -> dict[str, RawArray]:
-    """The images of the only stack with one for each element; none without such a stack."""
+    """The images of the only stack with one image for each element; empty without such a stack."""
     shapes = {name: recording.shape(name) or () for name in recording.names()}
     stacks = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == len(elements)]
     if len(stacks) != 1:
@@ -96,6 +96,6 @@ def _opened(path: Path, where: str) -> Recording:
 
 
 def _elements_by_name(recording: Recording) -> dict[str, str | None]:
-    """The element of each image by the name of the image; None where it is no map."""
+    """The element of each image by the name of the image; None if it is not a map."""
     images = [name for name in recording.names() if len(recording.shape(name) or ()) == 2]
     return {name: element_in(recording, name) for name in images}

@@ -1,4 +1,4 @@
-"""`fuse`: from image and maps in a notebook to fused maps of the same kind, by the same steps as a run of a config."""
+"""`fuse`: fused maps from image and maps in a notebook, by the same steps as a run of a config."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Fused:
         else arrays (ny, nx).
     stack : all maps in one, (n, ny, nx): a signal where the input was a stack, else an array.
     record : the run: result, data in the units of the model, terms, predictions, diagnostics.
-    given : the data in the units of the inputs, which ``maps`` have too.
+    given : the input data; ``maps`` have the same units.
     arrays : the maps as arrays by element.
     notes : choices and warnings, a sentence each.
     """
@@ -64,7 +64,7 @@ class Fused:
 
         Raises
         ------
-        UserError : the suffix is of no format, a library is missing, or the file exists.
+        UserError : the suffix is unknown, a library is missing, or the file exists.
         """
         from fusionkit.config.yaml import dump
         from fusionkit.export.content import content_of
@@ -103,24 +103,24 @@ def fuse(
     .. math:: \min_{x \ge 0} \frac{w}{2} \| b_H - o - g \sum_i (Z_i x_i)^\gamma \|^2
         + \sum_i (1^T x_i - b_i^T \log(x_i + \epsilon)) + R(x)
 
-    Whatever is left out is chosen from the data and reported in ``notes`` of the result. Maps of counts decide by
-    held-out counts: R is `joint_nonlocal` or joint TGV, the image is a power sum or linear in thickness, and its weight
-    is between 0, which leaves it out, and that of its noise; gain and offset are fitted. Other maps are normalised, and
-    get the weights of the packaged `dysco3` and plain TV.
+    Defaults come from the data and are reported in ``notes`` of the result. For maps of counts, held-out counts select
+    R (`joint_nonlocal` or joint TGV), the model of the image (a power sum or linear in thickness) and its weight, from
+    0, which leaves it out, to that of its noise; gain and offset are fitted. Other maps are normalised, with plain TV
+    and the weights of the packaged `dysco3`.
 
     Parameters
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal, or the path of a file.
-    maps : a mapping from element to map (ny, nx); or a list of signals titled by element or of files that name theirs;
-        or a stack (n, ny, nx), a signal whose metadata name the elements or an array; or the path of a file whose
-        images are named by element, or of a stack. Arrays may be dask's; a mapping or a list may mix all kinds.
-    elements : of the maps, in their order, where these do not name theirs. Maps that do are put into this order.
+    maps : a mapping from element to map (ny, nx); a list of signals titled by element, or of files that name their
+        element; a stack (n, ny, nx), as an array or a signal whose metadata name the elements; or the path of a file
+        with a stack or with images named by element. A mapping or a list may mix arrays (also dask), signals and files.
+    elements : of the maps, in their order, if the maps do not name them. Maps that do are put into this order.
     terms : of the objective, as in a config, instead of those above.
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; ``relative`` where None.
     gamma : exponent of the image; 1.7 where None.
     tv : weight of a total variation in place of R.
-    weight : ``auto`` converts maps that are no counts into counts, so that the data choose here too, and back.
-    solver : its name, or its name and options: ``{"type": "admm", "tolerance": 1e-3}``.
+    weight : ``auto`` converts maps to counts for the solve, so that the data determine all weights.
+    solver : name, or name and options: ``{"type": "admm", "tolerance": 1e-3}``.
     normalize : ``none``, ``minmax`` or ``max``, as in a config.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
     precision : ``single`` or ``double``.
@@ -128,7 +128,7 @@ def fuse(
 
     Raises
     ------
-    UserError : the data or an option are wrong; one line says where, what is wrong and what to do.
+    UserError : the data or an option are wrong; its message says where, what is wrong and what to do.
     RefusalError : the solver cannot take a term.
     """
     started = time.perf_counter()
@@ -144,17 +144,17 @@ def fuse(
         "precision": precision,
         "engine": engine or ("numpy" if inputs.dataset.arrays["maps"].size < SMALL else "auto"),
     }
-    planned = plan(inputs, terms, Model(z, gamma, tv), normalize, weight == "auto")
-    loaded = check_source(Source({**config, "terms": planned.terms}, Path(), "fuse"))
+    problem = plan(inputs, terms, Model(z, gamma, tv), normalize, weight == "auto")
+    loaded = check_source(Source({**config, "terms": problem.terms}, Path(), "fuse"))
     with argument_names():
-        job = prepare(loaded, read=lambda *_: planned.dataset)
+        job = prepare(loaded, read=lambda *_: problem.dataset)
     job = replace(job, setup_seconds=time.perf_counter() - started)
     result = job.solve()
     record = job.record(result)
-    # no config can name data in memory
-    kept = {key: value for key, value in record.resolved_config.items() if key not in ("version", "data", "output")}
-    record = replace(record, resolved_config=kept)
-    pairs = zip(planned.scales, result.x, strict=True)
+    # a config cannot name data in memory
+    resolved = {key: value for key, value in record.resolved_config.items() if key not in ("version", "data", "output")}
+    record = replace(record, resolved_config=resolved)
+    pairs = zip(problem.scales, result.x, strict=True)
     arrays = dict(zip(result.labels, [_back(x, s.offset, s.factor) for s, x in pairs], strict=True))
     about = {
         "version": versions()["fusionkit"],

@@ -1,4 +1,4 @@
-"""What `fusionkit.fuse` is given: image and maps of any kind, by element, read by the loader that configs use."""
+"""Inputs of `fusionkit.fuse`: image and maps of any kind, by element, read by the loader of configs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fusionkit.notebook.kinds import (
 )
 from fusionkit.options import repeated
 
-SOURCE = "fusionkit.fuse"  # where the data come from, in messages
+SOURCE = "fusionkit.fuse"  # origin of the data, in messages
 _NAMES = "name one for each map: elements=['Co', 'O']"
 _BY_NAME = "give the maps as {'Co': ..., 'O': ...}"
 
@@ -60,7 +60,7 @@ class ArraysInMemory(OpenFiles):
     arrays : by name.
     """
 
-    first = "maps"  # the fused ones have their axes
+    first = "maps"  # the fused maps have their axes
 
     def __init__(self, arrays: Mapping[str, RawArray]) -> None:
         super().__init__(Path(), SOURCE, None, "data")
@@ -83,7 +83,7 @@ class ArraysInMemory(OpenFiles):
         return self._arrays[name]
 
     def source(self) -> str:
-        """The name of the function that took them."""
+        """The name of the function."""
         return SOURCE
 
 
@@ -104,7 +104,7 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal or the path of a file.
     maps : by element in a mapping; or a list, a stack or the path of a file.
-    elements : of the maps, where these do not name theirs; else None.
+    elements : of the maps, if the maps do not name them; else None.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
 
 
 def _difference_of_fields(image: RawArray, maps: Iterable[RawArray]) -> tuple[str, ...]:
-    """A note where the image and a map show different fields of view, as far as is known."""
+    """A note if the image and a map are known to show different fields of view."""
     pairs = [both for one in maps if (both := fields(image.scan, one.scan)) is not None]
     difference = next((both.difference() for both in pairs if not both.are_same), None)
     return (
@@ -146,7 +146,7 @@ def _maps(maps: Any, elements: Sequence[str] | None) -> tuple[dict[str, RawArray
 
 
 def _listed(maps: Any) -> list[Any]:
-    """The maps of a list, or of a stack from any library whose arrays convert to NumPy's, such as dask."""
+    """The maps of a list, or of a stack of any library whose arrays convert to NumPy's, such as dask."""
     if hasattr(maps, "__array__") and getattr(maps, "ndim", 0) > 1:
         stack = _array(maps, "maps")
         maps = [stack] if stack.ndim == 2 else list(stack)
@@ -176,7 +176,7 @@ def _raw(thing: Any, where: str, name: str) -> RawArray:
 
 
 def _array(thing: Any, where: str) -> npt.NDArray[Any]:
-    """The input as an array, masked where it is; `UserError` where it is none."""
+    """The input as an array, with its mask; `UserError` if it cannot be one."""
     try:
         # a dask array keeps its mask only if it is computed first
         return np.asanyarray(thing.compute() if hasattr(thing, "compute") else thing)
@@ -214,7 +214,7 @@ def by_element(maps: Sequence[Any], elements: Sequence[str] | None) -> dict[str,
 
 
 def check_unique(elements: Sequence[str], where: str) -> None:
-    """`UserError` where an element is listed twice."""
+    """`UserError` if an element is listed twice."""
     double = repeated(elements)
     if double is not None:
         raise UserError(where, f"there are two of {double}", "give one map for each element")
@@ -231,4 +231,4 @@ def _nameless(thing: Any, where: str) -> UserError:
         return UserError("elements", "is missing: the maps have no names", _NAMES)
     what = f"the signal '{title_of(thing)}'" if is_signal(thing) else f"'{thing}'"
     remedy = f"name the elements: elements=['Co', 'O'], or {_BY_NAME}"
-    return UserError(where, f"nothing says whose map {what} is", remedy)
+    return UserError(where, f"{what} does not name its element", remedy)

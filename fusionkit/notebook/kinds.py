@@ -1,4 +1,4 @@
-"""The kinds of maps that go in and come out: arrays by element, or HyperSpy's signals, without importing HyperSpy."""
+"""The kinds of input and output maps: arrays by element, or HyperSpy signals, without importing HyperSpy."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ def _with_values(signal: Any, values: Array, about: Mapping[str, float | str]) -
 
 
 def is_signal(thing: object) -> bool:
-    """Whether this is a signal of HyperSpy or of a package that extends it."""
+    """Whether this is a signal of HyperSpy or of an extension."""
     return any(one.__module__.partition(".")[0] == "hyperspy" for one in type(thing).__mro__) and hasattr(
         thing, "axes_manager"
     )
 
 
 def raw_of(signal: Any) -> RawArray:
-    """The values of a signal, still masked where they are, with pixel size, origin and facts."""
+    """The values of a signal, with mask, pixel size, origin and metadata."""
     axes = signal.axes_manager
     ordered = sorted((*axes.navigation_axes, *axes.signal_axes), key=lambda axis: axis.index_in_array)[-2:]
     scales = [getattr(axis, "scale", None) for axis in ordered]
     units = {axis.units if isinstance(axis.units, str) else None for axis in ordered}
     unit = next(iter(units)) if len(units) == 1 else None
-    known = unit is not None and None not in scales  # HyperSpy's scale is 1 where nothing is known
-    size, unit, notes = calibration(scales if known else None, unit)
-    origin = (float(ordered[0].offset), float(ordered[1].offset)) if known and len(ordered) == 2 else None
+    calibrated = unit is not None and None not in scales  # HyperSpy's scale is 1 where nothing is known
+    size, unit, notes = calibration(scales if calibrated else None, unit)
+    origin = (float(ordered[0].offset), float(ordered[1].offset)) if calibrated and len(ordered) == 2 else None
     facts = facts_of(signal.metadata.as_dictionary())
     data = signal.data.compute() if hasattr(signal.data, "compute") else signal.data  # with its mask
     return RawArray(np.asanyarray(data), size, unit, notes, facts.metadata, origin)
@@ -96,9 +96,7 @@ def check_no_spectra(signal: Any, where: str) -> None:
     if signal.axes_manager.signal_dimension != 1 or len(shape) == 2:
         return
     config = "save it and run 'fusionkit inspect FILE --write-config my.yaml'"
-    remedy = (
-        "give an image" if where == "haadf" else f"{config}, or give maps: of EDX, get_lines_intensity() makes some"
-    )
+    remedy = "give an image" if where == "haadf" else f"{config}, or give maps, for EDX from get_lines_intensity()"
     raise UserError(where, f"is a signal of spectra, of shape {shape}", remedy)
 
 

@@ -58,7 +58,7 @@ class Fidelity(KeepsReadOnly, Term):
     target: str = ""
 
     def __post_init__(self) -> None:
-        # a convex loss of an affine prediction is convex; nothing is known of other predictions
+        # a convex loss of an affine prediction is convex; of other predictions it may not be
         object.__setattr__(self, "convex", self.forward.linear)
 
     def value(self, x: Array) -> float:
@@ -74,11 +74,11 @@ class Fidelity(KeepsReadOnly, Term):
         return self.loss.mean(self.forward.apply(x))
 
     def in_counts(self, units: Mapping[str, float], labels: tuple[str, ...]) -> Fidelity:
-        """The term for an unknown in counts c: other data than the maps are predicted from f c, the maps from c itself.
+        """The term for an unknown in counts c: the maps are predicted from c, other data from f c.
 
         Parameters
         ----------
-        units : f_i, one count of an element in the units in which its map came.
+        units : f_i, the value of one count of an element in the original units of its map.
         labels : elements of the unknown.
 
         Raises
@@ -88,9 +88,9 @@ class Fidelity(KeepsReadOnly, Term):
         if self.target == "maps":
             return self
         remedy = "give the maps in counts, or remove the key"
-        lacking = [label for label in labels if label not in units]
-        if lacking:
-            problem = f"turns maps into counts, but {lacking[0]} has none among data.maps"
+        missing = [label for label in labels if label not in units]
+        if missing:
+            problem = f"turns maps into counts, but {missing[0]} has none among data.maps"
             raise UserError("data.maps_are", problem, remedy)
         forward = self.forward.rescaled(np.array([units[label] for label in labels]))
         if forward is None:
@@ -175,9 +175,9 @@ class SelectedFidelity(ComposedFidelity, Pixelwise):
 
     def _spread(self, values: Array, x: Array, power: int) -> Array:
         """w s^power times the values at the chosen maps, 0 for the others."""
-        chosen, spread = self._maps.linear_map, np.zeros_like(x)
-        factors = np.asarray(chosen.factors, x.dtype).reshape(-1, 1, 1) ** power
-        spread[list(chosen.indices)] = values * (x.dtype.type(self.weight) * factors)
+        selection, spread = self._maps.linear_map, np.zeros_like(x)
+        factors = np.asarray(selection.factors, x.dtype).reshape(-1, 1, 1) ** power
+        spread[list(selection.indices)] = values * (x.dtype.type(self.weight) * factors)
         return spread
 
     @property

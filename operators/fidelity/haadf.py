@@ -36,8 +36,8 @@ class HaadfOptions(PowerSumOptions):
     name : of the term.
     weight : w >= 0; 1 / s^2 for noise of variance s^2, in the squared unit of the image.
     data : name of the image.
-    model : ``power_sum`` or ``z_contrast``; ``auto``, with ``weight: {auto: count_splitting}``, takes what predicts
-        held-out counts best.
+    model : ``power_sum`` or ``z_contrast``; ``auto``, with ``weight: {auto: count_splitting}``, takes the model
+        that best predicts held-out counts.
     """
 
     name: str | None = None

@@ -54,11 +54,11 @@ class LeastSquaresLoss(Loss):
         return result
 
     def smooth_on(self, nonnegative: bool) -> bool:
-        """It is smooth everywhere."""
+        """True: it is smooth everywhere."""
         return True
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
-        """Least squares of a power sum or of the maps themselves; else by the scalars."""
+        """Least squares of a power sum or of the maps themselves; otherwise from the scalars."""
         if isinstance(forward, Calibration):
             return forward.kernel(weight, data)
         if isinstance(forward, PowerSum):

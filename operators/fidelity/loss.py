@@ -171,7 +171,7 @@ class ScalarLoss(Loss):
         return m
 
     def smooth_on(self, nonnegative: bool) -> bool:
-        """True: scalars have a finite slope."""
+        """True: the slope of scalars is finite."""
         return True
 
     def values(self, m: Array, b: Array) -> Array:
@@ -190,7 +190,7 @@ class ScalarLoss(Loss):
 def spell(bad: npt.NDArray[np.bool_], labels: tuple[str, ...] = ()) -> str:
     """The number of marked values and the place of the first: ``3 values (the first at [2, 5] of Co)``.
 
-    Unless there is a label for each map of ``bad`` (n, ny, nx), the place is the full index.
+    Without a label for each map of ``bad`` (n, ny, nx) the place is the full index.
     """
     count = int(np.count_nonzero(bad))
     first = [int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape)]

@@ -27,7 +27,7 @@ from fusionkit.operators.forward.identity import Identity
 from fusionkit.options import NonNegative
 from fusionkit.terms import Array
 
-# derivatives are those at m + epsilon = 1e-6 wherever it is smaller, so that they are finite for epsilon = 0
+# derivatives use m + epsilon >= 1e-6, so that they are finite for epsilon = 0
 FLOOR = 1e-6
 
 
@@ -105,7 +105,7 @@ class PoissonLoss(Loss):
         return nonnegative and self.epsilon > 0
 
     def check(self, b: Array, where: str, labels: tuple[str, ...] = ()) -> None:
-        """`UserError` for negative data, which are no counts."""
+        """`UserError` for negative data, which cannot be counts."""
         super().check(b, where, labels)
         negative = b < 0
         if negative.any():
@@ -120,7 +120,7 @@ class PoissonLoss(Loss):
         return m + self.epsilon
 
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
-        """Poisson on the maps themselves; else by the scalars."""
+        """Poisson loss of the maps themselves; otherwise from the scalars."""
         if isinstance(forward, Identity):
             return PoissonMaps(weight, self.epsilon, FLOOR, data)
         return super().kernel(weight, forward, data)

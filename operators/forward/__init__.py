@@ -122,7 +122,7 @@ class PixelwiseChain(PixelwiseForward):
 
     @property
     def chain(self) -> tuple[Array, ScalarFunction] | None:
-        """(z, f) where s is a sum, and f is for one value too."""
+        """(z, f) if s is a sum and f can be compiled."""
         inner = self.inner.chain
         return (inner[0], self.function) if inner and inner[1] is None and isinstance(self.function, tuple) else None
 

@@ -70,8 +70,8 @@ class Calibration(PixelwiseForward):
     @property
     def values(self) -> dict[str, float]:
         """The fitted parameters by name."""
-        known = {GAIN: self.gain, OFFSET: self.offset, GAMMA: self.model.gamma}
-        return {name: known[name] for name in self.fitted}
+        values = {GAIN: self.gain, OFFSET: self.offset, GAMMA: self.model.gamma}
+        return {name: values[name] for name in self.fitted}
 
     def directions(self, x: Array) -> Array:
         r"""Derivative of the prediction by each fitted parameter, for the gain by its logarithm.
@@ -151,7 +151,7 @@ class Calibration(PixelwiseForward):
         if GAIN in self.fitted:
             m0, b0 = (m - m.mean(), b - b.mean()) if both else (m, b - offset)
             gain = float(m0 @ b0) / (float(m0 @ m0) or 1.0)
-            if not gain > 0.0:  # x and the image are not correlated: any gain of the right size will do
+            if not gain > 0.0:  # x and the image are not correlated: use a gain of the right magnitude
                 gain, both = abs(float(b.mean())) / (float(m.mean()) or 1.0) or 1.0, False
         if OFFSET in self.fitted and (both or GAIN not in self.fitted):
             offset = float(b.mean() - gain * m.mean())
@@ -159,7 +159,7 @@ class Calibration(PixelwiseForward):
         return float(residual @ residual), replace(self, gain=gain, offset=offset)
 
     def kernel(self, weight: float, data: Array) -> PowerSumLeastSquares:
-        """The kernel of its least squares: Z takes up the gain, the image the offset."""
+        """The kernel of its least squares: Z includes the gain, the image the offset."""
         root = self.gain ** (1.0 / self.model.gamma)
         image = data - data.dtype.type(self.offset)
         return PowerSumLeastSquares(self._z.ravel() * root, self.model.gamma, self.model.floor * root, weight, image)

@@ -80,9 +80,9 @@ class SelectedMaps(LinearForward):
 
     @property
     def kernel_options(self) -> dict[str, Any]:
-        """The model as `fusionkit.engines.kernel_terms.LossOfMaps` takes it."""
-        chosen = self.linear_map
-        return {"indices": chosen.indices, "factors": chosen.factors, "background": self.offset}
+        """The model as arguments of `fusionkit.engines.kernel_terms.LossOfMaps`."""
+        selection = self.linear_map
+        return {"indices": selection.indices, "factors": selection.factors, "background": self.offset}
 
 
 class ElementsOptions(Options):

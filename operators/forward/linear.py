@@ -29,7 +29,7 @@ class LinearForwardOptions(Options):
 
 
 def pylops_forward(options: PylopsForwardOptions, context: Context) -> LinearForward:
-    """The forward model ``pylops``: K x for the pylops operator called ``operator``.
+    """The forward model ``pylops``: K x for the pylops operator named ``operator``.
 
     Raises
     ------

@@ -147,8 +147,8 @@ def scan(options: ScanOptions, context: Context) -> Forward:
     )
 
 
-def _ends(given: list[float] | None, size: int, where: str) -> tuple[float, float]:
-    first, last = (0.0, float(size)) if given is None else (given[0], given[1])
+def _ends(ends: list[float] | None, size: int, where: str) -> tuple[float, float]:
+    first, last = (0.0, float(size)) if ends is None else (ends[0], ends[1])
     if not 0 <= first < last <= size:
-        raise UserError(where, f"is {given}", f"write [first, last] with 0 <= first < last <= {size}")
+        raise UserError(where, f"is {ends}", f"write [first, last] with 0 <= first < last <= {size}")
     return first, last

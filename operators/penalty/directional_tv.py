@@ -1,4 +1,4 @@
-"""Directional total variation: edges of the maps along those of a guide image cost next to nothing."""
+"""Directional total variation: edges of the maps at edges of a guide image cost next to nothing."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-r"""A joint non-local penalty: it draws maps to what groups of similar patches of all elements and the image agree on.
+r"""A joint non-local penalty: it pulls the maps towards a consensus of groups of similar patches.
 
 .. math:: T(x) = \frac{w}{2} \sum_i \sum_r \frac{(x_i(r) - a_i(r))^2}{v_i(r)}
 
-v is the variance of the noise of the data and a the mean, over all patches that hold a pixel, of the patches z that
-minimise, for each group g of K patches P_j b of the data (all elements side by side),
+v is the variance of the noise of the data. a is the mean, over all patches that contain a pixel, of the patches z that
+minimise, for each group g of K patches P_j b of the data (all elements stacked),
 
 .. math:: \sum_{j \in g} \tfrac12 \| z_j - P_j b \|^2_{V_g^{-1}}
           + \tfrac12 \bigl\| (z_j - m_g,\; P_j h - h_g) \bigr\|^2_{C_g^{-1}},
 
-V_g the variance of their noise, m_g and h_g the group's means and C_g its covariance in a pilot of the maps and in the
-image h. For fixed groups all of this is quadratic, so that T is convex, pixelwise and has an exact prox: it composes
-with any fidelity and any solver, and the certificate covers it. The groups, and the covariances, are renewed a few
-times, each time with the maps of the last as the pilot. They are functions of the data alone, found before the solve.
+where V_g is the variance of their noise, m_g and h_g are the means of the group, and C_g is its covariance in a pilot
+estimate of the maps and in the image h. T is quadratic for given groups: convex, pixelwise, with an exact prox, so it
+combines with any fidelity and any solver, and the certificate covers it. Groups and covariances are recomputed a few
+times with the last estimate as the pilot; they depend on the data alone and are fixed before the solve.
 """
 
 from __future__ import annotations
@@ -39,13 +39,12 @@ from fusionkit.operators.linear.guide import guide_image
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Expansion, Pixelwise, Proximable, Smooth
 
-_PILOT = Grouping(patch=5, similar=60, search=20, stride=3)  # of raw counts: few patches, whose mean is well known
-_BLURRED = 1.5  # pixels: what patches of raw counts are compared by
-_GUIDE_BLURRED = 0.5  # pixels
-_GUIDE_SHARE = 0.5  # of the guide's signal to noise: all of it would let the image alone choose the groups
-_LEAST_COUNTS = 0.05  # variance of an empty group, in counts
+_PILOT = Grouping(patch=5, similar=60, search=20, stride=3)  # for raw counts: smaller groups
+_BLURRED = 1.5  # pixels, Gaussian before patches of raw counts are compared
+_GUIDE_BLURRED = 0.5  # pixels, likewise for the guide
+_GUIDE_SHARE = 0.5  # factor of the guide among the features: with 1 the image alone would determine the groups
+_LEAST_COUNTS = 0.05  # least variance, in counts
 NATURAL_WEIGHT = 50.0  # the filtered maps have about a thirtieth of the variance of the counts
-
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -68,15 +67,15 @@ class JointNonlocalOptions(Options):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What the groups are made from.
+    """The data from which the groups are built.
 
     Parameters
     ----------
-    data : unbiased estimates of the maps, counts less their background, (n, ny, nx).
-    noise : variance of each value, as it is observed: for counts the counts themselves.
-    background : what the counts hold beside the maps, (n, ny, nx) or 0.
-    unit : what one count of each element adds to its map, (n, 1, 1); 0 where the noise is not that of counts.
-    guide : the image over its noise, (ny, nx); None for none.
+    data : unbiased estimates of the maps, counts minus background, (n, ny, nx).
+    noise : estimated variance of each value; for counts the counts themselves.
+    background : of the counts, (n, ny, nx) or 0.
+    unit : value of one count of each element, (n, 1, 1); 0 where the noise is not that of counts.
+    guide : the image divided by its noise, (ny, nx), or None.
     """
 
     data: Array
@@ -87,13 +86,13 @@ class Source:
 
     @cached_property
     def digest(self) -> bytes:
-        """A checksum of all arrays: sources of the same values are equal."""
+        """A checksum of all arrays; sources with the same values are equal."""
         parts = (self.data, self.noise, np.asarray(self.background), self.unit, self.guide)
-        found = blake2b()
+        checksum = blake2b()
         for part in parts:
             array = np.zeros(0) if part is None else np.ascontiguousarray(part)
-            found.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
-        return found.digest()
+            checksum.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
+        return checksum.digest()
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -102,7 +101,7 @@ class Source:
         return isinstance(other, Source) and self.digest == other.digest
 
     def noise_of(self, maps: Array) -> Array:
-        """The variance of the noise where ``maps`` are what is counted on average."""
+        """The variance of the noise if ``maps`` are the expected counts."""
         expected = np.maximum(maps + self.background, 0.0) * self.unit
         return np.where(self.unit > 0.0, expected, self.noise)
 
@@ -123,8 +122,8 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
     weight : w >= 0.
     source : of the groups.
     how : sizes of patches and groups.
-    renewals : how often the groups are renewed.
-    share : of the groups that the image shares in, for each element, (n, 1, 1); the rest is of groups without it.
+    renewals : how often the groups are recomputed.
+    share : of the consensus with the image, for each element, (n, 1, 1); the rest is without it.
     dtype : of the unknown.
     """
 
@@ -143,14 +142,14 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
 
     @cached_property
     def _target(self) -> tuple[Array, Array]:
-        """a and w / v, in the dtype of the unknown; found when they are first asked for, which takes seconds."""
+        """a and w / v, in the dtype of the unknown; computed at the first access, which takes seconds."""
         maps = self._consensus()
         floors = self.source.floors[:, None, None]
         precision = self.weight / np.maximum(self.source.noise_of(maps), floors)
         return maps.astype(self.dtype), precision.astype(self.dtype)
 
     def _consensus(self) -> Array:
-        """The maps on which the groups agree, with and without the image by their shares."""
+        """The consensus maps, mixed from those with and without the image by the share."""
         share = self.share if self.source.guide is not None else np.ones_like(self.share)
         guided = consensus(self.source, self.how, self.renewals) if share.any() else 0.0
         if np.all(share == 1.0):
@@ -160,7 +159,7 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
 
     @property
     def kernel(self) -> Kernel | None:
-        """A Pearson loss of the counts that the anchor stands for; None where a map is not of counts."""
+        """A Pearson loss of the counts that the anchor represents; None if a map is not of counts."""
         unit = self.source.unit
         if not np.all(unit > 0.0):
             return None
@@ -172,7 +171,7 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
 
     @property
     def anchor(self) -> Array:
-        """a, the maps on which the groups agree, (n, ny, nx), >= 0."""
+        """a, the consensus maps, (n, ny, nx), >= 0."""
         return self._target[0]
 
     @property
@@ -204,67 +203,65 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
 
 
 def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonlocal:
-    """Maps drawn to what groups of similar patches, of all elements and of the image, agree on.
+    """Maps are pulled towards a consensus of groups of similar patches, of all elements and of the image.
 
     Parameters
     ----------
     data : name of the maps, (n, ny, nx), one of each element on the pixels of the unknown. Counts, or counts times a
-        factor, have the noise of counts; any others a white noise that is estimated for each.
-    background : name of what the counts hold beside the maps; None takes ``<data>_background`` where there is one.
-    guide : name of the image that shares in the groups, (ny, nx); None leaves it out.
-    guide_share : how far the image shares in them, from 0 to 1, for all elements or for each (1 for elements that are
-        not named): a is this share of the maps with the image and the rest of those without. ``auto``, with
-        ``weight: auto``, takes what predicts held-out counts best, and is 1 where the weight is a number.
-    patch, similar, search, stride : side of a patch, patches in a group, how far from the reference they are looked
-        for, and pixels between references.
-    renewals : how often groups and covariances are renewed.
-    weight : w >= 0. It is that of the counts themselves at 1; the filtered maps have a thirtieth or less of their
-        variance.
+        factor, have the noise of counts; other maps have white noise, estimated for each.
+    background : name of the background of the counts; None takes ``<data>_background`` if it exists.
+    guide : name of the image that takes part in the groups, (ny, nx); None leaves it out.
+    guide_share : from 0 to 1, for all elements or for each (1 for elements that are not named): a is this share of
+        the consensus with the image plus the rest of that without. ``auto``, with ``weight: auto``, takes the share
+        that best predicts held-out counts; with a number as weight it is 1.
+    patch, similar, search, stride : side of a patch, patches in a group, search radius around the reference patch, and
+        pixels between references.
+    renewals : how often groups and covariances are recomputed.
+    weight : w >= 0. At 1 the consensus weighs as much as the counts; its variance is a thirtieth of theirs or less.
 
     Raises
     ------
-    UserError : the data are no maps of the unknown's elements and pixels, the guide is no image of its pixels, the
-        image is smaller than a patch, or ``guide_share`` names no element.
+    UserError : the data do not have the elements and pixels of the unknown, the guide is not an image of these pixels,
+        the image is smaller than a patch, or ``guide_share`` names an unknown element.
     """
     maps = np.asarray(context.array(options.data), np.float64)
     if len(context.shape) != 3 or maps.shape != context.shape:
-        said = f"'{options.data}' has the shape {maps.shape}, and the unknown {context.shape}"
-        raise UserError(context.at("data").where, said, "name maps of all elements on the pixels of the unknown")
+        problem = f"'{options.data}' has the shape {maps.shape}, and the unknown {context.shape}"
+        raise UserError(context.at("data").where, problem, "name maps of all elements on the pixels of the unknown")
     if min(maps.shape[1:]) < options.patch:
-        said = f"is {options.patch}, and the maps have {maps.shape[1]} x {maps.shape[2]} pixels"
-        raise UserError(context.at("patch").where, said, "give a smaller one")
-    name = options.background
-    if name is None and f"{options.data}_background" in context.dataset.arrays:
-        name = f"{options.data}_background"
-    background = 0.0 if name is None else np.asarray(context.array(name, "background"), np.float64)
+        problem = f"is {options.patch}, and the maps have {maps.shape[1]} x {maps.shape[2]} pixels"
+        raise UserError(context.at("patch").where, problem, "give a smaller one")
+    key = options.background
+    if key is None and f"{options.data}_background" in context.dataset.arrays:
+        key = f"{options.data}_background"
+    background = 0.0 if key is None else np.asarray(context.array(key, "background"), np.float64)
     noise, unit = _noise(maps)
     guide = None if options.guide is None else _guide(options.guide, context)
     source = Source(maps - background, noise, background, unit, guide)
     how = Grouping(options.patch, options.similar, options.search, options.stride)
-    kept = options.name or "joint_nonlocal"
     share = _share(options.guide_share, context.at("guide_share"))
-    return JointNonlocal(kept, options.weight, source, how, options.renewals, share, context.dtype)
+    name = options.name or "joint_nonlocal"
+    return JointNonlocal(name, options.weight, source, how, options.renewals, share, context.dtype)
 
 
 def _share(share: float | dict[str, float] | str, context: Context) -> Array:
     """The share of each element, (n, 1, 1)."""
     if isinstance(share, str):
-        share = 1.0  # searched together with the weight alone
+        share = 1.0  # it is searched only together with the weight
     named = share if isinstance(share, dict) else dict.fromkeys(context.labels, share)
     return element_values(named, context, 1.0).reshape(-1, 1, 1)
 
 
-@lru_cache(
-    maxsize=4
-)  # a search builds the term anew for every trial: all counts and half of them, with image and without
+# a search rebuilds the term for every trial: with all counts and half of them, with the image and without
+@lru_cache(maxsize=4)
 def consensus(source: Source, how: Grouping, renewals: int) -> Array:
-    """The maps on which the groups agree, (n, ny, nx), >= 0, read-only.
+    """The consensus maps, (n, ny, nx), >= 0, read-only.
 
     Parameters
     ----------
     source : of the groups.
     how : sizes of patches and groups.
-    renewals : how often the groups are renewed.
+    renewals : how often the groups are recomputed.
     """
     first = _PILOT._replace(patch=min(_PILOT.patch, how.patch))
     blurred = gaussian_filter(source.data, (0.0, _BLURRED, _BLURRED))
@@ -279,7 +276,7 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
 
 
 def _features(maps: Array, source: Source) -> Array:
-    """What patches are compared by: maps with noise of one variance (Anscombe's root for counts), and the guide."""
+    """Features for comparing patches: maps with unit noise variance (Anscombe transform of counts), and the guide."""
     counted = source.unit > 0.0
     counts = np.maximum((maps + source.background) / np.where(counted, source.unit, 1.0), 0.0)
     white = np.where(counted, 2.0 * np.sqrt(counts + 0.375), maps / np.sqrt(np.where(counted, 1.0, source.noise)))
@@ -289,7 +286,7 @@ def _features(maps: Array, source: Source) -> Array:
 
 
 def _noise(maps: Array) -> tuple[Array, Array]:
-    """The variance of the noise of each value, and what one count adds, (n, 1, 1); 0 for maps that are no counts."""
+    """The variance of the noise of each value, and the value of one count, (n, 1, 1), 0 if maps are not counts."""
     noise, unit = np.empty_like(maps), np.zeros((len(maps), 1, 1))
     for index, one in enumerate(maps):
         step = (step_of(one) if one.any() else 1.0) if one.min() >= 0.0 else None
@@ -300,7 +297,7 @@ def _noise(maps: Array) -> tuple[Array, Array]:
 
 
 def _guide(name: str, context: Context) -> Array:
-    """The image over its noise."""
+    """The image divided by its noise."""
     image = guide_image(name, context)
     level = max(noise_level(image), 1e-3 * float(np.ptp(image)))
     return image / level if level > 0.0 else np.zeros_like(image)

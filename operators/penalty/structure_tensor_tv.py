@@ -21,13 +21,13 @@ class StructureTensorTVOptions(DirectionalTVOptions):
 
 
 def structure_tensor_tv(options: StructureTensorTVOptions, context: Context) -> ComposedPenalty:
-    r"""Total variation that is weaker across edges on which a neighbourhood of the guide agrees.
+    r"""Total variation that is weaker across edges with one orientation in a neighbourhood of the guide.
 
     .. math:: T(x) = \lambda \sum_{\mathrm{pixels}} \Bigl( \sum_i |D \nabla x_i|^2 \Bigr)^{1/2}, \qquad
               D = I - c\, e_1 e_1^\top, \qquad c = \frac{\mu_1 - \mu_2}{\mu_1 + \mu_2 + \eta^2}
 
     with the eigenvalues mu_1 >= mu_2 and the first eigenvector e_1 of the structure tensor :math:`G_\rho * (\nabla v
-    \nabla v^\top)` of the guide v. At corners and where noise alone gives slopes mu_1 is about mu_2, and T is
+    \nabla v^\top)` of the guide v. At corners, and where slopes are noise alone, mu_1 is about mu_2, and T is
     the vectorial TV; with rho towards 0 it is `directional_tv`. Sources: J. Weickert, Int. J. Comput. Vis. 31, 111
     (1999); M. Grasmair, F. Lenzen, Appl. Math. Optim. 62, 323 (2010).
 

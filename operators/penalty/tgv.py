@@ -1,4 +1,4 @@
-"""Total generalised variation of second order, for which ramps cost nothing and edges stay sharp."""
+"""Total generalised variation of second order, which does not penalise ramps and keeps edges sharp."""
 
 from __future__ import annotations
 
@@ -61,19 +61,19 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
         )
     grad = gradient_map(context.shape)
     second = symmetric_gradient_map(context.shape)
-    together = context.shape[0] if options.coupling == "joint" else 1
+    coupled = context.shape[0] if options.coupling == "joint" else 1
     norms = (
-        L21(grad.range[0] * together, options.weight),
-        L21(second.range[0] * together, options.weight * options.ratio),
+        L21(grad.range[0] * coupled, options.weight),
+        L21(second.range[0] * coupled, options.weight * options.ratio),
     )
     field = Field(second)
-    known = TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint", field.norm)
+    kernel = TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint", field.norm)
     return ComposedPenalty(
         StackedNorms(norms, (prod(grad.range), prod(second.range))),
         Lift(grad, second.range[0]),
         options.name or "tgv",
         field,
-        known if len(context.shape) == 3 else None,
+        kernel if len(context.shape) == 3 else None,
     )
 
 
@@ -84,12 +84,12 @@ class Lift:
     Parameters
     ----------
     gradient : of the unknown.
-    more : number of images of zeros that follow.
+    zeros : number of images of zeros that follow.
     """
 
     any_array: ClassVar[bool] = True
     gradient: GradientMap
-    more: int
+    zeros: int
 
     @property
     def domain(self) -> tuple[int, ...]:
@@ -98,8 +98,8 @@ class Lift:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives."""
-        return (self.gradient.range[0] + self.more, *self.domain)
+        """Shape of its output."""
+        return (self.gradient.range[0] + self.zeros, *self.domain)
 
     @property
     def norm(self) -> float:
@@ -139,7 +139,7 @@ class Field:
 
     @property
     def range(self) -> tuple[int, ...]:
-        """Shape of what it gives."""
+        """Shape of its output."""
         return (self.domain[0] + self.second.range[0], *self.second.shape)
 
     @property

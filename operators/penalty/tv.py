@@ -8,11 +8,11 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
+from fusionkit.operators.forward.power_sum import element_values
 from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Options, Positive, Weight
-from fusionkit.registry import suggestion
 from fusionkit.terms import Array
 
 
@@ -43,7 +43,7 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
 
     Raises
     ------
-    UserError : ``per_element`` names no element, there are no maps, or it is auto and the weight is not.
+    UserError : ``per_element`` names an unknown element, there are no maps, or it is auto and the weight is not.
     """
     operator = gradient_map(context.shape)
     name, size = options.name or "tv", operator.range[0]
@@ -66,10 +66,7 @@ def factors(per_element: dict[str, float] | Literal["counts", "auto"], context: 
         if maps is None or len(maps) != context.shape[0]:
             raise UserError(where, "is counts, but not every element has a map", "give a number for each")
         means = np.array([float(np.mean(one, dtype=np.float64)) for one in maps])
-        filled = means > 0.0  # an empty map has no noise
-        level = float(np.exp(np.log(means[filled]).mean())) if filled.any() else 1.0
-        return np.sqrt(level / np.where(filled, means, level))
-    for element in per_element:
-        if element not in context.labels:
-            raise UserError(where, f"names '{element}', which has no map", suggestion(element, context.labels))
-    return np.array([per_element.get(label, 1.0) for label in context.labels])
+        positive = means > 0.0  # an empty map has no noise
+        level = float(np.exp(np.log(means[positive]).mean())) if positive.any() else 1.0
+        return np.sqrt(level / np.where(positive, means, level))
+    return element_values(per_element, context.at("per_element"), 1.0)

@@ -1,1 +1,1 @@
-"""``fusionkit inspect``: the content of recordings, and a config for them with first guesses of the weights."""
+"""``fusionkit inspect``: the content of recordings, and a config for them."""

@@ -1,7 +1,6 @@
 """A config for recordings that runs unedited: image, maps or spectra, units and weights from the data.
 
-The image is converted to the units of the model: (image - offset) * scale fits sum_i (Z_i x_i)^gamma of the smoothed
-maps by least squares, and its weight is 1 over the variance of the residual.
+The terms are those of `fusionkit.microscope.propose.default_terms`.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     ----------
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
-    reader : name of the reader; None where the suffixes chose it.
+    reader : name of the reader; None if the suffixes select it.
 
     Raises
     ------
     UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
     """
     data, scans, same_technique = sources(recordings, folder, reader)
-    options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # a grid allows any shapes
+    options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # a grid permits any shapes
     files = OpenFiles(folder, options.path, options.reader, "data", recordings)
     read = load_file(options, folder, "data", files)
     if "spectra" not in data:  # those of spectra report their counts
@@ -65,16 +64,16 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     if "maps_are" in units:
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
-    found = balance(dataset, "normalize" in data, further=Further(parts, same_technique))
-    if (found.offset, found.scale) != (0.0, 1.0):
-        data["haadf"] = {**data["haadf"], "offset": found.offset, "scale": found.scale}
-    if found.grid is not None:
-        data["grid"] = found.grid
-    return "\n".join(_lines(data, found, recordings)) + "\n"
+    proposal = balance(dataset, "normalize" in data, further=Further(parts, same_technique))
+    if (proposal.offset, proposal.scale) != (0.0, 1.0):
+        data["haadf"] = {**data["haadf"], "offset": proposal.offset, "scale": proposal.scale}
+    if proposal.grid is not None:
+        data["grid"] = proposal.grid
+    return "\n".join(_lines(data, proposal, recordings)) + "\n"
 
 
 def _units(dataset: Dataset, are_spectra: bool) -> Mappings:
-    """Options that make the maps counts; where nothing does, maps that are not from spectra are normalised."""
+    """Options that convert the maps to counts; maps that cannot be, and are not from spectra, are normalised."""
     kind = guess(dataset.arrays["maps"])  # whole numbers may be counts times a whole number
     if kind == "counts":
         return {}
@@ -87,15 +86,15 @@ def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -
     """`UserError` where a background is negative, which no model of counts allows."""
     for name, array in dataset.arrays.items():
         if name.endswith("_background") and float(array.min()) < 0.0:
-            problem = "the spectra hold negative values: something was subtracted from them"
+            problem = "the spectra hold negative values, as after a subtraction"
             remedy = "use the spectra as recorded, or write the config by hand, with background: none"
             raise UserError(", ".join(map(str, recordings)), problem, remedy)
 
 
-def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording]) -> list[str]:
+def _lines(data: Mappings, proposal: Balance, recordings: Mapping[Path, Recording]) -> list[str]:
     files = ", ".join(path.name for path in recordings)
     lines = [
-        f"# Fusion of {files}, written by fusionkit inspect. What says auto is chosen from the data of each run.",
+        f"# Fusion of {files}, written by fusionkit inspect. Each auto is chosen from the data of the run.",
         "version: 1",
     ]
     lines.append("data:")
@@ -109,20 +108,20 @@ def _lines(data: Mappings, found: Balance, recordings: Mapping[Path, Recording])
         else:
             remark = "" if key == "haadf" and "offset" not in value else _REMARKS.get(key, "")
             lines.append(f"  {key}: {_short(value)}{remark}")
-    lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in found.terms)]
-    solver = dump_line({"type": found.solver, "max_iterations": 2000, "tolerance": _TOLERANCE})
+    lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in proposal.terms)]
+    solver = dump_line({"type": proposal.solver, "max_iterations": 2000, "tolerance": _TOLERANCE})
     lines.append(f"solver: {solver}  # for a first look; 1.0e-4 for numbers")
-    if found.size < SMALL:
-        lines.append("engine: numpy  # with so few values it is done before the kernels are compiled")
+    if proposal.size < SMALL:
+        lines.append("engine: numpy  # for so few values faster than compiling kernels")
     return lines
 
 
 _REMARKS = {
     "haadf": "  # the values used are (value - offset) * scale",
     "grid": "  # whose pixels the fused maps have",
-    "prepare": "  # the part of one scan that the other covers",
+    "prepare": "  # crops one scan to the field of the other",
     "normalize": "  # the maps are not counts",
-    "maps_are": "  # counts times a factor, which is determined: the fused maps are in counts",
+    "maps_are": "  # counts times an unknown factor, which is estimated: the fused maps are in counts",
 }
 
 

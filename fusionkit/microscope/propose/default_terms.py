@@ -1,8 +1,8 @@
-"""The default terms: what a proposed config and `fusionkit.fuse` solve unless the user says otherwise.
+"""The default terms of a proposed config and of `fusionkit.fuse`.
 
-Of counts, nothing is guessed beforehand: weights, penalty, elastic model, gain, offset and epsilon are chosen from the
-data of each run, so that a proposed config suits other files as well. Only where image and maps differ in pixels, its
-units are those of a fit: (image - offset) * scale to sum_i (Z_i x_i)^gamma of the smoothed maps.
+For counts, each run chooses weights, penalty, elastic model, gain, offset and epsilon from its data, so that a proposed
+config suits other files as well. Only if image and maps differ in pixels, the units of the image come from a fit here:
+(image - offset) * scale to sum_i (Z_i x_i)^gamma of the smoothed maps.
 """
 
 from __future__ import annotations
@@ -26,16 +26,13 @@ from fusionkit.weights.fidelity_weights import SMALLEST
 
 GAMMA = 1.7
 HELD_OUT = {AUTO: "count_splitting"}
-_NORMALISED: tuple[float, float, float] = (
-    1.0,
-    0.24,
-    0.1,
-)  # weights of image, maps and TV where all are between 0 and 1, as for DyScO3
+# weights of image, maps and TV for values between 0 and 1, as for DyScO3
+_NORMALISED: tuple[float, float, float] = (1.0, 0.24, 0.1)
 
 PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
 _LARGE_OFFSET = 30.0  # in ranges of the image
-_PATCH = 16  # pixels along an axis from which patches are compared
-_IMAGE = "  # at most 1 / s²; model and weight are those that predict held-out counts best"
+_PATCH = 16  # pixels along the shorter axis from which patches are compared
+_IMAGE = "  # at most 1 / s²; model and weight best predict held-out counts"
 _NONE = Further()
 
 Terms = list[tuple[dict[str, Any], str]]
@@ -50,7 +47,7 @@ class Balance:
     offset, scale : (value - offset) * scale is the image in units of the model.
     terms : of the config, each with a remark.
     grid : ``haadf`` or ``maps`` where their pixels differ.
-    solver : one that takes these terms.
+    solver : a solver for these terms.
     size : number of unknowns.
     """
 
@@ -73,11 +70,11 @@ def balance(
 
     Parameters
     ----------
-    dataset : ``haadf``, ``maps`` and where there are any ``maps_background`` and another stack.
-    normalised : whether image and maps are each between 0 and 1, and not counts.
+    dataset : ``haadf``, ``maps``, and optionally ``maps_background`` and another stack.
+    normalised : whether image and maps were normalised to [0, 1] and are not counts.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    further : what is known about stacks beside ``maps``.
+    further : facts about other stacks.
     """
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
@@ -114,10 +111,10 @@ def _image(
     splits: bool,
     further: Further,
 ) -> _ImageTerm:
-    """The fit to the image: its parameters are fitted together with the maps wherever the solver can do so.
+    """The fit to the image; its parameters are fitted together with the maps where the solver can.
 
-    z is known up to the sensitivity of the spectrometer, which the weight takes care of. The unit of a second technique
-    is free, so that z is then fitted beforehand.
+    z is known up to the sensitivity of the spectrometer, which the weight accounts for. With a second technique, whose
+    unit is free, z is fitted beforehand.
     """
     image, (gamma, z) = dataset.arrays["haadf"], given
     noisy = min(image.shape) >= SMALLEST and noise_level(image) > 0.0
@@ -148,13 +145,13 @@ def _pedestal(image: Array) -> float:
 
 
 def _penalties(weight: float | str, plain: bool, repeats: bool) -> Terms:
-    """The penalties; of several, held-out counts keep the best.
+    """The penalties; if there are several, held-out counts select the best.
 
     Parameters
     ----------
-    weight : of each; `joint_nonlocal` and a second one are automatic.
-    plain : whether total variation is all that the solver takes, or that is known of the data.
-    repeats : whether there is a map of each element on the pixels of the unknown, in which patches may repeat.
+    weight : of each.
+    plain : whether to use total variation alone.
+    repeats : whether every element has a map on the pixels of the unknown, in which patches may repeat.
     """
     if plain:
         return [({"type": "tv", "weight": weight}, "")]
@@ -169,7 +166,7 @@ def _penalties(weight: float | str, plain: bool, repeats: bool) -> Terms:
 
 
 def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float]:
-    """z of every element; where none is given, from its atomic number relative to the others."""
+    """z of every element; a missing one is derived from the atomic numbers."""
     if isinstance(z, str):
         return z
     ratio = float(np.median([value / atomic_number(element) for element, value in z.items()]))
@@ -187,16 +184,17 @@ def _poisson(
     background = {"background": f"{name}_background"} if f"{name}_background" in dataset.arrays else {}
     ratios, part = factors(dataset, name, further), further.parts.get(name)
     whole = name == "maps" and len(ratios) == len(dataset.elements)
-    chosen = {"type": "elements", "elements": list(ratios) if name == "maps" else ratios}
+    selection = {"type": "elements", "elements": list(ratios) if name == "maps" else ratios}
     if stack.shape[1:] != tuple(pixels) or part is not None:
         covered = {"shape": list(stack.shape[1:]), **({} if part is None else part.pixels(pixels))}
-        inner = {} if whole else {"forward": chosen}
+        inner = {} if whole else {"forward": selection}
         return term | {"forward": {"type": "scan", **covered, **inner, **background}}
-    return term if whole and not background else term | {"forward": {**chosen, **background}}
+    return term if whole and not background else term | {"forward": {**selection, **background}}
 
 
-_WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0)  # pixels, of Gaussians tried: atomic columns at 20 counts 0.5, films 2
-_BLUR = 1.5  # of the Gaussian that smooths image and powers alike
+# pixels, of the Gaussians tried; the best is 0.5 for atomic columns at 20 counts, 2 for films
+_WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0)
+_BLUR = 1.5  # pixels, of the Gaussian that smooths both image and powers
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ class ImageUnits:
     Parameters
     ----------
     offset, scale : (value - offset) * scale is the image in units of the model.
-    weight : 1 over the variance of the misfit.
+    weight : 1 over the variance of the residual.
     z : a value for each element, or ``relative``.
     """
 
@@ -218,7 +216,7 @@ class ImageUnits:
 
 @dataclass(frozen=True)
 class _Model:
-    """The model of the fit: elements with a map, gamma, and z where it is given."""
+    """The model of the fit: elements with a map, gamma, and z or None."""
 
     elements: tuple[str, ...]
     gamma: float
@@ -228,15 +226,15 @@ class _Model:
 def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None, further: Further) -> ImageUnits:
     """Offset, scale, z and weight from the image and the powers of the smoothed maps.
 
-    Maps smoothed too little are noise; smoothed too much they lack detail, and the power of a mean is not the mean of a
-    power. The width with the least misfit is used.
+    Too little smoothing leaves noise; too much removes detail, and the power of a mean is not the mean of a power. The
+    width with the smallest residual is used.
 
     Parameters
     ----------
     dataset : the data.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    further : what is known about stacks beside ``maps``; those of a part of the field are left out.
+    further : facts about other stacks; those that cover a part of the field are left out.
     """
     every = of_every_element(dataset, further)
     elements = tuple(every if z is None else dataset.stacks["maps"])
@@ -249,45 +247,45 @@ def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | N
 
 
 def _fitted(image: Array, maps: Array, width: float, model: _Model) -> tuple[ImageUnits, float]:
-    """The fit with maps smoothed by ``width``, and the variance of its misfit."""
+    """The fit with maps smoothed by ``width``, and the variance of its residual."""
     powers = (np.maximum(smooth(maps, width), 0.0) * min(maps[0].size / image.size, 1.0)) ** model.gamma
     if image.shape != maps.shape[1:]:  # both on the coarser pixels along each axis
         coarser = tuple(map(min, image.shape, maps.shape[1:]))
         image, powers = averaged(image, coarser), np.stack([averaged(one, coarser) for one in powers])
-    # noise in the powers would flatten the slope: smooth image and powers alike before the comparison
-    seen, alike = smooth(image[None], _BLUR)[0], smooth(powers, _BLUR)
+    # noise in the powers would flatten the slope: smooth both image and powers
+    smooth_image, smooth_powers = smooth(image[None], _BLUR)[0], smooth(powers, _BLUR)
     if model.z is not None:
-        known = _values(model.z, model.elements) ** model.gamma
-        found = _unit(seen, np.tensordot(known, alike, axes=1))
-        gains = known / found.scale
+        powers_of_z = _values(model.z, model.elements) ** model.gamma
+        fit = _unit(smooth_image, np.tensordot(powers_of_z, smooth_powers, axes=1))
+        gains = powers_of_z / fit.scale
     else:
-        found, gains = _gains(seen, alike, model)
-    left = (seen - found.offset) - np.tensordot(gains, alike, axes=1)
-    spread = float(np.std((image - found.offset - np.tensordot(gains, powers, axes=1)) * found.scale)) or 1.0
-    fit = replace(found, offset=_near(found.offset, image), scale=rounded(found.scale))
-    return replace(fit, weight=rounded(1.0 / spread**2)), float(np.var(left))
+        fit, gains = _gains(smooth_image, smooth_powers, model)
+    residual = (smooth_image - fit.offset) - np.tensordot(gains, smooth_powers, axes=1)
+    spread = float(np.std((image - fit.offset - np.tensordot(gains, powers, axes=1)) * fit.scale)) or 1.0
+    offset, scale, weight = _near(fit.offset, image), rounded(fit.scale), rounded(1.0 / spread**2)
+    return replace(fit, offset=offset, scale=scale, weight=weight), float(np.var(residual))
 
 
 def _gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Array]:
     """Offset, scale and z, and the factor of each power in the image, by nonnegative least squares.
 
-    z includes the sensitivity of the spectrometer, which differs between elements, and is therefore fitted. Elements to
-    which the fit gives 0, since the offset explains the image as well, get a z from their atomic number.
+    z is fitted because it includes the sensitivity of the spectrometer, which differs between elements. If the fit
+    gives an element 0, because the offset explains the image as well, its z is derived from its atomic number.
     """
     from scipy.optimize import nnls
 
     columns = np.stack([np.ones(image.size), -np.ones(image.size), *powers.reshape(len(powers), -1)], axis=1)
     lengths = np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
-    found = nnls(columns / lengths, image.ravel())[0] / lengths
-    offset, gains = float(found[0] - found[1]), found[2:] ** (1 / model.gamma)
+    solution = nnls(columns / lengths, image.ravel())[0] / lengths
+    offset, gains = float(solution[0] - solution[1]), solution[2:] ** (1 / model.gamma)
     numbers = np.array([atomic_number(element) for element in model.elements], dtype=np.float64)
-    known = gains > 0
-    if not known.any():  # the image is unrelated to the maps
+    positive = gains > 0
+    if not positive.any():  # the image is unrelated to the maps
         offset, gains = float(image.min()), numbers * float(np.ptp(image) or 1.0) ** (1 / model.gamma) / numbers.mean()
-        known = gains > 0
-    if not known.all():
-        gains = np.where(known, gains, numbers * np.median(gains[known] / numbers[known]))
-        # without vacuum in the field the offset may have replaced an element: fit it again with all of them
+        positive = gains > 0
+    if not positive.all():
+        gains = np.where(positive, gains, numbers * np.median(gains[positive] / numbers[positive]))
+        # without vacuum in the field the offset may have replaced an element: fit it again with all elements
         again = _unit(image, np.tensordot(gains**model.gamma, powers, axes=1))
         offset, gains = again.offset, gains * again.scale ** (-1 / model.gamma)
     level = float(gains.mean())
@@ -312,6 +310,6 @@ def _unit(image: Array, model: Array) -> ImageUnits:
 
 
 def _near(offset: float, image: Array) -> float:
-    """The offset rounded to a ten thousandth of the range of the image; an offset may be a thousand times the range."""
+    """The offset, rounded to 1e-4 of the range of the image, which may be far smaller than the offset."""
     span = float(np.ptp(image))
     return rounded(offset) if span == 0 else round(offset, 4 - math.floor(math.log10(span)))

@@ -63,13 +63,13 @@ def entries(recording: Recording) -> list[Entry]:
 
 def _of_signal(recording: Recording, signal: Signal) -> Entry:
     edges, units = signal.pixel()
-    known = edges is not None and bool(np.all(edges > 0))
-    sizes = (float(edges[0]), float(edges[1])) if known and edges is not None else None
+    has_size = edges is not None and bool(np.all(edges > 0))
+    sizes = (float(edges[0]), float(edges[1])) if has_size and edges is not None else None
     pixels = tuple(n for axis, n in enumerate(signal.shape) if axis != signal.energy_axis)
     elements = signal.facts.elements if signal.energy_axis is not None else _named(recording, signal.name)
-    unit = units if known else None
-    where = pixels, signal.origin()
-    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.data.total(), *where)
+    unit = units if has_size else None
+    scan = pixels, signal.origin()
+    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.data.total(), *scan)
 
 
 def _of_array(recording: Recording, name: str) -> Entry:

@@ -33,7 +33,7 @@ def sources(
     ----------
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
-    reader : name of the reader; None if the suffixes chose it.
+    reader : name of the reader; None if the suffixes select it.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
 
 
 def _cropped(image: Entry, maps: Entry) -> Mappings:
-    """A step that crops one scan to the other, or a warning if their fields differ otherwise."""
+    """A step that crops one scan to the other; a warning if their fields differ otherwise."""
     both = fields(image.scan, maps.scan)
     difference = None if both is None else both.difference()
     if both is None or difference is None:
@@ -105,7 +105,7 @@ def _cropped(image: Entry, maps: Entry) -> Mappings:
 def _warn_of_unused(recordings: Mapping[Path, Recording], used: list[_Listed]) -> None:
     unused = [str(path) for path in recordings if path not in {one[0] for one in used}]
     if unused:
-        warnings.warn(f"the config uses nothing of {', '.join(unused)}", FusionkitWarning, stacklevel=2)
+        warnings.warn(f"the config does not use {', '.join(unused)}", FusionkitWarning, stacklevel=2)
 
 
 def _nothing_usable(listed: list[Entry], names: str) -> UserError:
@@ -144,8 +144,8 @@ def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
     if double is not None:
         files = " and ".join(str(path) for path, _, e in maps if e.name == double)
         raise UserError(files, f"each hold a map '{double}'", "name the files of one recording")
-    called: dict[str, str | None] = {entry.name: entry.elements[0] for *_, entry in maps}
-    return {element: maps[names.index(name)] for element, name in map_names(called, source).items()}
+    element_by_name: dict[str, str | None] = {entry.name: entry.elements[0] for *_, entry in maps}
+    return {element: maps[names.index(name)] for element, name in map_names(element_by_name, source).items()}
 
 
 def _spectra(listed: list[_Listed]) -> dict[str, _Listed]:
@@ -167,25 +167,25 @@ def _windowed(recording: Recording, entry: Entry, source: Mappings, every: tuple
     signal = _signal(recording, entry)
     background = "windows" if signal.technique == "EDX" else "power_law"
     windows: dict[str, list[float]] = {}
-    beside: dict[str, list[float]] = {}
+    backgrounds: dict[str, list[float]] = {}
     for element in signal.facts.elements:
-        wanted = SpectrumSource(elements=[element], background=background)
+        options = SpectrumSource(elements=[element], background=background)
         try:
-            window = windows_of(signal, wanted, str(signal.path), every)[element]
+            window = windows_of(signal, options, str(signal.path), every)[element]
             ranges = [channels(signal, ends, str(signal.path)) for ends in (window.counts, *window.background)]
         except UserError as error:  # an element whose lines lie outside of these spectra
             warnings.warn(f"the config leaves out {element} of '{signal.name}': {error.problem}", FusionkitWarning, 2)
             continue
         if len(ranges) > 1:
             windows[element] = _ends(signal, ranges[0])
-            beside[element] = [end for one in ranges[1:] for end in _ends(signal, one)]
+            backgrounds[element] = [end for one in ranges[1:] for end in _ends(signal, one)]
         else:
             message = f"the config leaves out {element} of '{signal.name}': no room for a background beside its line"
             warnings.warn(message, FusionkitWarning, 2)
     if not windows:
         remedy = "write the config by hand, with data.spectra.maps.windows"
         raise UserError(str(signal.path), f"'{signal.name}' has none of its elements' lines", remedy)
-    return {**source, "background": background, "windows": windows, "background_windows": beside}
+    return {**source, "background": background, "windows": windows, "background_windows": backgrounds}
 
 
 def _ends(signal: Signal, ends: tuple[int, int]) -> list[float]:

@@ -27,8 +27,8 @@ def level(dataset: Dataset, name: str, part: Part | None = None) -> float:
 def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
     """Counts of each element of a stack per count in ``maps``.
 
-    An element that ``maps`` lack has the factor 1 in a stack of the same technique. For another technique the unit is
-    free; it is chosen such that counts of both have the same noise, background included, and one TV weight suits both.
+    An element without a map in ``maps`` has the factor 1 in a stack of the same technique. For another technique the
+    unit is free; it makes the noise of both equal, background included, so that one TV weight suits both.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
         return dict.fromkeys(elements, 1.0)
     part = further.parts.get(name)
     unit = 1.0 if name in further.same_technique else (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
-    own, known = (np.maximum(smooth(net_counts(dataset, stack), _WIDTH), 0.0) for stack in (name, "maps"))
-    own, known = own.sum(axis=(1, 2)), _covered(known, part).sum(axis=(1, 2))
-    reference = dict(zip(dataset.stacks["maps"], known, strict=True))
+    own, common = (np.maximum(smooth(net_counts(dataset, stack), _WIDTH), 0.0) for stack in (name, "maps"))
+    own, common = own.sum(axis=(1, 2)), _covered(common, part).sum(axis=(1, 2))
+    reference = dict(zip(dataset.stacks["maps"], common, strict=True))
     ratios = {e: n / reference[e] for e, n in zip(elements, own, strict=True) if reference.get(e, 0) > 0 and n > 0}
     return {element: rounded(ratios.get(element, unit)) for element in elements}
 
@@ -57,14 +57,14 @@ def _covered(maps: Array, part: Part | None) -> Array:
 
 
 def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
-    """Maps minus their background on the pixels of ``maps``, with those of elements that only another stack has.
+    """Maps minus their background on the pixels of ``maps``, including elements that only another stack has.
 
     Maps are in their original units, those of another stack in the unit of the unknown.
 
     Parameters
     ----------
     dataset : the data, counted.
-    further : facts about stacks beside ``maps``; those of a part of the field are left out.
+    further : facts about other stacks; those that cover a part of the field are left out.
     """
     maps = net_counts(dataset, "maps")
     units = {} if dataset.counting is None else dataset.counting.units

@@ -110,10 +110,10 @@ class History:
         patience = max(_PATIENCE, len(values) // 2, min(2 * len(values) // 3, _PLATEAU))
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
-    def sampled(self, iteration: int, seconds: float, seen: Certificate, found: Evaluation) -> None:
+    def sampled(self, iteration: int, seconds: float, certificate: Certificate, evaluation: Evaluation) -> None:
         """Record a sampled look."""
-        self.looks.append(seen.optimality)
-        self.samples.append((iteration, seconds, seen, found))
+        self.looks.append(certificate.optimality)
+        self.samples.append((iteration, seconds, certificate, evaluation))
 
     def diverged(self) -> bool:
         """Whether a value is not finite or the objective has blown up."""

@@ -75,18 +75,18 @@ def solve(
                 continue
             state = solver.step_unrelaxed(current.split, state)
             sample = current.sample(state)
-            seen = None if sample is None else sample[0]
+            estimate = None if sample is None else sample[0]
             if sample is not None:
                 history.sampled(iteration, solving_seconds() - started, *sample)
-            if current.due(iteration, seen) or last or history.is_on_plateau():
-                _check(history, current, state, iteration, started, on_check, seen)
+            if current.due(iteration, estimate) or last or history.is_on_plateau():
+                _check(history, current, state, iteration, started, on_check, estimate)
                 status = _verdict(history, solver, last)
                 if status is None:
                     history.keep(state.x)
-            elif seen is not None and on_look is not None:
-                on_look(iteration, seen)
+            elif estimate is not None and on_look is not None:
+                on_look(iteration, estimate)
             if status is None:
-                certificate = history.checks[-1].certificate if seen is None else seen
+                certificate = history.checks[-1].certificate if estimate is None else estimate
                 state = solver.adapt(current.split, current.advance(state), certificate)
         if history.checks[-1].iteration != iteration:
             if not is_unrelaxed:
@@ -140,10 +140,11 @@ class _CurrentProblem:
         """A cheap estimate of certificate and values; None without a sample, or if every look is a check."""
         return None if self._schedule is None else self.evaluator.estimate(state)
 
-    def estimated(self, iteration: int, seconds: float, seen: Certificate, values: Evaluation) -> Check:
+    def estimated(self, iteration: int, seconds: float, certificate: Certificate, values: Evaluation) -> Check:
         """A look in the form of a check."""
         terms = self.evaluator.named(values)
-        return Check(iteration, self.solver.options.max_iterations, seconds, float(sum(terms.values())), terms, seen)
+        objective, limit = float(sum(terms.values())), self.solver.options.max_iterations
+        return Check(iteration, limit, seconds, objective, terms, certificate)
 
     def due(self, iteration: int, sample: Certificate | None) -> bool:
         """Whether a check follows a look with this estimate."""

@@ -207,11 +207,11 @@ def require_state(solver: Solver, split: Split, state: object) -> None:
         raise UserError(where, f"its state is a {type(state).__name__}", "return a fusionkit.solver.State")
     if state.x.shape != split.problem.shape:
         raise UserError(where, f"its x has the shape {state.x.shape} instead of {split.problem.shape}")
-    for what, found in (("auxiliary", state.auxiliary), ("duals", state.duals)):
-        if len(found) != len(composed):
+    for what, arrays in (("auxiliary", state.auxiliary), ("duals", state.duals)):
+        if len(arrays) != len(composed):
             names = ", ".join(term.name for term in composed) or "there are none"
             remedy = f"give one for each composed term ({names}), an empty array for a term without one"
-            raise UserError(where, f"its state has {len(found)} {what} for {len(composed)} composed terms", remedy)
+            raise UserError(where, f"its state has {len(arrays)} {what} for {len(composed)} composed terms", remedy)
     for term, dual in zip(composed, state.duals, strict=True):
         if dual.shape != term.operator.range:
             wrong = f"its dual variable of {term.name} has the shape {dual.shape} instead of {term.operator.range}"

@@ -144,13 +144,13 @@ def _variance_of_raw(raw: Array, variance: Array, k: Array) -> Array:
 def _clipped(
     region: Region,
     elements: tuple[str, ...],
-    found: Array,
+    estimate: Array,
     reach: Array,
     others: tuple[Array, Array],
     method: str,
     level: float,
 ) -> Composition:
-    cut = [np.clip(each, 0.0, 1.0) for each in (found, found - reach, found + reach, *others)]
+    cut = [np.clip(each, 0.0, 1.0) for each in (estimate, estimate - reach, estimate + reach, *others)]
     values, low, high, fused, raw = (tuple(float(value) for value in each) for each in cut)
     return Composition(region, elements, values, low, high, fused, raw, method, level)
 

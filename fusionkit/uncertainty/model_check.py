@@ -32,15 +32,15 @@ def model_warnings(problem: Problem, x: Array, drawn: bool = False) -> tuple[str
         if not isinstance(term, Fidelity) or not term.noise or term.weight == 0:
             continue
         mean = data_mean(term, x)
-        variance, seen, source = _variance(term, mean), _seen(term, mean), "that its weight implies"
+        variance, noise, source = _variance(term, mean), _visible_variance(term, mean), "that its weight implies"
         scatter = float(np.mean((term.data - mean) ** 2))
-        if drawn and seen is not None and term.noise != "poisson":
-            variance, source = seen, "of its noise"
-        if seen is not None and not variance / _MATCH < seen < variance * _MATCH:
-            remedy = "use 'weight: auto'" if seen > variance else "that is right only if its model is wrong by as much"
+        if drawn and noise is not None and term.noise != "poisson":
+            variance, source = noise, "of its noise"
+        if noise is not None and not variance / _MATCH < noise < variance * _MATCH:
+            remedy = "use 'weight: auto'" if noise > variance else "that is right only if its model is wrong by as much"
             sentences.append(
                 f"Error bars assume that the weight of {term.name} matches its noise, but the visible noise in its "
-                f"data has {seen / variance:.2g} times the variance: {remedy}."
+                f"data has {noise / variance:.2g} times the variance: {remedy}."
             )
         elif scatter > _MATCH * variance:
             sentences.append(
@@ -57,9 +57,9 @@ def _sum_warnings(problem: Problem, x: Array) -> list[str]:
         return []
     result, sentences = data_mean(term, x), []
     for index, name in enumerate(problem.labels):
-        sum_found, sum_known = float(result[index].sum()), float(term.data[index].sum(dtype=np.float64))
-        change = sum_found / sum_known - 1.0 if sum_known > 0 else 0.0
-        if abs(change) > _DEPARTURE + _CLEARLY * (term.weight * max(sum_known, 1e-30)) ** -0.5:
+        sum_fused, sum_data = float(result[index].sum()), float(term.data[index].sum(dtype=np.float64))
+        change = sum_fused / sum_data - 1.0 if sum_data > 0 else 0.0
+        if abs(change) > _DEPARTURE + _CLEARLY * (term.weight * max(sum_data, 1e-30)) ** -0.5:
             sentences.append(
                 f"Error bars of {name} are too small: its fused map has {100 * abs(change):.0f} % "
                 f"{'more' if change > 0 else 'less'} than its data, which noise does not explain. Are gamma, z and the "
@@ -73,7 +73,7 @@ def _variance(term: Fidelity, mean: Array) -> float:
     return (_mean(mean) if term.noise == "poisson" else 1.0) / term.weight
 
 
-def _seen(term: Fidelity, mean: Array) -> float | None:
+def _visible_variance(term: Fidelity, mean: Array) -> float | None:
     """The variance from the data alone; the residual may be too small if the fit follows the noise."""
     if term.noise == "poisson":
         factor = step_of(term.data)

@@ -116,10 +116,10 @@ def _fit(one: Array, name: str, where: str) -> MeanVariance:
 
 def _shared(maps: Array, names: tuple[str, ...], kind: Kind) -> list[str]:
     """A note if smoothing removed noise, which makes the effective counts too large."""
-    found = [name for name, one in zip(names, maps, strict=True) if kind == "fractions" and shares_noise(one)]
-    if not found:
+    correlated = [name for name, one in zip(names, maps, strict=True) if kind == "fractions" and shares_noise(one)]
+    if not correlated:
         return []
-    which = f"The pixels of {', '.join(found)} share their noise, as if the maps were smoothed or interpolated"
+    which = f"The pixels of {', '.join(correlated)} share their noise, as if the maps were smoothed or interpolated"
     return [f"{which}: they hold fewer counts than this."]
 
 

@@ -117,9 +117,9 @@ def _moved(frames: Array, by: Array, order: int) -> Array:
     )
 
 
-def _note(found: list[Shift], options: RegisterFramesOptions, name: str, shape: tuple[int, int]) -> str:
-    shifts = ", ".join(f"({one.rows:.2f}, {one.columns:.2f})" for one in found)
-    text = f"register_frames: the shifts of frames 2 to {len(found) + 1} onto the first are {shifts} pixels"
-    text += f" in rows and columns, measured on {name} (least correlation {min(one.correlation for one in found):.2f})"
+def _note(shifts: list[Shift], options: RegisterFramesOptions, name: str, shape: tuple[int, int]) -> str:
+    listed = ", ".join(f"({one.rows:.2f}, {one.columns:.2f})" for one in shifts)
+    text = f"register_frames: the shifts of frames 2 to {len(shifts) + 1} onto the first are {listed} pixels"
+    text += f" in rows and columns, measured on {name} (least correlation {min(one.correlation for one in shifts):.2f})"
     how = "by fractions of pixels; interpolated counts are not counts" if options.subpixel else "by whole pixels"
     return f"{text}; they moved {how}; {shape[0]} x {shape[1]} pixels remain, which all cover."

@@ -65,9 +65,9 @@ def register(options: RegisterOptions, dataset: Dataset, where: str) -> Dataset:
     return _shared(move(dataset, by, _note(measured, by, options.reference)), by, where)
 
 
-def _moves(found: Shift, options: RegisterOptions) -> Array:
-    """The shift to apply: with fractions of a pixel if they are wanted or significant, else whole pixels."""
-    by = np.array([found.rows, found.columns])
+def _moves(shift: Shift, options: RegisterOptions) -> Array:
+    """The shift to apply: with fractions of a pixel if requested or significant, else whole pixels."""
+    by = np.array([shift.rows, shift.columns])
     if options.subpixel is True:
         return by
     whole = np.rint(by) + 0.0  # no -0 in notes
@@ -91,8 +91,8 @@ def _lag(options: RegisterOptions, dataset: Dataset, where: str) -> Shift:
 
     first = lag(root(image))
     smooth = ndimage.gaussian_filter(image, _SMOOTH, mode="nearest")
-    there = shifted(smooth, sign * np.array([first.rows, first.columns]), order=1)
-    scale, zero = np.polyfit(there.ravel(), (maps**2).ravel(), 1)
+    moved = shifted(smooth, sign * np.array([first.rows, first.columns]), order=1)
+    scale, zero = np.polyfit(moved.ravel(), (maps**2).ravel(), 1)
     return first if scale <= 0 else lag(np.sqrt(np.maximum(scale * smooth + zero, 0.0)))
 
 
@@ -136,18 +136,18 @@ def _maps_moved(dataset: Dataset, by: Array, note: str) -> Dataset:
     return changed(dataset, moved, note + warning, truth=truth_on(dataset, move), **facts)
 
 
-def _note(found: Shift, by: Array, reference: str) -> str:
+def _note(shift: Shift, by: Array, reference: str) -> str:
     names = {"maps": ("the HAADF image", "the maps"), "haadf": ("the maps", "the HAADF image")}
     moving, still = names[reference]
-    measured = np.array([found.rows, found.columns])
+    measured = np.array([shift.rows, shift.columns])
     if np.array_equal(by, measured):
-        return f"register: {moving} moved by {found} in rows and columns onto {still}."
+        return f"register: {moving} moved by {shift} in rows and columns onto {still}."
     if np.abs(measured).max() <= _KNOWN_TO and not by.any():
         reason = f"is within the accuracy of {_KNOWN_TO} pixels"
-        return f"register: nothing moved; the shift of {moving} onto {still}, {found}, {reason}."
+        return f"register: nothing moved; the shift of {moving} onto {still}, {shift}, {reason}."
     kind = "whole pixels, " if np.array_equal(by, np.rint(by)) else ""
-    there = f"{kind}({by[0]:.4g}, {by[1]:.4g})"
-    return f"register: {moving} moved by {there} in rows and columns, onto {still}; measured {found}."
+    applied = f"{kind}({by[0]:.4g}, {by[1]:.4g})"
+    return f"register: {moving} moved by {applied} in rows and columns, onto {still}; measured {shift}."
 
 
 def _shared(dataset: Dataset, by: Array, where: str) -> Dataset:

@@ -156,18 +156,18 @@ def _whole_shift(moving: Array, reference: Array, largest: float | None, where: 
     reach = _search(reference.shape, largest)
     surface = _surface(moving, reference)[_central(reference.shape, reach)]
     place = np.unravel_index(int(np.argmax(surface)), surface.shape)
-    found = int(place[0]) - reach[0], int(place[1]) - reach[1]
-    if any(abs(one) == limit for one, limit in zip(found, reach, strict=True)):
-        problem = f"the shift of {what} is not credible: the best is {found}, at the border of the search"
+    best = int(place[0]) - reach[0], int(place[1]) - reach[1]
+    if any(abs(one) == limit for one, limit in zip(best, reach, strict=True)):
+        problem = f"the shift of {what} is not credible: the best is {best}, at the border of the search"
         raise UserError(where, problem, f"raise 'largest' ({max(reach)} pixels) if the images are so far apart")
     rivals = np.empty(surface.shape, np.int32)
     if ndimage.label(surface > _RIVAL * surface[place], output=rivals) != 1:
         rival = np.argmax(np.where((rivals > 0) & (rivals != rivals[place]), surface, -np.inf))
         other = np.unravel_index(int(rival), surface.shape)
         second = int(other[0]) - reach[0], int(other[1]) - reach[1]
-        problem = f"the shift of {what} is not determined: {found} and {second} fit nearly as well"
+        problem = f"the shift of {what} is not determined: {best} and {second} fit nearly as well"
         raise UserError(where, problem, "lower 'largest', or crop to a part with distinct features")
-    return found
+    return best
 
 
 def _evidence(moving: Array, reference: Array, reach: list[int]) -> tuple[float, float]:
@@ -198,18 +198,19 @@ def coarse(moving: Array, reference: Array) -> Shift | None:
     None if the shift is not credible, or not determined.
     """
     window = _window(reference.shape)
-    here, there = _without_slow(moving, window), _without_slow(reference, window)
-    if not (_energy(here) > 0 and _energy(there) > 0):
+    pair = _without_slow(moving, window), _without_slow(reference, window)
+    if not all(_energy(one) > 0 for one in pair):
         return None
     try:
-        whole = _whole_shift(here, there, None, "", "the image")
+        whole = _whole_shift(*pair, None, "", "the image")
     except UserError:  # at the border, or with a rival
         return None
-    reached, chance = _evidence(shifted(here, np.array(whole, float), order=0), there, _search(reference.shape, None))
+    aligned = shifted(pair[0], np.array(whole, float), order=0)
+    reached, chance = _evidence(aligned, pair[1], _search(reference.shape, None))
     if reached <= chance:
         return None
     middle = [length // 2 + one for length, one in zip(reference.shape, whole, strict=True)]
-    near = _surface(here, there)[middle[0] - 1 : middle[0] + 2, middle[1] - 1 : middle[1] + 2]
+    near = _surface(*pair)[middle[0] - 1 : middle[0] + 2, middle[1] - 1 : middle[1] + 2]
     by = [one + _top(line) for one, line in zip(whole, (near[:, 1], near[1]), strict=True)]
     return Shift(by[0], by[1], reached, chance)
 

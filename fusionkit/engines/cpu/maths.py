@@ -92,9 +92,9 @@ def _log(x: Any) -> Any:
 
     def single(x: Any) -> Any:
         e, f, z, rest = _mantissa(x)
-        found = f + (rest + e * _LN2_LOW - f4(0.5) * z) + e * _LN2_HIGH
-        found = found if x < f4(np.inf) else x  # infinity and NaN
-        return found if x > f4(0) else (f4(-np.inf) if x == f4(0) else f4(np.nan))
+        result = f + (rest + e * _LN2_LOW - f4(0.5) * z) + e * _LN2_HIGH
+        result = result if x < f4(np.inf) else x  # infinity and NaN
+        return result if x > f4(0) else (f4(-np.inf) if x == f4(0) else f4(np.nan))
 
     return single
 
@@ -139,9 +139,9 @@ def _power(x: Any, parts: Any) -> Any:
         r = (whole - k) + part
         r = f4(1) if r > f4(1) else r  # out of range the result must be infinite
         r = f4(-1) if r < f4(-1) else r  # or 0, not the polynomial's value
-        found = _exp2(k, r)
-        found = found if x < f4(np.inf) else x  # infinity and NaN
-        return f4(0) if x <= f4(0) else found
+        result = _exp2(k, r)
+        result = result if x < f4(np.inf) else x  # infinity and NaN
+        return f4(0) if x <= f4(0) else result
 
     return single
 

@@ -66,7 +66,7 @@ def _distance(features: Any, i: int, j: int, row: int, column: int, length: int,
 def _nearest(features: Any, i: int, j: int, channels: int, how: Any, best: Any, rows: Any, columns: Any) -> int:
     """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
     ny, nx = features.shape[0] - how.patch + 1, features.shape[1] // channels - how.patch + 1
-    length, found, last = how.patch * channels, 1, 0
+    length, count, last = how.patch * channels, 1, 0
     best[0], rows[0], columns[0] = 0, i, j  # the reference belongs to the group even if many patches equal it
     worst = features.dtype.type(np.inf)
     for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
@@ -76,13 +76,13 @@ def _nearest(features: Any, i: int, j: int, channels: int, how: Any, best: Any, 
             far = _distance(features, i, j * channels, row, column * channels, length, how.patch, worst)
             if far >= worst:
                 continue
-            at = found if found < how.similar else last
+            at = count if count < how.similar else last
             best[at], rows[at], columns[at] = far, row, column
-            found = min(found + 1, how.similar)
-            if found == how.similar:
+            count = min(count + 1, how.similar)
+            if count == how.similar:
                 last = int(np.argmax(best))
                 worst = best[last]
-    return found
+    return count
 
 
 @inlined

@@ -135,7 +135,7 @@ class TGVCheck:
     ) -> Evaluation:
         """As `fusionkit.engines.engine.Engine`; w has the shape (2, n, ny, nx), p (5, n, ny, nx)."""
         number, penalty = self.dtype.type, self.penalty
-        found, _ = self.plain.evaluate(x, duals[0][:2], sample)
+        evaluation, _ = self.plain.evaluate(x, duals[0][:2], sample)
         x, w, p = (read_only(one, self.dtype) for one in (x, auxiliary[0], duals[0]))
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
         numbers = (*radii, number(0.5**0.5), number(0), number(1))
@@ -146,12 +146,12 @@ class TGVCheck:
         value = penalty.weight * (sums[_FIRST] + penalty.ratio * sums[_SECOND])
         value = value if penalty.weight else 0.0
         certificate = None
-        if found.certificate is not None:
+        if evaluation.certificate is not None:
             length = sums[_DUAL] ** 0.5
             field = sums[_FIELD] ** 0.5 / (penalty.field_norm * length) if length else 0.0
             certificate = Certificate(
-                max(found.certificate.stationarity, field),
-                relative_gap(value - sums[_INNER], found.scale),
+                max(evaluation.certificate.stationarity, field),
+                relative_gap(value - sums[_INNER], evaluation.scale),
                 sums[_OUTSIDE] ** 0.5 / length if length else 0.0,
             )
-        return replace(found, penalty=value, certificate=certificate)
+        return replace(evaluation, penalty=value, certificate=certificate)

@@ -189,7 +189,7 @@ def write_dm(path: Path) -> None:
     path.write_bytes(head + root + b"\0" * 8)
 
 
-# suffix: what writes a file of it
+# suffix: function that writes such a file
 FORMATS: dict[str, list[Callable[[Path], None]]] = {
     "hspy": [written_by("rsciio.hspy", spectrum_signal), written_by("rsciio.hspy", image_signal)],
     "zspy": [written_by("rsciio.zspy", spectrum_signal)],

@@ -13,7 +13,7 @@ import numpy as np
 from host_device import HostDevice
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-# of what the operators call, the functions that CuPy has
+# the functions that the operators call and CuPy has
 _FUNCTIONS = {"clip", "copyto", "einsum", "empty_like", "may_share_memory", "sum", "zeros_like", "concatenate"}
 
 
@@ -110,7 +110,7 @@ def _plain(value: Any) -> Any:
 _TAKEN: Any = (StrictArray, int, float, bool, np.float32, np.float64, np.int64, np.bool_)
 NAMESPACE = SimpleNamespace(
     array=lambda values: values.copy() if isinstance(values, StrictArray) else StrictArray(np.array(values)),
-    empty=lambda shape, dtype: StrictArray(np.full(shape, 99, dtype)),  # not zero: nobody may rely on it
+    empty=lambda shape, dtype: StrictArray(np.full(shape, 99, dtype)),  # not zero, so that no code relies on it
     zeros=lambda shape, dtype: StrictArray(np.zeros(shape, dtype)),
     copyto=np.copyto,
 )

@@ -93,7 +93,7 @@ def test_a_file_that_is_newer_than_its_run_is_refused_or_run_again(
     assert (out / "a" / "result.h5").stat().st_mtime > written
     assert statuses(out) == ["max_iterations"]
     if changes:
-        file.unlink()  # what is gone has not changed
+        file.unlink()  # removed files do not count as changed
         assert main(command) == 0
 
 
@@ -114,7 +114,7 @@ def test_a_former_batch_is_not_dropped_from_the_table(
     assert main([*command, "b.npz", "a.npz"]) == 0
     assert [row["point"] for row in table(out)] == ["b", "a"]
     assert main([*command, "b.npz", "--overwrite"]) == 0
-    assert main([*command, "b.npz"]) == 0  # what was left out once is forgotten
+    assert main([*command, "b.npz"]) == 0  # a point that was left out is forgotten
     assert [row["point"] for row in table(out)] == ["b"]
     assert (out / "a" / "result.h5").is_file()
 

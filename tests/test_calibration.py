@@ -64,7 +64,7 @@ def error(data: Dataset, x: Array) -> float:
     return float(np.linalg.norm(x - data.truth) / np.linalg.norm(data.truth))
 
 
-# preset, dose, what is fitted, the largest error of log(gain), and of gamma
+# preset, dose, fitted parameters, largest error of log(gain) and of gamma
 FITS = {
     "nanoparticle, gain": ("cos_nanoparticle", 20, {"gain": "auto", "offset": OFFSET}, 0.02, 0.0),
     "nanoparticle, gain and offset": ("cos_nanoparticle", 20, {"gain": "auto", "offset": "auto"}, 0.02, 0.0),
@@ -109,7 +109,7 @@ def test_errors_are_those_of_many_recordings() -> None:
     for name in ("gain", "offset"):
         spread = float(np.std([fit[name].value for fit in fits], ddof=1))
         said = float(np.mean([fit[name].error for fit in fits]))
-        assert 0.5 < spread / said < 1.7, name  # 12 recordings know a standard deviation to 20 %
+        assert 0.5 < spread / said < 1.7, name  # 12 recordings determine a standard deviation to 20 %
 
 
 @pytest.mark.parametrize(

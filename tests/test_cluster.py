@@ -42,7 +42,7 @@ class Cluster:
         self.workers = [self._start("worker", *one) for _ in range(2)]
         with distributed.Client(
             scheduler_file=str(file), set_as_default=False
-        ) as client:  # else a sweep says that there are none
+        ) as client:  # otherwise a sweep reports that there are none
             client.wait_for_workers(2, timeout=60)
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:

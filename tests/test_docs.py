@@ -86,7 +86,7 @@ def check_config(arguments: argparse.Namespace, folder: Path) -> None:
         assert its_own or (ROOT / given).is_file()
         return
     assert given in packaged_configs()
-    # in a file, whose data are looked for when they are read
+    # in a file; its data are opened when they are read
     (folder / "packaged.yaml").write_text(packaged_configs()[given], encoding="utf-8")
     load_config(folder / "packaged.yaml", arguments.set)
 

@@ -107,7 +107,7 @@ def test_the_namespace_has_its_names_and_loads_no_config() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-# what is chosen of the tests of the copy, and how many of them there are at least
+# tests of the copy to run, and their least number
 ROWS = [
     ("test_penalties.py", "elastic_net", 4),
     ("test_forwards.py", "saturating", 4),
@@ -367,7 +367,7 @@ def test_optional_library_of_one_factory(site: Path, capsys: pytest.CaptureFixtu
     )
     assert main(validate("mine")) == 2
     assert "'mine' cannot be used (No module named 'no_such_library')" in capsys.readouterr().err
-    # a refusal names the solvers that can, whatever has become of the others
+    # a refusal names the solvers that can, even if others are broken
     assert main([*validate("tgv"), "--set", "solver=admm"]) == 2
     able = one_line(capsys.readouterr().err).partition("solvers that can: ")[2].split(", ")
     assert "chambolle_pock" in able

@@ -203,7 +203,7 @@ def test_expansion_bounds_the_hessian(name: str) -> None:
     if expansion.coupling is not None:
         model += np.einsum("iyx,jyx->yxij", expansion.coupling, expansion.coupling)
     hessian = np.zeros_like(model)
-    for j in range(n):  # pixels do not see each other, so that one difference serves all of them
+    for j in range(n):  # pixels are independent, so one difference serves all of them
         d = np.zeros_like(x)
         d[j] = h
         hessian[..., j] = np.moveaxis(found.gradient(x + d) - found.gradient(x - d), 0, -1) / (2 * h)
@@ -256,7 +256,7 @@ def brute_force(loss: Loss, b: float, v: float, step: float, low: float) -> floa
 
 FINITE = st.floats(-1e3, 1e3)
 STEPS = st.floats(1e-3, 1e3)
-COUNTS = st.just(0.0) | st.floats(1e-6, 1e3)  # nothing that vanishes in float32
+COUNTS = st.just(0.0) | st.floats(1e-6, 1e3)  # no values that vanish in float32
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -381,7 +381,7 @@ def test_any_other_forward_model() -> None:
     assert found.gradient(x, out) is out
     counts = fidelity("counts", 0.5, PoissonLoss(0.1), Product(), data)
     assert isinstance(counts, Differentiable)
-    assert not isinstance(counts, Smooth)  # nothing says that this prediction is >= 0
+    assert not isinstance(counts, Smooth)  # this prediction need not be >= 0
 
 
 def test_regression_term() -> None:

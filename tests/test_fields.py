@@ -22,7 +22,7 @@ RNG = np.random.default_rng(0)
 AT_ZERO, NOWHERE = (0.0, 0.0), None
 IMAGE = Scan((64, 48), 0.5, "nm", AT_ZERO)
 
-# of maps beside IMAGE: their scan, whether the fields are alike, apart, and which part the one is of the other
+# maps beside IMAGE: their scan, whether the fields are equal or disjoint, and which part one is of the other
 CASES: dict[str, tuple[Scan, bool, bool, Any]] = {
     "the same": (Scan((64, 48), 0.5, "nm", AT_ZERO), True, False, None),
     "binned, at its corner": (Scan((16, 12), 2.0, "nm", AT_ZERO), True, False, None),

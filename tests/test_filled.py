@@ -65,7 +65,7 @@ def test_estimates_follow_the_checks_of_every_look() -> None:
     assert few.looks["iteration"].tolist() == every.trace["iteration"].tolist()[1:]
     assert not every.looks
     found, lowest = interpolate_trace(few.trace, few.looks), min(every.trace["objective"])
-    ahead = slice(0, -2)  # the last ones differ from the lowest by less than a sample tells
+    ahead = slice(0, -2)  # the last ones differ from the lowest by less than the error of a sample
     gap = (found["objective"] - lowest)[ahead] / (every.trace["objective"] - lowest)[ahead]
     assert np.all((gap > 0.5) & (gap < 2.0)), gap
     np.testing.assert_allclose(found["optimality"], every.trace["optimality"], rtol=0.5)

@@ -283,9 +283,9 @@ def test_a_functional_works_in_pyproximal(kind: str, options: dict[str, Any], va
     np.testing.assert_array_equal(operator.prox(y, 0.5), functional.prox(y, 0.5))
     np.testing.assert_array_equal(operator.proxdual(y, 0.5), functional.proxdual(y, 0.5))
     np.testing.assert_array_equal(operator.grad(y), functional.grad(y))
-    # what pyproximal composes, here 2 g, has the prox that Moreau's identity asks for
+    # a composition of pyproximal, here 2 g, has the prox that follows from Moreau's identity
     twice = 2.0 * operator
     np.testing.assert_allclose(twice.prox(y, 0.5), functional.prox(y, 1.0))
-    # its solvers take the functional as it is
+    # its solvers take the functional unchanged
     taken = ProximalPoint(functional, y, tau=0.5, niter=1)
     np.testing.assert_array_equal(taken, functional.prox(y, 0.5))

@@ -118,7 +118,7 @@ def test_signals_give_signals_with_their_axes_and_metadata(way: str, expected: f
     if "stack" in way:
         np.testing.assert_array_equal(fused.stack.data, expected.stack)
         assert fused.stack.metadata.General.title == "counts"
-        np.testing.assert_array_equal(np.asarray(maps.data), np.asarray(before))  # what came in is left alone
+        np.testing.assert_array_equal(np.asarray(maps.data), np.asarray(before))  # the inputs are unchanged
     else:
         assert type(fused.stack) is np.ndarray
 
@@ -299,7 +299,7 @@ def test_save(suffix: str, tmp_path: Path, expected: fk.Fused) -> None:
     assert [one.metadata.General.title for one in loaded] == [*NAMES, "HAADF"]
     np.testing.assert_array_equal(loaded[0].data, expected.maps["Co"])
     np.testing.assert_array_equal(loaded[3].data, HAADF)
-    again = fk.fuse(path, path, **FAST)  # a file of ours is a recording
+    again = fk.fuse(path, path, **FAST)  # an exported file is a recording
     assert list(again.maps) == list(NAMES)
 
 

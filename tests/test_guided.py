@@ -70,7 +70,7 @@ def test_fields_are_within_the_unit_disc_and_know_no_units(seed: int, scale: flo
         xi = field(guide_of(image))
         assert np.linalg.norm(xi, axis=0).max() <= 1.0
         other = field(guide_of(sign * scale * image + offset))
-        # xi xi' is what counts: the direction across an edge has no sign
+        # compare xi xi': the direction across an edge has no sign
         np.testing.assert_allclose(other[0] * other[1], xi[0] * xi[1], atol=1e-3)
         np.testing.assert_allclose(other**2, xi**2, atol=1e-3)
 

@@ -42,7 +42,7 @@ def modules() -> dict[str, Path]:
     """The path of every module by its name."""
     found = {}
     for package, folder in SOURCES.items():
-        for place, _, files in os.walk(ROOT / folder):  # which does not follow the links of a development checkout
+        for place, _, files in os.walk(ROOT / folder):  # it does not follow the links of a development checkout
             inner = Path(place).relative_to(ROOT / folder).parts
             for file in files:
                 if file.endswith(".py"):

@@ -72,7 +72,7 @@ def test_the_final_smoothing_is_kept_and_reported() -> None:
     built, start = build("fused")
     result = solve(built, make_solver("lbfgsb", smoothing=0.05, tolerance=1e-9, max_iterations=15), start)
     assert result.steps == {"smoothing_0": 0.05}
-    assert result.status.value == "stalled"  # the smoothing stands between it and the tolerance
+    assert result.status.value == "stalled"  # the smoothing keeps it from the tolerance
     assert len(result.notes) == 1
     assert "'tv'" in result.notes[0]
     assert "mu = 0.05" in result.notes[0]

@@ -146,7 +146,7 @@ def test_interrupted_keeps_the_best_iterate(stop_at: int) -> None:
     built, start = build("fused")
     polls = iter(range(1000))
     result = solve(built, make_solver("chambolle_pock"), start, stop_requested=lambda: next(polls) == stop_at)
-    judged = stop_at if stop_at % 10 == 0 else stop_at + 1  # what is handed out is settled by one more iteration
+    judged = stop_at if stop_at % 10 == 0 else stop_at + 1  # the result gets one more iteration, unrelaxed
     assert (result.status, result.iterations) == (Status.INTERRUPTED, judged)
     assert result.trace["iteration"][-1] == judged
     assert result.objective == pytest.approx(result.trace["objective"].min(), rel=1e-14)

@@ -20,7 +20,7 @@ from fusionkit.problem import Problem
 from fusionkit.registry import lookup, table
 from fusionkit.solver import fit, solve_bytes
 
-# prints what a solve adds to the data, and what was expected; compiled and imported before it is measured
+# prints the memory of a solve beside the data, measured and expected, after compilation and imports
 MEASURED = """
 import ctypes, gc, json
 from pathlib import Path
@@ -46,7 +46,7 @@ split = fit(measured.solver, measured.problem)
 expected = solve_bytes(split, measured.solver.memory(split)) - measured.start.nbytes
 print(json.dumps([status("VmHWM") - before, expected]))
 """
-# what the C library keeps to itself would hide arrays
+# memory that the C library keeps would hide arrays
 AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 

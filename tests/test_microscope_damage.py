@@ -50,7 +50,7 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
         return content[:place]
     changed = bytearray(content)
     if kind == 1:
-        # most of what steers a reader stands at the beginning
+        # the beginning holds most of what controls a reader
         bound = len(content) if rng.random() < 0.5 else min(len(content), 2048)
         for index in rng.integers(bound, size=rng.integers(1, 8)):
             changed[index] ^= int(rng.integers(1, 256))
@@ -79,7 +79,7 @@ def outcomes(path: Path, whole: list[tuple[Path, bytes]], cases: int) -> Iterato
 def check(said: list[str], path: Path, cases: int) -> None:
     assert len(said) == cases
     failures = [line for line in said if line]
-    assert len(failures) > cases // 50  # the damages are such that readers notice some
+    assert len(failures) > cases // 50  # readers detect some of the damages
     assert all(path.name in line and "\n" not in line for line in failures)
 
 

@@ -42,5 +42,5 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert len(pictures) == 3
     assert all(len(picture) > 10_000 for picture in pictures)
-    assert not any(output.get("name") == "stderr" for output in outputs)  # no warnings in the reader's face
+    assert not any(output.get("name") == "stderr" for output in outputs)  # no warnings in the output
     assert {path.name for path in tmp_path.iterdir()} == {"fused.hspy"}

@@ -24,7 +24,7 @@ L1 = {"type": "l1", "operator": SECOND, "weight": 0.1, "name": "ridges"}
 BLUR = {"type": "least_squares", "data": "blurred", "forward": {"type": "blur", "sigma": 1.0}, "name": "probe"}
 FIT = {"type": "haadf", "gamma": 1.6}
 
-# solver, terms, what the message must say
+# solver, terms, text of the message
 REFUSED: list[tuple[str, list[Mapping[str, Any]], tuple[str, ...]]] = [
     ("admm", [MAPS, L1], ("'ridges'", "cosine transform does not diagonalise", "chambolle_pock", "proximal_gradient")),
     ("admm", [MAPS, TV, BLUR], ("'probe'", "cosine transform", "condat_vu")),

@@ -83,7 +83,7 @@ def test_slider_by_keyboard(opened: Opened) -> None:
 
 
 def test_divider_by_mouse(opened: Opened) -> None:
-    opened.canvas("Co").scroll_into_view_if_needed()  # what stands above it grows with what there is to say
+    opened.canvas("Co").scroll_into_view_if_needed()  # the content above it varies in height
     box = opened.canvas("Co").bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + 0.7 * box["height"])
     opened.page.mouse.move(*middle)

@@ -16,7 +16,7 @@ from fusionkit.report.content import Chart, Curve, Layer, Page, Panel, Section, 
 from fusionkit.report.run_page import run_page
 
 RUN = solved("cos_nanoparticle", "data.phantom.size=64", "uncertainty.method=curvature")
-# digits that leave no room, and names as sweeps give them
+# digits that leave no room, and names of sweeps
 OBJECTIVE = dataclasses.replace(RUN, result=dataclasses.replace(RUN.result, objective=-1.9216892e8))
 LONG = "a_very_long_run_name_that_nobody_would_type_but_sweeps_do_tv.weight=0.3,haadf.gamma=1.7"
 IMAGE = np.arange(256.0).reshape(16, 16)
@@ -137,7 +137,7 @@ def test_keys_on_an_image_are_told(opened: Opened) -> None:
     canvas.hover(position={"x": 40, "y": 50})
     opened.page.wait_for_timeout(400)
     assert region.count() == 1
-    assert region.text_content() == ""  # a mouse has eyes
+    assert region.text_content() == ""  # a mouse user sees the image
     canvas.focus()
     for _ in range(3):
         opened.page.keyboard.press("Shift+ArrowRight")
@@ -207,7 +207,7 @@ def test_nothing_moves_under_the_mouse(opened: Opened) -> None:
     assert opened.page.evaluate(height) == before
 
 
-# what is wider than its place, but for what scrolls by itself
+# elements wider than their place, except those that scroll
 WIDE = """[...document.querySelectorAll("h1, th, .plot, summary, .u-label, .readout")].filter((one) =>
   one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline")
   .map((one) => one.className || one.tagName)"""

@@ -34,7 +34,7 @@ def hdf5(path: Path) -> None:
         file["scan/stack"] = STACK
 
 
-# how it is written, the stack's name, and what each image can be called
+# how it is written, the name of the stack, and the names of each image
 FILES: dict[str, tuple[Callable[[Path], None], str, tuple[Any, ...]]] = {
     "a.npz": (lambda path: np.savez(path, stack=STACK), "stack", (0, 1, 2)),
     "a.h5": (hdf5, "scan/stack", (0, 1, 2)),

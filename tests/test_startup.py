@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# what each stage of a run may not import; all together takes longer than the solve of a small problem
+# modules that a stage of a run must not import; together they take longer than the solve of a small problem
 IMPORTED = """
 import sys
 import fusionkit

@@ -44,7 +44,7 @@ def test_an_image_is_drawn_with_its_own_noise_whatever_its_weight(factor: float)
         (0.0, 2.0, 1e-3, 1.0),  # the recording has the bias of the samples
         (4.0, 2.0, 1e-3, 3.0),  # e + 4 = 3 e
         (-9.0, 2.0, 1e-3, 0.25),  # no less than a quarter
-        (4.0, 2.0, 1e9, USUAL),  # counts that do not tell
+        (4.0, 2.0, 1e9, USUAL),  # counts without information
         (4.0, 0.0, 1e-3, USUAL),  # no bias to be scaled
         (4.0, -1.0, 1e-3, USUAL),
         (4.0, 2.0, 2.0, 0.5 * (USUAL + 3.0)),  # a standard error of 1

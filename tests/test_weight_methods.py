@@ -18,7 +18,7 @@ from fusionkit.weights.masked_pixels import fill_masked
 
 SIZE = "data.phantom.size=64"
 GRID = np.geomspace(0.04, 1.2, 21)
-# how far above the best error each may come: measured on these phantoms, see docs/weights.md
+# largest excess over the best error, measured on these phantoms; see docs/weights.md
 BARS = {"count_splitting": 0.05, "masked_pixels": 0.05, "sure": 0.05, "discrepancy": 0.65}
 PHANTOMS = [("cos_nanoparticle", 5), ("cos_nanoparticle", 20), ("films", 5), ("films", 100)]
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 _ADJOINT_TOLERANCE = 1e-3  # relative: an operator may compute in float32
 
 
-def _into(result: npt.NDArray[Any], given: Array, out: Array | None) -> Array:
+def _into(result: npt.NDArray[Any], source: Array, out: Array | None) -> Array:
     """The result in ``out`` or in fresh memory, since a pylops operator that works in place returns its input."""
     if out is None:
-        return result.copy() if np.may_share_memory(result, given) else result
+        return result.copy() if np.may_share_memory(result, source) else result
     np.copyto(out, result)
     return out
 
@@ -128,9 +128,9 @@ def require_adjoint(linear_map: LinearMap, where: str) -> None:
     random = np.random.default_rng(0)
     x, y = random.standard_normal(linear_map.domain), random.standard_normal(linear_map.range)
     image, back = linear_map.apply(x.copy()), linear_map.adjoint(y.copy())
-    for given, name, shape in ((image, "apply", linear_map.range), (back, "adjoint", linear_map.domain)):
-        if np.shape(given) != tuple(shape):
-            problem = f"{name} of its operator returns the shape {np.shape(given)} instead of {tuple(shape)}"
+    for output, name, shape in ((image, "apply", linear_map.range), (back, "adjoint", linear_map.domain)):
+        if np.shape(output) != tuple(shape):
+            problem = f"{name} of its operator returns the shape {np.shape(output)} instead of {tuple(shape)}"
             raise UserError(where, problem, f"correct {name}")
     left, right = float(np.vdot(image, y)), float(np.vdot(x, back))
     if not abs(left - right) <= _ADJOINT_TOLERANCE * float(np.linalg.norm(image) * np.linalg.norm(y)):

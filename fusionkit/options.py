@@ -145,25 +145,24 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> UserE
     # a misspelt key usually causes a missing one too; the misspelling makes the better message
     errors = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     first = errors[0]
-    loc, wanted = _follow(model, first["loc"])
+    loc, annotation = _follow(model, first["loc"])
     for other in errors[1:]:  # of alternatives at one key, the user meant the one that matched deepest
         deeper, inner = _follow(model, other["loc"])
         if len(deeper) > len(loc) and deeper[: len(loc)] == loc:
-            first, loc, wanted = other, deeper, inner
+            first, loc, annotation = other, deeper, inner
             break
     key = join(where, loc)
     if first["type"] == "extra_forbidden":
         known = _keys(_follow(model, first["loc"][:-1])[1])
         return UserError(key, "unknown key", suggestion(str(loc[-1]), known) if known else "remove it")
     if first["type"] == "missing":
-        return UserError(key, "is missing", f"add it: {describe(wanted)}")
+        return UserError(key, "is missing", f"add it: {describe(annotation)}")
     if first["type"] == "value_error":  # from our own validator, whose text is the message
         return UserError(key, str(first.get("ctx", {}).get("error")))
-    given = first["input"]
-    must = describe(wanted)
+    value, must = first["input"], describe(annotation)
     if first["type"] == "finite_number":
         must = must.replace("a number", "a finite number", 1)
-    return UserError(key, f"must be {must}, got {_shown(given)}", _near(given, wanted))
+    return UserError(key, f"must be {must}, got {_shown(value)}", _near(value, annotation))
 
 
 def join(where: str, loc: Location) -> str:
@@ -277,28 +276,28 @@ def _keys(annotation: Any) -> list[str]:
     return []
 
 
-def _shown(given: Any) -> str:
-    if given is None:
+def _shown(value: Any) -> str:
+    if value is None:
         return "nothing"
-    if isinstance(given, bool):
-        return str(given).lower()
-    if isinstance(given, str):
-        return f"the text {given!r}" if len(given) <= 40 else f"the text {given[:40]!r}..."
-    if isinstance(given, int | float):
-        return str(given)[:40]
-    if isinstance(given, list):
-        return "a list" if given else "an empty list"
-    return "a mapping" if isinstance(given, Mapping) else f"{str(given)[:40]} ({type(given).__name__})"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) <= 40 else f"the text {value[:40]!r}..."
+    if isinstance(value, int | float):
+        return str(value)[:40]
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return "a mapping" if isinstance(value, Mapping) else f"{str(value)[:40]} ({type(value).__name__})"
 
 
-def _near(given: Any, wanted: Any) -> str:
+def _near(value: Any, annotation: Any) -> str:
     """``did you mean 'x'?`` for a misspelt choice."""
     choices = [
         choice
-        for member in _members(_unwrap(wanted)[0])
+        for member in _members(_unwrap(annotation)[0])
         if get_origin(_unwrap(member)[0]) is Literal
         for choice in get_args(_unwrap(member)[0])
         if isinstance(choice, str)
     ]
-    near = suggestion(given, choices) if isinstance(given, str) and choices else ""
+    near = suggestion(value, choices) if isinstance(value, str) and choices else ""
     return near if near.startswith("did") else ""

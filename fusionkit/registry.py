@@ -85,8 +85,8 @@ def lookup(kind: str, name: str, where: str) -> Any:
     """The factory called ``name``; `UserError` at the config key ``where`` if there is none."""
     names = table(kind)
     if name not in names:
-        lacking = [f"; the plug-in {one.name} cannot be used ({one.missing})" for one in plugins() if one.missing]
-        raise UserError(where, f"there is no {kind[:-1]} '{name}'", suggestion(name, names) + "".join(lacking))
+        unusable = [f"; the plug-in {one.name} cannot be used ({one.missing})" for one in plugins() if one.missing]
+        raise UserError(where, f"there is no {kind[:-1]} '{name}'", suggestion(name, names) + "".join(unusable))
     entry = names[name]
     if not isinstance(entry.factory, str):
         return entry.factory

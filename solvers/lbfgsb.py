@@ -122,13 +122,13 @@ class LBFGSB(Solver[LBFGSBState]):
 
     def adapt(self, split: Split, state: LBFGSBState, certificate: Certificate) -> LBFGSBState:
         """Lower the smoothing when it dominates the error."""
-        wanted = _FINEST if self.options.smoothing is not None else max(self.options.tolerance, _FINEST)
+        target = _FINEST if self.options.smoothing is not None else max(self.options.tolerance, _FINEST)
         # differentiable terms enter the certificate by their gradient: smoothing shows in the stationarity
         by_gradient = all(isinstance(term, Differentiable) for term in split.coupling.terms)
         error = certificate.stationarity if by_gradient else certificate.alignment
-        if error <= wanted or certificate.stationarity > _NEAR * error:
+        if error <= target or certificate.stationarity > _NEAR * error:
             return state
-        factor = max(_LARGEST_CUT, _MARGIN * wanted / error)
+        factor = max(_LARGEST_CUT, _MARGIN * target / error)
         final = self.options.smoothing or 0.0
         smoothings = tuple(max(factor * mu, final) for mu in state.smoothings)
         return replace(state, smoothings=smoothings)

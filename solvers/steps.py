@@ -63,16 +63,16 @@ def dual_steps(
         the condition.
     """
     squares = split.coupling.squared_norms()
-    (first, tau), (second, given) = primal, dual
-    if given is None:
+    (first, tau), (second, sigma) = primal, dual
+    if sigma is None:
         return tuple(1.0 / (len(squares) * tau * square) if square else 1.0 / tau for square in squares)
-    if tau * given * sum(squares) > 1.0 + 1e-6:
+    if tau * sigma * sum(squares) > 1.0 + 1e-6:
         warn_broken(
             solver,
-            f"{first} {tau:g} and {second} {given:g} break {first} {second} ||K||^2 <= 1 (||K||^2 = {sum(squares):g})",
+            f"{first} {tau:g} and {second} {sigma:g} break {first} {second} ||K||^2 <= 1 (||K||^2 = {sum(squares):g})",
             f"use {second} <= {1 / (tau * sum(squares)):.3g}",
         )
-    return (given,) * len(squares)
+    return (sigma,) * len(squares)
 
 
 @dataclass(frozen=True)

@@ -82,13 +82,13 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
     return DIVERGED if "diverged" in states else DONE
 
 
-def _folder(given: str | None, source: Source, command: str) -> Path:
+def _folder(option: str | None, source: Source, command: str) -> Path:
     """The output folder: that of the command line, else the config's, else ``runs/NAME_sweep``."""
     output = source.raw.get("output")
     directory = output.get("directory") if isinstance(output, dict) else None
-    if given is None and isinstance(directory, str):
+    if option is None and isinstance(directory, str):
         return (source.folder / Path(directory).expanduser()).absolute()
-    return Path(given) if given is not None else Path("runs") / f"{source.name}_{command}"
+    return Path(option) if option is not None else Path("runs") / f"{source.name}_{command}"
 
 
 def _print_summary(states: list[str], kept: int, folder: Path) -> None:

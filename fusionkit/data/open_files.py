@@ -33,7 +33,7 @@ class OpenFiles:
         opened: Mapping[Path, Recording] | None = None,
     ) -> None:
         self._folder, self._path, self._reader, self._where = folder, path, reader, where
-        self._given = {path.resolve(): recording for path, recording in (opened or {}).items()}
+        self._preopened = {path.resolve(): recording for path, recording in (opened or {}).items()}
         self._opened: dict[tuple[Path, str | None], Recording] = {}
 
     def open(self, path: str | None, reader: str | None, key: str) -> Recording:
@@ -44,8 +44,8 @@ class OpenFiles:
             raise UserError(key, "names no file, and data.path is not given", "add 'path' here or to data")
         place = (self._absolute(text), reader)
         if place not in self._opened:
-            given = self._given.get(place[0].resolve()) if self._given else None
-            self._opened[place] = given or open_recording(*place, key if own else self._where)
+            recording = self._preopened.get(place[0].resolve()) if self._preopened else None
+            self._opened[place] = recording or open_recording(*place, key if own else self._where)
         return self._opened[place]
 
     def of(self, source: Source | SpectrumSource, key: str) -> Recording:

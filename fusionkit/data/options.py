@@ -99,9 +99,9 @@ class SpectrumSource(Options):
 
     @model_validator(mode="after")
     def _fit_takes_no_windows(self) -> SpectrumSource:
-        given = [key for key in _OF_WINDOWS if key in self.model_fields_set and self.method == "fit"]
-        if given:
-            raise ValueError(f"has '{given[0]}', which method: fit does not take; remove it")
+        keys = [key for key in _OF_WINDOWS if key in self.model_fields_set and self.method == "fit"]
+        if keys:
+            raise ValueError(f"has '{keys[0]}', which method: fit does not take; remove it")
         return self
 
     @model_validator(mode="after")
@@ -183,8 +183,8 @@ class DataOptions(Options):
         if self.path is None and self.phantom is None and sources and all(s.path for s in sources) and not self.arrays:
             return self
         if (self.path is None) == (self.phantom is None):
-            given = "has neither 'path' nor 'phantom'" if self.path is None else "has both 'path' and 'phantom'"
-            raise ValueError(f"{given}; give one of them")
+            problem = "has neither 'path' nor 'phantom'" if self.path is None else "has both 'path' and 'phantom'"
+            raise ValueError(f"{problem}; give one of them")
         if self.phantom is not None and self.reader is not None:
             raise ValueError("has a 'reader', but a phantom is not read from a file; remove it")
         if self.phantom is not None and (self.spectra or any(source.path for source in sources)):

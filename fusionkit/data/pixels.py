@@ -64,9 +64,9 @@ def _from_others(
     grid: str, shape: tuple[int, ...], known: list[RawArray], same_field: bool
 ) -> tuple[PixelGrid, tuple[str, ...]]:
     """Pixels of the array ``grid``, which has no pixel size, from others on the same pixels or over the same field."""
-    lacking = f"'{grid}' has no pixel size; the result has none either"
+    message = f"'{grid}' has no pixel size; the result has none either"
     if not same_field:
-        return PixelGrid(), (f"{lacking}, since image and maps are cropped apart.",)
+        return PixelGrid(), (f"{message}, since image and maps are cropped apart.",)
     same = [one for one in known if one.values.shape[-2:] == shape]
     if same:
         several = len({(one.pixel_size, one.units) for one in same}) > 1
@@ -76,7 +76,7 @@ def _from_others(
         ratio = _ratio(one.values.shape[-2:], shape)
         if ratio is not None and one.pixel_size is not None:
             return _scaled(grid, one, one.pixel_size, ratio)
-    return PixelGrid(), (f"{lacking}, since the other arrays have pixels of other proportions.",)
+    return PixelGrid(), (f"{message}, since the other arrays have pixels of other proportions.",)
 
 
 def _scaled(grid: str, one: RawArray, edge: float, ratio: float) -> tuple[PixelGrid, tuple[str, ...]]:

@@ -173,8 +173,8 @@ class Model:
         """The dataset with simulated data."""
         arrays = dict(dataset.arrays)
         for term, mean, variance in zip(self.terms, self.expected, self.variances, strict=True):
-            given = arrays[term.target]
-            arrays[term.target] = _noisy(term, mean, variance, random).reshape(given.shape).astype(given.dtype)
+            array = arrays[term.target]
+            arrays[term.target] = _noisy(term, mean, variance, random).reshape(array.shape).astype(array.dtype)
         return replace(dataset, arrays=arrays)
 
 

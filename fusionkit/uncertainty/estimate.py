@@ -146,12 +146,12 @@ def _samples(
     x: Array,
     counts: CountResiduals | None,
 ) -> Iterator[Sample]:
-    model, given = data_model(problem, x), objective.solver.options
-    tolerance = max(TOLERANCE, float(given.get("tolerance", 0.0)))
+    model, solver_options = data_model(problem, x), objective.solver.options
+    tolerance = max(TOLERANCE, float(solver_options.get("tolerance", 0.0)))
 
     def solved(random: np.random.Generator) -> Sample:
         drawn = objective.build(model.draw(dataset, random))
-        result = solve(drawn, make_solver(objective.solver.type, **{**given, "tolerance": tolerance}), x)
+        result = solve(drawn, make_solver(objective.solver.type, **{**solver_options, "tolerance": tolerance}), x)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise UserError(METHOD_KEY, "the solve of simulated data diverged", "use method: curvature or none")
         term = None if counts is None else term_of_maps((result.problem or drawn).terms, x.shape)
@@ -174,7 +174,7 @@ class Assessment:
     compositions: tuple[Composition, ...] = ()
 
 
-def check(options: UncertaintyOptions, wanted: CompositionOptions | None, problem: Problem) -> None:
+def check(options: UncertaintyOptions, composition: CompositionOptions | None, problem: Problem) -> None:
     """Refuse, before the solve, options that cannot be assessed after it.
 
     Raises
@@ -195,14 +195,14 @@ def check(options: UncertaintyOptions, wanted: CompositionOptions | None, proble
     if method == "curvature":
         total_variation(problem)
         _check_information(problem)
-    if wanted is not None:
-        regions_of(wanted, (problem.shape[1], problem.shape[2]))
-        k_factors(wanted, problem.labels)
+    if composition is not None:
+        regions_of(composition, (problem.shape[1], problem.shape[2]))
+        k_factors(composition, problem.labels)
 
 
 def assess(
     options: UncertaintyOptions,
-    wanted: CompositionOptions | None,
+    composition: CompositionOptions | None,
     objective: Objective,
     dataset: Dataset,
     problem: Problem,
@@ -213,13 +213,13 @@ def assess(
 
     Parameters
     ----------
-    options, wanted : of error bars and of the composition; None for no composition.
+    options, composition : of error bars and of the composition; None for no composition.
     objective, dataset : specs and data of the solve.
     problem : the objective of x.
     x : the solution, (n, ny, nx).
     stop_requested : polled between the solves of a bootstrap; True stops it, without a result.
     """
-    regions = regions_of(wanted, (problem.shape[1], problem.shape[2])) if wanted is not None else ()
+    regions = regions_of(composition, (problem.shape[1], problem.shape[2])) if composition is not None else ()
     samples: list[list[Array]] = []
     result: Uncertainty | None = None
     if options.method == "curvature":
@@ -233,9 +233,9 @@ def assess(
             result = by_bootstrap(options, objective, dataset, problem, x, see, stop_requested)
         except Stopped:
             return Assessment()
-    if wanted is None:
+    if composition is None:
         return Assessment(result)
-    return Assessment(result, _compositions(wanted, problem, x, regions, samples))
+    return Assessment(result, _compositions(composition, problem, x, regions, samples))
 
 
 def _check_information(problem: Problem) -> None:
@@ -248,16 +248,16 @@ def _check_information(problem: Problem) -> None:
 
 def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> Array:
     """k of each element; `UserError` if one is missing or belongs to no element."""
-    given = options.k_factors
-    if not given:
+    factors = options.k_factors
+    if not factors:
         return np.ones(len(elements))
-    for name in given:
+    for name in factors:
         if name not in elements:
             raise UserError(f"composition.k_factors.{name}", "has no map", suggestion(name, elements))
-    missing = [element for element in elements if element not in given]
+    missing = [element for element in elements if element not in factors]
     if missing:
         raise UserError("composition.k_factors", f"has none for {', '.join(missing)}", "give one for every element")
-    return np.array([given[element] for element in elements])
+    return np.array([factors[element] for element in elements])
 
 
 def _compositions(

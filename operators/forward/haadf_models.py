@@ -145,7 +145,7 @@ def _calibration(
 ) -> PowerSum | Calibration:
     """The model with gain and offset; the model itself if they change nothing."""
     auto = {GAIN: options.gain == "auto", OFFSET: options.offset == "auto", GAMMA: interval is not None}
-    fitted = tuple(name for name, wanted in auto.items() if wanted)
+    fitted = tuple(name for name, is_auto in auto.items() if is_auto)
     gain = options.gain if isinstance(options.gain, float) else 1.0
     offset = options.offset if isinstance(options.offset, float) else 0.0
     if not fitted and gain == 1.0 and offset == 0.0:

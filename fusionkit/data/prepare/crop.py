@@ -44,9 +44,9 @@ def crop(options: CropOptions, dataset: Dataset, where: str) -> Dataset:
     return cut(dataset, options.of, rows, columns, note, where)
 
 
-def ends(given: list[int] | None, size: int, where: str) -> tuple[int, int]:
+def ends(limits: list[int] | None, size: int, where: str) -> tuple[int, int]:
     """First and last pixel along an axis of ``size``; `UserError` if they are not two or more within it."""
-    first, last = (0, size) if given is None else (given[0], given[1])
+    first, last = (0, size) if limits is None else (limits[0], limits[1])
     if not (first + 2 <= last <= size):
         raise UserError(where, f"is {[first, last]}", f"write [first, last], two pixels or more within 0 to {size}")
     return first, last

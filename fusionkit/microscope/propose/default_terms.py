@@ -105,7 +105,7 @@ class _ImageTerm:
 def _image(
     dataset: Dataset,
     grid: str | None,
-    given: tuple[float, str | Mapping[str, float] | None],
+    gamma_and_z: tuple[float, str | Mapping[str, float] | None],
     stacks: Sequence[str],
     normalised: bool,
     splits: bool,
@@ -116,7 +116,7 @@ def _image(
     z is known up to the sensitivity of the spectrometer, which the weight accounts for. With a second technique, whose
     unit is free, z is fitted beforehand.
     """
-    image, (gamma, z) = dataset.arrays["haadf"], given
+    image, (gamma, z) = dataset.arrays["haadf"], gamma_and_z
     noisy = min(image.shape) >= SMALLEST and noise_level(image) > 0.0
     fitted = not normalised and noisy and grid is None and gamma >= 1.0  # gain and offset, together with the maps
     units = ImageUnits(weight=_NORMALISED[0]) if normalised else ImageUnits()

@@ -171,11 +171,11 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     if len(signal.shape) != 3 or signal.energy_axis is None or signal.technique != "EDX":
         problem = f"fits lines, but '{signal.name}' of {signal.path} is not an EDX spectrum image ({signal.kind})"
         raise UserError(f"{where}.method", problem, "use method: windows")
-    wanted = _wanted(signal, source, where)
-    families = _families(signal, (*wanted, *signal.facts.elements))
-    absent = next((f"{family} lines of {one}" for one, family in wanted.items() if (one, family) not in families), None)
-    if absent is not None:
-        raise UserError(f"{where}.lines", f"the {absent} lie outside the spectra", "name others")
+    family_of = _family_of_element(signal, source, where)
+    families = _families(signal, (*family_of, *signal.facts.elements))
+    for element, family in family_of.items():
+        if (element, family) not in families:
+            raise UserError(f"{where}.lines", f"the {family} lines of {element} lie outside the spectra", "name others")
     bins = bins_about(signal, families)
     images = np.stack(sums(signal, list(bins)), axis=-1)
     if not images.min(initial=np.inf) >= 0.0:
@@ -191,8 +191,8 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
         question = "are the energies or the resolution of the file off, or is an element missing?"
         warnings.warn(f"{problem} much as counts do; {question}", FusionkitWarning, stacklevel=2)
     shared = divide_counts(images, model, source.smooth)
-    maps = np.stack([shared[..., model.families.index(family)] for family in wanted.items()])
-    return ElementMaps(tuple(wanted), maps, None, signal.raw(maps, _notes(wanted, maps, model)))
+    maps = np.stack([shared[..., model.families.index(family)] for family in family_of.items()])
+    return ElementMaps(tuple(family_of), maps, None, signal.raw(maps, _notes(family_of, maps, model)))
 
 
 def divide_counts(images: Image, model: SpectralModel, smooth: float) -> Image:
@@ -255,7 +255,7 @@ def _shared(counts: Image, amounts: Image, shapes: Image) -> Image:
     return amounts * (ratio @ shapes.T)
 
 
-def _wanted(signal: Signal, source: SpectrumSource, where: str) -> dict[str, str]:
+def _family_of_element(signal: Signal, source: SpectrumSource, where: str) -> dict[str, str]:
     """The family of lines of each element's map."""
     lines = {one: source.lines.get(one) for one in elements_of(signal, source, where)}
     bare = {one: None if line is None else line.removeprefix(f"{one}_") for one, line in lines.items()}
@@ -267,8 +267,8 @@ def _families(signal: Signal, elements: tuple[str, ...]) -> dict[Family, Lines]:
     return {(one, name): lines for one in elements for name, lines in family_lines(signal, one).items()}
 
 
-def _notes(wanted: dict[str, str], maps: Image, model: SpectralModel) -> tuple[str, ...]:
-    pairs = zip(wanted.items(), maps, strict=True)
+def _notes(family_of: dict[str, str], maps: Image, model: SpectralModel) -> tuple[str, ...]:
+    pairs = zip(family_of.items(), maps, strict=True)
     listed = ", ".join(f"{element} {image.sum():.6g} ({family} lines)" for (element, family), image in pairs)
     ratio = f"{model.deviance:.2g} times its degrees of freedom (1 if the model holds)"
     return (f"Counts by a fit of lines and background: {listed}. The deviance of the sum of all spectra is {ratio}.",)

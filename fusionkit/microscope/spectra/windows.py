@@ -68,12 +68,12 @@ def elements_of(signal: Signal, source: SpectrumSource, where: str) -> list[str]
 
 def _window(signal: Signal, source: SpectrumSource, element: str, where: str, others: tuple[str, ...]) -> Window:
     key = f"{where}.lines.{element}" if element in source.lines else where
-    given, sides = source.windows.get(element), source.background_windows.get(element)
-    if given is None or (sides is None and source.background != "none"):
+    explicit, sides = source.windows.get(element), source.background_windows.get(element)
+    if explicit is None or (sides is None and source.background != "none"):
         base = window_of(signal, element, source.lines.get(element), key, others)
     else:
-        base = Window(element, (given[0], given[1]), ())
-    counts = base.counts if given is None else (given[0], given[1])
+        base = Window(element, (explicit[0], explicit[1]), ())
+    counts = base.counts if explicit is None else (explicit[0], explicit[1])
     beside = base.background
     if sides is not None:
         beside = tuple(zip(sides[::2], sides[1::2], strict=True))
@@ -103,8 +103,8 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     ranges = [channels(signal, window.counts, f"{where}.windows.{name}") for name, window in windows.items()]
     _warn_of_overlaps(signal, dict(zip(windows, ranges, strict=True)))
     sides = [_sides(signal, source, window, f"{where}.background_windows.{name}") for name, window in windows.items()]
-    wanted = [*ranges, *(one for pair in sides for one in pair)]
-    by_range = dict(zip(wanted, sums(signal, wanted), strict=True))
+    all_ranges = [*ranges, *(one for pair in sides for one in pair)]
+    by_range = dict(zip(all_ranges, sums(signal, all_ranges), strict=True))
     raw = np.stack([by_range[one] for one in ranges])
     if source.background == "none":
         notes = _notes(signal, windows, raw, None)

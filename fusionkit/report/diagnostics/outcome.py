@@ -29,12 +29,12 @@ def outcome(record: RunRecord) -> Iterator[Diagnostic]:
     if result.status in texts:
         yield warning(texts[result.status])
     yield from _faint(record)
-    wanted = record.resolved_config.get("uncertainty")
+    options = record.resolved_config.get("uncertainty")
     is_explained = result.status in (Status.DIVERGED, Status.INTERRUPTED)  # by the warning above
     if (
         not is_explained
-        and isinstance(wanted, Mapping)
-        and wanted.get("method", "none") != "none"
+        and isinstance(options, Mapping)
+        and options.get("method", "none") != "none"
         and record.uncertainty is None
     ):
         yield warning("The run ended before its error bars were computed: there are none.")

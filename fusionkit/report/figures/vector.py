@@ -66,8 +66,8 @@ def _draw_coefficients(axes: Axes, record: RunRecord) -> None:
 
 
 def _draw_prediction(axes: Axes, name: str, data: Array, model: Array) -> None:
-    given, predicted = _finite(data), _finite(model)
-    both = np.concatenate([given, predicted])
+    observed, predicted = _finite(data), _finite(model)
+    both = np.concatenate([observed, predicted])
     both = both[np.isfinite(both)]
     if both.size:
         low, high = float(both.min()), float(both.max())
@@ -75,7 +75,7 @@ def _draw_prediction(axes: Axes, name: str, data: Array, model: Array) -> None:
         ends = (low - margin, high + margin)
         axes.plot(ends, ends, color="0.5", linestyle="--", linewidth=1.0, label="prediction = data", zorder=1)
         axes.set(xlim=ends, ylim=ends)
-    axes.plot(predicted, given, linestyle="none", marker="o", markersize=4, alpha=_opacity(data.size), color="C0")
+    axes.plot(predicted, observed, linestyle="none", marker="o", markersize=4, alpha=_opacity(data.size), color="C0")
     axes.set_aspect("equal", adjustable="box")
     axes.set(xlabel=f"{name} predicted", ylabel=f"{name} given")
     axes.set_title("Data against prediction", fontsize=11)

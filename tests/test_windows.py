@@ -13,7 +13,7 @@ from fusionkit.data.counts.convert import counted
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning
 from fusionkit.microscope.facts import Facts
-from fusionkit.microscope.propose.default_terms import balance
+from fusionkit.microscope.propose.default_terms import default_terms
 from fusionkit.microscope.signals import ArrayValues, Axis, Signal
 from fusionkit.microscope.spectra.lines import fwhm, window_of
 from fusionkit.report.raw_maps import raw_maps
@@ -68,9 +68,9 @@ def test_a_proposal_holds_no_number_of_its_file(factor: float) -> None:
     maps = rng.poisson(factor * 4.0, (2, 32, 32)).astype(float)
     image = 7.0 + factor * (maps.sum(axis=0) + rng.standard_normal((32, 32)))
     data = Dataset({"haadf": image, "maps": maps}, elements=("Ti", "O"), stacks={"maps": ("Ti", "O")})
-    found = balance(data, False)
+    found = default_terms(data, False)
     assert (found.offset, found.scale) == (0.0, 1.0)
-    assert found.terms == balance(replace(data, arrays={"haadf": 3.0 - image, "maps": maps + 1.0}), False).terms
+    assert found.terms == default_terms(replace(data, arrays={"haadf": 3.0 - image, "maps": maps + 1.0}), False).terms
 
 
 def test_rates_take_their_background_along() -> None:

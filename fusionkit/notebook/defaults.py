@@ -15,7 +15,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import normalise
 from fusionkit.data.normalise import Normalisation, Scale, scale_of
 from fusionkit.errors import UserError
-from fusionkit.microscope.propose.default_terms import GAMMA, PENALTIES, balance
+from fusionkit.microscope.propose.default_terms import GAMMA, PENALTIES, default_terms
 from fusionkit.notebook.given import Inputs, argument_names
 from fusionkit.options import Existing, Spec, parse
 from fusionkit.terms import Term
@@ -87,9 +87,9 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     scales = tuple(scale_of(one, method, Origin(f"maps.{element}", element, dataset.source)) for element, one in maps)
     if normalize is None and method != "none":
         message = f"The maps are not counts: image and maps are normalised ({method}), with guessed weights"
-        scaled = _noted(scaled, f"{message}{_AS_COUNTS if kind is not None else ''}.")
+        scaled = _with_note(scaled, f"{message}{_AS_COUNTS if kind is not None else ''}.")
     if terms is not None:
-        return Plan(scaled, [_specified(term) for term in terms], scales)
+        return Plan(scaled, [_as_spec(term) for term in terms], scales)
     return _with_terms(scaled, scales, model, normalised=method != "none")
 
 
@@ -110,7 +110,7 @@ def _check_alternatives(terms: Terms | None, model: Model, normalize: str | None
             raise UserError(name, "is given beside terms", "put it into the term: {'type': 'haadf', 'gamma': 1.7}")
 
 
-def _specified(term: Term | Spec | Mapping[str, Any] | str) -> Spec | dict[str, Any] | str:
+def _as_spec(term: Term | Spec | Mapping[str, Any] | str) -> Spec | dict[str, Any] | str:
     """The term in the form of a config."""
     if isinstance(term, Mapping):
         return dict(term)
@@ -124,19 +124,19 @@ def _with_terms(dataset: Dataset, scales: tuple[Scale, ...], model: Model, norma
     options: dict[str, Any] = {"z": z} if z is not None else {}
     options |= {"gamma": model.gamma} if model.gamma is not None else {}
     _check_parameters(dataset, options, model.tv)
-    fit = balance(dataset, normalised, options.get("gamma", GAMMA), options.get("z"))
-    image = (dataset.arrays["haadf"] - fit.offset) * fit.scale
-    terms = [term for term, _ in fit.terms]
+    proposal = default_terms(dataset, normalised, options.get("gamma", GAMMA), options.get("z"))
+    image = (dataset.arrays["haadf"] - proposal.offset) * proposal.scale
+    terms = [term for term, _ in proposal.terms]
     if model.tv is not None:
         terms = [term for term in terms if term["type"] not in PENALTIES]
         terms.insert(-1, {"type": "tv", "weight": model.tv})
-    if (fit.offset, fit.scale) != (0.0, 1.0):
-        units = f"The image is converted to the units of the model: (haadf {-fit.offset:+g}) * {fit.scale:g}"
-        dataset = _noted(dataset, f"{units}, fitted to the smoothed maps.")
+    if (proposal.offset, proposal.scale) != (0.0, 1.0):
+        units = f"The image is converted to the units of the model: (haadf {-proposal.offset:+g}) * {proposal.scale:g}"
+        dataset = _with_note(dataset, f"{units}, fitted to the smoothed maps.")
     return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales)
 
 
-def _noted(dataset: Dataset, note: str) -> Dataset:
+def _with_note(dataset: Dataset, note: str) -> Dataset:
     return replace(dataset, notes=(*dataset.notes, note))
 
 

@@ -25,7 +25,7 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
     ------
     UserError : the file cannot be read, or several arrays are possible.
     """
-    recording = _opened(path, where)
+    recording = _open(path, where)
     names = _elements_by_name(recording)
     if element:
         own = map_names(names, str(path)).get(element)
@@ -46,7 +46,7 @@ def element_of_file(path: Path, where: str) -> str | None:
     ------
     UserError : the file cannot be read.
     """
-    named = map_names(_elements_by_name(_opened(path, where)), str(path))
+    named = map_names(_elements_by_name(_open(path, where)), str(path))
     return next(iter(named)) if len(named) == 1 else None
 
 
@@ -59,7 +59,7 @@ def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str,
     ------
     UserError : the file cannot be read, or lacks a map.
     """
-    recording = _opened(path, where)
+    recording = _open(path, where)
     named = map_names(_elements_by_name(recording), str(path))
     maps = {element: recording.read(name) for element, name in named.items()} or _stack(recording, elements or ())
     if not maps:
@@ -88,7 +88,7 @@ def _stack(recording: Recording, elements: Sequence[str]) -> dict[str, RawArray]
     return {element: read_named(recording, f"{stacks[0]}/{index}") for index, element in enumerate(elements)}
 
 
-def _opened(path: Path, where: str) -> Recording:
+def _open(path: Path, where: str) -> Recording:
     path = path.expanduser()
     if not path.exists():
         raise UserError(where, f"there is no file '{path}'", "name a recording")

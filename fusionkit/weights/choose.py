@@ -255,7 +255,7 @@ def _keep_best(results: Sequence[ChosenWeight]) -> list[ChosenWeight]:
     if len(results) < 2:
         return list(results)
     lowest = min(results, key=_error)
-    best = next(one for one in sorted(results, key=lambda one: one.index) if not _clearly_above(one, lowest))
+    best = next(one for one in sorted(results, key=lambda one: one.index) if not _significantly_above(one, lowest))
     return [one if one is best else _set_to_zero(one, best) for one in results]
 
 
@@ -266,7 +266,7 @@ def _set_to_zero(one: ChosenWeight, best: ChosenWeight) -> ChosenWeight:
     return replace(one, weight=0.0, uncertainty=None, note=note, facts={**one.facts, "best": one.weight})
 
 
-def _clearly_above(one: ChosenWeight, lowest: ChosenWeight) -> bool:
+def _significantly_above(one: ChosenWeight, lowest: ChosenWeight) -> bool:
     """Whether the error exceeds the lowest by more than its standard error."""
     if one.trial is None or lowest.trial is None:
         return one is not lowest

@@ -18,7 +18,7 @@ import numpy as np
 from fusionkit.result import Result
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
-from fusionkit.weights.path import FACTOR, MOST, first_weight
+from fusionkit.weights.path import FACTOR, MOST_WEIGHTS, first_weight
 from fusionkit.weights.search import POISSON, Noisy, Task
 
 _LEVEL = 1.0
@@ -39,7 +39,7 @@ def discrepancy(task: Task) -> ChosenWeight:
 
     weight = first_weight(scale, degree)
     factor = 1.0 / FACTOR if attempt(weight, start) > _LEVEL else FACTOR
-    while len(trials) < MOST and (trials[-1][1] > _LEVEL) == (factor < 1.0):
+    while len(trials) < MOST_WEIGHTS and (trials[-1][1] > _LEVEL) == (factor < 1.0):
         weight *= factor
         attempt(weight, trials[-1][-1], factor)
     choice, spread = _crossing(trials)

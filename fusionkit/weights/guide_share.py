@@ -22,7 +22,7 @@ from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.path import map_levels
 from fusionkit.weights.search import Attempt, Task, Trial
 
-_CLEARLY = 2.0  # standard errors below 1 from which the share is used
+_THRESHOLD = 2.0  # standard errors below 1 from which the share is used
 
 
 def with_guide_shares(task: Task, chosen: ChosenWeight, attempt: Callable[[Task], Attempt]) -> ChosenWeight:
@@ -83,4 +83,4 @@ def guide_share(guided: Array, without: Array, distances: Array) -> float:
         return 1.0
     gain = np.asarray(without - guided, np.float64)
     share, error = 0.5 + gain.sum() / (2.0 * distance), gain.std() * gain.size**0.5 / (2.0 * distance)
-    return 1.0 if share + _CLEARLY * error >= 1.0 else float(f"{max(share, 0.0):.2g}")
+    return 1.0 if share + _THRESHOLD * error >= 1.0 else float(f"{max(share, 0.0):.2g}")

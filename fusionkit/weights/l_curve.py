@@ -19,15 +19,15 @@ from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.path import FACTOR
 from fusionkit.weights.search import POISSON, Noisy, Task
 
-_NUMBER = 10  # weights, from the scale downwards
-_FINE = 200
+_WEIGHTS = 10  # from the scale downwards
+_GRID = 200  # points
 
 
 def l_curve(task: Task) -> ChosenWeight:
     """The weight of a penalty by the L-curve."""
     former: Array | Result = task.start()
     scale, degree = task.scale(former)
-    weights = scale / FACTOR ** np.arange(_NUMBER)
+    weights = scale / FACTOR ** np.arange(_WEIGHTS)
     points, iterations = [], []
     for weight in weights:
         problem = task.problem(float(weight))
@@ -40,12 +40,12 @@ def l_curve(task: Task) -> ChosenWeight:
     fine, bend = curvature(u, np.array(points)[::-1])
     choice = rounded(float(np.exp(fine[np.argmax(bend)])))
     values = tuple(float(np.interp(np.log(weight), fine, bend)) for weight in weights)
-    zeros = (0.0,) * _NUMBER
+    zeros = (0.0,) * _WEIGHTS
     curve = SearchCurve(
         tuple(rounded(float(one)) for one in weights), values, zeros, tuple(iterations), "curvature", "highest"
     )
     note = f"The weight of {task.term} is {choice:.4g}: the corner of the L-curve; its uncertainty is unknown."
-    facts = {"degree": degree, "solves": _NUMBER}
+    facts = {"degree": degree, "solves": _WEIGHTS}
     return ChosenWeight(task.index, task.term, choice, "l_curve", note, None, facts, curve)
 
 
@@ -72,6 +72,6 @@ def curvature(u: Array, points: Array) -> tuple[Array, Array]:
     points : (len(u), 2), r and e.
     """
     spline = CubicSpline(u, points)
-    fine = np.linspace(u[1], u[-2], _FINE)
+    fine = np.linspace(u[1], u[-2], _GRID)
     (r1, e1), (r2, e2) = spline(fine, 1).T, spline(fine, 2).T
     return fine, (r1 * e2 - r2 * e1) / (r1 * r1 + e1 * e1 + 1e-300) ** 1.5

@@ -24,12 +24,12 @@ from fusionkit.weights.count_splitting import held_out
 from fusionkit.weights.path import has_risen, paired_difference, parabola_minimum
 from fusionkit.weights.search import Attempt, DivergedError, Task, Trial
 
-_FIRST = 6.0**-5  # of the weight of the noise, where a path begins: the image has hardly any influence there
+_FIRST_SHARE = 6.0**-5  # of the weight of the noise, where a path begins; the image hardly matters there
 _FACTOR = 6.0  # from one weight to the next
-_LEAST = 6.0**-15  # where an image of almost no noise is still too strong at the first
-_CLEARLY = 3.0  # standard errors above the lowest at which the path ends: errors vary more than along a penalty's
+_LEAST_SHARE = 6.0**-15  # the least share, for an image with almost no noise
+_THRESHOLD = 3.0  # standard errors above the lowest at which the path ends: errors vary more than for penalties
 _LEAST_GAIN = 1e-3  # of the squared error of the maps
-_RISES = 3  # weights in a row without improvement, which end it too
+_MOST_RISES = 3  # consecutive weights without improvement also end it
 
 
 def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
@@ -82,27 +82,27 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
 
 
 def _path(without: Trial, greatest: float, attempt: Attempt) -> list[Trial]:
-    """Trials at stronger and stronger weights until the error has risen, or a solve stalls or diverges."""
-    share, trials = _FIRST, list[Trial]()
-    while not trials and share >= _LEAST:
-        trial = _tried(share * greatest, without, attempt)
-        if trial is not None and not _clearly_above(trial, without):
+    """Trials at increasing weights until the error has risen, or a solve stalls or diverges."""
+    share, trials = _FIRST_SHARE, list[Trial]()
+    while not trials and share >= _LEAST_SHARE:
+        trial = _trial_or_none(share * greatest, without, attempt)
+        if trial is not None and not _significantly_above(trial, without):
             trials.append(trial)
         else:
             share /= _FACTOR**2
     while trials and share < 1.0:
         share = min(_FACTOR * share, 1.0)
-        trial = _tried(share * greatest, trials[-1], attempt)
+        trial = _trial_or_none(share * greatest, trials[-1], attempt)
         if trial is None:
-            break  # no weight from here on is of use
+            break  # larger weights are of no use
         trials.append(trial)
-        if has_risen([without, *trials], 2.0, _CLEARLY, _RISES):
+        if has_risen([without, *trials], 2.0, _THRESHOLD, _MOST_RISES):
             break
     return trials
 
 
-def _tried(weight: float, former: Trial, attempt: Attempt) -> Trial | None:
-    """The trial; None where the solve stalls or diverges, whose maps mean nothing."""
+def _trial_or_none(weight: float, former: Trial, attempt: Attempt) -> Trial | None:
+    """The trial; None if the solve stalls or diverges, since its maps are meaningless."""
     try:
         trial = attempt(weight, former)
     except DivergedError:
@@ -110,9 +110,9 @@ def _tried(weight: float, former: Trial, attempt: Attempt) -> Trial | None:
     return None if any(result.status is Status.STALLED for result in trial.results) else trial
 
 
-def _clearly_above(trial: Trial, other: Trial) -> bool:
+def _significantly_above(trial: Trial, other: Trial) -> bool:
     difference, spread = paired_difference(trial.errors, other.errors)
-    return difference > _CLEARLY * spread
+    return difference > _THRESHOLD * spread
 
 
 def _weight(trials: list[Trial], greatest: float) -> float:

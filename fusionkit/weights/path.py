@@ -31,13 +31,13 @@ from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
 
 BELOW = 4.0  # the first weight of a penalty of degree 1 is the scale over this
 FACTOR = 2.0  # from one weight to the next; the parabola interpolates
-MOST = 14  # weights
-_CLEARLY = 1.0  # standard errors above the lowest error at which the path ends
-_RISES = 2  # consecutive weights without improvement also end it
-_FAR = 8.0  # largest ratio between the weight for one map and the best for all
-_LEFT = 3.0  # largest number of steps from the first to the lowest error
-_LEAST = 1e-3  # of the mean level: an empty map has no relative error
-_POWER = 1.5
+MOST_WEIGHTS = 14  # on a path
+_THRESHOLD = 1.0  # standard errors above the lowest error at which the path ends
+_MOST_RISES = 2  # consecutive weights without improvement also end it
+_LARGEST_RATIO = 8.0  # between the weight for one map and the best for all
+_LARGEST_DISTANCE = 3.0  # in steps, from the first to the lowest error
+_LEAST_LEVEL = 1e-3  # of the mean level: an empty map has no relative error
+_LEVEL_POWER = 1.5
 
 
 @dataclass(frozen=True)
@@ -132,22 +132,22 @@ def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> lis
     """
     trials = [first]
     for factor in (1.0 / FACTOR, FACTOR):
-        while len(trials) < MOST:
+        while len(trials) < MOST_WEIGHTS:
             edge = min(trials, key=lambda t: t.weight) if factor < 1.0 else max(trials, key=lambda t: t.weight)
             trials.append(attempt(edge.weight * factor, edge))
             if rival is not None and cannot_win(trials, abs(trials[-1].error - edge.error), rival.error):
                 return trials
-            if all(has_risen(own, factor) for own in trials_by_map(trials, maps)) or _is_far(trials):
+            if all(has_risen(own, factor) for own in trials_by_map(trials, maps)) or _is_misled(trials):
                 break
         if not any(min(own, key=lambda t: t.error) is own[0] for own in trials_by_map(trials, maps)):
             break  # a smaller weight is better than the first, and hence than any larger one
     return trials
 
 
-def _is_far(trials: Sequence[Trial]) -> bool:
+def _is_misled(trials: Sequence[Trial]) -> bool:
     """Whether the last weight is far from the best for all maps; a map that prefers it is misled by the image."""
     ratio = trials[-1].weight / min(trials, key=lambda trial: trial.error).weight
-    return max(ratio, 1.0 / ratio) >= _FAR
+    return max(ratio, 1.0 / ratio) >= _LARGEST_RATIO
 
 
 def trials_by_map(trials: Sequence[Trial], maps: int) -> list[list[Trial]]:
@@ -166,15 +166,15 @@ def cannot_win(trials: list[Trial], fall: float, rival: float) -> bool:
     fall : change of the error in the last step.
     rival : lowest error of the other penalty.
     """
-    return min(trial.error for trial in trials) - rival > _LEFT * fall
+    return min(trial.error for trial in trials) - rival > _LARGEST_DISTANCE * fall
 
 
-def has_risen(trials: list[Trial], factor: float, clearly: float = _CLEARLY, most: int = _RISES) -> bool:
+def has_risen(trials: list[Trial], factor: float, threshold: float = _THRESHOLD, most: int = _MOST_RISES) -> bool:
     """Whether the last trial is significantly above the lowest error, or the last ones have not improved on it."""
     best = min(trials, key=lambda trial: trial.error)
     difference, spread = paired_difference(trials[-1].errors, best.errors)
-    since = [trial for trial in trials if (trial.weight - best.weight) * (factor - 1.0) > 0.0]
-    return difference > clearly * spread or len(since) >= most
+    beyond = [trial for trial in trials if (trial.weight - best.weight) * (factor - 1.0) > 0.0]
+    return difference > threshold * spread or len(beyond) >= most
 
 
 def paired_difference(errors: Array, others: Array) -> tuple[float, float]:
@@ -227,4 +227,4 @@ def map_levels(one: Noisy) -> Array:
         return np.ones(1)
     means = data.mean(axis=(1, 2), keepdims=True)
     mean = float(means.mean()) or 1.0
-    return np.maximum(means / mean, _LEAST) ** _POWER
+    return np.maximum(means / mean, _LEAST_LEVEL) ** _LEVEL_POWER

@@ -23,8 +23,8 @@ from fusionkit.data.readers import Recording
 from fusionkit.data.recording import load_file
 from fusionkit.engines.choose import SMALL
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.microscope.propose.default_terms import Balance, balance
-from fusionkit.microscope.propose.places import Further, places
+from fusionkit.microscope.propose.default_terms import Proposal, default_terms
+from fusionkit.microscope.propose.places import OtherStacks, places
 from fusionkit.microscope.propose.sources import Mappings, sources
 from fusionkit.options import parse
 
@@ -64,7 +64,7 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     if "maps_are" in units:
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
-    proposal = balance(dataset, "normalize" in data, further=Further(parts, same_technique))
+    proposal = default_terms(dataset, "normalize" in data, others=OtherStacks(parts, same_technique))
     if (proposal.offset, proposal.scale) != (0.0, 1.0):
         data["haadf"] = {**data["haadf"], "offset": proposal.offset, "scale": proposal.scale}
     if proposal.grid is not None:
@@ -91,7 +91,7 @@ def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -
             raise UserError(", ".join(map(str, recordings)), problem, remedy)
 
 
-def _lines(data: Mappings, proposal: Balance, recordings: Mapping[Path, Recording]) -> list[str]:
+def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recording]) -> list[str]:
     files = ", ".join(path.name for path in recordings)
     lines = [
         f"# Fusion of {files}, written by fusionkit inspect. Each auto is chosen from the data of the run.",

@@ -18,7 +18,7 @@ from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.noise import busiest, noise_level
-from fusionkit.microscope.propose.places import Further
+from fusionkit.microscope.propose.places import OtherStacks
 from fusionkit.microscope.propose.stacks import averaged, factors, of_every_element, rounded, smooth
 from fusionkit.weights.auto import AUTO
 from fusionkit.weights.count_splitting import steps_of
@@ -33,13 +33,13 @@ PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
 _LARGE_OFFSET = 30.0  # in ranges of the image
 _PATCH = 16  # pixels along the shorter axis from which patches are compared
 _IMAGE = "  # at most 1 / s²; model and weight best predict held-out counts"
-_NONE = Further()
+_NONE = OtherStacks()
 
 Terms = list[tuple[dict[str, Any], str]]
 
 
 @dataclass(frozen=True)
-class Balance:
+class Proposal:
     """Units, terms and solver.
 
     Parameters
@@ -59,13 +59,13 @@ class Balance:
     size: int
 
 
-def balance(
+def default_terms(
     dataset: Dataset,
     normalised: bool,
     gamma: float = GAMMA,
     z: str | Mapping[str, float] | None = None,
-    further: Further = _NONE,
-) -> Balance:
+    others: OtherStacks = _NONE,
+) -> Proposal:
     """Units and weights for a data set whose image is in its own units.
 
     Parameters
@@ -74,24 +74,24 @@ def balance(
     normalised : whether image and maps were normalised to [0, 1] and are not counts.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    further : facts about other stacks.
+    others : facts about other stacks.
     """
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
     pixels = maps.shape[1:] if grid == "maps" else image.shape
     stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
     splits = not normalised and all(steps_of(dataset.arrays[name]) is not None for name in stacks)
-    fit = _image(dataset, grid, (gamma, z), stacks, normalised, splits, further)
+    fit = _image_term(dataset, grid, (gamma, z), stacks, normalised, splits, others)
     units = fit.units
     terms: Terms = [(fit.term, _IMAGE if fit.term["weight"] == HELD_OUT else "")]
     weights = _NORMALISED[1:] if normalised else (AUTO, AUTO)
-    terms += [(_poisson(dataset, name, pixels, weights[0], normalised, further), "") for name in stacks]
+    terms += [(_poisson_term(dataset, name, pixels, weights[0], normalised, others), "") for name in stacks]
     repeats = splits and grid is None and stacks == ["maps"] and len(maps) == len(dataset.elements)
     solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
     terms += _penalties(weights[1], normalised or grid == "maps", repeats and min(pixels) >= _PATCH)
     terms.append(({"type": "nonnegative"}, ""))
     size = len(dataset.elements) * pixels[0] * pixels[1]
-    return Balance(units.offset, units.scale, terms, grid, solver, size)
+    return Proposal(units.offset, units.scale, terms, grid, solver, size)
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ class _ImageTerm:
     units: ImageUnits
 
 
-def _image(
+def _image_term(
     dataset: Dataset,
     grid: str | None,
     gamma_and_z: tuple[float, str | Mapping[str, float] | None],
     stacks: Sequence[str],
     normalised: bool,
     splits: bool,
-    further: Further,
+    others: OtherStacks,
 ) -> _ImageTerm:
     """The fit to the image; its parameters are fitted together with the maps where the solver can.
 
@@ -121,11 +121,11 @@ def _image(
     fitted = not normalised and noisy and grid is None and gamma >= 1.0  # gain and offset, together with the maps
     units = ImageUnits(weight=_NORMALISED[0]) if normalised else ImageUnits()
     if not normalised and (not fitted or len(stacks) > 1):
-        units = image_units(dataset, gamma, z, further)
+        units = image_units(dataset, gamma, z, others)
     if z is not None:
         units = replace(units, z=z if isinstance(z, str) else dict(z))
     weight = units.weight if normalised or not noisy else HELD_OUT if splits else AUTO
-    model: dict[str, Any] = {"gamma": gamma, "z": _every(units.z, dataset)}
+    model: dict[str, Any] = {"gamma": gamma, "z": _complete_z(units.z, dataset)}
     if grid == "maps":
         forward = {"type": "scan", "shape": list(image.shape), "reduce": "mean"}
         forward |= {"forward": {"type": "power_sum", **model}}
@@ -165,7 +165,7 @@ def _penalties(weight: float | str, plain: bool, repeats: bool) -> Terms:
     ]
 
 
-def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float]:
+def _complete_z(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float]:
     """z of every element; a missing one is derived from the atomic numbers."""
     if isinstance(z, str):
         return z
@@ -173,8 +173,8 @@ def _every(z: str | dict[str, float], dataset: Dataset) -> str | dict[str, float
     return {e: z[e] if e in z else rounded(ratio * atomic_number(e)) for e in dataset.elements}
 
 
-def _poisson(
-    dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float | str, normalised: bool, further: Further
+def _poisson_term(
+    dataset: Dataset, name: str, pixels: tuple[int, ...], weight: float | str, normalised: bool, others: OtherStacks
 ) -> dict[str, Any]:
     """The Poisson term of a stack, with the forward model that its pixels, elements and background need."""
     stack = dataset.arrays[name]
@@ -182,7 +182,7 @@ def _poisson(
     if name != "maps":
         term |= {"name": name, "data": name}
     background = {"background": f"{name}_background"} if f"{name}_background" in dataset.arrays else {}
-    ratios, part = factors(dataset, name, further), further.parts.get(name)
+    ratios, part = factors(dataset, name, others), others.parts.get(name)
     whole = name == "maps" and len(ratios) == len(dataset.elements)
     selection = {"type": "elements", "elements": list(ratios) if name == "maps" else ratios}
     if stack.shape[1:] != tuple(pixels) or part is not None:
@@ -223,7 +223,7 @@ class _Model:
     z: str | Mapping[str, float] | None
 
 
-def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None, further: Further) -> ImageUnits:
+def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | None, others: OtherStacks) -> ImageUnits:
     """Offset, scale, z and weight from the image and the powers of the smoothed maps.
 
     Too little smoothing leaves noise; too much removes detail, and the power of a mean is not the mean of a power. The
@@ -234,19 +234,19 @@ def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | N
     dataset : the data.
     gamma : exponent of the model.
     z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
-    further : facts about other stacks; those that cover a part of the field are left out.
+    others : facts about other stacks; those that cover a part of the field are left out.
     """
-    every = of_every_element(dataset, further)
+    every = of_every_element(dataset, others)
     elements = tuple(every if z is None else dataset.stacks["maps"])
     image, maps = dataset.arrays["haadf"], np.stack([every[element] for element in elements])
     model = _Model(elements, gamma, z)
     rows, columns = busiest(image) if image.shape == maps.shape[1:] else (slice(None), slice(None))
     part = image[rows, columns], maps[:, rows, columns]
-    width = min(_WIDTHS, key=lambda one: _fitted(*part, one, model)[1])
-    return _fitted(image, maps, width, model)[0]
+    width = min(_WIDTHS, key=lambda one: _fit_units(*part, one, model)[1])
+    return _fit_units(image, maps, width, model)[0]
 
 
-def _fitted(image: Array, maps: Array, width: float, model: _Model) -> tuple[ImageUnits, float]:
+def _fit_units(image: Array, maps: Array, width: float, model: _Model) -> tuple[ImageUnits, float]:
     """The fit with maps smoothed by ``width``, and the variance of its residual."""
     powers = (np.maximum(smooth(maps, width), 0.0) * min(maps[0].size / image.size, 1.0)) ** model.gamma
     if image.shape != maps.shape[1:]:  # both on the coarser pixels along each axis
@@ -255,18 +255,18 @@ def _fitted(image: Array, maps: Array, width: float, model: _Model) -> tuple[Ima
     # noise in the powers would flatten the slope: smooth both image and powers
     smooth_image, smooth_powers = smooth(image[None], _BLUR)[0], smooth(powers, _BLUR)
     if model.z is not None:
-        powers_of_z = _values(model.z, model.elements) ** model.gamma
-        fit = _unit(smooth_image, np.tensordot(powers_of_z, smooth_powers, axes=1))
+        powers_of_z = _z_values(model.z, model.elements) ** model.gamma
+        fit = _fit_line(smooth_image, np.tensordot(powers_of_z, smooth_powers, axes=1))
         gains = powers_of_z / fit.scale
     else:
-        fit, gains = _gains(smooth_image, smooth_powers, model)
+        fit, gains = _fit_gains(smooth_image, smooth_powers, model)
     residual = (smooth_image - fit.offset) - np.tensordot(gains, smooth_powers, axes=1)
     spread = float(np.std((image - fit.offset - np.tensordot(gains, powers, axes=1)) * fit.scale)) or 1.0
-    offset, scale, weight = _near(fit.offset, image), rounded(fit.scale), rounded(1.0 / spread**2)
+    offset, scale, weight = _round_offset(fit.offset, image), rounded(fit.scale), rounded(1.0 / spread**2)
     return replace(fit, offset=offset, scale=scale, weight=weight), float(np.var(residual))
 
 
-def _gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Array]:
+def _fit_gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Array]:
     """Offset, scale and z, and the factor of each power in the image, by nonnegative least squares.
 
     z is fitted because it includes the sensitivity of the spectrometer, which differs between elements. If the fit
@@ -286,14 +286,14 @@ def _gains(image: Array, powers: Array, model: _Model) -> tuple[ImageUnits, Arra
     if not positive.all():
         gains = np.where(positive, gains, numbers * np.median(gains[positive] / numbers[positive]))
         # without vacuum in the field the offset may have replaced an element: fit it again with all elements
-        again = _unit(image, np.tensordot(gains**model.gamma, powers, axes=1))
+        again = _fit_line(image, np.tensordot(gains**model.gamma, powers, axes=1))
         offset, gains = again.offset, gains * again.scale ** (-1 / model.gamma)
     level = float(gains.mean())
     z = {element: rounded(float(one / level)) for element, one in zip(model.elements, gains, strict=True)}
     return ImageUnits(offset, level**-model.gamma, z=z), gains**model.gamma
 
 
-def _values(z: str | Mapping[str, float], elements: tuple[str, ...]) -> Array:
+def _z_values(z: str | Mapping[str, float], elements: tuple[str, ...]) -> Array:
     """z of each element of the maps."""
     if not isinstance(z, str):
         return np.array([z[element] for element in elements], dtype=np.float64)
@@ -301,7 +301,7 @@ def _values(z: str | Mapping[str, float], elements: tuple[str, ...]) -> Array:
     return numbers / numbers.mean() if z == "relative" else numbers
 
 
-def _unit(image: Array, model: Array) -> ImageUnits:
+def _fit_line(image: Array, model: Array) -> ImageUnits:
     """Offset and scale of an image whose model is known, by least squares."""
     slope, offset = np.polyfit(model.ravel(), image.ravel(), 1) if np.ptp(model) > 0 else (0.0, 0.0)
     if slope <= 0:  # the image is unrelated to the maps
@@ -309,7 +309,7 @@ def _unit(image: Array, model: Array) -> ImageUnits:
     return ImageUnits(float(offset), 1.0 / float(slope))
 
 
-def _near(offset: float, image: Array) -> float:
+def _round_offset(offset: float, image: Array) -> float:
     """The offset, rounded to 1e-4 of the range of the image, which may be far smaller than the offset."""
     span = float(np.ptp(image))
     return rounded(offset) if span == 0 else round(offset, 4 - math.floor(math.log10(span)))

@@ -35,7 +35,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Further:
+class OtherStacks:
     """Facts about further stacks, by name.
 
     Parameters

@@ -63,9 +63,9 @@ def sources(
         data |= {"spectra": windowed}
     else:
         data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
-    further = {name: entry for name, (*_, entry) in spectra.items() if name != "maps"}
-    same_technique = frozenset(name for name, entry in further.items() if entry.kind == used[0][2].kind)
-    return data | _cropped(image[2], used[0][2]), {name: entry.scan for name, entry in further.items()}, same_technique
+    others = {name: entry for name, (*_, entry) in spectra.items() if name != "maps"}
+    same_technique = frozenset(name for name, entry in others.items() if entry.kind == used[0][2].kind)
+    return data | _cropped(image[2], used[0][2]), {name: entry.scan for name, entry in others.items()}, same_technique
 
 
 def _relative(path: Path, folder: Path) -> str:

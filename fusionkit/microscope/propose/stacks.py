@@ -6,7 +6,7 @@ import numpy as np
 
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
-from fusionkit.microscope.propose.places import Further, Part
+from fusionkit.microscope.propose.places import OtherStacks, Part
 from fusionkit.operators.forward.scan import ScanMap
 
 _WIDTH = 3.0  # pixels: Gaussian that smooths maps before negative values are cut off and summed
@@ -24,7 +24,7 @@ def level(dataset: Dataset, name: str, part: Part | None = None) -> float:
     return max(float(np.sum(stack)) / len(stack) / max(covered[0].size, 1), 1.0)
 
 
-def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
+def factors(dataset: Dataset, name: str, others: OtherStacks) -> dict[str, float]:
     """Counts of each element of a stack per count in ``maps``.
 
     An element without a map in ``maps`` has the factor 1 in a stack of the same technique. For another technique the
@@ -34,13 +34,13 @@ def factors(dataset: Dataset, name: str, further: Further) -> dict[str, float]:
     ----------
     dataset : the data, counted.
     name : of the stack.
-    further : facts about it.
+    others : facts about other stacks.
     """
     elements = dataset.stacks[name]
     if name == "maps":
         return dict.fromkeys(elements, 1.0)
-    part = further.parts.get(name)
-    unit = 1.0 if name in further.same_technique else (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
+    part = others.parts.get(name)
+    unit = 1.0 if name in others.same_technique else (level(dataset, name, part) / level(dataset, "maps")) ** 0.5
     own, common = (np.maximum(smooth(net_counts(dataset, stack), _WIDTH), 0.0) for stack in (name, "maps"))
     own, common = own.sum(axis=(1, 2)), _covered(common, part).sum(axis=(1, 2))
     reference = dict(zip(dataset.stacks["maps"], common, strict=True))
@@ -56,7 +56,7 @@ def _covered(maps: Array, part: Part | None) -> Array:
     return maps[:, slice(*ends[0]), slice(*ends[1])]
 
 
-def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
+def of_every_element(dataset: Dataset, others: OtherStacks) -> dict[str, Array]:
     """Maps minus their background on the pixels of ``maps``, including elements that only another stack has.
 
     Maps are in their original units, those of another stack in the unit of the unknown.
@@ -64,14 +64,14 @@ def of_every_element(dataset: Dataset, further: Further) -> dict[str, Array]:
     Parameters
     ----------
     dataset : the data, counted.
-    further : facts about other stacks; those that cover a part of the field are left out.
+    others : facts about other stacks; those that cover a part of the field are left out.
     """
     maps = net_counts(dataset, "maps")
     units = {} if dataset.counting is None else dataset.counting.units
     result = {e: one * units.get(e, 1.0) for e, one in zip(dataset.stacks["maps"], maps, strict=True)}
     for name, elements in dataset.stacks.items():
-        if name != "maps" and name not in further.parts:
-            ratio = factors(dataset, name, further)
+        if name != "maps" and name not in others.parts:
+            ratio = factors(dataset, name, others)
             for element, image in zip(elements, net_counts(dataset, name), strict=True):
                 result.setdefault(element, averaged(image, maps.shape[1:], mean=False) / ratio[element])
     return {element: result[element] for element in dataset.elements if element in result}

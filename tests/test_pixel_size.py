@@ -16,7 +16,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.data.pixels import edges_of
-from fusionkit.notebook.given import gather
+from fusionkit.notebook.inputs import gather
 from fusionkit.options import parse
 from fusionkit.results.result_file import read_result
 

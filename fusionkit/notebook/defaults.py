@@ -16,7 +16,7 @@ from fusionkit.data.load import normalise
 from fusionkit.data.normalise import Normalisation, Scale, scale_of
 from fusionkit.errors import UserError
 from fusionkit.microscope.propose.default_terms import GAMMA, PENALTIES, default_terms
-from fusionkit.notebook.given import Inputs, argument_names
+from fusionkit.notebook.inputs import Inputs, argument_names
 from fusionkit.options import Existing, Spec, parse
 from fusionkit.terms import Term
 

@@ -14,7 +14,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.normalise import Normalisation
 from fusionkit.engines.choose import SMALL
 from fusionkit.notebook.defaults import Model, Terms, check_choice, plan, solver_spec
-from fusionkit.notebook.given import argument_names, gather
+from fusionkit.notebook.inputs import argument_names, gather
 from fusionkit.problem import Engine
 from fusionkit.reconstruct import prepare
 from fusionkit.result import Result

@@ -75,10 +75,10 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     }
     of_model = f", with the model {model}" if model and weight else ""
     note = f"The weight of {task.term} is {weight:.4g}{of_model}: {_reason(weight, noise.weight, gains)}."
-    found = ChosenWeight(
+    chosen = ChosenWeight(
         task.index, task.term, rounded(weight), "count_splitting", note, None, facts, curve if trials else None
     )
-    return replace(found, options=options, trial=best)
+    return replace(chosen, options=options, trial=best)
 
 
 def _path(without: Trial, greatest: float, attempt: Attempt) -> list[Trial]:

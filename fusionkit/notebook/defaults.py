@@ -132,7 +132,8 @@ def _with_terms(dataset: Dataset, scales: tuple[Scale, ...], model: Model, norma
         terms.insert(-1, {"type": "tv", "weight": model.tv})
     if (proposal.offset, proposal.scale) != (0.0, 1.0):
         units = f"The image is converted to the units of the model: (haadf {-proposal.offset:+g}) * {proposal.scale:g}"
-        dataset = _with_note(dataset, f"{units}, fitted to the smoothed maps.")
+        why = "fitted to the smoothed maps" if proposal.scale != 1.0 else "since its range is small beside its offset"
+        dataset = _with_note(dataset, f"{units}, {why}.")
     return Plan(replace(dataset, arrays={**dataset.arrays, "haadf": image}), terms, scales)
 
 

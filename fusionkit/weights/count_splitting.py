@@ -56,7 +56,7 @@ def count_splitting(task: Task) -> ChosenWeight:
     attempt, start = held_out(task)
     natural = task.natural_weight
     if natural is not None:
-        chosen = at_weight(task, attempt(natural, task.near or task.rival), _WORDING)
+        chosen = at_weight(task, attempt(natural, task.near or task.rival), _WORDING.method)
         return with_guide_shares(task, chosen, lambda one: held_out(one)[0]) if GUIDE_SHARE in task.searched else chosen
     chosen, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
     return _per_element(task, chosen, trials) if PER_ELEMENT in task.searched else chosen

@@ -48,7 +48,7 @@ def with_guide_shares(task: Task, chosen: ChosenWeight, attempt: Callable[[Task]
     trial = _at_shares(task, shares, option, (guided, without), attempt)
     mixed = trial is not guided and trial is not without
     extra_iterations = without.iterations + (trial.iterations if mixed else 0)
-    facts = {**chosen.facts, "solves": 2 + mixed, "iterations_beside": extra_iterations}
+    facts = {**chosen.facts, "solves": 2 + mixed, "iterations_beside": chosen.iterations + extra_iterations}
     listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
     note = f"{chosen.note[:-1]}. Share of the image in its groups, by held-out counts: {listed}."
     return replace(chosen, note=note, facts=facts, options={GUIDE_SHARE: option}, trial=trial)

@@ -99,20 +99,18 @@ def minimise_along_path(
     return chosen, ordered
 
 
-def at_weight(task: Task, trial: Trial, wording: Wording) -> ChosenWeight:
+def at_weight(task: Task, trial: Trial, method: str) -> ChosenWeight:
     """A weight that needs no search, with the error by which penalties are compared.
 
     Parameters
     ----------
     task : the search.
     trial : the solve at this weight.
-    wording : of the curve.
+    method : its name.
     """
-    curve = SearchCurve((trial.weight,), (trial.error,), (0.0,), (trial.iterations,), wording.quantity)
     note = f"The weight of {task.term} is {trial.weight:.4g}: it is relative to the noise."
-    return ChosenWeight(
-        task.index, task.term, trial.weight, wording.method, note, None, {"solves": 1}, curve, trial=trial
-    )
+    facts = {"solves": 1, "iterations_beside": trial.iterations}
+    return ChosenWeight(task.index, task.term, trial.weight, method, note, None, facts, trial=trial)
 
 
 def first_weight(strong: float, degree: float) -> float:

@@ -128,9 +128,8 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
     """
     choices = plan_searches(dataset, objective)
     noise: ChosenWeights = {one.index: one for one in choices.chosen}
-    fits, best_trial = dict(noise), None
     if not choices.fits:
-        penalties = compete(choices.searches, fits)
+        fits, penalties = noise, compete(choices.searches, noise)
     else:
         # first without the images; a penalty that needs no search suffices to weigh them
         natural = [search for search in choices.searches if search[0].natural_weight is not None]

@@ -73,7 +73,8 @@ def default_terms(
     dataset : ``haadf``, ``maps``, and optionally ``maps_background`` and another stack.
     normalised : whether image and maps were normalised to [0, 1] and are not counts.
     gamma : exponent of the model.
-    z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
+    z : ``relative``, ``absolute`` or a value for each element of the maps; None for ``relative``, or fitted values
+        where the units of the image are fitted beforehand.
     others : facts about other stacks.
     """
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
@@ -233,7 +234,8 @@ def image_units(dataset: Dataset, gamma: float, z: str | Mapping[str, float] | N
     ----------
     dataset : the data.
     gamma : exponent of the model.
-    z : ``relative``, ``absolute`` or a value for each element of the maps; None to fit them.
+    z : ``relative``, ``absolute`` or a value for each element of the maps; None for ``relative``, or fitted values
+        where the units of the image are fitted beforehand.
     others : facts about other stacks; those that cover a part of the field are left out.
     """
     every = of_every_element(dataset, others)

@@ -93,7 +93,6 @@ class Job:
         lines.append(f"memory: about {spell(self.memory)}")
         return lines + [f"note: {note}" for note in self.dataset.notes]
 
-    @memory_errors()
     def record(
         self,
         result: Result,
@@ -108,10 +107,19 @@ class Job:
         warnings : of the run, a sentence each.
         stop_requested : polled during the estimate of error bars; True leaves them out.
         """
-        predictions = predictions_of(result.problem or self.problem, result.x)
+        return self.complete(self.outline(result, warnings), stop_requested)
+
+    @memory_errors()
+    def outline(self, result: Result, warnings: tuple[str, ...] = ()) -> RunRecord:
+        """The `record` without error bars, composition and diagnostics: nothing in it takes time or may fail."""
+        try:
+            predictions = predictions_of(result.problem or self.problem, result.x)
+        except MemoryError:
+            predictions = {}
+            warnings = (*warnings, "The predictions from the maps are missing: the machine has too little memory.")
         full = resolved(self.loaded)
         weighted = zip(self.problem.terms, full["terms"], strict=True)
-        record = RunRecord(
+        return RunRecord(
             result=result,
             dataset=self.dataset,
             resolved_config=full,
@@ -123,6 +131,10 @@ class Job:
             weights=self.weights,
             term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
+
+    @memory_errors()
+    def complete(self, record: RunRecord, stop_requested: Callable[[], bool] | None = None) -> RunRecord:
+        """The record of `outline` with error bars and composition if requested, and with diagnostics."""
         notes: tuple[Diagnostic, ...] = ()
         if self.loaded.config.assessed:
             record, notes = self._assessed(record, stop_requested)

@@ -1,25 +1,33 @@
-"""The output folder of a run: it appears whole or not at all."""
+"""The output folder of a run: the result first, whole and synced; then what is made from it, as far as it succeeds."""
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import re
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial as bind
 from pathlib import Path
+from traceback import extract_tb
 
 from fusionkit.config.yaml import dump
-from fusionkit.errors import UserError, file_errors, reason
+from fusionkit.data.new_file import whole_file
+from fusionkit.errors import FusionkitWarning, UserError, describe_fault, file_errors, reason
 from fusionkit.results import result_file
 from fusionkit.results.record import RunRecord
-from fusionkit.results.summary import summarise, to_json
+from fusionkit.results.summary import INCOMPLETE, summarise, to_json
 
 SUMMARY = "summary.json"
 CONFIG = "config.resolved.yaml"
 REPORT = "report.html"
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -40,7 +48,8 @@ def check_output(folder: Path, overwrite: bool) -> None:
         target = folder.resolve()
         _check_contents(target, overwrite, where)
         parent = next(parent for parent in target.parents if parent.exists())
-    except (OSError, ValueError) as error:  # the name is too long, holds a zero byte or is in an unreadable folder
+    # the name is too long, holds a zero byte, is in an unreadable folder, or is a link to itself
+    except (OSError, ValueError, RuntimeError) as error:
         raise UserError(where, f"cannot be an output folder: {reason(error)}", "choose another name") from error
     if not parent.is_dir():
         raise UserError(where, f"cannot be made, since {parent} is a file", "choose another folder")
@@ -66,9 +75,18 @@ def _check_contents(target: Path, overwrite: bool, where: str) -> None:
 
 
 def write(
-    run: RunRecord, folder: Path, overwrite: bool, figures: bool, report: bool, formats: Sequence[str] = ()
-) -> None:
-    """Write all files of a run into a new folder, which appears whole or not at all.
+    run: RunRecord,
+    folder: Path,
+    overwrite: bool,
+    figures: bool,
+    report: bool,
+    formats: Sequence[str] = (),
+    complete: Callable[[RunRecord], RunRecord] | None = None,
+) -> RunRecord:
+    """Write a run: ``result.h5`` and its config first, as a folder that appears whole, then the rest.
+
+    Whatever of the rest fails is a `FusionkitWarning`. A result that cannot be written to its folder goes to a
+    folder beside it, or to one for temporary files.
 
     Parameters
     ----------
@@ -79,21 +97,158 @@ def write(
         ``uncertainty.png`` if error bars were estimated.
     report : whether to write ``report.html``.
     formats : of other programs, names of writers: ``hspy`` writes ``maps.hspy``.
+    complete : adds error bars and diagnostics once the result is written.
+
+    Returns
+    -------
+    The run as written.
 
     Raises
     ------
-    UserError : as `check_output`, or the disk cannot be written.
+    UserError : as `check_output`, or the disk cannot be written; it names the place of the result if there is one.
     """
-    with whole_folder(folder, overwrite) as partial:
-        _write_files(run, partial, folder.resolve().name, figures, report, formats)
+    start = time.perf_counter()
+    config = dump(run.resolved_config)
+    place, problem = _keep(run, config, folder, overwrite)
+    rest = _Rest(place, config)
+    if complete is not None:
+        run = rest.complete(run, complete)
+    if figures:
+        rest.draw(run)
+    if report:
+        rest.report(run)
+    if formats:
+        rest.export(run, formats)
+    run = replace(run, warnings=(*run.warnings, *rest.failures))
+    rest.file(SUMMARY, bind(_write_text, to_json(summarise(run, time.perf_counter() - start))))
+    if problem is not None:
+        raise UserError(problem.where, problem.problem, f"the result is in {place}") from problem
+    return run
+
+
+def _keep(run: RunRecord, config: str, folder: Path, overwrite: bool) -> tuple[Path, UserError | None]:
+    """Write the result into its folder, or else into another one; its place, and why it is not ``folder``."""
+
+    def fill(partial: Path) -> None:
+        result_file.write_result(run, config, partial / result_file.NAME)
+        (partial / CONFIG).write_text(config, encoding="utf-8")
+        summary = {**summarise(run, 0.0), INCOMPLETE: True}
+        (partial / SUMMARY).write_text(to_json(summary), encoding="utf-8")
+
+    first: UserError | None = None
+    for place in _places(folder):
+        try:
+            with whole_folder(place, overwrite and place == folder) as partial:
+                fill(partial)
+        except UserError as error:
+            first = first or error
+        else:
+            return place, first
+    assert first is not None
+    raise first
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The folder, a free name beside it, and one in a new temporary folder."""
+    yield folder
+    with suppress(OSError, ValueError, RuntimeError):
+        target = folder.resolve()
+        yield next(path for path in _numbered(target, f"{target.name[:60]}-", 2) if not os.path.lexists(path))
+        temporary = Path(tempfile.mkdtemp(prefix="fusionkit-"))
+        try:
+            yield temporary / (target.name[:60] or "run")
+        finally:
+            with suppress(OSError):
+                temporary.rmdir()  # unless it holds the result
+
+
+class _Rest:
+    """All that is made from a result, each part as far as it succeeds.
+
+    Parameters
+    ----------
+    folder : of the result.
+    config : the resolved configuration, YAML text.
+    """
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self._folder, self._config, self.failures = folder, config, list[str]()
+
+    def complete(self, run: RunRecord, complete: Callable[[RunRecord], RunRecord]) -> RunRecord:
+        """The run with error bars and diagnostics, written again if there are error bars."""
+        whole = run
+        with self._tolerant("the error bars and diagnostics are missing"):
+            whole = complete(run)
+        if whole.uncertainty is not None or whole.compositions:
+            self.file(result_file.NAME, bind(result_file.write_result, whole, self._config))
+        return whole
+
+    def draw(self, run: RunRecord) -> None:
+        """Write the figures."""
+        with self._tolerant("the figures were not drawn"):
+            from fusionkit.report.figures.save import figures_of, save
+
+            for name, draw in figures_of(run).items():
+                self.file(name, lambda path, draw=draw: save(draw(), path))
+
+    def report(self, run: RunRecord) -> None:
+        """Write the report."""
+
+        def render_page(path: Path) -> None:
+            from fusionkit.report.html import render
+            from fusionkit.report.run_page import run_page
+
+            _write_text(render(run_page(run, self._folder.resolve().name)), path)
+
+        self.file(REPORT, render_page)
+
+    def export(self, run: RunRecord, formats: Sequence[str]) -> None:
+        """Write the maps in the formats of other programs."""
+        with self._tolerant("the maps were not exported"):
+            from fusionkit.export.content import content_of
+            from fusionkit.export.writers import STEM, export, writer_of
+
+            deviation = None if run.uncertainty is None else run.uncertainty.standard_deviation
+            content = content_of(run.result, run.dataset, self._config, deviation)
+            for name in formats:
+                with self._tolerant(f"the maps were not exported as {name}"):
+                    writer = writer_of(name, "output.formats")
+                    export(content, self._folder / f"{STEM}{writer.suffixes[0]}", writer)
+
+    def file(self, name: str, make: Callable[[Path], None]) -> None:
+        """Make a file, which appears whole or not at all."""
+        with self._tolerant(f"{name} was not written"), whole_file(self._folder / name) as partial:
+            make(partial)
+            _sync(partial)
+
+    @contextmanager
+    def _tolerant(self, what: str) -> Iterator[None]:
+        """Turn a failure into a warning: the result is already written, and other parts may succeed."""
+        try:
+            with file_errors(what):
+                yield
+            return
+        except UserError as error:
+            why = error.problem
+        except MemoryError:
+            why = "the machine has too little memory"
+        except Exception as fault:  # noqa: BLE001 - a fault of ours, of a plug-in or of a library costs no other part
+            is_style = "matplotlib" in Path(extract_tb(fault.__traceback__)[-1].filename).parts  # the user's
+            why = f"matplotlib: {fault}" if is_style else describe_fault(fault)
+        self.failures.append(" ".join(f"{what}: {why}".split()))
+        warnings.warn(self.failures[-1], FusionkitWarning, stacklevel=3)
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """Yield a new folder to write into, which becomes ``folder`` at the end of the context, or not at all.
 
-    It is a hidden folder beside ``folder`` that is renamed at the end. A former run is moved aside and removed
-    afterwards; it is restored if anything fails, an interrupt included.
+    It is a hidden folder beside ``folder`` that is synced and renamed at the end. A former run changes places with it
+    and is removed afterwards.
 
     Parameters
     ----------
@@ -107,63 +262,68 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     check_output(folder, overwrite)
     target = folder.resolve()
     new_parents = [parent for parent in target.parents if not parent.exists()]
-    partial = _fresh_sibling(target, "partial")
+    # a killed run may have left a folder of this name behind
+    names = _numbered(target, f".{target.name[:60]}.partial-{os.getpid()}-", 1)
+    partial = next(path for path in names if not path.exists())
     try:
         with file_errors(str(folder)):
             partial.mkdir(parents=True)
             yield partial
-            _move_into_place(partial, target)
+            for path in (*partial.rglob("*"), partial):
+                _sync(path)
+            _move_into_place(partial, target, overwrite)
+            _sync(target.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)  # already renamed on success
+        shutil.rmtree(partial, ignore_errors=True)  # a former run if it was exchanged; gone if it was renamed
         if not target.exists():
             for parent in new_parents:
                 with suppress(OSError):  # another process may use it
                     parent.rmdir()
 
 
-def _write_files(run: RunRecord, folder: Path, name: str, figures: bool, report: bool, formats: Sequence[str]) -> None:
-    start = time.perf_counter()
-    config = dump(run.resolved_config)
-    (folder / CONFIG).write_text(config, encoding="utf-8")
-    result_file.write_result(run, config, folder / result_file.NAME)
-    if figures:
-        from fusionkit.report.figures.save import write_figures
-
-        write_figures(run, folder)
-    if report:
-        from fusionkit.report.html import render
-        from fusionkit.report.run_page import run_page
-
-        (folder / REPORT).write_text(render(run_page(run, name)), encoding="utf-8")
-    if formats:
-        from fusionkit.export.content import content_of
-        from fusionkit.export.writers import write_formats
-
-        deviation = None if run.uncertainty is None else run.uncertainty.standard_deviation
-        write_formats(content_of(run.result, run.dataset, config, deviation), formats, folder)
-    text = to_json(summarise(run, time.perf_counter() - start))
-    (folder / SUMMARY).write_text(text, encoding="utf-8")
-
-
-def _move_into_place(partial: Path, target: Path) -> None:
-    former = _fresh_sibling(target, "former")
+def _move_into_place(partial: Path, target: Path, overwrite: bool) -> None:
+    """Rename the folder to its target, or exchange both, or replace the files of the target one by one."""
     try:
-        if target.exists():
-            target.rename(former)
-        partial.rename(target)
+        partial.rename(target)  # also replaces an empty folder
+    except OSError as error:  # a former run, or a mount point
+        if not overwrite and any(target.iterdir()):  # another process has written it meanwhile
+            raise UserError(str(target), "holds something by now", "choose another folder") from error
+        if _exchange(partial, target):
+            return
+        former = set(os.listdir(target))
+        new = sorted(os.listdir(partial), key=lambda name: name != result_file.NAME)  # the result first
+        for name in new:
+            (partial / name).replace(target / name)
+        for name in former.difference(new):
+            path = target / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system or the file system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk; some systems cannot do that for folders."""
+    if path.is_dir():
+        with suppress(OSError):
+            _sync_open(os.open(path, os.O_RDONLY))
+    else:
+        _sync_open(os.open(path, os.O_RDWR))
+
+
+def _sync_open(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
     finally:
-        if former.exists():
-            if target.exists():
-                shutil.rmtree(former, ignore_errors=True)
-            else:
-                former.rename(target)
+        os.close(descriptor)
 
 
-def _fresh_sibling(target: Path, purpose: str) -> Path:
-    """A free hidden name beside ``target``; a killed run may have left its own behind."""
-    stem = f".{target.name[:60]}.{purpose}-{os.getpid()}"
-    names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(1)))
-    return next(path for path in (target.with_name(name) for name in names) if not path.exists())
+def _numbered(target: Path, stem: str, first: int) -> Iterator[Path]:
+    """Names beside ``target``: the stem with a number."""
+    return (target.with_name(f"{stem}{number}") for number in itertools.count(first))
 
 
 def remove_partial(folder: Path, process: int) -> None:

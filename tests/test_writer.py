@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +22,8 @@ from fusionkit import writer
 from fusionkit.certificate import Certificate
 from fusionkit.config.yaml import dump
 from fusionkit.data.dataset import Dataset
-from fusionkit.errors import UserError
-from fusionkit.report.figures import save as plots
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.report import diagnostics
 from fusionkit.result import Result, Status
 from fusionkit.results import result_file
 from fusionkit.results.record import Diagnostic, RunRecord
@@ -322,29 +325,129 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError, UserError])
-@pytest.mark.parametrize("fails", ["write_result", "save", "to_json", "rename"])
+@pytest.mark.parametrize("fails", ["write_result", "to_json", "_move_into_place"])
 @pytest.mark.parametrize("former", [False, True])
-def test_a_failure_changes_nothing(
+def test_a_result_that_fails_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], fails: str, former: bool
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if former:
         writer.write(RUN, tmp_path / "deep/run", overwrite=False, figures=False, report=False)
     before, entries = _tree(tmp_path), set(tmp_path.rglob("*"))
-    original = Path.rename
 
     def fail(*given: object, **options: object) -> None:
         raise error("no", "space") if error is UserError else error("no space")
 
-    def fail_on_partial(path: Path, target: Path) -> Path:
-        return fail() or path if ".partial-" in path.name else original(path, target)
-
-    holder = {"write_result": result_file, "save": plots, "to_json": writer, "rename": Path}[fails]
-    monkeypatch.setattr(holder, fails, fail_on_partial if fails == "rename" else fail)
-    expected = UserError if error is OSError else error
-    with pytest.raises(expected, match="no"):
-        writer.write(RUN, tmp_path / "deep/run", overwrite=True, figures=fails == "save", report=False)
+    monkeypatch.setattr(result_file if fails == "write_result" else writer, fails, fail)
+    with pytest.raises(UserError if error is OSError else error, match="no"):
+        writer.write(RUN, tmp_path / "deep/run", overwrite=True, figures=False, report=False)
     assert _tree(tmp_path) == before
     assert set(tmp_path.rglob("*")) == entries
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+        (OSError(28, "No space left on device"), "no space left on device"),
+        (MemoryError(), "too little memory"),
+        (UserError("here", "is wrong"), "is wrong"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("fails", "lost"),
+    [
+        ("fusionkit.report.figures.save.maps_figure", {"maps.png"}),
+        ("fusionkit.report.figures.save.figures_of", {"maps.png", "convergence.png"}),
+        ("fusionkit.report.html.render", {"report.html"}),
+        ("fusionkit.export.tiff.TiffWriter.write", {"maps.tif"}),
+        ("complete", set[str]()),
+    ],
+)
+def test_what_fails_after_the_result_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, fails: str, lost: set[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def fail(*_: object) -> RunRecord:
+        raise error
+
+    if fails != "complete":
+        monkeypatch.setattr(fails, fail)
+    folder, complete = tmp_path / "run", fail if fails == "complete" else None
+    drawn = "figures" in fails
+    with pytest.warns(FusionkitWarning) as caught:
+        writer.write(RUN, folder, False, drawn, report=True, formats=["tiff"], complete=complete)
+    assert len(caught) == 1
+    assert words in str(caught[0].message)
+    every = FILES | {"report.html", "maps.tif"} | ({"maps.png", "convergence.png"} if drawn else set())
+    assert {path.name for path in folder.iterdir()} == every - lost
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["warnings"] == ["a warning", str(caught[0].message)]
+    assert "incomplete" not in summary
+    assert np.array_equal(read_result(folder).x, RUN.result.x)
+
+
+def test_the_result_is_there_before_anything_else(tmp_path: Path) -> None:
+    seen = list[tuple[set[str], bool]]()
+
+    def complete(run: RunRecord) -> RunRecord:
+        summary = json.loads((tmp_path / "run/summary.json").read_text(encoding="utf-8"))
+        seen.append(({path.name for path in (tmp_path / "run").iterdir()}, summary["incomplete"]))
+        return run
+
+    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False, report=False, complete=complete)
+    assert seen == [(FILES, True)]
+
+
+def test_a_failing_diagnostic_costs_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def bad(run: RunRecord) -> list[Diagnostic]:
+        raise ZeroDivisionError("float division by zero")
+
+    def good(run: RunRecord) -> list[Diagnostic]:
+        return [Diagnostic("note", "good")]
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(diagnostics, "_checks", lambda: (bad, good))
+    texts = [each.text for each in diagnostics.diagnose(RUN)]
+    assert any(text.startswith("The check of bad failed: ") and "division by zero" in text for text in texts)
+    assert texts[-1] == "good"
+
+
+@pytest.mark.parametrize("size", [64, 400])
+def test_hdf5_survives_a_file_that_cannot_grow(tmp_path: Path, size: int) -> None:
+    """A limit on the size of files stands for a full disk; libhdf5 itself crashes when a write fails."""
+    run, former = make_run(np.zeros((2, size, size))), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, former[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            result_file.write_result(run, "x" * 50_000, tmp_path / "result.h5")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_overwrite_never_leaves_a_moment_without_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    """A process that is killed at any system call of the replacement leaves one whole result."""
+    folder = tmp_path / "run"
+    writer.write(RUN, folder, overwrite=False, figures=False, report=True)
+    if not can_exchange:
+        monkeypatch.setattr(writer, "_exchange", lambda one, other: False)
+    objectives = list[float]()
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event in ("os.rename", "os.remove", "os.rmdir", "shutil.rmtree"):
+            objectives.append(read_result(folder).objective)
+
+    watching = True
+    sys.addaudithook(watch)
+    writer.write(make_run(objective=1.0), folder, overwrite=True, figures=False, report=False)
+    watching = False
+    assert objectives[0] == 2.0
+    assert set(objectives) == {1.0, 2.0}
+    assert {path.name for path in folder.iterdir()} == FILES
 
 
 def test_overwrite_replaces_a_former_run_whole(tmp_path: Path) -> None:
@@ -380,7 +483,7 @@ def _half(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "overwrite", "says"),
     [
-        (_former, False, "holds a former run; choose another folder, or replace it with --overwrite"),
+        (_former, False, "holds a former run"),
         (_other, False, "holds something other than a former run"),
         (_other, True, "holds something other than a former run"),
         (_half, True, "holds something other than a former run"),
@@ -392,14 +495,15 @@ def test_refused_folders(tmp_path: Path, make: Callable[[Path], None], overwrite
     folder = tmp_path / "run"
     make(folder)
     before = _tree(tmp_path)
-    for attempt in (
-        lambda: writer.check_output(folder, overwrite),
-        lambda: writer.write(RUN, folder, overwrite, figures=False, report=False),
-    ):
-        with pytest.raises(UserError, match=says) as error:
-            attempt()
-        assert error.value.where == str(folder)
+    with pytest.raises(UserError, match=says) as error:
+        writer.check_output(folder, overwrite)
+    assert error.value.where == str(folder)
     assert _tree(tmp_path) == before
+    with pytest.raises(UserError, match=f"{says}; the result is in {tmp_path}/run-2"):
+        writer.write(RUN, folder, overwrite, figures=False, report=False)
+    kept = {name: content for name, content in _tree(tmp_path).items() if not name.startswith("run-2/")}
+    assert kept == before
+    assert read_result(tmp_path / "run-2").objective == 2.0
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

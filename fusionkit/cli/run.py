@@ -44,13 +44,19 @@ def run(arguments: argparse.Namespace) -> int:
     with interruptible() as stop_requested:  # the result of an interrupted solve is written too
         with solve_progress(arguments.quiet) as progress, shown_log(arguments.quiet):
             result = job.solve(progress.show, stop_requested, progress.look)
-        stop_requested.effect = WRITING if loaded.config.uncertainty.method == "none" else ASSESSING
-        record = job.record(result, tuple(arguments.warnings), stop_requested)
-        lacks_error_bars = record.uncertainty is None and loaded.config.uncertainty.method != "none"
-        is_interrupted = stop_requested() and lacks_error_bars  # Ctrl-C came after the solve
-        stop_requested.effect = WRITING
-        output = loaded.config.output
-        write(record, folder, arguments.overwrite, output.figures, output.report, output.formats)
+        has_error_bars = loaded.config.uncertainty.method != "none"
+        stop_requested.effect = ASSESSING if has_error_bars else WRITING
+
+        def complete(record: RunRecord) -> RunRecord:
+            whole = job.complete(record, stop_requested)
+            stop_requested.effect = WRITING
+            return whole
+
+        output, outline = loaded.config.output, job.outline(result, tuple(arguments.warnings))
+        parts = (output.figures, output.report, output.formats)
+        record = write(outline, folder, arguments.overwrite, *parts, complete=complete)
+        # Ctrl-C came after the solve
+        is_interrupted = stop_requested() and has_error_bars and record.uncertainty is None
     if not arguments.quiet:
         _print_summary(record, folder)
     if result.status is Status.DIVERGED:

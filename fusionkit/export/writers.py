@@ -67,13 +67,6 @@ def check_formats(formats: Sequence[str], where: str) -> None:
         writer_of(name, f"{where}[{index}]")
 
 
-def write_formats(content: Content, formats: Sequence[str], folder: Path) -> None:
-    """Write ``maps.hspy``, ``maps.tif`` and so on into a folder; `UserError` as `writer_of`."""
-    for name in formats:
-        writer = writer_of(name, "output.formats")
-        _quietly(writer, content, folder / f"{STEM}{writer.suffixes[0]}")
-
-
 def check_target(path: Path, writer: Writer, overwrite: bool) -> None:
     """`UserError` if no file of this name can be written, or if one exists that must not be replaced."""
     if path.suffix.lower() not in writer.suffixes or not isdir(path):

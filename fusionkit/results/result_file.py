@@ -19,11 +19,13 @@ Names may contain any character: ``%``, ``/`` and a leading dot are percent-enco
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from os.path import isdir, isfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import h5py
@@ -106,40 +108,74 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
     config : the resolved configuration, YAML text.
     path : the new file.
     """
+    with _Sink(path, "w+b") as sink:
+        try:
+            with h5py.File(sink, "w") as file:
+                _write(record, config, file)
+        finally:
+            if sink.error is not None:
+                raise sink.error
+
+
+class _Sink(io.FileIO):
+    """A file for HDF5, which crashes the process when a write fails: it keeps the error and goes on."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:  # type: ignore[override]
+        """Write all bytes unless a write has failed."""
+        view = memoryview(data).cast("B")
+        try:
+            rest = view if self.error is None else view[:0]
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Resize the file unless a write has failed."""
+        try:
+            return super().truncate(size) if self.error is None else 0
+        except OSError as error:
+            self.error = error
+            return 0
+
+
+def _write(record: RunRecord, config: str, file: h5py.File) -> None:
     result, dataset = record.result, record.dataset
     is_maps = result.x.ndim == 3
-    with h5py.File(path, "w") as file:
-        file.create_dataset("maps" if is_maps else "solution", data=result.x)
-        if dataset.truth is not None:
-            file.create_dataset("truth", data=dataset.truth)
-        groups: dict[str, Mapping[str, Array]] = {
-            "inputs": dataset.arrays,
-            "model": record.models,
-            "trace": result.trace,
-            "looks": result.looks,
-            "duals": result.duals,
-            "auxiliary": result.auxiliary,
-            "steps": {name: np.asarray(value) for name, value in result.steps.items()},
-        }
-        for name, arrays in groups.items():
-            if arrays or name == "trace":
-                _write_group(file.create_group(name), arrays)
-        _write_uncertainty(record, file)
-        _write_attribute(file, "elements", result.labels if is_maps else ())
-        _write_attribute(file, "labels", result.labels)
-        file.attrs["status"] = str(result.status)
-        file.attrs["objective"] = float(result.objective)
-        file.attrs["optimality"] = float(result.optimality)
-        file.attrs["config"] = config
-        file.attrs["fusionkit_version"] = versions()["fusionkit"]
-        if dataset.pixel_size is not None:
-            file.attrs["pixel_size"] = float(dataset.pixel_size)
-        if dataset.units is not None:
-            file.attrs["units"] = dataset.units
-        if dataset.origin is not None:
-            file.attrs["origin"] = dataset.origin
-        if dataset.metadata:
-            file.create_group("metadata").attrs.update(dataset.metadata)
+    file.create_dataset("maps" if is_maps else "solution", data=result.x)
+    if dataset.truth is not None:
+        file.create_dataset("truth", data=dataset.truth)
+    groups: dict[str, Mapping[str, Array]] = {
+        "inputs": dataset.arrays,
+        "model": record.models,
+        "trace": result.trace,
+        "looks": result.looks,
+        "duals": result.duals,
+        "auxiliary": result.auxiliary,
+        "steps": {name: np.asarray(value) for name, value in result.steps.items()},
+    }
+    for name, arrays in groups.items():
+        if arrays or name == "trace":
+            _write_group(file.create_group(name), arrays)
+    _write_uncertainty(record, file)
+    _write_attribute(file, "elements", result.labels if is_maps else ())
+    _write_attribute(file, "labels", result.labels)
+    file.attrs["status"] = str(result.status)
+    file.attrs["objective"] = float(result.objective)
+    file.attrs["optimality"] = float(result.optimality)
+    file.attrs["config"] = config
+    file.attrs["fusionkit_version"] = versions()["fusionkit"]
+    if dataset.pixel_size is not None:
+        file.attrs["pixel_size"] = float(dataset.pixel_size)
+    if dataset.units is not None:
+        file.attrs["units"] = dataset.units
+    if dataset.origin is not None:
+        file.attrs["origin"] = dataset.origin
+    if dataset.metadata:
+        file.create_group("metadata").attrs.update(dataset.metadata)
 
 
 def _write_uncertainty(record: RunRecord, file: h5py.File) -> None:

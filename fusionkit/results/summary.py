@@ -16,6 +16,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.machine import peak
 from fusionkit.results.record import RunRecord
 
+INCOMPLETE = "incomplete"  # key of a summary while the other files are still being written
 _DISTRIBUTIONS = {"fusionkit": "fusionkit-em"} | {
     name: name for name in ("numpy", "scipy", "numba", "pylops", "pyproximal", "h5py")
 }

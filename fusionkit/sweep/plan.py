@@ -20,6 +20,7 @@ from fusionkit.reconstruct import check_formats
 from fusionkit.report.comparison import differences
 from fusionkit.results import result_file
 from fusionkit.results.saved import read_summary
+from fusionkit.results.summary import INCOMPLETE
 from fusionkit.sweep.axes import Axis, assignment
 from fusionkit.sweep.naming import join
 from fusionkit.weights.auto import restore_auto
@@ -171,10 +172,10 @@ def _is_done(point: Point, overwrite: bool) -> bool:
         return False
     if is_finished(point):
         return True
-    if overwrite:
+    changed = ", ".join(differences(_former(point.folder), resolved(point.loaded), "")[:3])
+    if overwrite or (_is_incomplete(point.folder) and not changed):
         return False
     remedy = "replace it with --overwrite, or choose another folder with --output"
-    changed = ", ".join(differences(_former(point.folder), resolved(point.loaded), "")[:3])
     newer = _newer_file(point)
     if newer is not None and not changed:
         raise UserError(str(point.folder), f"'{newer}' has changed since this run", remedy)
@@ -183,8 +184,14 @@ def _is_done(point: Point, overwrite: bool) -> bool:
 
 def is_finished(point: Point) -> bool:
     """Whether the point has been run with this configuration on the current files."""
-    has_result = (point.folder / result_file.NAME).is_file()
-    return has_result and _former(point.folder) == resolved(point.loaded) and _newer_file(point) is None
+    if not (point.folder / result_file.NAME).is_file() or _is_incomplete(point.folder):
+        return False
+    return _former(point.folder) == resolved(point.loaded) and _newer_file(point) is None
+
+
+def _is_incomplete(folder: Path) -> bool:
+    """Whether the run was killed before its error bars and figures."""
+    return bool(read_summary(folder / writer.SUMMARY, "remove the folder").get(INCOMPLETE))
 
 
 def _newer_file(point: Point) -> str | None:

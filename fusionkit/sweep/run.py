@@ -6,8 +6,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from os.path import isfile
 
 from fusionkit.interrupts import held_back
+from fusionkit.results import result_file
 from fusionkit.sweep.page import write_page
 from fusionkit.sweep.plan import PAGE, TABLE, Plan, Point, is_finished, write_config
 from fusionkit.sweep.processes import run_here
@@ -92,4 +94,5 @@ def _runner(machines: Machines, todo: Sequence[Point]) -> _Runner:
 
 def _task(point: Point, overwrite: bool) -> Task:
     source, folder = point.source, str(point.folder.resolve())
+    overwrite = overwrite or isfile(point.folder / result_file.NAME)  # a run that was killed before it was complete
     return Task(point.name, dict(source.raw), str(source.folder), source.name, source.packaged, folder, overwrite)

@@ -66,9 +66,10 @@ def run_task(task: Task, read: Reader) -> str:
         with one_line_warnings() as warnings, limit_threads(task.threads):
             loaded = check_source(source)
             job = prepare(loaded, read=read)
-            record = job.record(job.solve(), tuple(warnings))
+            record = job.outline(job.solve(), tuple(warnings))
             output = loaded.config.output
-            write(record, Path(task.folder), task.overwrite, output.figures, output.report, output.formats)
+            parts = (output.figures, output.report, output.formats)
+            write(record, Path(task.folder), task.overwrite, *parts, complete=job.complete)
     except UserError as error:
         return str(error)
     return ""

@@ -12,6 +12,7 @@ from itertools import chain
 
 import numpy as np
 
+from fusionkit.errors import describe_fault
 from fusionkit.report.diagnostics.outcome import outcome
 from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.results.record import Diagnostic, RunRecord
@@ -26,10 +27,18 @@ def diagnose(record: RunRecord) -> tuple[Diagnostic, ...]:
     """
     diagnostics = list(outcome(record))
     if np.isfinite(record.result.x).all():
-        diagnostics += chain.from_iterable(check(record) for check in _checks())
+        diagnostics += chain.from_iterable(_attempt(check, record) for check in _checks())
     else:
         diagnostics.append(warning("The solution contains values that are not finite; they are shown grey."))
     return tuple(sorted(diagnostics, key=lambda each: each.level != "warning"))
+
+
+def _attempt(check: Callable[[RunRecord], Iterable[Diagnostic]], record: RunRecord) -> list[Diagnostic]:
+    """The diagnostics of a check; one that fails costs neither the run nor the other checks."""
+    try:
+        return list(check(record))
+    except Exception as fault:  # noqa: BLE001 - whatever fails is reported
+        return [warning(f"The check of {check.__name__} failed: {describe_fault(fault)}.")]
 
 
 def _checks() -> tuple[Callable[[RunRecord], Iterable[Diagnostic]], ...]:

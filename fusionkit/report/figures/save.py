@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,20 +17,15 @@ from fusionkit.results.record import RunRecord
 DPI = 150
 
 
-def write_figures(run: RunRecord, folder: Path) -> None:
-    """Write ``maps.png`` and ``convergence.png``, ``weights.png`` after a search and ``uncertainty.png`` if requested.
-
-    Parameters
-    ----------
-    run : the run.
-    folder : an existing folder.
-    """
-    save(maps_figure(run), folder / "maps.png")
+def figures_of(run: RunRecord) -> dict[str, Callable[[], Figure]]:
+    """The figures of a run by file name: ``weights.png`` after a search, ``uncertainty.png`` if requested."""
+    figures: dict[str, Callable[[], Figure]] = {"maps.png": lambda: maps_figure(run)}
     if any(chosen.curve is not None for chosen in run.weights):
-        save(weights_figure(run.weights), folder / "weights.png")
-    save(convergence_figure(run), folder / "convergence.png")
+        figures["weights.png"] = lambda: weights_figure(run.weights)
+    figures["convergence.png"] = lambda: convergence_figure(run)
     if run.uncertainty is not None:
-        save(uncertainty_figure(run), folder / "uncertainty.png")
+        figures["uncertainty.png"] = lambda: uncertainty_figure(run)
+    return figures
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -267,7 +267,7 @@ def _former_solution(path: Path, problem: Problem) -> Array:
 def resolve_auto_weights(
     loaded: LoadedConfig, dataset: Dataset, search: bool = True
 ) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
-    """Replace every ``epsilon: auto`` and ``weight: auto`` by a number.
+    """Replace every ``epsilon: auto``, ``sigma: auto`` and ``weight: auto`` by a number.
 
     Returns the configuration, the data with a note on each choice, and the choices.
 
@@ -281,7 +281,7 @@ def resolve_auto_weights(
     ------
     UserError, RefusalError : as `fusionkit.weights.choose.choose_weights`.
     """
-    known = [_with_epsilon(term, dataset) for term in loaded.config.terms]
+    known = [_with_noise(term, dataset, dataset.elements) for term in loaded.config.terms]
     if known != loaded.config.terms:
         loaded = replace(loaded, config=loaded.config.model_copy(update={"terms": known}))
     if not auto_terms(known):
@@ -312,11 +312,19 @@ def resolve_auto_weights(
     return replace(loaded, config=with_numbers), replace(dataset, notes=(*dataset.notes, *notes)), chosen
 
 
-def _with_epsilon(spec: Spec, dataset: Dataset) -> Spec:
-    """The term with the number that ``epsilon: auto`` of a Poisson term stands for; any other term unchanged."""
+def _with_noise(spec: Spec, dataset: Dataset, labels: tuple[str, ...]) -> Spec:
+    """The term with numbers for ``epsilon: auto`` of counts and ``sigma: auto`` of other maps."""
     data = dataset.arrays.get(str(spec.options.get("data", "maps")))
-    if spec.type != "poisson" or spec.options.get("epsilon") != AUTO or data is None:
+    if data is None:
         return spec
-    from fusionkit.operators.fidelity.poisson import least_epsilon  # most runs do not need it
+    # most runs do not need these
+    if spec.type == "poisson" and spec.options.get("epsilon") == AUTO:
+        from fusionkit.operators.fidelity.poisson import least_epsilon
 
-    return Spec.model_validate({"type": spec.type, **spec.options, "epsilon": least_epsilon(data)})
+        return Spec.model_validate({"type": spec.type, **spec.options, "epsilon": least_epsilon(data)})
+    if spec.type == "gaussian" and spec.options.get("sigma", AUTO) == AUTO and len(data) == len(labels):
+        from fusionkit.operators.fidelity.gaussian import estimated_noise
+
+        levels = dict(zip(labels, estimated_noise(data), strict=True))
+        return Spec.model_validate({"type": spec.type, **spec.options, "sigma": levels})
+    return spec

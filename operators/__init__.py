@@ -7,6 +7,7 @@ TABLE = {
     "terms": {
         "haadf": "fusionkit.operators.fidelity.haadf:haadf",
         "poisson": "fusionkit.operators.fidelity.poisson:poisson",
+        "gaussian": "fusionkit.operators.fidelity.gaussian:gaussian",
         "least_squares": "fusionkit.operators.fidelity.least_squares:least_squares",
         "tv": "fusionkit.operators.penalty.tv:tv",
         "penalty": "fusionkit.operators.penalty:penalty",

@@ -427,7 +427,7 @@ ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "negative": (
         {"type": "poisson", "data": "negative"},
-        r"^terms\[1\]: .*2 values \(the first at \[2, 3\] of Dy\) that are negative; set data.normalize to minmax",
+        r"^terms\[1\]: .*2 values \(the first at \[2, 3\] of Dy\) that are negative; use type: gaussian",
     ),
     "negative_image": (
         {"type": "poisson", "data": "shift", "forward": "sum"},

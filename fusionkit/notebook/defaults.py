@@ -10,7 +10,6 @@ from fusionkit.compose_problem import compose
 from fusionkit.data.checks import Origin
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
-from fusionkit.data.counts.scale import is_counts
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import normalise
 from fusionkit.data.normalise import Normalisation, Scale, scale_of
@@ -20,7 +19,7 @@ from fusionkit.notebook.inputs import Inputs, argument_names
 from fusionkit.options import Existing, Spec, parse
 from fusionkit.terms import Term
 
-_AS_COUNTS = "; weight='auto' makes them counts, so that the data choose"
+_AS_COUNTS = "; weight='auto' takes it as that of counts"
 Terms = Sequence[Term | Spec | Mapping[str, Any] | str]
 # that of the packaged configs
 SOLVER: dict[str, Any] = {"type": "chambolle_pock", "max_iterations": 1000, "tolerance": 1.0e-4}
@@ -66,8 +65,8 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     inputs : image and maps.
     terms : of the objective; None for image, Poisson, penalties and nonnegativity.
     model : parameters of the default terms.
-    normalize : None for ``none`` where the maps are counts or ``terms`` are given, else ``minmax``.
-    automatic : whether to convert maps to counts, so that the data determine every weight.
+    normalize : as in a config; None for ``none``.
+    automatic : whether to convert maps without negative values to counts.
 
     Raises
     ------
@@ -75,18 +74,18 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     """
     _check_alternatives(terms, model, normalize, automatic)
     kind = guess(inputs.dataset.arrays["maps"])
-    if automatic or (terms is None and normalize is None and kind == "rates"):
+    if (automatic and kind is not None) or (terms is None and normalize is None and kind == "rates"):
         counts, scales = _in_counts(inputs.dataset)
         return _with_terms(counts, scales, model, normalised=False)
     dataset = inputs.dataset
-    method = normalize or ("none" if terms is not None or is_counts(dataset.arrays["maps"]) else "minmax")
+    method = normalize or "none"
     check_choice("normalize", method, ("none", "minmax", "max"))
     with argument_names():
         scaled = normalise(dataset, inputs.options.model_copy(update={"normalize": method}), "data")
     maps = zip(dataset.elements, dataset.arrays["maps"], strict=True)
     scales = tuple(scale_of(one, method, Origin(f"maps.{element}", element, dataset.source)) for element, one in maps)
-    if normalize is None and method != "none":
-        message = f"The maps are not counts: image and maps are normalised ({method}), with guessed weights"
+    if terms is None and normalize is None and kind != "counts" and inputs.dataset.arrays["maps"].any():
+        message = "The maps are not counts: their noise is taken as Gaussian, estimated for each"
         scaled = _with_note(scaled, f"{message}{_AS_COUNTS if kind is not None else ''}.")
     if terms is not None:
         return Plan(scaled, [_as_spec(term) for term in terms], scales)
@@ -157,13 +156,9 @@ def _in_counts(dataset: Dataset) -> tuple[Dataset, tuple[Scale, ...]]:
 
     Raises
     ------
-    UserError : the maps hold negative values, or their noise is not that of counts.
+    UserError : the noise of the maps is not that of counts.
     """
-    kind = guess(dataset.arrays["maps"])
-    if kind is None:
-        problem = "auto needs counts or scaled counts, but the maps hold negative values or only 0"
-        raise UserError("weight", problem, "do not subtract the background, or leave weight out")
-    converted = counted(dataset, kind, "weight")
+    converted = counted(dataset, guess(dataset.arrays["maps"]), "weight")
     facts = converted.counting
     if facts is None:
         return converted, (Scale(),) * len(dataset.elements)

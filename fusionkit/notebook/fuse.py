@@ -105,8 +105,8 @@ def fuse(
 
     Defaults come from the data and are reported in ``notes`` of the result. For maps of counts, held-out counts select
     R (`joint_nonlocal` or joint TGV), the model of the image (a power sum or linear in thickness) and its weight, from
-    0, which leaves it out, to that of its noise; gain and offset are fitted. Other maps are normalised, with plain TV
-    and the weights of the packaged `dysco3`.
+    0, which leaves it out, to that of its noise; gain and offset are fitted. Maps that are not counts, which may hold
+    negative values, have Gaussian noise, estimated for each; copies with more noise take the place of held-out counts.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def fuse(
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; ``relative`` where None.
     gamma : exponent of the image; 1.7 where None.
     tv : weight of a total variation in place of R.
-    weight : ``auto`` converts maps to counts for the solve, so that the data determine all weights.
+    weight : ``auto`` converts maps without negative values to counts for the solve.
     solver : name, or name and options: ``{"type": "admm", "tolerance": 1e-3}``.
     normalize : ``none``, ``minmax`` or ``max``, as in a config.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.

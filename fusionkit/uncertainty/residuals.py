@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from fusionkit.data.noise import noise_level
 from fusionkit.operators.fidelity import Fidelity
+from fusionkit.operators.fidelity.gaussian import GaussianLoss
 from fusionkit.terms import Array
 
 # Standard deviations of Gaussians in pixels. At 3 the coverage of intervals varies more from map to map; beyond 5
@@ -80,9 +81,11 @@ def image_noise_variance(term: Fidelity) -> float | None:
     return noise_level(term.data) ** 2 or None
 
 
-def normal_variance(term: Fidelity) -> float:
-    """The variance of the normal noise in the data of a term: the visible noise of an image, else 1 / weight.
+def normal_variance(term: Fidelity) -> float | Array:
+    """The variance of the normal noise in the data of a term: that of its maps or image where known, else 1 / weight.
 
     The weight of an image may be less than 1 / s^2 because its model is wrong; that does not make its noise greater.
     """
+    if isinstance(term.loss, GaussianLoss):
+        return np.square(term.loss.sigma)
     return image_noise_variance(term) or 1.0 / term.weight

@@ -14,6 +14,9 @@ Any x computed from b_t is independent of the noise of :math:`b_v/(1-p)`, so tha
 the squared held-out error and the squared error have the same minimum. The Poisson deviance would weight relative
 errors, so that dark pixels dominate: on `films` at 5 to 20 counts it gives 1.3 to 3.6 times the best weight. Source: A.
 Neufeld, A. Dharamshi, L. L. Gao, D. Witten, J. Mach. Learn. Res. 25, 57 (2024), Poisson thinning.
+
+Maps b with Gaussian noise of the standard deviation s split as well: with :math:`z \sim N(0, s^2)`, :math:`b + z` and
+:math:`b - z` are independent and have twice the variance, as halves of counts have.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.guide_share import with_guide_shares
 from fusionkit.weights.path import Wording, at_weight, map_levels, minimise_along_path
 from fusionkit.weights.per_element import element_weights, with_element_weights
-from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
+from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial, sigma_of
 
 SHARE = 0.5  # of the counts for training; at 0.7 and 0.85 the held-out error is noisier and the choice no better
 _SEED = 0  # the same data give the same weight
@@ -39,10 +42,17 @@ _WORDING = Wording(
 )
 
 
+_WITH_NOISE = Wording(
+    "count_splitting", "maps with noise added predict an independent copy best", "squared held-out error"
+)
+
+
 def can_split(validation: list[Noisy], arrays: dict[str, Array]) -> bool:
-    """Whether the validation data are counts, or counts times a factor."""
-    return all(one.noise == POISSON and one.target in arrays for one in validation) and all(
-        steps_of(arrays[one.target]) is not None for one in validation
+    """Whether the validation data are counts, counts times a factor, or maps of known noise."""
+    return all(
+        one.target in arrays
+        and (sigma_of(one) is not None or (one.noise == POISSON and steps_of(arrays[one.target]) is not None))
+        for one in validation
     )
 
 
@@ -58,7 +68,9 @@ def count_splitting(task: Task) -> ChosenWeight:
     if natural is not None:
         chosen = at_weight(task, attempt(natural, task.near or task.rival), _WORDING.method)
         return with_guide_shares(task, chosen, lambda one: held_out(one)[0]) if GUIDE_SHARE in task.searched else chosen
-    chosen, trials = minimise_along_path(task, attempt, task.scale(start), _WORDING, SHARE)
+    counted = all(one.noise == POISSON for one in task.validation_terms(task.problem(1.0)))
+    wording = _WORDING if counted else _WITH_NOISE
+    chosen, trials = minimise_along_path(task, attempt, task.scale(start), wording, SHARE)
     return _per_element(task, chosen, trials) if PER_ELEMENT in task.searched else chosen
 
 
@@ -82,7 +94,7 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
 
     Raises
     ------
-    UserError : the data are neither counts nor counts times a factor.
+    UserError : the data are neither counts, nor counts times a factor, nor maps of known noise.
     """
     halves = _halves(task)
     training = {name: half.training for name, half in halves.items()}
@@ -110,7 +122,10 @@ def _halves(task: Task) -> dict[str, Halves]:
     """The split counts of every validation term."""
     random, halves = np.random.default_rng(_SEED), dict[str, Halves]()
     for one in task.validation_terms(task.problem(1.0)):
-        data = task.dataset.arrays.get(one.target)
+        data, sigma = task.dataset.arrays.get(one.target), sigma_of(one)
+        if data is not None and sigma is not None:
+            halves.setdefault(one.target, copies(data, sigma, random))
+            continue
         steps = steps_of(data) if data is not None and one.noise == POISSON else None
         if data is None or steps is None:
             message = f"count_splitting needs counts, or counts times a factor, and '{one.target}' has neither"
@@ -161,3 +176,16 @@ def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
     kept = random.binomial(whole, share)
     held_out = (whole - kept) / (1.0 - share)
     return Halves(kept / share, held_out, held_out / (1.0 - share))
+
+
+def copies(maps: Array, sigma: Array, random: np.random.Generator) -> Halves:
+    """Two independent copies of maps with Gaussian noise, each of twice the variance.
+
+    Parameters
+    ----------
+    maps : (n, ny, nx).
+    sigma : standard deviation of the noise of each, (n, 1, 1).
+    random : generator of random numbers.
+    """
+    noise = sigma * random.standard_normal(maps.shape)
+    return Halves(maps + noise, maps - noise, np.broadcast_to(2.0 * sigma**2, maps.shape))

@@ -27,7 +27,7 @@ import numpy as np
 from fusionkit.terms import Array
 from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
-from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial
+from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial, sigma_of
 
 BELOW = 4.0  # the first weight of a penalty of degree 1 is the scale over this
 FACTOR = 2.0  # from one weight to the next; the parabola interpolates
@@ -210,7 +210,9 @@ def parabola_minimum(weights: Sequence[float], errors: Sequence[Array]) -> tuple
 
 
 def map_levels(one: Noisy) -> Array:
-    """The mean of each map of counts to the power 3/2, relative to that of all maps; 1 for other data.
+    """The mean of each map of counts to the power 3/2, relative to that of all maps; 1 for data of unknown noise.
+
+    For maps with known Gaussian noise it is the noise times the root mean square of the map above the noise.
 
     Parameters
     ----------
@@ -221,6 +223,10 @@ def map_levels(one: Noisy) -> Array:
     (n, 1, 1), or an array of one number.
     """
     data = np.asarray(one.data, np.float64)
+    sigma = sigma_of(one)
+    if sigma is not None:
+        signal = np.maximum(np.mean(data**2, axis=(1, 2), keepdims=True) - sigma**2, 0.01 * sigma**2)
+        return sigma * np.sqrt(signal)
     if one.noise != POISSON or data.ndim != 3:
         return np.ones(1)
     means = data.mean(axis=(1, 2), keepdims=True)

@@ -90,11 +90,11 @@ class Task:
         ----------
         weight : of the searched term.
         data : arrays in place of the dataset's, by name.
-        share : factor of the weight of every Poisson term.
+        share : factor of the weight of every term whose data are split.
         """
         specs = list(self.objective.terms)
         if share != 1.0:
-            for index in self._poisson:
+            for index in self._split:
                 specs[index] = with_weight(specs[index], share * float(specs[index].options.get("weight", 1.0)))
         specs[self.index] = with_weight(specs[self.index], weight)
         return self.objective.build(self.with_data(data), specs)
@@ -146,19 +146,18 @@ class Task:
         return result
 
     @property
-    def _poisson(self) -> list[int]:
-        terms = self.objective.build(self.dataset).terms
-        return [index for index, term in enumerate(terms) if noise_kind(term) == POISSON]
+    def _split(self) -> list[int]:
+        return [index for index, term in enumerate(self.objective.build(self.dataset).terms) if _is_split(term)]
 
     def validation_terms(self, problem: Problem) -> list[Noisy]:
-        """The terms whose data validate the maps: those of counts, else fits to maps.
+        """The terms whose data validate the maps: those of counts and of maps with known noise, else fits to maps.
 
         Raises
         ------
         UserError : no term has such data.
         """
         fits = [cast(Noisy, term) for term in problem.terms if noise_kind(term)]
-        validation = [fit for fit in fits if fit.noise == POISSON] or [fit for fit in fits if fit.data.ndim == 3]
+        validation = [fit for fit in fits if _is_split(fit)] or [fit for fit in fits if fit.data.ndim == 3]
         if not validation:
             raise UserError(self.key, "auto needs counts or maps for validation, and no poisson term has any", _REMEDY)
         return validation
@@ -194,6 +193,16 @@ def _rescaled(former: Result, ratio: float) -> Result:
 def noise_kind(term: Term) -> str:
     """The kind of noise that a fit to data assumes; empty for any other term."""
     return str(getattr(term, "noise", "")) if isinstance(term, Fitted) else ""
+
+
+def sigma_of(term: Term) -> Array | None:
+    """The noise of each map that a Gaussian term knows, (n, 1, 1), float64; None for any other term."""
+    sigma = getattr(getattr(term, "loss", None), "sigma", None)
+    return None if sigma is None else np.asarray(sigma, np.float64)
+
+
+def _is_split(term: Term) -> bool:
+    return noise_kind(term) == POISSON or sigma_of(term) is not None
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class PoissonLoss(Loss):
             raise UserError(
                 where,
                 f"a Poisson term needs data >= 0 and they hold {spell(negative, labels)} that are negative",
-                "set data.normalize to minmax, or subtract a background that leaves nothing below 0 (clip the rest)",
+                "use type: gaussian for maps that are not counts",
             )
 
     def mean(self, m: Array) -> Array:

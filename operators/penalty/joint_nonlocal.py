@@ -31,7 +31,7 @@ from fusionkit.data.counts.scale import step_of
 from fusionkit.data.noise import noise_level
 from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
 from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
-from fusionkit.engines.losses import Pearson
+from fusionkit.engines.losses import LeastSquares, Pearson
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity.loss import weighted_sum
 from fusionkit.operators.forward.power_sum import element_values
@@ -159,8 +159,12 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
 
     @property
     def kernel(self) -> Kernel | None:
-        """A Pearson loss of the counts that the anchor represents; None if a map is not of counts."""
+        """A Pearson loss of the counts that the anchor represents, or least squares; None if only some are counts."""
         unit = self.source.unit
+        if not np.any(unit > 0.0):
+            inverse = 1.0 / np.sqrt(self.source.noise[:, :1, :1])
+            factors = tuple(inverse.ravel().tolist())
+            return LossOfMaps(LeastSquares(), self.weight, self.anchor * inverse, None, factors)
         if not np.all(unit > 0.0):
             return None
         background = np.broadcast_to(self.source.background / unit, self.anchor.shape)

@@ -53,7 +53,8 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
         for note in read.notes:
             warnings.warn(note, FusionkitWarning, stacklevel=2)
     _check_backgrounds(read, recordings)
-    units = _units(read, "spectra" in data)
+    # whole numbers may be counts times a whole number
+    units: Mappings = {"maps_are": "rates"} if guess(read.arrays["maps"]) == "rates" else {}
     dataset = carry_out(read, options.prepare, "data.prepare")
     field = Scan(dataset.arrays["haadf"].shape, dataset.pixel_size, dataset.units, dataset.origin)
     parts, crops = places(field, scans)
@@ -64,22 +65,12 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     if "maps_are" in units:
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
-    proposal = default_terms(dataset, "normalize" in data, others=OtherStacks(parts, same_technique))
+    proposal = default_terms(dataset, False, others=OtherStacks(parts, same_technique))
     if (proposal.offset, proposal.scale) != (0.0, 1.0):
         data["haadf"] = {**data["haadf"], "offset": proposal.offset, "scale": proposal.scale}
     if proposal.grid is not None:
         data["grid"] = proposal.grid
     return "\n".join(_lines(data, proposal, recordings)) + "\n"
-
-
-def _units(dataset: Dataset, are_spectra: bool) -> Mappings:
-    """Options that convert the maps to counts; maps that cannot be, and are not from spectra, are normalised."""
-    kind = guess(dataset.arrays["maps"])  # whole numbers may be counts times a whole number
-    if kind == "counts":
-        return {}
-    if kind == "rates":
-        return {"maps_are": "rates"}
-    return {} if are_spectra else {"normalize": "minmax"}
 
 
 def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -> None:
@@ -120,7 +111,6 @@ _REMARKS = {
     "haadf": "  # the values used are (value - offset) * scale",
     "grid": "  # whose pixels the fused maps have",
     "prepare": "  # crops one scan to the field of the other",
-    "normalize": "  # the maps are not counts",
     "maps_are": "  # counts times an unknown factor, which is estimated: the fused maps are in counts",
 }
 

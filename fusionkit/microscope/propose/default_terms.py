@@ -81,18 +81,29 @@ def default_terms(
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
     pixels = maps.shape[1:] if grid == "maps" else image.shape
     stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
-    splits = not normalised and all(steps_of(dataset.arrays[name]) is not None for name in stacks)
+    net = () if normalised else tuple(name for name in stacks if _is_gaussian(dataset, name, pixels))
+    splits = not normalised and all(name in net or steps_of(dataset.arrays[name]) is not None for name in stacks)
     fit = _image_term(dataset, grid, (gamma, z), stacks, normalised, splits, others)
     units = fit.units
     terms: Terms = [(fit.term, _IMAGE if fit.term["weight"] == HELD_OUT else "")]
     weights = _NORMALISED[1:] if normalised else (AUTO, AUTO)
-    terms += [(_poisson_term(dataset, name, pixels, weights[0], normalised, others), "") for name in stacks]
+    counted = [name for name in stacks if name not in net]
+    terms += [({"type": "gaussian", "sigma": AUTO}, "  # of each map, from its noise") for _ in net]
+    terms += [(_poisson_term(dataset, name, pixels, weights[0], normalised, others), "") for name in counted]
     repeats = splits and grid is None and stacks == ["maps"] and len(maps) == len(dataset.elements)
     solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
     terms += _penalties(weights[1], normalised or grid == "maps", repeats and min(pixels) >= _PATCH)
     terms.append(({"type": "nonnegative"}, ""))
     size = len(dataset.elements) * pixels[0] * pixels[1]
     return Proposal(units.offset, units.scale, terms, grid, solver, size)
+
+
+def _is_gaussian(dataset: Dataset, name: str, pixels: tuple[int, ...]) -> bool:
+    """Whether a stack holds neither counts nor counts times a factor: fractions, or net maps with negative values."""
+    stack, counting = dataset.arrays[name], dataset.counting
+    is_counted = counting is not None and not counting.guessed and counting.kind == "counts"
+    whole = name == "maps" and stack.shape == (len(dataset.elements), *pixels)
+    return whole and not is_counted and f"{name}_background" not in dataset.arrays and steps_of(stack) is None
 
 
 @dataclass(frozen=True)

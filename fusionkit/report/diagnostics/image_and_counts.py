@@ -82,4 +82,4 @@ def _with_parameters(spec: Mapping[str, Any], record: RunRecord) -> dict[str, An
     return {**spec, **values}
 
 
-_FITS = ("haadf", "poisson", "least_squares")
+_FITS = ("haadf", "poisson", "least_squares", "gaussian")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,8 @@ def test_fuse(name: str) -> None:
 
 def test_inspect_and_run(tmp_path: Path) -> None:
     maps = CASES["fractions"]
-    np.savez(tmp_path / "net.npz", HAADF=IMAGE, **maps)
+    arrays: dict[str, Any] = {"HAADF": IMAGE, **maps}
+    np.savez(tmp_path / "net.npz", **arrays)
     config, run = tmp_path / "my.yaml", tmp_path / "run"
     assert main(["inspect", str(tmp_path / "net.npz"), "--write-config", str(config)]) == 0
     assert "{type: gaussian, sigma: auto}" in config.read_text(encoding="utf-8")

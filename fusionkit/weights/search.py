@@ -190,18 +190,18 @@ def _rescaled(former: Result, ratio: float) -> Result:
     return replace(former, duals=duals, steps=steps)
 
 
-def noise_kind(term: Term) -> str:
+def noise_kind(term: Term | Noisy) -> str:
     """The kind of noise that a fit to data assumes; empty for any other term."""
     return str(getattr(term, "noise", "")) if isinstance(term, Fitted) else ""
 
 
-def sigma_of(term: Term) -> Array | None:
+def sigma_of(term: Term | Noisy) -> Array | None:
     """The noise of each map that a Gaussian term knows, (n, 1, 1), float64; None for any other term."""
     sigma = getattr(getattr(term, "loss", None), "sigma", None)
     return None if sigma is None else np.asarray(sigma, np.float64)
 
 
-def _is_split(term: Term) -> bool:
+def _is_split(term: Term | Noisy) -> bool:
     return noise_kind(term) == POISSON or sigma_of(term) is not None
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# sequences of our own colours; other control characters, also those that change the direction of text
+_CONTROL = re.compile("\x1b\\[(?:0|1|3[123])m|[\0-\b\v-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str, coloured: bool = False) -> str:
+    """The text with control characters escaped, which a file may hold to take over a terminal; our colours may stay."""
+    return _CONTROL.sub(lambda m: m[0] if coloured and len(m[0]) > 1 else m[0].encode("unicode_escape").decode(), text)
 
 
 class UserError(Exception):
@@ -20,7 +29,7 @@ class UserError(Exception):
     def __init__(self, where: str, problem: str, remedy: str = "") -> None:
         self.where, self.problem, self.remedy = where, problem, remedy
         text = f"{where}: {problem}" + (f"; {remedy}" if remedy else "")
-        super().__init__(" ".join(text.split()))
+        super().__init__(printable(" ".join(text.split())))
 
 
 class RefusalError(UserError):

@@ -20,6 +20,7 @@ from fusionkit.data.dataset import Dataset, in_precision
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
+from fusionkit.interrupts import searching
 from fusionkit.loop import solve
 from fusionkit.machine import limit_threads, memory_errors, require, run_bytes, spell
 from fusionkit.options import Spec
@@ -293,7 +294,8 @@ def resolve_auto_weights(
     objective = config.objective
     with limit_threads(config.threads):
         if search:
-            chosen = choose_weights(dataset, objective)
+            with searching():
+                chosen = choose_weights(dataset, objective)
             notes = [one.note for one in chosen]
         else:
             choices = plan_searches(dataset, objective)

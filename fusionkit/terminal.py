@@ -5,15 +5,16 @@ It respects NO_COLOR, FORCE_COLOR and TERM=dumb.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, TextIO, cast
 
-from fusionkit.errors import FusionkitWarning
+from fusionkit.errors import FusionkitWarning, printable
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 _OF_STATUS = {"converged": "green", "diverged": "red", "failed": "red"}
@@ -46,6 +47,70 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 def painted_status(status: str, stream: TextIO) -> str:
     """The status of a run: green if it converged, red if the result is useless, else yellow."""
     return painted(status, _OF_STATUS.get(status, "yellow"), stream)
+
+
+class Stream:
+    """A standard stream that ends nothing: what cannot be written is dropped, and control characters are escaped.
+
+    Parameters
+    ----------
+    stream : the stream; None if the process was started without it.
+    descriptor : of the stream, 1 or 2.
+    escape : whether to escape.
+
+    Attributes
+    ----------
+    error : the first failure to write; None without one.
+    """
+
+    def __init__(self, stream: TextIO | None, descriptor: int, escape: bool = True) -> None:
+        self.error = None if stream is not None else OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self._stream: TextIO = stream if stream is not None else open(os.devnull, "w")  # noqa: SIM115 - for the process
+        self._descriptor, self._escape = descriptor, escape
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def unescaped(self) -> Stream:
+        """The stream for text with sequences for the cursor."""
+        return Stream(self._stream, self._descriptor, escape=False)
+
+    def write(self, text: str) -> int:
+        """Write the text as far as the stream takes it."""
+        if self._escape:
+            text = printable(text, is_coloured(self._stream))
+        if self._stream.encoding:
+            text = text.encode(self._stream.encoding, "backslashreplace").decode(self._stream.encoding)
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError as error:
+            self.error = self.error or error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._descriptor)  # else Python fails at exit
+
+
+@contextmanager
+def standard_streams() -> Iterator[tuple[Stream, Stream]]:
+    """Standard output and error as `Stream` within the context; descriptors that were closed lead nowhere.
+
+    A file that is opened on descriptor 2 would otherwise receive messages.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    out, err = Stream(sys.stdout, 1), Stream(sys.stderr, 2)
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
+        yield out, err
 
 
 @contextmanager

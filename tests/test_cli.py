@@ -21,8 +21,8 @@ from fusionkit import interrupts
 from fusionkit.cli import main
 from fusionkit.cli.list import KINDS, first_sentence
 from fusionkit.config import yaml as yamlio
-from fusionkit.errors import FusionkitWarning
-from fusionkit.terminal import one_line_warnings
+from fusionkit.errors import FusionkitWarning, UserError, printable
+from fusionkit.terminal import Stream, one_line_warnings
 
 CONFIG: dict[str, Any] = {
     "version": 1,
@@ -225,6 +225,104 @@ def test_interrupt_during_the_solve_writes_the_result(tmp_path: Path) -> None:
     assert "Traceback" not in said
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["status"] == "interrupted"
     assert np.all(np.isfinite(maps(tmp_path / "out")))
+
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("stage", ["read", "search", "solve"])
+def test_a_signal_writes_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, stage: str
+) -> None:
+    """In the solve the best iterate, in a search the best weight so far, before them nothing."""
+    from fusionkit.cli.progress import SolveProgress
+    from fusionkit.weights.search import Task
+
+    trials = list[float]()
+    solve = Task.solve
+
+    def searched(task: Task, problem: Any, weight: float, *rest: Any) -> Any:
+        if len(trials) == 2:
+            signal.raise_signal(number)
+        result = solve(task, problem, weight, *rest)
+        trials.append(weight)
+        return result
+
+    if stage == "read":
+        monkeypatch.setattr("fusionkit.reconstruct.check_formats", lambda config: signal.raise_signal(number))
+    elif stage == "search":
+        monkeypatch.setattr(Task, "solve", searched)
+    else:
+        monkeypatch.setattr(SolveProgress, "show", lambda bar, check: signal.raise_signal(number))
+    changes = ["solver.max_iterations=500", *(["terms.tv.weight=auto"] if stage == "search" else [])]
+    sets = [part for change in changes for part in ("--set", change)]
+    out = tmp_path / "out"
+    assert main(["run", str(write(tmp_path, CONFIG)), "--output", str(out), "--quiet", *sets]) == SIGNALS[number]
+    assert out.exists() is (stage != "read")
+    if stage == "solve":
+        assert json.loads((out / "summary.json").read_text())["status"] == "interrupted"
+    if stage == "search":
+        chosen = json.loads((out / "summary.json").read_text())["weights_auto"]["tv"]
+        assert len(chosen["curve"]["weights"]) == len(trials) == 2
+    assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
+
+
+def test_only_ctrl_c_aborts_the_writing() -> None:
+    """Schedulers and closed terminals send their signals more than once."""
+    with interrupts.interruptible() as stop_requested:
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(number)
+        assert stop_requested.number == signal.SIGHUP
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_nohup_is_respected() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts.interruptible() as stop_requested, interrupts.terminable():
+            signal.raise_signal(signal.SIGHUP)
+        assert not stop_requested()
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.parametrize("streams", [">/dev/full 2>&1", ">&- 2>&-", "2>&1 | head -1; exit ${PIPESTATUS[0]}"])
+def test_output_that_nobody_takes_ends_no_run(tmp_path: Path, streams: str) -> None:
+    config = write(tmp_path, {**CONFIG, "engine": "numpy", "output": {"figures": False, "report": False}})
+    command = f"{sys.executable} -m fusionkit run {config} --output out {streams}"
+    assert subprocess.run(["bash", "-c", command], cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    assert np.all(np.isfinite(maps(tmp_path / "out")))
+
+
+@pytest.mark.parametrize(
+    ("text", "coloured", "shown"),
+    [
+        ("\x1b[2J\x1b]0;mine\x07Co", False, r"\x1b[2J\x1b]0;mine\x07Co"),
+        ("\x1b[31mfusionkit:\x1b[0m \x1b[9;9H", True, "\x1b[31mfusionkit:\x1b[0m \\x1b[9;9H"),
+        ("\x1b[31mred", False, r"\x1b[31mred"),
+        ("a\x00b\x9bc\u202ed\r", True, r"a\x00b\x9bc\u202ed\r"),
+        ("Co\tµm\n", False, "Co\tµm\n"),
+    ],
+)
+def test_control_characters_reach_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, coloured: bool, shown: str
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1" if coloured else "")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    path = tmp_path / "terminal"
+    with path.open("w", encoding="utf-8") as file:
+        print(text, end="", file=Stream(file, file.fileno()))  # type: ignore[arg-type]  # all that print needs
+    assert path.read_text(encoding="utf-8") == shown
+    assert str(UserError("file", text)) == "file: " + " ".join(printable(" ".join(text.split())).split())
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", b"\\xb5m"), ("latin-1", b"\xb5m")])
+def test_what_a_terminal_cannot_show_is_escaped(tmp_path: Path, encoding: str, shown: bytes) -> None:
+    with (tmp_path / "terminal").open("w", encoding=encoding) as file:
+        Stream(file, file.fileno()).write("µm")
+    assert (tmp_path / "terminal").read_bytes() == shown
 
 
 def test_second_interrupt_aborts() -> None:

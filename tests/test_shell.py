@@ -158,8 +158,8 @@ def test_colours(monkeypatch: pytest.MonkeyPatch, terminal: bool, environment: d
 @pytest.mark.parametrize(
     ("step", "method", "status", "said"),
     [
-        ("record", "bootstrap", 130, "leaving out the error bars, then writing the result"),
-        ("record", "none", 0, "finishing its files"),
+        ("complete", "bootstrap", 130, "leaving out the error bars, then writing the result"),
+        ("complete", "none", 0, "finishing its files"),
         ("write", "none", 0, "finishing its files"),
     ],
 )
@@ -173,12 +173,12 @@ def test_an_interrupt_after_the_solve(
     said: str,
 ) -> None:
     """The result is written without the interrupted part; the exit status shows it."""
-    place: Any = {"record": Job, "write": writer}[step]
+    place: Any = {"complete": Job, "write": writer}[step]
     carry_on = getattr(place, step)
 
-    def pressing(*arguments: Any) -> Any:
+    def pressing(*arguments: Any, **options: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
-        return carry_on(*arguments)
+        return carry_on(*arguments, **options)
 
     monkeypatch.setattr(place, step, pressing)
     config = write_config(tmp_path, uncertainty={"method": method})

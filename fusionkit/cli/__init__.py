@@ -1,15 +1,14 @@
 """The command line: its commands, its exit statuses, and one line on stderr for every error.
 
 Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, 70 a fault of
-fusionkit, 130 interrupted. Nothing heavy is imported here, so that ``--help`` answers at once: each command imports
-what it needs.
+fusionkit, 129, 130 or 143 interrupted. Nothing heavy is imported here, so that ``--help`` answers at once: each
+command imports what it needs.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from importlib import import_module
 
 from fusionkit.cli.parser import COMMANDS, DEBUG, build_parser
 from fusionkit.errors import UserError, describe_fault, reason
-from fusionkit.terminal import one_line_warnings, painted
+from fusionkit.interrupts import Terminated, terminable
+from fusionkit.terminal import Stream, one_line_warnings, painted, standard_streams
 
 # exit statuses
 DONE = 0  # summary.json has the status of the solve
@@ -26,7 +26,9 @@ DIVERGED = 3
 FAILED = 4  # at least one point of a sweep
 LOST = 5  # the scheduler of a sweep; the same command resumes
 FAULT = 70  # of fusionkit: sysexits.h calls it EX_SOFTWARE
-INTERRUPTED = 130
+INTERRUPTED = 130  # by Ctrl-C; 128 and the number of another signal
+
+_WRITES_FILES = ("run", "sweep", "batch", "simulate", "export")  # they succeed even if nobody reads their output
 
 # imports create some 300,000 permanent objects: a collection every 700 of them took 0.2 s of a small run
 _RARE = (100_000, 50, 100)
@@ -34,17 +36,17 @@ _RARE = (100_000, 50, 100)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (that of the process if None) and return its exit status."""
+    with standard_streams() as (output, _):
+        return _guarded(argv, output)
+
+
+def _guarded(argv: Sequence[str] | None, output: Stream) -> int:
     try:
-        with _rare_garbage_collection(), one_line_warnings() as texts:
-            status = _run_command(argv, texts)
-            _flush_output()
-            return status
-    except KeyboardInterrupt:
+        with _rare_garbage_collection(), one_line_warnings() as texts, terminable():
+            return _run_command(argv, texts, output)
+    except KeyboardInterrupt as interrupt:
         print("fusionkit: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has closed it, as ``head`` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return interrupt.number + 128 if isinstance(interrupt, Terminated) else INTERRUPTED
     except UserError as error:
         _print_error(str(error))
         return WRONG
@@ -59,26 +61,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAULT
 
 
-def _flush_output() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError("standard output", f"cannot be written: {reason(error)}", "check its disk") from error
-
-
 def _print_error(text: str) -> None:
     print(f"{painted('fusionkit:', 'red', sys.stderr)} {text}", file=sys.stderr)
 
 
-def _run_command(argv: Sequence[str] | None, texts: list[str]) -> int:
+def _run_command(argv: Sequence[str] | None, texts: list[str], output: Stream) -> int:
+    status, writes_files = DONE, False
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit:  # --help and --version have printed their text
-        return DONE
-    arguments.warnings = texts
-    return import_module(COMMANDS[arguments.command][0]).run(arguments)
+        pass
+    else:
+        arguments.warnings = texts
+        writes_files = arguments.command in _WRITES_FILES
+        status = import_module(COMMANDS[arguments.command][0]).run(arguments)
+    output.flush()
+    # a reader may close our output, as ``head`` does
+    if output.error is not None and not writes_files and not isinstance(output.error, BrokenPipeError):
+        raise UserError("standard output", f"cannot be written: {reason(output.error)}", "check its disk")
+    return status
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="fusionkit",
         description="Fuse a HAADF image with elemental maps; or solve any problem composed of the listed terms.",
         epilog="Exit status: 0 done, 2 wrong input, 3 diverged, 4 points of a sweep failed, 5 its scheduler is gone, "
-        "70 a fault of fusionkit, 130 interrupted.",
+        "70 a fault of fusionkit, 130 interrupted (SIGTERM: 143, SIGHUP: 129).",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")

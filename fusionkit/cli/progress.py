@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO, cast
 
-from fusionkit.terminal import has_cursor, painted, painted_status
+from fusionkit.terminal import Stream, has_cursor, painted, painted_status
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -171,4 +171,5 @@ def _bar(description: ProgressColumn) -> RichProgress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
     columns = (BarColumn(bar_width=20), MofNCompleteColumn(), description, TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    file = sys.stderr.unescaped if isinstance(sys.stderr, Stream) else sys.stderr
+    return Progress(*columns, console=Console(file=cast(TextIO, file)), transient=True)

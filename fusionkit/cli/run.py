@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusionkit.cli import DIVERGED, DONE, INTERRUPTED
+from fusionkit.cli import DIVERGED, DONE
 from fusionkit.cli.parser import add_config
 from fusionkit.terminal import painted, painted_status
 
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Solve the problem of a config and write its result; return the exit status."""
     from fusionkit.cli.progress import solve_progress
     from fusionkit.config import load_config
-    from fusionkit.interrupts import ASSESSING, WRITING, interruptible
+    from fusionkit.interrupts import ASSESSING, SOLVING, WRITING, interruptible
     from fusionkit.machine import spell
     from fusionkit.reconstruct import prepare
     from fusionkit.result import Status
@@ -37,11 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_config(arguments.config, arguments.set)
     folder = loaded.output_folder(arguments.output)
     check_output(folder, arguments.overwrite)
-    with shown_log(arguments.quiet):
-        job = prepare(loaded)
-    if not arguments.quiet:
-        print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
-    with interruptible() as stop_requested:  # the result of an interrupted solve is written too
+    with interruptible("") as stop_requested:  # the result of an interrupted solve is written too
+        with shown_log(arguments.quiet):
+            job = prepare(loaded)
+        stop_requested.effect = SOLVING
+        if not arguments.quiet:
+            print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
         with solve_progress(arguments.quiet) as progress, shown_log(arguments.quiet):
             result = job.solve(progress.show, stop_requested, progress.look)
         has_error_bars = loaded.config.uncertainty.method != "none"
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if result.status is Status.DIVERGED:
         print(f"{painted('fusionkit:', 'red', sys.stderr)} {result.message}", file=sys.stderr)
         return DIVERGED
-    return INTERRUPTED if result.status is Status.INTERRUPTED or is_interrupted else DONE
+    return 128 + stop_requested.number if result.status is Status.INTERRUPTED or is_interrupted else DONE
 
 
 def _print_summary(record: RunRecord, folder: Path) -> None:

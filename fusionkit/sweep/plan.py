@@ -173,7 +173,7 @@ def _is_done(point: Point, overwrite: bool) -> bool:
     if is_finished(point):
         return True
     changed = ", ".join(differences(_former(point.folder), resolved(point.loaded), "")[:3])
-    if overwrite or (_is_incomplete(point.folder) and not changed):
+    if overwrite or (_is_incomplete(point) and not changed):
         return False
     remedy = "replace it with --overwrite, or choose another folder with --output"
     newer = _newer_file(point)
@@ -184,14 +184,15 @@ def _is_done(point: Point, overwrite: bool) -> bool:
 
 def is_finished(point: Point) -> bool:
     """Whether the point has been run with this configuration on the current files."""
-    if not (point.folder / result_file.NAME).is_file() or _is_incomplete(point.folder):
+    if not (point.folder / result_file.NAME).is_file() or _is_incomplete(point):
         return False
     return _former(point.folder) == resolved(point.loaded) and _newer_file(point) is None
 
 
-def _is_incomplete(folder: Path) -> bool:
-    """Whether the run was killed before its error bars and figures."""
-    return bool(read_summary(folder / writer.SUMMARY, "remove the folder").get(INCOMPLETE))
+def _is_incomplete(point: Point) -> bool:
+    """Whether the run of the point was killed before its error bars."""
+    summary = read_summary(point.folder / writer.SUMMARY, "remove the folder")
+    return bool(summary.get(INCOMPLETE)) and point.loaded.config.assessed
 
 
 def _newer_file(point: Point) -> str | None:

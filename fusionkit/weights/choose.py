@@ -23,6 +23,7 @@ from math import inf
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
+from fusionkit.interrupts import Terminated
 from fusionkit.options import Spec
 from fusionkit.terms import Fitted, Term
 from fusionkit.weights.auto import (
@@ -47,6 +48,7 @@ from fusionkit.weights.search import NORMAL, POISSON, DivergedError, Objective, 
 from fusionkit.weights.sure import sure
 
 _DIVERGED = "The weight of {} is 0: its search diverged."
+_STOPPED = "The weight of {} is 0: its search was stopped."
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,10 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
         without_images = {**noise, **{task.index: replace(noise[task.index], weight=0.0) for task in choices.fits}}
         penalties = compete(natural or choices.searches, without_images)
         fits, best_trial = _weigh_images(choices.fits, noise, penalties)
-        penalties = compete(choices.searches, fits, penalties, best_trial)
+        try:
+            penalties = compete(choices.searches, fits, penalties, best_trial)
+        except Terminated:
+            penalties = {**_at_zero(choices.searches, _STOPPED), **penalties}
     final = [
         replace(one, trial=None, request=objective.terms[one.index].options["weight"])
         for one in (*fits.values(), *penalties.values())
@@ -151,7 +156,10 @@ def _weigh_images(
     weights, best_trial = dict(fits), next((one.trial for one in penalties.values() if one.weight), None)
     for task in images:
         prepared = replace(with_chosen(task, {**weights, **penalties}), near=best_trial)
-        weights[task.index] = model_error(prepared, fits[task.index])
+        try:
+            weights[task.index] = model_error(prepared, fits[task.index])
+        except Terminated:
+            break
         best_trial = weights[task.index].trial
     return weights, best_trial
 
@@ -223,6 +231,7 @@ def compete(
     """
     former = earlier or {}
     results, diverged = list[ChosenWeight](), list[tuple[Task, Method, DivergedError]]()
+    unsearched = _at_zero(searches, _STOPPED)
     for task, method in sorted(searches, key=lambda search: _search_order(search[0], former.get(search[0].index))):
         old = former.get(task.index)
         near = old.trial if old is not None else None
@@ -235,12 +244,22 @@ def compete(
             results.append(_with_former_counts(BY_NAME[method](_with_former_share(prepared, old)), old))
         except DivergedError as error:
             diverged.append((task, method, error))
+        except Terminated:
+            if not results:
+                raise
+            break
     if diverged and not results:
         raise diverged[0][2]
-    lost = [
-        ChosenWeight(task.index, task.term, 0.0, method, _DIVERGED.format(task.term)) for task, method, _ in diverged
-    ]
-    return {one.index: one for one in [*_keep_best(results), *lost]}
+    lost = _at_zero([(task, method) for task, method, _ in diverged], _DIVERGED)
+    return {**unsearched, **lost, **{one.index: one for one in _keep_best(results)}}
+
+
+def _at_zero(searches: Sequence[Search], note: str) -> dict[int, ChosenWeight]:
+    """Weight zero for the penalties of searches that gave none."""
+    return {
+        task.index: ChosenWeight(task.index, task.term, 0.0, method, note.format(task.term))
+        for task, method in searches
+    }
 
 
 def with_chosen(task: Task, weights: ChosenWeights) -> Task:

@@ -21,12 +21,14 @@ Maps b with Gaussian noise of the standard deviation s split as well: with :math
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from fusionkit.data.counts.scale import is_counts, step_of
 from fusionkit.errors import UserError
+from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array
 from fusionkit.weights.auto import GUIDE_SHARE, PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
@@ -67,11 +69,17 @@ def count_splitting(task: Task) -> ChosenWeight:
     natural = task.natural_weight
     if natural is not None:
         chosen = at_weight(task, attempt(natural, task.near or task.rival), _WORDING.method)
-        return with_guide_shares(task, chosen, lambda one: held_out(one)[0]) if GUIDE_SHARE in task.searched else chosen
+        with suppress(Terminated):
+            if GUIDE_SHARE in task.searched:
+                return with_guide_shares(task, chosen, lambda one: held_out(one)[0])
+        return chosen
     counted = all(one.noise == POISSON for one in task.validation_terms(task.problem(1.0)))
     wording = _WORDING if counted else _WITH_NOISE
     chosen, trials = minimise_along_path(task, attempt, task.scale(start), wording, SHARE)
-    return _per_element(task, chosen, trials) if PER_ELEMENT in task.searched else chosen
+    with suppress(Terminated):
+        if PER_ELEMENT in task.searched:
+            return _per_element(task, chosen, trials)
+    return chosen
 
 
 def _per_element(task: Task, chosen: ChosenWeight, trials: list[Trial]) -> ChosenWeight:

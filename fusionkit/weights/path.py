@@ -24,6 +24,7 @@ from math import exp
 
 import numpy as np
 
+from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array
 from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
@@ -132,7 +133,10 @@ def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> lis
     for factor in (1.0 / FACTOR, FACTOR):
         while len(trials) < MOST_WEIGHTS:
             edge = min(trials, key=lambda t: t.weight) if factor < 1.0 else max(trials, key=lambda t: t.weight)
-            trials.append(attempt(edge.weight * factor, edge))
+            try:
+                trials.append(attempt(edge.weight * factor, edge))
+            except Terminated:
+                return trials
             if rival is not None and cannot_win(trials, abs(trials[-1].error - edge.error), rival.error):
                 return trials
             if all(has_risen(own, factor) for own in trials_by_map(trials, maps)) or _is_misled(trials):

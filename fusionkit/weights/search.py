@@ -13,6 +13,7 @@ import numpy as np
 from fusionkit.compose_problem import Objective, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
+from fusionkit.interrupts import end_if_requested, stop_requested
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.result import Result, Status
@@ -121,7 +122,7 @@ class Task:
         ratio: float = 1.0,
         tolerance: float | None = None,
     ) -> Result:
-        """The solution; `DivergedError` where the solve diverges.
+        """The solution; `DivergedError` where the solve diverges, `Terminated` where a signal ends the search.
 
         Parameters
         ----------
@@ -136,10 +137,14 @@ class Task:
         options["tolerance"] = max(least, float(options.get("tolerance", 0.0)))
         options["max_iterations"] = min(_MOST, int(options.get("max_iterations", _MOST)))
         solver = make_solver(self.objective.solver.type, **options)
+        end_if_requested()
         if isinstance(start, Result):
-            result = solve(problem, solver, start.x, former=_rescaled(start, ratio))
+            former = _rescaled(start, ratio)
+            result = solve(problem, solver, start.x, stop_requested=stop_requested, former=former)
         else:
-            result = solve(problem, solver, start)
+            result = solve(problem, solver, start, stop_requested=stop_requested)
+        if result.status is Status.INTERRUPTED:
+            end_if_requested()
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise DivergedError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
         _LOG.info("search of the weight of %s: tried %.3g, %d iterations", self.term, weight, result.iterations)

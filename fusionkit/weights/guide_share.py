@@ -37,8 +37,9 @@ def with_guide_shares(task: Task, chosen: ChosenWeight, attempt: Callable[[Task]
     guided, weight = chosen.trial, chosen.weight
     assert guided is not None
     without = attempt(task.with_options({GUIDE_SHARE: 0.0}))(weight, guided)
-    terms = task.validation_terms(task.problem(weight))
-    each = len(terms) == 1 and terms[0].data.shape == task.problem(weight).shape
+    problem = task.problem(weight)
+    terms = task.validation_terms(problem)
+    each = len(terms) == 1 and terms[0].data.shape == problem.shape
     names = task.dataset.elements if each else ("all",)
     distances = [(one.expected(guided.results[0].x) - one.expected(without.results[0].x)) ** 2 for one in terms]
     distance = np.concatenate([np.ravel(one / map_levels(term)) for one, term in zip(distances, terms, strict=True)])

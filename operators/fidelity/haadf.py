@@ -16,15 +16,7 @@ from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity, fidelity
 from fusionkit.operators.fidelity.fitted import calibrated
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
-from fusionkit.operators.forward.detector import Calibration
-from fusionkit.operators.forward.haadf_models import (
-    ElasticModel,
-    PowerSumOptions,
-    ZContrastOptions,
-    power_sum,
-    z_contrast,
-)
-from fusionkit.operators.forward.power_sum import PowerSum
+from fusionkit.operators.forward.haadf_models import ElasticModel, PowerSumOptions, linear_in_thickness, power_sum
 from fusionkit.options import Weight
 
 
@@ -57,14 +49,12 @@ def haadf(options: HaadfOptions, context: Context) -> Fidelity:
     if options.model == "auto":
         remedy = "write weight: {auto: count_splitting}, or name a model"
         raise UserError(context.at("model").where, "is auto, but held-out counts do not choose the weight", remedy)
-    name, image = options.name or "haadf", context.array(options.data)
-    model = power_sum(options, context) if options.model == "power_sum" else _linear_in_thickness(options, context)
-    return calibrated(fidelity(name, options.weight, LeastSquaresLoss(), model, image, context.where, options.data))
-
-
-def _linear_in_thickness(options: HaadfOptions, context: Context) -> PowerSum | Calibration:
-    if isinstance(options.gamma, tuple):
+    if options.model == "power_sum":
+        model = power_sum(options, context)
+    elif isinstance(options.gamma, tuple):
         where = context.at("gamma").where
         raise UserError(where, "is an interval, which z_contrast does not fit", "give a number")
-    shared = {name: getattr(options, name) for name in ZContrastOptions.model_fields}
-    return z_contrast(ZContrastOptions(**shared), context)
+    else:
+        model = linear_in_thickness(options, options.gamma, context)
+    name, image = options.name or "haadf", context.array(options.data)
+    return calibrated(fidelity(name, options.weight, LeastSquaresLoss(), model, image, context.where, options.data))

@@ -123,7 +123,12 @@ def z_contrast(options: ZContrastOptions, context: Context) -> PowerSum | Calibr
     ------
     UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
     """
-    z = z_values(options.z, context) ** options.gamma * element_values(options.k_factors, context.at("k_factors"), 1.0)
+    return linear_in_thickness(options, options.gamma, context)
+
+
+def linear_in_thickness(options: ElasticOptions, gamma: float, context: Context) -> PowerSum | Calibration:
+    """The model of ``z_contrast`` with this exponent; raises as that."""
+    z = z_values(options.z, context) ** gamma * element_values(options.k_factors, context.at("k_factors"), 1.0)
     return _calibration(PowerSum(1.0, z, pixels_of(context)), options, None)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
-import re
-import shutil
 import tempfile
 import time
 import warnings
@@ -21,13 +18,13 @@ from fusionkit.config.yaml import dump
 from fusionkit.data.new_file import whole_file
 from fusionkit.errors import FusionkitWarning, UserError, describe_fault, file_errors, reason
 from fusionkit.results import result_file
+from fusionkit.results.lock import parents_of
 from fusionkit.results.record import RunRecord
 from fusionkit.results.summary import INCOMPLETE, summarise, to_json
 
 SUMMARY = "summary.json"
 CONFIG = "config.resolved.yaml"
 REPORT = "report.html"
-_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -153,7 +150,8 @@ def _places(folder: Path) -> Iterator[Path]:
     yield folder
     with suppress(OSError, ValueError, RuntimeError):
         target = folder.resolve()
-        yield next(path for path in _numbered(target, f"{target.name[:60]}-", 2) if not os.path.lexists(path))
+        others = (target.with_name(f"{target.name[:60]}-{number}") for number in itertools.count(2))
+        yield next(path for path in others if not os.path.lexists(path))
         temporary = Path(tempfile.mkdtemp(prefix="fusionkit-"))
         try:
             yield temporary / (target.name[:60] or "run")
@@ -219,7 +217,6 @@ class _Rest:
         """Make a file, which appears whole or not at all."""
         with self._tolerant(f"{name} was not written"), whole_file(self._folder / name) as partial:
             make(partial)
-            _sync(partial)
 
     @contextmanager
     def _tolerant(self, what: str) -> Iterator[None]:
@@ -245,15 +242,7 @@ def _write_text(text: str, path: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a new folder to write into, which becomes ``folder`` at the end of the context, or not at all.
-
-    It is a hidden folder beside ``folder`` that is synced and renamed at the end. A former run changes places with it
-    and is removed afterwards.
-
-    Parameters
-    ----------
-    folder : the output folder; its parents are made.
-    overwrite : whether a former run there may be replaced.
+    """Yield a new folder to write into, which takes the place of ``folder`` and of a former run there, or not at all.
 
     Raises
     ------
@@ -261,74 +250,6 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """
     check_output(folder, overwrite)
     target = folder.resolve()
-    new_parents = [parent for parent in target.parents if not parent.exists()]
-    # a killed run may have left a folder of this name behind
-    names = _numbered(target, f".{target.name[:60]}.partial-{os.getpid()}-", 1)
-    partial = next(path for path in names if not path.exists())
-    try:
-        with file_errors(str(folder)):
-            partial.mkdir(parents=True)
-            yield partial
-            for path in (*partial.rglob("*"), partial):
-                _sync(path)
-            _move_into_place(partial, target, overwrite)
-            _sync(target.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # a former run if it was exchanged; gone if it was renamed
-        if not target.exists():
-            for parent in new_parents:
-                with suppress(OSError):  # another process may use it
-                    parent.rmdir()
-
-
-def _move_into_place(partial: Path, target: Path, overwrite: bool) -> None:
-    """Rename the folder to its target, or exchange both, or replace the files of the target one by one."""
-    try:
-        partial.rename(target)  # also replaces an empty folder
-    except OSError as error:  # a former run, or a mount point
-        if not overwrite and any(target.iterdir()):  # another process has written it meanwhile
-            raise UserError(str(target), "holds something by now", "choose another folder") from error
-        if _exchange(partial, target):
-            return
-        former = set(os.listdir(target))
-        new = sorted(os.listdir(partial), key=lambda name: name != result_file.NAME)  # the result first
-        for name in new:
-            (partial / name).replace(target / name)
-        for name in former.difference(new):
-            path = target / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; False where the system or the file system cannot."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
-    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or a folder is on the disk; some systems cannot do that for folders."""
-    if path.is_dir():
-        with suppress(OSError):
-            _sync_open(os.open(path, os.O_RDONLY))
-    else:
-        _sync_open(os.open(path, os.O_RDWR))
-
-
-def _sync_open(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _numbered(target: Path, stem: str, first: int) -> Iterator[Path]:
-    """Names beside ``target``: the stem with a number."""
-    return (target.with_name(f"{stem}{number}") for number in itertools.count(first))
-
-
-def remove_partial(folder: Path, process: int) -> None:
-    """Remove what a process killed while writing ``folder`` has left beside it."""
-    own = re.compile(rf"\..*\.partial-{process}(-\d+)?")  # not of a process whose number begins with this one
-    for left in folder.parent.glob(f".*.partial-{process}*"):
-        if own.fullmatch(left.name):
-            shutil.rmtree(left, ignore_errors=True)
+    with file_errors(str(folder)), parents_of(target), whole_file(target, overwrite) as partial:
+        partial.mkdir()
+        yield partial

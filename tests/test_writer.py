@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from fusionkit import writer
 from fusionkit.certificate import Certificate
 from fusionkit.config.yaml import dump
+from fusionkit.data import new_file
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.report import diagnostics
@@ -29,7 +30,6 @@ from fusionkit.results import result_file
 from fusionkit.results.record import Diagnostic, RunRecord
 from fusionkit.results.result_file import read_result
 from fusionkit.results.summary import summarise, to_json
-from fusionkit.writer import remove_partial
 
 CONFIG = {"version": 1, "data": {"maps": {"No": "No"}}, "solver": {"type": "chambolle_pock", "tolerance": 1e-4}}
 
@@ -325,7 +325,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError, UserError])
-@pytest.mark.parametrize("fails", ["write_result", "to_json", "_move_into_place"])
+@pytest.mark.parametrize("fails", ["write_result", "to_json", "_put"])
 @pytest.mark.parametrize("former", [False, True])
 def test_a_result_that_fails_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], fails: str, former: bool
@@ -338,7 +338,8 @@ def test_a_result_that_fails_changes_nothing(
     def fail(*given: object, **options: object) -> None:
         raise error("no", "space") if error is UserError else error("no space")
 
-    monkeypatch.setattr(result_file if fails == "write_result" else writer, fails, fail)
+    place = {"write_result": result_file, "to_json": writer, "_put": new_file}[fails]
+    monkeypatch.setattr(place, fails, fail)
     with pytest.raises(UserError if error is OSError else error, match="no"):
         writer.write(RUN, tmp_path / "deep/run", overwrite=True, figures=False, report=False)
     assert _tree(tmp_path) == before
@@ -434,7 +435,7 @@ def test_overwrite_never_leaves_a_moment_without_a_result(
     folder = tmp_path / "run"
     writer.write(RUN, folder, overwrite=False, figures=False, report=True)
     if not can_exchange:
-        monkeypatch.setattr(writer, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(new_file, "_exchange", lambda one, other: False)
     objectives = list[float]()
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -456,14 +457,6 @@ def test_overwrite_replaces_a_former_run_whole(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
     assert read_result(tmp_path / "run").objective == 1.0
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
-    left = tmp_path / f".run.partial-{os.getpid()}"
-    left.mkdir()
-    writer.write(RUN, tmp_path / "run", overwrite=False, figures=False, report=False)
-    assert left.is_dir()
-    assert (tmp_path / "run/result.h5").is_file()
 
 
 def _former(folder: Path) -> None:
@@ -543,13 +536,6 @@ def test_read_only_parent(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not writable"):
         writer.check_output(tmp_path / "deep/run", overwrite=False)
     tmp_path.chmod(0o700)
-
-
-def test_only_what_the_process_left_is_removed(tmp_path: Path) -> None:
-    for name in (".a.partial-123", ".a.partial-123-1", ".b.partial-1234"):
-        (tmp_path / name).mkdir()
-    remove_partial(tmp_path / "a", 123)
-    assert [path.name for path in tmp_path.iterdir()] == [".b.partial-1234"]
 
 
 def test_a_wrong_origin_is_refused(tmp_path: Path) -> None:

@@ -31,13 +31,15 @@ def run(arguments: argparse.Namespace) -> int:
     from fusionkit.machine import spell
     from fusionkit.reconstruct import prepare
     from fusionkit.result import Status
+    from fusionkit.results.lock import locked
     from fusionkit.terminal import shown_log
     from fusionkit.writer import check_output, write
 
     loaded = load_config(arguments.config, arguments.set)
     folder = loaded.output_folder(arguments.output)
     check_output(folder, arguments.overwrite)
-    with interruptible("") as stop_requested:  # the result of an interrupted solve is written too
+    with locked(folder), interruptible("") as stop_requested:  # the result of an interrupted solve is written too
+        check_output(folder, arguments.overwrite)  # another run may have just ended
         with shown_log(arguments.quiet):
             job = prepare(loaded)
         stop_requested.effect = SOLVING

@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
 def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], command: str) -> int:
     """Run all points of the axes; ``command`` is ``sweep`` or ``batch``."""
     from fusionkit.cli.progress import sweep_progress
+    from fusionkit.data.new_file import clear_leftovers
     from fusionkit.errors import UserError
+    from fusionkit.results.lock import locked
     from fusionkit.sweep.cluster import SchedulerLostError
     from fusionkit.sweep.plan import check_folder, plan
     from fusionkit.sweep.run import Machines, carry_out
@@ -60,11 +62,15 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
         remedy = "remove one of them: a cluster has workers of its own"
         raise UserError("--workers", "cannot be combined with --scheduler", remedy)
     planned = plan(source, axes, _folder(arguments.output, source, command))
-    todo = check_folder(planned, arguments.overwrite)
+    check_folder(planned, arguments.overwrite)
     machines = Machines(arguments.workers, arguments.scheduler)
     try:
-        with sweep_progress(len(todo), arguments.quiet) as progress:
-            rows = carry_out(planned, todo, arguments.overwrite, machines, progress.show)
+        with locked(planned.folder):
+            todo = check_folder(planned, arguments.overwrite)  # another sweep may have just ended
+            for point in planned.points:
+                clear_leftovers(point.folder)
+            with sweep_progress(len(todo), arguments.quiet) as progress:
+                rows = carry_out(planned, todo, arguments.overwrite, machines, progress.show)
     except KeyboardInterrupt:
         remedy = f"finished points stay in {planned.folder}; repeat the command to run the others"
         print(f"\nfusionkit: {remedy}", file=sys.stderr)

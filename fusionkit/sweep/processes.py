@@ -19,10 +19,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
+from fusionkit.data.new_file import clear_leftovers
 from fusionkit.engines.cpu.threads import thread_count
 from fusionkit.errors import file_errors
 from fusionkit.sweep.worker import Task, to_line
-from fusionkit.writer import remove_partial
 
 _TIMEOUT = 5.0  # seconds for a process to end
 # the process searches modules in the same places as this one
@@ -94,7 +94,7 @@ class _Worker:
         self._process.stdout.close()
         self._errors.close()
         if self.task is not None:
-            remove_partial(Path(self.task.folder), self._process.pid)
+            clear_leftovers(Path(self.task.folder).parent)
 
 
 def run_here(processes: int | None, tasks: Sequence[Task]) -> Generator[tuple[Task, str]]:

@@ -8,6 +8,8 @@ import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 from types import FrameType
 from typing import Any
 
@@ -18,8 +20,11 @@ from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError, describe_fault
 from fusionkit.machine import limit_threads
 from fusionkit.reconstruct import Reader, prepare
+from fusionkit.results.lock import locked
 from fusionkit.terminal import one_line_warnings
 from fusionkit.writer import write
+
+_PATIENCE = 30.0  # seconds for the worker of a killed sweep to end
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,14 @@ def run_task(task: Task, read: Reader) -> str:
     """Solve a point, write its folder, and return why it failed as one line, or an empty text."""
     source = Source(task.raw, Path(task.config_folder), task.config_name, task.packaged)
     try:
-        with one_line_warnings() as warnings, limit_threads(task.threads):
+        folder = Path(task.folder)
+        with one_line_warnings() as warnings, limit_threads(task.threads), locked(folder, _PATIENCE):
             loaded = check_source(source)
             job = prepare(loaded, read=read)
             record = job.outline(job.solve(), tuple(warnings))
             output = loaded.config.output
             parts = (output.figures, output.report, output.formats)
-            write(record, Path(task.folder), task.overwrite, *parts, complete=job.complete)
+            write(record, folder, task.overwrite, *parts, complete=job.complete)
     except UserError as error:
         return str(error)
     return ""
@@ -78,15 +84,29 @@ def run_task(task: Task, read: Reader) -> str:
 def main() -> None:
     """Run the tasks from stdin until it ends; print outcomes to stdout and all else to stderr."""
     signal.signal(signal.SIGTERM, _leave)  # so that a partial folder is removed
+    signal.signal(signal.SIGHUP, signal.SIG_IGN) if hasattr(signal, "SIGHUP") else None
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    read = LastRead()
-    for line in iter(sys.stdin.readline, ""):
+    read, lines, idle = LastRead(), SimpleQueue[str](), Event()
+    Thread(target=_listen, args=(lines, idle), daemon=True).start()
+    while line := lines.get():
         try:
             error = run_task(Task(**json.loads(line)), read)
         except Exception as fault:  # noqa: BLE001 - the outermost frame of this process: a fault of ours spares other points
             error = describe_fault(fault)
+        idle.set()
         print(json.dumps(error), file=channel, flush=True)
+
+
+def _listen(lines: SimpleQueue[str], idle: Event) -> None:
+    """Forward the lines of stdin; its end in the middle of a task means that the parent is dead."""
+    idle.set()
+    for line in iter(sys.stdin.readline, ""):
+        idle.clear()
+        lines.put(line)
+    if not idle.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+    lines.put("")
 
 
 def to_line(task: Task) -> str:

@@ -117,6 +117,7 @@ def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
         worker.stdin.write(to_line(Task("p", raw, str(tmp_path), "mine", False, str(tmp_path / "p"), False)))
         worker.stdin.flush()
         wait_for((tmp_path / ".p.lock").exists)
+        time.sleep(0.5)  # in the solve
         worker.stdin.close()  # as when the parent is killed
         assert worker.wait(30) == 143
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yaml"]

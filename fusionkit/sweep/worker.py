@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -106,6 +107,8 @@ def _listen(lines: SimpleQueue[str], idle: Event) -> None:
         lines.put(line)
     if not idle.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_PATIENCE / 2)
+        os._exit(128 + signal.SIGTERM)  # a library has swallowed the exception
     lines.put("")
 
 

@@ -21,7 +21,7 @@ from fusionkit.machine import limit_threads
 from fusionkit.operators.penalty.joint_nonlocal import JointNonlocal
 from fusionkit.options import Spec
 from fusionkit.start import start_from_data
-from fusionkit.weights.guide_share import guide_share
+from fusionkit.weights.shares import share_of_start
 
 HOW = Grouping(patch=3, similar=12, search=4, stride=2)
 
@@ -223,19 +223,23 @@ def test_weight_zero_takes_no_part() -> None:
     assert problem.terms[1].value(counts) == 0.0
 
 
-def test_a_share_mixes_groups_with_the_image_and_without() -> None:
+def test_shares_mix_groups_with_the_image_and_without_and_large_patches() -> None:
     image, counts, _ = stripes()
     guided, alone = term(counts, image).anchor, term(counts).anchor
     mixed = term(counts, image, guide_share={"a": 0.25}).anchor
     np.testing.assert_allclose(mixed[0], 0.25 * guided[0] + 0.75 * alone[0], rtol=1e-12)
     np.testing.assert_array_equal(mixed[1], guided[1])
+    small, large = term(counts).anchor, term(counts, large_share=1.0).anchor
+    mixed = term(counts, large_share={"a": 0.25}).anchor
+    np.testing.assert_allclose(mixed[0], 0.75 * small[0] + 0.25 * large[0], rtol=1e-12)
+    np.testing.assert_array_equal(mixed[1], small[1])
 
 
 @given(st.integers(0, 10**6), st.floats(0.0, 1.0))
 def test_the_share_minimises_the_held_out_error(seed: int, other: float) -> None:
     rng = np.random.default_rng(seed)
     guided, without, held_out = rng.random((3, 400)) + np.array([[0.2], [0.0], [0.1]])
-    share = guide_share((guided - held_out) ** 2, (without - held_out) ** 2, (guided - without) ** 2)
+    share = share_of_start((guided - held_out) ** 2, (without - held_out) ** 2, (guided - without) ** 2)
 
     def error(c: float) -> float:
         return float(((c * guided + (1.0 - c) * without - held_out) ** 2).sum())

@@ -10,9 +10,10 @@ from fusionkit.options import Options, Spec, parse
 AUTO = "auto"
 PER_ELEMENT = "per_element"  # option of a penalty: a weight for each element
 GUIDE_SHARE = "guide_share"  # option of a guided penalty: how far the image is trusted
+LARGE_SHARE = "large_share"  # option of a penalty of patches: the share of large ones
 MODEL = "model"  # option of an image term: its elastic model
 # options that may be auto together with the weight, each with a placeholder
-SEARCHED: Mapping[str, Any] = {PER_ELEMENT: None, GUIDE_SHARE: 1.0, MODEL: "power_sum"}
+SEARCHED: Mapping[str, Any] = {PER_ELEMENT: None, GUIDE_SHARE: 1.0, LARGE_SHARE: 0.0, MODEL: "power_sum"}
 PLACEHOLDER = 1.0  # a valid weight for checking options and building terms before the weight is chosen
 Method = Literal["count_splitting", "masked_pixels", "discrepancy", "l_curve", "sure"]
 METHODS: tuple[str, ...] = get_args(Method)

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
@@ -27,7 +28,6 @@ from fusionkit.interrupts import Terminated
 from fusionkit.options import Spec
 from fusionkit.terms import Fitted, Term
 from fusionkit.weights.auto import (
-    GUIDE_SHARE,
     Method,
     auto_terms,
     method_of,
@@ -45,6 +45,7 @@ from fusionkit.weights.model_error import model_error
 from fusionkit.weights.path import paired_difference
 from fusionkit.weights.per_element import check_searched
 from fusionkit.weights.search import NORMAL, POISSON, DivergedError, Objective, Task, Trial, noise_kind
+from fusionkit.weights.shares import SHARES
 from fusionkit.weights.sure import sure
 
 _DIVERGED = "The weight of {} is 0: its search diverged."
@@ -241,7 +242,7 @@ def compete(
             near = near.from_maps_of(nearest)
         prepared = replace(with_chosen(task, fits), near=near, rival=rival)
         try:
-            results.append(_with_former_counts(BY_NAME[method](_with_former_share(prepared, old)), old))
+            results.append(_with_former_counts(BY_NAME[method](_with_former_shares(prepared, old)), old))
         except DivergedError as error:
             diverged.append((task, method, error))
         except Terminated:
@@ -301,18 +302,21 @@ def _search_order(task: Task, old: ChosenWeight | None) -> tuple[bool, bool]:
     return old is not None and old.weight == 0.0, task.natural_weight is None
 
 
-def _with_former_share(task: Task, old: ChosenWeight | None) -> Task:
-    """The task with the guide share of an earlier search: it is determined best without the image term."""
-    if old is None or GUIDE_SHARE not in old.options:
-        return task
-    known = task.with_options({GUIDE_SHARE: old.options[GUIDE_SHARE]})
-    return replace(known, searched=task.searched - {GUIDE_SHARE})
+def _with_former_shares(task: Task, old: ChosenWeight | None) -> Task:
+    """The task with the shares of an earlier search: they are determined best without the image term."""
+    known = _shares(old)
+    return replace(task.with_options(known), searched=task.searched - known.keys()) if known else task
+
+
+def _shares(old: ChosenWeight | None) -> dict[str, Any]:
+    """The shares that an earlier search chose."""
+    return {name: old.options[name] for name in SHARES if name in old.options} if old is not None else {}
 
 
 def _with_former_counts(one: ChosenWeight, old: ChosenWeight | None) -> ChosenWeight:
-    """The weight, with the iterations and the guide share of an earlier search."""
+    """The weight, with the iterations and the shares of an earlier search."""
     if old is None:
         return one
     iterations = int(one.facts.get("iterations_beside", 0)) + old.iterations
-    kept = {"options": old.options, "note": old.note} if GUIDE_SHARE in old.options else {}
+    kept: dict[str, Any] = {"options": old.options, "note": old.note} if _shares(old) else {}
     return replace(one, facts={**one.facts, "iterations_beside": iterations}, **kept)

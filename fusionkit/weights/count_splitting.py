@@ -30,12 +30,12 @@ from fusionkit.data.counts.scale import is_counts, step_of
 from fusionkit.errors import UserError
 from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array
-from fusionkit.weights.auto import GUIDE_SHARE, PER_ELEMENT
+from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
-from fusionkit.weights.guide_share import with_guide_shares
 from fusionkit.weights.path import Wording, at_weight, map_levels, minimise_along_path
 from fusionkit.weights.per_element import element_weights, with_element_weights
 from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial, sigma_of
+from fusionkit.weights.shares import with_shares
 
 SHARE = 0.5  # of the counts for training; at 0.7 and 0.85 the held-out error is noisier and the choice no better
 _SEED = 0  # the same data give the same weight
@@ -69,10 +69,7 @@ def count_splitting(task: Task) -> ChosenWeight:
     natural = task.natural_weight
     if natural is not None:
         chosen = at_weight(task, attempt(natural, task.near or task.rival), _WORDING.method)
-        with suppress(Terminated):
-            if GUIDE_SHARE in task.searched:
-                return with_guide_shares(task, chosen, lambda one: held_out(one)[0])
-        return chosen
+        return with_shares(task, chosen, lambda one: held_out(one)[0])
     counted = all(one.noise == POISSON for one in task.validation_terms(task.problem(1.0)))
     wording = _WORDING if counted else _WITH_NOISE
     chosen, trials = minimise_along_path(task, attempt, task.scale(start), wording, SHARE)

@@ -40,6 +40,7 @@ from fusionkit.options import Options, Weight
 from fusionkit.terms import Expansion, Pixelwise, Proximable, Smooth
 
 _PILOT = Grouping(patch=5, similar=60, search=20, stride=3)  # for raw counts: smaller groups
+_LARGE = Grouping(patch=9, similar=200, search=28, stride=5)
 _BLURRED = 1.5  # pixels, Gaussian before patches of raw counts are compared
 _GUIDE_BLURRED = 0.5  # pixels, likewise for the guide
 _GUIDE_SHARE = 0.5  # factor of the guide among the features: with 1 the image alone would determine the groups
@@ -56,6 +57,7 @@ class JointNonlocalOptions(Options):
     background: str | None = None
     guide: str | None = "haadf"
     guide_share: Share | dict[str, Share] | Literal["auto"] = 1.0
+    large_share: Share | dict[str, Share] | Literal["auto"] = 0.0
     patch: int = Field(5, ge=3, le=15)
     similar: int = Field(120, ge=8, le=1000)
     search: int = Field(28, ge=3, le=500)
@@ -123,7 +125,8 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
     source : of the groups.
     how : sizes of patches and groups.
     renewals : how often the groups are recomputed.
-    share : of the consensus with the image, for each element, (n, 1, 1); the rest is without it.
+    guided : share of the consensus with the image, for each element, (n, 1, 1); the rest is without it.
+    large : share of the consensus of large patches, for each element, (n, 1, 1).
     dtype : of the unknown.
     """
 
@@ -132,7 +135,8 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
     source: Source = field(repr=False)
     how: Grouping
     renewals: int
-    share: Array
+    guided: Array
+    large: Array
     dtype: np.dtype[np.floating[Any]]
 
     natural_weight = NATURAL_WEIGHT
@@ -149,13 +153,20 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
         return maps.astype(self.dtype), precision.astype(self.dtype)
 
     def _consensus(self) -> Array:
-        """The consensus maps, mixed from those with and without the image by the share."""
-        share = self.share if self.source.guide is not None else np.ones_like(self.share)
-        guided = consensus(self.source, self.how, self.renewals) if share.any() else 0.0
+        """The consensus maps, mixed by the shares."""
+        share = self.guided if self.source.guide is not None else np.ones_like(self.guided)
+        guided = self._of_both_sizes(self.source) if share.any() else 0.0
         if np.all(share == 1.0):
             return np.asarray(guided)
-        alone = consensus(replace(self.source, guide=None), self.how, self.renewals)
-        return share * guided + (1.0 - share) * alone
+        return share * guided + (1.0 - share) * self._of_both_sizes(replace(self.source, guide=None))
+
+    def _of_both_sizes(self, source: Source) -> Array:
+        """The consensus of patches of the given size, mixed with that of large ones."""
+        small = consensus(source, self.how, self.renewals) if np.any(self.large < 1.0) else 0.0
+        if not self.large.any():
+            return np.asarray(small)
+        how = _LARGE._replace(patch=min(_LARGE.patch, *source.data.shape[1:]), search=self.how.search)
+        return (1.0 - self.large) * small + self.large * consensus(source, how, self.renewals)
 
     @property
     def kernel(self) -> Kernel | None:
@@ -218,6 +229,9 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     guide_share : from 0 to 1, for all elements or for each (1 for elements that are not named): a is this share of
         the consensus with the image plus the rest of that without. ``auto``, with ``weight: auto``, takes the share
         that best predicts held-out counts; with a number as weight it is 1.
+    large_share : likewise the share of the consensus of patches of 9 x 9 pixels, 200 in a group: better for lattices
+        and smooth maps, worse for small isolated features. 0 for elements that are not named, and for ``auto`` with a
+        number as weight.
     patch, similar, search, stride : side of a patch, patches in a group, search radius around the reference patch, and
         pixels between references.
     renewals : how often groups and covariances are recomputed.
@@ -226,7 +240,7 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     Raises
     ------
     UserError : the data do not have the elements and pixels of the unknown, the guide is not an image of these pixels,
-        the image is smaller than a patch, or ``guide_share`` names an unknown element.
+        the image is smaller than a patch, or a share names an unknown element.
     """
     maps = np.asarray(context.array(options.data), np.float64)
     if len(context.shape) != 3 or maps.shape != context.shape:
@@ -243,21 +257,22 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     guide = None if options.guide is None else _guide(options.guide, context)
     source = Source(maps - background, noise, background, unit, guide)
     how = Grouping(options.patch, options.similar, options.search, options.stride)
-    share = _share(options.guide_share, context.at("guide_share"))
+    guided = _share(options.guide_share, context.at("guide_share"), 1.0)
+    large = _share(options.large_share, context.at("large_share"), 0.0)
     name = options.name or "joint_nonlocal"
-    return JointNonlocal(name, options.weight, source, how, options.renewals, share, context.dtype)
+    return JointNonlocal(name, options.weight, source, how, options.renewals, guided, large, context.dtype)
 
 
-def _share(share: float | dict[str, float] | str, context: Context) -> Array:
-    """The share of each element, (n, 1, 1)."""
+def _share(share: float | dict[str, float] | str, context: Context, missing: float) -> Array:
+    """The share of each element, (n, 1, 1); ``missing`` for one that is not named, or for ``auto`` without a search."""
     if isinstance(share, str):
-        share = 1.0  # it is searched only together with the weight
+        share = {}
     named = share if isinstance(share, dict) else dict.fromkeys(context.labels, share)
-    return element_values(named, context, 1.0).reshape(-1, 1, 1)
+    return element_values(named, context, missing).reshape(-1, 1, 1)
 
 
-# a search rebuilds the term for every trial: with all counts and half of them, with the image and without
-@lru_cache(maxsize=4)
+# a search rebuilds the term for every trial: of all or half of the counts, with and without the image, for both sizes
+@lru_cache(maxsize=6)
 def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     """The consensus maps, (n, ny, nx), >= 0, read-only.
 

@@ -180,7 +180,7 @@ def _penalties(weight: float | str, plain: bool, repeats: bool) -> Terms:
     neighbours = {"type": "tgv", "weight": weight, "ratio": 1.2, "coupling": "joint"}
     if not repeats:
         return [(neighbours, "")]
-    groups = {"type": "joint_nonlocal", "weight": weight, "guide": "haadf", "guide_share": AUTO}
+    groups = {"type": "joint_nonlocal", "weight": weight, "guide": "haadf", "guide_share": AUTO, "large_share": AUTO}
     return [
         (groups, "  # similar patches agree; or, if"),
         (neighbours, "  # it predicts held-out counts better, neighbours do"),

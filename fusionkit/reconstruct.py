@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from fusionkit.options import Spec
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
 from fusionkit.result import Result, Status
+from fusionkit.results.inputs import fingerprints
 from fusionkit.results.record import Diagnostic, RunRecord, predictions_of
 from fusionkit.results.result_file import read_result
 from fusionkit.solver import Solver, fit, solve_bytes
@@ -55,6 +56,7 @@ class Job:
     setup_seconds : duration of the preparation.
     memory : estimated peak memory of this process, in bytes.
     weights : weights chosen from the data.
+    files : size and checksum of each input file, see `fusionkit.results.inputs`.
     """
 
     loaded: LoadedConfig
@@ -65,6 +67,7 @@ class Job:
     setup_seconds: float
     memory: int = 0
     weights: tuple[ChosenWeight, ...] = ()
+    files: Mapping[str, Any] = field(default_factory=dict)
 
     @memory_errors()
     def solve(
@@ -130,6 +133,7 @@ class Job:
             warnings=warnings,
             memory=self.memory,
             weights=self.weights,
+            files=self.files,
             term_weights={term.name: spec["weight"] for term, spec in weighted if "weight" in spec},
         )
 
@@ -199,6 +203,7 @@ def prepare(
     started = time.perf_counter()
     loaded = config if isinstance(config, LoadedConfig) else load_config(fspath(config), overrides)
     check_formats(loaded.config)
+    files = fingerprints(resolved(loaded)) if search else {}
     dataset = read(loaded.config.data, loaded.folder, "data")
     loaded, dataset, weights = resolve_auto_weights(loaded, dataset, search)
     settings = loaded.config
@@ -214,7 +219,7 @@ def prepare(
     require(needed, "data")
     start = starting_point(settings.init, problem, dataset, loaded.folder)
     memory = run_bytes(needed, start.nbytes)
-    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory, weights)
+    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory, weights, files)
 
 
 def check_formats(config: Config) -> None:

@@ -276,16 +276,30 @@ def test_a_changed_configuration_is_refused_or_overwritten(tmp_path: Path, capsy
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_a_start_that_is_newer_than_its_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config, out, former = write_config(tmp_path, {"terms.tv.weight": [50.0]}), tmp_path / "out", tmp_path / "former"
-    assert main(["run", str(write_config(tmp_path)), "--output", str(former), "--quiet"]) == 0
-    write_config(tmp_path, {"terms.tv.weight": [50.0]}, init="former/result.h5")
+@pytest.mark.parametrize(
+    ("changed", "later", "status"), [(True, 0, 2), (True, -9999, 2), (False, 9999, 0), (False, -9999, 0)]
+)
+def test_inputs_are_known_by_their_content(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: bool, later: float, status: int
+) -> None:
+    """Whatever their time says: data that were swapped are refused, data that were only touched are not run again."""
+    config, out, data = tmp_path / "mine.yaml", tmp_path / "out", tmp_path / "data.npz"
+    for seed in (1, 2):
+        sets = ["--set", "size=16", "--set", f"seed={seed}"]
+        assert main(["simulate", "--output", str(tmp_path / f"{seed}.npz"), *sets]) == 0
+    (tmp_path / "1.npz").rename(data)
+    maps = {"Co": "Co", "S": "S", "O": "O"}
+    write_config(tmp_path, {"terms.tv.weight": [50.0]}, data={"path": "data.npz", "haadf": "HAADF", "maps": maps})
     command = ["sweep", str(config), "--output", str(out), "--quiet"]
     assert main(command) == 0
-    written = (out / "tv.weight=50.0" / "result.h5").stat().st_mtime
-    os.utime(former / "result.h5", (written + 1, written + 1))
-    assert main(command) == 2
-    assert f"'{former / 'result.h5'}' has changed since this run" in capsys.readouterr().err
+    before, written = stamps(out), data.stat().st_mtime
+    if changed:
+        (tmp_path / "2.npz").rename(data)
+    os.utime(data, (written + later, written + later))
+    capsys.readouterr()
+    assert main(command) == status
+    assert (f"'{data}' has changed since this run" in capsys.readouterr().err) is changed
+    assert stamps(out) == before
 
 
 @pytest.mark.usefixtures("in_this_process")

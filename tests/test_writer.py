@@ -289,6 +289,7 @@ def test_summary(tmp_path: Path) -> None:
         "seconds": {"setup": 0.1, "solve": 0.2},
         "seed": 7,
         "source": "phantom cos",
+        "files": {},
         "pixel_size": 0.25,
         "units": "nm",
         "origin": None,

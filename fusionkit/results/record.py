@@ -54,6 +54,7 @@ class RunRecord:
     uncertainty : error bars of the maps; None if not requested.
     compositions : atomic fractions of each region.
     diagnostics : sentences on the run, warnings first.
+    files : size and checksum of each input file by path.
     """
 
     result: Result
@@ -69,6 +70,7 @@ class RunRecord:
     uncertainty: Uncertainty | None = None
     compositions: tuple[Composition, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    files: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def models(self) -> dict[str, Array]:

@@ -76,6 +76,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "versions": versions(),
         "seed": dataset.seed,
         "source": dataset.source,
+        "files": dict(record.files),
         "pixel_size": dataset.pixel_size,
         "units": dataset.units,
         "origin": None if dataset.origin is None else list(dataset.origin),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from os.path import isdir, isfile
 from pathlib import Path
@@ -13,12 +13,12 @@ from typing import Any
 from fusionkit import writer
 from fusionkit.config import LoadedConfig, Source, check_source, override_source
 from fusionkit.config import yaml as yamlio
-from fusionkit.config.overrides import INIT_WORDS
 from fusionkit.config.resolved import absolute_paths, resolved
 from fusionkit.errors import UserError, file_errors
 from fusionkit.reconstruct import check_formats
 from fusionkit.report.comparison import differences
 from fusionkit.results import result_file
+from fusionkit.results.inputs import fingerprints
 from fusionkit.results.saved import read_summary
 from fusionkit.results.summary import INCOMPLETE
 from fusionkit.sweep.axes import Axis, assignment
@@ -176,9 +176,9 @@ def _is_done(point: Point, overwrite: bool) -> bool:
     if overwrite or (_is_incomplete(point) and not changed):
         return False
     remedy = "replace it with --overwrite, or choose another folder with --output"
-    newer = _newer_file(point)
-    if newer is not None and not changed:
-        raise UserError(str(point.folder), f"'{newer}' has changed since this run", remedy)
+    file = _changed_file(point)
+    if file is not None and not changed:
+        raise UserError(str(point.folder), f"'{file}' has changed since this run", remedy)
     raise UserError(str(point.folder), f"holds a run of another configuration (old against new: {changed})", remedy)
 
 
@@ -186,7 +186,7 @@ def is_finished(point: Point) -> bool:
     """Whether the point has been run with this configuration on the current files."""
     if not (point.folder / result_file.NAME).is_file() or _is_incomplete(point):
         return False
-    return _former(point.folder) == resolved(point.loaded) and _newer_file(point) is None
+    return _former(point.folder) == resolved(point.loaded) and _changed_file(point) is None
 
 
 def _is_incomplete(point: Point) -> bool:
@@ -195,23 +195,12 @@ def _is_incomplete(point: Point) -> bool:
     return bool(summary.get(INCOMPLETE)) and point.loaded.config.assessed
 
 
-def _newer_file(point: Point) -> str | None:
-    """The first input file of the point that is newer than its result; None if there is none."""
-    written = (point.folder / result_file.NAME).stat().st_mtime
+def _changed_file(point: Point) -> str | None:
+    """The first input file of the point that its run did not read as it is now; None if there is none."""
+    summary = read_summary(point.folder / writer.SUMMARY, "remove the folder")
+    known = summary.get("files", {})
     # a result stays valid if its input is gone
-    files = (path for path in _files(resolved(point.loaded)) if Path(path).exists())
-    return next((path for path in files if Path(path).stat().st_mtime > written), None)
-
-
-def _files(config: Mapping[str, Any]) -> Iterator[str]:
-    """The paths of the files that a resolved configuration reads."""
-    data = config["data"]
-    stacks = (stack for key in ("maps", "spectra") for stack in (data.get(key) or {}).values())
-    for source in (data, data.get("haadf"), *stacks):
-        if isinstance(source, Mapping) and isinstance(source.get("path"), str):
-            yield source["path"]
-    if config["init"] not in INIT_WORDS:
-        yield config["init"]
+    return next((name for name, now in fingerprints(resolved(point.loaded)).items() if now != known.get(name)), None)
 
 
 def _former(folder: Path) -> dict[str, Any]:

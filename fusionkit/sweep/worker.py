@@ -21,6 +21,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError, describe_fault
 from fusionkit.machine import limit_threads
 from fusionkit.reconstruct import Reader, prepare
+from fusionkit.results.inputs import fingerprints
 from fusionkit.results.lock import locked
 from fusionkit.terminal import one_line_warnings
 from fusionkit.writer import write
@@ -52,16 +53,17 @@ class Task:
 
 
 class LastRead:
-    """Reads data and keeps the last dataset, since most points of a sweep share it."""
+    """Reads data and keeps the last dataset while its files stay the same: most points of a sweep share it."""
 
     def __init__(self) -> None:
-        self._key: tuple[DataOptions, Path] | None = None
+        self._key: object = None
         self._dataset: Dataset | None = None
 
     def __call__(self, options: DataOptions, folder: Path, where: str) -> Dataset:
         """As `fusionkit.data.load.load`."""
-        if self._dataset is None or self._key != (options, folder):
-            self._dataset, self._key = load(options, folder, where), (options, folder)
+        key = (options, folder, fingerprints({"data": options.model_dump(), "init": "auto"}, folder))
+        if self._dataset is None or self._key != key:
+            self._dataset, self._key = load(options, folder, where), key
         return self._dataset
 
 

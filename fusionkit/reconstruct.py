@@ -26,6 +26,8 @@ from fusionkit.machine import limit_threads, memory_errors, require, run_bytes, 
 from fusionkit.options import Spec
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
+from fusionkit.report.diagnostics.net_counts import net_counts
+from fusionkit.report.verdict import judge
 from fusionkit.result import Result, Status
 from fusionkit.results.inputs import fingerprints
 from fusionkit.results.record import Diagnostic, RunRecord, predictions_of
@@ -143,7 +145,8 @@ class Job:
         notes: tuple[Diagnostic, ...] = ()
         if self.loaded.config.assessed:
             record, notes = self._assessed(record, stop_requested)
-        return replace(record, diagnostics=(*notes, *diagnose(record)))
+        record = replace(record, counts=net_counts(record))
+        return replace(record, diagnostics=(*notes, *diagnose(record)), verdict=judge(record))
 
     def assess(self, result: Result, stop_requested: Callable[[], bool] | None = None) -> Assessment:
         """Error bars and composition of a result, according to the configuration.

@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 from fusionkit.errors import FusionkitWarning, printable
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
-_OF_STATUS = {"converged": "green", "diverged": "red", "failed": "red"}
+_OF_STATUS = {"converged": "green", "good": "green"} | dict.fromkeys(("diverged", "failed", "unusable"), "red")
 
 
 def is_coloured(stream: TextIO) -> bool:
@@ -45,7 +45,7 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
 
 
 def painted_status(status: str, stream: TextIO) -> str:
-    """The status of a run: green if it converged, red if the result is useless, else yellow."""
+    """The status or verdict of a run: green if it is good, red if the result is useless, else yellow."""
     return painted(status, _OF_STATUS.get(status, "yellow"), stream)
 
 

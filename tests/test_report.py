@@ -36,7 +36,7 @@ def changed(record: RunRecord, **fields: object) -> RunRecord:
 
 def test_content() -> None:
     content = PAGE.content
-    assert (content["title"], content["verdict"], content["good"]) == ("cos", "Converged", True)
+    assert (content["title"], content["verdict"], content["level"]) == ("cos", "Good", "good")
     assert [panel["label"] for panel in content["panels"]] == ["Co", "S", "O", "HAADF", "HAADF − model"]
     assert [layer["name"] for layer in content["panels"][0]["layers"]] == ["raw", "fused", "truth", "raw − fused"]
     assert {panel["unit"] for panel in content["panels"][:3]} == {"counts"}

@@ -274,6 +274,7 @@ def test_summary(tmp_path: Path) -> None:
     assert summary == {
         "status": "max_iterations",
         "message": "stopped after 10 iterations",
+        "verdict": None,
         "iterations": 10,
         "objective": 2.0,
         "terms": {"haadf": 1.5, "tv": 0.5},

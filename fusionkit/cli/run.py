@@ -69,7 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_summary(record: RunRecord, folder: Path) -> None:
+    from fusionkit.report.overview import overview
+
     result = record.result
+    for name, value in overview(record):
+        print(f"{name + ':':<12}{painted_status(value, sys.stdout) if name == 'verdict' else value}")
     rows = {
         "status": painted_status(result.status, sys.stdout),
         "iterations": result.iterations,

@@ -17,8 +17,9 @@ from fusionkit.notebook.defaults import Model, Terms, check_choice, plan, solver
 from fusionkit.notebook.inputs import argument_names, gather
 from fusionkit.problem import Engine
 from fusionkit.reconstruct import prepare
+from fusionkit.report.overview import overview
 from fusionkit.result import Result
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, Verdict
 from fusionkit.results.summary import versions
 from fusionkit.terms import Array
 
@@ -53,6 +54,12 @@ class Fused:
         """The result with status, certificate and trace, in the units of the model."""
         return self.record.result
 
+    @property
+    def verdict(self) -> Verdict:
+        """Whether to believe the maps: ``level``, ``reasons``, and the level of each of the ``elements``."""
+        assert self.record.verdict is not None
+        return self.record.verdict
+
     def figure(self) -> Figure:
         """Raw and fused maps beside the image, its model and the residual, for display in a notebook."""
         from fusionkit.report.figures.maps import maps_figure
@@ -79,6 +86,7 @@ class Fused:
             f"Fused maps of {', '.join(self.maps)} ({shape}): {result.status}, optimality {result.optimality:.2g} "
             f"after {result.iterations} iterations, {result.seconds:.2g} s"
         ]
+        lines += [f"  {name}: {text}" for name, text in overview(self.record)]
         return "\n".join(lines + [f"  {note}" for note in self.notes])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fusionkit.report.image_limits import Limits
-from fusionkit.results.record import Diagnostic
+from fusionkit.results.record import Diagnostic, Level
 from fusionkit.terms import Array
 
 MOST_BARS = 40  # more coefficients are drawn as a curve, without their names
@@ -128,7 +128,7 @@ class Page:
     title : of the window and the page.
     subtitle : one line below the title.
     verdict : the status in a word or two; may be empty.
-    good : whether the status is a success.
+    level : of the verdict, which colours it.
     facts : names and values.
     diagnostics : sentences, warnings first.
     panels : of images; may be empty.
@@ -147,7 +147,7 @@ class Page:
     title: str
     subtitle: str = ""
     verdict: str = ""
-    good: bool = True
+    level: Level = "good"
     facts: tuple[tuple[str, str], ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     panels: tuple[Panel, ...] = ()

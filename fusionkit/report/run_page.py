@@ -8,6 +8,7 @@ from fusionkit.config.yaml import dump
 from fusionkit.report.content import MOST_BARS, Chart, Curve, Page, Section, Table
 from fusionkit.report.convergence import convergence_section
 from fusionkit.report.maps import MOST, field_of_view, gallery, unknown_maps
+from fusionkit.report.overview import overview
 from fusionkit.report.residuals import residual_section
 from fusionkit.report.trace import STATUS_WORDS
 from fusionkit.result import Status
@@ -25,7 +26,7 @@ def run_page(record: RunRecord, name: str) -> Page:
     record : the run.
     name : of the run, which is that of its output folder.
     """
-    result, dataset = record.result, record.dataset
+    result, dataset, verdict = record.result, record.dataset, record.verdict
     images = gallery(record)
     pixels, width = field_of_view(record)
     has_maps = unknown_maps(result.x) is not None
@@ -35,12 +36,17 @@ def run_page(record: RunRecord, name: str) -> Page:
         weights_section(record),
         convergence_section(record),
     )
-    tables = (None if has_maps else coefficient_table(record), composition_table(record), _terms(record))
+    tables = (
+        counts_table(record),
+        None if has_maps else coefficient_table(record),
+        composition_table(record),
+        _terms(record),
+    )
     return Page(
         title=name,
         subtitle=dataset.source,
-        verdict=STATUS_WORDS[result.status],
-        good=result.status is Status.CONVERGED,
+        verdict=STATUS_WORDS[result.status] if verdict is None else verdict.level.capitalize(),
+        level=("good" if result.status is Status.CONVERGED else "caution") if verdict is None else verdict.level,
         facts=_facts(record),
         diagnostics=_sentences(record),
         panels=images.panels,
@@ -58,9 +64,11 @@ def run_page(record: RunRecord, name: str) -> Page:
 
 
 def _facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
-    result, dataset = record.result, record.dataset
+    result = record.result
     solver = record.resolved_config.get("solver", {}).get("type", "")
-    facts = {
+    own = dict(overview(record))
+    facts = {name: own[name] for name in ("recording", "image") if name in own} | {
+        "status": STATUS_WORDS[result.status].lower(),
         "iterations": str(result.iterations),
         "objective": f"{result.objective:.8g}",
         "optimality": f"{result.optimality:.2e}",
@@ -72,21 +80,38 @@ def _facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     }
     if record.uncertainty is not None:
         facts["error bars"] = f"{record.uncertainty.method}, {record.uncertainty.seconds:.2f} s"
-    if dataset.pixel_size is not None:
-        facts["pixel"] = f"{dataset.pixel_size:.4g} {dataset.units or ''}".strip()
     return tuple((name, value) for name, value in facts.items() if value)
 
 
 def _sentences(record: RunRecord) -> tuple[Diagnostic, ...]:
     """The warnings of diagnostics and run, then the notes of diagnostics, data and solver."""
     result, dataset = record.result, record.dataset
+    reasons = () if record.verdict is None else record.verdict.reasons
     warnings = [Diagnostic("warning", text) for text in record.warnings]
     notes = [Diagnostic("note", text) for text in (*dataset.notes, *result.notes)]
     maps = unknown_maps(result.x)
     if maps is not None and maps.shape[0] > MOST:
         notes.append(Diagnostic("note", f"Only the first {MOST} of {maps.shape[0]} maps are shown."))
-    unique = dict.fromkeys((*record.diagnostics, *warnings, *notes))
+    first = [Diagnostic("warning", text) for text in reasons]
+    unique = dict.fromkeys((*first, *record.diagnostics, *warnings, *notes))
     return tuple(sorted(unique, key=lambda each: each.level != "warning"))
+
+
+def counts_table(record: RunRecord) -> Table | None:
+    """Net counts of each map with their error and limit, and the verdict; None without maps."""
+    if not record.counts:
+        return None
+    levels = {} if record.verdict is None else record.verdict.elements
+    rows = []
+    for name, one in record.counts.items():
+        numbers = (f"{v:,.0f}" if one.unit else f"{v:.4g}" for v in (one.net, one.error, one.fused, one.limit))
+        level = levels.get(name.partition(" ")[0], "good") if one.detected else "not detected"
+        rows.append((name, *numbers, level))
+    head = ("element", "net counts", "error", "fused", "detection limit", "verdict")
+    note = "Net counts are those above the background; the error is that of counting."
+    if not all(one.unit for one in record.counts.values()):
+        head, note = ("element", "sum", *head[2:]), "Sums of the maps, with the error of their noise."
+    return Table("Elements", head, tuple(rows), note, first=True)
 
 
 def _terms(record: RunRecord) -> Table:

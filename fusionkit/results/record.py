@@ -33,6 +33,78 @@ class Diagnostic:
     text: str
 
 
+Level = Literal["good", "caution", "unusable"]
+LEVELS: tuple[Level, ...] = ("good", "caution", "unusable")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the fused maps can be believed.
+
+    Parameters
+    ----------
+    level : the worst of all reasons.
+    reasons : why it is not ``good``, a sentence each, the worst first.
+    elements : level of each element.
+    measures : numbers behind it, by name.
+    """
+
+    level: Level = "good"
+    reasons: tuple[str, ...] = ()
+    elements: Mapping[str, Level] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """For ``summary.json``."""
+        lists = {"elements": dict(self.elements), "measures": dict(self.measures)}
+        return {"level": self.level, "reasons": list(self.reasons), **lists}
+
+
+@dataclass(frozen=True)
+class NetCounts:
+    """Counts of one map, or its sum in its own unit if it is not of counts.
+
+    Parameters
+    ----------
+    net, error : above the background, and their standard error.
+    fused : of the fused map.
+    limit : net counts below which the element is not detected.
+    epsilon : of the Poisson term, in all pixels; a background, or only there to keep the logarithm finite.
+    unit : ``counts``; empty if the map is not of counts.
+    """
+
+    net: float
+    error: float
+    fused: float
+    limit: float
+    epsilon: float = 0.0
+    unit: str = "counts"
+
+    @property
+    def detected(self) -> bool:
+        """Whether the net counts reach the limit of detection."""
+        return self.net >= self.limit
+
+    def plain(self) -> dict[str, float | bool]:
+        """For ``summary.json``."""
+        values = {name: getattr(self, name) for name in ("net", "error", "fused", "limit")}
+        return {name: float(f"{value:.6g}") for name, value in values.items()} | {"detected": self.detected}
+
+    def spell(self) -> str:
+        """``12,345 ± 111 counts, fused 12,400``, or that the element is not detected."""
+
+        def number(value: float) -> str:
+            return f"{value:,.0f}" if self.unit else f"{value:.4g}"
+
+        words = f"{number(self.net)} ± {number(self.error)} {self.unit}".rstrip()
+        return f"{words}, fused {number(self.fused)}" + ("" if self.detected else ", not detected")
+
+    @property
+    def excess(self) -> float:
+        """Fused minus net counts, with the share of epsilon that brings them closest."""
+        return self.fused + float(np.clip(self.net - self.fused, 0.0, self.epsilon)) - self.net
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """One finished run.
@@ -55,6 +127,8 @@ class RunRecord:
     compositions : atomic fractions of each region.
     diagnostics : sentences on the run, warnings first.
     files : size and checksum of each input file by path.
+    verdict : whether to believe the maps; None if not judged.
+    counts : net counts by the name of the map.
     """
 
     result: Result
@@ -71,6 +145,8 @@ class RunRecord:
     compositions: tuple[Composition, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     files: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    counts: Mapping[str, NetCounts] = field(default_factory=dict)
 
     @property
     def models(self) -> dict[str, Array]:

@@ -52,6 +52,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
     return {
         "status": str(result.status),
         "message": result.message,
+        "verdict": None if record.verdict is None else record.verdict.plain(),
         "iterations": result.iterations,
         "objective": result.objective,
         "terms": dict(result.terms),
@@ -82,7 +83,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
         "origin": None if dataset.origin is None else list(dataset.origin),
         "metadata": dict(dataset.metadata),
         "elements": list(dataset.elements),
-        "counts": counts_of(dataset),
+        "counts": counts_of(dataset) | {name: one.plain() for name, one in record.counts.items()},
         "labels": list(result.labels),
         "shape": list(result.x.shape),
         "precision": str(result.x.dtype),

@@ -20,6 +20,7 @@ from PIL import Image
 
 from fusionkit.errors import file_errors
 from fusionkit.report.image_limits import Limits, image_limits
+from fusionkit.results.record import LEVELS
 from fusionkit.sweep.axes import Axis
 from fusionkit.sweep.plan import Plan
 from fusionkit.sweep.table import Row, columns
@@ -61,7 +62,7 @@ def _heading(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     text = f"{len(rows)} point{'' if len(rows) == 1 else 's'} of {', '.join(axis.key for axis in plan.axes)}: {counts}."
     scale = " All maps of an element share a colour scale." if has_maps else ""
-    return text + scale + (" The point with the lowest nrmse is outlined." if _best(rows) else "")
+    return text + scale + (f" The point with the lowest {figure} is outlined." if (figure := _best(rows)[1]) else "")
 
 
 def _choices(elements: Sequence[str]) -> str:
@@ -96,7 +97,7 @@ def _choices_style(elements: Sequence[str]) -> str:
 
 def _grids(plan: Plan, rows: Sequence[Row], limits: Mapping[str, Limits]) -> list[str]:
     """The maps in a line for one axis, in a grid for two; for more, a grid for each combination of the other values."""
-    best = _best(rows)
+    best = _best(rows)[0]
     cells = {row.point.place: _cell(row, limits, row is best) for row in rows}
     if len(plan.axes) == 1:
         pairs = zip(plan.axes[0].labels, cells.values(), strict=True)
@@ -122,10 +123,21 @@ def _grid(down: Axis, across: Axis, cells: Mapping[tuple[int, ...], str], rest: 
     return f'<table class="grid"><thead><tr>{corner}{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
 
 
-def _best(rows: Sequence[Row]) -> Row | None:
-    """The row closest to the truth; None if fewer than two rows have an error."""
-    comparable = [row for row in rows if row.numbers.get("nrmse") is not None]
-    return min(comparable, key=lambda row: row.numbers["nrmse"]) if len(comparable) > 1 else None
+def _best(rows: Sequence[Row]) -> tuple[Row | None, str]:
+    """The best row and the figure of merit: the error, or where the truth is unknown the mean held-out error.
+
+    Of several rows, one with a worse verdict is not the best.
+    """
+    for name, words in (("nrmse", "nrmse"), ("held-out", "held-out error")):
+        comparable = [row for row in rows if row.numbers.get(name) is not None]
+        if len(comparable) > 1:
+            return min(comparable, key=lambda row: (_rank(row) if name != "nrmse" else 0, row.numbers[name])), words
+    return None, ""
+
+
+def _rank(row: Row) -> int:
+    level = row.numbers.get("verdict")
+    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
 
 
 def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
@@ -137,11 +149,14 @@ def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
         if name in row.maps
     ]
     maps = f'<div class="maps">{"".join(figures)}</div>' if figures else f'<div class="none">{escape(row.status)}</div>'
-    outcome = f'<span class="{escape(row.status)}">{escape(row.status)}</span>'
+    state = str(row.numbers.get("verdict") or row.status)
+    outcome = f'<span class="{escape(state)}">{escape(state)}</span>'
     if row.error:
         outcome += f": {escape(row.error)}"
     elif "nrmse" in row.numbers:
         outcome += f", nrmse {row.numbers['nrmse']:.4f}"
+    elif row.numbers.get("held-out") is not None:
+        outcome += f", held-out error {row.numbers['held-out']:.4f}"
     elif row.numbers.get("optimality") is not None:
         outcome += f", optimality {row.numbers['optimality']:.1e}"
     return f'<div class="cell{" best" if best else ""}">{maps}<div class="outcome">{outcome}</div></div>'
@@ -165,8 +180,9 @@ def _rows(rows: Sequence[Row]) -> str:
 
 
 def _field(name: str, value: Any) -> str:
-    if name in ("status", "error"):
-        return f'<td class="{escape(str(value)) if name == "status" else "error"}">{escape(str(value))}</td>'
+    if name in ("status", "verdict", "error"):
+        text = "" if value is None else escape(str(value))
+        return f'<td class="{text if name != "error" else "error"}">{text}</td>'
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f'<td class="number">{value:.6g}</td>'
     return f"<td>{'' if value is None else escape(str(value))}</td>"

@@ -32,8 +32,8 @@ class Row:
     ----------
     point : the point.
     status : as in ``summary.json``, or ``failed``, or ``not run``.
-    numbers : objective, each term, optimality, iterations, seconds of the solve, and relative errors if the truth is
-        known.
+    numbers : verdict and its measures, objective, each term, optimality, iterations, seconds of the solve, and
+        relative errors if the truth is known.
     error : why it failed.
     maps : the fused maps by element, reduced to at most `THUMBNAIL` pixels along an edge; empty if it has none.
     unit : of the maps.
@@ -51,13 +51,18 @@ def row_of(point: Point) -> Row:
     """The row of a finished point, from its run folder."""
     summary = read_summary(point.folder / writer.SUMMARY, "remove the folder")
     saved = result_file.read_result(point.folder)
+    verdict = summary.get("verdict") or {}
     numbers = {
+        "verdict": verdict.get("level"),
         "objective": summary.get("objective"),
         "optimality": summary.get("optimality"),
         "iterations": summary.get("iterations"),
         "seconds": summary.get("seconds", {}).get("solve"),
         **{f"term.{name}": value for name, value in summary.get("terms", {}).items()},
+        **{name.replace("_", ".", 1): value for name, value in verdict.get("measures", {}).items()},
     }
+    if errors := [value for name, value in numbers.items() if name.startswith("held-out.")]:
+        numbers["held-out"] = sum(errors) / len(errors)
     if saved.truth is not None and saved.truth.shape == saved.x.shape:
         numbers["nrmse"] = nrmse(saved.x, saved.truth)
         if len(saved.labels) > 1:

@@ -167,7 +167,7 @@ class Model:
 
     terms: tuple[Fidelity, ...]
     expected: tuple[Array, ...]
-    variances: tuple[float, ...]
+    variances: tuple[float | Array, ...]
 
     def draw(self, dataset: Dataset, random: np.random.Generator) -> Dataset:
         """The dataset with simulated data."""

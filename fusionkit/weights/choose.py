@@ -144,7 +144,12 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
         except Terminated:
             penalties = {**_at_zero(choices.searches, _STOPPED), **penalties}
     final = [
-        replace(one, trial=None, request=objective.terms[one.index].options["weight"])
+        replace(
+            one,
+            trial=None,
+            request=objective.terms[one.index].options["weight"],
+            map_errors=one.trial.map_errors if one.trial is not None else {},
+        )
         for one in (*fits.values(), *penalties.values())
     ]
     return tuple(sorted(final, key=lambda one: one.index))

@@ -54,6 +54,7 @@ class ChosenWeight:
     ranges : the ``uncertainty`` of each element with a weight of its own.
     trial : the best of the search, from which another search continues; None once all weights are chosen.
     request : the value in the configuration: ``auto``, or ``{auto: METHOD}``.
+    map_errors : root mean square error of each map from half of the counts, estimated by the other half.
     """
 
     index: int
@@ -68,6 +69,7 @@ class ChosenWeight:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     trial: Trial | None = field(default=None, repr=False, compare=False)
     request: Any = AUTO
+    map_errors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -87,7 +89,7 @@ class ChosenWeight:
             entry["uncertainty"] = list(self.uncertainty)
         if self.ranges:
             entry["uncertainty_of_elements"] = {element: list(limits) for element, limits in self.ranges.items()}
-        entry |= {**self.facts, **self.options}
+        entry |= {**self.facts, **self.options} | ({"map_errors": dict(self.map_errors)} if self.map_errors else {})
         if self.curve is not None:
             columns = ("weights", "values", "spreads", "iterations")
             entry["curve"] = {name: list(getattr(self.curve, name)) for name in columns}

@@ -112,13 +112,20 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
             result = task.solve(problem, weight, start)
         else:
             result = task.solve(problem, weight, former.results[0], weight / former.weight if scales else 1.0)
-        parts, noise = [], 0.0
+        parts, noise, map_errors = [], 0.0, dict[str, float]()
         for one in task.validation_terms(problem):
             half, levels = halves[one.target], map_levels(one)
-            parts.append(np.ravel((one.expected(result.x) - half.held_out) ** 2 / levels))
+            squares = (one.expected(result.x) - half.held_out) ** 2
+            parts.append(np.ravel(squares / levels))
             noise += float(np.sum(half.variance / levels))
+            names = task.dataset.stacks.get(one.target, task.dataset.elements)
+            excess = np.reshape(squares - half.variance, (len(squares), -1)).astype(np.float64)
+            # an estimate far below its standard error means no error of 0
+            floors = 0.25 * excess.std(axis=1) / excess.shape[1] ** 0.5
+            means = np.maximum(excess.mean(axis=1), floors) ** 0.5
+            map_errors |= {name: float(f"{mean:.4g}") for name, mean in zip(names, means, strict=False)}
         errors = np.concatenate(parts)
-        return Trial(weight, errors, (result,), result.iterations, noise / errors.size)
+        return Trial(weight, errors, (result,), result.iterations, noise / errors.size, map_errors)
 
     return attempt, start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite, log2
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -221,6 +221,7 @@ class Trial:
     results : the solves from which the next weight continues.
     iterations : of all solves.
     noise : mean contribution of the noise to the errors, the same for all maps; 0 where unknown.
+    map_errors : estimated root mean square error of each map by element, in its unit; empty where unknown.
     """
 
     weight: float
@@ -228,6 +229,7 @@ class Trial:
     results: tuple[Result, ...]
     iterations: int
     noise: float = 0.0
+    map_errors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def error(self) -> float:

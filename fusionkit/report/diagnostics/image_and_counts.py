@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,7 +54,7 @@ def image_and_counts(record: RunRecord) -> ImageAndCounts | None:
         return None
     rows, columns = busiest(image)
     part = {"haadf": image[rows, columns], "maps": maps[:, rows, columns]}
-    terms = _terms(record, replace(record.dataset, arrays=part, truth=None))
+    terms = terms_with_parameters(record, replace(record.dataset, arrays=part, truth=None))
     images = [t for t in terms if isinstance(t, PixelwiseFidelity) and t.target == "haadf" and t.noise == "normal"]
     counts = [t for t in terms if isinstance(t, Fidelity) and t.noise == "poisson" and isinstance(t.forward, Identity)]
     if len(images) != 1 or len(counts) != 1 or counts[0].target != "maps":
@@ -63,9 +63,18 @@ def image_and_counts(record: RunRecord) -> ImageAndCounts | None:
     return ImageAndCounts(images[0], counts[0], *values, record.result.labels, counts_per_unit(record) is not None)
 
 
-def _terms(record: RunRecord, dataset: Dataset) -> tuple[Term, ...]:
-    """The data terms with their fitted parameters as numbers; empty if the config does not describe them."""
-    specs = terms_of(record.resolved_config)
+def terms_with_parameters(
+    record: RunRecord, dataset: Dataset, specs: Sequence[Mapping[str, Any]] | None = None
+) -> tuple[Term, ...]:
+    """The data terms with their fitted parameters as numbers; empty if the config does not describe them.
+
+    Parameters
+    ----------
+    record : the run.
+    dataset : a part of its data.
+    specs : of the terms; those of the run by default.
+    """
+    specs = terms_of(record.resolved_config) if specs is None else specs
     fits = [_with_parameters(spec, record) for spec in specs if spec.get("type") in _FITS]
     try:
         return compose(dataset, fits).terms if fits else ()

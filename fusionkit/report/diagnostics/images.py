@@ -51,7 +51,8 @@ _EMPTY = "it shows no detail, so the fused maps rest on their counts and on the 
 def _explained(name: str, image: Array, residual: Array, sigma: float | None, chosen: bool) -> Iterator[Diagnostic]:
     explained = 1.0 - float(np.var(residual)) / float(np.var(image))
     possible = explainable(image, sigma)
-    sentence = f"The model explains {percent(explained)} of the variance of the {name} image"
+    share = percent(explained) if explained > 0.0 else "nothing"
+    sentence = f"The model explains {share} of the variance of the {name} image"
     if possible < _STRUCTURE:
         yield warning(f"The {name} image is nearly constant, {percent(1.0 - possible)} of its variance noise: {_EMPTY}")
     elif explained < _EXPLAINED * possible:

@@ -7,7 +7,7 @@
 
   const header = () => document.getElementById("header").append(...[
     element("h1", {}, content.title),
-    content.verdict ? element("span", { class: content.good ? "verdict good" : "verdict" }, content.verdict) : null,
+    content.verdict ? element("span", { class: `verdict ${content.level}` }, content.verdict) : null,
     element("span", { class: "spring" }), theme.toggle(),
     content.subtitle ? element("p", { class: "subtitle" }, content.subtitle) : null,
   ].filter((node) => node !== null));

@@ -1,0 +1,128 @@
+r"""Whether the image agrees with the fused maps, however much it was believed.
+
+With the model h of the image at the fused maps, refitted by gain and offset where these are fitted, the residual r
+should have the variance of the noise s of the image and of the errors e of the maps:
+
+.. math:: R = \mathrm{var}(r) \Big/ \Bigl(s^2 + \Bigl\langle \sum_i (\partial h / \partial x_i)^2\, e_i^2
+          \Bigr\rangle\Bigr)
+
+The same is compared after a Gaussian, which leaves a known share of the noise and about a third of e: it brings out
+structure. The larger ratio is the misfit. It is less than 1 where the image and the maps belong together, also where
+held-out counts left the image out because the counts suffice. e is the error that held-out counts estimate, spread
+over the pixels as the counts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import get_args
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from fusionkit.data.noise import busiest, clipped_noise
+from fusionkit.operators.fidelity import PixelwiseFidelity
+from fusionkit.operators.forward.haadf_models import ElasticModel
+from fusionkit.report.diagnostics.image_and_counts import terms_with_parameters
+from fusionkit.results.record import RunRecord, terms_of
+from fusionkit.terms import Array
+
+_WIDTH = 2.0  # pixels, of the Gaussian
+_KEPT = 1.0 / 3.0  # of the squared errors of maps that the Gaussian keeps
+_FILTERED = 0.1  # of the variance of the raw maps remains in fused maps, if held-out counts do not tell
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How an image agrees with the maps.
+
+    Parameters
+    ----------
+    misfit : the variance of the residual over the expected one, of pixels or of the smoothed residual.
+    explained : share of the variance of the image that the model explains.
+    noise : standard deviation of the noise of the image, and of the residual.
+    inverted : whether the image is dark where the maps are bright.
+    swapped : two elements whose exchange explains the image, or None.
+    """
+
+    misfit: float
+    explained: float
+    noise: tuple[float, float]
+    inverted: bool = False
+    swapped: tuple[str, str] | None = None
+
+
+def agreement(record: RunRecord, limit: float) -> Agreement | None:
+    """The agreement of the HAADF image; None without a pixelwise model of it.
+
+    Parameters
+    ----------
+    record : the run.
+    limit : of the misfit, above which an exchange of two labels is tried.
+    """
+    image, x, labels = record.dataset.arrays.get("haadf"), record.result.x, record.result.labels
+    if image is None or x.ndim != 3 or image.shape != x.shape[1:] or min(image.shape) < 3:
+        return None
+    rows, columns = busiest(image)
+    x = np.asarray(x[:, rows, columns], np.float64)
+    fits = list(_fits(record, rows, columns))
+    if not fits or not float(np.var(fits[0][0].data)) > 0.0:
+        return None
+    errors = _errors(record, x)
+    best = min((_agreement(*fit, x, errors) for fit in fits), key=lambda one: one.misfit)
+    if best.misfit <= limit or len(labels) < 2:
+        return best
+    for i, j in combinations(range(len(labels)), 2):
+        order = list(range(len(labels)))
+        order[i], order[j] = j, i
+        other = min((_agreement(*fit, x[order], errors[order]) for fit in fits), key=lambda one: one.misfit)
+        if other.misfit <= limit and not other.inverted:
+            return replace(best, swapped=(labels[i], labels[j]))
+    return best
+
+
+def _fits(record: RunRecord, rows: slice, columns: slice) -> Iterator[tuple[PixelwiseFidelity, bool]]:
+    """The term of the image with each elastic model that was tried, and whether gain and offset are fitted."""
+    arrays = {name: one[..., rows, columns] for name, one in record.dataset.arrays.items() if name in ("haadf", "maps")}
+    dataset = replace(record.dataset, arrays=arrays, truth=None)
+    tried = any("model" in one.options for one in record.weights)
+    for spec in terms_of(record.resolved_config):
+        if spec.get("type") != "haadf" or spec.get("data", "haadf") != "haadf":
+            continue
+        for model in get_args(ElasticModel) if tried else (spec.get("model", "power_sum"),):
+            for term in terms_with_parameters(record, dataset, [{**spec, "model": model, "weight": 1.0}]):
+                if isinstance(term, PixelwiseFidelity):
+                    yield term, "auto" in (spec.get("gain"), spec.get("offset"))
+
+
+def _errors(record: RunRecord, x: Array) -> Array:
+    """Squared error of each value of the maps, (n, ny, nx)."""
+    estimates = [one.map_errors for one in record.weights if one.map_errors and one.weight > 0.0]
+    known = estimates[-1] if estimates else {}  # of the penalty, if it was chosen by held-out counts
+    maps = record.dataset.arrays.get("maps")
+    raw = [clipped_noise(one) ** 2 for one in maps] if maps is not None and len(maps) == len(x) else [0.0] * len(x)
+    squares = [
+        known[label] ** 2 if label in known else _FILTERED * r
+        for label, r in zip(record.result.labels, raw, strict=True)
+    ]
+    means = np.maximum(x.mean(axis=(1, 2), keepdims=True), np.finfo(np.float64).tiny)
+    return np.reshape(squares, (-1, 1, 1)) * x / means
+
+
+def _agreement(term: PixelwiseFidelity, refit: bool, x: Array, errors: Array) -> Agreement:
+    image = np.asarray(term.data, np.float64)
+    jet = term.forward.jet(x.astype(term.data.dtype), second=False)  # type: ignore[attr-defined]  # pixelwise
+    h, gain, offset = np.asarray(jet.prediction, np.float64), 1.0, 0.0
+    if refit and np.ptp(h) > 0.0:
+        gain, offset = (float(one) for one in np.polyfit(h.ravel(), image.ravel(), 1))
+    residual = image - gain * h - offset
+    sigma, slopes = clipped_noise(image), gain * np.asarray(jet.slope, np.float64)
+    of_maps = float(np.mean(np.sum(slopes**2 * errors, axis=0)))
+    mean_square = float(np.mean(residual**2))
+    smooth = float(np.mean(gaussian_filter(residual, _WIDTH, mode="nearest") ** 2))
+    noise = sigma**2 / (4.0 * np.pi * _WIDTH**2)  # that a Gaussian leaves
+    tiny = np.finfo(np.float64).tiny
+    misfit = max(mean_square / max(sigma**2 + of_maps, tiny), smooth / max(noise + _KEPT * of_maps, tiny))
+    return Agreement(misfit, 1.0 - mean_square / float(np.var(image)), (sigma, mean_square**0.5), gain <= 0.0)

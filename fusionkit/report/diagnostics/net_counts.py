@@ -1,0 +1,34 @@
+r"""Net counts of each map with their error and the limit of detection.
+
+With the gross counts G and the background B, the net counts are G - B with the error :math:`\sqrt{G + B}`, since the
+background is estimated from about as many counts. Net counts below :math:`2.71 + 4.65 \sqrt B` are not detected.
+Source: L. A. Currie, Anal. Chem. 40, 586 (1968). Maps that are not counts have the error of their noise, and 3.29 times
+it as limit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusionkit.data.noise import clipped_noise
+from fusionkit.report.diagnostics.map_expectations import MapExpectation, map_expectations
+from fusionkit.results.record import NetCounts, RunRecord
+
+
+def net_counts(record: RunRecord) -> dict[str, NetCounts]:
+    """The net counts of each recorded map, and those of its fused map, by the name of the map."""
+    return {one.name: _net(one) for one in map_expectations(record)}
+
+
+def _net(one: MapExpectation) -> NetCounts:
+    scale, size = one.scale or 1.0, one.raw.size
+    gross = scale * float(np.sum(one.raw, dtype=np.float64))
+    background = scale * size * float(np.mean(one.background, dtype=np.float64))
+    if one.scale is None:
+        error = clipped_noise(one.raw) * size**0.5
+        limit = 3.29 * error
+    else:
+        error = max(gross + background, 0.0) ** 0.5
+        limit = 2.71 + 4.65 * max(background, 0.0) ** 0.5
+    unit = "" if one.scale is None else "counts"
+    return NetCounts(gross - background, error, scale * size * one.fused, limit, scale * size * one.epsilon, unit)

@@ -124,10 +124,10 @@ def test_a_point_that_failed_may_be_left_out(tmp_path: Path) -> None:
     config, out = lay_out(tmp_path), tmp_path / "out"
     command = ["batch", str(config), "--output", str(out), "--quiet", str(tmp_path / "a.npz")]
     assert main([*command, str(tmp_path / "gone.npz")]) == 4
-    assert "2 points of data.path: 1 max_iterations, 1 failed." in (out / "index.html").read_text(encoding="utf-8")
+    assert "2 points of data.path: 1 caution, 1 failed." in (out / "index.html").read_text(encoding="utf-8")
     assert main(command) == 0
     assert statuses(out) == ["max_iterations"]
-    assert "1 point of data.path: 1 max_iterations." in (out / "index.html").read_text(encoding="utf-8")
+    assert "1 point of data.path: 1 caution." in (out / "index.html").read_text(encoding="utf-8")
 
 
 def _interrupted(processes: int | None, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:

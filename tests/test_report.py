@@ -36,7 +36,7 @@ def changed(record: RunRecord, **fields: object) -> RunRecord:
 
 def test_content() -> None:
     content = PAGE.content
-    assert (content["title"], content["verdict"], content["level"]) == ("cos", "Good", "good")
+    assert (content["title"], content["verdict"], content["level"]) == ("cos", "Caution", "caution")
     assert [panel["label"] for panel in content["panels"]] == ["Co", "S", "O", "HAADF", "HAADF − model"]
     assert [layer["name"] for layer in content["panels"][0]["layers"]] == ["raw", "fused", "truth", "raw − fused"]
     assert {panel["unit"] for panel in content["panels"][:3]} == {"counts"}
@@ -46,7 +46,8 @@ def test_content() -> None:
     # other tests may have loaded optional libraries since
     assert dict(content["details"][0]["rows"]).items() <= versions().items()
     said = [each["text"] for each in content["diagnostics"]]
-    assert said == [*(each.text for each in RUN.diagnostics), *RUN.dataset.notes]
+    assert RUN.verdict is not None
+    assert said == [*RUN.verdict.reasons, *(each.text for each in RUN.diagnostics), *RUN.dataset.notes]
     titles = [chart["title"] for section in content["sections"] for chart in section["charts"]]
     assert titles[:4] == ["HAADF", "Co", "S", "O"]
     assert "Optimality and its parts" in titles

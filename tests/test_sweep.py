@@ -245,7 +245,7 @@ def test_finished_points_are_not_run_again(done: tuple[Path, Path], capsys: pyte
     assert main(["sweep", str(config), "--output", str(out)]) == 0
     said = capsys.readouterr()
     assert said.err.startswith(f"1/1  {NAMES[2]}  max_iterations after 20 iterations")
-    assert "4 (4 max_iterations), 3 of them already finished" in said.out
+    assert "4 (2 unusable, 2 caution), 3 of them already finished" in said.out
     after = stamps(out)
     assert {name for name in NAMES if after[name] != before[name]} == {NAMES[2]}
 
@@ -317,7 +317,7 @@ def test_a_failed_point_stops_no_other(
     assert "no.h5: is damaged or not an HDF5 file" in errors[1]
     said = capsys.readouterr()
     assert f"fusionkit: phantom.size=32,init=no.h5 failed: {errors[1]}" in said.err
-    assert "4 (2 max_iterations, 2 failed)" in said.out
+    assert "4 (2 unusable, 2 failed)" in said.out
     assert not [path for path in out.iterdir() if "no.h5" in path.name]
     assert "is damaged" in (out / "index.html").read_text()
 

@@ -162,7 +162,9 @@ def _objective(check: Check) -> str:
 def _outcome(row: Row) -> str:
     numbers = row.numbers
     status = painted_status(row.status, sys.stderr)
+    verdict = numbers.get("verdict")
     outcome = f"{status} after {numbers['iterations']} iterations in {numbers['seconds']:.1f} s"
+    outcome += "" if verdict is None else f", {painted_status(verdict, sys.stderr)}"
     return outcome + (f", nrmse {numbers['nrmse']:.4f}" if "nrmse" in numbers else "")
 
 

@@ -82,7 +82,7 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
         return LOST
     states = [row.status for row in rows]
     if not arguments.quiet:
-        _print_summary(states, len(rows) - len(todo), planned.folder)
+        _print_summary([row.outcome for row in rows], len(rows) - len(todo), planned.folder)
     if "failed" in states:
         return FAILED
     return DIVERGED if "diverged" in states else DONE

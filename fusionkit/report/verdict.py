@@ -17,7 +17,7 @@ from fusionkit.report.diagnostics.agreement import Agreement, agreement
 from fusionkit.report.diagnostics.map_expectations import MapExpectation, map_expectations
 from fusionkit.report.diagnostics.sentences import percent
 from fusionkit.result import Status
-from fusionkit.results.record import LEVELS, Level, NetCounts, RunRecord, Verdict
+from fusionkit.results.record import LEVELS, Level, RunRecord, Verdict
 
 MISFIT = 1.2  # of the image: sound 0.02 to 1.0; broken at a cost 1.5 to 1000
 _SATURATED = 0.01  # of the pixels at the largest value
@@ -141,17 +141,15 @@ def _maps(record: RunRecord, residuals: Mapping[str, Residual]) -> Iterator[Reas
             yield Reason("caution", f"{name} {_ABSENT}", name)
             continue
         structure, error = residuals[name].structure, held_out.get(name, 0.0)
-        text = f"The fused map of {name} holds {percent(one.fused / one.net)} of the net counts."
-        yield from _graded(_excess(one), _TOTAL, name, text)
+        lost = max(abs(one.fused - one.net) - _ERRORS * one.error, 0.0) / one.net
+        text = f"The fused map of {name} holds {percent(one.fused / one.net)} of the net counts"
+        if one.epsilon > 0.5 * (one.net - one.fused) > 0.0:
+            text, lost = f"{text}: write epsilon: auto if epsilon is no background", min(lost, _TOTAL[1])
+        yield from _graded(lost, _TOTAL, name, f"{text}.")
         text = f"The residual of the map of {name} has structure, {percent(structure)} of the map."
         yield from _graded(structure, _STRUCTURE, name, text)
         text = f"Half of the counts give the map of {name} with an error of about {percent(error)}."
         yield from _graded(error, _HELD_OUT, name, text)
-
-
-def _excess(one: NetCounts) -> float:
-    """The relative difference of fused and net counts beyond three standard errors."""
-    return max(abs(one.excess) - _ERRORS * one.error, 0.0) / one.net
 
 
 def _graded(value: float, limits: tuple[float, float], element: str, text: str) -> Iterator[Reason]:

@@ -99,11 +99,6 @@ class NetCounts:
         words = f"{number(self.net)} ± {number(self.error)} {self.unit}".rstrip()
         return f"{words}, fused {number(self.fused)}" + ("" if self.detected else ", not detected")
 
-    @property
-    def excess(self) -> float:
-        """Fused minus net counts, with the share of epsilon that brings them closest."""
-        return self.fused + float(np.clip(self.net - self.fused, 0.0, self.epsilon)) - self.net
-
 
 @dataclass(frozen=True)
 class RunRecord:

@@ -58,7 +58,7 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
 
 
 def _heading(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:
-    states = [row.status for row in rows]
+    states = [row.outcome for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     text = f"{len(rows)} point{'' if len(rows) == 1 else 's'} of {', '.join(axis.key for axis in plan.axes)}: {counts}."
     scale = " All maps of an element share a colour scale." if has_maps else ""
@@ -126,11 +126,12 @@ def _grid(down: Axis, across: Axis, cells: Mapping[tuple[int, ...], str], rest: 
 def _best(rows: Sequence[Row]) -> tuple[Row | None, str]:
     """The best row and the figure of merit: the error, or where the truth is unknown the mean held-out error.
 
-    Of several rows, one with a worse verdict is not the best.
+    A row with a worse verdict is not the best, and held-out errors of different files are not comparable.
     """
+    files = {str(row.point.values.get("data.path")) for row in rows}
     for name, words in (("nrmse", "nrmse"), ("held-out", "held-out error")):
         comparable = [row for row in rows if row.numbers.get(name) is not None]
-        if len(comparable) > 1:
+        if len(comparable) > 1 and (name == "nrmse" or len(files) == 1):
             return min(comparable, key=lambda row: (_rank(row) if name != "nrmse" else 0, row.numbers[name])), words
     return None, ""
 
@@ -149,8 +150,7 @@ def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
         if name in row.maps
     ]
     maps = f'<div class="maps">{"".join(figures)}</div>' if figures else f'<div class="none">{escape(row.status)}</div>'
-    state = str(row.numbers.get("verdict") or row.status)
-    outcome = f'<span class="{escape(state)}">{escape(state)}</span>'
+    outcome = f'<span class="{escape(row.outcome)}">{escape(row.outcome)}</span>'
     if row.error:
         outcome += f": {escape(row.error)}"
     elif "nrmse" in row.numbers:

@@ -46,6 +46,11 @@ class Row:
     maps: Mapping[str, Array] = field(default_factory=dict)
     unit: str = ""
 
+    @property
+    def outcome(self) -> str:
+        """The verdict, or the status of a point without one."""
+        return str(self.numbers.get("verdict") or self.status)
+
 
 def row_of(point: Point) -> Row:
     """The row of a finished point, from its run folder."""

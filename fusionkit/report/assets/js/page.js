@@ -53,8 +53,8 @@
   const pending = [];
   header();
   document.body.append(speech.region);
-  main.replaceChildren(...(content.facts.length > 0 ? [facts()] : []), ...(content.diagnostics.length > 0 ? [sentences()] : []));
-  main.append(...content.tables.filter(({ first }) => first).map(table));
+  main.replaceChildren(...(content.facts.length > 0 ? [facts()] : []), ...content.tables.filter(({ first }) => first).map(table),
+    ...(content.diagnostics.length > 0 ? [sentences()] : []));
   if (content.panels.length > 0) {
     const store = makeStore(start());
     const viewer = makeViewer(content, store);

@@ -205,7 +205,7 @@ def _fitted(problem: Problem) -> list[Fidelity]:
     return [t for t in problem.terms if isinstance(t, Fidelity) and _drawable(t) and t.weight > 0]
 
 
-def _noisy(term: Fidelity, mean: Array, variance: float, random: np.random.Generator) -> Array:
+def _noisy(term: Fidelity, mean: Array, variance: float | Array, random: np.random.Generator) -> Array:
     if term.noise == "poisson":
         return random.poisson(term.weight * mean) / term.weight
     return mean + variance**0.5 * random.standard_normal(mean.shape)

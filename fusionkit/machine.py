@@ -15,8 +15,14 @@ from fusionkit.errors import UserError
 
 # bytes of libraries that a run loads after its data: Numba with the kernels, matplotlib with a figure
 _LIBRARIES = 170_000_000
-# limit of a container: cgroups version 2, then version 1
-_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_FIGURES = 40_000_000  # bytes of the figures beside their library
+_REPORT = 10  # bytes per pixel of each image in a report, measured at 1024^2 and 2048^2
+_CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+# of cgroups version 2, then 1: limit, usage, and the lines of memory.stat of the cache of files and of memory in it
+_VERSIONS = (
+    ("memory.max", "memory.current", "file", "shmem"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache", "total_shmem"),
+)
 _GIB = 2**30
 _STATUS = Path("/proc/self/status")
 _thread_limit: ContextVar[int | None] = ContextVar("fusionkit_threads", default=None)
@@ -36,15 +42,17 @@ class Held:
     duals: float
 
 
-def run_bytes(solve: int, start: int) -> int:
-    """Peak resident memory of this process until the end of the run, in bytes; data and starting point are loaded.
+def run_bytes(solve: int, result: int = 0, pixels: int = 0, elements: int = 0) -> int:
+    """Bytes that the rest of a run needs beside what is loaded, at its peak: the solve, or the report of its result.
 
     Parameters
     ----------
-    solve : bytes that the solve needs beside the data, see `fusionkit.solver.solve_bytes`.
-    start : bytes of the starting point, which are part of ``solve``.
+    solve : bytes of the solve, see `fusionkit.solver.solve_bytes`.
+    result : bytes that it leaves behind.
+    pixels, elements : of the maps in the report; 0 without one.
     """
-    return resident() + _LIBRARIES + solve - start
+    # raw and fused map of each element, and the image
+    return _LIBRARIES + max(solve, result + _FIGURES + _REPORT * pixels * (2 * elements + 1))
 
 
 def require(bytes_needed: int, where: str) -> None:
@@ -79,14 +87,32 @@ def memory_errors() -> Iterator[None]:
 
 
 def available() -> int:
-    """Bytes of memory that this process may still use, limited by the machine and by its container."""
-    free = int(psutil.virtual_memory().available)
-    for file in _LIMITS:
-        limit = file.read_text().strip() if file.is_file() else "max"
-        if limit.isdecimal():  # "max" means no limit
-            # the usage of a container includes cached files, which can be evicted: count this process alone
-            free = min(free, max(0, int(limit) - resident()))
-    return free
+    """Bytes that this process may still use, limited by the machine, ``ulimit -v`` and its cgroup and all above it."""
+    free = [int(psutil.virtual_memory().available), *_left_in_cgroups()]
+    if sys.platform != "win32":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            free.append(limit - int(psutil.Process().memory_info().vms))
+    return max(0, min(free))
+
+
+def _left_in_cgroups() -> Iterator[int]:
+    """What is left of each limit: the cache of files counts as used but can be evicted, except for memory in it."""
+    for line in _OWN_CGROUPS.read_text().splitlines() if _OWN_CGROUPS.is_file() else []:
+        _, controllers, own = line.split(":", 2)
+        names = _VERSIONS[0 if controllers == "" else 1]
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = _CGROUPS / ("memory" if controllers else "")
+        for group in (own, *map(str, Path(own).parents)):
+            folder = root / group.lstrip("/")
+            limit, used = (folder / name for name in names[:2])
+            if limit.is_file() and used.is_file() and (text := limit.read_text().strip()) != "max":
+                rows = (row.split() for row in (folder / "memory.stat").read_text().splitlines())
+                stat = {row[0]: int(row[1]) for row in rows}
+                yield int(text) - int(used.read_text()) + stat.get(names[2], 0) - stat.get(names[3], 0)
 
 
 def resident() -> int:

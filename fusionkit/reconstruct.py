@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
 from fusionkit.interrupts import searching
 from fusionkit.loop import solve
-from fusionkit.machine import limit_threads, memory_errors, require, run_bytes, spell
+from fusionkit.machine import Held, limit_threads, memory_errors, peak, require, resident, run_bytes, spell
 from fusionkit.options import Spec
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
@@ -218,10 +219,11 @@ def prepare(
         from fusionkit.uncertainty.estimate import check
 
         check(settings.uncertainty, settings.composition, problem)
-    needed = solve_bytes(split, solver.memory(split))
+    report = (prod(problem.shape[1:]), problem.shape[0]) if settings.output.report and problem.labels else ()
+    needed = run_bytes(solve_bytes(split, solver.memory(split)), solve_bytes(split, Held(1, 1)), *report)
     require(needed, "data")
+    memory = max(peak(), resident() + needed)
     start = starting_point(settings.init, problem, dataset, loaded.folder)
-    memory = run_bytes(needed, start.nbytes)
     return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory, weights, files)
 
 

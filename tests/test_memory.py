@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from fusionkit import machine as memory
@@ -104,6 +105,49 @@ def test_too_much_is_refused_with_both_figures() -> None:
         UserError, match=r"^data.size: the run needs about .* GiB of memory, but .* GiB are available; "
     ):
         memory.require(huge, "data.size")
+
+
+_V1, _V2 = memory._VERSIONS[1], memory._VERSIONS[0]
+
+
+@pytest.mark.parametrize(
+    ("own", "groups", "left"),
+    [
+        ("0::/", {}, None),
+        ("0::/job", {"job": (_V2, "max", 5)}, None),
+        ("0::/", {"": (_V2, "1000", 300)}, 700),  # a container
+        ("0::/slurm/job/step", {"slurm/job": (_V2, "900", 300), "slurm/job/step": (_V2, "max", 5)}, 600),
+        ("0::/a/b", {"a": (_V2, "5000", 300), "a/b": (_V2, "900", 880)}, 20),
+        ("4:memory:/a/b\n1:cpu:/", {"memory/a": (_V1, "900", 300), "memory/a/b": (_V1, "9223372036854771712", 5)}, 600),
+        ("4:cpu,memory:/docker/x\n0::/", {"memory": (_V1, "1000", 300)}, 700),  # whose own group is the root
+        ("4:cpu:/a", {"a": (_V1, "900", 300)}, None),
+    ],
+)
+def test_every_cgroup_above_the_process_counts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: str,
+    groups: dict[str, tuple[tuple[str, ...], str, int]],
+    left: int | None,
+) -> None:
+    for name, (files, limit, used) in groups.items():
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / files[0]).write_text(f"{limit}\n")
+        (tmp_path / name / files[1]).write_text(f"{used + 70}\n")
+        (tmp_path / name / "memory.stat").write_text(f"anon {used}\n{files[2]} 100\n{files[3]} 30\n")
+    (tmp_path / "own").write_text(own + "\n")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", tmp_path / "own")
+    free = memory.available()
+    assert free == left if left is not None else free > 10**6
+
+
+def test_an_address_space_that_does_not_suffice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = psutil.Process().memory_info().vms
+    monkeypatch.setattr("resource.getrlimit", lambda what: (used + 10**8, -1))
+    assert abs(memory.available() - 10**8) < 10**7
+    with pytest.raises(UserError, match="GiB are available"):
+        memory.require(2 * 10**8, "data")
 
 
 def test_peak_is_the_most_that_was_resident() -> None:

@@ -298,6 +298,7 @@ def resolve_auto_weights(
     if not auto_terms(known):
         return loaded, dataset, ()
     # most runs do not need these
+    from fusionkit.weights.cache import cached
     from fusionkit.weights.choose import choose_weights, plan_searches
 
     config = loaded.config
@@ -305,8 +306,8 @@ def resolve_auto_weights(
     with limit_threads(config.threads):
         if search:
             with searching():
-                chosen = choose_weights(dataset, objective)
-            notes = [one.note for one in chosen]
+                chosen, found = cached(dataset, objective, choose_weights)
+            notes = [*(one.note for one in chosen), *found]
         else:
             choices = plan_searches(dataset, objective)
             chosen = choices.chosen

@@ -16,6 +16,7 @@ MOST_WORKERS = 8  # each may take a GiB
 
 # Read when NumPy and SciPy load. On small matrices the threads of BLAS mostly wait: 30 times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["FUSIONKIT_CACHE"] = "off"  # each test searches
 # A background job of a shell ignores SIGINT, and with it the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # No deadlines: a busy machine is no defect.

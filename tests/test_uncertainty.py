@@ -245,6 +245,7 @@ def test_a_composition_without_epsilon_has_intervals(tmp_path: Path) -> None:
     arguments = [word for one in sets for word in ("--set", one)]
     assert main(["run", "cos_nanoparticle", "--quiet", "--output", str(tmp_path / "run"), *arguments]) == 0
     (region,) = json.loads((tmp_path / "run/summary.json").read_text())["composition"].values()
+    assert region["quantity"] == "fraction of counts"
     for element, value in region["fractions"].items():
         assert value - 0.1 < region["low"][element] <= value <= region["high"][element] < value + 0.1
 

@@ -201,7 +201,7 @@ _METHODS = {
 
 
 def composition_table(record: RunRecord) -> Table | None:
-    """Atomic fractions of each region with their intervals; None if not requested."""
+    """Fractions of each region with their intervals; None if not requested."""
     if not record.compositions:
         return None
     first = record.compositions[0]
@@ -211,5 +211,7 @@ def composition_table(record: RunRecord) -> Table | None:
         intervals = zip(each.fractions, each.low, each.high, strict=True)
         cells = [f"{100 * value:.2f} % ({100 * low:.2f} – {100 * high:.2f})" for value, low, high in intervals]
         rows.append((each.region.name, f"{top} – {bottom}, {left} – {right}", *cells))
-    note = f"Atomic fractions with intervals of {100 * first.interval:g} %. {_METHODS[first.method]}"
+    note = f"{first.quantity.capitalize()} with intervals of {100 * first.interval:g} %. {_METHODS[first.method]}"
+    if "atomic" not in first.quantity:
+        note += " Atomic fractions need composition.k_factors."
     return Table("Composition", ("region", "rows, columns", *first.elements), tuple(rows), note)

@@ -10,7 +10,8 @@ m_i)`, the sum N + r is unbiased and has the variance of counts, so that
           \qquad \frac{\partial c_i}{\partial N_j} = \frac{k_j (\delta_{ij} - c_i)}{\sum_l k_l N_l} .
 
 That is too wide for a region of few pixels, for which the fused maps contain more information than its counts.
-k-factors are taken as exact. Source: G. Cliff, G. W. Lorimer, J. Microsc. 103, 203 (1975).
+k-factors are taken as exact; without them, k = 1 and c are fractions of counts, not atomic. Source: G. Cliff,
+G. W. Lorimer, J. Microsc. 103, 203 (1975).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Composition:
     raw : fractions of the raw counts; empty without counts on these pixels.
     method : ``bootstrap`` or ``counts``.
     interval : probability of the intervals.
+    quantity : ``atomic fraction``, or without k-factors ``fraction of counts``.
     """
 
     region: Region
@@ -56,13 +58,15 @@ class Composition:
     raw: tuple[float, ...]
     method: str
     interval: float
+    quantity: str = "fraction of counts"
 
     def plain(self) -> dict[str, Any]:
         """Plain YAML types for ``summary.json``."""
         columns = ("fractions", "low", "high", "fused", "raw")
         values = {name: dict(zip(self.elements, getattr(self, name), strict=False)) for name in columns}
         place = {"rows": list(self.region.rows), "columns": list(self.region.columns)}
-        return {**place, "method": self.method, "interval": self.interval, **values}
+        facts = {"quantity": self.quantity, "method": self.method, "interval": self.interval}
+        return {**place, **facts, **values}
 
 
 @dataclass(frozen=True)

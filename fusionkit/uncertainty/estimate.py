@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -272,4 +272,4 @@ def _compositions(
             result.append(from_samples(region, problem.labels, sums, own, k, options.interval))
         else:
             result.append(from_counts(region, problem.labels, sums, k, options.interval))
-    return tuple(result)
+    return tuple(replace(one, quantity="atomic fraction") if options.k_factors else one for one in result)

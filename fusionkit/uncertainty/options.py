@@ -53,11 +53,11 @@ class RegionOptions(Options):
 
 
 class CompositionOptions(Options):
-    """Atomic fractions over regions.
+    """Atomic fractions over regions, or fractions of counts without k-factors.
 
     Parameters
     ----------
-    k_factors : atoms per count of each element, up to a common factor; 1 for every element by default.
+    k_factors : atoms per count of each element, up to a common factor; without any, fractions are those of counts.
     regions : rectangles by name; the whole image is the region ``all``.
     interval : probability of the intervals.
     """

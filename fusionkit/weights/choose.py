@@ -44,10 +44,12 @@ from fusionkit.weights.masked_pixels import masked_pixels
 from fusionkit.weights.model_error import model_error
 from fusionkit.weights.path import paired_difference
 from fusionkit.weights.per_element import check_searched
+from fusionkit.weights.progress import Progress
 from fusionkit.weights.search import NORMAL, POISSON, DivergedError, Objective, Task, Trial, noise_kind
 from fusionkit.weights.shares import SHARES
 from fusionkit.weights.sure import sure
 
+_TRIALS = 5  # usual number in a search
 _DIVERGED = "The weight of {} is 0: its search diverged."
 _STOPPED = "The weight of {} is 0: its search was stopped."
 
@@ -98,14 +100,22 @@ def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
     for index in penalties:
         specs[index] = with_weight(specs[index], 0.0)
     resolved = replace(objective, terms=tuple(specs))
-    searches = []
+    searches, progress = [], Progress()
     for index in penalties:
-        task = Task(resolved, dataset, index, terms[index].name, searched_options(objective.terms[index]))
+        options = searched_options(objective.terms[index])
+        task = Task(resolved, dataset, index, terms[index].name, options, progress=progress)
         method = method_of(objective.terms[index], f"terms[{index}]") or default_method(task)
         check_searched(task, method)
         searches.append((task, method))
     check_comparable(searches)
-    fits = tuple(Task(resolved, dataset, i, terms[i].name, searched_options(objective.terms[i])) for i in lowered)
+    fits = tuple(
+        Task(resolved, dataset, i, terms[i].name, searched_options(objective.terms[i]), progress=progress)
+        for i in lowered
+    )
+    first = [task.term for task, _ in searches if not fits or task.natural_weight is not None]
+    again = [task.term for task, _ in searches] if fits else []
+    images = [(task.term, _TRIALS * max(len(task.searched) + 1, 1)) for task in fits]
+    progress.stages = [(name, _TRIALS) for name in first] + images + [(name, 2) for name in again]
     return SearchPlan(tuple(chosen), tuple(searches), fits)
 
 
@@ -162,6 +172,7 @@ def _weigh_images(
     weights, best_trial = dict(fits), next((one.trial for one in penalties.values() if one.weight), None)
     for task in images:
         prepared = replace(with_chosen(task, {**weights, **penalties}), near=best_trial)
+        task.progress.begin(task.term)
         try:
             weights[task.index] = model_error(prepared, fits[task.index])
         except Terminated:
@@ -246,6 +257,7 @@ def compete(
         if near is not None and nearest is not None:
             near = near.from_maps_of(nearest)
         prepared = replace(with_chosen(task, fits), near=near, rival=rival)
+        task.progress.begin(task.term)
         try:
             results.append(_with_former_counts(BY_NAME[method](_with_former_shares(prepared, old)), old))
         except DivergedError as error:

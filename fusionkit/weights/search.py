@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite, log2
@@ -20,8 +19,8 @@ from fusionkit.result import Result, Status
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.auto import with_weight
+from fusionkit.weights.progress import Progress
 
-_LOG = logging.getLogger("fusionkit")
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
 _MOST = 800  # iterations of a trial; with a large weight on an image some do not converge, and they need not
@@ -68,6 +67,7 @@ class Task:
     tolerance : of the solves of the search.
     near : the best trial of an earlier search, to start from; None to start at the scale of the path.
     rival : the best trial of another penalty, which this one must beat, or None.
+    progress : of all searches.
     """
 
     objective: Objective
@@ -78,6 +78,7 @@ class Task:
     tolerance: float = 5e-3
     near: Trial | None = None
     rival: Trial | None = None
+    progress: Progress = field(default_factory=Progress, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -147,7 +148,7 @@ class Task:
             end_if_requested()
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise DivergedError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
-        _LOG.info("search of the weight of %s: tried %.3g, %d iterations", self.term, weight, result.iterations)
+        self.progress.tried(self.term, weight, result.iterations)
         return result
 
     @property

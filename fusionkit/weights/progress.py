@@ -1,0 +1,42 @@
+"""The progress of a search: each trial, the searches that remain, the time so far and about how much more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_LOG = logging.getLogger("fusionkit")
+
+
+@dataclass
+class Progress:
+    """The searches to come, and the trials so far.
+
+    Parameters
+    ----------
+    stages : name of each search to come, in order, and its usual number of trials.
+    """
+
+    stages: Sequence[tuple[str, int]] = ()
+    _usual: int = 0
+    _own: int = 0
+    _trials: int = 0
+    _started: float = field(default_factory=time.perf_counter)
+
+    def begin(self, name: str) -> None:
+        """The search of this term begins; those planned before it have ended or are not needed."""
+        names = [stage for stage, _ in self.stages]
+        place = names.index(name) if name in names else -1
+        self._usual, self._own = self.stages[place][1] if place >= 0 else 0, 0
+        self.stages = self.stages[place + 1 :]
+
+    def tried(self, term: str, weight: float, iterations: int) -> None:
+        """Log a trial."""
+        self._trials, self._own = self._trials + 1, self._own + 1
+        seconds = time.perf_counter() - self._started
+        left = max(self._usual - self._own, 0) + sum(usual for _, usual in self.stages)
+        then = "".join(f", then {name}" for name, _ in self.stages)
+        expected = f"{seconds:.0f} s so far, about {seconds / self._trials * left:.0f} s more{then}"
+        _LOG.info("search of the weight of %s: tried %.3g, %d iterations; %s", term, weight, iterations, expected)

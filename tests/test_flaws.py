@@ -35,6 +35,11 @@ def warnings_of(record: RunRecord) -> str:
     return " | ".join(each.text for each in record.diagnostics if each.level == "warning")
 
 
+def reasons_of(record: RunRecord) -> str:
+    assert record.verdict is not None
+    return f"{record.verdict.level}: " + " | ".join(record.verdict.reasons)
+
+
 def arrays(**changes: Callable[[np.ndarray], np.ndarray]) -> Change:
     def change(dataset: Dataset) -> Dataset:
         new = {name: do(np.asarray(dataset.arrays[name], np.float64)) for name, do in changes.items()}
@@ -65,15 +70,21 @@ FLAWS: dict[str, tuple[str, float, tuple[str, ...], Change | None, str]] = {
     "gamma too low, films": ("films", 50, ("terms.haadf.gamma=1.5",), None, "gamma were about 1.8"),
     "gamma too high": ("films", 50, ("terms.haadf.gamma=2.0",), None, "gamma were about 1.6"),
     "gamma too high, lattice": ("lattice", 20, ("terms.haadf.gamma=2.0",), None, GAMMA),
-    "missing element": ("cos_nanoparticle", 20, ("data.maps={S: S, O: O}",), None, "is an element missing"),
+    "missing element": ("cos_nanoparticle", 20, ("data.maps={S: S, O: O}",), None, "The fused map of O holds 2"),
     "missing element that another can stand for": (
         "cos_nanoparticle",
         20,
         ("data.maps={Co: Co, O: O}",),
         None,
-        "times the counts in rows 16 to 32, columns 32 to 48; the HAADF image asks for more: is an element missing",
+        "The residual of the map of Co has structure",
     ),
-    "missing light element": ("cos_nanoparticle", 20, ("data.maps={Co: Co, S: S}",), None, "is an element missing"),
+    "missing light element": (
+        "cos_nanoparticle",
+        20,
+        ("data.maps={Co: Co, S: S}",),
+        None,
+        "The fused map of Co holds 1",
+    ),
     "shifted image": (
         "cos_nanoparticle",
         20,
@@ -114,7 +125,9 @@ def test_sound_data_give_no_warning(phantom: tuple[str, float]) -> None:
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_flaw_is_named(flaw: str) -> None:
     preset, dose, sets, change, said = FLAWS[flaw]
-    assert said in warnings_of(solved(preset, dose, *sets, change=change))
+    record = solved(preset, dose, *sets, change=change)
+    assert said in warnings_of(record) + reasons_of(record)
+    assert not reasons_of(record).startswith("good")
 
 
 @pytest.mark.parametrize("flaw", ["offset of the image", "gamma too low", "shifted image", "background of maps, films"])

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from fusionkit.data.noise import clipped_noise
 from fusionkit.report.diagnostics.agreement import Agreement, agreement
+from fusionkit.report.diagnostics.images import is_constant
 from fusionkit.report.diagnostics.map_expectations import MapExpectation, map_expectations
 from fusionkit.report.diagnostics.sentences import percent
 from fusionkit.result import Status
@@ -92,9 +93,11 @@ def _solve(record: RunRecord) -> Iterator[Reason]:
 
 
 def _image(record: RunRecord, image: Agreement | None) -> Iterator[Reason]:
-    if image is None:
+    data = record.dataset.arrays.get("haadf")
+    if data is not None and is_constant(data):
+        yield Reason("caution", "The HAADF image is constant.")
+    if image is None or data is None:
         return
-    data = record.dataset.arrays["haadf"]
     saturated = float(np.mean(data == data.max()))
     if saturated > _SATURATED and float(np.ptp(data)) > 0.0:
         yield Reason("caution", f"The HAADF detector is saturated: {percent(saturated)} of the pixels are at its top.")
@@ -107,13 +110,9 @@ def _image(record: RunRecord, image: Agreement | None) -> Iterator[Reason]:
     elif image.inverted:
         yield Reason("caution", f"The HAADF image is dark where the maps are bright.{used}")
     elif image.misfit > MISFIT:
-        sigma, residual = image.noise
-        yield Reason(
-            "caution",
-            f"The HAADF image does not fit the maps: they differ by {residual / max(sigma, 1e-300):.3g} times its "
-            "noise. Is an element without a map, or are image and maps shifted, distorted or of different places?"
-            + used,
-        )
+        times = f"{image.misfit**0.5:.3g} times what noise and errors of the maps allow"
+        cause = "Is an element without a map, or are image and maps shifted, distorted or of different places?"
+        yield Reason("caution", f"The HAADF image does not fit the maps, by {times}. {cause}{used}")
 
 
 def _search(record: RunRecord) -> Iterator[Reason]:

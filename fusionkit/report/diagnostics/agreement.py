@@ -26,6 +26,7 @@ from fusionkit.data.noise import busiest, clipped_noise
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.operators.forward.haadf_models import ElasticModel
 from fusionkit.report.diagnostics.image_and_counts import terms_with_parameters
+from fusionkit.report.diagnostics.images import is_constant
 from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array
 
@@ -42,14 +43,12 @@ class Agreement:
     ----------
     misfit : the variance of the residual over the expected one, of pixels or of the smoothed residual.
     explained : share of the variance of the image that the model explains.
-    noise : standard deviation of the noise of the image, and of the residual.
     inverted : whether the image is dark where the maps are bright.
     swapped : two elements whose exchange explains the image, or None.
     """
 
     misfit: float
     explained: float
-    noise: tuple[float, float]
     inverted: bool = False
     swapped: tuple[str, str] | None = None
 
@@ -68,7 +67,7 @@ def agreement(record: RunRecord, limit: float) -> Agreement | None:
     rows, columns = busiest(image)
     x = np.asarray(x[:, rows, columns], np.float64)
     fits = list(_fits(record, rows, columns))
-    if not fits or not float(np.var(fits[0][0].data)) > 0.0:
+    if not fits or is_constant(fits[0][0].data):
         return None
     errors = _errors(record, x)
     best = min((_agreement(*fit, x, errors) for fit in fits), key=lambda one: one.misfit)
@@ -125,4 +124,4 @@ def _agreement(term: PixelwiseFidelity, refit: bool, x: Array, errors: Array) ->
     noise = sigma**2 / (4.0 * np.pi * _WIDTH**2)  # that a Gaussian leaves
     tiny = np.finfo(np.float64).tiny
     misfit = max(mean_square / max(sigma**2 + of_maps, tiny), smooth / max(noise + _KEPT * of_maps, tiny))
-    return Agreement(misfit, 1.0 - mean_square / float(np.var(image)), (sigma, mean_square**0.5), gain <= 0.0)
+    return Agreement(misfit, 1.0 - mean_square / float(np.var(image)), gain <= 0.0)

@@ -37,7 +37,7 @@ def fitted(image: bool) -> Result:
         "forward": {"type": "absorption", "mu": MU, "incident": INCIDENT},
     }
     terms = [{"type": "poisson"}, {"type": "tv", "weight": 0.3}, {"type": "nonnegative"}, *([bright] if image else [])]
-    problem = compose(Dataset(arrays, ("Co", "S")), terms, precision="double")
+    problem = compose(Dataset(arrays, ("Co", "S")), terms, precision="double", engine="numpy")
     solver = make_solver("chambolle_pock", tolerance=1e-5, max_iterations=5000)
     return solve(problem, solver, arrays["maps"] + 0.1)
 

@@ -151,6 +151,7 @@ def test_every_solver_certifies_it(solver: str) -> None:
         data,
         [{"type": "poisson", "epsilon": 0.1}, made, {"type": "tv", "weight": 0.01}, "nonnegative"],
         precision="double",
+        engine="numpy",
     )
     result = solve(problem, make_solver(solver, max_iterations=500), start_from_data("auto", problem, data))
     assert result.status.value == "converged"

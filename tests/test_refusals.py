@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def test_refuses_and_says_why(solver: str, terms: list[Mapping[str, Any]], words
 def test_the_solvers_that_it_names_do_take_the_problem(
     solver: str, terms: list[Mapping[str, Any]], words: tuple[str, ...]
 ) -> None:
-    problem = problem_of(terms)
+    problem = replace(problem_of(terms), engine="numpy")  # nothing to compile
     with pytest.raises(RefusalError) as caught:
         solve(problem, make_solver(solver), arrays()["maps"])
     named = str(caught.value).split("solvers that can: ")[1].split(", ")

@@ -19,7 +19,8 @@ from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
 from fusionkit.weights.count_splitting import thin
 from fusionkit.weights.fidelity_weights import weight_of_counts, weight_of_image
-from fusionkit.weights.path import parabola_minimum
+from fusionkit.weights.path import _path, parabola_minimum
+from fusionkit.weights.search import DivergedError, Trial
 
 SMALL = ("data.phantom.size=32", "solver.max_iterations=1000")
 
@@ -115,6 +116,16 @@ def test_weights_from_the_data_are_as_good_as_the_best(dose: float) -> None:
     best = min(nrmse(prepare("cos_auto", (*known, f"terms.tv.weight={weight!r}"))) for weight in around)
     assert nrmse(job) <= 1.05 * best
     assert sum(chosen.curve.iterations) <= 10 * job.solve().iterations
+
+
+def test_a_solve_that_diverges_ends_its_direction_and_not_the_search() -> None:
+    def attempt(weight: float, former: Trial | None) -> Trial:
+        if weight > 3.0:
+            raise DivergedError("terms[0].weight", "the search diverged", "give a number")
+        return Trial(weight, np.full(4, np.log(weight / 2.0) ** 2), (), 10)
+
+    trials = _path(attempt, attempt(1.0, None), None, maps=1)
+    assert [trial.weight for trial in trials] == [1.0, 0.5, 2.0]
 
 
 def test_the_truth_is_not_looked_at() -> None:

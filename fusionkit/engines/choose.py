@@ -19,7 +19,7 @@ from fusionkit.problem import Engine as EngineName
 from fusionkit.problem import Split
 from fusionkit.terms import Array
 
-SMALL = 300_000  # values; below, compiling kernels takes longer than solving without
+SMALL = 30_000  # values; below, compiling kernels takes longer than a search without them
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array
 from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
-from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial, sigma_of
+from fusionkit.weights.search import POISSON, Attempt, DivergedError, Noisy, Task, Trial, sigma_of
 
 BELOW = 4.0  # the first weight of a penalty of degree 1 is the scale over this
 FACTOR = 2.0  # from one weight to the next; the parabola interpolates
@@ -127,7 +127,7 @@ def first_weight(strong: float, degree: float) -> float:
 def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> list[Trial]:
     """Solve at decreasing weights until the error has risen, and at increasing ones if the first is the best.
 
-    With several maps the error of each map must have risen.
+    With several maps the error of each map must have risen. A solve that diverges ends its direction.
     """
     trials = [first]
     for factor in (1.0 / FACTOR, FACTOR):
@@ -137,6 +137,8 @@ def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> lis
                 trials.append(attempt(edge.weight * factor, edge))
             except Terminated:
                 return trials
+            except DivergedError:  # the weights beyond would diverge too
+                break
             if rival is not None and cannot_win(trials, abs(trials[-1].error - edge.error), rival.error):
                 return trials
             if all(has_risen(own, factor) for own in trials_by_map(trials, maps)) or _is_misled(trials):

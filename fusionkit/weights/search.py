@@ -24,6 +24,7 @@ from fusionkit.weights.progress import Progress
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
 _MOST = 800  # iterations of a trial; with a large weight on an image some do not converge, and they need not
+_CROSSINGS = 16  # of a small field, at a pixel an iteration, after which a trial ends too
 
 
 class DivergedError(UserError):
@@ -136,7 +137,8 @@ class Task:
         options: dict[str, Any] = dict(self.objective.solver.options)
         least = self.tolerance if tolerance is None else tolerance
         options["tolerance"] = max(least, float(options.get("tolerance", 0.0)))
-        options["max_iterations"] = min(_MOST, int(options.get("max_iterations", _MOST)))
+        most = min(_MOST, _CROSSINGS * max(problem.shape)) if len(problem.shape) == 3 else _MOST
+        options["max_iterations"] = min(most, int(options.get("max_iterations", most)))
         solver = make_solver(self.objective.solver.type, **options)
         end_if_requested()
         if isinstance(start, Result):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from fusionkit.export.content import Content
 from fusionkit.export.signals import signals_of
+from fusionkit.results.result_file import new_hdf5
 
 _GROUP = "Experiments"
+
+
+class _InMemory(BytesIO):
+    """A file for h5py that RosettaSciIO takes for a path."""
+
+    def __fspath__(self) -> str:
+        return "in memory.hspy"
 
 
 class HspyWriter:
@@ -23,11 +31,11 @@ class HspyWriter:
         import h5py
         from rsciio.hspy import file_writer
 
-        with TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as temporary, h5py.File(path, "w") as whole:
+        with new_hdf5(path) as whole:
             signals = whole.create_group(_GROUP, track_order=True)  # the default order is alphabetical
-            for index, signal in enumerate(signals_of(content)):
-                single = Path(temporary) / f"{index}.hspy"
-                file_writer(str(single), signal)
+            for signal in signals_of(content):
+                single = _InMemory()
+                file_writer(single, signal)
                 with h5py.File(single, "r") as file:
                     file.copy(f"{_GROUP}/{signal['metadata']['General']['title']}", signals)
                     whole.attrs.update(file.attrs)

@@ -20,7 +20,8 @@ Names may contain any character: ``%``, ``/`` and a leading dot are percent-enco
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from os.path import isdir, isfile
@@ -108,10 +109,17 @@ def write_result(record: RunRecord, config: str, path: Path) -> None:
     config : the resolved configuration, YAML text.
     path : the new file.
     """
+    with new_hdf5(path) as file:
+        _write(record, config, file)
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file to write into; an `OSError` at the end of the context if the disk did not take it."""
     with _Sink(path, "w+b") as sink:
         try:
             with h5py.File(sink, "w") as file:
-                _write(record, config, file)
+                yield file
         finally:
             if sink.error is not None:
                 raise sink.error

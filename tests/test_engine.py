@@ -165,7 +165,7 @@ def test_without_numba_auto_falls_back_with_a_note_and_numba_is_refused(monkeypa
     result = run(problem_of("fused", "auto"), max_iterations=2)
     assert result.engine == "numpy"
     assert result.notes == ("the pixelwise terms run in NumPy: Numba is not installed",)
-    with pytest.raises(UserError, match="engine: numba is not installed"):
+    with pytest.raises(UserError, match="engine: Numba is not installed"):
         require_engine("numba")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ def _run_command(argv: Sequence[str] | None, texts: list[str], output: Stream) -
         pass
     else:
         arguments.warnings = texts
+        if getattr(arguments, "output", None) is not None:
+            arguments.output = os.path.expanduser(arguments.output)  # a shell leaves --output=~/name alone
         writes_files = arguments.command in _WRITES_FILES
         status = import_module(COMMANDS[arguments.command][0]).run(arguments)
     output.flush()

@@ -6,6 +6,7 @@ the kernels do not take, runs in NumPy, and the notes of the result say why.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pkgutil import resolve_name
@@ -40,8 +41,8 @@ class Compiled(Backend):
 
     def require(self) -> None:
         """As `Backend`."""
-        if find_spec("numba") is None:
-            raise UserError("engine", "numba is not installed", "pip install numba, or use 'auto' or 'numpy'")
+        if problem := _numba_problem():
+            raise UserError("engine", problem, "use 'auto' or 'numpy', or mend that")
 
     def joint_prox(self, split: Split) -> JointProx:
         """As `Backend`."""
@@ -82,12 +83,19 @@ class Compiled(Backend):
         """The pixelwise terms for the kernels, or the reason why they run in NumPy; empty without pixelwise terms."""
         if not split.pixelwise:
             return ""
-        if find_spec("numba") is None:
-            return "Numba is not installed"
+        if problem := _numba_problem():
+            return problem
         try:
             return describe(split.pixelwise, split.bounds, split.problem.shape)
         except Unsupported as reason:
             return str(reason)
+
+
+def _numba_problem() -> str:
+    """Why Numba cannot compile; empty if it can."""
+    if find_spec("numba") is None:
+        return "Numba is not installed"
+    return "NUMBA_DISABLE_JIT is set" if os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0") else ""
 
 
 def lone_penalty(split: Split) -> Kernel | None:

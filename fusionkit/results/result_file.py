@@ -179,11 +179,13 @@ def _write(record: RunRecord, config: str, file: h5py.File) -> None:
     if dataset.pixel_size is not None:
         file.attrs["pixel_size"] = float(dataset.pixel_size)
     if dataset.units is not None:
-        file.attrs["units"] = dataset.units
+        file.attrs["units"] = _without_nul(dataset.units)
     if dataset.origin is not None:
         file.attrs["origin"] = dataset.origin
     if dataset.metadata:
-        file.create_group("metadata").attrs.update(dataset.metadata)
+        facts = {_without_nul(key): value for key, value in dataset.metadata.items()}
+        facts = {key: _without_nul(value) if isinstance(value, str) else value for key, value in facts.items()}
+        file.create_group("metadata").attrs.update(facts)
 
 
 def _write_uncertainty(record: RunRecord, file: h5py.File) -> None:
@@ -205,11 +207,15 @@ def _write_group(group: h5py.Group, arrays: Mapping[str, Array]) -> None:
 
 
 def _write_attribute(file: h5py.File | h5py.Group, name: str, words: Sequence[str]) -> None:
-    file.attrs.create(name, list(words), shape=(len(words),), dtype=h5py.string_dtype())
+    file.attrs.create(name, list(map(_without_nul, words)), shape=(len(words),), dtype=h5py.string_dtype())
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\\0")  # HDF5 ends texts there
 
 
 def _escape(name: str) -> str:
-    escaped = name.replace("%", "%25").replace("/", "%2F")
+    escaped = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
     return "%2E" + escaped[1:] if escaped.startswith(".") else escaped
 
 
@@ -231,6 +237,9 @@ def read_result(path: str | PathLike[str]) -> SavedResult:
     remedy = f"name the complete {NAME} of a former run"
     try:
         with h5py.File(path, "r") as file:
+            is_linked = file.visititems_links(lambda name, link: isinstance(link, h5py.ExternalLink) or None)
+            if is_linked:
+                raise UserError(str(path), "holds links to other files", remedy)
             return _read(file, path)
     except PermissionError:
         raise UserError(str(path), "cannot be read: permission denied", "change its permissions") from None
@@ -274,7 +283,7 @@ def _read(file: h5py.File, path: Path) -> SavedResult:
         interval=_number(error_bars, "interval", path) if isinstance(error_bars, h5py.Group) else None,
         composition=_read_group(file, "composition", path),
         regions=_words(composition, "regions", path) if isinstance(composition, h5py.Group) else (),
-        pixel_size=None if pixel_size is None else _number(file, "pixel_size", path),
+        pixel_size=None if pixel_size is None else _number(file, "pixel_size", path, positive=True),
         units=None if units is None else str(units),
         origin=_origin(file, path),
         metadata=_facts(file),
@@ -307,16 +316,19 @@ def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:
+    if dataset.external or dataset.is_virtual:
+        raise UserError(str(path), f"'{dataset.name}' is in another file", f"name the complete {NAME} of a former run")
     array = np.asarray(dataset[()])
     if array.dtype.kind not in "fiub":
         raise UserError(str(path), f"'{dataset.name}' does not hold real numbers", "use another file")
     return array
 
 
-def _number(file: h5py.File | h5py.Group, name: str, path: Path) -> float:
+def _number(file: h5py.File | h5py.Group, name: str, path: Path, positive: bool = False) -> float:
     value = np.asarray(file.attrs[name])
-    if value.shape != () or value.dtype.kind not in "fiu":
-        raise UserError(str(path), f"its attribute '{name}' is not a number", "use another file")
+    if value.shape != () or value.dtype.kind not in "fiu" or (positive and not 0 < value < np.inf):
+        kind = "positive number" if positive else "number"
+        raise UserError(str(path), f"its attribute '{name}' is not a {kind}", "use another file")
     return float(value)
 
 

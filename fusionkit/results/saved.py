@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os.path import isdir, isfile
+from os.path import isdir, isfile, realpath
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[SavedRun, ...]:
     if len(folders) < 2:
         raise UserError("compare", "needs at least two runs", "name the output folders of two runs")
     folders = [folder.parent if folder.name == NAME else folder for folder in folders]
-    paths = [folder.resolve() for folder in folders]
+    paths = [Path(realpath(folder)) for folder in folders]
     path = repeated(map(str, paths))
     if path is not None:
         raise UserError(path, "is named twice", "name each run once")
@@ -71,7 +71,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[SavedRun, ...]:
 def read_run(folder: Path) -> SavedRun:
     """The run in a folder, or of the ``result.h5`` in it; `UserError` if it is not a finished run."""
     folder = folder.parent if folder.name == NAME else folder
-    return _read(folder, folder.resolve().name)
+    return _read(folder, Path(realpath(folder)).name)
 
 
 def _read(folder: Path, name: str) -> SavedRun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fusionkit.data.readers import RawArray, calibration, damage
 from fusionkit.data.readers.hdf5_heap import heaps_are_sound
+from fusionkit.data.readers.hdf5_links import other_files
 from fusionkit.data.readers.npz import memory_map
 from fusionkit.errors import UserError
 
@@ -56,16 +57,21 @@ class Hdf5Recording:
         if key in self.shapes or not key:
             return self.shapes.get(key)
         with _opened(self.path, "the file") as file:
+            other_files(self.path, key)
             item = file.get(key)
             return _shape(item) if isinstance(item, h5py.Dataset) else None
 
     def read(self, name: str) -> RawArray:
         """The dataset at the path ``name``, with its pixel size or the file's."""
         with _opened(self.path, f"dataset '{name}'") as file:
+            others = other_files(self.path, name)
             dataset: Any = file[name.strip("/")]
-            self._check_claim(dataset, name)
+            self._check_claim(dataset, name, [self.path, *others])
             attributes = dataset.attrs if "pixel_size" in dataset.attrs else file.attrs
             size, units, notes = calibration(_number(attributes), self._text(attributes))
+            if others:
+                names = ", ".join(dict.fromkeys(other.name for other in others))
+                notes = (*notes, f"'{name}' of {self.path.name} is read from {names}, to which it links.")
             return RawArray(self._values(dataset), size, units, notes)
 
     def _values(self, dataset: Any) -> npt.NDArray[Any]:
@@ -89,13 +95,12 @@ class Hdf5Recording:
             raise UserError(str(self.path), "its texts are damaged", "copy or save the file again")
         return attributes["units"]
 
-    def _check_claim(self, dataset: Any, name: str) -> None:
+    def _check_claim(self, dataset: Any, name: str, files: Sequence[Path]) -> None:
         if dataset.shape is None:
             raise UserError(str(self.path), f"dataset '{name}' is empty", "name one that holds values")
         if dataset.dtype.kind not in _NUMBERS:
             raise UserError(str(self.path), f"dataset '{name}' holds no numbers", "name one that does")
-        in_one_file = not dataset.is_virtual and not dataset.external
-        if in_one_file and dataset.nbytes > _MOST_SHRINKAGE * Path(dataset.file.filename).stat().st_size:
+        if dataset.nbytes > _MOST_SHRINKAGE * sum(file.stat().st_size for file in files if file.exists()):
             claim = f"dataset '{name}' claims {dataset.nbytes / 1e9:.3g} GB, far more than the file can hold"
             raise UserError(str(self.path), claim, "it is damaged: copy or save it again")
 

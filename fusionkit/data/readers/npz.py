@@ -42,6 +42,7 @@ _DAMAGE = (
     RuntimeError,
 )
 
+_MOST_VALUES, _MOST_BYTES = 16, 10_000  # of a pixel size and its units
 _ENCRYPTED = 0x1  # flag of a member
 # of a member: its signature, then the lengths of name and extra field; APPNOTE.TXT of the zip format, section 4.3.7
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -75,8 +76,9 @@ class NpzRecording:
         return RawArray(self._load(name), size, units, notes)
 
     def _value(self, name: str) -> npt.NDArray[Any] | None:
-        known = name in self.headers and not self.headers[name][1].hasobject
-        return self._load(name) if known else None
+        shape, dtype = self.headers.get(name, ((), np.dtype(object)))
+        is_small = prod(shape) <= _MOST_VALUES and dtype.itemsize <= _MOST_BYTES and not dtype.hasobject
+        return self._load(name) if is_small else None
 
     def _load(self, name: str) -> npt.NDArray[Any]:
         if self.headers[name][1].hasobject:
@@ -85,9 +87,13 @@ class NpzRecording:
             member = archive.getinfo(f"{name}.npy")
             if _is_plain(member, *self.headers[name]):
                 return _map_member(self.path, member)
+            shape, dtype = self.headers[name]
+            if prod(shape) * dtype.itemsize > member.file_size:
+                raise EOFError("the array ends early")
             with archive.open(member) as stream:
                 array = npy.read_array(stream, allow_pickle=False)
-                stream.read()  # to the end, where zipfile compares the checksum
+                if stream.read(1):  # zipfile compares the checksum at the end
+                    raise ValueError("the array is followed by something else")
                 return array
 
 

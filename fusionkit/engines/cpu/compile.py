@@ -112,7 +112,8 @@ def kernel(function: Callable[..., Any]) -> Versions:
     """Compile ``function`` on its first call; ``kept`` uses the first writable cache (``NUMBA_CACHE_DIR`` first)."""
     anew, kept = (njit(**OPTIONS, nogil=True, no_cfunc_wrapper=True)(function) for _ in Versions._fields)
     try:
-        kept.enable_caching()
+        if not numba.config.DISABLE_JIT:
+            kept.enable_caching()
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise

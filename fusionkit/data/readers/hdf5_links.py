@@ -1,0 +1,56 @@
+"""Other files that an item of an HDF5 file reads by external links or as raw or virtual dataset: in its folder only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+
+from fusionkit.errors import UserError
+
+_MOST_LINKS = 16  # on the way to an item
+
+
+def other_files(path: Path, name: str, left: int = _MOST_LINKS) -> list[Path]:
+    """The other files that an item reads; nothing outside the folder of the file is opened.
+
+    Parameters
+    ----------
+    path : the file.
+    name : of the item.
+    left : links that may still be followed.
+
+    Raises
+    ------
+    UserError : a file is not a regular one in the folder of the file that names it, or links lead in a circle.
+    """
+    if left == 0:
+        raise UserError(str(path), f"its links to '{name}' do not end", "copy the data into one file")
+    parts = [part for part in name.split("/") if part]
+    with h5py.File(path, "r") as file:
+        for end in range(1, len(parts) + 1):
+            link = file.get("/".join(parts[:end]), getlink=True)
+            if isinstance(link, h5py.SoftLink):
+                start = [] if link.path.startswith("/") else parts[: end - 1]
+                return other_files(path, "/".join([*start, link.path, *parts[end:]]), left - 1)
+            if isinstance(link, h5py.ExternalLink):
+                home = _checked(path, path.parent / link.filename)
+                return [home, *other_files(home, "/".join([link.path, *parts[end:]]), left - 1)]
+        item = file.get("/".join(parts)) if parts else None
+        if not isinstance(item, h5py.Dataset):
+            return []
+        files = [_checked(path, Path(raw)) for raw, *_ in item.external or ()]  # HDF5 starts at the current folder
+        for source in item.virtual_sources() if item.is_virtual else ():
+            home = path if source.file_name == "." else _checked(path, path.parent / source.file_name)
+            # a missing source counts as fill values
+            files += [home, *(other_files(home, source.dset_name, left - 1) if home.is_file() else [])]
+    return [file for file in files if file != path]
+
+
+def _checked(path: Path, target: Path) -> Path:
+    target = target.resolve()
+    if not target.is_relative_to(path.resolve().parent):
+        raise UserError(str(path), f"leads to '{target}', outside its own folder", "copy the data into the folder")
+    if target.exists() and not target.is_file():
+        raise UserError(str(path), f"leads to '{target}', which is not a regular file", "copy the data into the file")
+    return target

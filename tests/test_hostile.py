@@ -1,0 +1,195 @@
+"""Hostile files: each kind is refused in one line, at little cost, and without a look outside the file's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from test_writer import RUN
+
+import fusionkit as fk
+from fusionkit import writer
+from fusionkit.cli import main
+from fusionkit.data.readers import open_recording
+from fusionkit.errors import UserError
+from fusionkit.results.result_file import read_result
+
+IMAGE = np.arange(12.0).reshape(3, 4)
+
+
+def linked(folder: Path, target: str, name: str = "/image") -> None:
+    """``mine.h5`` with an external link, a soft link to it, and virtual and raw datasets in the same file."""
+    with h5py.File(folder / "mine.h5", "w") as file:
+        file["image"] = h5py.ExternalLink(target, name)
+        file["soft"] = h5py.SoftLink("/image")
+        layout = h5py.VirtualLayout(IMAGE.shape, float)
+        layout[:] = h5py.VirtualSource(target, name.strip("/"), IMAGE.shape)
+        file.create_virtual_dataset("virtual", layout)
+        file.create_dataset("raw", IMAGE.shape, float, external=[(target, 0, IMAGE.nbytes)])
+
+
+@pytest.mark.parametrize("name", ["image", "soft", "virtual"])
+def test_links_within_the_folder_are_followed_and_said(tmp_path: Path, name: str) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["image"] = IMAGE
+    linked(tmp_path, "other.h5")
+    array = open_recording(tmp_path / "mine.h5").read(name)
+    assert np.array_equal(array.values, IMAGE)
+    assert array.notes == (f"'{name}' of mine.h5 is read from other.h5, to which it links.",)
+
+
+def outside(folder: Path) -> str:
+    with h5py.File(folder.parent / f"{folder.name}.h5", "w") as file:
+        file["image"] = IMAGE
+    return f"../{folder.name}.h5"
+
+
+def hidden(folder: Path) -> str:
+    (folder / "way.h5").symlink_to(folder.parent / outside(folder)[3:])
+    return "way.h5"
+
+
+def pipe(folder: Path) -> str:
+    os.mkfifo(folder / "pipe.h5")
+    return str(folder / "pipe.h5")
+
+
+def circle(folder: Path) -> str:
+    return str(folder / "mine.h5")
+
+
+@pytest.mark.parametrize("name", ["image", "soft", "virtual", "raw"])
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (outside, "outside its own folder"),
+        (hidden, "outside its own folder"),
+        (lambda folder: "/dev/zero", "outside its own folder"),
+        (pipe, "not a regular file"),
+        (circle, "do not end"),
+    ],
+)
+def test_links_that_lead_elsewhere_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, target: Callable[[Path], str], words: str
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    linked(folder, target(folder))
+    if target is circle and name == "raw":
+        return  # a dataset may lie in the raw bytes of its own file
+    with pytest.raises(UserError, match=words):
+        open_recording(folder / "mine.h5").read(name)
+    with pytest.raises(UserError, match="links to other files"):
+        read_result(folder / "mine.h5")
+
+
+def member(array: np.ndarray, after: int = 0, shape: str | None = None) -> bytes:
+    """An array as a member of an archive, followed by zeros, or with another shape in its header."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    content = stream.getvalue()
+    if shape is not None:
+        content = content.replace(b"(3, 4), ", shape.encode())
+    return content + bytes(after)
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"image": member(IMAGE, after=50_000_000)}, "followed by something else"),
+        ({"image": member(IMAGE, shape="(9**9,),")}, "not readable"),
+        ({"image": member(IMAGE, shape="(3, 40),")}, "ends early"),
+        ({"image": member(IMAGE), "pixel_size": member(np.zeros(10_000_000))}, ""),
+        ({"image": member(IMAGE), "units": member(np.array("n" * 10_000_000))}, ""),
+    ],
+    ids=["zeros", "expression", "shape", "pixel_size", "units"],
+)
+def test_bombs_in_archives_cost_little(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    tracemalloc.start()
+    if words:
+        with pytest.raises(UserError, match=words):
+            open_recording(tmp_path / "bomb.npz").read("image")
+    else:
+        assert np.array_equal(open_recording(tmp_path / "bomb.npz").read("image").values, IMAGE)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30_000_000
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, np.inf, np.nan])
+def test_a_result_without_a_sensible_pixel_size_is_refused(tmp_path: Path, size: float) -> None:
+    with h5py.File(tmp_path / "result.h5", "w") as file:
+        file["maps"] = np.ones((1, 3, 4))
+        attributes: dict[str, Any] = {name: [] for name in ("elements", "labels")}
+        attributes |= dict.fromkeys(("status", "config", "fusionkit_version"), "")
+        file.attrs.update({**attributes, "labels": ["Co"], "elements": ["Co"], "objective": 0.0, "optimality": 0.0})
+        file.attrs["pixel_size"] = size
+    with pytest.raises(UserError, match="'pixel_size' is not a positive number"):
+        read_result(tmp_path / "result.h5")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "LOOP.yaml"],
+        ["run", "cos_nanoparticle", "--output", "LOOP"],
+        ["run", "cos_nanoparticle", "--set", "init=LOOP.h5", "--output", "out", "--set", "data.phantom.size=16"],
+        ["inspect", "LOOP.npz"],
+        ["compare", "LOOP", "LOOP.h5"],
+        ["export", "LOOP", "--format", "tiff"],
+        ["simulate", "--output", "LOOP/x.npz"],
+        ["sweep", "cos_nanoparticle", "--over", "terms.tv.weight=1,2", "--output", "LOOP"],
+    ],
+)
+def test_links_in_a_circle_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for suffix in ("", ".yaml", ".h5", ".npz"):
+        (tmp_path / f"LOOP{suffix}").symlink_to(tmp_path / f"LOOP{suffix}")
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_names_with_zero_bytes_are_kept_in_part(tmp_path: Path) -> None:
+    """HDF5 ends texts at a zero byte, and h5py refuses them: a result must not be lost to a name."""
+    named = dataclasses.replace(RUN.dataset, units="n\0m", metadata={"tit\0le": "a\0b"})
+    result = dataclasses.replace(RUN.result, labels=("C\0o", "O"), terms={"t\0v": 1.0}, duals={"t\0v": np.ones(3)})
+    writer.write(
+        dataclasses.replace(RUN, dataset=named, result=result),
+        tmp_path / "run",
+        overwrite=False,
+        figures=False,
+        report=True,
+    )
+    saved = read_result(tmp_path / "run")
+    assert (saved.labels, saved.units, saved.metadata) == (("C\\0o", "O"), "n\\0m", {"tit\\0le": "a\\0b"})
+    assert list(saved.duals) == ["t\0v"]
+
+
+def test_a_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["simulate", "--output=~/phantom.npz", "--set", "size=16"]) == 0
+    assert (tmp_path / "phantom.npz").is_file()
+
+
+def test_numba_without_its_compiler_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    options = ("data.phantom.size=16", "solver.max_iterations=2")
+    result = fk.prepare("cos_nanoparticle", (*options, "engine=auto")).solve()
+    assert "the pixelwise terms run in NumPy: NUMBA_DISABLE_JIT is set" in result.notes
+    with pytest.raises(UserError, match="engine: NUMBA_DISABLE_JIT is set"):
+        fk.prepare("cos_nanoparticle", (*options, "engine=numba"))

@@ -61,6 +61,7 @@ def test_a_patient_owner_waits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("process", "host", "is_free"),
     [(DEAD, platform.node(), True), (os.getpid(), platform.node(), False), (DEAD, "elsewhere", False)],
+    ids=["dead", "alive", "elsewhere"],  # without the number of this process, which differs between workers
 )
 def test_owners_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_lock: bool, process: int, host: str, is_free: bool
@@ -87,6 +88,7 @@ def test_owners_by_name(
         (f"out/.maps.partial-{new_file._HOST}-{DEAD}-abc.png", False),
         (f"out/..maps.partial-{new_file._HOST}-{DEAD}-abc.x", False),
     ],
+    ids=["dead", "alive", "another machine", "another name", "inside", "inside, hidden"],
 )
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_leftovers_of_the_dead_are_removed(tmp_path: Path, name: str, stays: bool, is_folder: bool) -> None:

@@ -149,6 +149,14 @@ class Job:
         record = replace(record, counts=net_counts(record))
         return replace(record, diagnostics=(*notes, *diagnose(record)), verdict=judge(record))
 
+    def with_held_out(self, record: RunRecord) -> RunRecord:
+        """The record with the errors of maps that held-out counts estimate, if no search has: another solve."""
+        if record.map_errors:
+            return record
+        from fusionkit.weights.count_splitting import map_errors  # most runs do not need it
+
+        return replace(record, held_out=map_errors(self.dataset, self.loaded.config.objective))
+
     def assess(self, result: Result, stop_requested: Callable[[], bool] | None = None) -> Assessment:
         """Error bars and composition of a result, according to the configuration.
 

@@ -151,6 +151,23 @@ def test_console_summary_table_and_pages(tmp_path: Path, capsys: pytest.CaptureF
     assert '<td class="caution">caution</td>' in page or '<td class="unusable">unusable</td>' in page
 
 
+def test_a_sweep_on_real_data_has_a_figure_of_merit(tmp_path: Path, in_this_process: None) -> None:
+    np.savez(tmp_path / "a.npz", HAADF=IMAGE, Au=MAPS[0], Si=MAPS[1])
+    terms = [dict(term) if isinstance(term, dict) else {"type": term} for term in TERMS]
+    data = {"path": str(tmp_path / "a.npz"), "haadf": "HAADF", "maps": ["Au", "Si"]}
+    config = {"version": 1, "data": data, "terms": terms, "output": {"figures": False}, "engine": "numpy"}
+    (tmp_path / "my.yaml").write_text(json.dumps(config), encoding="utf-8")
+    sweep = ["sweep", str(tmp_path / "my.yaml"), "--over", "terms.tv.weight=0.2,20", "--quiet"]
+    assert main([*sweep, "--output", str(tmp_path / "out")]) == 0
+    with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as file:
+        weak, strong = csv.DictReader(file)
+    assert 0.0 < float(weak["held-out"]) < float(strong["held-out"])
+    assert float(weak["held-out.Au"]) > 0.0
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "The point with the lowest held-out error is outlined." in page
+    assert page.index('class="cell best"') < page.index("tv.weight=20")
+
+
 def test_report_begins_with_the_verdict() -> None:
     record = replace(RECORD, verdict=Verdict("caution", ("The image is shifted.",), {"Au": "caution", "Si": "good"}))
     page = run_page(record, "mine")

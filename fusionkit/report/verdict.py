@@ -125,12 +125,12 @@ def _search(record: RunRecord) -> Iterator[Reason]:
 
 def _held_out(record: RunRecord) -> dict[str, float]:
     """Relative error of each map that held-out counts estimate for half of the counts."""
-    known = [one.map_errors for one in record.weights if one.map_errors and one.weight > 0.0]
+    known = record.map_errors
     if not known or record.result.x.ndim != 3:
         return {}
     sizes = np.sqrt(np.mean(np.square(record.result.x, dtype=np.float64), axis=(1, 2)))
     pairs = zip(record.result.labels, sizes, strict=True)
-    return {label: known[-1][label] / float(size) for label, size in pairs if label in known[-1] and size > 0.0}
+    return {label: known[label] / float(size) for label, size in pairs if label in known and size > 0.0}
 
 
 def _maps(record: RunRecord, residuals: Mapping[str, Residual]) -> Iterator[Reason]:

@@ -124,6 +124,7 @@ class RunRecord:
     files : size and checksum of each input file by path.
     verdict : whether to believe the maps; None if not judged.
     counts : net counts by the name of the map.
+    held_out : error of each map by element, if held-out counts were predicted for it.
     """
 
     result: Result
@@ -142,6 +143,13 @@ class RunRecord:
     files: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
     counts: Mapping[str, NetCounts] = field(default_factory=dict)
+    held_out: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def map_errors(self) -> Mapping[str, float]:
+        """Root mean square error of each map from half of the counts by held-out ones; empty where unknown."""
+        estimates = [one.map_errors for one in self.weights if one.map_errors and one.weight > 0.0]
+        return estimates[-1] if estimates else self.held_out  # the last is that of the penalty
 
     @property
     def models(self) -> dict[str, Array]:

@@ -20,7 +20,6 @@ from PIL import Image
 
 from fusionkit.errors import file_errors
 from fusionkit.report.image_limits import Limits, image_limits
-from fusionkit.results.record import LEVELS
 from fusionkit.sweep.axes import Axis
 from fusionkit.sweep.plan import Plan
 from fusionkit.sweep.table import Row, columns
@@ -126,19 +125,14 @@ def _grid(down: Axis, across: Axis, cells: Mapping[tuple[int, ...], str], rest: 
 def _best(rows: Sequence[Row]) -> tuple[Row | None, str]:
     """The best row and the figure of merit: the error, or where the truth is unknown the mean held-out error.
 
-    A row with a worse verdict is not the best, and held-out errors of different files are not comparable.
+    An unusable row is not the best, and held-out errors of different files are not comparable.
     """
     files = {str(row.point.values.get("data.path")) for row in rows}
     for name, words in (("nrmse", "nrmse"), ("held-out", "held-out error")):
         comparable = [row for row in rows if row.numbers.get(name) is not None]
         if len(comparable) > 1 and (name == "nrmse" or len(files) == 1):
-            return min(comparable, key=lambda row: (_rank(row) if name != "nrmse" else 0, row.numbers[name])), words
+            return min(comparable, key=lambda row: (row.outcome == "unusable", row.numbers[name])), words
     return None, ""
-
-
-def _rank(row: Row) -> int:
-    level = row.numbers.get("verdict")
-    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
 
 
 def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:

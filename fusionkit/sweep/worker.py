@@ -78,7 +78,8 @@ def run_task(task: Task, read: Reader) -> str:
             record = job.outline(job.solve(), tuple(warnings))
             output = loaded.config.output
             parts = (output.figures, output.report, output.formats)
-            write(record, folder, task.overwrite, *parts, complete=job.complete)
+            # the figure of merit of points whose weights are numbers
+            write(record, folder, task.overwrite, *parts, complete=lambda one: job.complete(job.with_held_out(one)))
     except UserError as error:
         return str(error)
     return ""

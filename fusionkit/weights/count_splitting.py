@@ -21,15 +21,18 @@ Maps b with Gaussian noise of the standard deviation s split as well: with :math
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from fusionkit.compose_problem import Objective
 from fusionkit.data.counts.scale import is_counts, step_of
+from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.interrupts import Terminated
-from fusionkit.terms import Array
+from fusionkit.terms import Array, Bounds, Fitted
 from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight
 from fusionkit.weights.path import Wording, at_weight, map_levels, minimise_along_path
@@ -128,6 +131,27 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
         return Trial(weight, errors, (result,), result.iterations, noise / errors.size, map_errors)
 
     return attempt, start
+
+
+def map_errors(dataset: Dataset, objective: Objective) -> Mapping[str, float]:
+    """Root mean square error of each map from half of the counts, with the weights of the objective.
+
+    Empty where the data cannot be split, there is no penalty, or the solve diverges.
+    """
+    penalties = [
+        (index, term, spec.options.get("weight", 1.0))
+        for index, (term, spec) in enumerate(zip(objective.build(dataset).terms, objective.terms, strict=True))
+        if not isinstance(term, Fitted | Bounds)
+    ]
+    index, term, weight = next((one for one in penalties if one[2]), (-1, None, 0.0))
+    if term is None:
+        return {}
+    task = Task(objective, dataset, index, term.name)
+    with suppress(UserError):
+        if can_split(task.validation_terms(task.problem(1.0)), dict(dataset.arrays)):
+            attempt, start = held_out(task)
+            return attempt(float(weight) * SHARE ** ((2.0 - task.scale(start)[1]) / 2.0), None).map_errors
+    return {}
 
 
 def _halves(task: Task) -> dict[str, Halves]:

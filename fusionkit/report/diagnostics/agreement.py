@@ -98,9 +98,7 @@ def _fits(record: RunRecord, rows: slice, columns: slice) -> Iterator[tuple[Pixe
 
 def _errors(record: RunRecord, x: Array) -> Array:
     """Squared error of each value of the maps, (n, ny, nx)."""
-    estimates = [one.map_errors for one in record.weights if one.map_errors and one.weight > 0.0]
-    known = estimates[-1] if estimates else {}  # of the penalty, if it was chosen by held-out counts
-    maps = record.dataset.arrays.get("maps")
+    known, maps = record.map_errors, record.dataset.arrays.get("maps")
     raw = [clipped_noise(one) ** 2 for one in maps] if maps is not None and len(maps) == len(x) else [0.0] * len(x)
     squares = [
         known[label] ** 2 if label in known else _FILTERED * r

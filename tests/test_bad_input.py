@@ -203,7 +203,7 @@ SHAPES = [
         "negative map",
         with_value("Fe", (2, 1), -0.5),
         "none",
-        ["terms[1]", "1 value", "[2, 1] of Fe", "negative", "normalize"],
+        ["terms[1]", "1 value", "[2, 1] of Fe", "negative", "gaussian"],
     ),
     ("one pixel", ONE_PIXEL, "none", ["data", "pixel"]),
     ("no pixel", {name: array[:0] for name, array in ARRAYS.items()}, "none", ["data"]),

@@ -212,7 +212,7 @@ def test_versions_name_the_optional_libraries_that_are_loaded(monkeypatch: pytes
 def test_without_scikit_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparing, "has_ssim", lambda: False)
     found = compare(read_runs([folder / "first", folder / "admm"]))
-    assert found.notes == ("SSIM needs scikit-image: pip install 'fusionkit-em[io]'.",)
+    assert found.notes == ("SSIM needs scikit-image: pip install scikit-image.",)
     assert "SSIM" not in [row[0] for row in found.rows]
 
 

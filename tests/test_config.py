@@ -12,7 +12,7 @@ from fusionkit.config import load_config, packaged_configs
 from fusionkit.config import yaml as yamlio
 from fusionkit.config.overrides import override
 from fusionkit.config.resolved import resolved
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 
 RAW: dict[str, Any] = {
     "version": 1,
@@ -195,3 +195,20 @@ def test_resolved_has_every_default_and_what_terms_name_in_turn(tmp_path: Path) 
     assert full["solver"]["tolerance"] > 0
     assert full["data"]["phantom"]["seed"] is not None
     assert yamlio.parse(yamlio.dump(full), "F.yaml") == full
+
+
+def test_options_of_another_solver_are_left_out() -> None:
+    sets = ("solver={type: chambolle_pock, tau: 0.1, tolerance: 1.0e-3}", "solver.type=admm")
+    with pytest.warns(FusionkitWarning, match="admm has no tau, which the config sets for another solver"):
+        solver = load_config("cos_nanoparticle", sets).config.solver
+    assert (solver.type, solver.options) == ("admm", {"tolerance": 1.0e-3})
+    with pytest.raises(UserError, match=r"solver\.tua"):  # a misspelt option is no leftover
+        load_config("cos_nanoparticle", ("solver.tua=0.1",))
+
+
+@pytest.mark.parametrize("content", [bytes(range(256)), b"\x89HDF\r\n", b"a: [1"])
+def test_a_recording_in_place_of_a_config_points_to_inspect(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "my.bcf"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"not a config; write one for it: fusionkit inspect .*my\.bcf"):
+        load_config(str(path))

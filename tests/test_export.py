@@ -109,6 +109,9 @@ def test_tiff_has_labels_and_pixel_size(name: str, tmp_path: Path) -> None:
         )
         labels = facts["Labels"]
         assert (labels if isinstance(labels, list) else [labels]) == list(given.layers)
+        if all(np.isfinite(one).any() for one in given.layers.values()):
+            ends = [end for one in given.layers.values() for end in (np.nanmin(one), np.nanmax(one))]
+            assert facts["Ranges"] == pytest.approx(ends)
         if given.pixel_size is not None:
             numerator, denominator = file.pages.first.tags["XResolution"].value
             assert denominator / numerator == pytest.approx(given.pixel_size, rel=1e-6)
@@ -220,10 +223,10 @@ def test_coefficients_are_no_maps(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "not a stack of maps" in capsys.readouterr().err
 
 
-def test_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr("fusionkit.export.writers.find_spec", lambda name: None if name == "rsciio" else find(name))
-    with pytest.raises(UserError, match=r"needs rsciio.*pip install 'fusionkit-em\[io\]'"):
+    with pytest.raises(UserError, match=r"needs rsciio.*pip install rosettasciio"):
         writer_of("hspy", "output.formats[0]")
 
 

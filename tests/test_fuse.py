@@ -111,8 +111,7 @@ def test_signals_give_signals_with_their_axes_and_metadata(way: str, expected: f
         assert one.metadata.Acquisition_instrument.TEM.beam_energy == 200.0
         assert one.original_metadata.vendor.serial == 7
         assert one.metadata.fusionkit.status == str(fused.result.status)
-        if "stack" in way:
-            assert (one.metadata.General.title, one.metadata.Sample.elements) == (name, [name])
+        assert (one.metadata.General.title, one.metadata.Sample.elements) == (name, [name])
     assert (fused.given.pixel_size, fused.given.units) == (pytest.approx(0.4), "nm")
     assert fused.given.metadata["beam_energy_keV"] == 200.0
     if "stack" in way:

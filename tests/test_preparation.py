@@ -323,7 +323,7 @@ def test_scikit_image_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPat
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert refused(phantom(), "register") == ("data.prepare[0]: needs scikit-image; pip install 'fusionkit-em[io]'")
+    assert refused(phantom(), "register") == ("data.prepare[0]: needs scikit-image; pip install scikit-image")
 
 
 # ------------------------------------------------------------------------------------------------------------- frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -16,8 +17,8 @@ from fusionkit.config.overrides import INIT_WORDS, RESULT_SUFFIXES, override
 from fusionkit.data.options import DataOptions
 from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
-from fusionkit.errors import UserError
-from fusionkit.options import Existing, Names, Options, Spec, options_of, parse
+from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.options import Existing, Names, Options, Spec, options_model, options_of, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.auto import with_placeholder
@@ -187,7 +188,21 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConf
 
 def override_source(source: Source, overrides: Sequence[str], option: str = "--set") -> Source:
     """The source with ``key.path=value`` of each of ``overrides``, see `fusionkit.config.overrides.override`."""
-    return replace(source, raw=override(source.raw, overrides, {"solver": {"type": DEFAULT_SOLVER}}, option))
+    raw = override(source.raw, overrides, {"solver": {"type": DEFAULT_SOLVER}}, option)
+    if any(one.partition("=")[0].strip() == "solver.type" for one in overrides) and isinstance(raw["solver"], dict):
+        raw["solver"] = _known_options(raw["solver"], f"{option} solver.type")
+    return replace(source, raw=raw)
+
+
+def _known_options(solver: dict[str, Any], where: str) -> dict[str, Any]:
+    """The solver without options that another one left; a warning names them."""
+    name = str(solver.get("type"))
+    known = {"type", *options_model(lookup("solvers", name, where)).model_fields}
+    dropped = [key for key in solver if key not in known]
+    if dropped:
+        text = f"{where}: {name} has no {', '.join(dropped)}, which the config sets for another solver; left out"
+        warnings.warn(text, FusionkitWarning, stacklevel=3)
+    return {key: value for key, value in solver.items() if key in known}
 
 
 def check_source(source: Source) -> LoadedConfig:
@@ -267,4 +282,10 @@ def read_source(source: str | Path) -> Source:
         remedy = near.replace("known: ", "the packaged configs are ") if near.startswith("known") else near
         problem = "there is no packaged config and no file of that name" if is_name else "there is no such file"
         raise UserError(text or "CONFIG", problem, remedy)
-    return Source(yamlio.read(path), path.absolute().parent, path.stem)
+    try:
+        return Source(yamlio.read(path), path.absolute().parent, path.stem)
+    except UserError:
+        if path.suffix.lower() in (*SUFFIXES, ""):
+            raise
+        remedy = f"write one for it: fusionkit inspect {text} --write-config my.yaml"
+        raise UserError(text, "is a recording or another file, not a config", remedy) from None

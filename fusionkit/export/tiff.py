@@ -25,6 +25,10 @@ class TiffWriter:
         with np.errstate(over="ignore"):  # values beyond single precision become infinite
             stack = np.stack([np.asarray(image, np.float32) for image in content.layers.values()])
         description: dict[str, Any] = {"axes": "CYX", "Labels": list(content.layers), "mode": "grayscale"}
+        finite = np.where(np.isfinite(stack), stack, np.nan).reshape(len(stack), -1)
+        if np.isfinite(finite).any(axis=1).all():  # each map on its own scale
+            ends = np.stack([np.nanmin(finite, axis=1), np.nanmax(finite, axis=1)], axis=1)
+            description["Ranges"] = tuple(ends.ravel().tolist())
         about = {key: value for key, value in content.about.items() if key != "config"}
         description["Info"] = "\n".join(f"{key}: {value}" for key, value in {**content.metadata, **about}.items())
         options: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from fusionkit.errors import UserError
 from fusionkit.export.content import Content
 from fusionkit.registry import lookup, table
 
-EXTRA = "pip install 'fusionkit-em[io]'"
+EXTRA = "pip install rosettasciio tifffile 'zarr<3'"
 STEM = "maps"  # of the file in a run folder
 
 

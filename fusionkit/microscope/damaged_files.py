@@ -23,7 +23,7 @@ from fusionkit.data.readers.hdf5_heap import heaps_are_sound
 from fusionkit.errors import UserError
 from fusionkit.machine import available
 
-EXTRA = "pip install 'fusionkit-em[io]'"
+EXTRA = "pip install rosettasciio exspy sparse"
 # values per byte of the file above which a shape is damaged: streams of single counts need few bytes for many channels
 MOST_VALUES_PER_BYTE = 2_000
 ALWAYS_ALLOWED = 2**25  # bytes that need no check

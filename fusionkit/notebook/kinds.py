@@ -33,9 +33,8 @@ class Kind:
         if not self.singles:
             return dict(fused)
         signals = {name: _with_values(self.singles[name], image, about) for name, image in fused.items()}
-        if self.whole is not None:  # a slice of a stack has the stack's title and elements
-            for name, signal in signals.items():
-                signal.metadata.add_dictionary({"General": {"title": name}, "Sample": {"elements": [name]}})
+        for name, signal in signals.items():  # as saved; a slice of a stack has the stack's title and elements
+            signal.metadata.add_dictionary({"General": {"title": name}, "Sample": {"elements": [name]}})
         return signals
 
     def stack(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> Any:

@@ -50,18 +50,21 @@ def compare(runs: tuple[SavedRun, ...]) -> Comparison:
 
 
 def _objective_notes(runs: Sequence[SavedRun]) -> list[str]:
-    """Why objectives are not comparable; empty if they are."""
+    """Why objectives are not comparable, each reason once; empty if they are."""
     first, *others = runs
-    notes = []
+    reasons: dict[str, list[str]] = {}
     for run in others:
         changes = differences(first.config.get("terms"), run.config.get("terms"), "terms")
         if changes:
             more = f" and {len(changes) - _MOST_DIFFERENCES} more" if len(changes) > _MOST_DIFFERENCES else ""
             listed = "; ".join(changes[:_MOST_DIFFERENCES]) + more
-            notes.append(f"The objectives of {first.name} and {run.name} are not comparable: {listed}.")
+            reasons.setdefault(listed, []).append(run.name)
         elif not _same_data(first, run):
-            notes.append(f"The objectives of {first.name} and {run.name} are not comparable: the data differ.")
-    return notes
+            reasons.setdefault("the data differ", []).append(run.name)
+    return [
+        f"The objectives of {first.name} and {', '.join(names)} are not comparable: {reason}."
+        for reason, names in reasons.items()
+    ]
 
 
 def differences(first: Any, second: Any, key: str) -> list[str]:
@@ -123,7 +126,7 @@ def _rows(runs: Sequence[SavedRun]) -> tuple[tuple[tuple[str, ...], ...], list[s
         return tuple(rows), []
     rows.append(("PSNR (dB)", *(_number(_of_maps(run, psnr), ".2f") for run in runs)))
     if not has_ssim():
-        return tuple(rows), ["SSIM needs scikit-image: pip install 'fusionkit-em[io]'."]
+        return tuple(rows), ["SSIM needs scikit-image: pip install scikit-image."]
     rows.append(("SSIM", *(_number(_of_maps(run, ssim), ".4f") for run in runs)))
     return tuple(rows), []
 

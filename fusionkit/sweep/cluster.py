@@ -105,7 +105,7 @@ def connect(address: str) -> Client:
     UserError : dask.distributed is not installed, or no scheduler answers.
     """
     if importlib.util.find_spec("distributed") is None:
-        raise UserError("--scheduler", "needs dask.distributed", "pip install 'fusionkit-em[cluster]'")
+        raise UserError("--scheduler", "needs dask.distributed", "pip install distributed")
     from distributed import Client
 
     target: dict[str, Any] = {"scheduler_file": address} if address.endswith(".json") else {"address": address}

@@ -165,7 +165,8 @@ def _halves(task: Task) -> dict[str, Halves]:
         steps = steps_of(data) if data is not None and one.noise == POISSON else None
         if data is None or steps is None:
             message = f"count_splitting needs counts, or counts times a factor, and '{one.target}' has neither"
-            raise UserError(task.key, message, "write {auto: masked_pixels}")
+            other = "give numbers" if task.searched else "write {auto: masked_pixels}, or give a number"
+            raise UserError(task.key, message, other)
         if one.target not in halves:
             half = thin(data / steps, SHARE, random)
             halves[one.target] = Halves(half.training * steps, half.held_out * steps, half.variance * steps**2)

@@ -27,9 +27,8 @@ def check_searched(task: Task, method: Method) -> None:
     for name in sorted(task.searched):
         if method != "count_splitting":
             message = f"is auto, which {method} does not support"
-            raise UserError(
-                f"terms[{task.index}].{name}", message, "write weight: {auto: count_splitting}, or give values"
-            )
+            remedy = "give values, or with counts write weight: {auto: count_splitting}"
+            raise UserError(f"terms[{task.index}].{name}", message, remedy)
     if PER_ELEMENT not in task.searched:
         return
     problem = task.problem(1.0)

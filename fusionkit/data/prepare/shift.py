@@ -116,7 +116,7 @@ def _phase_cross_correlation(where: str) -> Any:
     try:
         from skimage.registration import phase_cross_correlation  # slow to import
     except ImportError:
-        raise UserError(where, "needs scikit-image", "pip install 'fusionkit-em[io]'") from None
+        raise UserError(where, "needs scikit-image", "pip install scikit-image") from None
     return phase_cross_correlation
 
 

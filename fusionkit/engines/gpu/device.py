@@ -61,7 +61,7 @@ class CudaDevice:
             self.xp: Any = import_module("cupy")
         except ImportError as error:  # missing, or without the libraries that it needs
             problem = f"CuPy cannot be imported ({error})"
-            raise UserError("engine", problem, f"pip install 'fusionkit-em[gpu]', {_INSTEAD}") from None
+            raise UserError("engine", problem, f"pip install 'cupy-cuda12x[ctk]', {_INSTEAD}") from None
         runtime = self.xp.cuda.runtime
         try:
             index = self.xp.cuda.Device().id

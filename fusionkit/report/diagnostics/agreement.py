@@ -32,6 +32,7 @@ from fusionkit.terms import Array
 
 _WIDTH = 2.0  # pixels, of the Gaussian
 _KEPT = 1.0 / 3.0  # of the squared errors of maps that the Gaussian keeps
+_ROUNDING = 1e-6  # of the variance of the image
 _FILTERED = 0.1  # of the variance of the raw maps remains in fused maps, if held-out counts do not tell
 
 
@@ -110,7 +111,7 @@ def _errors(record: RunRecord, x: Array) -> Array:
 
 def _agreement(term: PixelwiseFidelity, refit: bool, x: Array, errors: Array) -> Agreement:
     image = np.asarray(term.data, np.float64)
-    jet = term.forward.jet(x.astype(term.data.dtype), second=False)  # type: ignore[attr-defined]  # pixelwise
+    jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # pixelwise
     h, gain, offset = np.asarray(jet.prediction, np.float64), 1.0, 0.0
     if refit and np.ptp(h) > 0.0:
         gain, offset = (float(one) for one in np.polyfit(h.ravel(), image.ravel(), 1))
@@ -120,6 +121,7 @@ def _agreement(term: PixelwiseFidelity, refit: bool, x: Array, errors: Array) ->
     mean_square = float(np.mean(residual**2))
     smooth = float(np.mean(gaussian_filter(residual, _WIDTH, mode="nearest") ** 2))
     noise = sigma**2 / (4.0 * np.pi * _WIDTH**2)  # that a Gaussian leaves
-    tiny = np.finfo(np.float64).tiny
-    misfit = max(mean_square / max(sigma**2 + of_maps, tiny), smooth / max(noise + _KEPT * of_maps, tiny))
-    return Agreement(misfit, 1.0 - mean_square / float(np.var(image)), gain <= 0.0)
+    variance = float(np.var(image))
+    least = _ROUNDING * variance  # of an image without noise
+    misfit = max(mean_square / (sigma**2 + of_maps + least), smooth / (noise + _KEPT * of_maps + least))
+    return Agreement(misfit, 1.0 - mean_square / variance, gain <= 0.0)

@@ -56,17 +56,7 @@ def run_bytes(solve: int, result: int = 0, pixels: int = 0, elements: int = 0) -
 
 
 def require(bytes_needed: int, where: str) -> None:
-    """Refuse a run that needs more memory than is available.
-
-    Parameters
-    ----------
-    bytes_needed : see `fusionkit.solver.solve_bytes`.
-    where : config key to blame in the message.
-
-    Raises
-    ------
-    UserError : names both figures, in GiB.
-    """
+    """Refuse a run that needs more memory than is available, in the name of the config key ``where``."""
     free = available()
     if bytes_needed > free:
         raise UserError(

@@ -33,14 +33,7 @@ def has_cursor(stream: TextIO) -> bool:
 
 
 def painted(text: str, colour: str, stream: TextIO) -> str:
-    """The text in a colour, if the stream shows colours.
-
-    Parameters
-    ----------
-    text : the text.
-    colour : ``red``, ``green``, ``yellow``, or ``bold``.
-    stream : the output stream.
-    """
+    """The text in ``red``, ``green``, ``yellow`` or ``bold``, if the stream shows colours."""
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if is_coloured(stream) else text
 
 

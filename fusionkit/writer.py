@@ -30,15 +30,8 @@ REPORT = "report.html"
 def check_output(folder: Path, overwrite: bool) -> None:
     """Refuse an output folder that could not be written at the end of the run, or that must not be replaced.
 
-    Parameters
-    ----------
-    folder : where the run is to be written.
-    overwrite : whether a former run there may be replaced.
-
-    Raises
-    ------
-    UserError : it exists (as a file, or as a folder with contents) and must not be replaced, it is the current
-        folder, or the folder cannot be made.
+    `UserError` if it is a file, the current folder, a folder with contents other than a former run that ``overwrite``
+    permits to replace, or cannot be made.
     """
     where = str(folder)
     try:
@@ -161,13 +154,7 @@ def _places(folder: Path) -> Iterator[Path]:
 
 
 class _Rest:
-    """All that is made from a result, each part as far as it succeeds.
-
-    Parameters
-    ----------
-    folder : of the result.
-    config : the resolved configuration, YAML text.
-    """
+    """All that is made from the result in a folder, with its config as YAML text; each part as far as it succeeds."""
 
     def __init__(self, folder: Path, config: str) -> None:
         self._folder, self._config, self.failures = folder, config, list[str]()
@@ -242,12 +229,7 @@ def _write_text(text: str, path: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a new folder to write into, which takes the place of ``folder`` and of a former run there, or not at all.
-
-    Raises
-    ------
-    UserError : as `check_output`, or the disk cannot be written.
-    """
+    """Yield a new folder, which takes the place of ``folder`` and a former run there, or not at all."""
     check_output(folder, overwrite)
     target = folder.resolve()
     with file_errors(str(folder)), parents_of(target), whole_file(target, overwrite) as partial:

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sweeps import children, start, statuses, table, wait_for, write_config
+from sweeps import CONFIG, children, start, statuses, table, wait_for, write_config
 
 from fusionkit.cli import main
+from fusionkit.config import Source, check_source
 from fusionkit.config import yaml as yamlio
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.report.metrics import nrmse
@@ -28,7 +29,9 @@ from fusionkit.sweep import processes
 from fusionkit.sweep import run as carry_out
 from fusionkit.sweep.axes import assignment, axes_of, axis
 from fusionkit.sweep.naming import join, slug
+from fusionkit.sweep.plan import Point, _read_names
 from fusionkit.sweep.processes import run_here
+from fusionkit.sweep.table import Row, write_table
 from fusionkit.sweep.worker import LastRead, Task, run_task
 
 HERE = Path("/configs")
@@ -448,3 +451,14 @@ def test_a_scheduler_without_workers_is_said_so() -> None:
     empty = distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None)
     with empty, pytest.warns(FusionkitWarning, match="has no workers yet"):
         connect(empty.scheduler_address).close()
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])
+def test_a_table_holds_no_formulas(tmp_path: Path, value: str) -> None:
+    """A file of a batch may be called like a formula of a spreadsheet."""
+    source = Source(CONFIG, tmp_path, "mine")
+    point = Point(value, (0,), {"data.path": value}, source, check_source(source), tmp_path)
+    write_table([Row(point, "failed", error=value)], tmp_path / "table.csv")
+    (row,) = table(tmp_path)
+    assert {row["point"], row["data.path"], row["error"]} == {f"'{value}"}
+    assert _read_names(tmp_path / "table.csv") == [value]

@@ -67,24 +67,13 @@ def _print_table(comparison: Comparison) -> None:
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table with the first column flush left, the others flush right.
-
-    Parameters
-    ----------
-    rows : of texts, equally many in each; the first row is the head.
-    """
+    """The lines of a table, whose first row is the head, with the first column flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
 def fit_table(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, bool]]:
-    """The lines of a table, and whether each is a heading: transposed or in blocks if it is too wide.
-
-    Parameters
-    ----------
-    rows : as for `align`.
-    width : most characters of a line.
-    """
+    """The lines of a table and whether each is a heading: transposed or in blocks if it is wider than ``width``."""
     transposed = [tuple(map(str.strip, column)) for column in zip(*rows, strict=True)]
     for table in (rows, transposed):
         lines = align(table)

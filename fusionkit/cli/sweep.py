@@ -62,11 +62,10 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
         remedy = "remove one of them: a cluster has workers of its own"
         raise UserError("--workers", "cannot be combined with --scheduler", remedy)
     planned = plan(source, axes, _folder(arguments.output, source, command))
-    check_folder(planned, arguments.overwrite)
     machines = Machines(arguments.workers, arguments.scheduler)
     try:
         with locked(planned.folder):
-            todo = check_folder(planned, arguments.overwrite)  # another sweep may have just ended
+            todo = check_folder(planned, arguments.overwrite)
             for point in planned.points:
                 clear_leftovers(point.folder)
             with sweep_progress(len(todo), arguments.quiet) as progress:

@@ -50,16 +50,8 @@ def new_file(path: Path, overwrite: bool, suffixes: tuple[str, ...] = YAML) -> I
 def whole_file(path: Path, replace: bool = True) -> Iterator[Path]:
     """Yield a path for a file or a folder that takes the place of ``path`` at the end, synced and whole, or not at all.
 
-    A folder that it replaces changes places with it and is removed; what dead processes left behind is removed too.
-
-    Parameters
-    ----------
-    path : the file or folder.
-    replace : whether to replace a folder with contents.
-
-    Raises
-    ------
-    UserError : the disk cannot be written, or the folder must not be replaced.
+    A folder that it replaces changes places with it and is removed; `UserError` if ``replace`` forbids that, or if the
+    disk cannot be written. What dead processes left is removed first.
     """
     stem = path.stem[:40]
     clear_leftovers(path.parent, stem)
@@ -115,13 +107,7 @@ def _remove(path: Path) -> None:
 
 
 def clear_leftovers(folder: Path, stem: str = "*") -> None:
-    """Remove what processes of this machine that were killed have left of a `whole_file` in a folder.
-
-    Parameters
-    ----------
-    folder : the folder; it need not exist.
-    stem : of the file; by default of any.
-    """
+    """Remove what killed processes of this machine left of a `whole_file` with this stem, or with any, in a folder."""
     for left in folder.glob(f".{stem if stem == '*' else glob.escape(stem)}.partial-{_HOST}-*"):
         process = int(_PROCESS.findall(left.name)[-1])
         with suppress(OSError):  # another process clears it, too

@@ -33,17 +33,7 @@ class Writer(Protocol):
 
 
 def writer_of(name: str, where: str) -> Writer:
-    """The writer of a format, after checking that its libraries are installed.
-
-    Parameters
-    ----------
-    name : of the format.
-    where : config key or option for error messages.
-
-    Raises
-    ------
-    UserError : there is no such writer, or a library is missing.
-    """
+    """The writer of a format; `UserError` under the key ``where`` if there is none or it lacks a library."""
     writer = lookup("writers", name, where)()
     missing = [library for library in writer.libraries if find_spec(library) is None]
     if missing:
@@ -78,19 +68,7 @@ def check_target(path: Path, writer: Writer, overwrite: bool) -> None:
 
 
 def export(content: Content, path: Path, writer: Writer, overwrite: bool = False) -> None:
-    """Write one file, which appears whole or not at all.
-
-    Parameters
-    ----------
-    content : what to write.
-    path : the file.
-    writer : of its format.
-    overwrite : whether an existing file may be replaced.
-
-    Raises
-    ------
-    UserError : as `check_target`, or the disk cannot be written.
-    """
+    """Write one file, whole or not at all; `UserError` as `check_target`, or if the disk cannot be written."""
     check_target(path, writer, overwrite)
     with whole_file(path) as partial:
         _quietly(writer, content, partial)

@@ -23,17 +23,9 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock of an output folder, a hidden file beside it that names process, start and host of its owner.
 
     The system releases it when the owner ends in whatever way. What dead processes left in the folder is removed.
-
-    Parameters
-    ----------
-    folder : the output folder; its parents are made.
-    patience : seconds to wait for another owner.
-
-    Raises
-    ------
-    UserError : another process holds it, or the file cannot be written.
+    `UserError` if another process holds it for longer than ``patience`` seconds, or the file cannot be written.
     """
-    target = folder.resolve()
+    target = Path(os.path.realpath(folder))  # also of links in a circle, which are refused later
     name = target.name if len(target.name) < 60 else f"{target.name[:40]}-{zlib.crc32(target.name.encode()):08x}"
     path = target.with_name(f".{name}.lock")
     with parents_of(target):

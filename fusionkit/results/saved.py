@@ -46,15 +46,9 @@ class SavedRun:
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[SavedRun, ...]:
-    """The runs in these folders.
+    """The runs in these output folders, or of the ``result.h5`` in them.
 
-    Parameters
-    ----------
-    folders : output folders of ``fusionkit run``, or the ``result.h5`` in them.
-
-    Raises
-    ------
-    UserError : there are fewer than two, one is named twice, or one is not a finished run.
+    `UserError` if there are fewer than two, one is named twice, or one is not a finished run.
     """
     if len(folders) < 2:
         raise UserError("compare", "needs at least two runs", "name the output folders of two runs")
@@ -90,14 +84,7 @@ def _read(folder: Path, name: str) -> SavedRun:
 def read_summary(path: Path, remedy: str) -> dict[str, Any]:
     """The summary of a run; keys may be missing.
 
-    Parameters
-    ----------
-    path : of ``summary.json``.
-    remedy : of the error if the summary cannot be used.
-
-    Raises
-    ------
-    UserError : it cannot be read, is not JSON, or has a value of a wrong type.
+    `UserError` with this remedy if it cannot be read, is not JSON, or has a value of a wrong type.
     """
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))

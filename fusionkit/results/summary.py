@@ -121,12 +121,7 @@ def counts_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def to_json(summary: Mapping[str, Any]) -> str:
-    """Strict JSON text; infinite numbers and NaN become ``null`` and are listed in ``notes``.
-
-    Parameters
-    ----------
-    summary : from `summarise`; ``notes`` is a list of sentences.
-    """
+    """Strict JSON of a `summarise`; infinite numbers and NaN become ``null`` and are listed in ``notes``."""
     replaced: list[str] = []
     plain = plain_json(summary, "", replaced)
     plain["notes"] += [f"{entry}, which JSON cannot hold; it is null here" for entry in replaced]

@@ -39,20 +39,9 @@ class SchedulerLostError(Exception):
 
 
 def run_on_cluster(client: Client, tasks: Sequence[Task]) -> Generator[tuple[Task, str]]:
-    """Run the tasks on the workers of a scheduler.
+    """Run the tasks on the workers of a scheduler, and yield each that has ended with the reason if it failed, else "".
 
-    Parameters
-    ----------
-    client : of the scheduler; it is closed at the end.
-    tasks : the points.
-
-    Yields
-    ------
-    Each task when it has ended, with the reason if it failed, else an empty text.
-
-    Raises
-    ------
-    SchedulerLostError : the scheduler is gone; all outcomes that it sent have been yielded.
+    The client is closed at the end. `SchedulerLostError` if the scheduler is gone, after all outcomes that it sent.
     """
     sweep = uuid4().hex  # tells points of the same name in other sweeps apart
     futures: dict[Any, Task] = {}
@@ -94,15 +83,9 @@ def _outcomes(client: Client, futures: Sequence[Any]) -> Iterator[tuple[Any, Any
 
 
 def connect(address: str) -> Client:
-    """Connect to a scheduler.
+    """Connect to a scheduler by its address (``tcp://host:8786``) or the path of its scheduler file (``.json``).
 
-    Parameters
-    ----------
-    address : of the scheduler (``tcp://host:8786``), or path of its scheduler file (``.json``).
-
-    Raises
-    ------
-    UserError : dask.distributed is not installed, or no scheduler answers.
+    `UserError` if dask.distributed is not installed, or no scheduler answers.
     """
     if importlib.util.find_spec("distributed") is None:
         raise UserError("--scheduler", "needs dask.distributed", "pip install distributed")

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from fusionkit.errors import file_errors
+from fusionkit.data.new_file import whole_file
 from fusionkit.report.image_limits import Limits, image_limits
 from fusionkit.sweep.axes import Axis
 from fusionkit.sweep.plan import Plan
@@ -31,14 +31,7 @@ _ENTRIES = ("report.html", "maps.png", "summary.json")  # a map links to the fir
 
 
 def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
-    """Write the page.
-
-    Parameters
-    ----------
-    plan : the sweep.
-    rows : one for each of its points, in order.
-    path : the file, which is replaced.
-    """
+    """Write the page of a sweep with a row for each of its points, in order."""
     elements = list(dict.fromkeys(name for row in rows for name in row.maps))
     page = Template(resources.files("fusionkit.sweep").joinpath("page.html").read_text(encoding="utf-8"))
     limits = {name: image_limits([row.maps[name] for row in rows if name in row.maps]) for name in elements}
@@ -52,8 +45,8 @@ def write_page(plan: Plan, rows: Sequence[Row], path: Path) -> None:
         grids="\n".join(_grids(plan, rows, limits)),
         rows=_rows(rows),
     )
-    with file_errors(str(path)):
-        path.write_text(text, encoding="utf-8")
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _heading(plan: Plan, rows: Sequence[Row], has_maps: bool) -> str:

@@ -14,6 +14,7 @@ from fusionkit import writer
 from fusionkit.config import LoadedConfig, Source, check_source, override_source
 from fusionkit.config import yaml as yamlio
 from fusionkit.config.resolved import absolute_paths, resolved
+from fusionkit.data.new_file import whole_file
 from fusionkit.errors import UserError, file_errors
 from fusionkit.reconstruct import check_formats
 from fusionkit.report.comparison import differences
@@ -71,18 +72,7 @@ class Plan:
 
 
 def plan(source: Source, axes: Sequence[Axis], folder: Path) -> Plan:
-    """Make and check every point before the first one runs.
-
-    Parameters
-    ----------
-    source : the configuration, with overrides applied.
-    axes : keys and their values.
-    folder : the output folder.
-
-    Raises
-    ------
-    UserError : the config has no such key, or cannot take a value.
-    """
+    """Make and check every point; `UserError` if the config lacks a key of the axes or cannot take a value."""
     single = Source({k: v for k, v in source.raw.items() if k != "sweep"}, source.folder, source.name, source.packaged)
     places = itertools.product(*(range(len(axis.values)) for axis in axes))
     points = tuple(_point(single, axes, place, folder) for place in places)
@@ -104,18 +94,10 @@ def _point(source: Source, axes: Sequence[Axis], place: tuple[int, ...], folder:
 
 
 def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
-    """The points that are not finished yet; `UserError` if the folder does not fit the plan.
+    """The points that are not finished yet.
 
-    Parameters
-    ----------
-    plan : the sweep.
-    overwrite : whether to replace points whose configuration or input files have changed, and to omit points of a
-        former sweep from the table if they are not in the plan.
-
-    Raises
-    ------
-    UserError : the folder is not that of a sweep, cannot be made, or has a point with another configuration, with older
-        data or outside the plan.
+    `UserError` if the folder is not that of a sweep, cannot be made, or holds a point with another configuration, of
+    other data or outside the plan; ``overwrite`` permits these, and omits points outside the plan from the table.
     """
     folder = plan.folder
     if isdir(folder) and any(folder.iterdir()) and not (folder / CONFIG).is_file():
@@ -128,13 +110,7 @@ def check_folder(plan: Plan, overwrite: bool) -> tuple[Point, ...]:
 
 
 def _check_former(folder: Path, names: Collection[str]) -> None:
-    """`UserError` if finished points of the former table are missing from the new one, or that table cannot be read.
-
-    Parameters
-    ----------
-    folder : of a sweep.
-    names : of the points of the new table.
-    """
+    """`UserError` if the former table is unreadable, or has finished points that are not among the ``names``."""
     missing = [name for name in _finished_points(folder) if name not in names]
     if missing:
         more = f" and {len(missing) - _MOST_NAMES} more" if len(missing) > _MOST_NAMES else ""
@@ -157,7 +133,7 @@ def _read_names(path: Path) -> list[str]:
         raise _not_a_table(path) from error
     if head[:1] != ["point"]:
         raise _not_a_table(path)
-    return [row[0] for row in rows if row]
+    return [row[0].removeprefix("'") for row in rows if row]
 
 
 def _not_a_table(path: Path) -> UserError:
@@ -221,4 +197,5 @@ def write_config(plan: Plan) -> None:
     raw["sweep"] = {axis.key: list(axis.values) for axis in plan.axes}
     with file_errors(str(plan.folder), remedy=_REMEDY):
         plan.folder.mkdir(parents=True, exist_ok=True)
-        (plan.folder / CONFIG).write_text(yamlio.dump(raw), encoding="utf-8")
+    with whole_file(plan.folder / CONFIG) as partial:
+        partial.write_text(yamlio.dump(raw), encoding="utf-8")

@@ -98,16 +98,9 @@ class _Worker:
 
 
 def run_here(processes: int | None, tasks: Sequence[Task]) -> Generator[tuple[Task, str]]:
-    """Run the tasks in processes of this machine.
+    """Run the tasks in processes of this machine (None for one per core), which share its cores.
 
-    Parameters
-    ----------
-    processes : most processes at a time, which share the cores; None for one per core.
-    tasks : the points.
-
-    Yields
-    ------
-    Each task when it has ended, with the reason if it failed, else an empty text.
+    Yield each task when it has ended, with the reason if it failed, else an empty text.
     """
     cores = thread_count()
     workers = max(1, min(processes or cores, len(tasks)))

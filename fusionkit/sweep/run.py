@@ -36,19 +36,9 @@ class Machines:
 def carry_out(
     plan: Plan, todo: Sequence[Point], overwrite: bool, machines: Machines, show: Callable[[Row], None]
 ) -> list[Row]:
-    """Run points, and write table and page even if that is interrupted.
+    """Run the points ``todo``, and write table and page even if that is interrupted; a row for each point of the plan.
 
-    Parameters
-    ----------
-    plan : the sweep.
-    todo : its unfinished points, from `fusionkit.sweep.plan.check_folder`.
-    overwrite : whether runs of another configuration may be replaced.
-    machines : where to run.
-    show : called with the row of each point when it has ended.
-
-    Returns
-    -------
-    A row for each point of the plan.
+    ``overwrite`` permits to replace runs of another configuration; ``show`` gets the row of each point that has ended.
     """
     run = _runner(machines, todo)
     write_config(plan)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit import writer
-from fusionkit.errors import file_errors
+from fusionkit.data.new_file import whole_file
 from fusionkit.report.image_limits import block_mean, quantity
 from fusionkit.report.metrics import nrmse
 from fusionkit.results import result_file
@@ -95,19 +95,15 @@ def columns(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
-    """Write the table as CSV, with lists and mappings as JSON.
-
-    Parameters
-    ----------
-    rows : in the order of the points.
-    path : the file, which is replaced.
-    """
+    """Write the rows, in the order of the points, as CSV, with lists and mappings as JSON."""
     lines = [{name: _cell(value) for name, value in row.items()} for row in columns(rows)]
-    with file_errors(str(path)), path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(lines)
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
+        return f"'{value}"  # spreadsheets would take it for a formula
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value

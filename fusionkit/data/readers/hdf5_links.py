@@ -12,17 +12,10 @@ _MOST_LINKS = 16  # on the way to an item
 
 
 def other_files(path: Path, name: str, left: int = _MOST_LINKS) -> list[Path]:
-    """The other files that an item reads; nothing outside the folder of the file is opened.
+    """The other files that the item ``name`` of a file reads; nothing outside the folder of the file is opened.
 
-    Parameters
-    ----------
-    path : the file.
-    name : of the item.
-    left : links that may still be followed.
-
-    Raises
-    ------
-    UserError : a file is not a regular one in the folder of the file that names it, or links lead in a circle.
+    `UserError` if a file is not a regular one in the folder of the file that names it, or more than ``left`` links
+    lead to it.
     """
     if left == 0:
         raise UserError(str(path), f"its links to '{name}' do not end", "copy the data into one file")

@@ -161,18 +161,9 @@ _PART = 1 << 22  # bytes per read for the checksum
 def memory_map(
     path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], order: str = "C"
 ) -> npt.NDArray[Any]:
-    """A read-only array over bytes of the file; the system reads the parts that are used.
+    """A read-only array over bytes of the file, stored by rows (``C``) or columns (``F``).
 
-    Parameters
-    ----------
-    path : the file.
-    offset : of the first value, in bytes.
-    shape, dtype : of the array, which is not empty.
-    order : ``C``, or ``F`` for an array that was stored by columns.
-
-    Raises
-    ------
-    ValueError : the file ends before the array does.
+    `ValueError` if the file ends before the array does.
     """
     return np.memmap(path, dtype, "r", offset, shape, "F" if order == "F" else "C")
 

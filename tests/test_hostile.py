@@ -21,6 +21,7 @@ from fusionkit import writer
 from fusionkit.cli import main
 from fusionkit.data.readers import open_recording
 from fusionkit.errors import UserError
+from fusionkit.microscope.damaged_files import check_hdf5
 from fusionkit.results.result_file import read_result
 
 IMAGE = np.arange(12.0).reshape(3, 4)
@@ -89,8 +90,10 @@ def test_links_that_lead_elsewhere_are_refused(
         return  # a dataset may lie in the raw bytes of its own file
     with pytest.raises(UserError, match=words):
         open_recording(folder / "mine.h5").read(name)
-    with pytest.raises(UserError, match="links to other files"):
-        read_result(folder / "mine.h5")
+    (folder / "mine.h5").rename(folder / "mine.hspy")
+    for read in (read_result, check_hdf5):
+        with pytest.raises(UserError, match="links to other files"):
+            read(folder / "mine.hspy")
 
 
 def member(array: np.ndarray, after: int = 0, shape: str | None = None) -> bytes:

@@ -20,6 +20,7 @@ import numpy as np
 
 from fusionkit.arrays import Array
 from fusionkit.data.readers.hdf5_heap import heaps_are_sound
+from fusionkit.data.readers.hdf5_links import refuse_links
 from fusionkit.errors import UserError
 from fusionkit.machine import available
 
@@ -169,6 +170,7 @@ def check_hdf5(path: Path) -> None:
             raise ValueError("a chunk claims more than the file holds")
 
     with h5py.File(path, "r") as file:
+        refuse_links(file, path)
         file.visititems(visit)
 
 

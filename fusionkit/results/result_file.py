@@ -33,6 +33,7 @@ import h5py
 import numpy as np
 
 from fusionkit.arrays import Frozen
+from fusionkit.data.readers.hdf5_links import refuse_links
 from fusionkit.errors import UserError
 from fusionkit.results.record import RunRecord
 from fusionkit.results.summary import versions
@@ -237,9 +238,7 @@ def read_result(path: str | PathLike[str]) -> SavedResult:
     remedy = f"name the complete {NAME} of a former run"
     try:
         with h5py.File(path, "r") as file:
-            is_linked = file.visititems_links(lambda name, link: isinstance(link, h5py.ExternalLink) or None)
-            if is_linked:
-                raise UserError(str(path), "holds links to other files", remedy)
+            refuse_links(file, path)
             return _read(file, path)
     except PermissionError:
         raise UserError(str(path), "cannot be read: permission denied", "change its permissions") from None
@@ -316,8 +315,6 @@ def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:
-    if dataset.external or dataset.is_virtual:
-        raise UserError(str(path), f"'{dataset.name}' is in another file", f"name the complete {NAME} of a former run")
     array = np.asarray(dataset[()])
     if array.dtype.kind not in "fiub":
         raise UserError(str(path), f"'{dataset.name}' does not hold real numbers", "use another file")

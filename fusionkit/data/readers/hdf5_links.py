@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -38,6 +39,18 @@ def other_files(path: Path, name: str, left: int = _MOST_LINKS) -> list[Path]:
             # a missing source counts as fill values
             files += [home, *(other_files(home, source.dset_name, left - 1) if home.is_file() else [])]
     return [file for file in files if file != path]
+
+
+def refuse_links(file: h5py.File, path: Path) -> None:
+    """`UserError` if anything in the file lies in another file, for formats that never do that."""
+
+    def outside(_: str | bytes, item: Any) -> bool | None:
+        if isinstance(item, h5py.Group):
+            return any(isinstance(item.get(name, getlink=True), h5py.ExternalLink) for name in item) or None
+        return (isinstance(item, h5py.Dataset) and bool(item.external or item.is_virtual)) or None
+
+    if outside("", file) or file.visititems(outside):
+        raise UserError(str(path), "holds links to other files", "copy the data into one file")
 
 
 def _checked(path: Path, target: Path) -> Path:

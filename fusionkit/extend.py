@@ -20,9 +20,8 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.functional import Norm, ProxFunction
 from fusionkit.linear import IdentityMap, PylopsMap
 from fusionkit.machine import Held
-from fusionkit.operators.fidelity import Fidelity, fidelity
+from fusionkit.operators.fidelity import Fidelity, FidelityOptions, fidelity, from_options
 from fusionkit.operators.fidelity.loss import Loss, ScalarLoss
-from fusionkit.operators.fidelity.options import FidelityOptions, from_options
 from fusionkit.operators.forward import (
     Forward,
     Jet,

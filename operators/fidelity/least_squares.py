@@ -14,10 +14,9 @@ import numpy as np
 from fusionkit.build import Context
 from fusionkit.engines.kernel_terms import Kernel, LeastSquaresMaps, PowerSumLeastSquares
 from fusionkit.engines.losses import LeastSquares
-from fusionkit.operators.fidelity import Fidelity
+from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
 from fusionkit.operators.fidelity.fitted import calibrated
 from fusionkit.operators.fidelity.loss import Loss
-from fusionkit.operators.fidelity.options import FidelityOptions, from_options
 from fusionkit.operators.forward import Forward
 from fusionkit.operators.forward.detector import Calibration
 from fusionkit.operators.forward.identity import Identity

@@ -19,9 +19,8 @@ from fusionkit.build import Context
 from fusionkit.engines.kernel_terms import Kernel, PoissonMaps
 from fusionkit.engines.losses import Poisson as PoissonScalars
 from fusionkit.errors import UserError
-from fusionkit.operators.fidelity import Fidelity
+from fusionkit.operators.fidelity import Fidelity, FidelityOptions, from_options
 from fusionkit.operators.fidelity.loss import Loss, spell
-from fusionkit.operators.fidelity.options import FidelityOptions, from_options
 from fusionkit.operators.forward import Forward
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.options import NonNegative

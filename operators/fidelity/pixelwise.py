@@ -1,0 +1,169 @@
+"""Data-fidelity terms of pixelwise forward models: they take part in the joint prox."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
+from fusionkit.operators.fidelity.loss import weighted_sum
+from fusionkit.operators.fidelity.term import ComposedFidelity, Fidelity
+from fusionkit.operators.forward import Jet, PixelwiseChain, PixelwiseForward
+from fusionkit.operators.forward.elements import SelectedMaps
+from fusionkit.terms import Array, Expansion, Pixelwise, Proximable, Smooth
+
+
+class SelectedFidelity(ComposedFidelity, Pixelwise):
+    """A loss of some of the maps with factors and background: pixelwise, without coupling, and composed as well."""
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        r"""g = w s phi'(m; b) and c = w s^2 phi''(m; b) of the chosen maps, 0 for the others; without coupling."""
+        first, second = self.loss.slopes(self._predict(x, rows), self.data[:, rows])
+        return Expansion(self._spread(first, x, 1), self._spread(second, x, 2))
+
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        """Weighted value at each pixel, shape (rows, nx)."""
+        values = self.loss.values(self._predict(x, rows), self.data[:, rows]).sum(axis=0)
+        values *= self.weight
+        return values
+
+    def information(self, x: Array, rows: slice) -> Array:
+        """w s^2 times the expected second derivative of the loss at each value, (n, rows, nx)."""
+        return self._spread(self.loss.information(self._predict(x, rows)), x, 2)
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The compiled kernel of the term; None without one."""
+        scalars = self.loss.scalars
+        return None if scalars is None else LossOfMaps(scalars, self.weight, self.data, **self._maps.kernel_options)
+
+    def _predict(self, x: Array, rows: slice) -> Array:
+        prediction, offset = self._maps.linear_map.apply(x), self._maps.offset
+        return prediction if offset is None else prediction + offset[:, rows]
+
+    def _spread(self, values: Array, x: Array, power: int) -> Array:
+        """w s^power times the values at the chosen maps, 0 for the others."""
+        selection, spread = self._maps.linear_map, np.zeros_like(x)
+        factors = np.asarray(selection.factors, x.dtype).reshape(-1, 1, 1) ** power
+        spread[list(selection.indices)] = values * (x.dtype.type(self.weight) * factors)
+        return spread
+
+    @property
+    def _maps(self) -> SelectedMaps:
+        assert isinstance(self.forward, SelectedMaps)
+        return self.forward
+
+
+class SmoothSelectedFidelity(SelectedFidelity, Smooth):
+    """A loss of some of the maps whose gradient is finite on x >= 0."""
+
+    smooth = True
+
+
+class PixelwiseFidelity(Fidelity, Pixelwise):
+    """A fidelity of a pixelwise prediction; its gradient may be unbounded at x = 0."""
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """w phi'(m) times the slope of m."""
+        jet = self._model.jet(x, second=False)
+        slope = self.loss.derivative(jet.prediction, self.data)
+        slope *= self.weight
+        return np.multiply(jet.slope, slope, out=out)
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        r"""The convex second-order model at the rows ``rows`` of the unknown.
+
+        With s the slope and d the bend of the prediction: :math:`g = w \varphi' s`, :math:`c = \max(w \varphi' d, 0)`
+        and, if the prediction adds up the elements, :math:`u = \sqrt{w \varphi''}\, s`; otherwise the elements are
+        not coupled and c includes :math:`w \varphi'' s^2`. For a chain f(s(x)), s and d are those of s(x),
+        :math:`\varphi' f'` replaces :math:`\varphi'` and :math:`\max(\varphi'' f'^2 + \varphi' f'', 0)` replaces
+        :math:`\varphi''`.
+
+        Parameters
+        ----------
+        x : shape (n, rows, nx).
+        rows : the rows of the data that it belongs to.
+        """
+        jet, first, second = self._by_prediction(x, self.data[..., rows, :])
+        first *= self.weight
+        second *= self.weight
+        gradient = first * jet.slope
+        curvature = np.empty_like(x)
+        np.multiply(first, 0.0 if jet.bend is None else jet.bend, out=curvature)
+        np.maximum(curvature, 0.0, out=curvature)
+        if jet.prediction.ndim < x.ndim:
+            np.sqrt(second, out=second)
+            return Expansion(gradient, curvature, second * jet.slope)
+        second *= jet.slope * jet.slope
+        curvature += second
+        return Expansion(gradient, curvature)
+
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        """Weighted value at each pixel, shape (rows, nx)."""
+        values = self.loss.values(self.forward.apply(x), self.data[..., rows, :])
+        values *= self.weight
+        return values if values.ndim < x.ndim else values.sum(axis=0)
+
+    def _by_prediction(self, x: Array, data: Array) -> tuple[Jet, Array, Array]:
+        """The jet of m(x) with phi' and phi'' by m; for a chain f(s(x)) the jet of s(x), with derivatives by s."""
+        model = self._model
+        if not isinstance(model, PixelwiseChain):
+            jet = model.jet(x)
+            return jet, *self.loss.slopes(jet.prediction, data)
+        jet, f = model.inner.jet(x), model.function
+        first, second = self.loss.slopes(f.value(jet.prediction), data)
+        slope = f.slope(jet.prediction)
+        second *= slope * slope
+        second += first * f.curvature(jet.prediction)
+        first *= slope
+        return jet, first, np.maximum(second, 0.0, out=second)
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The compiled kernel of the term; None without one."""
+        return self.loss.kernel(self.weight, self.forward, self.data)
+
+    @property
+    def _model(self) -> PixelwiseForward:
+        assert isinstance(self.forward, PixelwiseForward)
+        return self.forward
+
+
+class SmoothPixelwiseFidelity(PixelwiseFidelity, Smooth):
+    """A fidelity of a pixelwise prediction whose gradient is finite on x >= 0."""
+
+
+class IdentityFidelity(PixelwiseFidelity, Proximable):
+    """A loss of the maps themselves: without coupling, and with the prox of the loss."""
+
+    def value(self, x: Array) -> float:
+        """Weighted loss at ``x``, accumulated in float64."""
+        return weighted_sum(self.weight, self.loss.values(x, self.data))
+
+    def gradient(self, x: Array, out: Array | None = None) -> Array:
+        """w phi'(x; b)."""
+        return np.multiply(self.loss.derivative(x, self.data), self.weight, out=out)
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        """g = w phi'(x; b), c = w phi''(x; b), without coupling."""
+        first, second = self.loss.slopes(x, self.data[:, rows])
+        first *= self.weight
+        second *= self.weight
+        return Expansion(first, second)
+
+    def information(self, x: Array, rows: slice) -> Array:
+        """w times the expected second derivative of the loss at each value, (n, rows, nx)."""
+        information = self.loss.information(x)
+        information *= self.weight
+        return information
+
+    def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
+        """The exact prox of the loss at ``v`` with the step ``step`` times the weight."""
+        result = self.loss.prox(v, self.data, step * self.weight)
+        if out is None:
+            return result
+        np.copyto(out, result)
+        return out
+
+
+class SmoothIdentityFidelity(IdentityFidelity, Smooth):
+    """A loss of the maps themselves whose gradient is finite on x >= 0."""

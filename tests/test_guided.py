@@ -13,7 +13,7 @@ from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset
 from fusionkit.operators.linear.guide import Guide, guide_of
 from fusionkit.operators.linear.guided_gradient import directional_field
-from fusionkit.operators.penalty.structure_tensor_tv import tensor_field
+from fusionkit.operators.penalty.guided_tv import tensor_field
 from fusionkit.options import Spec
 from fusionkit.reconstruct import prepare
 from fusionkit.report.metrics import nrmse

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -106,7 +107,7 @@ def test_zsh(tmp_path: Path, scripts: dict[str, Path], typed: str, offered: list
 def test_scripts_name_every_config_phantom_writer_and_reader(scripts: dict[str, Path]) -> None:
     names = {*packaged_configs(), *(name for kind in ("phantoms", "writers", "readers") for name in table(kind))}
     for path in scripts.values():
-        assert names <= set(path.read_text().replace("'", " ").replace("(", " ").replace(")", " ").split())
+        assert names <= set(re.findall(r"\w+", path.read_text()))
 
 
 def test_zsh_completes_every_one_of_several_arguments(scripts: dict[str, Path]) -> None:

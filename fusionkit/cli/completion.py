@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from fusionkit.cli import DONE
 
 SHELLS = ("bash", "zsh", "fish")
 
-# shell functions that list packaged configs and files; `names` are quoted for the shell
+# shell functions that list packaged configs, `names`, and files
 _CONFIGS = {
     "bash": """_fusionkit_configs() {{
   compgen -W {names} -- "$1"
@@ -31,23 +31,7 @@ _CONFIGS = {
 end
 """,
 }
-# shell functions that list names
-_NAMES = {
-    "bash": """_fusionkit_{kind}() {{
-  compgen -W {names} -- "$1"
-}}
-""",
-    "zsh": """_fusionkit_{kind}() {{
-  local -a names=({names})
-  compadd -a names
-}}
-""",
-    "fish": """function _fusionkit_{kind}
-  printf '%s\\n' {names}
-end
-""",
-}
-_KINDS = {"PRESET": "phantoms", "WRITER": "writers", "READER": "readers"}  # kinds by metavar
+_KINDS = {"PRESET": "phantoms", "WRITER": "writers", "READER": "readers"}  # kinds of names by metavar
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -67,20 +51,22 @@ def run(arguments: argparse.Namespace) -> int:
     from fusionkit.config import packaged_configs
     from fusionkit.registry import table
 
-    names = {kind: list(table(kind)) for kind in _KINDS.values()}
-    by_metavar = {
+    name = "_fusionkit_configs"
+    completions = {
         "FILE": shtab.FILE,
         "FILE.yaml": shtab.FILE,
         "DIR": shtab.DIRECTORY,
         "RUN": shtab.DIRECTORY,
-        "CONFIG": _function("_fusionkit_configs"),
-        **{metavar: _function(f"_fusionkit_{kind}") for metavar, kind in _KINDS.items()},
+        "CONFIG": {"bash": name, "zsh": name, "fish": f"({name})"},
     }
     parser = build_parser()
     for action in _actions(parser):
-        if action.metavar in by_metavar:
-            action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]  # defined by shtab, not argparse
-    script = shtab.complete(parser, arguments.shell, preamble=_preamble(arguments.shell, packaged_configs(), names))
+        if action.metavar in _KINDS:
+            action.choices = list(table(_KINDS[action.metavar]))
+        elif action.metavar in completions:
+            action.complete = completions[action.metavar]  # type: ignore[attr-defined]  # defined by shtab, not argparse
+    preamble = _CONFIGS[arguments.shell].format(names=_quoted(packaged_configs(), arguments.shell))
+    script = shtab.complete(parser, arguments.shell, preamble=preamble)
     print(_complete_repeated(script) if arguments.shell == "zsh" else script)
     return DONE
 
@@ -88,16 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _complete_repeated(script: str) -> str:
     """Make a zsh script complete all repeated arguments: shtab writes ``(*):``, which stops after the first."""
     return re.sub(r'^(\s*")\(\*\):', r"\1*:", script, flags=re.MULTILINE)
-
-
-def _function(name: str) -> dict[str, str]:
-    return {"bash": name, "zsh": name, "fish": f"({name})"}
-
-
-def _preamble(shell: str, configs: Iterable[str], names: Mapping[str, Iterable[str]]) -> str:
-    functions = [_CONFIGS[shell].format(names=_quoted(configs, shell))]
-    functions += [_NAMES[shell].format(kind=kind, names=_quoted(known, shell)) for kind, known in names.items()]
-    return "".join(functions)
 
 
 def _quoted(names: Iterable[str], shell: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 TABLE = {
     "writers": {
         "hspy": "fusionkit.export.hspy:HspyWriter",
-        "zspy": "fusionkit.export.zspy:ZspyWriter",
+        "zspy": "fusionkit.export.hspy:ZspyWriter",
         "tiff": "fusionkit.export.tiff:TiffWriter",
     }
 }

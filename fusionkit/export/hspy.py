@@ -1,9 +1,10 @@
-"""HyperSpy's HDF5 files: ``hs.load("maps.hspy")`` returns a list of `Signal2D` in the order of the maps."""
+"""HyperSpy's HDF5 files and Zarr folders: ``hs.load`` returns a list of `Signal2D` in the order of the maps."""
 
 from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from fusionkit.export.content import Content
@@ -39,3 +40,28 @@ class HspyWriter:
                 with h5py.File(single, "r") as file:
                     file.copy(f"{_GROUP}/{signal['metadata']['General']['title']}", signals)
                     whole.attrs.update(file.attrs)
+
+
+class ZspyWriter:
+    """The maps and the HAADF image as signals in one Zarr folder for HyperSpy."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".zspy",)
+    libraries: ClassVar[tuple[str, ...]] = ("rsciio", "zarr")
+
+    def write(self, content: Content, path: Path) -> None:
+        """Write the folder: RosettaSciIO writes one signal a folder, whose groups, also folders, are moved into one."""
+        from rsciio.zspy import file_writer
+
+        with TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as temporary:
+            for index, signal in enumerate(signals_of(content)):
+                single = Path(temporary) / f"{index}.zspy"
+                file_writer(str(single), signal)
+                (group,) = (child for child in (single / _GROUP).iterdir() if child.is_dir())
+                ordered = f"{index:03d}_{group.name}"  # Zarr lists groups in alphabetical order
+                if index == 0:
+                    group.rename(group.with_name(ordered))
+                    # the index of one signal would hide the others
+                    (single / ".zmetadata").unlink(missing_ok=True)
+                    single.rename(path)
+                else:
+                    group.rename(path / _GROUP / ordered)

@@ -6,7 +6,7 @@ import numpy as np
 
 from fusionkit.build import Context
 from fusionkit.functional import ProxFunction, Vector
-from fusionkit.operators.functional.norms import lengths
+from fusionkit.operators.functional.norms import lengths, shorten
 from fusionkit.options import Options, Positive, Weight
 from fusionkit.terms import Array
 
@@ -41,28 +41,20 @@ class GroupHuber(ProxFunction):
     def prox(self, x: Array, tau: float) -> Array:
         """Shorten each group by ``tau`` times the weight, short ones in proportion."""
         shorter = float(tau) * self.sigma
-        groups = x.reshape(self.ndim, -1)
-        scale = lengths(groups)
-        np.maximum(scale, shorter + self.smoothing, out=scale)
-        np.divide(-shorter, scale, out=scale)
-        scale += 1
-        return (groups * scale).ravel()
+        return shorten(x, self.ndim, shorter, shorter + self.smoothing)
 
     def proxdual(self, x: Array, tau: float) -> Array:
         r"""Prox of the conjugate, :math:`\alpha |p_j|^2 / 2\sigma` within :math:`|p_j| \le \sigma`."""
-        groups = x.reshape(self.ndim, -1)
-        scale = lengths(groups)
-        np.maximum(scale, self.sigma + float(tau) * self.smoothing, out=scale)
-        np.divide(self.sigma, scale, out=scale)
-        return (groups * scale).ravel()
+        return self._scaled(x, self.sigma + float(tau) * self.smoothing)
 
     def grad(self, x: Vector) -> Array:
         r"""Gradient, :math:`\sigma y_j / \max(\|y_j\|, \alpha)`."""
+        return self._scaled(x, self.smoothing)
+
+    def _scaled(self, x: Array, least: float) -> Array:
+        """Each group times sigma over its length, or over ``least`` if that is larger."""
         groups = x.reshape(self.ndim, -1)
-        scale = lengths(groups)
-        np.maximum(scale, self.smoothing, out=scale)
-        np.divide(self.sigma, scale, out=scale)
-        return (groups * scale).ravel()
+        return (groups * np.divide(self.sigma, np.maximum(lengths(groups), least))).ravel()
 
 
 class HuberOptions(Options):

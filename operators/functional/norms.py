@@ -88,14 +88,7 @@ class L21(Norm):
     def prox(self, x: Array, tau: float) -> Array:
         """Shorten each group by ``tau`` times the weight."""
         shorter = float(tau) * self.sigma
-        if shorter == 0:
-            return x.copy()
-        groups = x.reshape(self.ndim, -1)
-        scale = lengths(groups)
-        np.maximum(scale, shorter, out=scale)
-        np.divide(-shorter, scale, out=scale)
-        scale += 1
-        return (groups * scale).ravel()
+        return x.copy() if shorter == 0 else shorten(x, self.ndim, shorter, shorter)
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Scale each group that is longer than the weight to that length; ``out`` may be ``p``."""
@@ -205,8 +198,8 @@ class Euclidean(Norm):
         return np.multiply(p, self.sigma / length if length > self.sigma else 1.0, out=out)
 
 
-class L1Options(Options):
-    """Options of ``l1``."""
+class NormOptions(Options):
+    """Options of a norm without further ones."""
 
     weight: Weight = 1.0
 
@@ -218,13 +211,7 @@ class L21Options(Options):
     axes: int = Field(default=1, ge=1)
 
 
-class L2Options(Options):
-    """Options of ``l2`` and ``euclidean``."""
-
-    weight: Weight = 1.0
-
-
-def l1(options: L1Options, context: Context) -> L1:
+def l1(options: NormOptions, context: Context) -> L1:
     """The sum of the absolute values, times ``weight``."""
     return L1(options.weight)
 
@@ -246,12 +233,12 @@ def l21(options: L21Options, context: Context) -> L21:
     return L21(prod(context.shape[: options.axes]), options.weight)
 
 
-def l2(options: L2Options, context: Context) -> SquaredL2:
+def l2(options: NormOptions, context: Context) -> SquaredL2:
     """Half the squared Euclidean norm, times ``weight``."""
     return SquaredL2(options.weight)
 
 
-def euclidean(options: L2Options, context: Context) -> Euclidean:
+def euclidean(options: NormOptions, context: Context) -> Euclidean:
     """The Euclidean norm of the whole vector, not squared, times ``weight``."""
     return Euclidean(options.weight)
 
@@ -264,6 +251,16 @@ def lengths(groups: Array) -> Array:
         np.multiply(member, member, out=square)
         total += square
     return np.sqrt(total, out=total)
+
+
+def shorten(x: Array, ndim: int, by: float, least: float) -> Array:
+    """The vector (ndim, groups) with each group shortened by ``by``, those below ``least`` in proportion."""
+    groups = x.reshape(ndim, -1)
+    scale = lengths(groups)
+    np.maximum(scale, least, out=scale)
+    np.divide(-by, scale, out=scale)
+    scale += 1
+    return (groups * scale).ravel()
 
 
 def shrink(length: Array, radius: float) -> Array:

@@ -10,8 +10,7 @@ import numpy as np
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.functional import Norm, Vector
-from fusionkit.operators.functional.norms import shrink
-from fusionkit.options import Options, Weight
+from fusionkit.operators.functional.norms import NormOptions, shrink
 from fusionkit.terms import Array
 
 
@@ -78,13 +77,7 @@ def _row_lengths(rows: Array) -> Array:
     return np.sqrt(np.einsum("knp,knp->kp", rows, rows))
 
 
-class NuclearOptions(Options):
-    """Options of ``nuclear``."""
-
-    weight: Weight = 1.0
-
-
-def nuclear(options: NuclearOptions, context: Context) -> PixelNuclear:
+def nuclear(options: NormOptions, context: Context) -> PixelNuclear:
     """The nuclear norm at each pixel of a vector (k, n, ...), k <= 2, times ``weight``.
 
     Raises

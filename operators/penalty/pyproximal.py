@@ -23,29 +23,12 @@ from fusionkit.registry import suggestion
 from fusionkit.terms import Array, Composed, LinearMap, Proximable
 
 # functions that are convex for any arguments; all others count as nonconvex
-CONVEX = frozenset(
-    {
-        "AffineSet",
-        "Box",
-        "Euclidean",
-        "EuclideanBall",
-        "HalfSpace",
-        "Hankel",
-        "Huber",
-        "HuberCircular",
-        "Intersection",
-        "L1",
-        "L1Ball",
-        "L2",
-        "L2Convolve",
-        "L21",
-        "L21_plus_L1",
-        "Nuclear",
-        "NuclearBall",
-        "Simplex",
-        "TV",
-    }
-)
+# fmt: off
+CONVEX = frozenset({
+    "AffineSet", "Box", "Euclidean", "EuclideanBall", "HalfSpace", "Hankel", "Huber", "HuberCircular", "Intersection",
+    "L1", "L1Ball", "L2", "L2Convolve", "L21", "L21_plus_L1", "Nuclear", "NuclearBall", "Simplex", "TV",
+})
+# fmt: on
 # functions of pyproximal 0.13 whose prox does not minimise their value, as tests/test_functionals.py shows
 UNFAITHFUL = {
     "Huber": "its prox is wrong between alpha and alpha + step (the functional huber is right)",

@@ -1,4 +1,4 @@
-"""Isotropic total variation of each map."""
+"""Total variation of each map: isotropic, anisotropic, and quadratic for small slopes, without staircases on ramps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward.power_sum import element_values
-from fusionkit.operators.functional.norms import L21, WeightedL21
+from fusionkit.operators.functional.huber import GroupHuber
+from fusionkit.operators.functional.norms import L1, L21, WeightedL21
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Options, Positive, Weight
@@ -70,3 +71,51 @@ def factors(per_element: dict[str, float] | Literal["counts", "auto"], context: 
         level = float(np.exp(np.log(means[positive]).mean())) if positive.any() else 1.0
         return np.sqrt(level / np.where(positive, means, level))
     return element_values(per_element, context.at("per_element"), 1.0)
+
+
+class AnisotropicTVOptions(Options):
+    """Options of ``anisotropic_tv``."""
+
+    weight: Weight = 1.0
+    name: str | None = None
+
+
+def anisotropic_tv(options: AnisotropicTVOptions, context: Context) -> ComposedPenalty:
+    r"""Anisotropic total variation, which favours edges along rows and columns.
+
+    .. math:: T(x) = \lambda \sum_i \sum_{\mathrm{pixels}} |\partial_1 x_i| + |\partial_2 x_i|
+
+    with the differences of `tv`. Source: Esedoglu, Osher, Commun. Pure Appl. Math. 57, 1609 (2004).
+
+    Parameters
+    ----------
+    weight : lambda >= 0.
+    """
+    operator = gradient_map(context.shape)
+    return ComposedPenalty(L1(options.weight), operator, options.name or "anisotropic_tv")
+
+
+class HuberTVOptions(Options):
+    """Options of ``huber_tv``."""
+
+    smoothing: Positive
+    weight: Weight = 1.0
+    name: str | None = None
+
+
+def huber_tv(options: HuberTVOptions, context: Context) -> ComposedPenalty:
+    r"""Huber total variation of each map.
+
+    .. math:: T(x) = \lambda \sum_i \sum_{\mathrm{pixels}} h_\alpha(|\nabla x_i|), \qquad
+              h_\alpha(t) = t^2 / 2 \alpha \ (t \le \alpha), \quad t - \alpha / 2 \ (t > \alpha)
+
+    with the differences of `tv`. Source: Chambolle, Pock, J. Math. Imaging Vis. 40, 120 (2011), section 6.2.3.
+
+    Parameters
+    ----------
+    smoothing : alpha > 0, the slope below which the penalty is quadratic, in units of x per pixel.
+    weight : lambda >= 0.
+    """
+    operator = gradient_map(context.shape)
+    functional = GroupHuber(operator.range[0], options.smoothing, options.weight)
+    return ComposedPenalty(functional, operator, options.name or "huber_tv")

@@ -7,8 +7,8 @@ from typing import Literal
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
-from fusionkit.operators.functional.norms import L21
-from fusionkit.operators.functional.nuclear import NuclearOptions, nuclear
+from fusionkit.operators.functional.norms import L21, NormOptions
+from fusionkit.operators.functional.nuclear import nuclear
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Options, Weight
@@ -46,5 +46,5 @@ def vectorial_tv(options: VectorialTVOptions, context: Context) -> ComposedPenal
     if options.coupling == "joint":
         functional = L21(operator.range[0] * operator.range[1], options.weight)
     else:
-        functional = nuclear(NuclearOptions(weight=options.weight), replace(context, shape=operator.range))
+        functional = nuclear(NormOptions(weight=options.weight), replace(context, shape=operator.range))
     return ComposedPenalty(functional, operator, options.name or "vectorial_tv")

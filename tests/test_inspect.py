@@ -162,13 +162,13 @@ def test_suffixes_are_those_of_rosettasciio() -> None:
 
 @pytest.mark.skipif(not BCF.is_file(), reason="the Bruker recording is not in ../shared/data")
 def test_bruker_recording_is_fused_unedited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else runs on this machine
     config, run = tmp_path / "x.yaml", tmp_path / "run"
     assert main(["inspect", str(BCF), "--write-config", str(config)]) == 0
     out = capsys.readouterr().out
     assert "EDX spectrum image  64 x 64 x 2048  0.771 nm  Cu O Pd Ti  26005" in out
     assert main(["run", str(config), "--output", str(run), "--quiet"]) == 0
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     assert summary["status"] == "converged"
     assert summary["elements"] == ["Cu", "O", "Pd", "Ti"]

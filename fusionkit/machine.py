@@ -84,7 +84,8 @@ def available() -> int:
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
-            free.append(limit - int(psutil.Process().memory_info().vms))
+            # libraries take twice as many addresses as memory
+            free.append(limit - int(psutil.Process().memory_info().vms) - _LIBRARIES)
     return max(0, min(free))
 
 

@@ -51,6 +51,9 @@ def _guarded(argv: Sequence[str] | None, output: Stream) -> int:
     except UserError as error:
         _print_error(str(error))
         return WRONG
+    except MemoryError:
+        _print_error("memory: the machine has too little; use smaller data or close other programs")
+        return WRONG
     except Exception as fault:  # noqa: BLE001 - the outermost frame: unexpected errors are faults of fusionkit
         if DEBUG in (sys.argv[1:] if argv is None else argv):
             import traceback

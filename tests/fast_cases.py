@@ -144,8 +144,8 @@ def agrees(check: Evaluation, case: FastCase, split: Split, recipe: str) -> None
     """Assert that a check by kernels equals that of the definitions."""
     nothing = (np.zeros(0, case.x.dtype),)
     values = split.values(case.x, nothing)
-    for name, found in zip(("haadf", "poisson", "squares", "tv"), (*check.values, check.penalty), strict=True):
-        assert found == pytest.approx(values.get(name, 0.0), rel=1e-6)
+    for name, actual in zip(("haadf", "poisson", "squares", "tv"), (*check.values, check.penalty), strict=True):
+        assert actual == pytest.approx(values.get(name, 0.0), rel=1e-6)
     expected = certify(split, case.x, nothing, (case.p,))
     assert check.certificate is not None or recipe == "nothing"
     if check.certificate is not None:

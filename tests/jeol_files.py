@@ -14,10 +14,10 @@ _GRID = 4096  # places of the beam along an edge, whatever the pixels are
 
 def events(shape: tuple[int, int], seed: int = 4) -> np.ndarray:
     """Counts (ny, nx, channels below 1000): a few of O, Ti and Co."""
-    found = np.zeros((*shape, 1000), np.uint16)
+    result = np.zeros((*shape, 1000), np.uint16)
     for channel in (52, 451, 693):
-        found[..., channel] = np.random.default_rng(seed + channel).poisson(2.0, shape)
-    return found
+        result[..., channel] = np.random.default_rng(seed + channel).poisson(2.0, shape)
+    return result
 
 
 def write_pts(path: Path, shape: tuple[int, int] = (4, 8), image: bool = True) -> None:

@@ -79,28 +79,28 @@ def test_rivals_are_those_of_the_originals(theirs: str, ours: Any) -> None:
 def test_scores_of_structure_are_those_of_the_originals() -> None:
     pytest.importorskip("skimage", reason="scikit-image is not installed: '.[bench]'")
     one = small()
-    x, found = one.dataset.arrays["maps"], structure(one.dataset.arrays["maps"], one)
+    x, actual = one.dataset.arrays["maps"], structure(one.dataset.arrays["maps"], one)
     given = {"truth": truth_of(one), "regions": one.regions, "clean": one.clean}
     theirs = original("rivals").score(x, given)
-    assert found is not None
-    ours = (found.fraction, found.total, found.sharpness, found.invented)
+    assert actual is not None
+    ours = (actual.fraction, actual.total, actual.sharpness, actual.invented)
     assert ours == pytest.approx([theirs[name] for name in ("frac", "bias", "sharp", "inv")])
 
 
 @pytest.mark.parametrize("scene", list(SCENES))
 def test_scenes(scene: str) -> None:
-    found = {variant: record(scene, variant, DOSE, 2) for variant in VARIANTS}
+    actual = {variant: record(scene, variant, DOSE, 2) for variant in VARIANTS}
     again = record(scene, "hard", DOSE, 2)
-    np.testing.assert_array_equal(found["hard"].maps, again.maps)
-    np.testing.assert_array_equal(found["hard"].haadf, again.haadf)
-    assert (found["hard"].scene.density != record(scene, "hard", DOSE, 3).scene.density).any()
-    for one in found.values():
+    np.testing.assert_array_equal(actual["hard"].maps, again.maps)
+    np.testing.assert_array_equal(actual["hard"].haadf, again.haadf)
+    assert (actual["hard"].scene.density != record(scene, "hard", DOSE, 3).scene.density).any()
+    for one in actual.values():
         assert (one.scene.density >= 0).all()
         assert all(region.sum() >= 9 for region in one.scene.regions.values())
         matter = one.truth.sum(axis=0) > 0.05 * one.truth.sum(axis=0).max()
         assert one.truth[:, matter].mean() == pytest.approx(DOSE, rel=0.15)
         assert one.maps.mean() == pytest.approx(one.truth.mean(), rel=0.02)
-    assert found["physics"].haadf.min() > 700.0  # the detector's offset
+    assert actual["physics"].haadf.min() > 700.0  # the detector's offset
 
 
 def test_a_smaller_recording_is_the_middle_of_the_whole() -> None:
@@ -113,18 +113,18 @@ def test_a_smaller_recording_is_the_middle_of_the_whole() -> None:
 def test_the_truth_has_perfect_structure() -> None:
     one = small()
     truth = truth_of(one)
-    found = structure(truth + 1e-9 * np.random.default_rng(0).random(truth.shape), one)
-    assert found is not None
-    assert (found.fraction, found.total) == pytest.approx((0.0, 0.0), abs=1e-6)
-    assert found.sharpness == pytest.approx(1.0, abs=1e-6)
+    actual = structure(truth + 1e-9 * np.random.default_rng(0).random(truth.shape), one)
+    assert actual is not None
+    assert (actual.fraction, actual.total) == pytest.approx((0.0, 0.0), abs=1e-6)
+    assert actual.sharpness == pytest.approx(1.0, abs=1e-6)
 
 
 def test_structure_of_the_image_is_invented() -> None:
     one = small("gb_hard")
     assert one.clean is not None
-    found = structure(truth_of(one) + 0.01 * one.clean / one.clean.mean(), one)
-    assert found is not None
-    assert found.invented > 0.3
+    actual = structure(truth_of(one) + 0.01 * one.clean / one.clean.mean(), one)
+    assert actual is not None
+    assert actual.invented > 0.3
 
 
 def test_the_root_of_counts_is_inverted_without_bias() -> None:
@@ -184,11 +184,11 @@ def rows() -> Rows:
 
 
 def test_bars_of_rivals() -> None:
-    found = {bar.what: [one.held for one in bar.measured] for bar in rival_bars(rows())}
-    assert found["error / best Gaussian's, geometric mean, `hard`, 20 counts"] == [True, True, True]
-    assert found["error / best Gaussian's, geometric mean, `physics`, 20 counts"] == [False, False, False]
-    assert found["error / that without the image, mean, `model`, 5 counts"] == [None, True, True]
-    assert all(all(one is not False for one in held) for what, held in found.items() if "share" in what)
+    actual = {bar.what: [one.held for one in bar.measured] for bar in rival_bars(rows())}
+    assert actual["error / best Gaussian's, geometric mean, `hard`, 20 counts"] == [True, True, True]
+    assert actual["error / best Gaussian's, geometric mean, `physics`, 20 counts"] == [False, False, False]
+    assert actual["error / that without the image, mean, `model`, 5 counts"] == [None, True, True]
+    assert all(all(one is not False for one in held) for what, held in actual.items() if "share" in what)
 
 
 def test_tables_mark_what_flatters_and_leave_out_what_is_absent() -> None:

@@ -52,9 +52,9 @@ def truth_of(specimen: str) -> Array:
 )
 def test_errors_are_those_after_rescaling(change: Callable[[Array], Array], mean: float, plain: float) -> None:
     truth = truth_of("nanoparticle")
-    found = scores(change(truth), truth)
-    assert found.mean == pytest.approx(mean, abs=1e-12)
-    assert np.mean(found.plain) == pytest.approx(plain, abs=1e-12)
+    actual = scores(change(truth), truth)
+    assert actual.mean == pytest.approx(mean, abs=1e-12)
+    assert np.mean(actual.plain) == pytest.approx(plain, abs=1e-12)
 
 
 def test_no_other_factor_is_nearer() -> None:

@@ -44,8 +44,8 @@ def flat_solution(weight: float) -> tuple[Split, Array, Array]:
 
 def test_zero_at_a_solution_in_closed_form() -> None:
     split, x, p = flat_solution(weight=3.0)
-    found = certificate_of(split, x, p)
-    assert found.optimality < 1e-12
+    actual = certificate_of(split, x, p)
+    assert actual.optimality < 1e-12
 
 
 @pytest.mark.parametrize("engine", ["numpy", "auto"])
@@ -117,12 +117,12 @@ def test_has_no_units(dtype: Any, rtol: float, scale: float, factor: float, seed
     random = np.random.default_rng(seed)
     x = np.maximum(random.normal(0.5, 0.5, SHAPE), 0.0)
     p = 0.06 * random.standard_normal((2, *SHAPE))
-    found = []
+    actual = []
     for s, c in ((1.0, 1.0), (scale, factor)):
         split = fused(s, c, dtype).sort(PRIMAL_DUAL)
-        found.append(certificate_of(split, (s * x).astype(dtype), (c / s * p).astype(dtype)))
+        actual.append(certificate_of(split, (s * x).astype(dtype), (c / s * p).astype(dtype)))
     for name in ("stationarity", "alignment", "feasibility"):
-        assert getattr(found[1], name) == pytest.approx(getattr(found[0], name), rel=rtol)
+        assert getattr(actual[1], name) == pytest.approx(getattr(actual[0], name), rel=rtol)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_has_no_units(dtype: Any, rtol: float, scale: float, factor: float, seed
 def test_does_not_depend_on_the_solver_that_asks(problem: str) -> None:
     built, start = build(problem)
     random = np.random.default_rng(5)
-    found: dict[str, Certificate] = {}
+    actual: dict[str, Certificate] = {}
     for solver, name in TAKEN:
         if name == problem:
             split = fit(make_solver(solver), built)
@@ -139,10 +139,10 @@ def test_does_not_depend_on_the_solver_that_asks(problem: str) -> None:
             random = np.random.default_rng(5)
             p = 0.06 * random.standard_normal((2, *SHAPE))
             duals = [p if term is penalty else np.zeros(term.operator.range) for term in split.coupling.terms]
-            found[solver] = certificate_of(split, start, *duals)
-    assert len(found) >= 4
-    first = next(iter(found.values()))
-    for solver, other in found.items():
+            actual[solver] = certificate_of(split, start, *duals)
+    assert len(actual) >= 4
+    first = next(iter(actual.values()))
+    for solver, other in actual.items():
         for name in ("stationarity", "alignment", "feasibility"):
             assert getattr(other, name) == pytest.approx(getattr(first, name), rel=1e-10), solver
 
@@ -188,10 +188,10 @@ def test_alignment_is_never_negative_and_feasibility_is_the_share_outside(
     (term,) = split.coupling.terms
     assert isinstance(term.functional, HasDualBall)
     inside = term.functional.project_dual(p.ravel()).reshape(p.shape)
-    found, within = certificate_of(split, x, p), certificate_of(split, x, inside)
-    assert found.alignment >= 0
+    actual, within = certificate_of(split, x, p), certificate_of(split, x, inside)
+    assert actual.alignment >= 0
     assert within.alignment >= 0
-    assert found.feasibility == pytest.approx(np.linalg.norm(p - inside) / np.linalg.norm(p), rel=1e-6, abs=1e-12)
+    assert actual.feasibility == pytest.approx(np.linalg.norm(p - inside) / np.linalg.norm(p), rel=1e-6, abs=1e-12)
     assert within.feasibility < 1e-12
 
 

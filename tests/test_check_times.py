@@ -24,20 +24,20 @@ def places(optimality: list[float], tolerance: float = 1e-4) -> list[int]:
     """The iterations with checks in a solve whose looks give these values."""
     schedule = Schedule(tolerance)
     schedule.checked()  # the starting point
-    found = []
+    result = []
     for index, value in enumerate(optimality, start=1):
         if schedule.due(index * LOOK, Certificate(value, value / 10, index * 1e-9)):
             schedule.checked()
-            found.append(index * LOOK)
-    return found
+            result.append(index * LOOK)
+    return result
 
 
 def test_checks_of_a_long_solve_are_within_the_budget_and_enough_for_a_curve() -> None:
-    found = places(list(np.geomspace(1.0, 2e-4, 100)))
-    spent = 0.2 * 100 + 1.1 * (1 + len(found))  # iterations that looks and checks take
+    actual = places(list(np.geomspace(1.0, 2e-4, 100)))
+    spent = 0.2 * 100 + 1.1 * (1 + len(actual))  # iterations that looks and checks take
     assert 0.03 * 1000 < spent <= 0.05 * 1000
-    assert found[0] <= 150
-    assert max(np.diff(found)) <= 150
+    assert actual[0] <= 150
+    assert max(np.diff(actual)) <= 150
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.9, 0.99])
@@ -48,8 +48,8 @@ def test_a_check_follows_the_first_look_that_may_meet_the_tolerance(rate: float)
 
 
 def test_looks_that_mislead_use_up_their_credit() -> None:
-    found = places([5e-5] * 500)
-    assert len(found) <= 2 + 0.03 * 5000 / 1.1
+    actual = places([5e-5] * 500)
+    assert len(actual) <= 2 + 0.03 * 5000 / 1.1
 
 
 @pytest.mark.parametrize("values", [[np.nan], [np.inf]])
@@ -82,9 +82,9 @@ def test_the_certificate_at_the_end_is_of_the_whole_and_certifies(penalty: str, 
     assert result.status is Status.CONVERGED
     split = fit(make_solver("chambolle_pock"), problem)
     auxiliary = tuple(result.auxiliary.get(term.name, np.zeros(0)) for term in split.coupling.terms)
-    found = certify(split, result.x, auxiliary, tuple(result.duals[term.name] for term in split.coupling.terms))
-    assert found.optimality <= tolerance
-    assert result.optimality == pytest.approx(found.optimality, rel=1e-6)
+    actual = certify(split, result.x, auxiliary, tuple(result.duals[term.name] for term in split.coupling.terms))
+    assert actual.optimality <= tolerance
+    assert result.optimality == pytest.approx(actual.optimality, rel=1e-6)
     assert result.objective == pytest.approx(result.trace["objective"][-1], rel=1e-14)
 
 

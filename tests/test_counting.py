@@ -128,11 +128,11 @@ def test_a_rerun_and_the_summary(tmp_path: Path) -> None:
     assert main(["run", str(config), "--quiet", "--output", str(first), *sets]) == 0
     assert main(["run", str(first / "config.resolved.yaml"), "--quiet", "--output", str(second)]) == 0
     np.testing.assert_array_equal(fk.read_result(first).x, fk.read_result(second).x)
-    found = json.loads((first / "summary.json").read_text())["counts"]
-    assert found["maps_are"] == "rates"
-    assert found["unit_of_a_count"] == pytest.approx({"Co": 50.0, "S": 50.0, "O": 20.0})
-    assert found["total"] == pytest.approx(dict(zip(("Co", "S", "O"), COUNTS.sum(axis=(1, 2)), strict=True)))
-    assert found["dose"] == pytest.approx(COUNTS.sum() / COUNTS[0].size)
+    actual = json.loads((first / "summary.json").read_text())["counts"]
+    assert actual["maps_are"] == "rates"
+    assert actual["unit_of_a_count"] == pytest.approx({"Co": 50.0, "S": 50.0, "O": 20.0})
+    assert actual["total"] == pytest.approx(dict(zip(("Co", "S", "O"), COUNTS.sum(axis=(1, 2)), strict=True)))
+    assert actual["dose"] == pytest.approx(COUNTS.sum() / COUNTS[0].size)
 
 
 @pytest.mark.parametrize(

@@ -64,11 +64,11 @@ def test_power_is_accurate_on_the_whole_range(y: float, dtype: Any) -> None:
     x = positive(dtype)
     reference = x.astype(np.float64) ** y
     ordinary = normal(reference, dtype)
-    found = power(x, y)
-    np.testing.assert_allclose(found[ordinary], reference[ordinary], rtol=ERROR[dtype])
+    actual = power(x, y)
+    np.testing.assert_allclose(actual[ordinary], reference[ordinary], rtol=ERROR[dtype])
     below = reference < np.finfo(dtype).tiny
-    np.testing.assert_allclose(found[below], reference[below], atol=2 * float(np.finfo(dtype).smallest_subnormal))
-    assert np.all(np.isinf(found[reference > 1.0001 * float(np.finfo(dtype).max)]))
+    np.testing.assert_allclose(actual[below], reference[below], atol=2 * float(np.finfo(dtype).smallest_subnormal))
+    assert np.all(np.isinf(actual[reference > 1.0001 * float(np.finfo(dtype).max)]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -108,9 +108,9 @@ def test_rough_log_is_close(dtype: Any) -> None:
     y=st.floats(1e-3, 4.0),
 )
 def test_power_is_never_nan(x: float, y: float) -> None:
-    found = float(power(np.array([x], np.float32), y)[0])
-    assert not np.isnan(found)
+    actual = float(power(np.array([x], np.float32), y)[0])
+    assert not np.isnan(actual)
     with np.errstate(over="ignore"):
         reference = float(np.float64(x) ** y)
     if normal(np.array(reference), np.float32):
-        assert found == pytest.approx(reference, rel=ERROR[np.float32])
+        assert actual == pytest.approx(reference, rel=ERROR[np.float32])

@@ -37,13 +37,13 @@ def objective(case: FastCase, x: Array, step: float) -> Array:
 
 def check_agreement(case: FastCase, step: float) -> None:
     """The same values, except at pixels whose step one of the two shortened; there the objective is no worse."""
-    definition, found = both(case, step)
-    close = np.isclose(found, definition, rtol=1e-4, atol=1e-5).all(axis=0)
+    definition, actual = both(case, step)
+    close = np.isclose(actual, definition, rtol=1e-4, atol=1e-5).all(axis=0)
     assert np.count_nonzero(~close) <= 1 + 0.01 * close.size
-    worst, reached = objective(case, definition, step), objective(case, found, step)
+    worst, reached = objective(case, definition, step), objective(case, actual, step)
     rounding = 64 * np.finfo(case.x.dtype).eps
     assert np.all(reached <= worst + rounding * (1 + np.abs(worst)))
-    assert np.all((found >= case.bounds.lower) & (found <= case.bounds.upper))
+    assert np.all((actual >= case.bounds.lower) & (actual <= case.bounds.upper))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -62,8 +62,8 @@ def test_any_number_of_elements_and_any_width(n: int, nx: int) -> None:
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "no_background"])
 def test_many_steps_find_the_same_minimiser(recipe: str, dtype: Any) -> None:
     case = fast_case(RECIPES[recipe], (2, 9, 33), dtype)
-    definition, found = both(case, 0.1, newton_steps=30)
-    np.testing.assert_allclose(found, definition, atol=1e-3 if dtype == np.float32 else 1e-6)
+    definition, actual = both(case, 0.1, newton_steps=30)
+    np.testing.assert_allclose(actual, definition, atol=1e-3 if dtype == np.float32 else 1e-6)
 
 
 @settings(deadline=None, max_examples=25)
@@ -94,22 +94,22 @@ def test_threads_do_not_change_a_bit(threads: int) -> None:
 def test_inputs_are_left_alone_and_out_may_be_the_start() -> None:
     case = fast_case(RECIPES["everything"], (3, 12, 31), np.float32)
     x, v = case.x.copy(), case.v.copy()
-    found = fast_pixelwise.prox(case.spec, case.v, 0.3, case.x, 2)
+    actual = fast_pixelwise.prox(case.spec, case.v, 0.3, case.x, 2)
     np.testing.assert_array_equal(case.x, x)
     np.testing.assert_array_equal(case.v, v)
     assert fast_pixelwise.prox(case.spec, v, 0.3, x, 2, out=x) is x
-    np.testing.assert_array_equal(x, found)
+    np.testing.assert_array_equal(x, actual)
 
 
 def test_a_nan_stays_in_its_pixel() -> None:
     case = fast_case(RECIPES["fused"], (2, 6, 20), np.float32)
     clean = fast_pixelwise.prox(case.spec, case.v, 0.3, case.x)
     case.x[1, 3, 5] = np.nan
-    found = fast_pixelwise.prox(case.spec, case.v, 0.3, case.x)
-    assert np.isnan(found[1, 3, 5])
+    actual = fast_pixelwise.prox(case.spec, case.v, 0.3, case.x)
+    assert np.isnan(actual[1, 3, 5])
     elsewhere = np.ones((6, 20), bool)
     elsewhere[3, 5] = False
-    np.testing.assert_array_equal(found[:, elsewhere], clean[:, elsewhere])
+    np.testing.assert_array_equal(actual[:, elsewhere], clean[:, elsewhere])
 
 
 @dataclass

@@ -50,7 +50,7 @@ PLACES = {
     "inspect": ("fusionkit.data.readers.lookup", ["FILE"]),
     "list": ("fusionkit.cli.list.descriptions", ["terms"]),
     "simulate": ("fusionkit.data.phantoms.simulate", ["films", "--output", "OUT.npz"]),
-    "completion": ("fusionkit.cli.completion._preamble", ["bash"]),
+    "completion": ("fusionkit.cli.completion._quoted", ["bash"]),
 }
 
 
@@ -86,9 +86,9 @@ def test_a_fault_ends_any_command_with_status_70(
 ) -> None:
     monkeypatch.setattr(PLACES[command][0], fault)
     assert main(arguments(command)) == FAULT == 70
-    found = re.fullmatch(LINE.format(what=re.escape(FAULTS[fault])), capsys.readouterr().err)
-    assert found is not None
-    text = Path(found[1]).read_text(encoding="utf-8")
+    actual = re.fullmatch(LINE.format(what=re.escape(FAULTS[fault])), capsys.readouterr().err)
+    assert actual is not None
+    text = Path(actual[1]).read_text(encoding="utf-8")
     assert "Traceback (most recent call last):" in text
     assert f"in {fault.__name__}\n" in text
 

@@ -399,6 +399,6 @@ def test_blur_in_python_checks_sigma(sigma: float) -> None:
 @pytest.mark.parametrize("sigma", [0.125, 8.0])
 def test_blur_takes_the_limits_of_sigma(sigma: float) -> None:
     x = np.eye(6)[None]
-    found = GaussianBlur(x.shape, sigma).apply(x)
-    assert found.sum() == pytest.approx(6)
-    assert 0 < found[0, 0, 1] < found[0, 0, 0]
+    actual = GaussianBlur(x.shape, sigma).apply(x)
+    assert actual.sum() == pytest.approx(6)
+    assert 0 < actual[0, 0, 1] < actual[0, 0, 0]

@@ -83,11 +83,11 @@ def check_alike(found: Result, expected: Result, near: float) -> None:
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_solve_agrees_with_the_other_engines(name: str, precision: str, on_device: Device) -> None:
-    found = solved(recording(), PROBLEMS[name][0], "cupy", precision)
-    assert (found.engine, found.device) == ("cupy", on_device.name)
+    actual = solved(recording(), PROBLEMS[name][0], "cupy", precision)
+    assert (actual.engine, actual.device) == ("cupy", on_device.name)
     for engine in ("numpy", "auto"):
         check_alike(
-            found, solved(recording(), PROBLEMS[name][0], engine, precision), {"single": 2e-5}.get(precision, 1e-12)
+            actual, solved(recording(), PROBLEMS[name][0], engine, precision), {"single": 2e-5}.get(precision, 1e-12)
         )
 
 
@@ -108,39 +108,39 @@ def test_no_penalty_and_no_image(terms: Any, on_device: Device) -> None:
 
 @pytest.mark.parametrize("name", [name for name in KERNELS if PROBLEMS[name][1]])
 def test_looks_see_what_they_see_on_the_processor(name: str, on_device: Device) -> None:
-    found, expected = (
+    actual, expected = (
         solved(data_of(3, 48, 50), PROBLEMS[name][0], engine, "double", check_every=None, tolerance=1e-4)
         for engine in ("cupy", "numba")
     )
     assert expected.looks
-    assert found.trace["iteration"].tolist() == expected.trace["iteration"].tolist()
-    assert len(found.trace["iteration"]) < found.iterations // 10
+    assert actual.trace["iteration"].tolist() == expected.trace["iteration"].tolist()
+    assert len(actual.trace["iteration"]) < actual.iterations // 10
     for column, seen in expected.looks.items():
         if column != "seconds":
-            np.testing.assert_allclose(found.looks[column], seen, rtol=1e-6, atol=1e-12, err_msg=column)
+            np.testing.assert_allclose(actual.looks[column], seen, rtol=1e-6, atol=1e-12, err_msg=column)
 
 
 def test_the_certificate_stops_the_solve_where_it_does_on_the_processor(on_device: Device) -> None:
-    found, expected = (
+    actual, expected = (
         solved(recording(), FUSED, engine, "double", max_iterations=2000, tolerance=1e-5) for engine in ("cupy", "auto")
     )
-    assert found.status is Status.CONVERGED
-    assert found.iterations == expected.iterations
-    assert found.optimality == pytest.approx(expected.optimality, rel=1e-6)
+    assert actual.status is Status.CONVERGED
+    assert actual.iterations == expected.iterations
+    assert actual.optimality == pytest.approx(expected.optimality, rel=1e-6)
 
 
 def test_an_early_end_hands_out_the_best_iterate(on_device: Device) -> None:
     options = {"tau": 3.0, "max_iterations": 40}
-    found, expected = (solved(recording(), FUSED, engine, "double", **options) for engine in ("cupy", "auto"))
-    check_alike(found, expected, 1e-10)
-    assert found.duals.keys() == expected.duals.keys()
+    actual, expected = (solved(recording(), FUSED, engine, "double", **options) for engine in ("cupy", "auto"))
+    check_alike(actual, expected, 1e-10)
+    assert actual.duals.keys() == expected.duals.keys()
 
 
 def test_fitted_parameters_move_on_the_device_too(on_device: Device) -> None:
     terms = ({"type": "haadf", "weight": 0.1, "gamma": 1.7, "gain": "auto"}, *FUSED[1:])
-    found, expected = (solved(recording(), terms, engine, "double") for engine in ("cupy", "auto"))
-    check_alike(found, expected, 1e-8)
-    assert found.parameters["haadf"]["gain"].value == pytest.approx(expected.parameters["haadf"]["gain"].value)
+    actual, expected = (solved(recording(), terms, engine, "double") for engine in ("cupy", "auto"))
+    check_alike(actual, expected, 1e-8)
+    assert actual.parameters["haadf"]["gain"].value == pytest.approx(expected.parameters["haadf"]["gain"].value)
 
 
 @pytest.mark.parametrize("terms", [FUSED, PROBLEMS["tgv"][0]])
@@ -156,9 +156,9 @@ def test_a_solve_goes_on_from_a_former_one(terms: Any, on_device: Device) -> Non
 def test_other_penalties_run_by_array_functions_and_the_notes_say_so(
     name: str, precision: str, on_device: Device
 ) -> None:
-    found = solved(recording(), UNFUSED[name], "cupy", precision)
-    check_alike(found, solved(recording(), UNFUSED[name], "numpy", precision), {"single": 2e-5}.get(precision, 1e-11))
-    assert any("by array functions: there is no kernel for" in note for note in found.notes)
+    actual = solved(recording(), UNFUSED[name], "cupy", precision)
+    check_alike(actual, solved(recording(), UNFUSED[name], "numpy", precision), {"single": 2e-5}.get(precision, 1e-11))
+    assert any("by array functions: there is no kernel for" in note for note in actual.notes)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_other_penalties_run_by_array_functions_and_the_notes_say_so(
     ],
 )
 def test_a_term_that_cannot_be_there_is_refused_by_name(terms: Any, named: str, on_device: Device) -> None:
-    said = rf"engine: there is no GPU kernel for {re.escape(named)}; 'engine: auto' runs it"
-    with pytest.raises(RefusalError, match=said):
+    message = rf"engine: there is no GPU kernel for {re.escape(named)}; 'engine: auto' runs it"
+    with pytest.raises(RefusalError, match=message):
         solved(recording(), terms, "cupy")
 
 
@@ -191,10 +191,10 @@ def test_without_cupy_or_a_device_one_line_says_so(tmp_path: Path, capsys: pytes
     else:
         pytest.skip("there is a device")
     assert main(["run", "cos_nanoparticle", "--set", "engine=cupy", "--output", str(tmp_path / "run")]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1
-    assert "engine: CuPy" in said[0]
-    assert said[0].endswith("or use 'auto' for the processor")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "engine: CuPy" in lines[0]
+    assert lines[0].endswith("or use 'auto' for the processor")
     assert not (tmp_path / "run").exists()
 
 

@@ -41,9 +41,9 @@ def test_nvcc_keeps_everything_in_registers(variant: Any, architecture: int, tmp
         [*command, "-cubin", "-o", str(tmp_path / "out"), str(tmp_path / "kernels.cu")], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    found = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
-    assert len(found) >= len(KERNELS)
-    assert all(numbers == ("0", "0", "0") for numbers in found), done.stderr
+    actual = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
+    assert len(actual) >= len(KERNELS)
+    assert all(numbers == ("0", "0", "0") for numbers in actual), done.stderr
 
 
 def nvrtc() -> ctypes.CDLL:

@@ -65,8 +65,8 @@ def test_every_sum_of_terms_has_its_joint_prox(recipe: str, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "no_background"])
 def test_many_newton_steps_find_the_same_minimiser(recipe: str, dtype: Any) -> None:
-    found, expected = joint_prox(recipe, dtype, 30)
-    np.testing.assert_allclose(found, expected, atol=1e-3 if dtype == np.float32 else 1e-6)
+    actual, expected = joint_prox(recipe, dtype, 30)
+    np.testing.assert_allclose(actual, expected, atol=1e-3 if dtype == np.float32 else 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +89,14 @@ def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, 
 def test_the_order_of_the_threads_does_not_change_a_bit(n: int, ny: int, nx: int, seed: int, kind: str) -> None:
     case = fast_case(Recipe(), (n, ny, nx), np.float32, seed)
     term = tv(case.x.shape, 0.1, case.x.dtype, *KINDS[kind])
-    found: list[tuple[Array, Array, Evaluation]] = []
+    actual: list[tuple[Array, Array, Evaluation]] = []
     for backwards in (False, True):
         engine = device_engine(case, term, backwards=backwards)
         x, (p,) = engine.step(engine.put(case.v), (), (engine.put(case.p),), (0.3, 0.4), 1.5)
-        found.append((x, p, engine.check(x, (), (p,))))
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    np.testing.assert_array_equal(found[0][1], found[1][1])
-    assert found[0][2] == found[1][2]
+        actual.append((x, p, engine.check(x, (), (p,))))
+    np.testing.assert_array_equal(actual[0][0], actual[1][0])
+    np.testing.assert_array_equal(actual[0][1], actual[1][1])
+    assert actual[0][2] == actual[1][2]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,7 +137,7 @@ def test_an_engine_with_other_parameters_uses_the_memory_of_the_former() -> None
     first = device_engine(case, tv(case.x.shape, 0.1, case.x.dtype))
     kernel: Any = tv(case.x.shape, 0.2, case.x.dtype).kernel
     second = DeviceEngine(case.spec, kernel, case.x.shape, case.x.dtype, 1, first.device, first)
-    found = second.step(case.x, (), (case.p,), (0.1, 0.4))
+    actual = second.step(case.x, (), (case.p,), (0.1, 0.4))
     fresh = device_engine(case, tv(case.x.shape, 0.2, case.x.dtype)).step(case.x, (), (case.p,), (0.1, 0.4))
-    np.testing.assert_array_equal(found[0], fresh[0])
+    np.testing.assert_array_equal(actual[0], fresh[0])
     assert all(a is b for a, b in zip(first._data, second._data, strict=True) if a.size > 1)

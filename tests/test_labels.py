@@ -33,9 +33,9 @@ def test_elements_by_their_lines(label: str, element: str | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "ImageJ=1.53t\nimages=1", "<OME", "<OME><Image/></OME>", "SCANIMAGE\nunit=nm"])
 def test_words_that_say_nothing(text: str) -> None:
-    said = describe_tiff({"ImageDescription": text})
-    assert (said.labels, said.unit, said.edges) == ((), "", None)
-    assert describe_tiff({}) == describe_tiff({"ImageDescription": b"bytes"}) == said
+    description = describe_tiff({"ImageDescription": text})
+    assert (description.labels, description.unit, description.edges) == ((), "", None)
+    assert describe_tiff({}) == describe_tiff({"ImageDescription": b"bytes"}) == description
 
 
 def tiff(path: Path, **described: Any) -> list[Entry]:
@@ -52,9 +52,9 @@ def tiff(path: Path, **described: Any) -> list[Entry]:
 def test_pixels_of_imagej(unit: str, nanometres: float | None, tmp_path: Path) -> None:
     labels = [*(f"{name} Ka1" for name in NAMES), "HAADF"]
     metadata = {"axes": "CYX", "unit": unit, "Labels": labels}
-    found = tiff(tmp_path / "a.tif", imagej=True, resolution=(2.5, 2.5), metadata=metadata)
-    assert [one.elements for one in found] == [(), *((name,) for name in NAMES), ()]
-    for one in found:
+    actual = tiff(tmp_path / "a.tif", imagej=True, resolution=(2.5, 2.5), metadata=metadata)
+    assert [one.elements for one in actual] == [(), *((name,) for name in NAMES), ()]
+    for one in actual:
         assert one.edges == (None if nanometres is None else pytest.approx((nanometres, nanometres)))
 
 
@@ -64,11 +64,11 @@ def test_channels_and_pixels_of_ome(unit: str | None, tmp_path: Path) -> None:
         f"PhysicalSize{axis}{what}": value for axis in "XY" for what, value in [("", 0.4), ("Unit", unit)] if value
     }
     channels = {"Channel": {"Name": [*NAMES, "HAADF"]}}
-    found = tiff(tmp_path / "a.ome.tif", ome=True, metadata={"axes": "CYX", **channels, **sizes})
-    assert [one.name for one in found] == ["a.ome", *(f"a.ome/{name}" for name in (*NAMES, "HAADF"))]
-    assert [one.elements for one in found] == [(), *((name,) for name in NAMES), ()]
+    actual = tiff(tmp_path / "a.ome.tif", ome=True, metadata={"axes": "CYX", **channels, **sizes})
+    assert [one.name for one in actual] == ["a.ome", *(f"a.ome/{name}" for name in (*NAMES, "HAADF"))]
+    assert [one.elements for one in actual] == [(), *((name,) for name in NAMES), ()]
     edge = 0.4 if unit == "nm" else 400.0  # µm where the file names no unit
-    assert all(one.edges == pytest.approx((edge, edge)) for one in found)
+    assert all(one.edges == pytest.approx((edge, edge)) for one in actual)
 
 
 def test_ome_tiff_runs(tmp_path: Path) -> None:

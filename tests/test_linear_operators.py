@@ -193,8 +193,8 @@ def test_normal_eigenvalues(name: str, shape: tuple[int, ...]) -> None:
     x, axes = np.random.default_rng(0).random(shape), linear_map.cosine_axes()
     values = linear_map.normal_eigenvalues() * np.asarray(scipy.fft.dctn(x, axes=axes, norm="ortho"))
     expected = build(name, {}, shape).adjoint(build(name, {}, shape).apply(x))
-    found = np.asarray(scipy.fft.idctn(values, axes=axes, norm="ortho"))
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    actual = np.asarray(scipy.fft.idctn(values, axes=axes, norm="ortho"))
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 def test_an_operator_that_works_in_place_gives_an_array_of_its_own() -> None:

@@ -40,6 +40,6 @@ def test_maps_are_sums_over_windows(tmp_path: Path) -> None:
 def test_inspect_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_pts(tmp_path / "a.pts")
     assert main(["inspect", str(tmp_path / "a.pts")]) == 0
-    said = capsys.readouterr().out
-    assert "EDX spectrum image" in said
-    assert str(events((4, 8)).sum()) in said
+    output = capsys.readouterr().out
+    assert "EDX spectrum image" in output
+    assert str(events((4, 8)).sum()) in output

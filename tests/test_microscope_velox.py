@@ -31,16 +31,16 @@ def velox(tmp_path: Path) -> Path:
 
 
 def test_what_is_in_it(velox: Path) -> None:
-    found = {one.name: one for one in entries(open_recording(velox))}
-    assert {name: one.elements for name, one in found.items()} == {
+    actual = {one.name: one for one in entries(open_recording(velox))}
+    assert {name: one.elements for name, one in actual.items()} == {
         "HAADF": (),
         "Co": ("Co",),
         "O": ("O",),
         "EDS": ("Co", "O"),
     }
-    assert found["EDS"].kind == "EDX spectrum image"
-    assert found["EDS"].total == spectra().sum()
-    assert all(one.edges == pytest.approx((0.4, 0.4)) for one in found.values())
+    assert actual["EDS"].kind == "EDX spectrum image"
+    assert actual["EDS"].total == spectra().sum()
+    assert all(one.edges == pytest.approx((0.4, 0.4)) for one in actual.values())
 
 
 def test_ready_maps_are_used_as_they_are(velox: Path) -> None:

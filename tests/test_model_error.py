@@ -57,9 +57,9 @@ def test_a_wrong_model_loses_its_weight(spoil: Callable[[Array], Array]) -> None
     assert chosen.facts["of_the_noise"] < 0.05
     assert chosen.weight < 0.05 * chosen.facts["sigma"] ** -2
     assert chosen.weight == 0.0 or "differ by" in chosen.note
-    found, believed, without = error(searched), error(job(data, NOISE)), error(job(data, "terms.haadf.weight=0.0"))
-    assert found < 0.7 * believed
-    assert found < 1.2 * without
+    actual, believed, without = error(searched), error(job(data, NOISE)), error(job(data, "terms.haadf.weight=0.0"))
+    assert actual < 0.7 * believed
+    assert actual < 1.2 * without
 
 
 @pytest.mark.parametrize("preset", ["films", "cos_nanoparticle"])
@@ -139,8 +139,8 @@ def test_counts_choose_the_penalty(preset: str, size: int, dose: float, best: st
     assert weights[best].weight > 0.0
     assert weights[other].weight == 0.0
     assert f"above that of {best}" in weights[other].note
-    found = both.solve()
-    assert found.terms[other] == 0.0
+    actual = both.solve()
+    assert actual.terms[other] == 0.0
     alone = prepare("cos_adaptive", (*sets, "solver.tolerance=1e-3", f"terms.{best}.weight=0.0"))
     assert error(both) < error(alone)
 

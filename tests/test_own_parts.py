@@ -35,11 +35,11 @@ def test_a_constraint_that_holds_in_the_limit_is_no_divergence(solver: str) -> N
     bound = {"type": "box", "lower": 0.0, "upper": 7.0}
     tv = {"type": "tv", "weight": 1.0}
     known = fk.solve(fk.compose(DATA, [FIT, tv, bound]), fk.make_solver("admm", tolerance=1e-5), MAPS)
-    found = fk.solve(
+    actual = fk.solve(
         fk.compose(DATA, [FIT, tv, BOX]), fk.make_solver(solver, tolerance=1e-4, max_iterations=5000), MAPS
     )
-    assert found.status is Status.CONVERGED
-    assert found.objective == pytest.approx(known.objective, rel=2e-3)
+    assert actual.status is Status.CONVERGED
+    assert actual.objective == pytest.approx(known.objective, rel=2e-3)
 
 
 class Doubled:
@@ -109,9 +109,9 @@ def test_data_that_agree_are_certified(solver: str, precision: Any) -> None:
     image = ((z[:, None, None] * x) ** 1.7).sum(axis=0)
     data = fk.Dataset({"maps": x, "haadf": image}, elements=("Co", "O"))
     posed = fk.compose(data, [{"type": "haadf", "gamma": 1.7}, FIT, "nonnegative"], precision=precision)
-    found = fk.solve(posed, fk.make_solver(solver, max_iterations=2000), fk.starting_point("uniform", posed, data))
-    assert found.status is Status.CONVERGED
-    np.testing.assert_allclose(found.x, x, rtol=1e-3)
+    actual = fk.solve(posed, fk.make_solver(solver, max_iterations=2000), fk.starting_point("uniform", posed, data))
+    assert actual.status is Status.CONVERGED
+    np.testing.assert_allclose(actual.x, x, rtol=1e-3)
 
 
 class Handing(Solver[State]):
@@ -153,9 +153,9 @@ def test_a_penalty_that_vanishes_at_the_solution_is_certified(solver: str) -> No
     """Strong total variation makes the maps constant, so the gradient in the quadratic penalty is 0."""
     terms = [FIT, {"type": "tv", "weight": 20.0}, {"type": "l2", "operator": "gradient", "weight": 1e-3}]
     posed = fk.compose(DATA, terms, precision="double")
-    found = fk.solve(posed, fk.make_solver(solver, max_iterations=3000), MAPS)
-    assert found.status is Status.CONVERGED
-    np.testing.assert_allclose(found.x, np.broadcast_to(MAPS.mean(axis=(1, 2), keepdims=True), MAPS.shape), rtol=1e-4)
+    actual = fk.solve(posed, fk.make_solver(solver, max_iterations=3000), MAPS)
+    assert actual.status is Status.CONVERGED
+    np.testing.assert_allclose(actual.x, np.broadcast_to(MAPS.mean(axis=(1, 2), keepdims=True), MAPS.shape), rtol=1e-4)
 
 
 def test_a_gradient_of_another_shape_is_refused() -> None:
@@ -177,8 +177,8 @@ def test_a_gradient_of_another_shape_is_refused() -> None:
 
 def test_lbfgsb_lowers_the_smoothing_of_a_differentiable_term() -> None:
     posed = fk.compose(DATA, [{"type": "poisson", "epsilon": 0.0}, "nonnegative"])
-    found = fk.solve(posed, fk.make_solver("lbfgsb", max_iterations=200), fk.starting_point("auto", posed, DATA))
-    assert found.status is Status.CONVERGED
+    actual = fk.solve(posed, fk.make_solver("lbfgsb", max_iterations=200), fk.starting_point("auto", posed, DATA))
+    assert actual.status is Status.CONVERGED
 
 
 def test_a_solve_goes_on_from_a_saved_one(tmp_path: Path) -> None:
@@ -196,5 +196,5 @@ def test_a_map_too_faint_for_the_certificate_is_named(level: float, warned: bool
     record = job.record(job.solve())
     x = record.result.x.copy()
     x[0] *= level
-    said = [one.text for one in outcome(replace(record, result=replace(record.result, x=x)))]
-    assert any(text.startswith("The map of O may be far from its optimum") for text in said) is warned
+    sentences = [one.text for one in outcome(replace(record, result=replace(record.result, x=x)))]
+    assert any(text.startswith("The map of O may be far from its optimum") for text in sentences) is warned

@@ -118,9 +118,9 @@ images = hnp.arrays(np.float32, SHAPE, elements=st.floats(-4, 4, width=16))
 @given(x=images, weight=st.sampled_from([0.0, 0.3, 2.0]))
 def test_value(spec: dict[str, Any], kind: type, value: Any, dtype: Any, x: np.ndarray, weight: float) -> None:
     term = build({**spec, "weight": weight}, dtype=dtype)
-    found = term.value(x.astype(dtype))
-    assert isinstance(found, float)
-    assert found == pytest.approx(weight * value(x.astype(np.float64)), rel=2e-5, abs=2e-5)
+    actual = term.value(x.astype(dtype))
+    assert isinstance(actual, float)
+    assert actual == pytest.approx(weight * value(x.astype(np.float64)), rel=2e-5, abs=2e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

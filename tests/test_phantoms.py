@@ -238,10 +238,10 @@ def test_a_simulated_file_reads_as_the_phantom(tmp_path: Path, preset: str, suff
     simulate(preset, {"size": 80, "seed": 2}, path)
     expected = make(preset, size=80, seed=2)
     values = {"path": path.name, "haadf": "HAADF", "maps": list(expected.elements)}
-    found = load(parse(DataOptions, values, "data"), tmp_path)
+    actual = load(parse(DataOptions, values, "data"), tmp_path)
     for name, array in expected.arrays.items():
-        np.testing.assert_array_equal(found.arrays[name], array)
-    assert (found.pixel_size, found.units, found.elements) == (expected.pixel_size, "nm", expected.elements)
+        np.testing.assert_array_equal(actual.arrays[name], array)
+    assert (actual.pixel_size, actual.units, actual.elements) == (expected.pixel_size, "nm", expected.elements)
     truths = {element: f"truth/{element}" for element in expected.elements}
     kept = load(parse(DataOptions, {"path": path.name, "maps": truths}, "data"), tmp_path)
     np.testing.assert_array_equal(kept.arrays["maps"], truth(expected))
@@ -251,9 +251,9 @@ def test_a_simulated_file_reads_as_the_phantom(tmp_path: Path, preset: str, suff
 def test_a_simulated_line_reads_as_the_phantom(tmp_path: Path) -> None:
     simulate("line", {"samples": 20}, tmp_path / "a.npz")
     values = {"path": "a.npz", "arrays": {"X": "X", "y": "y", "w": "truth/unknown"}}
-    found = load(parse(DataOptions, values, "data"), tmp_path)
-    assert found.arrays["X"].shape == (20, 1)
-    assert found.arrays["w"].tolist() == [2.0, 0.5]
+    actual = load(parse(DataOptions, values, "data"), tmp_path)
+    assert actual.arrays["X"].shape == (20, 1)
+    assert actual.arrays["w"].tolist() == [2.0, 0.5]
 
 
 def test_simulate_overwrites_only_when_told(tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ def cases(gammas: tuple[float, ...] = GAMMAS) -> st.SearchStrategy[Pixels]:
 def test_finds_what_brute_force_finds(case: Pixels) -> None:
     v = case.point(np.float64)
     prox = PixelwiseProx(case.terms(np.float64), case.bounds)
-    found = [case.objective(prox(v, case.step, start, 200), v) for start in case.starts(v)]
+    actual = [case.objective(prox(v, case.step, start, 200), v) for start in case.starts(v)]
     expected = np.min([minimised(case, v, start) for start in case.starts(v)], axis=0)
-    np.testing.assert_array_less(np.min(found, axis=0), expected + 1e-6 * (1 + np.abs(expected)))
+    np.testing.assert_array_less(np.min(actual, axis=0), expected + 1e-6 * (1 + np.abs(expected)))
 
 
 @given(cases())
@@ -167,9 +167,9 @@ def test_a_start_a_hair_above_a_bound_is_no_trap(case: Pixels, factor: float) ->
     v = case.point(np.float64)
     prox = PixelwiseProx(case.terms(np.float64), case.bounds)
     minimiser = prox(v, case.step, np.full_like(v, 0.5), 200)
-    found = prox(v, case.step, case.bounds.prox(factor * minimiser + 1e-9, case.step), 30)
+    actual = prox(v, case.step, case.bounds.prox(factor * minimiser + 1e-9, case.step), 30)
     expected = case.objective(minimiser, v)
-    np.testing.assert_array_less(case.objective(found, v), expected + 1e-9 * (1 + np.abs(expected)))
+    np.testing.assert_array_less(case.objective(actual, v), expected + 1e-9 * (1 + np.abs(expected)))
 
 
 EXTREMES = [
@@ -250,9 +250,9 @@ def test_blocks_and_output_buffers_change_nothing(case: Pixels, dtype: Any) -> N
     start = case.starts(v)[0]
     expected = PixelwiseProx(case.terms(dtype), case.bounds)(v, case.step, start, 2)
     arrays = Box(np.zeros((1, *PIXELS), dtype), np.full(PIXELS, case.upper, dtype))
-    found = PixelwiseProx(case.terms(dtype), arrays)(v, case.step, start, 2, out=start)
-    assert found is start
-    np.testing.assert_array_equal(found, expected)
+    actual = PixelwiseProx(case.terms(dtype), arrays)(v, case.step, start, 2, out=start)
+    assert actual is start
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("step", [0.1, 1.0, 30.0])
@@ -278,7 +278,7 @@ def test_chain_of_a_weighted_sum_takes_part(step: float, counting: bool) -> None
         return squares + WEIGHT * (x - counts * np.log(x + 0.1)).sum(0) + 5.0 * fit
 
     starts = [np.full_like(v, 0.1), np.ones_like(v), np.clip(v, 1e-3, None)]
-    found = [objective(PixelwiseProx(pixelwise, Box(0.0))(v, step, start, 200)) for start in starts]
+    actual = [objective(PixelwiseProx(pixelwise, Box(0.0))(v, step, start, 200)) for start in starts]
     expected = [
         objective(
             minimize(
@@ -291,4 +291,4 @@ def test_chain_of_a_weighted_sum_takes_part(step: float, counting: bool) -> None
         )
         for start in starts
     ]
-    np.testing.assert_allclose(np.min(found, axis=0), np.min(expected, axis=0), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(np.min(actual, axis=0), np.min(expected, axis=0), rtol=1e-6, atol=1e-8)

@@ -162,9 +162,9 @@ def test_a_second_stack_of_more_is_cropped(tmp_path: Path) -> None:
 
 def test_a_second_stack_from_elsewhere_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     proposed(tmp_path, edx=edx(), eels=eels(far=100.0))
-    said = capsys.readouterr().err
-    assert "'eels' y 99.75 to" in said
-    assert "they do not overlap" in said
+    message = capsys.readouterr().err
+    assert "'eels' y 99.75 to" in message
+    assert "they do not overlap" in message
 
 
 def test_scans_of_as_many_pixels_in_another_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,9 +211,9 @@ def test_frames_are_said_to_be_frames(tmp_path: Path, capsys: pytest.CaptureFixt
     for name, said in {"spectra": "'frames' holds frames of spectra", "maps": "holds frames of Co; write"}.items():
         files = [str(tmp_path / f"{one}.hspy") for one in ("haadf", name)]
         assert main(["inspect", *files, "--write-config", str(tmp_path / "c.yaml")]) == 2
-        found = capsys.readouterr().err
-        assert said in found
-        assert found.count("\n") == 1
+        actual = capsys.readouterr().err
+        assert said in actual
+        assert actual.count("\n") == 1
 
 
 def test_counts_of_a_second_detector_of_the_technique_are_counts(tmp_path: Path) -> None:

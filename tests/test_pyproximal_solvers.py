@@ -104,11 +104,11 @@ def test_the_projection_onto_the_graph_is_a_projection(problem: str, data: st.Da
     finite = st.floats(-5, 5, width=32)
     point = data.draw(hnp.arrays(np.float64, size + images.shape[0], elements=finite))
     other = data.draw(hnp.arrays(np.float64, size, elements=finite))
-    found = Graph(split).prox(point, 1.0)
-    np.testing.assert_allclose(images.matvec(found[:size]), found[size:], atol=1e-9)
+    actual = Graph(split).prox(point, 1.0)
+    np.testing.assert_allclose(images.matvec(actual[:size]), actual[size:], atol=1e-9)
     on_graph = np.concatenate([other, images.matvec(other)])
     scale = 1.0 + np.linalg.norm(point) * np.linalg.norm(on_graph)
-    assert abs((point - found) @ on_graph) <= 1e-9 * scale
+    assert abs((point - actual) @ on_graph) <= 1e-9 * scale
 
 
 @settings(deadline=None, max_examples=15)

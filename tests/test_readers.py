@@ -171,7 +171,7 @@ def test_damaged_bytes_end_in_one_line(tmp_path: Path, suffix: str) -> None:
     for make in LAYOUTS[suffix]:
         make(path)
         whole.append(path.read_bytes())
-    said = []
+    messages = []
     for seed in range(220):
         path.write_bytes(damaged(whole[seed % len(whole)], np.random.default_rng(seed)))
         try:
@@ -180,9 +180,9 @@ def test_damaged_bytes_end_in_one_line(tmp_path: Path, suffix: str) -> None:
                 recording.shape(name)
                 recording.read(name)
         except UserError as error:
-            said.append(str(error))
-    assert len(said) > 60
-    assert all(path.name in line and "\n" not in line for line in said)
+            messages.append(str(error))
+    assert len(messages) > 60
+    assert all(path.name in line and "\n" not in line for line in messages)
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
@@ -209,10 +209,10 @@ def damaged(content: bytes, rng: np.random.Generator) -> bytes:
 def test_uncompressed_members_are_mapped(tmp_path: Path, values: np.ndarray, save: str, is_mapped: bool) -> None:
     path = tmp_path / "a.npz"
     getattr(np, save)(path, first=np.ones(3), a=values)
-    found = open_recording(path).read("a").values
-    assert isinstance(found, np.memmap) == is_mapped
-    assert found.dtype == values.dtype
-    np.testing.assert_array_equal(found, values)
+    actual = open_recording(path).read("a").values
+    assert isinstance(actual, np.memmap) == is_mapped
+    assert actual.dtype == values.dtype
+    np.testing.assert_array_equal(actual, values)
 
 
 @pytest.mark.parametrize("save", ["savez", "savez_compressed"])
@@ -244,10 +244,10 @@ def test_contiguous_datasets_are_mapped(
     path = tmp_path / "a.h5"
     with h5py.File(path, "w", userblock_size=userblock) as file:
         file.create_dataset("a", data=values, **options)
-    found = open_recording(path).read("a").values
-    assert isinstance(found, np.memmap) == is_mapped
-    assert found.dtype == values.dtype
-    np.testing.assert_array_equal(found, values)
+    actual = open_recording(path).read("a").values
+    assert isinstance(actual, np.memmap) == is_mapped
+    assert actual.dtype == values.dtype
+    np.testing.assert_array_equal(actual, values)
 
 
 def test_a_dataset_in_another_file_is_read(tmp_path: Path) -> None:

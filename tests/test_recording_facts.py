@@ -28,8 +28,8 @@ TITLES: list[tuple[list[str | None], str | None]] = [
 @pytest.mark.parametrize(("titles", "kept"), TITLES, ids=str)
 def test_titles(titles: list[str | None], kept: str | None) -> None:
     facts = [{"date": str(index)} | ({} if title is None else {"title": title}) for index, title in enumerate(titles)]
-    found = recording_facts([RawArray(np.ones((2, 2)), metadata=one) for one in facts])
-    assert found == {"date": "0"} | ({} if kept is None else {"title": kept})
+    actual = recording_facts([RawArray(np.ones((2, 2)), metadata=one) for one in facts])
+    assert actual == {"date": "0"} | ({} if kept is None else {"title": kept})
 
 
 @pytest.mark.parametrize(("stack", "said"), [(False, None), (True, "Recording: particle A")])

@@ -71,10 +71,10 @@ def test_raw_maps_on_other_pixels_have_their_own_scale(tmp_path: Path) -> None:
 
 
 def test_error_bars_that_are_there_are_not_missed() -> None:
-    said = "ended before its error bars"
+    message = "ended before its error bars"
     job = prepare("cos_nanoparticle", ("data.phantom.size=24", "uncertainty.method=curvature", "engine=numpy"))
     result = job.solve()
     whole, cut = job.record(result), job.record(result, stop_requested=lambda: True)
     assert whole.uncertainty is not None
-    assert not any(said in each.text for each in whole.diagnostics)
-    assert (cut.uncertainty is None) == any(said in each.text for each in cut.diagnostics)
+    assert not any(message in each.text for each in whole.diagnostics)
+    assert (cut.uncertainty is None) == any(message in each.text for each in cut.diagnostics)

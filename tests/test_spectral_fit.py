@@ -116,12 +116,12 @@ def test_the_likelihood_is_maximal(seed: int) -> None:
         mean = amounts @ shapes
         return float(np.sum(mean - one * np.log(np.maximum(mean, 1e-300))))
 
-    for one, found in zip(counts, maximum_likelihood(counts, shapes, np.ones(len(shapes))), strict=True):
+    for one, actual in zip(counts, maximum_likelihood(counts, shapes, np.ones(len(shapes))), strict=True):
         x = cp.Variable(len(shapes), nonneg=True)
         held = one > 0
-        said = cp.sum(cp.multiply(one[held], cp.log(x @ shapes[:, held])))
-        cp.Problem(cp.Minimize(cp.sum(x @ shapes) - said)).solve(solver=cp.CLARABEL)
-        assert loss(found, one) <= loss(np.maximum(np.asarray(x.value), 0.0), one) + 1e-3
+        likelihood = cp.sum(cp.multiply(one[held], cp.log(x @ shapes[:, held])))
+        cp.Problem(cp.Minimize(cp.sum(x @ shapes) - likelihood)).solve(solver=cp.CLARABEL)
+        assert loss(actual, one) <= loss(np.maximum(np.asarray(x.value), 0.0), one) + 1e-3
 
 
 @pytest.mark.parametrize(
@@ -177,5 +177,5 @@ def test_a_fit_that_does_not_follow_the_spectra_is_said(tmp_path: Path, worse: f
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         load(options, tmp_path)
-    said = [str(one.message) for one in found if "does not follow its spectra" in str(one.message)]
-    assert bool(said) == (worse > 130.0)
+    messages = [str(one.message) for one in found if "does not follow its spectra" in str(one.message)]
+    assert bool(messages) == (worse > 130.0)

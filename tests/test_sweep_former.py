@@ -22,9 +22,9 @@ def test_a_damaged_summary_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(command) == 0
     (out / "tv.weight=50.0" / "summary.json").write_text(summary)
     assert main(command) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "summary.json: " in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "summary.json: " in message
     (out / "tv.weight=50.0" / "summary.json").write_text("{}")  # lacks everything
     assert main(command) == 0
     assert [(row["status"], row["objective"]) for row in table(out)] == [("max_iterations", "")]
@@ -56,11 +56,11 @@ def test_another_sweep_does_not_drop_the_former_one(
         (out / "table.csv").write_bytes(content)
     other = [*command, "--over", "terms.tv.weight=70.0"]
     assert main(other) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert words in said
-    assert "--output" in said
-    assert "--overwrite" in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert words in message
+    assert "--output" in message
+    assert "--overwrite" in message
     assert not (out / "tv.weight=70.0").exists()
     assert main([*other, "--overwrite"]) == 0
     assert [row["point"] for row in table(out)] == ["tv.weight=70.0"]

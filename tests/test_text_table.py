@@ -36,6 +36,6 @@ def test_the_first_column_is_to_the_left() -> None:
 def test_the_layout_is_the_first_that_fits(
     rows: list[tuple[str, ...]], width: int, lines: list[str], headings: list[int]
 ) -> None:
-    found = fit_table(rows, width)
-    assert [line for line, _ in found] == lines
-    assert [index for index, (_, is_heading) in enumerate(found) if is_heading] == headings
+    actual = fit_table(rows, width)
+    assert [line for line, _ in actual] == lines
+    assert [index for index, (_, is_heading) in enumerate(actual) if is_heading] == headings

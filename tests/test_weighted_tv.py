@@ -29,11 +29,11 @@ def test_each_element_is_the_norm_with_its_own_weight(tau: float, dtype: type) -
     norm, parts = WeightedL21(2, factors, 0.7), [L21(2, 0.7 * f) for f in factors]
     assert norm(y.ravel()) == pytest.approx(sum(one(y[:, i].ravel()) for i, one in enumerate(parts)), rel=1e-5)
     for name in ("prox", "proxdual"):
-        found = getattr(norm, name)(y.ravel(), tau)
-        assert found.dtype == dtype
+        actual = getattr(norm, name)(y.ravel(), tau)
+        assert actual.dtype == dtype
         for i, one in enumerate(parts):
             expected = getattr(one, name)(np.ascontiguousarray(y[:, i]).ravel(), tau).reshape(2, -1)
-            np.testing.assert_allclose(found.reshape(Y.shape)[:, i], expected, atol=1e-5)
+            np.testing.assert_allclose(actual.reshape(Y.shape)[:, i], expected, atol=1e-5)
     np.testing.assert_allclose(
         y.ravel(), norm.prox(y.ravel(), 0.4) + 0.4 * norm.proxdual(y.ravel() / 0.4, 2.5), atol=1e-5
     )
@@ -150,11 +150,11 @@ def test_the_elements_weights_stand_in_the_resolved_configuration(tmp_path: Path
     assert main(["run", "cos_auto", *sets, "--output", str(tmp_path / "first")]) == 0
     resolved = yamlio.read(tmp_path / "first" / "config.resolved.yaml")
     summary = json.loads((tmp_path / "first" / "summary.json").read_text())
-    found = summary["weights_auto"]["tv"]
-    assert resolved["terms"][2]["per_element"] == found["per_element"]
-    assert set(found["per_element"]) == {"Co", "S", "O"}
-    for element, (low, high) in found["uncertainty_of_elements"].items():
-        assert low < found["choice"] * found["per_element"][element] < high
+    actual = summary["weights_auto"]["tv"]
+    assert resolved["terms"][2]["per_element"] == actual["per_element"]
+    assert set(actual["per_element"]) == {"Co", "S", "O"}
+    for element, (low, high) in actual["uncertainty_of_elements"].items():
+        assert low < actual["choice"] * actual["per_element"][element] < high
     assert restore_auto(resolved, summary)["terms"][2]["per_element"] == "auto"
     assert (
         main(["run", str(tmp_path / "first" / "config.resolved.yaml"), "--quiet", "--output", str(tmp_path / "b")]) == 0

@@ -46,9 +46,9 @@ SCALARS = [
 
 @pytest.mark.parametrize(("text", "value"), SCALARS, ids=[text[:12] for text, _ in SCALARS])
 def test_scalar(text: str, value: Any) -> None:
-    found = yamlio.parse(f"key: {text}", "F.yaml")["key"]
-    assert found == value
-    assert type(found) is type(value)
+    actual = yamlio.parse(f"key: {text}", "F.yaml")["key"]
+    assert actual == value
+    assert type(actual) is type(value)
 
 
 def test_elements_that_look_like_booleans_stay_text_as_keys_and_values() -> None:
@@ -154,9 +154,9 @@ VALUES = st.recursive(
 @settings(deadline=None, max_examples=100)
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
 def test_dump_round_trips(mapping: dict[str, Any]) -> None:
-    found = yamlio.parse(yamlio.dump(mapping), "F.yaml")
-    assert found == mapping
-    assert repr(found) == repr(mapping)  # the types too, and the order of keys
+    actual = yamlio.parse(yamlio.dump(mapping), "F.yaml")
+    assert actual == mapping
+    assert repr(actual) == repr(mapping)  # the types too, and the order of keys
 
 
 def test_dump_quotes_what_other_readers_take_for_booleans() -> None:

@@ -23,12 +23,12 @@ def counts() -> dict[str, np.ndarray]:
 
 def spectra() -> np.ndarray:
     """The events as a spectrum image."""
-    rng, found = np.random.default_rng(1), np.zeros((*SHAPE, CHANNELS), np.uint16)
+    rng, result = np.random.default_rng(1), np.zeros((*SHAPE, CHANNELS), np.uint16)
     for element, amounts in counts().items():
         for place in np.ndindex(*SHAPE):
             energies = rng.normal(1000 * LINES[element], 40.0, int(amounts[place]))
-            np.add.at(found[place], np.rint(energies / WIDTH).astype(int), 1)
-    return found
+            np.add.at(result[place], np.rint(energies / WIDTH).astype(int), 1)
+    return result
 
 
 def write_velox_spectra(path: Path) -> None:

@@ -78,4 +78,4 @@ def test_the_points_of_a_sweep_that_is_killed_are_known(tmp_path: Path, capsys: 
     assert statuses(out) == ["not run"] * 3
     other = ["sweep", str(config), "--output", str(out), "--set", SLOW, "--over", "terms.tv.weight=1.0"]
     assert main(other) == 2
-    assert "does not name: tv.weight=50.0 " in capsys.readouterr().err
+    assert "does not name: tv.weight=50.0" in capsys.readouterr().err

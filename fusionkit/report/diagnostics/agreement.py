@@ -1,6 +1,7 @@
 r"""Whether the image agrees with the fused maps, however much it was believed.
 
-With the model h of the image at the fused maps, refitted by gain and offset where these are fitted, the residual r
+With the model h of the image at the fused maps, refitted by an offset and a gain of each element where gain and offset
+are fitted (z lacks the sensitivities of the spectrometer, here within a factor of 2), the residual r
 should have the variance of the noise s of the image and of the errors e of the maps:
 
 .. math:: R = \mathrm{var}(r) \Big/ \Bigl(s^2 + \Bigl\langle \sum_i (\partial h / \partial x_i)^2\, e_i^2
@@ -32,6 +33,7 @@ from fusionkit.terms import Array
 
 _WIDTH = 2.0  # pixels, of the Gaussian
 _KEPT = 1.0 / 3.0  # of the squared errors of maps that the Gaussian keeps
+_SENSITIVITY = 2.0  # of the spectrometer to an element, over that to all; z lacks it
 _ROUNDING = 1e-6  # of the variance of the image
 _FILTERED = 0.1  # of the variance of the raw maps remains in fused maps, if held-out counts do not tell
 
@@ -113,10 +115,14 @@ def _agreement(term: PixelwiseFidelity, refit: bool, x: Array, errors: Array) ->
     image = np.asarray(term.data, np.float64)
     jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # pixelwise
     h, gain, offset = np.asarray(jet.prediction, np.float64), 1.0, 0.0
+    slopes, residual = np.asarray(jet.slope, np.float64), image - h
     if refit and np.ptp(h) > 0.0:
         gain, offset = (float(one) for one in np.polyfit(h.ravel(), image.ravel(), 1))
-    residual = image - gain * h - offset
-    sigma, slopes = clipped_noise(image), gain * np.asarray(jet.slope, np.float64)
+        residual = image - gain * h - offset
+        if gain > 0.0:
+            gains, residual = _brightnesses(term, x, image, gain)
+            slopes = gains[:, None, None] * slopes
+    sigma = clipped_noise(image)
     of_maps = float(np.mean(np.sum(slopes**2 * errors, axis=0)))
     mean_square = float(np.mean(residual**2))
     smooth = float(np.mean(gaussian_filter(residual, _WIDTH, mode="nearest") ** 2))
@@ -125,3 +131,18 @@ def _agreement(term: PixelwiseFidelity, refit: bool, x: Array, errors: Array) ->
     least = _ROUNDING * variance  # of an image without noise
     misfit = max(mean_square / (sigma**2 + of_maps + least), smooth / (noise + _KEPT * of_maps + least))
     return Agreement(misfit, 1.0 - mean_square / variance, gain <= 0.0)
+
+
+def _brightnesses(term: PixelwiseFidelity, x: Array, image: Array, gain: float) -> tuple[Array, Array]:
+    """The gain of each element, and the residual: the sensitivity of the spectrometer, which z lacks, is in them."""
+    from scipy.optimize import lsq_linear
+
+    dark, alone = term.forward.apply(np.zeros_like(x)), np.eye(len(x))[:, :, None, None]
+    parts = [np.ones(image.size), *(np.ravel(term.forward.apply(one * x) - dark) for one in alone)]
+    q, r = np.linalg.qr(np.stack(parts, axis=1))
+    low, high = (
+        np.array([-np.inf, *[gain / _SENSITIVITY] * len(x)]),
+        np.array([np.inf, *[gain * _SENSITIVITY] * len(x)]),
+    )
+    fit = lsq_linear(r, q.T @ image.ravel(), (low, high)).x
+    return fit[1:], image - np.reshape(np.stack(parts, axis=1) @ fit, image.shape)

@@ -33,7 +33,8 @@ from fusionkit.terms import Array
 
 _WIDTH = 2.0  # pixels, of the Gaussian
 _KEPT = 1.0 / 3.0  # of the squared errors of maps that the Gaussian keeps
-_SENSITIVITY = 2.0  # of the spectrometer to an element, over that to all; z lacks it
+# of the offset, and of the sensitivity of the spectrometer to an element over that to all, which z lacks
+_LIMITS = ((-np.inf, 0.5), (np.inf, 2.0))
 _ROUNDING = 1e-6  # of the variance of the image
 _FILTERED = 0.1  # of the variance of the raw maps remains in fused maps, if held-out counts do not tell
 
@@ -140,9 +141,6 @@ def _brightnesses(term: PixelwiseFidelity, x: Array, image: Array, gain: float) 
     dark, alone = term.forward.apply(np.zeros_like(x)), np.eye(len(x))[:, :, None, None]
     parts = [np.ones(image.size), *(np.ravel(term.forward.apply(one * x) - dark) for one in alone)]
     q, r = np.linalg.qr(np.stack(parts, axis=1))
-    low, high = (
-        np.array([-np.inf, *[gain / _SENSITIVITY] * len(x)]),
-        np.array([np.inf, *[gain * _SENSITIVITY] * len(x)]),
-    )
-    fit = lsq_linear(r, q.T @ image.ravel(), (low, high)).x
+    ends = [np.array([end, *[gain * factor] * len(x)]) for end, factor in _LIMITS]
+    fit = lsq_linear(r, q.T @ image.ravel(), ends).x
     return fit[1:], image - np.reshape(np.stack(parts, axis=1) @ fit, image.shape)

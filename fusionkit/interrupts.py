@@ -31,13 +31,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class Stop:
-    """Whether a signal has asked the process to end.
-
-    Attributes
-    ----------
-    effect : of a signal, printed for the user; where it is empty, a signal ends the process at once.
-    number : of the first signal; 0 before.
-    """
+    """Whether a signal has asked the process to end; where the printed ``effect`` is empty, it ends at once."""
 
     def __init__(self, effect: str) -> None:
         self.effect, self.number = effect, 0

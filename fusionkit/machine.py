@@ -30,16 +30,10 @@ _thread_limit: ContextVar[int | None] = ContextVar("fusionkit_threads", default=
 
 @dataclass(frozen=True)
 class Held:
-    """The most arrays that a solve holds at once: its own, the starting point and the best iterate.
+    """The most arrays that a solve holds at once: its own, the starting point and the best iterate."""
 
-    Parameters
-    ----------
-    unknowns : arrays of the shape and dtype of x.
-    duals : sets of all dual variables and auxiliary unknowns; for TV a set has twice the size of x.
-    """
-
-    unknowns: float
-    duals: float
+    unknowns: float  # arrays of the shape and dtype of x
+    duals: float  # sets of all dual variables and auxiliary unknowns; for TV a set has twice the size of x
 
 
 def run_bytes(solve: int, result: int = 0, pixels: int = 0, elements: int = 0) -> int:

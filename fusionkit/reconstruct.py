@@ -286,19 +286,9 @@ def _former_solution(path: Path, problem: Problem) -> Array:
 def resolve_auto_weights(
     loaded: LoadedConfig, dataset: Dataset, search: bool = True
 ) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
-    """Replace every ``epsilon: auto``, ``sigma: auto`` and ``weight: auto`` by a number.
+    """Replace each ``epsilon: auto`` and ``weight: auto`` by a number: configuration, data with notes, and choices.
 
-    Returns the configuration, the data with a note on each choice, and the choices.
-
-    Parameters
-    ----------
-    loaded : the configuration; without anything automatic it is returned unchanged.
-    dataset : its data.
-    search : whether to search the weights of penalties; if not, they are 1 and a note names the method.
-
-    Raises
-    ------
-    UserError, RefusalError : as `fusionkit.weights.choose.choose_weights`.
+    Without ``search``, the weights of penalties are 1 and a note names the method.
     """
     known = [_with_noise(term, dataset, dataset.elements) for term in loaded.config.terms]
     if known != loaded.config.terms:

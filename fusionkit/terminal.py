@@ -43,18 +43,7 @@ def painted_status(status: str, stream: TextIO) -> str:
 
 
 class Stream:
-    """A standard stream that ends nothing: what cannot be written is dropped, and control characters are escaped.
-
-    Parameters
-    ----------
-    stream : the stream; None if the process was started without it.
-    descriptor : of the stream, 1 or 2.
-    escape : whether to escape.
-
-    Attributes
-    ----------
-    error : the first failure to write; None without one.
-    """
+    """A standard stream (descriptor 1 or 2) that drops what cannot be written and, if wanted, escapes the rest."""
 
     def __init__(self, stream: TextIO | None, descriptor: int, escape: bool = True) -> None:
         self.error = None if stream is not None else OSError(errno.EBADF, os.strerror(errno.EBADF))

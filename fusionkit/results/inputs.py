@@ -18,10 +18,7 @@ _WITH_RAW = (".rpl", ".xml")  # headers of a .raw file beside them
 def fingerprints(config: Mapping[str, Any], folder: Path = Path()) -> dict[str, dict[str, Any]]:
     """Size and checksum of each file that a configuration reads, by path; without files that are gone.
 
-    Parameters
-    ----------
-    config : the configuration as plain types, with ``data`` and ``init``.
-    folder : to which its paths are relative, unless it is resolved.
+    Paths are relative to the folder, unless the configuration is resolved.
     """
     found = {}
     for name in filter(exists, (str(folder / Path(name).expanduser()) for name in _files(config))):

@@ -21,16 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One sentence on a run.
+    """One sentence on a run."""
 
-    Parameters
-    ----------
-    level : ``warning`` if something is probably wrong, else ``note``.
-    text : the sentence.
-    """
-
-    level: Literal["warning", "note"]
-    text: str
+    level: Literal["warning", "note"]  # ``warning`` if something is probably wrong, else ``note``
+    text: str  # the sentence
 
 
 Level = Literal["good", "caution", "unusable"]

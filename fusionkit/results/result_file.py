@@ -102,14 +102,7 @@ class SavedResult:
 
 
 def write_result(record: RunRecord, config: str, path: Path) -> None:
-    """Write the arrays of a run.
-
-    Parameters
-    ----------
-    record : the run.
-    config : the resolved configuration, YAML text.
-    path : the new file.
-    """
+    """Write the arrays of a run and its resolved configuration (YAML text) to a new file."""
     with new_hdf5(path) as file:
         _write(record, config, file)
 

@@ -22,20 +22,12 @@ _NUMBERS = ("objective", "optimality", "iterations")
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run folder.
+    """A run folder."""
 
-    Parameters
-    ----------
-    name : of the folder, or its path if another folder of the comparison has the same name.
-    saved : its arrays.
-    summary : the contents of ``summary.json``.
-    config : its resolved configuration.
-    """
-
-    name: str
-    saved: SavedResult
-    summary: Mapping[str, Any]
-    config: Mapping[str, Any]
+    name: str  # of the folder, or its path if another folder of the comparison has the same name
+    saved: SavedResult  # its arrays
+    summary: Mapping[str, Any]  # the contents of ``summary.json``
+    config: Mapping[str, Any]  # its resolved configuration
 
     def number(self, *keys: str) -> float:
         """A number of the summary by its path of keys; NaN if there is none."""

@@ -40,13 +40,7 @@ def _version(distribution: str) -> str:
 
 
 def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
-    """The contents of ``summary.json``; numbers may still be infinite or NaN.
-
-    Parameters
-    ----------
-    record : the run.
-    write_seconds : wall time of writing the other files.
-    """
+    """The contents of ``summary.json``; numbers may still be infinite or NaN. Writing the other files took so long."""
     result, dataset = record.result, record.dataset
     certificate = result.certificate
     return {

@@ -24,34 +24,19 @@ _FIXED = ("version", "output", "sweep")
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the config and the values that it takes.
+    """A key of the config and the values that it takes."""
 
-    Parameters
-    ----------
-    key : path of the key (``terms.tv.weight``), as for ``--set``.
-    values : distinct, in order.
-    labels : of the values, for readers; distinct.
-    parts : of the folder names of points with these values; distinct.
-    """
-
-    key: str
-    values: tuple[Any, ...]
-    labels: tuple[str, ...]
-    parts: tuple[str, ...]
+    key: str  # path of the key (``terms.tv.weight``), as for ``--set``
+    values: tuple[Any, ...]  # distinct, in order
+    labels: tuple[str, ...]  # of the values, for readers; distinct
+    parts: tuple[str, ...]  # of the folder names of points with these values; distinct
 
 
 def axes_of(sweep: Any, over: Sequence[str], folder: Path) -> tuple[Axis, ...]:
-    """The axes of a sweep, the config's first.
+    """The axes of a sweep: of the config (mapping keys to lists or ranges), and ``key=values`` of the command line.
 
-    Parameters
-    ----------
-    sweep : the config's ``sweep``, a mapping of keys to lists or ranges; None if it has none.
-    over : ``key=values`` from the command line; they replace axes of the config with the same key.
-    folder : to which paths of the config are relative.
-
-    Raises
-    ------
-    UserError : an axis is not a list or range, is empty, has a value twice, or is a key that cannot be swept.
+    The latter replace axes with the same key; paths of the config are relative to the folder. `UserError` if an axis is
+    no list or range, is empty, has a value twice, or is a key that cannot be swept.
     """
     if sweep is not None and not isinstance(sweep, dict):
         raise UserError("sweep", "is not a mapping of keys to values", "write sweep: {terms.tv.weight: [0.1, 0.2]}")

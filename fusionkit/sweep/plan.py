@@ -33,42 +33,24 @@ _REMEDY = "choose another folder with --output"
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    Parameters
-    ----------
-    name : of its folder.
-    place : its index on each axis.
-    values : by key of the config.
-    source : its unchecked configuration.
-    loaded : its checked configuration.
-    folder : its run folder.
-    """
-
-    name: str
-    place: tuple[int, ...]
-    values: Mapping[str, Any]
-    source: Source
-    loaded: LoadedConfig
-    folder: Path
+    name: str  # of its folder
+    place: tuple[int, ...]  # its index on each axis
+    values: Mapping[str, Any]  # by key of the config
+    source: Source  # its unchecked configuration
+    loaded: LoadedConfig  # its checked configuration
+    folder: Path  # its run folder
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a sweep.
+    """All runs of a sweep."""
 
-    Parameters
-    ----------
-    source : the configuration with its ``sweep``.
-    axes : keys and their values.
-    points : all combinations, the last axis fastest.
-    folder : of the points' folders, the table and the page.
-    """
-
-    source: Source
-    axes: tuple[Axis, ...]
-    points: tuple[Point, ...]
-    folder: Path
+    source: Source  # the configuration with its ``sweep``
+    axes: tuple[Axis, ...]  # keys and their values
+    points: tuple[Point, ...]  # all combinations, the last axis fastest
+    folder: Path  # of the points' folders, the table and the page
 
 
 def plan(source: Source, axes: Sequence[Axis], folder: Path) -> Plan:

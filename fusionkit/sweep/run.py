@@ -21,16 +21,10 @@ _Runner = Callable[[Sequence[Task]], Generator[tuple[Task, str]]]
 
 @dataclass(frozen=True)
 class Machines:
-    """Where the points run.
+    """Where the points run."""
 
-    Parameters
-    ----------
-    workers : number of processes on this machine; None for one per core.
-    scheduler : address of a dask.distributed scheduler; None for this machine.
-    """
-
-    workers: int | None = None
-    scheduler: str | None = None
+    workers: int | None = None  # number of processes on this machine; None for one per core
+    scheduler: str | None = None  # address of a dask.distributed scheduler; None for this machine
 
 
 def carry_out(

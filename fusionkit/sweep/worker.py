@@ -31,25 +31,16 @@ _PATIENCE = 30.0  # seconds for the worker of a killed sweep to end
 
 @dataclass(frozen=True)
 class Task:
-    """A point to run, in plain types for JSON.
+    """A point to run, in plain types for JSON."""
 
-    Parameters
-    ----------
-    name : of the point.
-    raw, config_folder, config_name, packaged : its configuration as a `fusionkit.config.Source`.
-    folder : its run folder.
-    overwrite : whether a former run there may be replaced.
-    threads : number of threads unless the config sets it; None for one per core.
-    """
-
-    name: str
-    raw: dict[str, Any]
-    config_folder: str
-    config_name: str
-    packaged: bool
-    folder: str
-    overwrite: bool
-    threads: int | None = None
+    name: str  # of the point
+    raw: dict[str, Any]  # its configuration as a `fusionkit.config.Source`
+    config_folder: str  # its configuration as a `fusionkit.config.Source`
+    config_name: str  # its configuration as a `fusionkit.config.Source`
+    packaged: bool  # its configuration as a `fusionkit.config.Source`
+    folder: str  # its run folder
+    overwrite: bool  # whether a former run there may be replaced
+    threads: int | None = None  # number of threads unless the config sets it; None for one per core
 
 
 class LastRead:

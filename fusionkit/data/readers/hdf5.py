@@ -36,16 +36,10 @@ _MOST_SHRINKAGE = 10_000
 
 @dataclass(frozen=True)
 class Hdf5Recording:
-    """The datasets of numbers in an HDF5 file; ``pixel_size`` and ``units`` are attributes of a dataset or of the file.
+    """The datasets of numbers in an HDF5 file; ``pixel_size`` and ``units`` are attributes of a dataset or the file."""
 
-    Parameters
-    ----------
-    path : the file.
-    shapes : shape of each dataset, by its path without the leading slash.
-    """
-
-    path: Path
-    shapes: dict[str, tuple[int, ...]]
+    path: Path  # the file
+    shapes: dict[str, tuple[int, ...]]  # shape of each dataset, by its path without the leading slash
 
     def names(self) -> list[str]:
         """Paths of the datasets."""

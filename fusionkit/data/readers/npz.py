@@ -50,16 +50,10 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 @dataclass(frozen=True)
 class NpzRecording:
-    """The arrays of an npz archive; ``pixel_size`` and ``units`` are arrays among them.
+    """The arrays of an npz archive; ``pixel_size`` and ``units`` are arrays among them."""
 
-    Parameters
-    ----------
-    path : the archive.
-    headers : shape and dtype of each array.
-    """
-
-    path: Path
-    headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+    path: Path  # the archive
+    headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]  # shape and dtype of each array
 
     def names(self) -> list[str]:
         """The arrays, without the calibration and without Python objects."""

@@ -22,13 +22,7 @@ from fusionkit.linear import IdentityMap, PylopsMap
 from fusionkit.machine import Held
 from fusionkit.operators.fidelity import Fidelity, FidelityOptions, fidelity, from_options
 from fusionkit.operators.fidelity.loss import Loss, ScalarLoss
-from fusionkit.operators.forward import (
-    Forward,
-    Jet,
-    LinearForward,
-    PixelwiseChain,
-    PixelwiseForward,
-)
+from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseChain, PixelwiseForward
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixels_of
 from fusionkit.operators.penalty import ComposedPenalty, ProximableFunctional

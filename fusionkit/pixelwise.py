@@ -101,12 +101,7 @@ def _block(bound: float | Array, rows: slice) -> float | Array:
 
 
 def _direction(
-    expansions: Sequence[Expansion],
-    x: Array,
-    gradient: Array,
-    step: float,
-    lower: float | Array,
-    upper: float | Array,
+    expansions: Sequence[Expansion], x: Array, gradient: Array, step: float, lower: float | Array, upper: float | Array
 ) -> Array:
     """The projected Newton direction; ``gradient`` is that of the quadratic and is overwritten."""
     curvature = np.full_like(x, 1.0 / step)

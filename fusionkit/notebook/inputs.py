@@ -20,15 +20,7 @@ from fusionkit.data.readers import RawArray, Recording
 from fusionkit.data.recording import load_file
 from fusionkit.errors import UserError
 from fusionkit.notebook.files import element_of_file, image_in, is_path, maps_in
-from fusionkit.notebook.kinds import (
-    Kind,
-    check_no_spectra,
-    element_of,
-    is_signal,
-    parts_of,
-    raw_of,
-    title_of,
-)
+from fusionkit.notebook.kinds import Kind, check_no_spectra, element_of, is_signal, parts_of, raw_of, title_of
 from fusionkit.options import repeated
 
 SOURCE = "fusionkit.fuse"  # origin of the data, in messages

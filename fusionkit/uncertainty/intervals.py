@@ -58,11 +58,7 @@ def quantile(level: float) -> float:
 
 
 def intervals(
-    x: Array,
-    standard_deviation: Array,
-    level: float = 0.9,
-    lower: float | Array = 0.0,
-    upper: float | Array = np.inf,
+    x: Array, standard_deviation: Array, level: float = 0.9, lower: float | Array = 0.0, upper: float | Array = np.inf
 ) -> tuple[Array, Array]:
     """The lower and upper end of each interval.
 

@@ -24,12 +24,11 @@ from fusionkit.data.elements import atomic_number
 from fusionkit.errors import UserError
 from fusionkit.operators.forward.detector import GAIN, GAMMA, OFFSET, Calibration
 from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixels_of
-from fusionkit.options import Options, Positive
+from fusionkit.options import Finite, Options, Positive
 from fusionkit.terms import Array
 
 ElasticModel = Literal["power_sum", "z_contrast"]
 Exponent = Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ElasticOptions(Options):

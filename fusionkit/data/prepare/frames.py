@@ -17,7 +17,7 @@ from fusionkit.data.prepare.register import predicted_root, root
 from fusionkit.data.prepare.scan_arrays import changed, counted, scanned, truth_on
 from fusionkit.data.prepare.shift import Shift, measure, shifted
 from fusionkit.errors import UserError
-from fusionkit.options import Options, Positive
+from fusionkit.options import NoOptions, Options, Positive
 
 
 class RegisterFramesOptions(Options):
@@ -35,10 +35,6 @@ class RegisterFramesOptions(Options):
     subpixel: bool = False
     largest: Positive | None = None
     gamma: Positive = 1.7
-
-
-class SumFramesOptions(Options):
-    """No options."""
 
 
 def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str) -> Dataset:
@@ -73,7 +69,7 @@ def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str
     return changed(dataset, new, note, truth=truth_on(dataset, lambda x: x[window]), **facts)
 
 
-def sum_frames(options: SumFramesOptions, dataset: Dataset, where: str) -> Dataset:
+def sum_frames(options: NoOptions, dataset: Dataset, where: str) -> Dataset:
     """Combine frames: add counts of the maps, average the HAADF image.
 
     Raises

@@ -61,11 +61,7 @@ class Proposal:
 
 
 def default_terms(
-    dataset: Dataset,
-    normalised: bool,
-    gamma: float = GAMMA,
-    z: Z = None,
-    others: OtherStacks = _NONE,
+    dataset: Dataset, normalised: bool, gamma: float = GAMMA, z: Z = None, others: OtherStacks = _NONE
 ) -> Proposal:
     """Units and weights for a data set whose image is in its own units.
 

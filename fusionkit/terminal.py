@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -121,13 +122,20 @@ class _LogLines(logging.Handler):
 
 
 @contextmanager
-def shown_log(quiet: bool) -> Iterator[None]:
-    """Show log messages of level INFO and above within the context, or none if ``quiet``."""
+def shown_log(quiet: bool, after: float = 0.0) -> Iterator[None]:
+    """Show log messages of level INFO and above within the context, or none if ``quiet``.
+
+    Parameters
+    ----------
+    quiet : whether to show none.
+    after : seconds before which none are shown.
+    """
     if quiet:
         yield
         return
     logger, handler = logging.getLogger("fusionkit"), _LogLines(logging.INFO)
-    level = logger.level
+    level, first = logger.level, time.time() + after
+    handler.addFilter(lambda record: record.created >= first)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

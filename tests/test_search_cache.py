@@ -14,6 +14,7 @@ import fusionkit as fk
 from fusionkit.compose_problem import Objective
 from fusionkit.data.dataset import Dataset
 from fusionkit.options import Existing, Spec
+from fusionkit.terminal import shown_log
 from fusionkit.weights import cache
 from fusionkit.weights.cache import cached, checksum
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve
@@ -119,3 +120,10 @@ def test_progress_names_what_is_to_come(caplog: pytest.LogCaptureFixture) -> Non
     assert "tried 0.1, 20 iterations; 0 s so far, about 0 s more, then haadf, then tv" in lines[0]
     assert lines[1].endswith("more, then tv")
     assert lines[2].endswith("more")
+
+
+@pytest.mark.parametrize(("after", "shown"), [(0.0, True), (100.0, False)])
+def test_a_short_search_is_quiet(after: float, shown: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_log(False, after):
+        Progress().tried("tv", 0.1, 20)
+    assert ("search of the weight of tv" in capsys.readouterr().err) is shown

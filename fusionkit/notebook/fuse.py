@@ -21,10 +21,14 @@ from fusionkit.report.overview import overview
 from fusionkit.result import Result
 from fusionkit.results.record import RunRecord, Verdict
 from fusionkit.results.summary import versions
+from fusionkit.terminal import shown_log
 from fusionkit.terms import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_PATIENCE = 5.0  # seconds before a search shows its progress
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,6 +109,7 @@ def fuse(
     init: str = "auto",
     precision: Literal["single", "double"] = "single",
     engine: Engine | None = None,
+    progress: bool = True,
 ) -> Fused:
     r"""Fuse a HAADF image with elemental maps.
 
@@ -133,6 +138,7 @@ def fuse(
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
     precision : ``single`` or ``double``.
     engine : ``numpy``, ``numba``, ``cupy`` or ``auto``; where None, ``numpy`` for few values and ``auto`` for many.
+    progress : whether a search of more than five seconds shows its trials and how long they may take.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def fuse(
     }
     problem = plan(inputs, terms, Model(z, gamma, tv), normalize, weight == "auto")
     loaded = check_source(Source({**config, "terms": problem.terms}, Path(), "fuse"))
-    with argument_names():
+    with argument_names(), shown_log(not progress, _PATIENCE):
         job = prepare(loaded, read=lambda *_: problem.dataset)
     job = replace(job, setup_seconds=time.perf_counter() - started)
     result = job.solve()

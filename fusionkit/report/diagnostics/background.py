@@ -30,7 +30,7 @@ _ERRORS = 4.0  # standard errors
 def background(record: RunRecord) -> Iterator[Diagnostic]:
     """A warning for the image and for each map that has a background."""
     fusion = image_and_counts(record)
-    if fusion is None or "offset" in record.result.parameters.get(fusion.image.name, {}):
+    if fusion is None or fusion.image.weight == 0.0 or "offset" in record.result.parameters.get(fusion.image.name, {}):
         return
     level = image_background(fusion)
     if level is not None:

@@ -29,7 +29,7 @@ _FEW = 2.0  # counts at a pixel of the element: fewer leave an error above 70 %
 def information(record: RunRecord) -> Iterator[Diagnostic]:
     """Each element that the image is blind to; a warning if its counts are few as well."""
     fusion = image_and_counts(record)
-    if fusion is None:
+    if fusion is None or fusion.image.weight == 0.0:  # the image was left out
         return
     shares, counts = image_shares(fusion)
     for name, share, level in zip(fusion.labels, shares, counts, strict=True):

@@ -77,7 +77,8 @@ class Stream:
             action()
         except OSError as error:
             self.error = self.error or error
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._descriptor)  # else Python fails at exit
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), self._descriptor)  # else Python fails at exit
 
 
 @contextmanager

@@ -118,18 +118,13 @@ def write(
 
 def _keep(run: RunRecord, config: str, folder: Path, overwrite: bool) -> tuple[Path, UserError | None]:
     """Write the result into its folder, or else into another one; its place, and why it is not ``folder``."""
-
-    def fill(partial: Path) -> None:
-        result_file.write_result(run, config, partial / result_file.NAME)
-        (partial / CONFIG).write_text(config, encoding="utf-8")
-        summary = {**summarise(run, 0.0), INCOMPLETE: True}
-        (partial / SUMMARY).write_text(to_json(summary), encoding="utf-8")
-
     first: UserError | None = None
     for place in _places(folder):
         try:
             with whole_folder(place, overwrite and place == folder) as partial:
-                fill(partial)
+                result_file.write_result(run, config, partial / result_file.NAME)
+                _write_text(config, partial / CONFIG)
+                _write_text(to_json({**summarise(run, 0.0), INCOMPLETE: True}), partial / SUMMARY)
         except UserError as error:
             first = first or error
         else:

@@ -124,7 +124,7 @@ class _Sink(io.FileIO):
 
     error: OSError | None = None
 
-    def write(self, data: Any) -> int:  # type: ignore[override]
+    def write(self, data: Any) -> int:  # type: ignore[override]  # typeshed's Buffer needs Python 3.12
         """Write all bytes unless a write has failed."""
         view = memoryview(data).cast("B")
         try:

@@ -42,5 +42,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert len(pictures) == 3
     assert all(len(picture) > 10_000 for picture in pictures)
-    assert not any(output.get("name") == "stderr" for output in outputs)  # no warnings in the output
+    errors = "".join(output.text for output in outputs if output.get("name") == "stderr").splitlines()
+    # no warnings in the output; a search of more than five seconds shows its progress
+    assert not [line for line in errors if not line.startswith("fusionkit: search of the weight of")]
     assert {path.name for path in tmp_path.iterdir()} == {"fused.hspy"}

@@ -15,6 +15,7 @@ from pathlib import Path
 from fusionkit.data.new_file import clear_leftovers, runs_since
 from fusionkit.errors import UserError, file_errors
 
+_PLAIN = str.maketrans("", "", '{}"')  # of JSON in a message
 _PAUSE = 0.05  # seconds between two attempts
 
 
@@ -67,7 +68,8 @@ def _acquire(path: Path, where: str, until: float) -> int:
             return lock
         os.close(lock)
         if not is_free and time.monotonic() > until:
-            raise UserError(where, f"another run writes there ({owner})", "wait for its end, or choose another folder")
+            problem = f"another run writes there ({owner.translate(_PLAIN)})"
+            raise UserError(where, problem, "wait for its end, or choose another folder")
         time.sleep(_PAUSE)
 
 

@@ -36,39 +36,42 @@ class PixelwiseProx:
     terms: tuple[Pixelwise, ...]
     bounds: Bounds
 
-    def __call__(self, v: Array, step: float, start: Array, newton_steps: int = 1, out: Array | None = None) -> Array:
+    def __call__(
+        self, v: Array, step: float | Array, start: Array, newton_steps: int = 1, out: Array | None = None
+    ) -> Array:
         """The prox at ``v``, by ``newton_steps`` damped Newton steps from ``start``.
 
         Parameters
         ----------
         v : point, shape (n, ny, nx).
-        step : t > 0.
+        step : t > 0, one number or one for each value.
         start : start of Newton's method, within the bounds.
         newton_steps : number of steps; 30 are exact to rounding on every problem of the tests.
         out : receives the result; may be ``start`` but not ``v``.
         """
         if not self.terms:
-            return self.bounds.prox(v, step, out)
+            return self.bounds.prox(v, 1.0, out)
+        inverse = 1.0 / np.asarray(step, v.dtype)
         out = np.empty_like(v) if out is None else out
         for rows in blocks(v.shape, v.itemsize):
             lower, upper = _block(self.bounds.lower, rows), _block(self.bounds.upper, rows)
             x = start[:, rows]
             for _ in range(newton_steps):
-                x = self._newton(x, v[:, rows], step, rows, lower, upper)
+                weight = inverse[:, rows] if inverse.ndim else inverse
+                x = self._newton(x, v[:, rows], weight, rows, lower, upper)
             out[:, rows] = x
         return out
 
     def _newton(
-        self, x: Array, v: Array, step: float, rows: slice, lower: float | Array, upper: float | Array
+        self, x: Array, v: Array, inverse: Array, rows: slice, lower: float | Array, upper: float | Array
     ) -> Array:
-        move = _direction(
-            [term.expand(x, rows) for term in self.terms], x, (x - v) / x.dtype.type(step), step, lower, upper
-        )
-        before = self._values(x, v, step, rows)
+        expansions = [term.expand(x, rows) for term in self.terms]
+        move = _direction(expansions, x, (x - v) * inverse, inverse, lower, upper)
+        before = self._values(x, v, inverse, rows)
         rounding = 8 * float(np.finfo(x.dtype).eps)
         new = np.clip(x - move, lower, upper)
         for attempt in range(_ATTEMPTS):
-            after = self._values(new, v, step, rows)
+            after = self._values(new, v, inverse, rows)
             # rounding must not shorten the step of a converged pixel; NaN counts as no decrease
             worse = ~(after <= before + rounding * np.abs(before))
             if not worse.any():
@@ -78,9 +81,9 @@ class PixelwiseProx:
             new = np.clip(x - move, lower, upper)
         return new
 
-    def _values(self, x: Array, v: Array, step: float, rows: slice) -> Array:
+    def _values(self, x: Array, v: Array, inverse: Array, rows: slice) -> Array:
         distance = x - v
-        total = np.einsum("i...,i...->...", distance, distance) * x.dtype.type(0.5 / step)
+        total = np.einsum("i...,i...->...", distance, distance * (inverse * inverse.dtype.type(0.5)))
         for term in self.terms:
             total += term.pixel_values(x, rows)
         return total
@@ -101,10 +104,15 @@ def _block(bound: float | Array, rows: slice) -> float | Array:
 
 
 def _direction(
-    expansions: Sequence[Expansion], x: Array, gradient: Array, step: float, lower: float | Array, upper: float | Array
+    expansions: Sequence[Expansion],
+    x: Array,
+    gradient: Array,
+    inverse: Array,
+    lower: float | Array,
+    upper: float | Array,
 ) -> Array:
     """The projected Newton direction; ``gradient`` is that of the quadratic and is overwritten."""
-    curvature = np.full_like(x, 1.0 / step)
+    curvature = np.full_like(x, inverse)
     couplings = []
     for expansion in expansions:
         gradient += expansion.gradient

@@ -91,6 +91,10 @@ class Pixelwise(Differentiable):
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel of these rows, shape (rows, nx)."""
 
+    def concavity(self, x: Array) -> Array | None:
+        """Minus the second derivative with respect to each value that `expand` drops, shape of x; None if convex."""
+        return None
+
     def information(self, x: Array, rows: slice) -> Array:
         """Expected second derivative with respect to each value, shape (n, rows, nx); here that of the actual data."""
         return self.expand(x, rows).curvature

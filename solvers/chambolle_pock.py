@@ -9,9 +9,9 @@ For :math:`G(x) + \sum_j g_j(K_j x + A_j w_j)`, with G all pixelwise terms and t
     (x, w, p)^+ &= (x, w, p) + \rho (\tilde x - x, \tilde w - w, \tilde p - p)
 
 Step condition: :math:`\tau \sum_j \sigma_j \|(K_j, A_j)\|^2 \le 1`, :math:`0 < \rho < 2`. A HAADF term is only weakly
-convex, so tau must also be less than the inverse of its negative curvature: tau is balanced against sigma, and
-shortened when the certificate stalls. Iterations before a check have rho = 1, so that x is within the bounds and p in
-the domain of g*.
+convex. Where it is concave and TV is the only penalty, the steps of each pixel follow its curvature
+(`fusionkit.engines.local_steps`); with other penalties tau is shortened when the certificate stalls. Iterations before
+a check have rho = 1, so that x is within the bounds and p in the domain of g*.
 
 Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011), algorithm 1, the dual step first; relaxation:
 L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smooth term.
@@ -28,11 +28,20 @@ from pydantic import Field
 
 from fusionkit.certificate import Certificate
 from fusionkit.engines.choose import backend_of, joint_prox
+from fusionkit.engines.local_steps import MARGIN, local_boost, local_steps
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Former, Solver, SolverOptions, State
-from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
+from fusionkit.solvers.steps import (
+    Balance,
+    StallRule,
+    adapt_local_steps,
+    adapt_steps,
+    dual_steps,
+    is_convex,
+    primal_step,
+)
 from fusionkit.terms import Array, Arrays
 
 
@@ -56,13 +65,17 @@ class ChambollePockOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class PrimalDualState(State):
-    """x, w and p, the steps with their rules, and buffers of the shape of x unless an engine runs the iterations."""
+    """x, w and p, the steps with their rules, and buffers of the shape of x unless an engine runs the iterations.
+
+    ``boost`` makes the steps local, see `fusionkit.engines.local_steps`; None before the first look, or without.
+    """
 
     buffers: tuple[Array, ...]
     tau: float
     sigmas: tuple[float, ...]
     rule: StallRule = StallRule()
     balance: Balance = field(default_factory=Balance)
+    boost: Array | None = None
 
 
 class ChambollePock(Solver[PrimalDualState]):
@@ -124,20 +137,25 @@ class ChambollePock(Solver[PrimalDualState]):
         new = self._iterate(split, state, 1.0)
         if state.fused is None:
             return new
-        return replace(new, change=state.fused.change() / state.tau)
+        return replace(new, change=state.fused.change())
 
     def _iterate(self, split: Split, state: PrimalDualState, relaxation: float) -> PrimalDualState:
         """An iteration; in place and in one pass over memory with a compiled engine."""
         if state.fused is not None:
             steps = (state.tau, *state.sigmas)
-            x, duals = state.fused.step(state.x, state.auxiliary, state.duals, steps, relaxation)
+            x, duals = state.fused.step(state.x, state.auxiliary, state.duals, steps, relaxation, state.boost)
             return replace(state, x=x, duals=duals)
         coupling = split.coupling
         first, second = state.buffers
         duals, slopes = [], []
+        tau, factor = np.asarray(state.tau, state.x.dtype), None
+        if state.boost is not None:
+            tau, factor = local_steps(state.boost, state.tau, state.x.dtype)
         for index, image in enumerate(coupling.apply(state.x, state.auxiliary)):
             p = state.duals[index]
             image *= image.dtype.type(state.sigmas[index])
+            if factor is not None:
+                image *= factor
             image += p
             new = coupling.proxdual(index, image, state.sigmas[index])
             slope = np.multiply(new, 2, out=None if np.may_share_memory(new, image) else image)
@@ -145,9 +163,9 @@ class ChambollePock(Solver[PrimalDualState]):
             slopes.append(slope)
             duals.append(_relaxed(p, new, relaxation))
         prox_input = coupling.adjoint(slopes, first)
-        prox_input *= -prox_input.dtype.type(state.tau)
+        prox_input *= -tau
         prox_input += state.x
-        x = _relaxed(state.x, self._prox(split, prox_input, state, out=second), relaxation)
+        x = _relaxed(state.x, self._prox(split, prox_input, tau, state, out=second), relaxation)
         auxiliary = tuple(
             _relaxed(w, w - w.dtype.type(state.tau) * slope, relaxation)
             for w, slope in zip(state.auxiliary, coupling.auxiliary_adjoint(slopes), strict=True)
@@ -157,25 +175,36 @@ class ChambollePock(Solver[PrimalDualState]):
             state, x=x, auxiliary=auxiliary, duals=tuple(duals), buffers=(first, second if x is state.x else state.x)
         )
 
-    def _prox(self, split: Split, v: Array, state: PrimalDualState, out: Array) -> Array:
+    def _prox(self, split: Split, v: Array, tau: Array, state: PrimalDualState, out: Array) -> Array:
         if split.proximable is not None:
             return split.proximable.prox(v, state.tau, out=out)
         start = split.bounds.prox(state.x, state.tau, out=out)
-        return joint_prox(split)(v, state.tau, start, self.options.newton_steps, out=out)
+        step = state.tau if state.boost is None else tau
+        return joint_prox(split)(v, step, start, self.options.newton_steps, out=out)
 
     def rebind(self, split: Split, state: PrimalDualState) -> PrimalDualState:
         """The state with a new engine, since it holds the parameters of the terms."""
         return replace(state, fused=backend_of(split).engine(split, self.options.newton_steps, state.fused))
 
     def adapt(self, split: Split, state: PrimalDualState, certificate: Certificate) -> PrimalDualState:
-        """Balance derived steps; shorten tau if the certificate of a nonconvex problem stalls."""
+        """Balance derived steps; if the certificate of a nonconvex problem stalls, make them more local or shorter."""
         if self.options.tau is not None or self.options.sigma is not None:
             return state
-        rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
+        state = self._with_boost(split, state)
+        adapt = adapt_steps if state.boost is None else adapt_local_steps
+        rule, balance, factor = adapt(split, state.rule, state.balance, certificate)
         if factor == 1.0:
             return replace(state, rule=rule, balance=balance)
         tau = state.tau * factor
         return replace(state, tau=tau, sigmas=self._sigmas(split, tau), rule=rule, balance=balance)
+
+    def _with_boost(self, split: Split, state: PrimalDualState) -> PrimalDualState:
+        """The state with the local steps for its x, if the problem has any."""
+        if is_convex(split):
+            return state
+        scale = MARGIN / (state.rule.shrink**0.5 * state.sigmas[0]) if state.sigmas else 0.0
+        engine, known = state.fused, (state.x, scale, state.boost)
+        return replace(state, boost=local_boost(split, *known) if engine is None else engine.boost(*known))
 
     def steps(self, state: PrimalDualState) -> dict[str, float]:
         """tau and the sigma of each composed term."""

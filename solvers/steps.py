@@ -101,7 +101,7 @@ class StallRule:
         if self.waited < max(_PATIENCE, checks // 5):
             return StallRule(self.best, self.waited + 1, self.shrink, checks)
         # a certificate limited by rounding must not drive the step to zero
-        return StallRule(self.best, 0, max(0.6 * self.shrink, 0.15), checks)
+        return StallRule(self.best, 0, max(0.6 * self.shrink, 0.02), checks)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,7 @@ class Balance:
 
     If every term is convex, any ratio of the steps converges, and one that lets both parts fall together is fast. The
     alignment falls about as the square of the stationarity: keeping the steps while stationarity / alignment is 10 to
-    100 took the fewest iterations on small problems with every penalty. If a term is not convex, a long step may cycle,
-    so only a stationarity that lags far behind (1000) lengthens it.
+    100 took the fewest iterations on small problems with every penalty.
     Source: T. Goldstein et al., arXiv:1305.0546 (2013), there with residuals in place of the certificate.
 
     Parameters
@@ -121,9 +120,8 @@ class Balance:
 
     strength: float = 0.5
 
-    def update(self, certificate: Certificate, convex: bool) -> tuple[Balance, float]:
+    def update(self, certificate: Certificate, low: float = 10.0, high: float = 100.0) -> tuple[Balance, float]:
         """The rule after a check, and the factor of the primal step (its inverse is that of the dual step)."""
-        low, high = (10.0, 100.0) if convex else (0.0, 1000.0)
         longer = certificate.stationarity > high * certificate.alignment
         if not longer and certificate.stationarity >= low * certificate.alignment:
             return self, 1.0
@@ -139,18 +137,26 @@ def is_convex(split: Split) -> bool:
 def adapt_steps(
     split: Split, rule: StallRule, balance: Balance, certificate: Certificate
 ) -> tuple[StallRule, Balance, float]:
-    """Both rules after a check, and the factor of the primal step: balance it, and shorten it if a term is not convex.
+    """Both rules after a check, and the factor of the primal step: balance it, or shorten it if a term is not convex.
 
-    In the latter case a lagging stationarity lengthens the step only while the optimality improves: too long a step
-    makes pixels cycle, whose stationarity lags as well.
+    In the latter case nothing lengthens it: too long a step makes pixels cycle, whose stationarity lags as well.
     """
-    convex = is_convex(split)
-    if convex:
-        return rule, *balance.update(certificate, convex)
+    if is_convex(split):
+        return rule, *balance.update(certificate)
     new = rule.update(certificate.optimality)
-    if new.waited == 0 and new.shrink == rule.shrink:
-        balance, factor = balance.update(certificate, convex)
-        return new, balance, factor
+    return new, balance, new.shrink / rule.shrink
+
+
+def adapt_local_steps(
+    split: Split, rule: StallRule, balance: Balance, certificate: Certificate
+) -> tuple[StallRule, Balance, float]:
+    """As `adapt_steps` for local steps, which ``rule.shrink`` shortens twice where the problem is concave.
+
+    So the step for all pixels may grow as well: if the stationarity lags while the optimality improves.
+    """
+    new = rule.update(certificate.optimality)
+    if new.best < rule.best:
+        return (new, *balance.update(certificate, 0.0, 50.0))
     return new, balance, new.shrink / rule.shrink
 
 

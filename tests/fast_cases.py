@@ -10,6 +10,7 @@ import pytest
 
 from fusionkit.certificate import certify
 from fusionkit.engines.kernel_terms import LeastSquaresMaps, PixelwiseSpec, PoissonMaps, PowerSumLeastSquares
+from fusionkit.engines.local_steps import local_steps
 from fusionkit.engines.sums import Evaluation
 from fusionkit.operators.fidelity import fidelity
 from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
@@ -127,16 +128,25 @@ def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int
 
 
 def iterated(
-    case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty | None, steps: int = 1
+    case: FastCase,
+    x: Array,
+    tau: float,
+    sigma: float,
+    rho: float,
+    term: ComposedPenalty | None,
+    steps: int = 1,
+    boost: Array | None = None,
 ) -> tuple[Array, Array]:
     """One iteration of solvers/chambolle_pock.py from ``x``, by the operators."""
     number, p, pulled = x.dtype.type, case.p, np.zeros_like(x)
+    zeros = np.zeros(x.shape, np.uint8)
+    step, factor = local_steps(zeros if boost is None else boost, tau, x.dtype)
     if term is not None:
-        moved = case.p + number(sigma) * term.operator.apply(x)
+        moved = case.p + number(sigma) * factor * term.operator.apply(x)
         p = term.functional.proxdual(moved.ravel(), sigma).reshape(moved.shape)
         pulled = term.operator.adjoint(2 * p - case.p)
-    v = x - number(tau) * pulled
-    new = PixelwiseProx(case.terms, case.bounds)(v, tau, case.bounds.prox(x, tau), steps)
+    v = x - step * pulled
+    new = PixelwiseProx(case.terms, case.bounds)(v, step, case.bounds.prox(x, tau), steps)
     return x + number(rho) * (new - x), case.p + number(rho) * (p - case.p)
 
 

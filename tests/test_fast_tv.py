@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusionkit.engines.kernel_terms import TotalVariation
+from fusionkit.engines.local_steps import local_boost, local_steps
+from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.terms import Array
 
@@ -28,11 +30,18 @@ def tolerance(dtype: Any) -> float:
 
 
 def stepped(
-    case: FastCase, x: Array, tau: float, sigma: float, rho: float, term: ComposedPenalty, threads: int = 1
+    case: FastCase,
+    x: Array,
+    tau: float,
+    sigma: float,
+    rho: float,
+    term: ComposedPenalty,
+    threads: int = 1,
+    boost: Array | None = None,
 ) -> tuple[Array, Array]:
     x, p = x.copy(), case.p.copy()
     engine = fast_engine.TVEngine(case.spec, term.kernel, x.shape, x.dtype, threads=threads)
-    engine.step(x, (), (p,), (tau, sigma), rho)
+    engine.step(x, (), (p,), (tau, sigma), rho, boost)
     return x, p
 
 
@@ -49,6 +58,40 @@ def test_iteration_is_that_of_the_definition(
     ):
         close = np.isclose(found, expected, atol=4 * tolerance(dtype))
         assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_local_steps_are_those_of_the_definition(kind: str) -> None:
+    shape = (3, 20, 257)
+    case = fast_case(RECIPES["fused"], shape, np.float64)
+    term = tv(shape, 0.1, case.x.dtype, *KINDS[kind])
+    split = case.split(0.1, *KINDS[kind])
+    engine = fast_engine.TVEngine(case.spec, term.kernel, shape, case.x.dtype, threads=2)
+    former = np.random.default_rng(5).integers(0, 9, shape, np.uint8)
+    boost = engine.boost(case.x, 0.4, former)
+    expected = local_boost(split, case.x, 0.4, former)
+    assert expected is not None
+    assert 1 < np.median(expected) < expected.max()
+    np.testing.assert_array_equal(boost, expected)
+    for found, right in zip(
+        stepped(case, case.v, 0.05, 0.4, 1.5, term, 2, boost),
+        iterated(case, case.v, 0.05, 0.4, 1.5, term, boost=boost),
+        strict=True,
+    ):
+        assert np.count_nonzero(~np.isclose(found, right, atol=4 * tolerance(np.float64))) <= 1 + 0.002 * found.size
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 9), (1, 9, 8), (3, 7, 5)])
+def test_local_steps_meet_the_step_condition(shape: tuple[int, int, int]) -> None:
+    boost = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    operator, random = gradient_map(shape), np.random.default_rng(1)
+    tau, factor = local_steps(boost, 1.0, np.dtype(np.float64))
+    x, length = random.standard_normal(shape), 0.0
+    for _ in range(300):  # power iterations on T^(1/2) K' Sigma K T^(1/2)
+        x = tau**0.5 * operator.adjoint(factor / 8.0 * operator.apply(tau**0.5 * x))
+        length = float(np.linalg.norm(x))
+        x /= length or 1.0
+    assert length <= 1.0 + 1e-12
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from fusionkit.engines.engine import Engine
 from fusionkit.pixelwise import PixelwiseProx
@@ -14,9 +14,7 @@ from fusionkit.terms import Array, Arrays
 class JointProx(Protocol):
     """The joint prox of the pixelwise terms within the bounds; see `fusionkit.pixelwise.PixelwiseProx`."""
 
-    def __call__(
-        self, v: Array, step: float, start: Array, newton_steps: int = 1, out: Array | None = None
-    ) -> Array: ...
+    def __call__(self, v: Array, step: Any, start: Array, newton_steps: int = 1, out: Array | None = None) -> Array: ...
 
 
 class Backend:

@@ -24,7 +24,13 @@ class Engine(Protocol):
         ...
 
     def step(
-        self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], steps: Sequence[float], relaxation: float
+        self,
+        x: Array,
+        auxiliary: Sequence[Array],
+        duals: Sequence[Array],
+        steps: Sequence[float],
+        relaxation: float,
+        boost: Array | None = None,
     ) -> tuple[Array, Arrays]:
         """One iteration.
 
@@ -34,6 +40,7 @@ class Engine(Protocol):
         auxiliary, duals : auxiliary unknowns and dual variables, updated in place.
         steps : tau and sigma.
         relaxation : rho; with rho = 1, x ends within the bounds and the duals in their balls.
+        boost : local steps, see `fusionkit.engines.local_steps`; None for tau and sigma everywhere.
 
         Returns
         -------
@@ -41,8 +48,12 @@ class Engine(Protocol):
         """
         ...
 
+    def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
+        """As `fusionkit.engines.local_steps.local_boost`; None if the engine has no local steps."""
+        ...
+
     def change(self) -> float:
-        """||x+ - x|| of the last iteration, which must have had rho = 1."""
+        """||(x+ - x) / tau|| of the last iteration, which must have had rho = 1."""
         ...
 
     def check(

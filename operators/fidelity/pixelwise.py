@@ -97,6 +97,11 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         curvature += second
         return Expansion(gradient, curvature)
 
+    def concavity(self, x: Array) -> Array | None:
+        """-w phi' d, see `expand`."""
+        jet, first, _ = self._by_prediction(x, self.data)
+        return None if jet.bend is None else -self.weight * first * jet.bend
+
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel, shape (rows, nx)."""
         values = self.loss.values(self.forward.apply(x), self.data[..., rows, :])

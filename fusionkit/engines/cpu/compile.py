@@ -190,11 +190,11 @@ def total(a: Any, m: int) -> float:
 
 
 @summing
-def apart(a: Any, b: Any, m: int) -> float:
-    """Squared distance of the first m <= CHUNK values, summed in their own precision."""
+def apart(a: Any, b: Any, weight: Any, m: int) -> float:
+    """Squared weighted distance of the first m <= CHUNK values, summed in their own precision."""
     total = a[0] - a[0]
     for k in range(m):
-        total += (a[k] - b[k]) * (a[k] - b[k])
+        total += (weight[k] * (a[k] - b[k])) * (weight[k] * (a[k] - b[k]))
     return np.float64(total)
 
 

@@ -34,10 +34,23 @@ def differences(x: Any, down: Any, right: Any, at: Any) -> None:
 
 
 @inlined
-def ascend(p_down: Any, p_right: Any, down: Any, right: Any, numbers: Any, i: int, at: Any) -> None:
+def stretch(down: Any, right: Any, boost: Any, i: int, quarter: Any, one: Any, at: Any) -> None:
+    """Multiply (down, right[1:]) by 1 + boost / 4 at a chunk of map i: a longer dual step; unchanged without boost."""
+    j, first, m = at
+    if boost.shape[0] > 0:
+        more = boost[i, j, first : first + m]
+        for k in range(m):
+            factor = one + quarter * more[k]
+            down[k] *= factor
+            right[k + 1] *= factor
+
+
+@inlined
+def ascend(p_down: Any, p_right: Any, down: Any, right: Any, boost: Any, numbers: Any, i: int, at: Any) -> None:
     """down, right = proj(p + sigma (down, right)) at a chunk of map i; ``numbers`` come from `dual_numbers`."""
     j, first, m = at
-    sigma, radii, one = numbers
+    sigma, radii, one, quarter = numbers
+    stretch(down, right, boost, i, quarter, one, at)
     radius = radii[i]
     old_down, old_right = p_down[j, first : first + m], p_right[j, first : first + m]
     for k in range(m):
@@ -61,16 +74,19 @@ def project_out(down: Any, right: Any, xi: Any, at: Any) -> None:
 
 
 @inlined
-def ascend_all(x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, numbers: Any, at: Any) -> None:
+def ascend_all(
+    x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, boost: Any, numbers: Any, at: Any
+) -> None:
     """downs[i], rights[i, 1:] = proj(p + sigma D grad x) at a chunk of all maps, in one joint ball or one ball each."""
     j, first, m = at
-    sigma, radii, one = numbers
+    sigma, radii, one, quarter = numbers
     xi, joint = field
     n = x.shape[0]
     down, right, square = spare[0], spare[1], spare[2]
     for i in range(n):
         differences(x[i], down, right, at)
         project_out(down, right, xi, at)
+        stretch(down, right, boost, i, quarter, one, at)
         old_down, old_right = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
         di, ri = downs[i], rights[i]
         begins = i == 0 or not joint
@@ -138,7 +154,7 @@ def factors_of(tv: TotalVariation, maps: int, dtype: np.dtype[Any]) -> Array:
     return read_only(np.ones(maps) if tv.factors is None else np.array(tv.factors), dtype)
 
 
-def dual_numbers(sigma: float, radii: Array, dtype: np.dtype[Any]) -> tuple[Any, Array, Any]:
-    """The argument ``numbers`` of `ascend`: sigma, the radius of each map's dual ball, and 1."""
+def dual_numbers(sigma: float, radii: Array, dtype: np.dtype[Any]) -> tuple[Any, Array, Any, Any]:
+    """The argument ``numbers`` of `ascend`: sigma, the radius of each map's dual ball, 1 and 1/4."""
     number = dtype.type
-    return number(sigma), radii, number(1)
+    return number(sigma), radii, number(1), number(0.25)

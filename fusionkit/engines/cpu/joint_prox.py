@@ -122,33 +122,34 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
 
 
 @inlined
-def prox_input(x: Any, pulled: Any, tau: Any, fit: Any, held: Any, target: Any, m: int) -> None:
+def prox_input(x: Any, pulled: Any, inverse: Any, fit: Any, held: Any, target: Any, m: int) -> None:
     """target = x - tau K'p, the argument of the joint prox, and held = x within the bounds, where Newton starts."""
     for k in range(m):
-        target[k] = x[k] - tau * pulled[k]
+        target[k] = x[k] - pulled[k] / inverse[k]
         above = fit.lower if x[k] < fit.lower else x[k]
         held[k] = fit.upper if above > fit.upper else above
 
 
 @merged
 def primal_step(
-    x: Any, held: Any, target: Any, new: Any, work: Any, fit: Any, primal: Any, steps: int, at: Any
+    x: Any, held: Any, target: Any, new: Any, work: Any, fit: Any, inverse: Any, primal: Any, steps: int, at: Any
 ) -> float:
-    """x <- behind x + ahead prox(target); returns ||x+ - x||^2 of the chunk, 0 with over-relaxation.
+    """x <- behind x + ahead prox(target); returns ||(x+ - x) / tau||^2 of the chunk, 0 with over-relaxation.
 
     Parameters
     ----------
     x : the unknown, shape (n, ny, nx); the chunk is overwritten.
-    primal : tau, 1 / tau, ahead = rho and behind = 1 - rho.
+    inverse : 1 / tau at each value of the chunk.
+    primal : ahead = rho and behind = 1 - rho.
     steps : Newton steps of the prox.
     """
     j, first, m = at
-    _, inverse, ahead, behind = primal
+    ahead, behind = primal
     newton(held, target, new, work, fit, inverse, steps, at)
     moved = 0.0
     if behind == fit.zero:
         for i in range(fit.elements):
-            moved += apart(x[i, j, first : first + m], new[i], m)
+            moved += apart(x[i, j, first : first + m], new[i], inverse[i], m)
     for i in range(fit.elements):
         _advance(x[i, j, first : first + m], new[i], ahead, behind, m)
     return moved
@@ -161,12 +162,23 @@ def _advance(x: Any, new: Any, ahead: Any, behind: Any, m: int) -> None:
         x[k] = behind * x[k] + ahead * new[k]
 
 
+@inlined
+def fill(array: Any, value: Any, elements: int) -> None:
+    """Set the rows of the elements to one value."""
+    for i in range(elements):
+        row = array[i]
+        for k in range(row.shape[0]):
+            row[k] = value
+
+
 def _build(stamp: int) -> Versions:
     def prox(v: Any, start: Any, out: Any, fit: Any, inverse: Any, steps: int, row: int, end: int) -> None:
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, nx = v.shape[0], v.shape[2]
         x, target, new = scratch(v), scratch(v), scratch(v)
+        inverses = scratch(v)
+        fill(inverses, inverse, n)
         work = (scratch(v), scratch(v), scratch(v), scratch(v))
         for j in range(row, end):
             for first in range(0, nx, CHUNK):
@@ -174,7 +186,7 @@ def _build(stamp: int) -> Versions:
                 for i in range(n):
                     copy(start[i, j, first : first + m], x[i], m)
                     copy(v[i, j, first : first + m], target[i], m)
-                newton(x, target, new, work, fit, inverse, steps, (j, first, m))
+                newton(x, target, new, work, fit, inverses, steps, (j, first, m))
                 for i in range(n):
                     copy(new[i], out[i, j, first : first + m], m)
 

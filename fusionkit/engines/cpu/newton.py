@@ -58,10 +58,10 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
     zero, one, prediction = fit.zero, fit.one, rows[0]
     expand_chain(fit.chain, rows, at)
     for i in range(fit.elements):
-        xi, vi, gi, ci = x[i], v[i], g[i], c[i]
+        xi, vi, gi, ci, weight = x[i], v[i], g[i], c[i], inverse[i]
         for k in range(m):
-            gi[k] = (xi[k] - vi[k]) * inverse
-            ci[k] = inverse
+            gi[k] = (xi[k] - vi[k]) * weight[k]
+            ci[k] = weight[k]
         if fit.poisson:
             b, w = fit.counts[i, j, first : first + m], fit.poisson_weight
             for k in range(m):
@@ -151,11 +151,11 @@ def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: An
         change[k] = zero
         before[k] = zero
     for i in range(fit.elements):
-        xi, vi, ni = x[i], v[i], new[i]
+        xi, vi, ni, weight = x[i], v[i], new[i], inverse[i]
         for k in range(m):
             far = xi[k] - vi[k]
-            change[k] += half * inverse * ((ni[k] - xi[k]) * ((ni[k] - vi[k]) + far))
-            before[k] += half * inverse * (far * far)
+            change[k] += half * weight[k] * ((ni[k] - xi[k]) * ((ni[k] - vi[k]) + far))
+            before[k] += half * weight[k] * (far * far)
         if fit.poisson:
             b, w = fit.counts[i, j, first : first + m], fit.poisson_weight
             for k in range(m):
@@ -205,9 +205,9 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
         change[k] = zero
         size[k] = zero
     for i in range(fit.elements):
-        xi, vi, ni = x[i], v[i], new[i]
+        xi, vi, ni, weight = x[i], v[i], new[i], inverse[i]
         for k in range(m):
-            part = half * inverse * ((ni[k] - xi[k]) * ((ni[k] - vi[k]) + (xi[k] - vi[k])))
+            part = half * weight[k] * ((ni[k] - xi[k]) * ((ni[k] - vi[k]) + (xi[k] - vi[k])))
             change[k] += part
             size[k] += abs(part)
         if fit.poisson:
@@ -260,7 +260,7 @@ def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: i
     Parameters
     ----------
     work : scratch arrays y, g, c and rows.
-    inverse : 1 / step of the prox.
+    inverse : 1 / step of the prox, an array like x.
     """
     y, g, c, rows = work
     m = at[2]

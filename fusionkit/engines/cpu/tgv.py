@@ -20,7 +20,7 @@ import numpy as np
 
 from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, scratch
 from fusionkit.engines.cpu.differences import pull
-from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
+from fusionkit.engines.cpu.joint_prox import fill, primal_step, prox_input
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.tgv_check import TGVCheck
 from fusionkit.engines.cpu.threads import run
@@ -90,7 +90,9 @@ def _build_primal(stamp: int) -> Versions:
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
-        tau, _, ahead, _ = primal
+        tau, inverse, ahead, behind = primal
+        inverses = scratch(x)
+        fill(inverses, inverse, n)
         old, target, new = scratch(x), scratch(x), scratch(x)
         work = (scratch(x), scratch(x), scratch(x), scratch(x))
         parts = scratch(x)
@@ -111,8 +113,8 @@ def _build_primal(stamp: int) -> Versions:
                     right[0] = s[1, i, j, first - 1] if first > 0 else fit.zero
                     above = s[0, i, j - 1] if j > 0 else zeros
                     pull(above[first : first + m], down, right, pulled, (ny, nx), at)
-                    prox_input(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
-                moves[j] += primal_step(x, old, target, new, work, fit, primal, steps, at)
+                    prox_input(x[i, j, first : first + m], pulled, inverses[i], fit, old[i], target[i], m)
+                moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
 
     return kernel(descent)
 
@@ -140,6 +142,7 @@ class TGVEngine(TGVCheck):
         duals: Sequence[Array],
         steps: Sequence[float],
         relaxation: float = 1.0,
+        boost: Array | None = None,
     ) -> tuple[Array, Arrays]:
         """As `fusionkit.engines.engine.Engine`, in place; w (2, n, ny, nx), p (5, n, ny, nx), zero across borders."""
         if self.extrapolated is None:
@@ -154,6 +157,10 @@ class TGVEngine(TGVCheck):
         fixed = (x, w, s, self._outside, self.plain.fit, primal, half, self.plain.newton_steps, self._moves)
         run(_PRIMAL[self._kept], [(*fixed, rows) for rows in self.shares])
         return x, (p,)
+
+    def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
+        """As `fusionkit.engines.engine.Engine`: none."""
+        return None
 
     def change(self) -> float:
         """As `fusionkit.engines.engine.Engine`."""

@@ -20,16 +20,37 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, kernel, scratch
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, read_only, scratch
 from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, dual_numbers, project_out, pull, relax
-from fusionkit.engines.cpu.joint_prox import primal_step, prox_input
+from fusionkit.engines.cpu.joint_prox import fill, primal_step, prox_input
+from fusionkit.engines.cpu.newton import predict
 from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.cpu.tv_check import TVCheck
 from fusionkit.terms import Array, Arrays
 
 
+@inlined
+def _inverse_steps(inverses: Any, boost: Any, i: int, inverse: Any, quarter: Any, at: Any) -> None:
+    """1 / tau at a chunk of map i: the mean of 1 + boost / 4 over the edges of each pixel, times ``inverse``."""
+    j, first, m = at
+    if boost.shape[0] == 0:
+        return
+    sixteenth = inverse * quarter * quarter
+    here, above = boost[i, j, first : first + m], boost[i, max(j - 1, 0), first : first + m]
+    for k in range(m):
+        inverses[k] = 16 + 2 * here[k] + above[k]
+    start = 0 if first > 0 else 1
+    if start == 1:
+        inverses[0] += here[0]  # no left neighbour
+    beside = boost[i, j, first + start - 1 : first + m - 1]
+    for k in range(m - start):
+        inverses[k + start] += beside[k]
+    for k in range(m):
+        inverses[k] *= sixteenth
+
+
 def _build_edges(stamp: int) -> Versions:
-    def edge(x: Any, p: Any, new: Any, over: Any, field: Any, numbers: Any, j: int) -> None:
+    def edge(x: Any, p: Any, new: Any, over: Any, field: Any, boost: Any, numbers: Any, j: int) -> None:
         """Dual step of row j: p~ into ``new`` (2, n, nx), the vertical part of D (2 p~ - p) into ``over`` (n, nx)."""
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
@@ -40,11 +61,11 @@ def _build_edges(stamp: int) -> Versions:
             m = min(CHUNK, nx - first)
             at = (j, first, m)
             if field is not None:
-                ascend_all(x, p, downs, rights, spare, field, numbers, at)
+                ascend_all(x, p, downs, rights, spare, field, boost, numbers, at)
             for i in range(n):
                 if field is None:
                     differences(x[i], down, right, at)
-                    ascend(p[0, i], p[1, i], down, right, numbers, i, at)
+                    ascend(p[0, i], p[1, i], down, right, boost, numbers, i, at)
                 else:
                     copy(downs[i], down, m)
                     copy(rights[i, 1:], right[1:], m)
@@ -71,6 +92,7 @@ def _build_iteration(stamp: int) -> Versions:
         last: Any,
         fit: Any,
         field: Any,
+        boost: Any,
         numbers: Any,
         primal: Any,
         steps: int,
@@ -81,8 +103,9 @@ def _build_iteration(stamp: int) -> Versions:
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
-        tau, _, ahead, behind = primal
-        old, target, new = scratch(x), scratch(x), scratch(x)
+        inverse, ahead, behind = primal
+        old, target, new, inverses = scratch(x), scratch(x), scratch(x), scratch(x)
+        fill(inverses, inverse, n)
         work = (scratch(x), scratch(x), scratch(x), scratch(x))
         duals, lefts = scratch(x), scratch(x)[0]
         down, right, pulled = duals[0], duals[1], duals[2]
@@ -96,14 +119,14 @@ def _build_iteration(stamp: int) -> Versions:
                 m = min(CHUNK, nx - first)
                 at = (j, first, m)
                 if field is not None and not known:
-                    ascend_all(x, p, downs, rights, spare, field, numbers, at)
+                    ascend_all(x, p, downs, rights, spare, field, boost, numbers, at)
                 for i in range(n):
                     if known:
                         copy(last[0, i, first : first + m], down, m)
                         copy(last[1, i, first : first + m], right[1:], m)
                     elif field is None:
                         differences(x[i], down, right, at)
-                        ascend(p[0, i], p[1, i], down, right, numbers, i, at)
+                        ascend(p[0, i], p[1, i], down, right, boost, numbers, i, at)
                     else:
                         copy(downs[i], down, m)
                         copy(rights[i, 1:], right[1:], m)
@@ -115,13 +138,65 @@ def _build_iteration(stamp: int) -> Versions:
                     lefts[i] = right[m]
                     pull(above, down, right, pulled, (ny, nx), at)
                     copy(down, above, m)
-                    prox_input(x[i, j, first : first + m], pulled, tau, fit, old[i], target[i], m)
-                moves[j] += primal_step(x, old, target, new, work, fit, primal, steps, at)
+                    _inverse_steps(inverses[i], boost, i, inverse, numbers[3], at)
+                    prox_input(x[i, j, first : first + m], pulled, inverses[i], fit, old[i], target[i], m)
+                moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
 
     return kernel(iteration)
 
 
+def _build_concavity(stamp: int) -> Versions:
+    def concavity(x: Any, need: Any, fit: Any, factor: Any, rows: Any) -> None:
+        """need = factor times minus the second derivative of the power sum's fit."""
+        if stamp < 0:  # never true; makes the stamp part of the cache key
+            return
+        n, _, nx = x.shape
+        point, y, prediction = scratch(x), scratch(x), scratch(x)[0]
+        for j in range(rows[0], rows[1]):
+            for first in range(0, nx, CHUNK):
+                m = min(CHUNK, nx - first)
+                for i in range(n):
+                    copy(x[i, j, first : first + m], point[i], m)
+                predict(point, y, prediction, fit, m)
+                image = fit.image[j, first : first + m]
+                for i in range(n):
+                    xi, yi, z, out = point[i], y[i], fit.z[i], need[i, j, first : first + m]
+                    bend = factor * fit.coupled_weight * fit.gamma * (fit.gamma - fit.one) * z * z
+                    for k in range(m):
+                        s = z * xi[k]
+                        s = fit.floor if s < fit.floor else s
+                        raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
+                        out[k] = (image[k] - prediction[k]) * (bend * raised / s)
+
+    return kernel(concavity)
+
+
+def _build_boost(stamp: int) -> Versions:
+    def boost(need: Any, former: Any, new: Any, joint: bool, rows: Any) -> None:
+        """The greatest need of each pixel and the neighbours below and right, less one; at least 4/5 of the former."""
+        if stamp < 0:  # never true; makes the stamp part of the cache key
+            return
+        n, ny, nx = need.shape
+        for j in range(rows[0], rows[1]):
+            below = min(j + 1, ny - 1)
+            for i in range(n):
+                for k in range(nx):
+                    right = min(k + 1, nx - 1)
+                    most = max(need[i, j, k], max(need[i, below, k], need[i, j, right])) - 4
+                    kept = (4 * former[i, j, k]) // 5
+                    new[i, j, k] = max(kept, int(min(max(most, 0), 255)))
+            for k in range(nx if joint else 0):
+                most = new[0, j, k]
+                for i in range(n):
+                    most = max(most, new[i, j, k])
+                for i in range(n):
+                    new[i, j, k] = most
+
+    return kernel(boost)
+
+
 _EDGE, _ITERATION = _build_edges(STAMP), _build_iteration(STAMP)
+_CONCAVITY, _BOOST = _build_concavity(STAMP), _build_boost(STAMP)
 
 
 class TVEngine(TVCheck):
@@ -145,18 +220,33 @@ class TVEngine(TVCheck):
         duals: Sequence[Array],
         steps: Sequence[float],
         relaxation: float = 1.0,
+        boost: Array | None = None,
     ) -> tuple[Array, Arrays]:
         """As `fusionkit.engines.engine.Engine`, in place; p has the shape (2, n, ny, nx)."""
         (p,), (tau, sigma), (over, last) = duals, steps, self._exchanged
         number, numbers = self.dtype.type, dual_numbers(sigma, self.radii, self.dtype)
-        primal = number(tau), number(1.0 / tau), number(relaxation), number(1.0 - relaxation)
+        primal = number(1.0 / tau), number(relaxation), number(1.0 - relaxation)
+        boost = read_only(np.zeros((0, 0, 0)) if boost is None else boost, np.dtype(np.uint8))
         over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):
-            _EDGE.kept(x, p, last[index], over[index + 1], self.field, numbers, end - 1)
-        common = self.fit, self.field, numbers, primal, self.newton_steps, self._moves
+            _EDGE.kept(x, p, last[index], over[index + 1], self.field, boost, numbers, end - 1)
+        common = self.fit, self.field, boost, numbers, primal, self.newton_steps, self._moves
         calls = [(x, p, over[index], last[index], *common, rows) for index, rows in enumerate(self.shares)]
         run(_ITERATION[self._kept], calls)
         return x, (p,)
+
+    def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
+        """As `fusionkit.engines.engine.Engine`."""
+        if not (self.fit.power and self.fit.gamma > 1.0):
+            return None
+        new: Any = np.empty(x.shape, np.uint8)
+        _, need = self.memory
+        former = read_only(np.zeros_like(new) if former is None else former, new.dtype)
+        x, factor, joint = read_only(x, self.dtype), self.dtype.type(4.0 * scale), self.joint
+        run(_CONCAVITY.kept, [(x, need, self.fit, factor, rows) for rows in self.shares])
+        need = read_only(need, self.dtype)
+        run(_BOOST.kept, [(need, former, new, joint, rows) for rows in self.shares])
+        return new
 
     def change(self) -> float:
         """As `fusionkit.engines.engine.Engine`."""

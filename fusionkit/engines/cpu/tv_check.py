@@ -278,7 +278,7 @@ class TVCheck:
         former: TVCheck | None = None,
         threads: int | None = None,
     ) -> None:
-        self.spec, self.weight, self.shape = spec, penalty.weight, shape
+        self.spec, self.weight, self.joint, self.shape = spec, penalty.weight, penalty.joint, shape
         self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
         self.fit, self.field = fit_of(spec, shape, self.dtype), field_of(penalty, self.dtype)
         self.factors = factors_of(penalty, shape[0], self.dtype)
@@ -288,6 +288,13 @@ class TVCheck:
         self._zeros = read_only(np.zeros(shape[2]), self.dtype)
         # sums of the rows and residual, kept from the first check on: fresh memory costs more than the writes to it
         self._memory: tuple[Array, Array] | None = None if former is None else former._memory
+
+    @property
+    def memory(self) -> tuple[Array, Array]:
+        """Sums of the rows and an array like x, which hold between two calls only."""
+        if self._memory is None:
+            self._memory = np.empty((self.shape[1], SUMS + 2 * len(self.spec.others))), np.empty(self.shape, self.dtype)
+        return self._memory
 
     def check(
         self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
@@ -304,9 +311,7 @@ class TVCheck:
         sample : rows to evaluate, for an estimate; None for all.
         """
         number = self.dtype.type
-        if self._memory is None:
-            self._memory = np.empty((self.shape[1], SUMS + 2 * len(self.spec.others))), np.empty(self.shape, self.dtype)
-        table, residual = self._memory
+        table, residual = self.memory
         x, p = read_only(x, self.dtype), read_only(p, self.dtype)
         arguments = (x, p, self._zeros, residual, self.fit, self.field, (self.radii, self.factors), table)
         spans = spread(self.shares, row_stride(sample))

@@ -62,6 +62,7 @@ class DeviceEngine:
         self._data = tuple(self._on_device(index, former) for index in range(len(self._host)))
         self._spare, self._table = self._memory() if former is None else (former._spare, former._table)
         self._latest: Any = None  # x of the last iteration
+        self._tau = 1.0  # of that
         self._no_dual = device.xp.empty(0, self.dtype)  # the dual variable of no penalty
 
     @property
@@ -93,10 +94,17 @@ class DeviceEngine:
         return spare, xp.empty((SUMS, blocks * _WIDTH), np.float64)
 
     def step(
-        self, x: Any, auxiliary: Sequence[Any], duals: Sequence[Any], steps: Sequence[float], relaxation: float = 1.0
+        self,
+        x: Any,
+        auxiliary: Sequence[Any],
+        duals: Sequence[Any],
+        steps: Sequence[float],
+        relaxation: float = 1.0,
+        boost: Any = None,
     ) -> tuple[Any, tuple[Any, ...]]:
         """As `fusionkit.engines.engine.Engine`, on the device; the next call overwrites the x and p of this one."""
         new, p = self._spare, duals[0] if duals else self._no_dual
+        self._tau = steps[0]
         numbers = parameters.steps(self.dtype, steps[0], steps[1] if duals else 0.0, relaxation)
         image, counts, targets, xi = self._data
         arguments = (x, p, *new, image, counts, targets, xi, self._fit, self._ball, numbers, self._shape)
@@ -104,10 +112,14 @@ class DeviceEngine:
         self._spare, self._latest = (x, p), new[0]
         return new[0], new[1:] if duals else ()
 
+    def boost(self, x: Any, scale: float, former: Any) -> Array | None:
+        """As `fusionkit.engines.engine.Engine`: none."""
+        return None
+
     def change(self) -> float:
-        """||x+ - x|| of the last iteration; call it before a check, which overwrites the old x."""
+        """||(x+ - x) / tau|| of the last iteration; call it before a check, which overwrites the old x."""
         self._reduce("apart", self._latest, self._spare[0], self._table, self._shape)
-        return float(self._table[0].sum()) ** 0.5
+        return float(self._table[0].sum()) ** 0.5 / self._tau
 
     def _reduce(self, kernel: str, *arguments: Any) -> None:
         """Launch a kernel whose threads share all pixels."""

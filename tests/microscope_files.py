@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,16 @@ def image(seed: int = 1, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     return np.random.default_rng(seed).integers(100, 4000, shape).astype(np.uint16)
 
 
-def spectra(seed: int = 2, shape: tuple[int, int] = SHAPE, channels: int = CHANNELS) -> np.ndarray:
-    return np.random.default_rng(seed).poisson(0.8, (*shape, channels)).astype(np.uint16)
+def spectra(seed: int = 2, shape: tuple[int, int] = SHAPE, channels: int = CHANNELS, lines: float = 0.0) -> np.ndarray:
+    rate = np.full((*shape, channels), 0.8)
+    rate[..., [round(energy / 0.2) for energy in LINES.values()]] += lines
+    return np.random.default_rng(seed).poisson(rate).astype(np.uint16)
+
+
+def windows_in(notes: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """First and last energy of the window of each element, from the notes of a recording."""
+    pattern = r"(\w+): [\d.e+]+ counts in \w+ \(([\d.]+) to ([\d.]+) k?eV\)"
+    return {element: (float(a), float(b)) for note in notes for element, a, b in re.findall(pattern, note)}
 
 
 def lateral(shape: tuple[int, ...], signal: bool, scale: float = PIXEL) -> list[dict[str, Any]]:

@@ -147,7 +147,7 @@ solver: {type: chambolle_pock, tolerance: 1.0e-3, max_iterations: 3000}
 @pytest.mark.parametrize("shape", [(3, 5), (12, 10)])
 def test_image_and_maps_of_other_pixels(tmp_path: Path, shape: tuple[int, int]) -> None:
     """The proposed config fuses an image and maps of different scans, whichever is finer."""
-    write(tmp_path / "edx.hspy", spectrum_signal(data=spectra(shape=shape)))
+    write(tmp_path / "edx.hspy", spectrum_signal(data=spectra(shape=shape, lines=5.0)))
     write(tmp_path / "haadf.hspy", image_signal())
     config = tmp_path / "x.yaml"
     files = [str(tmp_path / name) for name in ("haadf.hspy", "edx.hspy")]

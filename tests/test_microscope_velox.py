@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from microscope_files import windows_in
 from velox_files import LINES, SHAPE, WIDTH, counts, spectra, write_velox_spectra
 
 from fusionkit.cli import main
@@ -55,11 +57,12 @@ def test_inspect_counts_its_events_in_windows_of_its_elements(velox: Path) -> No
     config = velox.parent / "c.yaml"
     assert main(["inspect", str(velox), "--write-config", str(config)]) == 0
     source = yamlio.read(config)["data"]["spectra"]["maps"]
-    assert list(source["windows"]) == [*LINES]
+    assert source["elements"] == [*LINES]
     assert main(["run", str(config), "--output", str(velox.parent / "run"), "--quiet"]) == 0
     result = read_result(velox.parent / "run")
     assert result.x.shape == (2, *SHAPE)
-    for index, ends in enumerate(source["windows"].values()):
+    summary = json.loads((velox.parent / "run/summary.json").read_text(encoding="utf-8"))
+    for index, ends in enumerate(windows_in(summary["notes"]).values()):
         first, last = (round(1000 * end / WIDTH) for end in ends)
         np.testing.assert_array_equal(result.inputs["maps"][index], spectra()[..., first:last].sum(-1))
 

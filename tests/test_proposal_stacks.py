@@ -185,12 +185,6 @@ def test_rates_are_fused_as_the_counts_that_they_were(tmp_path: Path) -> None:
     np.testing.assert_allclose(runs[1].x, runs[0].x, rtol=0.05, atol=0.3)
 
 
-def test_windows_that_overlap_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = spectrum_signal(data=counted(np.full((*SHAPE, KEV.size), 0.05)), elements=("S", "Mo"), scale=0.02)
-    proposed(tmp_path, edx=_placed(made, slice(None), slice(None)))
-    assert "the windows of Mo and S overlap" in capsys.readouterr().err.replace("S and Mo", "Mo and S")
-
-
 def test_backgrounds_keep_clear_of_elements_of_the_other_stack(tmp_path: Path) -> None:
     """The L edge at 456 eV of Ti, an element of the EDX file, lies in the window before the K edge of O."""
     config = proposed(tmp_path, edx=edx(), eels=eels())

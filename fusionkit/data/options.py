@@ -70,10 +70,13 @@ class SpectrumSource(Options):
     method : ``windows`` sums the counts in a window of energy about the line; ``fit`` fits lines and background to each
         EDX spectrum, which separates overlapping lines, and gives the counts in the line's family.
     windows : first and last energy of an element's window, in the unit of the file's energy axis.
-    background : ``none``; ``windows`` interpolates between windows beside the line, ``power_law`` extrapolates from
-        windows before the edge. The maps stay the raw counts; the estimate becomes the array ``NAME_background``.
+    background : ``none``; ``fit`` fits lines and background to EDX spectra: all that is not the element's in its window
+        is background, also where lines overlap; ``windows`` interpolates between windows beside the line, ``power_law``
+        extrapolates from windows before the edge. The maps stay the raw counts; the estimate becomes the array
+        ``NAME_background``.
     background_windows : where the background is measured: [first, last] or [first, last, first, last].
-    smooth : standard deviation in pixels of the Gaussian that smooths the background's counts.
+    smooth : standard deviation in pixels of the Gaussian that smooths the background's counts, or the spectra of a fit;
+        None for 2, and for as little as the counts permit with ``background: fit``.
     subtract : whether the maps are the counts minus the background, negative ones set to 0, and so not counts.
     """
 
@@ -84,9 +87,9 @@ class SpectrumSource(Options):
     lines: dict[str, str] = Field(default_factory=dict)
     method: Literal["windows", "fit"] = "windows"
     windows: dict[str, Range] = Field(default_factory=dict)
-    background: Literal["none", "windows", "power_law"] = "none"
+    background: Literal["none", "fit", "windows", "power_law"] = "none"
     background_windows: dict[str, Ranges] = Field(default_factory=dict)
-    smooth: NonNegative = 2.0
+    smooth: NonNegative | None = None
     subtract: bool = False
 
     @field_validator("windows", "background_windows")
@@ -107,7 +110,7 @@ class SpectrumSource(Options):
     @model_validator(mode="after")
     def _subtract_what(self) -> SpectrumSource:
         if self.subtract and self.background == "none":
-            raise ValueError("has 'subtract' but no 'background'; add background: windows or power_law")
+            raise ValueError("has 'subtract' but no 'background'; add background: fit, windows or power_law")
         return self
 
 

@@ -65,8 +65,8 @@ class Values(Protocol):
         """Sum of all values in float64; NaN if they are no numbers."""
         ...
 
-    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
-        """Sums over ranges of channels along ``axis``, in one pass over a file that is read in parts."""
+    def sums(self, axis: int, ranges: Sequence[Channels], block: int = 1) -> list[Image]:
+        """Sums over ranges of channels along ``axis`` and over square blocks of pixels, in one pass over the file."""
         ...
 
 
@@ -95,15 +95,34 @@ class ArrayValues:
         is_numeric = np.dtype(self.array.dtype).kind in "biuf"
         return float(np.sum(_computed(self.array.sum(dtype=np.float64)))) if is_numeric else float("nan")
 
-    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
-        """Sums over ranges of channels along ``axis``, in one pass over a file that is read in parts."""
+    def sums(self, axis: int, ranges: Sequence[Channels], block: int = 1) -> list[Image]:
+        """Sums over ranges of channels along ``axis`` and over square blocks of pixels, in one pass over the file."""
         before = (slice(None),) * axis
-        parts = [self.array[(*before, slice(*one))].sum(axis=axis, dtype=np.float64) for one in ranges]
-        if hasattr(self.array, "compute"):
-            from dask.base import compute
+        parts = (self.array[(*before, slice(*one))].sum(axis=axis, dtype=np.float64) for one in ranges)
+        if not hasattr(self.array, "compute"):
+            return [block_sums(part, block) for part in parts]
+        from dask.base import compute
 
-            parts = compute(*parts)
-        return [np.asarray(part) for part in parts]
+        blocks = compute(*(_chunked_block_sums(part, block) for part in parts))
+        return [np.asarray(one) for one in blocks]
+
+
+def block_sums(image: Image, block: int) -> Image:
+    """Sums over blocks of ``block`` x ``block`` pixels of the first two axes; those at the ends may be smaller."""
+    for axis in (0, 1) if block > 1 else ():
+        image = np.add.reduceat(image, np.arange(0, image.shape[axis], block), axis=axis)
+    return image
+
+
+def _chunked_block_sums(image: Any, block: int) -> Any:
+    """`block_sums` of a dask array, chunk by chunk."""
+    if block == 1:
+        return image
+    import dask.array as da
+
+    blocks = {axis: min(block, size) for axis, size in enumerate(image.shape)}
+    filled = da.pad(image, [(0, -size % blocks[axis]) for axis, size in enumerate(image.shape)])
+    return da.coarsen(np.sum, filled, blocks)
 
 
 def _computed(array: Any) -> Any:

@@ -91,7 +91,7 @@ def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recordi
     lines.append("data:")
     for key, value in data.items():
         if key == "spectra":
-            lines += ["  spectra:  # the maps are the counts in these windows, in the unit of the file's energies"]
+            lines += ["  spectra:  # counts in windows of energy; the background is all that is not the element's"]
             for name, source in value.items():
                 lines += [f"    {name}:", *(f"      {k}: {dump_line(v)}" for k, v in source.items())]
         elif key == "maps":

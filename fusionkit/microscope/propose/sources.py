@@ -17,6 +17,7 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.propose.listing import Entry, entries
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
+from fusionkit.microscope.spectra.fit import detected
 from fusionkit.microscope.spectra.windows import channels, windows_of
 from fusionkit.options import repeated
 
@@ -59,8 +60,7 @@ def sources(
     data: Mappings = {**common, "haadf": source(image[0], image[2].name)}
     if spectra:
         every = tuple(dict.fromkeys(element for *_, entry in spectra.values() for element in entry.elements))
-        windowed = {k: _windowed(r, entry, source(path, entry.name), every) for k, (path, r, entry) in spectra.items()}
-        data |= {"spectra": windowed}
+        data |= {"spectra": {k: _counted(r, e, source(path, e.name), every) for k, (path, r, e) in spectra.items()}}
     else:
         data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
     others = {name: entry for name, (*_, entry) in spectra.items() if name != "maps"}
@@ -162,30 +162,31 @@ def _signal(recording: Recording, entry: Entry) -> Signal:
     return recording.signals[entry.name]
 
 
-def _windowed(recording: Recording, entry: Entry, source: Mappings, every: tuple[str, ...]) -> Mappings:
-    """The source with explicit windows, so that a run needs no table of lines; ``every`` is all elements."""
+def _counted(recording: Recording, entry: Entry, source: Mappings, every: tuple[str, ...]) -> Mappings:
+    """The source with a fit of the lines of EDX, or with windows after EELS edges; ``every`` is all elements."""
     signal = _signal(recording, entry)
-    background = "windows" if signal.technique == "EDX" else "power_law"
+    if signal.technique == "EDX":
+        return {**source, "elements": detected(signal, str(signal.path)), "background": "fit"}
     windows: dict[str, list[float]] = {}
     backgrounds: dict[str, list[float]] = {}
     for element in signal.facts.elements:
-        options = SpectrumSource(elements=[element], background=background)
+        options = SpectrumSource(elements=[element], background="power_law")
         try:
             window = windows_of(signal, options, str(signal.path), every)[element]
             ranges = [channels(signal, ends, str(signal.path)) for ends in (window.counts, *window.background)]
-        except UserError as error:  # an element whose lines lie outside of these spectra
+        except UserError as error:  # an element whose edges lie outside of these spectra
             warnings.warn(f"the config leaves out {element} of '{signal.name}': {error.problem}", FusionkitWarning, 2)
             continue
         if len(ranges) > 1:
             windows[element] = _ends(signal, ranges[0])
             backgrounds[element] = [end for one in ranges[1:] for end in _ends(signal, one)]
         else:
-            message = f"the config leaves out {element} of '{signal.name}': no room for a background beside its line"
+            message = f"the config leaves out {element} of '{signal.name}': no room for a background before its edge"
             warnings.warn(message, FusionkitWarning, 2)
     if not windows:
         remedy = "write the config by hand, with data.spectra.maps.windows"
-        raise UserError(str(signal.path), f"'{signal.name}' has none of its elements' lines", remedy)
-    return {**source, "background": background, "windows": windows, "background_windows": backgrounds}
+        raise UserError(str(signal.path), f"'{signal.name}' has none of its elements' edges", remedy)
+    return {**source, "background": "power_law", "windows": windows, "background_windows": backgrounds}
 
 
 def _ends(signal: Signal, ends: tuple[int, int]) -> list[float]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.data.elements import is_element
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.damaged_files import EXTRA
 from fusionkit.microscope.signals import Signal
@@ -63,12 +64,19 @@ def window_of(signal: Signal, element: str, line: str | None, where: str, others
     where : config key, for messages.
     others : elements whose lines and edges the background windows avoid.
     """
-    if line is not None and "_" in line:
-        owner, _, line = line.partition("_")
-        if owner != element:
-            raise UserError(where, f"{owner}_{line} is not a line of {element}", f"write {element}_{line}")
+    line = bare_line(element, line, where)
     beside = [one for one in others if one != element]
     return (_edge if signal.technique == "EELS" else _line)(signal, element, line, where, beside)
+
+
+def bare_line(element: str, line: str | None, where: str) -> str | None:
+    """``Ka`` of ``Cu_Ka``; `UserError` if the line is another element's."""
+    if line is None or "_" not in line:
+        return line
+    owner, _, bare = line.partition("_")
+    if owner != element:
+        raise UserError(where, f"{line} is not a line of {element}", f"write {element}_{bare}")
+    return bare
 
 
 def fwhm(energy: float, resolution: float) -> float:
@@ -78,8 +86,8 @@ def fwhm(energy: float, resolution: float) -> float:
 
 
 @cache
-def _table(element: str) -> Mapping[str, Any]:
-    """eXSpy's entry for an element; cached, since copying it is slow."""
+def _tables() -> Mapping[str, Any]:
+    """eXSpy's table of elements; cached, since copying it is slow."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # eXSpy warns about HyperSpy
@@ -87,8 +95,17 @@ def _table(element: str) -> Mapping[str, Any]:
     except ImportError:
         remedy = f"{EXTRA}, or give the windows in the config"
         raise UserError("installation", "energies of lines need eXSpy, which is not installed", remedy) from None
-    table = elements if isinstance(elements, Mapping) else elements.as_dictionary()
-    return table.get(element, {}).get("Atomic_properties", {})
+    return elements if isinstance(elements, Mapping) else elements.as_dictionary()
+
+
+def _table(element: str) -> Mapping[str, Any]:
+    """eXSpy's entry for an element."""
+    return _tables().get(element, {}).get("Atomic_properties", {})
+
+
+def elements_in_table() -> list[str]:
+    """The elements that have X-ray lines."""
+    return [element for element in _tables() if is_element(element) and _table(element).get("Xray_lines")]
 
 
 def _range(signal: Signal) -> tuple[float, float]:

@@ -8,7 +8,7 @@ Spectroscopy in the Electron Microscope, section 4.4.2).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -20,6 +20,8 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.signals import Channels, Image, Signal
 from fusionkit.microscope.spectra.lines import Window, window_of
 
+SMOOTH = 2.0  # pixels, where no width is given
+_BEYOND = 3.0  # standard errors of the counts by which a background may exceed them
 _SHARED = 0.25  # of the shorter of two windows: a larger overlap gives a warning
 
 
@@ -107,12 +109,14 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     by_range = dict(zip(all_ranges, sums(signal, all_ranges), strict=True))
     raw = np.stack([by_range[one] for one in ranges])
     if source.background == "none":
-        notes = _notes(signal, windows, raw, None)
-        return ElementMaps(tuple(windows), raw, None, signal.raw(raw, notes))
+        return ElementMaps(tuple(windows), raw, None, signal.raw(raw, (counts_in_windows(signal, windows, raw, None),)))
     estimate = _power_law if source.background == "power_law" else _interpolated
-    smooth = {one: _smoothed(image, source.smooth) for one, image in by_range.items()}
+    smooth = {
+        one: _smoothed(image, SMOOTH if source.smooth is None else source.smooth) for one, image in by_range.items()
+    }
     background = np.stack([estimate(signal, one, pair, smooth) for one, pair in zip(ranges, sides, strict=True)])
-    notes = _notes(signal, windows, raw, background)
+    notes = (counts_in_windows(signal, windows, raw, background),)
+    _warn_of_backgrounds(signal, windows, raw, background)
     if not source.subtract:
         return ElementMaps(tuple(windows), raw, background, signal.raw(raw, notes))
     net = raw - background
@@ -149,6 +153,15 @@ def _warn_of_overlaps(signal: Signal, ranges: Mapping[str, Channels]) -> None:
             warnings.warn(f"{problem}: {remedy}, or leave one of them out", FusionkitWarning, stacklevel=2)
 
 
+def _warn_of_backgrounds(signal: Signal, windows: dict[str, Window], raw: Image, background: Image) -> None:
+    """Warn where the estimate of the background exceeds all counts of the window."""
+    for name, counts, under in zip(windows, raw.sum(axis=(1, 2)), background.sum(axis=(1, 2)), strict=True):
+        if under > counts + _BEYOND * np.sqrt(counts + 1.0):
+            problem = f"the background of {name} ({under:.4g} counts) exceeds the {counts:.4g} counts of its window"
+            remedy = "write background: fit" if signal.technique == "EDX" else "move its windows"
+            warnings.warn(f"{problem}: its windows lie on other lines; {remedy}", FusionkitWarning, stacklevel=2)
+
+
 def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -> list[Channels]:
     if source.background == "none":
         return []
@@ -166,10 +179,10 @@ def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -
     return [(first, middle), (middle, last)]
 
 
-def sums(signal: Signal, ranges: list[Channels]) -> list[Image]:
-    """Sums over ranges of channels, each (ny, nx)."""
+def sums(signal: Signal, ranges: Sequence[Channels], block: int = 1) -> list[Image]:
+    """Sums over ranges of channels and blocks of pixels, each (ny, nx) or smaller."""
     assert signal.energy_axis is not None
-    return signal.data.sums(signal.energy_axis, ranges)
+    return signal.data.sums(signal.energy_axis, list(ranges), block)
 
 
 def _smoothed(image: Image, sigma: float) -> Image:
@@ -209,10 +222,11 @@ def _power_law(signal: Signal, edge: Channels, halves: list[Channels], sums: dic
     return (low + high) * after / inside
 
 
-def _notes(signal: Signal, windows: dict[str, Window], raw: Image, background: Image | None) -> tuple[str, ...]:
+def counts_in_windows(signal: Signal, windows: dict[str, Window], raw: Image, background: Image | None) -> str:
+    """Sentences with the counts of each window."""
     parts = []
     for index, (element, window) in enumerate(windows.items()):
         ends = f"{window.counts[0]:.4g} to {window.counts[1]:.4g} {signal.energy_unit}"
         share = "" if background is None else f", about {background[index].sum():.4g} of them background"
         parts.append(f"{element}: {raw[index].sum():.6g} counts in {window.line} ({ends}){share}.")
-    return (" ".join(parts),)
+    return " ".join(parts)

@@ -1,0 +1,314 @@
+r"""A model of the sum of all EDX spectra: families of lines and a background, on the energies that the lines show.
+
+.. math:: \mu_c = \sum_k a_k T_{kc} + \sum_j h_j H_{jc}, \qquad a, h \ge 0
+
+T_k are the lines of a family (K, L or M of an element, in eXSpy's relative weights) as Gaussians of the detector's
+width, integrated over each bin. H_j are hat functions with knots several line widths apart, so that the background
+follows no line. The energies E of the file become :math:`E_0 + g E`; E_0, g and the detector's resolution maximise the
+likelihood times a prior, which holds where counts are few. Elements that are not named but show in the residual join
+the model, so that their counts are given to no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from fusionkit.microscope.signals import Channels, Image, Signal
+from fusionkit.microscope.spectra.lines import elements_in_table, family_lines, fwhm, resolution_of
+
+Family = tuple[str, str]  # element and K, L or M
+Lines = list[tuple[float, float]]  # energy in eV and weight
+_SOFTEST = 200.0  # eV: below, detectors show their noise
+_PER_WIDTH = 3.0  # bins in the width of a line
+_KNOTS = 6.0  # widths of a line from one knot of the background to the next
+_SIGMA = 2.3548  # FWHM over standard deviation
+_REWEIGHTINGS = 8  # of least squares, until the weights are consistent with the fit
+_ALIKE = 0.9  # cosine above which counts cannot separate two families
+# standard deviations of the prior: of the offset in eV, of the gain, of the logarithm of the resolution. Files of
+# several makers are off by 26 to 36 eV
+_PRIOR = np.array([40.0, 3e-3, 0.1])
+_FARTHEST, _STEP = 150.0, 30.0  # eV: offsets from which the search starts
+_EVIDENCE = 10.0  # by which minus the log posterior must fall before the energies of the file are changed
+_UNLISTED = 36.0  # least fall of the squared residual for an element that is not named: six standard errors
+_EXPLAINED = 0.05  # and least share of the squared residual
+_MOST_UNLISTED = 8
+_COMMON = ("C", "O", "Cu", "Si", "Al", "Ga", "Fe", "Ni", "Mo", "Au", "Pt", "Cl", "Ca", "Na")  # grids, holders, beams
+_RARE = 0.5  # factor of the evidence of all others
+_HARDEST = 20e3  # eV: harder lines of an element that is not named may be too faint to count as evidence
+_DETECTED = 3.0  # standard errors
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """True energies are ``offset + gain * energy`` of the file, in eV; ``resolution`` is the FWHM at Mn Ka in eV."""
+
+    offset: float
+    gain: float
+    resolution: float
+
+    def in_file(self, energy: float) -> float:
+        """The energy in the file, in eV, at which a true energy appears."""
+        return (energy - self.offset) / self.gain
+
+
+@dataclass(frozen=True)
+class SpectralModel:
+    """Shapes of spectra, and the amount of each in the sum of all spectra.
+
+    Parameters
+    ----------
+    bins : adjacent ranges of channels, each summed.
+    edges : ends of the bins in the file, in eV, (bins + 1,).
+    lines : of every family.
+    total : counts of the sum of all spectra, (bins,).
+    calibration : of the energies.
+    amounts : counts of each family in the sum, (k,).
+    background : counts of the background in the sum, (bins,).
+    deviance : of the sum, over its degrees of freedom; about 1 if the model holds.
+    unlisted : elements that nobody named, in the order of their evidence.
+    """
+
+    bins: tuple[Channels, ...]
+    edges: Image
+    lines: Mapping[Family, Lines]
+    total: Image
+    calibration: Calibration
+    amounts: Image
+    background: Image
+    deviance: float
+    unlisted: tuple[str, ...] = ()
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Element and K, L or M of the rows of `family_shapes`."""
+        return tuple(self.lines)
+
+    @cached_property
+    def family_shapes(self) -> Image:
+        """Counts in each bin of one count of each family, (k, bins)."""
+        return _shapes(self.edges, self.lines, self.calibration)
+
+    @cached_property
+    def shapes(self) -> Image:
+        """Those of the families, then that of the background unless it is empty, (k or k + 1, bins)."""
+        level = self.background.sum()
+        rows = [self.family_shapes, self.background[None] / level] if level > 0.0 else [self.family_shapes]
+        return np.concatenate(rows)
+
+    @property
+    def all_amounts(self) -> Image:
+        """Counts in the sum of each of the ``shapes``."""
+        return np.append(self.amounts, self.background.sum())[: len(self.shapes)]
+
+    def twins(self, tied: bool = False) -> Iterator[tuple[Family, Family]]:
+        """Families of different elements whose lines coincide.
+
+        Parameters
+        ----------
+        tied : whether the families of an element vary together, so that another one of them tells the two apart.
+        """
+        unit = self.family_shapes / np.linalg.norm(self.family_shapes, axis=1, keepdims=True)
+        for (i, one), (j, other) in combinations(enumerate(self.families), 2):
+            alike = one[0] != other[0] and float(unit[i] @ unit[j]) > _ALIKE
+            if alike and not (tied and (self._shows_another(one) or self._shows_another(other))):
+                yield one, other
+
+    def _shows_another(self, family: Family) -> bool:
+        """Whether another family of the element is above its limit."""
+        pairs = zip(self.families, self.amounts, strict=True)
+        return any(one[0] == family[0] and one != family and count > self.limit(one) for one, count in pairs)
+
+    def limit(self, family: Family) -> float:
+        """The fewest counts of a family in the sum that would be detected: three standard errors without any.
+
+        Where the model does not hold, the standard error is that of the deviance.
+        """
+        index = self.families.index(family)
+        others = np.delete(self.shapes, index, axis=0)
+        mean = np.maximum(np.delete(self.all_amounts, index) @ others, 0.5)
+        information = _information(self.family_shapes[index], others, mean) / max(self.deviance, 1.0)
+        return _DETECTED / np.sqrt(max(information, 1e-300))
+
+    def within(self, window: tuple[float, float]) -> Image:
+        """Share of each of the ``shapes`` between two energies of the file in eV, (k,) or (k + 1,)."""
+        ends = np.array(window)
+        lines = _shapes(ends, self.lines, self.calibration)[:, 0]
+        if len(self.shapes) == len(lines):
+            return lines
+        running = np.concatenate([[0.0], np.cumsum(self.shapes[-1])])
+        return np.append(lines, np.diff(np.interp(ends, self.edges, running)))
+
+
+def model_of(signal: Signal, elements: Sequence[str], total: Image, bins: tuple[Channels, ...]) -> SpectralModel:
+    """The model of spectra whose sum over all pixels is ``total``, (bins,).
+
+    Parameters
+    ----------
+    signal : an EDX spectrum image.
+    elements : named ones.
+    total : counts of the sum of all spectra in each bin.
+    bins : see `bins_of`.
+    """
+    edges = edges_of(signal, bins)
+    hats = _hats(edges, resolution_of(signal))
+    named = {(one, name): lines for one in elements for name, lines in family_lines(signal, one).items()}
+    calibration = Calibration(0.0, 1.0, resolution_of(signal))
+    unlisted: list[str] = []
+    calibration = _calibrated(edges, named, hats, total, calibration)
+    beam = 1000.0 * float(signal.facts.metadata.get("beam_energy_keV", np.inf))
+    excited = min(_HARDEST, beam / 2.0, edges[-1])
+    others = {one: _below(excited, family_lines(signal, one)) for one in elements_in_table() if one not in elements}
+    while len(unlisted) < _MOST_UNLISTED:
+        model = _fitted(bins, edges, named, hats, total, calibration)
+        one = _unlisted(model, hats, {k: v for k, v in others.items() if v and k not in unlisted})
+        if one is None:
+            break
+        unlisted.append(one)
+        named |= {(one, name): lines for name, lines in others[one].items()}
+        calibration = _calibrated(edges, named, hats, total, replace(calibration, offset=0.0, gain=1.0))
+    return replace(_fitted(bins, edges, named, hats, total, calibration), unlisted=tuple(unlisted))
+
+
+def strongest(lines: Lines) -> float:
+    """Energy of the strongest line, in eV."""
+    return max(lines, key=lambda line: line[1])[0]
+
+
+def _below(energy: float, families: Mapping[str, Lines]) -> dict[str, Lines]:
+    return {name: lines for name, lines in families.items() if strongest(lines) < energy}
+
+
+def bins_of(signal: Signal) -> tuple[Channels, ...]:
+    """Adjacent ranges of channels from the end of the detector's noise on, each a third of a line's width long."""
+    energies, width = _energies(signal)
+    resolution, first = resolution_of(signal), int(np.searchsorted(energies, _SOFTEST))
+    bins: list[Channels] = []
+    while first < energies.size:
+        last = min(first + max(1, int(fwhm(energies[first], resolution) / (_PER_WIDTH * width))), energies.size)
+        bins.append((first, last))
+        first = last
+    return tuple(bins)
+
+
+def edges_of(signal: Signal, bins: Sequence[Channels]) -> Image:
+    """Ends of adjacent bins in eV, (bins + 1,)."""
+    energies, width = _energies(signal)
+    return energies[0] + width * (np.array([bins[0][0], *(last for _, last in bins)]) - 0.5)
+
+
+def _energies(signal: Signal) -> tuple[Image, float]:
+    """The middle of each channel and the width of one, in eV."""
+    offset, width, size = signal.energies()
+    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
+    return unit * (offset + width * np.arange(size, dtype=np.float64)), unit * width
+
+
+def _shapes(edges: Image, families: Mapping[Family, Lines], calibration: Calibration) -> Image:
+    """Expected share of one count of each family between the edges, (k, bins)."""
+    from scipy.special import ndtr
+
+    true = calibration.offset + calibration.gain * edges
+    result = np.zeros((len(families), edges.size - 1))
+    for row, lines in zip(result, families.values(), strict=True):
+        for energy, weight in lines:
+            row += weight * np.diff(ndtr((true - energy) * (_SIGMA / fwhm(energy, calibration.resolution))))
+        row /= sum(weight for _, weight in lines)
+    return result
+
+
+def _hats(edges: Image, resolution: float) -> Image:
+    """Piecewise linear functions of the energy, each 1 at one knot and 0 at the others, per bin, (j, bins)."""
+    middles, knots = (edges[1:] + edges[:-1]) / 2, [float(edges[0])]
+    while knots[-1] < edges[-1]:
+        knots.append(knots[-1] + _KNOTS * fwhm(max(knots[-1], 0.0), resolution))
+    hats = np.stack([np.interp(middles, knots, one) for one in np.eye(len(knots))]) * np.diff(edges)
+    return hats[hats.sum(axis=1) > 0.0]
+
+
+def _fitted(
+    bins: tuple[Channels, ...],
+    edges: Image,
+    families: Mapping[Family, Lines],
+    hats: Image,
+    total: Image,
+    calibration: Calibration,
+) -> SpectralModel:
+    """The amounts by least squares, reweighted by the variance of the fit, which is nearly maximum likelihood."""
+    from scipy.optimize import nnls
+
+    both = np.concatenate([_shapes(edges, families, calibration), hats])
+    mean, amounts = total + 1.0, np.zeros(len(both))
+    for _ in range(_REWEIGHTINGS):
+        root = np.sqrt(mean)
+        amounts = nnls((both / root).T, total / root)[0]
+        mean = np.maximum(amounts @ both, 0.5)
+    logs = np.log(np.divide(total, mean, out=np.ones_like(mean), where=total > 0.0))
+    deviance = 2.0 * float(np.sum(total * logs - (total - mean))) / max(len(bins) - len(both), 1)
+    known, background = amounts[: len(families)], amounts[len(families) :] @ hats
+    return SpectralModel(bins, edges, dict(families), total, calibration, known, background, deviance)
+
+
+def _calibrated(
+    edges: Image, families: Mapping[Family, Lines], hats: Image, total: Image, start: Calibration
+) -> Calibration:
+    """The calibration with the greatest posterior; ``start`` unless another one is far better."""
+    from scipy.ndimage import uniform_filter1d
+    from scipy.optimize import least_squares, nnls
+
+    root = np.sqrt(uniform_filter1d(total, 3, mode="nearest") + 1.0)
+
+    def at(point: Image) -> Calibration:
+        return Calibration(point[0], 1.0 + point[1], start.resolution * float(np.exp(point[2])))
+
+    def residual(point: Image) -> Image:
+        both = np.concatenate([_shapes(edges, families, at(point)), hats]) / root
+        amounts = nnls(both.T, total / root)[0]
+        return np.append(amounts @ both - total / root, point / _PRIOR)
+
+    origin = np.zeros(3)
+    if not families or total.sum() == 0.0:
+        return start
+    offsets = np.arange(-_FARTHEST, _FARTHEST + 1.0, _STEP)
+    costs = [float(np.sum(residual(np.array([offset, 0.0, 0.0])) ** 2)) for offset in offsets]
+    first = np.array([offsets[int(np.argmin(costs))], 0.0, 0.0])
+    best = least_squares(residual, first, x_scale=_PRIOR, diff_step=1e-3, xtol=1e-3, ftol=1e-4, max_nfev=12)
+    gained = float(np.sum(residual(origin) ** 2)) / 2.0 - best.cost
+    return at(best.x) if gained > _EVIDENCE else start
+
+
+def _information(shape: Image, others: Image, mean: Image) -> float:
+    """Fisher information of the amount of a shape beside others of unknown amounts."""
+    root = np.sqrt(mean)
+    one, rest = shape / root, (others / root).T
+    return float(np.sum((one - rest @ np.linalg.lstsq(rest, one, rcond=None)[0]) ** 2))
+
+
+def _unlisted(model: SpectralModel, hats: Image, others: Mapping[str, Mapping[str, Lines]]) -> str | None:
+    """The element whose hardest lines explain most of the residual; None if none explains enough.
+
+    Softer lines overlap and are modelled worst: without the hard ones they are no evidence.
+    """
+    active = model.amounts > 0.0
+    both = np.concatenate([model.family_shapes[active], hats])
+    mean = np.maximum(model.amounts @ model.family_shapes + model.background, 0.5)
+    root = np.sqrt(mean)
+    basis, _ = np.linalg.qr((both / root).T)
+    left = (model.total - mean) / root
+    left = left - basis @ (basis.T @ left)
+    gains: dict[str, float] = {}
+    for element, families in others.items():
+        rows = _shapes(model.edges, {(element, name): lines for name, lines in families.items()}, model.calibration)
+        columns = (rows / root).T
+        columns = columns - basis @ (basis.T @ columns)
+        norms = np.einsum("bk,bk->k", columns, columns)
+        parts = np.maximum(columns.T @ left, 0.0) ** 2 / np.maximum(norms, 1e-12)
+        hardest = max(range(len(rows)), key=lambda row: strongest(list(families.values())[row]))
+        gains[element] = float(parts[hardest]) * (1.0 if element in _COMMON else _RARE)
+    best = max(gains, key=lambda one: gains[one], default=None)
+    least = max(_UNLISTED, _EXPLAINED * float(left @ left))
+    return best if best is not None and gains[best] > least else None

@@ -19,6 +19,7 @@ from numba.core import cgutils, event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import LoweringPass, register_pass
+from numba.core.dispatcher import Dispatcher
 from numba.core.typed_passes import AnnotateTypes
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
@@ -112,7 +113,7 @@ def kernel(function: Callable[..., Any]) -> Versions:
     """Compile ``function`` on its first call; ``kept`` uses the first writable cache (``NUMBA_CACHE_DIR`` first)."""
     anew, kept = (njit(**OPTIONS, nogil=True, no_cfunc_wrapper=True)(function) for _ in Versions._fields)
     try:
-        if not numba.config.DISABLE_JIT:
+        if isinstance(kept, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
             kept.enable_caching()
     except RuntimeError as error:
         if "no locator available" not in str(error):

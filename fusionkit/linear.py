@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pylops
 
 _ADJOINT_TOLERANCE = 1e-3  # relative: an operator may compute in float32
+_NORM_TOLERANCE = 0.01  # relative: power iterations approach the norm from below
 
 
 def _into(result: npt.NDArray[Any], source: Array, out: Array | None) -> Array:
@@ -120,7 +121,8 @@ def require_adjoint(linear_map: LinearMap, where: str) -> None:
 
     Raises
     ------
-    UserError : <K x, y> and <x, K'y> differ for random x and y, or a result has the wrong shape.
+    UserError : <K x, y> and <x, K'y> differ for random x and y or for y = K x, the norm is below ||K x|| / ||x|| for
+        such vectors, or a result has the wrong shape.
     """
     inner = linear_map.operator if isinstance(linear_map, PylopsMap) else linear_map
     if type(inner).__module__.partition(".")[0] in ("fusionkit", "pylops"):
@@ -132,10 +134,17 @@ def require_adjoint(linear_map: LinearMap, where: str) -> None:
         if np.shape(output) != tuple(shape):
             problem = f"{name} of its operator returns the shape {np.shape(output)} instead of {tuple(shape)}"
             raise UserError(where, problem, f"correct {name}")
-    left, right = float(np.vdot(image, y)), float(np.vdot(x, back))
-    if not abs(left - right) <= _ADJOINT_TOLERANCE * float(np.linalg.norm(image) * np.linalg.norm(y)):
-        problem = f"the adjoint of its operator is wrong: <K x, y> is {left:.6g} and <x, K'y> is {right:.6g}"
-        raise UserError(where, problem, "correct it until both agree for random x and y")
+    again, lengths = linear_map.adjoint(image.copy()), [float(np.linalg.norm(one)) for one in (x, image, y)]
+    # random vectors of N values are nearly orthogonal: <K x, y> is about ||K x|| ||y|| / sqrt(N)
+    for other, pulled, scale in ((y, back, lengths[2] / y.size**0.5), (image, again, lengths[1])):
+        left, right = float(np.vdot(image, other)), float(np.vdot(x, pulled))
+        if not abs(left - right) <= _ADJOINT_TOLERANCE * lengths[1] * scale:
+            problem = f"the adjoint of its operator is wrong: <K x, y> is {left:.6g} and <x, K'y> is {right:.6g}"
+            raise UserError(where, problem, "correct it until both agree for random x and y")
+    stretch = max(lengths[1] / lengths[0], float(np.linalg.norm(again)) / lengths[1] if lengths[1] else 0.0)
+    if not linear_map.norm >= (1.0 - _NORM_TOLERANCE) * stretch:
+        problem = f"the norm of its operator is {linear_map.norm:.6g}, but it stretches a vector {stretch:.6g} times"
+        raise UserError(where, problem, "give an upper bound of the norm; fusionkit.linear.estimate_norm estimates it")
 
 
 def to_pylops(linear_map: LinearMap, dtype: np.dtype[Any]) -> pylops.LinearOperator:

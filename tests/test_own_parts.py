@@ -45,11 +45,9 @@ def test_a_constraint_that_holds_in_the_limit_is_no_divergence(solver: str) -> N
 class Doubled:
     """2 x, with an adjoint that may be wrong."""
 
-    norm = 2.0
-
-    def __init__(self, adjoint: float = 2.0, rows: int = 16) -> None:
-        self.domain, self.range = (2, 16, 16), (2, rows, 16)
-        self.back = adjoint
+    def __init__(self, adjoint: float = 2.0, rows: int = 16, size: int = 16, norm: float = 2.0) -> None:
+        self.domain, self.range = (2, 16, size), (2, rows, size)
+        self.back, self.norm = adjoint, norm
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         return np.multiply(x, 2.0, out=out)
@@ -66,6 +64,17 @@ def test_a_wrong_adjoint_is_refused() -> None:
         ComposedPenalty(L1(0.5), Doubled(adjoint=-1.0), "own")
     with pytest.raises(fk.UserError, match=r"own: apply of its operator returns the shape \(2, 16, 16\) instead of"):
         ComposedPenalty(L1(0.5), Doubled(rows=8), "own")
+
+
+@pytest.mark.parametrize("adjoint", [0.0, 1.0, 1.99, -2.0])
+def test_a_wrong_adjoint_of_a_large_map_is_refused(adjoint: float) -> None:
+    with pytest.raises(fk.UserError, match="own: the adjoint of its operator is wrong"):
+        ComposedPenalty(L1(0.5), Doubled(adjoint, size=20_000), "own")
+
+
+def test_a_norm_that_is_too_small_is_refused() -> None:
+    with pytest.raises(fk.UserError, match="own: the norm of its operator is 1, but it stretches a vector 2 times"):
+        ComposedPenalty(L1(0.5), Doubled(norm=1.0), "own")
 
 
 def test_a_missing_bound_is_named() -> None:

@@ -152,11 +152,14 @@ def adapt_local_steps(
 ) -> tuple[StallRule, Balance, float]:
     """As `adapt_steps` for local steps, which ``rule.shrink`` shortens twice where the problem is concave.
 
-    So the step for all pixels may grow as well: if the stationarity lags while the optimality improves.
+    So the step for all pixels may grow as well: if the stationarity lags while the optimality improves, and in a stall
+    if it lags far behind, because then the step is too short.
     """
     new = rule.update(certificate.optimality)
     if new.best < rule.best:
         return (new, *balance.update(certificate, 0.0, 50.0))
+    if certificate.stationarity > 1000.0 * certificate.alignment:
+        return new, balance, 1.5 if new.shrink < rule.shrink else 1.0
     return new, balance, new.shrink / rule.shrink
 
 

@@ -13,6 +13,7 @@ from fusionkit.loop import solve
 from fusionkit.registry import table
 from fusionkit.result import Result, Status
 from fusionkit.solver import fit
+from fusionkit.solvers.steps import Balance, StallRule, adapt_local_steps
 
 TOLERANCE = 2e-5
 SINGLE_TOLERANCE = 1e-4
@@ -88,6 +89,23 @@ def test_tables_name_registered_solvers_and_needs_only() -> None:
     every = {need for problem in PROBLEMS for need in needs(problem)}
     assert set(SOLVERS) <= set(table("solvers"))
     assert all(row.lacks <= every for row in SOLVERS.values())
+
+
+@pytest.mark.parametrize(
+    ("best", "waited", "alignment", "factor"),
+    [
+        (np.inf, 0, 1e-4, 1.0),
+        (np.inf, 0, 1e-6, 1.5),  # improves, and lags
+        (1e-4, 0, 1e-6, 1.0),  # worse, with patience
+        (1e-4, 9, 1e-5, 0.6),  # a stall of pixels that orbit
+        (1e-4, 9, 1e-7, 1.5),  # a stall of a short step
+    ],
+)
+def test_local_steps_adapt(best: float, waited: int, alignment: float, factor: float) -> None:
+    split = fit(make_solver("chambolle_pock"), build("fused")[0])
+    rule = StallRule(best, waited)
+    _, _, actual = adapt_local_steps(split, rule, Balance(), Certificate(1e-3, alignment, 0.0))
+    assert actual == pytest.approx(factor)
 
 
 @pytest.mark.parametrize("alignment", [1.0, 0.0])

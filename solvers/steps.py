@@ -147,10 +147,10 @@ def adapt_steps(
     return new, balance, new.shrink / rule.shrink
 
 
-def adapt_local_steps(
+def adapt_guarded_steps(
     split: Split, rule: StallRule, balance: Balance, certificate: Certificate
 ) -> tuple[StallRule, Balance, float]:
-    """As `adapt_steps` for local steps, which ``rule.shrink`` shortens twice where the problem is concave.
+    """As `adapt_steps` where local steps or backtracking keep the step short enough for the concave pixels.
 
     So the step for all pixels may grow as well: if the stationarity lags while the optimality improves, and in a stall
     if it lags far behind, because then the step is too short.

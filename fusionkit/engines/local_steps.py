@@ -35,7 +35,8 @@ def local_boost(split: Split, x: Array, scale: float, former: Array | None) -> A
     former : b at the last look, which falls by a fifth at most: an orbit is more concave on one side.
     """
     penalty = lone_penalty(split)
-    parts = [part for term in split.pixelwise if (part := term.concavity(x)) is not None]
+    concave = [term for term in split.pixelwise if not term.convex]
+    parts = [part for term in concave if (part := term.concavity(x)) is not None]
     if not isinstance(penalty, TotalVariation) or not parts:
         return None
     need = np.asarray(4.0 * scale * sum(parts))

@@ -98,7 +98,9 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         return Expansion(gradient, curvature)
 
     def concavity(self, x: Array) -> Array | None:
-        """-w phi' d, see `expand`."""
+        """-w phi' d, see `expand`; None for a chain, which is concave along one direction at each pixel."""
+        if isinstance(self._model, PixelwiseChain):
+            return None
         jet, first, _ = self._by_prediction(x, self.data)
         return None if jet.bend is None else -self.weight * first * jet.bend
 

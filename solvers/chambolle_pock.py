@@ -36,7 +36,7 @@ from fusionkit.solver import Former, Solver, SolverOptions, State
 from fusionkit.solvers.steps import (
     Balance,
     StallRule,
-    adapt_guarded_steps,
+    adapt_local_steps,
     adapt_steps,
     dual_steps,
     is_convex,
@@ -191,7 +191,7 @@ class ChambollePock(Solver[PrimalDualState]):
         if self.options.tau is not None or self.options.sigma is not None:
             return state
         state = self._with_boost(split, state)
-        adapt = adapt_steps if state.boost is None else adapt_guarded_steps
+        adapt = adapt_steps if state.boost is None else adapt_local_steps
         rule, balance, factor = adapt(split, state.rule, state.balance, certificate)
         if factor == 1.0:
             return replace(state, rule=rule, balance=balance)

@@ -25,7 +25,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
-from fusionkit.solvers.steps import Balance, StallRule, adapt_guarded_steps, adapt_steps, is_convex, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, is_convex, warn_broken
 from fusionkit.terms import Array, Arrays
 
 
@@ -50,7 +50,7 @@ class CondatVuState(State):
     gradient: Array
     lipschitz: float
     share: float = 1.0
-    rule: StallRule = StallRule()
+    rule: StallRule = StallRule(least=0.15)
     balance: Balance = field(default_factory=Balance)
 
 
@@ -146,10 +146,8 @@ class CondatVu(Solver[CondatVuState]):
         """Balance derived steps; raise L if the certificate of a nonconvex problem stalls."""
         if self.options.tau is not None or self.options.sigma is not None:
             return state
-        convex = is_convex(split)
-        adapt = adapt_steps if convex else adapt_guarded_steps
-        rule, balance, factor = adapt(split, state.rule, state.balance, certificate)
-        if not convex:  # a longer step means a lower L, which backtracking raises if it is too low
+        rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate, backtracks=True)
+        if not is_convex(split):  # a longer step means a lower L, which backtracking raises if it is too low
             return replace(state, rule=rule, balance=balance, lipschitz=state.lipschitz / factor)
         return replace(state, balance=balance, share=state.share / factor)
 

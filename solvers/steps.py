@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,23 +85,24 @@ class StallRule:
     waited : checks since then.
     shrink : the current step over the first one.
     checks : number of checks so far.
+    least : lowest ``shrink``: a certificate limited by rounding must not drive the step to zero.
     """
 
     best: float = np.inf
     waited: int = 0
     shrink: float = 1.0
     checks: int = 0
+    least: float = 0.02
 
     def update(self, optimality: float) -> StallRule:
         """The rule after a check; the step changes by the ratio of its ``shrink`` to the former one."""
-        checks = self.checks + 1
+        known = replace(self, checks=self.checks + 1)
         if optimality < 0.9 * self.best:
-            return StallRule(optimality, 0, self.shrink, checks)
+            return replace(known, best=optimality, waited=0)
         # a long solve progresses more slowly, so it may pause for longer
-        if self.waited < max(_PATIENCE, checks // 5):
-            return StallRule(self.best, self.waited + 1, self.shrink, checks)
-        # a certificate limited by rounding must not drive the step to zero
-        return StallRule(self.best, 0, max(0.6 * self.shrink, 0.02), checks)
+        if self.waited < max(_PATIENCE, known.checks // 5):
+            return replace(known, waited=self.waited + 1)
+        return replace(known, waited=0, shrink=max(0.6 * self.shrink, self.least))
 
 
 @dataclass(frozen=True)
@@ -135,22 +136,25 @@ def is_convex(split: Split) -> bool:
 
 
 def adapt_steps(
-    split: Split, rule: StallRule, balance: Balance, certificate: Certificate
+    split: Split, rule: StallRule, balance: Balance, certificate: Certificate, backtracks: bool = False
 ) -> tuple[StallRule, Balance, float]:
     """Both rules after a check, and the factor of the primal step: balance it, or shorten it if a term is not convex.
 
-    In the latter case nothing lengthens it: too long a step makes pixels cycle, whose stationarity lags as well.
+    In the latter case only a solver that ``backtracks`` lengthens it, while the optimality improves or the step is at
+    its shortest: elsewhere too long a step makes pixels cycle, whose stationarity lags as well.
     """
     if is_convex(split):
         return rule, *balance.update(certificate)
     new = rule.update(certificate.optimality)
+    if backtracks and new.waited == 0 and new.shrink == rule.shrink:
+        return (new, *balance.update(certificate, 0.0, 1000.0))
     return new, balance, new.shrink / rule.shrink
 
 
-def adapt_guarded_steps(
+def adapt_local_steps(
     split: Split, rule: StallRule, balance: Balance, certificate: Certificate
 ) -> tuple[StallRule, Balance, float]:
-    """As `adapt_steps` where local steps or backtracking keep the step short enough for the concave pixels.
+    """As `adapt_steps` for local steps, which ``rule.shrink`` shortens twice where the problem is concave.
 
     So the step for all pixels may grow as well: if the stationarity lags while the optimality improves, and in a stall
     if it lags far behind, because then the step is too short.

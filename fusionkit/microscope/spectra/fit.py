@@ -35,7 +35,7 @@ from fusionkit.microscope.spectra.windows import SMOOTH, channels, counts_in_win
 _CHANGE, _MOST = 1e-3, 2000  # tolerance of a step in standard deviations, and greatest number of steps
 _MOST_AROUND = 200  # steps for the smoothed spectra, of which only proportions are used
 _EVERY = 10  # steps between checks, which remove converged spectra
-_DEVIANCE = 3.0  # the TiO2/Pd recording has 2.4, simulations 1, a detector that is 20 eV worse than its file says 4
+_DEVIANCE = 3.0  # the TiO2/Pd recording has 2.0, mantle minerals 3.3, simulations 1
 _LEAST = 1e-3  # starting share of a family that is absent from the sum
 _PIXELS = 4096  # at a time
 _NEEDED = 100.0  # counts in a smoothed spectrum; with 300 an overlapping map has ghosts of 14 % at edges

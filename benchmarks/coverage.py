@@ -1,7 +1,8 @@
 """Coverage of the intervals on phantoms for which the model holds: ``python -m benchmarks.coverage``.
 
 Every weight is chosen from the data. A row per phantom, dose and method has the share of the pixels with an element
-whose interval holds the truth, the share of all pixels, and that of the atomic fractions of 16 regions and the whole.
+whose interval holds the truth, the share of all pixels, and that of the counts and the atomic fractions of 16 regions
+and the whole.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from fusionkit.uncertainty.intervals import coverage, intervals
 PHANTOMS = ("cos_nanoparticle", "films", "lattice")
 DOSES = (5, 20, 100)
 METHODS = ("curvature", "bootstrap")
-CONFIGS = {"cos_auto": METHODS, "cos_adaptive": ("bootstrap",)}  # curvature supports only TV
+CONFIGS = {
+    "cos_auto": METHODS,
+    "cos_adaptive": ("bootstrap",),  # curvature supports only TV
+    "cos_nonlocal": ("bootstrap",),
+}
 _TILES = 4  # regions along an edge
 _TARGET = (0.85, 0.95)
 _TRACE = 0.01  # an element with a smaller fraction counts as absent from a region
@@ -39,7 +44,7 @@ class Row:
     elements : in the order of the lists.
     held : share of the pixels with the element whose interval holds the truth, per element.
     every : the same for all pixels.
-    fractions : share of the atomic fractions of the regions within their interval.
+    counts, fractions : share of the counts and of the atomic fractions of the regions within their interval.
     whole : largest relative error of an atomic fraction over the whole image.
     solve, seconds : time of the solve and of the error bars.
     """
@@ -51,6 +56,7 @@ class Row:
     elements: list[str]
     held: list[float]
     every: list[float]
+    counts: float
     fractions: float
     whole: float
     solve: float
@@ -85,11 +91,22 @@ def measure(config: str, phantom: str, dose: float, seed: int, method: str, give
         elements=list(job.problem.labels),
         held=coverage(low, high, truth).tolist(),
         every=((low <= truth) & (truth <= high)).mean(axis=(1, 2)).tolist(),
+        counts=counts_covered(found, truth),
         fractions=fractions_covered(found, truth),
         whole=whole_error(found, truth),
         solve=result.seconds,
         seconds=seconds,
     )
+
+
+def counts_covered(found: Assessment, truth: np.ndarray) -> float:
+    """Share of the sums of all regions within their interval, without traces."""
+    inside = []
+    for one in found.compositions:
+        sums = one.region.sums(truth)
+        pairs = zip(one.counts, sums, strict=True)
+        inside += [low <= value <= high for (_, low, high), value in pairs if value > _TRACE * sums.sum()]
+    return float(np.mean(inside))
 
 
 def fractions_covered(found: Assessment, truth: np.ndarray) -> float:
@@ -112,7 +129,8 @@ def whole_error(found: Assessment, truth: np.ndarray) -> float:
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown: means over seeds, and the range over seeds for the pixels with the element."""
-    head = ["phantom", "counts", "method", "pixels with the element, %", "all pixels, %", "fractions, %", "whole, %"]
+    head = ["phantom", "counts", "method", "pixels with the element, %", "all pixels, %"]
+    head += ["sums, %", "fractions, %", "whole, %"]
     lines = [_line([*head, "seconds (solve)"]), _line(["---"] * (len(head) + 1))]
     for phantom, dose, method in dict.fromkeys((row.phantom, row.dose, row.method) for row in rows):
         own = [row for row in rows if (row.phantom, row.dose, row.method) == (phantom, dose, method)]
@@ -124,6 +142,7 @@ def table(rows: Sequence[Row]) -> str:
             method,
             ", ".join(f"{element} {mean:.0f} ({low:.0f}–{high:.0f})" for element, mean, low, high in parts),
             " / ".join(f"{value:.0f}" for value in every.mean(0)),
+            f"{100 * np.mean([row.counts for row in own]):.0f}",
             f"{100 * np.mean([row.fractions for row in own]):.0f}",
             f"{100 * np.mean([row.whole for row in own]):.2f}",
             f"{np.mean([row.seconds for row in own]):.2f} ({np.mean([row.solve for row in own]):.2f})",

@@ -21,11 +21,13 @@ from fusionkit.reconstruct import Job, prepare
 from fusionkit.result import Result
 from fusionkit.results.result_file import read_result
 from fusionkit.terms import Array
+from fusionkit.uncertainty.atomic_fractions import Factors, Region, RegionSums, region_composition, region_sums
 from fusionkit.uncertainty.curvature import green, standard_deviation
 from fusionkit.uncertainty.estimate import Stopped, by_bootstrap, by_curvature, total_variation
-from fusionkit.uncertainty.information import Information, information
+from fusionkit.uncertainty.information import Information, information, term_of_maps
 from fusionkit.uncertainty.intervals import coverage, intervals, quantile
 from fusionkit.uncertainty.model_check import model_warnings
+from fusionkit.uncertainty.options import CompositionOptions
 
 SMALL = ("data.phantom.size=32", "uncertainty.samples=6", "output.report=false")
 SIZE = 16  # of the dense matrices
@@ -223,6 +225,8 @@ K = "composition.k_factors"
         (("uncertainty.method=bootstrap", "terms.poisson={type: kl, weight: 1}"), "terms[1].type", "kl"),
         (("composition={k_factors: {Co: 1, S: 1.2}}",), K, "none for O"),
         (("composition={k_factors: {Co: 1, S: 1, O: 1, Fe: 1}}",), f"{K}.Fe", "no map"),
+        (("composition={elements: [Co, Fe]}",), "composition.elements.Fe", "no map"),
+        (("composition={k_factors: {Co: [1, 0.1, 2]}}",), f"{K}.Co", "2"),
         (("composition={k_factors: {Co: 0, S: 1, O: 1}}",), f"{K}.Co", "> 0"),
         (("composition={regions: {a: {rows: [3, 3]}}}",), "composition.regions.a.rows", "first < last"),
         (("composition={regions: {a: {rows: [3, 40]}}}",), "composition.regions.a.rows", "reaches to 40"),
@@ -248,6 +252,43 @@ def test_a_composition_without_epsilon_has_intervals(tmp_path: Path) -> None:
     assert region["quantity"] == "fraction of counts"
     for element, value in region["fractions"].items():
         assert value - 0.1 < region["low"][element] <= value <= region["high"][element] < value + 0.1
+
+
+def test_a_background_takes_part_in_curvature() -> None:
+    random = np.random.default_rng(0)
+    background = random.uniform(5.0, 9.0, (2, 9, 8))
+    arrays = {"maps": random.poisson(3.0 + background).astype(np.float64), "maps_background": background}
+    forward = {"type": "elements", "elements": ["O", "Co"], "background": "maps_background"}
+    data = Dataset(arrays, ("O", "Co"))
+    problem = compose(
+        data, [{"type": "poisson", "epsilon": 0.1, "forward": forward}, "nonnegative"], precision="double"
+    )
+    x = np.full((2, 9, 8), 3.0)
+    np.testing.assert_allclose(by_curvature(problem, x).standard_deviation ** 2, x + background + 0.1)
+    region = Region("part", (2, 7), (1, 8))
+    sums = region_sums(region, x, term_of_maps(problem.terms, x.shape))
+    assert sums.raw is not None
+    np.testing.assert_allclose(sums.raw, region.sums(arrays["maps"] - background - 0.1))
+    assert sums.background is not None
+    np.testing.assert_allclose(sums.background, region.sums(background))
+
+
+@pytest.mark.parametrize("samples", [0, 400])
+def test_intervals_of_a_region(samples: int) -> None:
+    """Sums of 400 and 100 counts on a background of 80: errors of counts, of the background and of k add up."""
+    fused, variance, background = np.array([400.0, 100.0]), np.array([480.0, 180.0]), np.array([80.0, 80.0])
+    sums, k = RegionSums(fused, fused, variance, background), Factors(np.array([1.0, 2.0]), np.array([0.0, 0.1]))
+    drawn = list(np.random.default_rng(1).normal(fused, np.sqrt(variance), (samples, 2)))
+    options = CompositionOptions(k_factors={"Co": 1.0, "S": [2.0, 0.2]})
+    one = region_composition(Region("a", (0, 1), (0, 1)), ("Co", "S"), sums, drawn, k, np.ones(2), options)
+    spread = np.array([(high - low) / 2 / quantile(0.9) for _, low, high in one.counts])
+    np.testing.assert_allclose(spread**2, variance + background, rtol=0.2 if samples else 1e-9)
+    share = 1.0 / 3.0
+    slope = share * (1.0 - share)  # of the fraction by the logarithm of k, and of each sum
+    expected = slope**2 * (0.1**2 + (560.0 / 400.0**2 + 260.0 / 100.0**2))
+    assert ((one.high[1] - one.low[1]) / 2 / quantile(0.9)) ** 2 == pytest.approx(
+        expected, rel=0.2 if samples else 1e-9
+    )
 
 
 def test_no_error_bars_of_coefficients() -> None:

@@ -189,7 +189,7 @@ def _write_uncertainty(record: RunRecord, file: h5py.File) -> None:
         group.attrs.update(method=record.uncertainty.method, interval=record.uncertainty.interval)
     if record.compositions:
         group = file.create_group("composition")
-        for name in ("fractions", "low", "high", "fused"):
+        for name in ("counts", "fractions", "low", "high", "fused"):
             group.create_dataset(name, data=np.array([getattr(each, name) for each in record.compositions]))
         _write_attribute(group, "regions", [each.region.name for each in record.compositions])
         group.attrs["interval"] = record.compositions[0].interval

@@ -10,8 +10,9 @@ m_i)`, the sum N + r is unbiased and has the variance of counts, so that
           \qquad \frac{\partial c_i}{\partial N_j} = \frac{k_j (\delta_{ij} - c_i)}{\sum_l k_l N_l} .
 
 That is too wide for a region of few pixels, for which the fused maps contain more information than its counts.
-k-factors are taken as exact; without them, k = 1 and c are fractions of counts, not atomic. Source: G. Cliff,
-G. W. Lorimer, J. Microsc. 103, 203 (1975).
+The sums N have intervals of the same kinds. A background is estimated from about as many counts as it holds, which
+adds its variance. Errors of k-factors add :math:`\sum_j (c_i (\delta_{ij} - c_j) s_{k_j} / k_j)^2`. Without k-factors,
+k = 1 and c are fractions of counts, not atomic. Source: G. Cliff, G. W. Lorimer, J. Microsc. 103, 203 (1975).
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from typing import Any
 import numpy as np
 
 from fusionkit.errors import UserError
-from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.terms import Array
-from fusionkit.uncertainty.information import slope_and_information
+from fusionkit.uncertainty.information import OfPixels, slope_and_information
 from fusionkit.uncertainty.intervals import quantile
 from fusionkit.uncertainty.options import WHOLE, CompositionOptions
 from fusionkit.uncertainty.residuals import data_mean
 
-_DOUBT = 0.5  # standard deviation of a bias relative to its estimate
+_DOUBT = 0.5  # least standard deviation of a bias relative to its estimate
 
 
 @dataclass(frozen=True)
 class Composition:
-    """Atomic fractions over one region.
+    """Counts and atomic fractions over one region.
 
     Parameters
     ----------
     region : where.
     elements : symbols.
+    counts : N of each element with the ends of its interval, (estimate, low, high), in the unit of the maps.
     fractions, low, high : of each element, in [0, 1], with an interval of the probability ``interval``.
     fused : fractions of the fused maps, uncorrected.
     raw : fractions of the raw counts; empty without counts on these pixels.
@@ -51,6 +52,7 @@ class Composition:
 
     region: Region
     elements: tuple[str, ...]
+    counts: tuple[tuple[float, float, float], ...]
     fractions: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -63,7 +65,8 @@ class Composition:
     def plain(self) -> dict[str, Any]:
         """Plain YAML types for ``summary.json``."""
         columns = ("fractions", "low", "high", "fused", "raw")
-        values = {name: dict(zip(self.elements, getattr(self, name), strict=False)) for name in columns}
+        values: dict[str, Any] = {name: dict(zip(self.elements, getattr(self, name), strict=False)) for name in columns}
+        values["counts"] = dict(zip(self.elements, map(list, self.counts), strict=True))
         place = {"rows": list(self.region.rows), "columns": list(self.region.columns)}
         facts = {"quantity": self.quantity, "method": self.method, "interval": self.interval}
         return {**place, **facts, **values}
@@ -77,15 +80,22 @@ class RegionSums:
     ----------
     fused : N of the fused maps, shape (n,).
     raw : N of the data without background; None without data on the pixels of the maps.
-    variance : of ``raw``.
+    variance : of ``raw``, without that of the background.
+    background : variance of the sum of the background.
     """
 
     fused: Array
     raw: Array | None = None
     variance: Array | None = None
+    background: Array | None = None
+
+    def only(self, indices: Sequence[int]) -> RegionSums:
+        """The sums of some elements."""
+        parts = (self.fused, self.raw, self.variance, self.background)
+        return RegionSums(*[None if one is None else one[list(indices)] for one in parts])  # type: ignore[arg-type]
 
 
-def region_sums(region: Region, x: Array, term: PixelwiseFidelity | None) -> RegionSums:
+def region_sums(region: Region, x: Array, term: OfPixels | None) -> RegionSums:
     """The sums over a region.
 
     Parameters
@@ -101,7 +111,22 @@ def region_sums(region: Region, x: Array, term: PixelwiseFidelity | None) -> Reg
     information = np.asarray(expected * slope**2, np.float64)
     # counts of the mean 0 (a Poisson term without epsilon at x = 0) have the variance 0
     variance = np.divide(1.0, information, out=np.zeros_like(information), where=information > 0.0)
-    return RegionSums(region.sums(x), region.sums(x) + region.sums(departure), region.sums(variance))
+    background = np.asarray(term.predict(np.zeros_like(x)), np.float64) * (term.noise == "poisson")
+    of_background = region.sums(background / term.weight / slope**2)
+    return RegionSums(region.sums(x), region.sums(x) + region.sums(departure), region.sums(variance), of_background)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """k of each element, and its relative standard error.
+
+    Parameters
+    ----------
+    values, errors : (n,).
+    """
+
+    values: Array
+    errors: Array
 
 
 def fractions(sums: Array, k: Array) -> Array:
@@ -111,52 +136,94 @@ def fractions(sums: Array, k: Array) -> Array:
     return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
 
 
-def from_counts(region: Region, elements: tuple[str, ...], sums: RegionSums, k: Array, level: float) -> Composition:
-    """Fractions with intervals from the counts; ``sums`` must have ``raw``."""
-    assert sums.raw is not None
-    assert sums.variance is not None
-    fused, raw = fractions(sums.fused, k), fractions(sums.raw, k)
-    spread = np.sqrt((raw - fused) ** 2 + _variance_of_raw(sums.raw, sums.variance, k))
-    return _clipped(region, elements, fused, quantile(level) * spread, (fused, raw), "counts", level)
+Interval = tuple[Array, Array]  # the estimate, and half of its width
 
 
-def from_samples(
-    region: Region, elements: tuple[str, ...], sums: RegionSums, samples: Sequence[Array], k: Array, level: float
-) -> Composition:
-    """Fractions with intervals from a bootstrap; ``samples`` are the sums N of its solutions."""
-    from scipy.stats import t
-
-    drawn = fractions(np.stack(samples), k)
-    fused, count = fractions(sums.fused, k), len(drawn)
-    raw = fractions(sums.raw, k) if sums.raw is not None else np.empty(0)
-    bias = drawn.mean(axis=0) - fused
-    # the mean of the samples has an error, and so has the bias that it estimates
-    variance = drawn.var(axis=0, ddof=1) * (1.0 + 1.0 / count) + (_DOUBT * bias) ** 2
-    if sums.raw is not None and sums.variance is not None:  # the rest is an error of the model
-        variance += np.maximum((fused - bias - raw) ** 2 - variance - _variance_of_raw(sums.raw, sums.variance, k), 0.0)
-    reach = float(t.ppf(0.5 + 0.5 * level, count - 1)) * np.sqrt(variance)
-    return _clipped(region, elements, fused - bias, reach, (fused, raw), "bootstrap", level)
-
-
-def _variance_of_raw(raw: Array, variance: Array, k: Array) -> Array:
-    """Variance of the fractions of the sums ``raw``, by their derivatives."""
-    total = float((np.maximum(raw, 0.0) * k).sum()) or 1.0
-    slopes = k * (np.eye(len(k)) - fractions(raw, k)[:, None]) / total
-    return slopes**2 @ variance
-
-
-def _clipped(
+def region_composition(
     region: Region,
     elements: tuple[str, ...],
-    estimate: Array,
-    reach: Array,
-    others: tuple[Array, Array],
-    method: str,
-    level: float,
+    sums: RegionSums,
+    samples: Sequence[Array],
+    k: Factors,
+    bias_factors: Array,
+    options: CompositionOptions,
 ) -> Composition:
-    cut = [np.clip(each, 0.0, 1.0) for each in (estimate, estimate - reach, estimate + reach, *others)]
-    values, low, high, fused, raw = (tuple(float(value) for value in each) for each in cut)
-    return Composition(region, elements, values, low, high, fused, raw, method, level)
+    """Counts and fractions of a region with intervals.
+
+    Parameters
+    ----------
+    region, elements : where, and symbols.
+    sums : over the region; with those of the data where there are no samples.
+    samples : sums N of the solutions of a bootstrap, (n,) each.
+    k : of each element.
+    bias_factors : c of `fusionkit.uncertainty.error_scale`, (n,): the squared bias over that of the samples.
+    options : of the composition.
+    """
+    level = options.interval
+    fused, own = fractions(sums.fused, k.values), np.eye(len(elements))
+    raw = None if sums.raw is None else fractions(sums.raw, k.values)
+    total = float((np.maximum(sums.fused if sums.raw is None else sums.raw, 0.0) * k.values).sum()) or 1.0
+    slopes = k.values * (own - (fused if raw is None else raw)[:, None]) / total
+    of_factors = (fused[:, None] * (own - fused)) ** 2 @ k.errors**2
+    if samples:
+        drawn = np.stack(samples)
+        off = np.maximum(_DOUBT, np.sqrt(bias_factors) - 1.0) * (drawn.mean(axis=0) - sums.fused)
+        counts = _of_samples(drawn, sums.fused, sums.raw, sums, own, off**2, 0.0, level)
+        of_bias = (slopes @ off) ** 2
+        parts = _of_samples(fractions(drawn, k.values), fused, raw, sums, slopes, of_bias, of_factors, level)
+    else:
+        assert raw is not None
+        assert sums.raw is not None
+        counts = _of_counts(sums.fused, sums.raw, sums, own, 0.0, level)
+        parts = _of_counts(fused, raw, sums, slopes, of_factors, level)
+    estimate, reach = counts
+    ends = np.maximum([estimate, estimate - reach, estimate + reach], 0.0)
+    cut = [parts[0], parts[0] - parts[1], parts[0] + parts[1], fused, np.empty(0) if raw is None else raw]
+    values, low, high, of_fused, of_raw = (tuple(np.clip(one, 0.0, 1.0).tolist()) for one in cut)
+    return Composition(
+        region,
+        elements,
+        tuple((float(a), float(b), float(c)) for a, b, c in ends.T),
+        values,
+        low,
+        high,
+        of_fused,
+        of_raw,
+        "bootstrap" if samples else "counts",
+        level,
+        "atomic fraction" if options.k_factors else "fraction of counts",
+    )
+
+
+def _of_counts(
+    fused: Array, raw: Array, sums: RegionSums, slopes: Array, others: Array | float, level: float
+) -> Interval:
+    """The interval of a quantity with these slopes by the sums, whose value from the data is ``raw``."""
+    spread = (raw - fused) ** 2 + slopes**2 @ (sums.variance + sums.background) + others  # type: ignore[operator]
+    return fused, quantile(level) * np.sqrt(spread)
+
+
+def _of_samples(
+    drawn: Array,
+    fused: Array,
+    raw: Array | None,
+    sums: RegionSums,
+    slopes: Array,
+    of_bias: Array,
+    others: Array | float,
+    level: float,
+) -> Interval:
+    """The same from the values of the solutions of a bootstrap, (samples, n)."""
+    from scipy.stats import t
+
+    count, bias = len(drawn), drawn.mean(axis=0) - fused
+    # the mean of the samples has an error, and so has the bias that it estimates
+    variance = drawn.var(axis=0, ddof=1) * (1.0 + 1.0 / count) + of_bias
+    if raw is not None and sums.variance is not None and sums.background is not None:
+        # what noise does not explain is an error of the model; the samples share the background
+        variance += np.maximum((fused - bias - raw) ** 2 - variance - slopes**2 @ sums.variance, 0.0)
+        variance += slopes**2 @ sums.background
+    return fused - bias, float(t.ppf(0.5 + 0.5 * level, count - 1)) * np.sqrt(variance + others)
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.terms import Array
-from fusionkit.uncertainty.information import slope_and_information
+from fusionkit.uncertainty.information import OfPixels, slope_and_information
 from fusionkit.uncertainty.residuals import SMOOTHING, data_mean, shrink, smoothed
 
 USUAL = 1.5  # from phantoms at 5, 20 and 100 counts, where 1 covers 2 % less of the pixels
@@ -62,12 +61,12 @@ class CountResiduals:
     slope: Array
     observed: Array
 
-    def squared(self, term: PixelwiseFidelity, x: Array) -> Array:
+    def squared(self, term: OfPixels, x: Array) -> Array:
         """q of the data of ``term`` for their solution x, (n,)."""
         return _squared(term.data - np.asarray(term.predict(x), np.float64) - self.offset)
 
 
-def count_residuals(term: PixelwiseFidelity, x: Array) -> CountResiduals:
+def count_residuals(term: OfPixels, x: Array) -> CountResiduals:
     """Residuals at the solution ``x``; ``term`` compares each value of x with its own datum."""
     mean, (slope, _) = data_mean(term, x), slope_and_information(term, x)
     return CountResiduals(mean - np.asarray(term.predict(x), np.float64), slope, _squared(term.data - mean))
@@ -95,7 +94,7 @@ def _squared(residual: Array) -> Array:
 _REACH = 10  # pixels that contain all of G
 
 
-def variance_factors(term: PixelwiseFidelity, x: Array, variance: Array) -> Array:
+def variance_factors(term: OfPixels, x: Array, variance: Array) -> Array:
     """c of each element, (n,).
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from fusionkit.compose_problem import Objective, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
-from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.operators.functional.norms import L21, WeightedL21
 from fusionkit.operators.linear.gradient import GradientMap
 from fusionkit.operators.penalty import ComposedPenalty
@@ -22,16 +21,16 @@ from fusionkit.result import Status
 from fusionkit.terms import Array, Bounds, Term
 from fusionkit.uncertainty.atomic_fractions import (
     Composition,
+    Factors,
     Region,
-    from_counts,
-    from_samples,
+    region_composition,
     region_sums,
     regions_of,
 )
 from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, check_drawable, data_model, moments, solutions
 from fusionkit.uncertainty.curvature import standard_deviation
 from fusionkit.uncertainty.error_scale import CountResiduals, count_residuals, variance_factors
-from fusionkit.uncertainty.information import information, term_of_maps
+from fusionkit.uncertainty.information import OfPixels, information, term_of_maps
 from fusionkit.uncertainty.intervals import Uncertainty
 from fusionkit.uncertainty.model_check import model_warnings
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
@@ -58,7 +57,7 @@ def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
     """
     started = time.perf_counter()
     weights = total_variation(problem)
-    fits = [term for term in problem.terms if isinstance(term, PixelwiseFidelity)]
+    fits = [term for term in problem.terms if isinstance(term, OfPixels)]
     spread, facts = standard_deviation(x, information(fits, x), weights), dict[str, float]()
     term = term_of_maps(problem.terms, x.shape)
     if term is not None and np.any(weights):  # no bias without a penalty
@@ -120,7 +119,7 @@ def total_variation(problem: Problem) -> Array:
         one = _tv_weights(term, len(weights))
         if one is not None:
             weights += one
-        elif not isinstance(term, PixelwiseFidelity | Bounds):
+        elif not isinstance(term, OfPixels | Bounds):
             problem_text = f"curvature knows fits of maps pixel by pixel and the term tv, but not {term.name}"
             raise UserError(METHOD_KEY, problem_text, "use method: bootstrap")
     return weights
@@ -235,41 +234,58 @@ def assess(
             return Assessment()
     if composition is None:
         return Assessment(result)
-    return Assessment(result, _compositions(composition, problem, x, regions, samples))
+    facts = {} if result is None else result.facts
+    factors = np.array([facts.get(f"bias_factor_{name}", 1.0) for name in problem.labels])
+    return Assessment(result, _compositions(composition, problem, x, regions, samples, factors))
 
 
 def _check_information(problem: Problem) -> None:
     """`UserError` if the data have no information about a pixel without an element."""
     term = term_of_maps(problem.terms, problem.shape)
-    if term is not None and not term.loss.information(np.zeros(1)).all():
+    if term is not None and not term.loss.information(np.asarray(term.predict(np.zeros(problem.shape)))).all():
         problem_text = f"the term {term.name} has epsilon 0, and so no curvature where a map is 0"
         raise UserError(METHOD_KEY, problem_text, "give it an epsilon > 0, in counts, or use method: bootstrap")
 
 
-def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> Array:
-    """k of each element; `UserError` if one is missing or belongs to no element."""
-    factors = options.k_factors
-    if not factors:
-        return np.ones(len(elements))
-    for name in factors:
-        if name not in elements:
-            raise UserError(f"composition.k_factors.{name}", "has no map", suggestion(name, elements))
-    missing = [element for element in elements if element not in factors]
+def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """k and its standard error for each element that takes part; `UserError` for one without a map or a factor."""
+    given = {name: (one[0], one[1]) if isinstance(one, list) else (one, 0.0) for name, one in options.k_factors.items()}
+    listed = options.elements
+    for key, names in (("k_factors", tuple(given)), ("elements", listed or ())):
+        for name in names:
+            if name not in elements:
+                raise UserError(f"composition.{key}.{name}", "has no map", suggestion(name, elements))
+    chosen = [one for one in elements if listed is None or one in listed]
+    missing = [element for element in chosen if given and element not in given]
     if missing:
-        raise UserError("composition.k_factors", f"has none for {', '.join(missing)}", "give one for every element")
-    return np.array([factors[element] for element in elements])
+        raise UserError(
+            "composition.k_factors",
+            f"has none for {', '.join(missing)}",
+            "give one, or leave it out of composition.elements",
+        )
+    return {element: given.get(element, (1.0, 0.0)) for element in chosen}
 
 
 def _compositions(
-    options: CompositionOptions, problem: Problem, x: Array, regions: tuple[Region, ...], samples: list[list[Array]]
+    options: CompositionOptions,
+    problem: Problem,
+    x: Array,
+    regions: tuple[Region, ...],
+    samples: list[list[Array]],
+    bias_factors: Array,
 ) -> tuple[Composition, ...]:
-    k, term = k_factors(options, problem.labels), term_of_maps(problem.terms, x.shape)
-    result = []
-    for index, region in enumerate(regions):
-        sums = region_sums(region, x, term)
-        if samples:
-            own = [each[index] for each in samples]
-            result.append(from_samples(region, problem.labels, sums, own, k, options.interval))
-        else:
-            result.append(from_counts(region, problem.labels, sums, k, options.interval))
-    return tuple(replace(one, quantity="atomic fraction") if options.k_factors else one for one in result)
+    chosen, term = k_factors(options, problem.labels), term_of_maps(problem.terms, x.shape)
+    values, errors = np.array(list(chosen.values())).T
+    indices, k = [problem.labels.index(name) for name in chosen], Factors(values, errors / values)
+    return tuple(
+        region_composition(
+            region,
+            tuple(chosen),
+            region_sums(region, x, term).only(indices),
+            [each[index][indices] for each in samples],
+            k,
+            bias_factors[indices],
+            options,
+        )
+        for index, region in enumerate(regions)
+    )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.operators.fidelity import PixelwiseFidelity
+from fusionkit.operators.fidelity.pixelwise import SelectedFidelity
 from fusionkit.terms import Array, Term
 
 
@@ -41,10 +42,16 @@ class Information:
         return result
 
 
-def information(terms: Sequence[PixelwiseFidelity], x: Array) -> Information:
+OfPixels = PixelwiseFidelity | SelectedFidelity  # the fits whose information is known
+
+
+def information(terms: Sequence[OfPixels], x: Array) -> Information:
     """The information of all terms at ``x``, (n, ny, nx)."""
     diagonal, couplings = np.zeros(x.shape), []
     for term in terms:
+        if isinstance(term, SelectedFidelity):
+            diagonal += term.information(x, slice(None))
+            continue
         slope, expected = slope_and_information(term, x)
         if expected.ndim < x.ndim:
             couplings.append(np.sqrt(expected) * slope)
@@ -53,15 +60,22 @@ def information(terms: Sequence[PixelwiseFidelity], x: Array) -> Information:
     return Information(diagonal, tuple(couplings))
 
 
-def slope_and_information(term: PixelwiseFidelity, x: Array) -> tuple[Array, Array]:
+def slope_and_information(term: OfPixels, x: Array) -> tuple[Array, Array]:
     """The derivative of the prediction by the unknown, and w E[phi''] in the shape of the prediction."""
+    if isinstance(term, SelectedFidelity):  # of all elements in their order
+        slope = term.selection.apply(np.ones(x.shape))
+        return slope, term.weight * term.loss.information(np.asarray(term.predict(x), np.float64))
     jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # every forward of a pixelwise fidelity has it
     return jet.slope, term.weight * term.loss.information(jet.prediction)
 
 
-def term_of_maps(terms: Sequence[Term], shape: tuple[int, ...]) -> PixelwiseFidelity | None:
+def term_of_maps(terms: Sequence[Term], shape: tuple[int, ...]) -> OfPixels | None:
     """The first term that compares each value of the unknown with its own datum; None without one."""
     for term in terms:
-        if isinstance(term, PixelwiseFidelity) and term.weight > 0 and term.data.shape == shape:
+        if isinstance(term, OfPixels) and term.weight > 0 and term.data.shape == shape and _in_order(term):
             return term
     return None
+
+
+def _in_order(term: OfPixels) -> bool:
+    return not isinstance(term, SelectedFidelity) or term.selection.indices == tuple(range(len(term.data)))

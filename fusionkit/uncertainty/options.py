@@ -27,7 +27,7 @@ class UncertaintyOptions(Options):
     """
 
     method: Literal["none", "curvature", "bootstrap"] = "none"
-    samples: Annotated[int, Field(ge=5, le=10_000)] = 30
+    samples: Annotated[int, Field(ge=5, le=10_000)] = 10
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=1, le=4096)] | None = None
     interval: Level = 0.9
@@ -52,17 +52,23 @@ class RegionOptions(Options):
         return edges
 
 
+Factor = Positive | Annotated[list[Positive], Field(min_length=2, max_length=2)]
+
+
 class CompositionOptions(Options):
-    """Atomic fractions over regions, or fractions of counts without k-factors.
+    """Counts and atomic fractions over regions, or fractions of counts without k-factors.
 
     Parameters
     ----------
-    k_factors : atoms per count of each element, up to a common factor; without any, fractions are those of counts.
+    k_factors : atoms per count of each element, up to a common factor, as a number or with its standard error,
+        [k, error]; without any, fractions are those of counts.
+    elements : over which the fractions add up, without those of grid or holder; None for all.
     regions : rectangles by name; the whole image is the region ``all``.
     interval : probability of the intervals.
     """
 
-    k_factors: dict[str, Positive] = Field(default_factory=dict)
+    k_factors: dict[str, Factor] = Field(default_factory=dict)
+    elements: Annotated[list[str], Field(min_length=1)] | None = None
     regions: dict[str, RegionOptions] = Field(default_factory=dict)
     interval: Level = 0.9
 

@@ -8,7 +8,7 @@ from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
 from fusionkit.operators.fidelity.loss import weighted_sum
 from fusionkit.operators.fidelity.term import ComposedFidelity, Fidelity
 from fusionkit.operators.forward import Jet, PixelwiseChain, PixelwiseForward
-from fusionkit.operators.forward.elements import SelectedMaps
+from fusionkit.operators.forward.elements import SelectedMaps, Selection
 from fusionkit.terms import Array, Expansion, Pixelwise, Proximable, Smooth
 
 
@@ -35,6 +35,11 @@ class SelectedFidelity(ComposedFidelity, Pixelwise):
         """The compiled kernel of the term; None without one."""
         scalars = self.loss.scalars
         return None if scalars is None else LossOfMaps(scalars, self.weight, self.data, **self._maps.kernel_options)
+
+    @property
+    def selection(self) -> Selection:
+        """The chosen maps and their factors."""
+        return self._maps.linear_map
 
     def _predict(self, x: Array, rows: slice) -> Array:
         prediction, offset = self._maps.linear_map.apply(x), self._maps.offset

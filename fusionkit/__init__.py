@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fusionkit.errors import FusionkitWarning, RefusalError, UserError
     from fusionkit.loop import solve
     from fusionkit.notebook.fuse import Fused, fuse
+    from fusionkit.operators.check_term import check_term
     from fusionkit.problem import Problem
     from fusionkit.reconstruct import Job, prepare, starting_point
     from fusionkit.result import Result, Status
@@ -31,6 +32,7 @@ __all__ = [
     "Result",
     "Status",
     "UserError",
+    "check_term",
     "choose_weights",
     "compose",
     "fuse",
@@ -52,6 +54,7 @@ _HOMES = {
     "Result": "result",
     "Status": "result",
     "UserError": "errors",
+    "check_term": "operators.check_term",
     "choose_weights": "weights.in_python",
     "compose": "compose_problem",
     "fuse": "notebook.fuse",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from fusionkit.errors import UserError, author_errors
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -46,6 +48,49 @@ def takes_any_array(part: object) -> bool:
     """
     own = getattr(part, "__dict__", {})
     return bool(own.get("any_array", vars(type(part)).get("any_array", False)))
+
+
+def is_authors(thing: object) -> bool:
+    """Whether the code of an object is an author's: neither fusionkit's nor that of a library that it uses."""
+    return type(thing).__module__.partition(".")[0] not in ("fusionkit", "pylops", "pyproximal", "numpy", "builtins")
+
+
+def call_checked(
+    where: str,
+    method: str,
+    call: Callable[..., Any],
+    arguments: Sequence[Any],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any] | None = None,
+) -> Array:
+    """The result of an author's method; `UserError` unless it is a fresh, finite array of this shape and dtype.
+
+    Parameters
+    ----------
+    where, method : the term and the method, for the message.
+    call, arguments : the method and its arguments, which it must not modify.
+    shape, dtype : of the result; None for any floating dtype.
+    """
+    arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+    before, problem = [a.copy() for a in arrays], ""
+    with author_errors(where, method):
+        result = call(*arguments)
+    wanted = f"; return {'an array' if dtype is None else dtype.name} of the shape {tuple(shape)}"
+    if not isinstance(result, np.ndarray):
+        problem = f"returns a {type(result).__name__}{wanted}"
+    elif result.shape != tuple(shape):
+        problem = f"returns the shape {result.shape} instead of {tuple(shape)}; correct {method}"
+    elif result.dtype.kind != "f" or (dtype is not None and result.dtype != dtype):
+        problem = f"returns {result.dtype}{wanted}: results keep the dtype of x"
+    elif not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(arrays, before, strict=True)):
+        problem = "modifies its input; copy it first"
+    elif any(np.may_share_memory(result, a) for a in arrays):
+        problem = "returns its input itself; return a fresh array"
+    elif not np.all(np.isfinite(result)):
+        problem = "returns values that are not finite; it must be finite wherever the value is"
+    if problem:
+        raise UserError(where, f"{method} {problem}")
+    return result
 
 
 class Frozen(Mapping[str, V]):

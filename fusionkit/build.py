@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.data.dataset import Dataset
-from fusionkit.errors import UserError
+from fusionkit.errors import UserError, author_errors
 from fusionkit.options import Existing, Spec, options_of
 from fusionkit.registry import lookup, suggestion
 from fusionkit.terms import Array
@@ -65,7 +65,12 @@ class Context:
             return spec.made
         inner = self.at(key)
         factory = lookup(kind, spec.type, f"{inner.where}.type")
-        made = factory(options_of(factory, spec.options, inner.where), inner)
+        options = options_of(factory, spec.options, inner.where)
+        if factory.__module__.partition(".")[0] == "fusionkit":
+            made = factory(options, inner)
+        else:
+            with author_errors(inner.where, f"{spec.type} ({factory.__module__}.{factory.__qualname__})"):
+                made = factory(options, inner)
         missing = [name for name in _NEEDED.get(kind, ()) if not hasattr(made, name)]
         if missing:
             problem = f"'{spec.type}' makes a {type(made).__name__}, which has no {' and no '.join(missing)}"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from fusionkit.arrays import is_authors
 from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset, Precision, dtype_of
 from fusionkit.engines.choose import require_engine
@@ -36,8 +40,19 @@ def compose(
 
     Raises
     ------
-    UserError : unknown name or option, data that a term cannot take, or an engine that is not installed.
+    UserError : unknown name or option, data that a term cannot take, an engine that is not installed, or a mistake in a
+        term of an author (`fusionkit.check_term`).
     """
+    return check_authors(_composed(dataset, terms, labels, precision, engine), dataset)
+
+
+def _composed(
+    dataset: Dataset,
+    terms: Sequence[Term | Spec | Mapping[str, Any] | str],
+    labels: Sequence[str] | None,
+    precision: Precision,
+    engine: Engine,
+) -> Problem:
     if labels is not None:
         shape, names = (len(labels),), tuple(labels)
     elif dataset.shape is not None:
@@ -53,6 +68,41 @@ def compose(
         built = [term.in_counts(units, names) if isinstance(term, InCounts) else term for term in built]
     require_engine(engine)
     return Problem(tuple(built), shape, names, context.dtype, engine)
+
+
+def check_authors(problem: Problem, dataset: Dataset | None = None) -> Problem:
+    """The problem; `fusionkit.check_term` has tested each term with an author's code, at maps about the data."""
+    foreign = [term for term in problem.terms if any(map(is_authors, _parts(term)))]
+    if foreign:
+        from fusionkit.operators.check_term import check_term, typical_point
+
+        maps = None if dataset is None else dataset.arrays.get("maps")
+        x = typical_point(problem.shape, problem.dtype, 1.0 if maps is None else float(np.mean(np.abs(maps))))
+        for term in foreign:
+            check_term(term, x)
+    return problem
+
+
+@contextmanager
+def blamed_on_authors(problem: Problem) -> Iterator[None]:
+    """Where a solve fails, test the terms of authors again: one that has gone wrong since is named by a `UserError`."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, UserError | MemoryError):
+            check_authors(problem)
+        raise
+
+
+def _parts(term: Term) -> Iterator[object]:
+    """The term and the objects that it is made of."""
+    yield term
+    for name in ("functional", "operator", "auxiliary", "loss", "forward"):
+        part = getattr(term, name, None)
+        yield part
+        for inner in ("operator", "linear_map", "function", "inner", "scalars", "term"):
+            deeper = getattr(part, inner, None)
+            yield None if callable(deeper) else deeper
 
 
 def _term(context: Context, term: Term | Spec | Mapping[str, Any] | str, key: str) -> Term:
@@ -83,7 +133,7 @@ class Objective:
 
     def build(self, dataset: Dataset, terms: Sequence[Spec] | None = None) -> Problem:
         """The problem for this dataset, with ``terms`` in place of its own if they are given."""
-        return compose(dataset, self.terms if terms is None else terms, self.labels, self.precision, self.engine)
+        return _composed(dataset, self.terms if terms is None else terms, self.labels, self.precision, self.engine)
 
 
 def make_solver(name: str, where: str = "solver", **options: Any) -> Solver:

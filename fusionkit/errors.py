@@ -53,6 +53,23 @@ def file_errors(
         raise UserError(where, f"{problem}: {reason(error)}", remedy) from error
 
 
+@contextmanager
+def author_errors(where: str, method: str) -> Iterator[None]:
+    """Turn any exception of an author's code into a `UserError` that names the method and the line that failed."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # foreign code may raise anything
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        line = f" in {Path(last.tb_frame.f_code.co_filename).name}, line {last.tb_lineno}" if last else ""
+        raise UserError(
+            where, f"{method} fails ({type(error).__name__}: {error}{line})", f"correct {method}"
+        ) from error
+
+
 def reason(error: Exception) -> str:
     """The reason of the operating system, without its number and in lower case."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -69,7 +86,14 @@ def describe_fault(fault: BaseException) -> str:
 
     import fusionkit
 
-    plugins = ", ".join(point.name for point in entry_points(group="fusionkit.plugins"))
+    points = entry_points(group="fusionkit.plugins")
+    owners = {point.module.partition(".")[0]: point.name for point in points}
+    frames = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)]
+    guilty = [frame for frame in frames if frame.f_globals.get("__name__", "").partition(".")[0] in owners]
+    plugins = ", ".join(point.name for point in points)
+    if guilty:
+        name = guilty[-1].f_globals["__name__"]
+        plugins = f"{owners[name.partition('.')[0]]}: {guilty[-1].f_code.co_qualname} of {name}"
     whose = "fusionkit" + (f" or of a plug-in ({plugins})" if plugins else "")
     what = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
     text = f"fusionkit {fusionkit.__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n"

@@ -20,6 +20,7 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.functional import Norm, ProxFunction
 from fusionkit.linear import IdentityMap, PylopsMap
 from fusionkit.machine import Held
+from fusionkit.operators.check_term import check_term
 from fusionkit.operators.fidelity import Fidelity, FidelityOptions, fidelity, from_options
 from fusionkit.operators.fidelity.loss import Loss, ScalarLoss
 from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseChain, PixelwiseForward
@@ -61,9 +62,9 @@ __all__ = [
     "PixelwiseChain", "PixelwiseForward", "PixelwiseProx", "Positive", "PowerSum", "Problem", "ProxFunction",
     "Proximable", "ProximableFunctional", "PylopsMap", "RawArray", "Reader", "Recording", "ScalarFunction",
     "ScalarLoss", "Slots", "Smooth", "Solver", "SolverOptions", "Spec", "Split", "State", "Term", "Unfit",
-    "UserError", "Weight", "Writer", "accumulate", "curvature_between", "descends", "element_values", "exp",
-    "fidelity", "from_options", "gradient_of", "inner", "joint_prox", "log", "norm", "on_host", "pixels_of",
-    "value_of",
+    "UserError", "Weight", "Writer", "accumulate", "check_term", "curvature_between", "descends", "element_values",
+    "exp", "fidelity", "from_options", "gradient_of", "inner", "joint_prox", "log", "norm", "on_host",
+    "pixels_of", "value_of",
 ]
 # fmt: on
 

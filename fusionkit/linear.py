@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.errors import UserError
+from fusionkit.arrays import call_checked, is_authors
+from fusionkit.errors import UserError, author_errors
 from fusionkit.terms import Array, LinearMap
 
 if TYPE_CHECKING:
@@ -125,15 +126,19 @@ def require_adjoint(linear_map: LinearMap, where: str) -> None:
         such vectors, or a result has the wrong shape.
     """
     inner = linear_map.operator if isinstance(linear_map, PylopsMap) else linear_map
-    if type(inner).__module__.partition(".")[0] in ("fusionkit", "pylops"):
+    if not is_authors(inner):
         return
+    with author_errors(where, "its operator"):
+        domain, span, norm = linear_map.domain, linear_map.range, linear_map.norm
+    for name, shape in (("domain", domain), ("range", span)):
+        if not (isinstance(shape, tuple) and all(isinstance(n, int | np.integer) and n > 0 for n in shape)):
+            raise UserError(where, f"{name} of its operator is {shape!r}", "give the shape, a tuple of whole numbers")
+    if isinstance(norm, bool) or not isinstance(norm, float | int | np.floating | np.integer):
+        raise UserError(where, f"the norm of its operator is {norm!r}", "give a number")
     random = np.random.default_rng(0)
-    x, y = random.standard_normal(linear_map.domain), random.standard_normal(linear_map.range)
-    image, back = linear_map.apply(x.copy()), linear_map.adjoint(y.copy())
-    for output, name, shape in ((image, "apply", linear_map.range), (back, "adjoint", linear_map.domain)):
-        if np.shape(output) != tuple(shape):
-            problem = f"{name} of its operator returns the shape {np.shape(output)} instead of {tuple(shape)}"
-            raise UserError(where, problem, f"correct {name}")
+    x, y = random.standard_normal(domain), random.standard_normal(span)
+    image = call_checked(where, "apply of its operator", linear_map.apply, (x,), span)
+    back = call_checked(where, "adjoint of its operator", linear_map.adjoint, (y,), domain)
     again, lengths = linear_map.adjoint(image.copy()), [float(np.linalg.norm(one)) for one in (x, image, y)]
     # random vectors of N values are nearly orthogonal: <K x, y> is about ||K x|| ||y|| / sqrt(N)
     for other, pulled, scale in ((y, back, lengths[2] / y.size**0.5), (image, again, lengths[1])):
@@ -142,8 +147,8 @@ def require_adjoint(linear_map: LinearMap, where: str) -> None:
             problem = f"the adjoint of its operator is wrong: <K x, y> is {left:.6g} and <x, K'y> is {right:.6g}"
             raise UserError(where, problem, "correct it until both agree for random x and y")
     stretch = max(lengths[1] / lengths[0], float(np.linalg.norm(again)) / lengths[1] if lengths[1] else 0.0)
-    if not linear_map.norm >= (1.0 - _NORM_TOLERANCE) * stretch:
-        problem = f"the norm of its operator is {linear_map.norm:.6g}, but it stretches a vector {stretch:.6g} times"
+    if not norm >= (1.0 - _NORM_TOLERANCE) * stretch:
+        problem = f"the norm of its operator is {norm:.6g}, but it stretches a vector {stretch:.6g} times"
         raise UserError(where, problem, "give an upper bound of the norm; fusionkit.linear.estimate_norm estimates it")
 
 

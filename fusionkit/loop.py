@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from fusionkit.arrays import on_host
+from fusionkit.arrays import is_authors, on_host
 from fusionkit.calibration import Parameter, Refit, fitted_terms, fitted_to, refit, spell
 from fusionkit.certificate import Certificate
+from fusionkit.compose_problem import blamed_on_authors
 from fusionkit.convergence_checks import LOOK, Check, History, Schedule, columns
 from fusionkit.engines.choose import backend_of
 from fusionkit.engines.evaluate import Evaluator
@@ -19,7 +20,7 @@ from fusionkit.engines.sums import Evaluation
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
-from fusionkit.solver import Former, Solver, State, fit, require_state
+from fusionkit.solver import Former, Solver, State, call, fit, require_bounds
 from fusionkit.terms import Array
 
 
@@ -53,10 +54,13 @@ def solve(
     backend_of(current.split).announce(current.split)
     started = solving_seconds()
     history = History(current.by_prox)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # checks detect values that are not finite
+    # checks detect values that are not finite
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"), blamed_on_authors(problem):
         start = _within(problem, x0)
         current.begin(start)
-        state = solver.init(current.split, start) if former is None else solver.resume(current.split, start, former)
+        require_bounds(solver, current.problem, start)
+        method, given = ("init", (start,)) if former is None else ("resume", (start, former))
+        state = call(solver, method, current.split, *given)
         del start  # the solver has its own copy
         iteration, status, is_unrelaxed = 0, None, True
         _check(history, current, state, 0, started, on_check)
@@ -71,9 +75,9 @@ def solve(
             last = iteration >= solver.options.max_iterations or over_time
             is_unrelaxed = last or iteration % current.interval == 0
             if not is_unrelaxed:
-                state = solver.step(current.split, state)
+                state = call(solver, "step", current.split, state)
                 continue
-            state = solver.step_unrelaxed(current.split, state)
+            state = call(solver, "step_unrelaxed", current.split, state)
             sample = current.sample(state)
             estimate = None if sample is None else sample[0]
             if sample is not None:
@@ -87,10 +91,10 @@ def solve(
                 on_look(iteration, estimate)
             if status is None:
                 certificate = history.checks[-1].certificate if estimate is None else estimate
-                state = solver.adapt(current.split, current.advance(state), certificate)
+                state = call(solver, "adapt", current.split, current.advance(state), certificate)
         if history.checks[-1].iteration != iteration:
             if not is_unrelaxed:
-                state, iteration = solver.step_unrelaxed(current.split, state), iteration + 1
+                state, iteration = call(solver, "step_unrelaxed", current.split, state), iteration + 1
             _check(history, current, state, iteration, started, on_check)
     return _result(history, current, state, status, iteration, solving_seconds() - started, x0)
 
@@ -168,7 +172,7 @@ class _CurrentProblem:
         if self._refit is None:
             return state
         self._replace_problem(self._refit.problem)
-        return self.solver.rebind(self.split, state)
+        return call(self.solver, "rebind", self.split, state)
 
     def _replace_problem(self, problem: Problem) -> None:
         self.split = fit(self.solver, problem)
@@ -184,7 +188,6 @@ def _check(
     on_check: Callable[[Check], None] | None,
     sample: Certificate | None = None,
 ) -> None:
-    require_state(current.solver, current.split, state)
     terms, certificate, parameters = current.evaluate(state)
     seconds, objective = solving_seconds() - started, float(sum(terms.values()))
     limit = current.solver.options.max_iterations
@@ -213,6 +216,7 @@ def _result(
     solver, split, problem = current.solver, current.split, current.problem
     final, backend = history.checks[-1], backend_of(split)
     names = [term.name for term in split.coupling.terms]
+    cause = _cause(history, state) if status is Status.DIVERGED else ""
     x, duals = state.x, {name: on_host(p) for name, p in zip(names, state.duals, strict=True)}
     auxiliary = {name: on_host(w) for name, w in zip(names, state.auxiliary, strict=True) if w.size}
     if status is not Status.CONVERGED and history.best is not None and final is not history.best:
@@ -224,7 +228,7 @@ def _result(
         x=on_host(x),
         labels=problem.labels,
         status=status,
-        message=_message(status, iterations, final.optimality, solver, history.checks[-1]),
+        message=_message(status, iterations, final.optimality, solver, cause),
         iterations=iterations,
         objective=final.objective,
         terms=final.terms,
@@ -243,17 +247,27 @@ def _result(
     )
 
 
-def _message(status: Status, iterations: int, optimality: float, solver: Solver, check: Check) -> str:
+def _cause(history: History, state: State) -> str:
+    """What diverged: a term that is NaN at the start, else x, else a term."""
+    for check in history.checks:
+        nan = [name for name, value in check.terms.items() if np.isnan(value)]
+        if nan and check.iteration > 0 and not np.all(np.isfinite(on_host(state.x))):
+            return "x is not finite"
+        if nan:
+            return f"the term {nan[0]} is NaN"
+    return "the objective blew up"
+
+
+def _message(status: Status, iterations: int, optimality: float, solver: Solver, cause: str) -> str:
     tolerance = solver.options.tolerance
-    nan = [name for name, value in check.terms.items() if np.isnan(value)]
-    broken = f"the term {nan[0]} is NaN" if nan else "the objective blew up"
+    author = f" under step of solver {solver.name}" if is_authors(solver) else ""
     limit = "the limit" if iterations >= solver.options.max_iterations else "the limit of time"
     reached = f"optimality {optimality:.2e}"
     return {
         Status.CONVERGED: f"converged after {iterations} iterations: {reached} <= {tolerance:g}",
         Status.MAX_ITERATIONS: f"stopped after {iterations} iterations, {limit}: {reached} > {tolerance:g}",
-        Status.STALLED: f"stalled after {iterations} iterations: {reached} no longer improves",
-        Status.DIVERGED: f"diverged after {iterations} iterations: {broken}; best iterate kept",
+        Status.STALLED: f"stalled after {iterations} iterations: {reached} no longer improves{author}",
+        Status.DIVERGED: f"diverged after {iterations} iterations: {cause}{author}; best iterate kept",
         Status.INTERRUPTED: f"interrupted after {iterations} iterations: best iterate kept, {reached}",
     }[status]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusionkit.certificate import Certificate
-from fusionkit.compose_problem import make_solver
+from fusionkit.compose_problem import check_authors, make_solver
 from fusionkit.config import Config, LoadedConfig, load_config
 from fusionkit.config.resolved import resolved
 from fusionkit.convergence_checks import Check
@@ -220,7 +220,7 @@ def prepare(
     loaded, dataset, weights = resolve_auto_weights(loaded, dataset, search)
     settings = loaded.config
     dataset = in_precision(dataset, settings.precision)
-    problem = settings.objective.build(dataset)
+    problem = check_authors(settings.objective.build(dataset), dataset)
     solver = make_solver(settings.solver.type, **settings.solver.options)
     split = fit(solver, problem)
     if settings.assessed:

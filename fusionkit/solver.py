@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
+import numpy as np
 from pydantic import Field
 
+from fusionkit.arrays import is_authors, on_host
 from fusionkit.certificate import Certificate
 from fusionkit.engines.choose import backend_of
 from fusionkit.engines.engine import Engine
-from fusionkit.errors import RefusalError, UserError
+from fusionkit.errors import RefusalError, UserError, author_errors
 from fusionkit.machine import Held
 from fusionkit.options import NonNegative, Options, Positive
-from fusionkit.problem import Problem, Slots, Split, Unfit
+from fusionkit.problem import Box, Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
 from fusionkit.terms import Array, Arrays
 
@@ -195,24 +198,65 @@ def fitting_solvers(problem: Problem) -> str:
     return f"solvers that can: {', '.join(fitting)}" if fitting else "no registered solver takes all of its terms"
 
 
-def require_state(solver: Solver, split: Split, state: object) -> None:
-    """Refuse a state that does not fit the problem, with a message for the author of the solver.
+def call(solver: Solver[S], method: str, split: Split, *arguments: Any) -> S:
+    """The state that a method of the solver returns; `UserError` for a mistake of an author's solver.
 
-    Raises
-    ------
-    UserError : it is not a `State`, or x, an auxiliary unknown or a dual variable is missing or has a wrong shape.
+    Parameters
+    ----------
+    solver, split : the solver and the problem.
+    method : ``init`` or another one that returns a state.
+    arguments : of the method, after ``split``.
     """
-    where, composed = f"solver {solver.name}", split.coupling.terms
+    own = getattr(solver, method)
+    if not is_authors(solver):
+        return own(split, *arguments)
+    if method == "step_unrelaxed" and type(solver).step_unrelaxed is Solver.step_unrelaxed:
+        method = "step" if type(solver).settle is Solver.settle else "settle"
+    where, starts = f"solver {solver.name}", method in ("init", "resume")
+    before = arguments[0].copy() if starts else ()
+    with author_errors(where, method):
+        state = own(split, *arguments)
+    _require_state(where, split, state, method)
+    if starts and (np.may_share_memory(on_host(state.x), arguments[0]) or not np.array_equal(before, arguments[0])):
+        problem = f"{method} returns x0 itself as x, or modifies it"
+        raise UserError(where, problem, "copy x0: a step may overwrite x")
+    return state
+
+
+def require_bounds(solver: Solver, problem: Problem, x0: Array) -> None:
+    """Refuse an author's solver whose first step leaves higher lower bounds, out of which the objective pulls."""
+    if not (is_authors(solver) and solver.slots.smooth and problem.bounds.active):
+        return
+    if np.any(np.isfinite(problem.bounds.upper)):
+        return
+    least = float(10 * np.max(np.abs(x0)) + 1)
+    split = solver.accepts(replace(problem, terms=(*problem.terms, Box(lower=least, name="a higher bound"))))
+    trial = copy(solver)
+    state = call(trial, "step_unrelaxed", split, call(trial, "init", split, np.full_like(x0, least)))
+    lowest = float(np.min(on_host(state.x)))
+    if lowest < least * (1 - 1e-3):
+        wrong = f"step leaves the bounds: x is {lowest:.6g} where the lower bound is {least:.6g}"
+        raise UserError(f"solver {solver.name}", wrong, "end a step with split.bounds.prox")
+
+
+def _require_state(where: str, split: Split, state: object, method: str) -> None:
+    """`UserError` unless it is a `State` whose x, auxiliary unknowns and dual variables fit the problem."""
+    composed = split.coupling.terms
     if not isinstance(state, State):
-        raise UserError(where, f"its state is a {type(state).__name__}", "return a fusionkit.solver.State")
-    if state.x.shape != split.problem.shape:
-        raise UserError(where, f"its x has the shape {state.x.shape} instead of {split.problem.shape}")
+        problem = f"{method} returns a {type(state).__name__}"
+        raise UserError(where, problem, "return a fusionkit.solver.State")
+    if getattr(state.x, "shape", None) != split.problem.shape:
+        problem = f"{method} returns x of the shape {np.shape(state.x)} instead of {split.problem.shape}"
+        raise UserError(where, problem, f"correct {method}")
     for what, arrays in (("auxiliary", state.auxiliary), ("duals", state.duals)):
         if len(arrays) != len(composed):
             names = ", ".join(term.name for term in composed) or "there are none"
             remedy = f"give one for each composed term ({names}), an empty array for a term without one"
-            raise UserError(where, f"its state has {len(arrays)} {what} for {len(composed)} composed terms", remedy)
+            raise UserError(where, f"{method} returns {len(arrays)} {what} for {len(composed)} composed terms", remedy)
     for term, dual in zip(composed, state.duals, strict=True):
         if dual.shape != term.operator.range:
-            wrong = f"its dual variable of {term.name} has the shape {dual.shape} instead of {term.operator.range}"
-            raise UserError(where, wrong, "give it the range of the term's operator")
+            wrong = f"{method} returns a dual variable of {term.name} of the shape {dual.shape}"
+            raise UserError(where, f"{wrong} instead of {term.operator.range}", "give it the range of the operator")
+    if state.x.dtype != split.problem.dtype:
+        problem = f"{method} returns x in {state.x.dtype}, but the problem has {split.problem.dtype}"
+        raise UserError(where, problem, "keep the dtype of x0")

@@ -38,7 +38,7 @@ class Scripted(Solver[State]):
 
     def init(self, split: Split, x0: Array) -> State:
         coupling = split.coupling
-        return State(x0, coupling.auxiliary_zeros(x0.dtype), coupling.zeros(x0.dtype))
+        return State(x0.copy(), coupling.auxiliary_zeros(x0.dtype), coupling.zeros(x0.dtype))
 
     def step(self, split: Split, state: State) -> State:
         return replace(state, x=self.change(state.x))

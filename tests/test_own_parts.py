@@ -141,11 +141,11 @@ class Handing(Solver[State]):
 
 FIELD, EMPTY = np.zeros((2, 2, 16, 16)), np.zeros(0)
 UNFINISHED = {
-    "no state": ({"x": MAPS}, "solver handing: its state is a dict; return a fusionkit.solver.State"),
-    "x": (State(MAPS[0], (EMPTY,), (FIELD,)), r"its x has the shape \(16, 16\) instead of \(2, 16, 16\)"),
-    "no duals": (State(MAPS, (EMPTY,), ()), r"its state has 0 duals for 1 composed terms; give one for each .*\(tv\)"),
-    "no auxiliary": (State(MAPS, (), (FIELD,)), "its state has 0 auxiliary for 1 composed terms"),
-    "dual": (State(MAPS, (EMPTY,), (MAPS,)), r"its dual variable of tv has the shape \(2, 16, 16\) instead of"),
+    "no state": ({"x": MAPS}, "solver handing: init returns a dict; return a fusionkit.solver.State"),
+    "x": (State(MAPS[0], (EMPTY,), (FIELD,)), r"init returns x of the shape \(16, 16\) instead of \(2, 16, 16\)"),
+    "no duals": (State(MAPS, (EMPTY,), ()), r"init returns 0 duals for 1 composed terms; give one for each .*\(tv\)"),
+    "no auxiliary": (State(MAPS, (), (FIELD,)), "init returns 0 auxiliary for 1 composed terms"),
+    "dual": (State(MAPS, (EMPTY,), (MAPS,)), r"a dual variable of tv of the shape \(2, 16, 16\) instead of"),
 }
 
 

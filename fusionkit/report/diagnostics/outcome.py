@@ -22,7 +22,8 @@ def outcome(record: RunRecord) -> Iterator[Diagnostic]:
     texts = {
         Status.MAX_ITERATIONS: f"Not converged: {reached} after {result.iterations} iterations, the limit; "
         f"raise solver.{_limit(record)}.",
-        Status.STALLED: f"Stalled at {reached}: no step improves it further; try precision: double or another solver.",
+        Status.STALLED: f"Stalled at {reached}: no step of {_solver(record)} improves it further; "
+        "try precision: double or another solver.",
         Status.DIVERGED: f"Diverged: {_broken(record)}; the maps are meaningless.{_unbounded(record)}",
         Status.INTERRUPTED: f"Interrupted at {reached}: these are the best maps so far, not the solution.",
     }
@@ -67,6 +68,11 @@ def _unbounded(record: RunRecord) -> str:
     types = {term.get("type") for term in terms_of(record.resolved_config)}
     is_unbounded = types & {"haadf", "poisson"} and not types & {"nonnegative", "box"}
     return " There is no term nonnegative: logarithms and powers need x >= 0." if is_unbounded else ""
+
+
+def _solver(record: RunRecord) -> str:
+    solver = record.resolved_config.get("solver")
+    return str(solver.get("type", "the solver")) if isinstance(solver, Mapping) else "the solver"
 
 
 def _limit(record: RunRecord) -> str:

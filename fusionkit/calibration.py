@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -64,6 +65,17 @@ class Refit:
     parameters: Mapping[str, Mapping[str, Parameter]]
 
 
+@runtime_checkable
+class Restorable(Protocol):
+    """A `fusionkit.terms.Calibrated` term that takes parameters as they are, so that checkpoints can hold them."""
+
+    name: str
+
+    def with_parameters(self, values: Mapping[str, float]) -> Term:
+        """The term with these values of its ``parameters``."""
+        ...
+
+
 def fitted_terms(problem: Problem) -> tuple[Calibrated, ...]:
     """The terms with parameters to fit; one of weight 0 keeps those of the start."""
     return tuple(term for term in problem.terms if isinstance(term, Calibrated) and term.weight != 0.0)
@@ -72,6 +84,12 @@ def fitted_terms(problem: Problem) -> tuple[Calibrated, ...]:
 def fitted_to(problem: Problem, x: Array) -> Problem:
     """The problem with the parameters that fit the fixed ``x`` best, as at the start of a solve."""
     return _with(problem, {term.name: term.fitted_to(x) for term in problem.terms if isinstance(term, Calibrated)})
+
+
+def with_parameters(problem: Problem, values: Mapping[str, Mapping[str, float]]) -> Problem:
+    """The problem with these parameters of its fitted terms, which are `Restorable`."""
+    terms = [term for term in fitted_terms(problem) if isinstance(term, Restorable) and term.name in values]
+    return _with(problem, {term.name: term.with_parameters(values[term.name]) for term in terms})
 
 
 def refit(problem: Problem, x: Array) -> Refit:

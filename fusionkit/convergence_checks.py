@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,13 @@ class History:
     looks: list[float] = field(default_factory=list)
     samples: list[tuple[int, float, Certificate, Evaluation]] = field(default_factory=list)
 
+    @classmethod
+    def restored(cls, by_prox: frozenset[str], position: Position) -> History:
+        """The history at a saved position, without the problem of the best iterate."""
+        checks = list(position.checks)
+        best = None if position.best is None else checks[position.best]
+        return cls(by_prox, checks, best, position.best_x, None, list(position.looks), list(position.samples))
+
     def add(self, check: Check, problem: Problem) -> None:
         """Record a check of the current problem."""
         self.checks.append(check)
@@ -124,6 +132,34 @@ class History:
         """The objective without constraints that are not met yet."""
         unmet = {name for name in self.by_prox if check.terms.get(name) == np.inf}
         return check.objective if not unmet else sum(v for name, v in check.terms.items() if name not in unmet)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a solve is between two iterations: all that its course from there depends on.
+
+    Parameters
+    ----------
+    iteration, seconds : so far.
+    state : of the solver.
+    is_unrelaxed : whether the last iteration was.
+    parameters : fitted ones by the names of term and parameter.
+    budget : of the `Schedule`; None without one.
+    checks, looks, samples, best_x : of the `History`.
+    best : place of the best check.
+    """
+
+    iteration: int
+    seconds: float
+    state: Any
+    is_unrelaxed: bool
+    parameters: Mapping[str, Mapping[str, float]]
+    budget: tuple[float, Certificate | None] | None
+    checks: tuple[Check, ...]
+    looks: tuple[float, ...]
+    samples: tuple[tuple[int, float, Certificate, Evaluation], ...]
+    best: int | None
+    best_x: Array | None
 
 
 def columns(checks: Sequence[Check]) -> dict[str, Array]:
@@ -183,3 +219,12 @@ class Schedule:
     def checked(self) -> None:
         """Record a check."""
         self._spent += _CHECK
+
+    @property
+    def budget(self) -> tuple[float, Certificate | None]:
+        """What has been spent, in iterations, and the last look."""
+        return self._spent, self._last
+
+    @budget.setter
+    def budget(self, saved: tuple[float, Certificate | None]) -> None:
+        self._spent, self._last = saved

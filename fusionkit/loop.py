@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,18 +11,24 @@ from dataclasses import replace
 import numpy as np
 
 from fusionkit.arrays import is_authors, on_host
-from fusionkit.calibration import Parameter, Refit, fitted_terms, fitted_to, refit, spell
+from fusionkit.calibration import Parameter, Refit, Restorable, fitted_terms, fitted_to, refit, spell, with_parameters
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import size_of
+from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.compose_problem import blamed_on_authors
-from fusionkit.convergence_checks import LOOK, Check, History, Schedule, columns
+from fusionkit.convergence_checks import LOOK, Check, History, Position, Schedule, columns
 from fusionkit.engines.choose import backend_of
 from fusionkit.engines.evaluate import Evaluator
 from fusionkit.engines.sums import Evaluation
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
-from fusionkit.solver import Former, Solver, State, call, fit, require_bounds
+from fusionkit.solver import Former, Solver, State, call, fit, require_bounds, time_limit
 from fusionkit.terms import Array
+
+_LOG = logging.getLogger("fusionkit")
+POSITION = "solve"  # the name in a checkpoint
+_SAVED = {kind.__name__: kind for kind in (Check, Certificate, Evaluation, Parameter)}
 
 
 def solve(
@@ -32,6 +39,7 @@ def solve(
     stop_requested: Callable[[], bool] | None = None,
     former: Former | None = None,
     on_look: Callable[[int, Certificate], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Result:
     """Minimise the objective of ``problem`` from ``x0`` with ``solver``.
 
@@ -45,6 +53,7 @@ def solve(
     former : result of a similar problem (other weights, other data), for a warm start: solvers that can do so reuse its
         steps and the dual variables of the same name and shape.
     on_look : called at every look without a check, with the iteration and the estimated certificate.
+    checkpoint : where the solve saves its position, and goes on from an earlier one with the same bits.
 
     Raises
     ------
@@ -63,16 +72,26 @@ def solve(
         state = call(solver, method, current.split, *given)
         del start  # the solver has its own copy
         iteration, status, is_unrelaxed = 0, None, True
-        _check(history, current, state, 0, started, on_check)
+        size, limit = size_of(state), time_limit(dict(solver.options))
+        if not all(isinstance(term, Restorable) for term in fitted_terms(problem)):
+            checkpoint = None  # a term of a plug-in
+        position = None if checkpoint is None else current.load(checkpoint, state)
+        if position is None:
+            _check(history, current, state, 0, started, on_check)
+        else:
+            history, state = current.restored(position, state)
+            iteration, is_unrelaxed, started = position.iteration, position.is_unrelaxed, started - position.seconds
+            _LOG.info("going on from iteration %d of an earlier run", iteration)
+        del position
         while status is None:
-            if stop_requested is not None and stop_requested():
+            stop = stop_requested is not None and stop_requested()
+            if checkpoint is not None and (stop or checkpoint.due(size)):
+                checkpoint.save(POSITION, current.position(iteration, started, state, is_unrelaxed, history))
+            if stop:
                 status = Status.INTERRUPTED
                 break
             iteration += 1
-            over_time = solver.options.time_limit is not None and (
-                solving_seconds() - started > solver.options.time_limit
-            )
-            last = iteration >= solver.options.max_iterations or over_time
+            last = iteration >= solver.options.max_iterations or solving_seconds() - started > limit
             is_unrelaxed = last or iteration % current.interval == 0
             if not is_unrelaxed:
                 state = call(solver, "step", current.split, state)
@@ -153,6 +172,41 @@ class _CurrentProblem:
     def due(self, iteration: int, sample: Certificate | None) -> bool:
         """Whether a check follows a look with this estimate."""
         return self._schedule is None or sample is None or self._schedule.due(iteration, sample)
+
+    def position(self, iteration: int, started: float, state: State, is_unrelaxed: bool, history: History) -> Position:
+        """The position between two iterations."""
+        best = None if history.best is None else [check is history.best for check in history.checks].index(True)
+        return Position(
+            iteration=iteration,
+            seconds=solving_seconds() - started,
+            state=state,
+            is_unrelaxed=is_unrelaxed,
+            parameters={term.name: term.parameters for term in fitted_terms(self.problem)},
+            budget=None if self._schedule is None else self._schedule.budget,
+            checks=tuple(history.checks),
+            looks=tuple(history.looks),
+            samples=tuple(history.samples),
+            best=best,
+            best_x=history.best_x,
+        )
+
+    def load(self, checkpoint: Checkpoint, state: State) -> Position | None:
+        """The position that an earlier run saved; None without one that fits the ``state``."""
+        template = Position(0, 0.0, state, True, {}, None, (), (), (), None, None)
+        return checkpoint.load(POSITION, template, _SAVED)
+
+    def restored(self, position: Position, state: State) -> tuple[History, State]:
+        """History and state at a position, whose fitted parameters the problem takes."""
+        history = History.restored(self.by_prox, position)
+        if history.best is not None:
+            best = {term: {k: v.value for k, v in named.items()} for term, named in history.best.parameters.items()}
+            history.best_problem = with_parameters(self.problem, best)
+        if self._schedule is not None and position.budget is not None:
+            self._schedule.budget = position.budget
+        if not position.parameters:
+            return history, position.state
+        self._replace_problem(with_parameters(self.problem, position.parameters))
+        return history, self.solver.rebind(self.split, position.state)
 
     def checked(self) -> None:
         """Record a check."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.compose_problem import check_authors, make_solver
 from fusionkit.config import Config, LoadedConfig, load_config
 from fusionkit.config.resolved import resolved
@@ -32,9 +34,9 @@ from fusionkit.report.verdict import judge
 from fusionkit.result import Result, Status
 from fusionkit.results.inputs import fingerprints
 from fusionkit.results.record import Diagnostic, RunRecord, predictions_of
-from fusionkit.results.result_file import read_result
+from fusionkit.results.result_file import SavedResult, read_result
 from fusionkit.solver import Solver, fit, solve_bytes
-from fusionkit.start import start_from_data
+from fusionkit.start import START_WORDS, start_from_data
 from fusionkit.terms import Array, Bounds
 from fusionkit.weights.auto import AUTO, auto_terms, with_placeholder
 from fusionkit.weights.chosen import ChosenWeight, with_weights
@@ -60,6 +62,8 @@ class Job:
     memory : estimated peak memory of this process, in bytes.
     weights : weights chosen from the data.
     files : size and checksum of each input file, see `fusionkit.results.inputs`.
+    checkpoint : where the unfinished run saves its state; None for nowhere.
+    former : the result that the configuration starts from; None for another start.
     """
 
     loaded: LoadedConfig
@@ -71,6 +75,8 @@ class Job:
     memory: int = 0
     weights: tuple[ChosenWeight, ...] = ()
     files: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+    former: SavedResult | None = None
 
     @memory_errors()
     def solve(
@@ -81,7 +87,8 @@ class Job:
     ) -> Result:
         """Run the solver; see `fusionkit.loop.solve`."""
         with limit_threads(self.loaded.config.threads):
-            return solve(self.problem, self.solver, self.start, on_check, stop_requested, on_look=on_look)
+            told = (on_check, stop_requested, self.former, on_look)
+            return solve(self.problem, self.solver, self.start, *told, self.checkpoint)
 
     def describe(self) -> list[str]:
         """A description of the run, one line per fact."""
@@ -170,7 +177,8 @@ class Job:
         config, problem = self.loaded.config, result.problem or self.problem
         options, objective = config.uncertainty, config.objective
         with limit_threads(config.threads):
-            return assess(options, config.composition, objective, self.dataset, problem, result.x, stop_requested)
+            data = (self.dataset, problem, result.x)
+            return assess(options, config.composition, objective, *data, stop_requested, self.checkpoint)
 
     def _assessed(
         self, record: RunRecord, stop_requested: Callable[[], bool] | None
@@ -187,6 +195,7 @@ class Job:
             uncertainty=assessment.uncertainty,
             compositions=assessment.compositions,
             seconds={**record.seconds, "uncertainty": time.perf_counter() - started},
+            is_stopped=stop_requested is not None and stop_requested() and assessment.uncertainty is None,
         )
         return whole, tuple(Diagnostic("warning", note) for note in notes)
 
@@ -197,6 +206,7 @@ def prepare(
     overrides: tuple[str, ...] = (),
     read: Reader = load,
     search: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> Job:
     """Read the data and build problem, solver and starting point.
 
@@ -206,6 +216,7 @@ def prepare(
     overrides : ``key.path=value`` each, if the config is not loaded yet.
     read : reads the data, called like `fusionkit.data.load.load`; a caching one serves many runs.
     search : whether to search for ``weight: auto``, which takes solves; if not, a note names the method.
+    checkpoint : where the run saves its state, see `fusionkit.results.resume`.
 
     Raises
     ------
@@ -217,7 +228,7 @@ def prepare(
     check_formats(loaded.config)
     files = fingerprints(resolved(loaded)) if search else {}
     dataset = read(loaded.config.data, loaded.folder, "data")
-    loaded, dataset, weights = resolve_auto_weights(loaded, dataset, search)
+    loaded, dataset, weights = resolve_auto_weights(loaded, dataset, search, checkpoint)
     settings = loaded.config
     dataset = in_precision(dataset, settings.precision)
     problem = check_authors(settings.objective.build(dataset), dataset)
@@ -231,8 +242,12 @@ def prepare(
     needed = run_bytes(solve_bytes(split, solver.memory(split)), solve_bytes(split, Held(1, 1)), *report)
     require(needed, "data")
     memory = max(peak(), resident() + needed)
-    start = starting_point(settings.init, problem, dataset, loaded.folder)
-    return Job(loaded, dataset, problem, solver, start, time.perf_counter() - started, memory, weights, files)
+    former = None if settings.init in START_WORDS else former_result(loaded.path(settings.init), problem)
+    start = starting_point(settings.init, problem, dataset, loaded.folder) if former is None else former.x
+    if checkpoint is not None and weights:
+        checkpoint = checkpoint.of_part(repr([(one.weight, one.options) for one in weights]))
+    seconds = time.perf_counter() - started
+    return Job(loaded, dataset, problem, solver, start, seconds, memory, weights, files, checkpoint, former)
 
 
 def check_formats(config: Config) -> None:
@@ -261,13 +276,16 @@ def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path =
     ------
     UserError : the former result does not fit, or there are no maps to start from.
     """
-    if init in ("auto", "maps", "uniform"):
+    if init in START_WORDS:
         return start_from_data(init, problem, dataset)
-    return _former_solution(folder / Path(init).expanduser(), problem)
+    return former_result(folder / Path(init).expanduser(), problem).x
 
 
-def _former_solution(path: Path, problem: Problem) -> Array:
-    """The solution of a former result, its elements in the order of this problem."""
+def former_result(path: Path, problem: Problem) -> SavedResult:
+    """A former result to start from, its elements in the order of this problem; `UserError` if it does not fit.
+
+    Its dual variables and steps are kept if the order is the same: a solver then goes on from them.
+    """
     former = read_result(path)
     if sorted(former.labels) != sorted(problem.labels):
         raise UserError(
@@ -280,11 +298,13 @@ def _former_solution(path: Path, problem: Problem) -> Array:
         raise UserError("init", f"{path} has the shape {x.shape}, but the unknown has {problem.shape}", "use another")
     if not np.all(np.isfinite(x)):
         raise UserError("init", f"{path} holds values that are not finite", "use another")
-    return np.ascontiguousarray(x, dtype=problem.dtype)
+    x = np.ascontiguousarray(x, dtype=problem.dtype)
+    own = {} if former.labels == problem.labels else {"duals": {}, "auxiliary": {}, "steps": {}}
+    return replace(former, x=x, inputs={}, model={}, truth=None, uncertainty={}, **own)
 
 
 def resolve_auto_weights(
-    loaded: LoadedConfig, dataset: Dataset, search: bool = True
+    loaded: LoadedConfig, dataset: Dataset, search: bool = True, checkpoint: Checkpoint | None = None
 ) -> tuple[LoadedConfig, Dataset, tuple[ChosenWeight, ...]]:
     """Replace each ``epsilon: auto`` and ``weight: auto`` by a number: configuration, data with notes, and choices.
 
@@ -304,7 +324,7 @@ def resolve_auto_weights(
     with limit_threads(config.threads):
         if search:
             with searching():
-                chosen, found = cached(dataset, objective, choose_weights)
+                chosen, found = cached(dataset, objective, partial(choose_weights, checkpoint=checkpoint))
             notes = [*(one.note for one in chosen), *found]
         else:
             choices = plan_searches(dataset, objective)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from fusionkit.arrays import is_authors, on_host
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.engines.choose import backend_of
 from fusionkit.engines.engine import Engine
 from fusionkit.errors import RefusalError, UserError, author_errors
@@ -23,6 +24,7 @@ from fusionkit.problem import Box, Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
 from fusionkit.terms import Array, Arrays
 
+_DAY = 86_400.0  # seconds
 _BLOCKS = 4_000_000  # bytes of the blocks of NumPy and kernels, for any size of the image
 Count = Annotated[int, Field(ge=1)]
 
@@ -36,8 +38,8 @@ class SolverOptions(Options):
     tolerance : relative optimality at which the status is ``converged``; 0 asks for the exact optimum.
     check_every : steps between evaluations of objective and certificate; None spends 5 % of the time on them, see
         `fusionkit.convergence_checks`.
-    time_limit : seconds, without the compilation of kernels, after which the loop stops with ``max_iterations``; None
-        for no limit.
+    time_limit : seconds, without the compilation of kernels, after which the loop stops with ``max_iterations``; also
+        of a search for weights, which keeps its best so far, and of a bootstrap. None for a day.
     """
 
     max_iterations: Count = 500
@@ -46,11 +48,17 @@ class SolverOptions(Options):
     time_limit: Positive | None = None
 
 
+def time_limit(options: Mapping[str, Any]) -> float:
+    """The limit of time that a solver's options name, in seconds."""
+    return float(options.get("time_limit") or _DAY)
+
+
 @dataclass(frozen=True)
 class State:
     """The state of a solve; solvers extend it.
 
-    ``step`` may reuse the buffers of its argument: do not keep an old state.
+    A checkpoint saves its fields: arrays, numbers, texts, and tuples and dataclasses of these; others have the metadata
+    `fusionkit.checkpoint.encode.SCRATCH`. ``step`` may reuse the buffers of its argument: do not keep an old state.
 
     Parameters
     ----------
@@ -66,7 +74,7 @@ class State:
     auxiliary: Arrays
     duals: Arrays
     change: float | None = field(default=None, kw_only=True)
-    fused: Engine | None = field(default=None, kw_only=True)
+    fused: Engine | None = field(default=None, kw_only=True, metadata=SCRATCH)
 
 
 class Former(Protocol):

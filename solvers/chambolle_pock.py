@@ -27,6 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.engines.choose import backend_of, joint_prox
 from fusionkit.engines.local_steps import MARGIN, local_boost, local_steps
 from fusionkit.machine import Held
@@ -70,7 +71,7 @@ class PrimalDualState(State):
     ``boost`` makes the steps local, see `fusionkit.engines.local_steps`; None before the first look, or without.
     """
 
-    buffers: tuple[Array, ...]
+    buffers: tuple[Array, ...] = field(metadata=SCRATCH)
     tau: float
     sigmas: tuple[float, ...]
     rule: StallRule = StallRule()

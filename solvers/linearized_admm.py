@@ -27,6 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.engines.choose import joint_prox
 from fusionkit.machine import Held
 from fusionkit.options import Positive
@@ -59,7 +60,7 @@ class LinearizedADMMState(State):
 
     images: Arrays
     copies: Arrays
-    buffer: Array
+    buffer: Array = field(metadata=SCRATCH)
     mu: float
     rhos: tuple[float, ...]
     rule: StallRule = StallRule()

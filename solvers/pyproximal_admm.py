@@ -28,6 +28,7 @@ from pydantic import Field
 from pyproximal.optimization.cls_primal import ADMM
 
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.functional import Vector
 from fusionkit.machine import Held
 from fusionkit.options import Positive
@@ -54,10 +55,11 @@ class PyproximalADMMOptions(SolverOptions):
 
 @dataclass(frozen=True)
 class PyproximalADMMState(State):
-    """pyproximal's solver, which keeps the scaled multiplier U, and its flat vector Z."""
+    """pyproximal's solver with its flat vectors Z and U, the scaled multiplier."""
 
-    engine: ADMM
+    engine: ADMM = field(metadata=SCRATCH)
     z: Vector
+    multiplier: Vector
     tau: float
     rule: StallRule = StallRule()
     balance: Balance = field(default_factory=Balance)
@@ -86,7 +88,7 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
         engine = ADMM()
         _, z = engine.setup(self._function(split, x0), Graph(split), start, tau, z0=start)
         return PyproximalADMMState(
-            x=x0, auxiliary=none, duals=split.coupling.zeros(x0.dtype), engine=engine, z=z, tau=tau
+            x0, none, split.coupling.zeros(x0.dtype), engine=engine, z=z, multiplier=engine.u, tau=tau
         )
 
     def _function(self, split: Split, start: Array) -> pyproximal.ProxOperator:
@@ -100,21 +102,21 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
     def step(self, split: Split, state: PyproximalADMMState) -> PyproximalADMMState:
         """One step of pyproximal's solver, with the step in use and the joint prox started at the iterate."""
         engine, size = state.engine, state.x.size
-        engine.proxf = self._function(split, state.x)
+        engine.proxf, engine.u, engine.tau = self._function(split, state.x), state.multiplier, state.tau
         v = (state.z - engine.u)[size:]
         copies, z = engine.step(state.z, state.z)
         v -= copies[size:]
         v *= v.dtype.type(1.0 / state.tau)
-        return replace(state, x=copies[:size].reshape(state.x.shape), duals=unstack(split, v), z=z)
+        x = copies[:size].reshape(state.x.shape)
+        return replace(state, x=x, duals=unstack(split, v), z=z, multiplier=engine.u)
 
     def adapt(self, split: Split, state: PyproximalADMMState, certificate: Certificate) -> PyproximalADMMState:
         """Balance a derived tau, and shorten it if the certificate of a nonconvex problem stalls; the duals stay."""
         if self.options.tau is not None:
             return state
         rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
-        state.engine.tau = state.tau * factor
-        state.engine.u = state.engine.u * state.x.dtype.type(factor)
-        return replace(state, tau=state.tau * factor, rule=rule, balance=balance)
+        multiplier = state.multiplier * state.x.dtype.type(factor)
+        return replace(state, multiplier=multiplier, tau=state.tau * factor, rule=rule, balance=balance)
 
     def steps(self, state: PyproximalADMMState) -> dict[str, float]:
         """The step tau."""

@@ -24,6 +24,7 @@ from pydantic import Field
 from pyproximal.optimization.cls_primaldual import PrimalDual
 
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.functional import Vector
 from fusionkit.machine import Held
 from fusionkit.options import Positive
@@ -53,7 +54,7 @@ class PyproximalPrimalDualOptions(SolverOptions):
 class PyproximalPrimalDualState(State):
     """pyproximal's solver with its flat vectors: extrapolation and dual variable."""
 
-    engine: PrimalDual
+    engine: PrimalDual = field(metadata=SCRATCH)
     x_bar: Vector
     dual: Vector
     tau: float

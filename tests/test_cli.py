@@ -356,7 +356,7 @@ def test_interrupt_outside_the_solve_has_no_traceback(
 ) -> None:
     from fusionkit import reconstruct
 
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reconstruct, "prepare", interrupted)

@@ -31,6 +31,7 @@ operators
 solver
 engines
 {terms problem pixelwise linear functional certificate build}
+checkpoint
 data
 {errors options registry arrays machine terminal interrupts}
 """

@@ -172,7 +172,8 @@ def test_a_seed_gives_the_same_numbers_whatever_the_workers() -> None:
     found = []
     for workers, seed in ((1, 3), (3, 3), (1, 4)):
         options = config.uncertainty.model_copy(update={"workers": workers, "seed": seed})
-        found.append(by_bootstrap(options, config.objective, job.dataset, job.problem, result.x).standard_deviation)
+        error_bars, _ = by_bootstrap(options, config.objective, job.dataset, job.problem, result.x)
+        found.append(error_bars.standard_deviation)
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
 

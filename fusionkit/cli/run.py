@@ -20,6 +20,8 @@ def add(command: argparse.ArgumentParser) -> None:
     add_config(command)
     command.add_argument("--output", metavar="DIR", help="output folder (default: the config's, else runs/NAME)")
     command.add_argument("--overwrite", action="store_true", help="replace a former run in the output folder")
+    resume = "go on from the checkpoint of a killed or interrupted run, as without this option; say if there is none"
+    command.add_argument("--resume", action="store_true", help=resume)
     command.add_argument("--quiet", action="store_true", help="print only warnings and errors")
 
 
@@ -32,16 +34,20 @@ def run(arguments: argparse.Namespace) -> int:
     from fusionkit.reconstruct import prepare
     from fusionkit.result import Status
     from fusionkit.results.lock import locked
+    from fusionkit.results.resume import checkpoint_of, is_unfinished
     from fusionkit.terminal import shown_log
     from fusionkit.writer import check_output, write
 
     loaded = load_config(arguments.config, arguments.set)
     folder = loaded.output_folder(arguments.output)
-    check_output(folder, arguments.overwrite)
+    check_output(folder, arguments.overwrite or is_unfinished(folder))
     with locked(folder), interruptible("") as stop_requested:  # the result of an interrupted solve is written too
-        check_output(folder, arguments.overwrite)  # another run may have just ended
         with shown_log(arguments.quiet):
-            job = prepare(loaded)
+            checkpoint = checkpoint_of(loaded, folder, arguments.resume)
+            goes_on = checkpoint is not None and checkpoint.state() == "usable" and is_unfinished(folder)
+            overwrite = arguments.overwrite or goes_on
+            check_output(folder, overwrite)  # another run may have just ended
+            job = prepare(loaded, checkpoint=checkpoint)
         stop_requested.effect = SOLVING
         if not arguments.quiet:
             print(f"needs about {spell(job.memory)} of memory", file=sys.stderr, flush=True)
@@ -57,15 +63,20 @@ def run(arguments: argparse.Namespace) -> int:
 
         output, outline = loaded.config.output, job.outline(result, tuple(arguments.warnings))
         parts = (output.figures, output.report, output.formats)
-        record = write(outline, folder, arguments.overwrite, *parts, complete=complete)
+        record = write(outline, folder, overwrite, *parts, complete=complete)
         # Ctrl-C came after the solve
         is_interrupted = stop_requested() and has_error_bars and record.uncertainty is None
+        is_interrupted |= result.status is Status.INTERRUPTED
+        if checkpoint is not None and not is_interrupted:
+            checkpoint.remove()
     if not arguments.quiet:
         _print_summary(record, folder)
     if result.status is Status.DIVERGED:
         print(f"{painted('fusionkit:', 'red', sys.stderr)} {result.message}", file=sys.stderr)
         return DIVERGED
-    return 128 + stop_requested.number if result.status is Status.INTERRUPTED or is_interrupted else DONE
+    if is_interrupted and checkpoint is not None and checkpoint.state():
+        print("fusionkit: repeat the command to go on from here", file=sys.stderr)
+    return 128 + stop_requested.number if is_interrupted else DONE
 
 
 def _print_summary(record: RunRecord, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, ...], command: str) -> int:
     """Run all points of the axes; ``command`` is ``sweep`` or ``batch``."""
+    from fusionkit.checkpoint.folder import beside
     from fusionkit.cli.progress import sweep_progress
     from fusionkit.data.new_file import clear_leftovers
     from fusionkit.errors import UserError
@@ -68,6 +70,8 @@ def run_points(arguments: argparse.Namespace, source: Source, axes: tuple[Axis, 
             todo = check_folder(planned, arguments.overwrite)
             for point in planned.points:
                 clear_leftovers(point.folder)
+                if point not in todo:
+                    shutil.rmtree(beside(point.folder), ignore_errors=True)
             with sweep_progress(len(todo), arguments.quiet) as progress:
                 rows = carry_out(planned, todo, arguments.overwrite, machines, progress.show)
     except KeyboardInterrupt:

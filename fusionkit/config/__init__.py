@@ -18,7 +18,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.options import Existing, Names, Options, Spec, options_model, options_of, parse
+from fusionkit.options import Existing, Names, Options, Positive, Spec, options_model, options_of, parse
 from fusionkit.registry import lookup, suggestion
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 from fusionkit.weights.auto import with_placeholder
@@ -60,6 +60,17 @@ class OutputOptions(Options):
     formats: Names = Field(default_factory=list)
 
 
+class CheckpointOptions(Options):
+    """Saving the state of an unfinished run beside its output folder, so that a killed run can go on.
+
+    Parameters
+    ----------
+    every : seconds between two states of a solve; more where writing would take over 2 % of the time.
+    """
+
+    every: Positive = 60.0
+
+
 class Config(Options):
     """A whole configuration.
 
@@ -77,6 +88,7 @@ class Config(Options):
     threads : the most threads; None leaves it to the libraries.
     uncertainty : whether and how error bars are estimated.
     composition : atomic fractions of regions; None for none.
+    checkpoint : how often the state of an unfinished run is saved; ``none`` for never.
     output : the output folder and its files.
     """
 
@@ -91,7 +103,13 @@ class Config(Options):
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     uncertainty: UncertaintyOptions = UncertaintyOptions()
     composition: CompositionOptions | None = None
+    checkpoint: CheckpointOptions | None = CheckpointOptions()
     output: OutputOptions = OutputOptions()
+
+    @field_validator("checkpoint", mode="before")
+    @classmethod
+    def _never(cls, value: Any) -> Any:
+        return None if value == "none" else value
 
     @field_validator("init")
     @classmethod

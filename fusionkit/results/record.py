@@ -119,6 +119,7 @@ class RunRecord:
     verdict : whether to believe the maps; None if not judged.
     counts : net counts by the name of the map.
     held_out : error of each map by element, if held-out counts were predicted for it.
+    is_stopped : whether a signal ended the estimate of error bars.
     """
 
     result: Result
@@ -138,6 +139,7 @@ class RunRecord:
     verdict: Verdict | None = None
     counts: Mapping[str, NetCounts] = field(default_factory=dict)
     held_out: Mapping[str, float] = field(default_factory=dict)
+    is_stopped: bool = False
 
     @property
     def map_errors(self) -> Mapping[str, float]:

@@ -16,7 +16,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.machine import peak
 from fusionkit.results.record import RunRecord
 
-INCOMPLETE = "incomplete"  # key of a summary while the other files are still being written
+INCOMPLETE = "incomplete"  # key of a summary while other files are being written, or without the error bars
 _DISTRIBUTIONS = {"fusionkit": "fusionkit-em"} | {
     name: name for name in ("numpy", "scipy", "numba", "pylops", "pyproximal", "h5py")
 }
@@ -45,6 +45,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
     certificate = result.certificate
     return {
         "status": str(result.status),
+        **({INCOMPLETE: True} if record.is_stopped else {}),
         "message": result.message,
         "verdict": None if record.verdict is None else record.verdict.plain(),
         "iterations": result.iterations,

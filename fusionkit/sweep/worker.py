@@ -23,6 +23,7 @@ from fusionkit.machine import limit_threads
 from fusionkit.reconstruct import Reader, prepare
 from fusionkit.results.inputs import fingerprints
 from fusionkit.results.lock import locked
+from fusionkit.results.resume import checkpoint_of
 from fusionkit.terminal import one_line_warnings
 from fusionkit.writer import write
 
@@ -65,12 +66,15 @@ def run_task(task: Task, read: Reader) -> str:
         folder = Path(task.folder)
         with one_line_warnings() as warnings, limit_threads(task.threads), locked(folder, _PATIENCE):
             loaded = check_source(source)
-            job = prepare(loaded, read=read)
+            checkpoint = checkpoint_of(loaded, folder)
+            job = prepare(loaded, read=read, checkpoint=checkpoint)
             record = job.outline(job.solve(), tuple(warnings))
             output = loaded.config.output
             parts = (output.figures, output.report, output.formats)
             # the figure of merit of points whose weights are numbers
             write(record, folder, task.overwrite, *parts, complete=lambda one: job.complete(job.with_held_out(one)))
+            if checkpoint is not None:
+                checkpoint.remove()
     except UserError as error:
         return str(error)
     return ""

@@ -26,11 +26,12 @@ chapter 10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -110,6 +111,49 @@ class _Sums:
         return np.maximum(self.second - self.first**2 / self.count, 0.0) / (self.count - 1)
 
 
+@dataclass
+class Tally:
+    """What the samples so far add up to, which a checkpoint can hold.
+
+    Parameters
+    ----------
+    moves, squares : of the solutions minus the solution behind them, and of `Sample.squared`.
+    smooth, lengths : the moves as the smoothed residuals see them, and their squared lengths, (n,).
+    notes : what the caller noted of each sample.
+    """
+
+    moves: _Sums
+    squares: _Sums
+    smooth: Array
+    lengths: Array
+    notes: tuple[Any, ...] = ()
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Tally:
+        """Without a sample, for an unknown of this shape."""
+        return cls(_Sums.empty(shape), _Sums.empty(shape[:1]), np.zeros(shape), np.zeros(shape[:1]))
+
+    def add(self, sample: Sample, centre: Array, counts: CountResiduals | None) -> None:
+        """Add a sample, see `moments`."""
+        move = np.asarray(sample.x, np.float64) - centre
+        self.moves.add(move)
+        if counts is not None and sample.squared is not None:
+            in_data = smoothed(move * counts.slope)
+            self.smooth += in_data
+            self.lengths += np.sum(in_data**2, axis=(1, 2))
+            self.squares.add(sample.squared)
+
+    def moments(self, counts: CountResiduals | None) -> Moments:
+        """Bias and variance of the samples, see `moments`."""
+        number, scale = self.squares.count, np.full(len(self.lengths), USUAL)
+        if counts is not None and number > 1:
+            squared_bias = np.sum((self.smooth / number) ** 2, axis=(1, 2))
+            # scatter of the mean of the samples
+            squared_bias -= (self.lengths / number - squared_bias) / (number - 1)
+            scale = bias_factors(counts.observed, (self.squares.mean(), self.squares.variance()), squared_bias)
+        return Moments(self.moves.mean(), self.moves.variance(), scale, self.moves.count)
+
+
 def moments(samples: Iterable[Sample], centre: Array, counts: CountResiduals | None = None) -> Moments:
     """Bias and variance of two or more samples, without keeping these.
 
@@ -119,37 +163,24 @@ def moments(samples: Iterable[Sample], centre: Array, counts: CountResiduals | N
     centre : the solution behind the simulated data.
     counts : to compare the bias with; None for the usual factor.
     """
-    moves, squares = _Sums.empty(centre.shape), _Sums.empty(centre.shape[:1])
-    smooth, lengths = np.zeros(centre.shape), np.zeros(centre.shape[:1])
+    tally = Tally.empty(centre.shape)
     for sample in samples:
-        move = np.asarray(sample.x, np.float64) - centre
-        moves.add(move)
-        if counts is not None and sample.squared is not None:
-            in_data = smoothed(move * counts.slope)
-            smooth += in_data
-            lengths += np.sum(in_data**2, axis=(1, 2))
-            squares.add(sample.squared)
-    scale = np.full(len(centre), USUAL)
-    if counts is not None and squares.count > 1:
-        squared_bias = np.sum((smooth / squares.count) ** 2, axis=(1, 2))
-        squared_bias -= (lengths / squares.count - squared_bias) / (
-            squares.count - 1
-        )  # scatter of the mean of the samples
-        scale = bias_factors(counts.observed, (squares.mean(), squares.variance()), squared_bias)
-    return Moments(moves.mean(), moves.variance(), scale, moves.count)
+        tally.add(sample, centre, counts)
+    return tally.moments(counts)
 
 
 def solutions(
-    solve: Callable[[np.random.Generator], Sample], samples: int, seed: int, workers: int | None
-) -> Iterator[Sample]:
+    solve: Callable[[np.random.Generator], Sample], samples: int, seed: int, workers: int | None, first: int = 0
+) -> Generator[Sample]:
     """The solutions of the samples, in order; the random numbers of a sample do not depend on its worker.
 
     Parameters
     ----------
     solve : draws data and solves them; runs in threads, since kernels release the GIL.
     samples, seed, workers : as `fusionkit.uncertainty.options.UncertaintyOptions`.
+    first : number of samples to leave out, which an earlier run has solved.
     """
-    streams = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(samples))
+    streams = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(samples)[first:])
     cores = thread_count()
     count = max(1, min(workers or cores, samples))
     with limit_threads(max(1, cores // count)), ThreadPoolExecutor(count, thread_name_prefix="bootstrap") as pool:

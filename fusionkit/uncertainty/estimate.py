@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fusionkit.checkpoint.encode import size_of
+from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.compose_problem import Objective, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
@@ -18,6 +22,7 @@ from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.problem import Problem
 from fusionkit.registry import suggestion
 from fusionkit.result import Status
+from fusionkit.solver import time_limit
 from fusionkit.terms import Array, Bounds, Term
 from fusionkit.uncertainty.atomic_fractions import (
     Composition,
@@ -27,7 +32,7 @@ from fusionkit.uncertainty.atomic_fractions import (
     region_sums,
     regions_of,
 )
-from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, check_drawable, data_model, moments, solutions
+from fusionkit.uncertainty.bootstrap import TOLERANCE, Sample, Tally, check_drawable, data_model, solutions
 from fusionkit.uncertainty.curvature import standard_deviation
 from fusionkit.uncertainty.error_scale import CountResiduals, count_residuals, variance_factors
 from fusionkit.uncertainty.information import OfPixels, information, term_of_maps
@@ -36,6 +41,8 @@ from fusionkit.uncertainty.model_check import model_warnings
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 
 METHOD_KEY = "uncertainty.method"
+_NAME = "bootstrap"  # in a checkpoint
+_LEAST = 10  # samples of a bootstrap that ends early
 
 
 class Stopped(Exception):
@@ -74,9 +81,10 @@ def by_bootstrap(
     dataset: Dataset,
     problem: Problem,
     x: Array,
-    see: Callable[[Array], None] = lambda sample: None,
+    note: Callable[[Array], Any] = lambda sample: None,
     stop_requested: Callable[[], bool] | None = None,
-) -> Uncertainty:
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Uncertainty, tuple[Any, ...]]:
     """Error bars by parametric bootstrap; see `fusionkit.uncertainty.bootstrap`.
 
     Parameters
@@ -86,8 +94,13 @@ def by_bootstrap(
     dataset : the data that were solved.
     problem : the objective of x, with any fitted parameters.
     x : the solution, (n, ny, nx).
-    see : called with each sample.
+    note : called with each sample.
     stop_requested : polled between samples.
+    checkpoint : where the sums over the samples are saved, and from which they go on.
+
+    Returns
+    -------
+    The error bars, and what ``note`` has returned for each sample.
 
     Raises
     ------
@@ -95,21 +108,32 @@ def by_bootstrap(
     """
     started = time.perf_counter()
 
-    def watched(samples: Iterator[Sample]) -> Iterator[Sample]:
-        for sample in samples:
-            if stop_requested is not None and stop_requested():
-                raise Stopped
-            see(sample.x)
-            yield sample
-
     term = term_of_maps(problem.terms, x.shape)
     counts = None if term is None else count_residuals(term, x)
-    of_samples = moments(watched(_samples(options, objective, dataset, problem, x, counts)), x, counts)
+    tally, notes = Tally.empty(x.shape), model_warnings(problem, x, drawn=True)
+    if checkpoint is not None:
+        tally = checkpoint.load(_NAME, tally) or tally
+    limit, size = time_limit(objective.solver.options), size_of(tally)
+    with closing(_samples(options, objective, dataset, problem, x, counts, tally.moves.count)) as samples:
+        for sample in samples:
+            if stop_requested is not None and stop_requested():
+                if checkpoint is not None:
+                    checkpoint.save(_NAME, tally)
+                raise Stopped
+            tally.add(sample, x, counts)
+            tally.notes = (*tally.notes, note(sample.x))
+            if checkpoint is not None and checkpoint.due(size):
+                checkpoint.save(_NAME, tally)
+            if time.perf_counter() - started > limit and tally.moves.count >= _LEAST:
+                taken = f"{tally.moves.count} of {options.samples} samples"
+                notes = (*notes, f"The bootstrap met the time limit of {limit:g} s after {taken}.")
+                break
+    of_samples = tally.moments(counts)
     spread = of_samples.standard_deviation().astype(x.dtype)
     factors = {f"bias_factor_{name}": float(c) for name, c in zip(problem.labels, of_samples.factors, strict=True)}
-    facts = {"samples": options.samples, "seed": options.seed, **factors}
+    facts = {"samples": tally.moves.count, "seed": options.seed, **factors}
     seconds = time.perf_counter() - started
-    return Uncertainty("bootstrap", spread, options.interval, seconds, facts, model_warnings(problem, x, drawn=True))
+    return Uncertainty("bootstrap", spread, options.interval, seconds, facts, notes), tally.notes
 
 
 def total_variation(problem: Problem) -> Array:
@@ -144,7 +168,8 @@ def _samples(
     problem: Problem,
     x: Array,
     counts: CountResiduals | None,
-) -> Iterator[Sample]:
+    first: int,
+) -> Generator[Sample]:
     model, solver_options = data_model(problem, x), objective.solver.options
     tolerance = max(TOLERANCE, float(solver_options.get("tolerance", 0.0)))
 
@@ -156,7 +181,7 @@ def _samples(
         term = None if counts is None else term_of_maps((result.problem or drawn).terms, x.shape)
         return Sample(result.x, None if counts is None or term is None else counts.squared(term, result.x))
 
-    return solutions(solved, options.samples, options.seed, options.workers)
+    return solutions(solved, options.samples, options.seed, options.workers, first)
 
 
 @dataclass(frozen=True)
@@ -207,6 +232,7 @@ def assess(
     problem: Problem,
     x: Array,
     stop_requested: Callable[[], bool] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Assessment:
     """Error bars and composition of the solution ``x``.
 
@@ -217,19 +243,21 @@ def assess(
     problem : the objective of x.
     x : the solution, (n, ny, nx).
     stop_requested : polled between the solves of a bootstrap; True stops it, without a result.
+    checkpoint : of a bootstrap.
     """
     regions = regions_of(composition, (problem.shape[1], problem.shape[2])) if composition is not None else ()
-    samples: list[list[Array]] = []
+    samples: tuple[tuple[Array, ...], ...] = ()
     result: Uncertainty | None = None
     if options.method == "curvature":
         result = by_curvature(problem, x, options.interval)
     elif options.method == "bootstrap":
 
-        def see(sample: Array) -> None:
-            samples.append([region.sums(sample) for region in regions])
+        def sums(sample: Array) -> tuple[Array, ...]:
+            return tuple(region.sums(sample) for region in regions)
 
         try:
-            result = by_bootstrap(options, objective, dataset, problem, x, see, stop_requested)
+            data = (objective, dataset, problem, x)
+            result, samples = by_bootstrap(options, *data, sums, stop_requested, checkpoint)
         except Stopped:
             return Assessment()
     if composition is None:
@@ -271,7 +299,7 @@ def _compositions(
     problem: Problem,
     x: Array,
     regions: tuple[Region, ...],
-    samples: list[list[Array]],
+    samples: Sequence[Sequence[Array]],
     bias_factors: Array,
 ) -> tuple[Composition, ...]:
     chosen, term = k_factors(options, problem.labels), term_of_maps(problem.terms, x.shape)

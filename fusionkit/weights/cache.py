@@ -26,7 +26,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.interrupts import stop_requested
 from fusionkit.options import Existing
 from fusionkit.registry import plugins
-from fusionkit.weights.chosen import ChosenWeight, SearchCurve
+from fusionkit.weights.chosen import OUT_OF_TIME, ChosenWeight, SearchCurve
 
 _LOG = logging.getLogger("fusionkit")
 _VARIABLE, _OFF = "FUSIONKIT_CACHE", ("", "off")
@@ -43,7 +43,7 @@ def cached(
     Parameters
     ----------
     dataset, objective : as for ``choose``.
-    choose : searches; a search that was stopped is not kept.
+    choose : searches; a search that was stopped or met its limit of time is not kept.
     """
     folder = _folder()
     key = None if folder is None else checksum(dataset, objective)
@@ -60,7 +60,8 @@ def cached(
         _LOG.info("the earlier search in %s is damaged; searching again", path)
         notes = (f"The earlier search in {path} is damaged; the weights were searched again.",)
     chosen = choose(dataset, objective)
-    if any(one.iterations for one in chosen) and not stop_requested():
+    is_whole = not (stop_requested() or any(OUT_OF_TIME in one.facts for one in chosen))
+    if any(one.iterations for one in chosen) and is_whole:
         _keep(path, chosen)
     return chosen, notes
 
@@ -85,7 +86,7 @@ def checksum(dataset: Dataset, objective: Objective) -> str | None:
     foreign = {name for one in plugins() for names in one.tables.values() for name in names}
     if any(f'"{name}"' in text for name in foreign):
         return None
-    total = blake2b(_source() + text.encode(), digest_size=16)
+    total = blake2b(source_checksum() + text.encode(), digest_size=16)
     facts = [objective.labels, objective.precision, objective.engine, dataset.elements, dataset.stacks, dataset.pixels]
     facts += [dataset.grid, dataset.counting, dataset.counts_per_unit]
     total.update(repr(facts).encode())
@@ -96,7 +97,7 @@ def checksum(dataset: Dataset, objective: Objective) -> str | None:
 
 
 @cache
-def _source() -> bytes:
+def source_checksum() -> bytes:
     """A checksum of all source files: another version may choose other weights."""
     total = blake2b(np.__version__.encode())
     for package in (fusionkit, operators, solvers):

@@ -18,10 +18,11 @@ Of several penalties, each is searched with the others at zero, and the best one
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
+from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
 from fusionkit.interrupts import Terminated
@@ -35,7 +36,7 @@ from fusionkit.weights.auto import (
     with_placeholder,
     with_weight,
 )
-from fusionkit.weights.chosen import ChosenWeight, with_weights
+from fusionkit.weights.chosen import OUT_OF_TIME, ChosenWeight, with_weights
 from fusionkit.weights.count_splitting import can_split, count_splitting
 from fusionkit.weights.discrepancy import discrepancy
 from fusionkit.weights.fidelity_weights import weight_of_counts, weight_of_image
@@ -44,7 +45,7 @@ from fusionkit.weights.masked_pixels import masked_pixels
 from fusionkit.weights.model_error import model_error
 from fusionkit.weights.path import paired_difference
 from fusionkit.weights.per_element import check_searched
-from fusionkit.weights.progress import Progress
+from fusionkit.weights.progress import OutOfTime, Progress
 from fusionkit.weights.search import NORMAL, POISSON, DivergedError, Objective, Task, Trial, noise_kind
 from fusionkit.weights.shares import SHARES
 from fusionkit.weights.sure import sure
@@ -63,20 +64,23 @@ class SearchPlan:
     chosen : weights of fits to data, by their noise.
     searches : the penalties with automatic weights, with their methods.
     fits : fits to images whose weight held-out counts may reduce.
+    progress : of the searches.
     """
 
     chosen: tuple[ChosenWeight, ...]
     searches: tuple[Search, ...]
     fits: tuple[Task, ...] = ()
+    progress: Progress = field(default_factory=Progress)
 
 
-def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
+def plan_searches(dataset: Dataset, objective: Objective, checkpoint: Checkpoint | None = None) -> SearchPlan:
     """Weights of fits to data, and the searches that remain; solves nothing.
 
     Parameters
     ----------
     dataset : the data; the ground truth and noise of a phantom are ignored.
     objective : objective in which some weights are automatic.
+    checkpoint : of their solves.
 
     Raises
     ------
@@ -100,7 +104,7 @@ def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
     for index in penalties:
         specs[index] = with_weight(specs[index], 0.0)
     resolved = replace(objective, terms=tuple(specs))
-    searches, progress = [], Progress()
+    searches, progress = [], Progress(checkpoint=checkpoint)
     for index in penalties:
         options = searched_options(objective.terms[index])
         task = Task(resolved, dataset, index, terms[index].name, options, progress=progress)
@@ -116,7 +120,7 @@ def plan_searches(dataset: Dataset, objective: Objective) -> SearchPlan:
     again = [task.term for task, _ in searches] if fits else []
     images = [(task.term, _TRIALS * max(len(task.searched) + 1, 1)) for task in fits]
     progress.stages = [(name, _TRIALS) for name in first] + images + [(name, 2) for name in again]
-    return SearchPlan(tuple(chosen), tuple(searches), fits)
+    return SearchPlan(tuple(chosen), tuple(searches), fits, progress)
 
 
 def _by_held_out_counts(spec: Spec, term: Term, index: int) -> bool:
@@ -131,15 +135,44 @@ def _by_held_out_counts(spec: Spec, term: Term, index: int) -> bool:
     return True
 
 
-def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight, ...]:
+def choose_weights(
+    dataset: Dataset, objective: Objective, checkpoint: Checkpoint | None = None
+) -> tuple[ChosenWeight, ...]:
     """The weight of each term with ``weight: auto``, in the order of the terms.
+
+    A search saves its solves in the ``checkpoint``, and takes them from there if it is repeated.
 
     Raises
     ------
     UserError : as `plan_searches`, or a solve of the search diverges.
     RefusalError : the solver cannot take a term.
     """
-    choices = plan_searches(dataset, objective)
+    choices = plan_searches(dataset, objective, checkpoint)
+    try:
+        chosen = _carry_out(choices)
+    except OutOfTime:
+        remedy = "give it more, or the weights as numbers"
+        raise UserError("solver.time_limit", "is too short for the search for weights", remedy) from None
+    final = [
+        replace(
+            one,
+            trial=None,
+            request=objective.terms[one.index].options["weight"],
+            map_errors=one.trial.map_errors if one.trial is not None else {},
+            **(_end_early(one) if choices.progress.is_late and one.iterations else {}),
+        )
+        for one in chosen
+    ]
+    return tuple(sorted(final, key=lambda one: one.index))
+
+
+def _end_early(one: ChosenWeight) -> dict[str, Any]:
+    """What differs in a weight whose search has met its limit of time."""
+    return {"note": f"{one.note} The search met its time limit.", "facts": {**one.facts, OUT_OF_TIME: 1}}
+
+
+def _carry_out(choices: SearchPlan) -> list[ChosenWeight]:
+    """The weights of the plan."""
     noise: ChosenWeights = {one.index: one for one in choices.chosen}
     if not choices.fits:
         fits, penalties = noise, compete(choices.searches, noise)
@@ -153,16 +186,7 @@ def choose_weights(dataset: Dataset, objective: Objective) -> tuple[ChosenWeight
             penalties = compete(choices.searches, fits, penalties, best_trial)
         except Terminated:
             penalties = {**_at_zero(choices.searches, _STOPPED), **penalties}
-    final = [
-        replace(
-            one,
-            trial=None,
-            request=objective.terms[one.index].options["weight"],
-            map_errors=one.trial.map_errors if one.trial is not None else {},
-        )
-        for one in (*fits.values(), *penalties.values())
-    ]
-    return tuple(sorted(final, key=lambda one: one.index))
+    return [*fits.values(), *penalties.values()]
 
 
 def _weigh_images(

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fusionkit.weights.search import Trial
 
 
+OUT_OF_TIME = "out_of_time"  # a fact of a weight whose search has met its limit of time
+
+
 @dataclass(frozen=True)
 class SearchCurve:
     """Results along a path of weights.

@@ -7,7 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fusionkit.checkpoint.folder import Checkpoint
+from fusionkit.interrupts import Terminated
+
 _LOG = logging.getLogger("fusionkit")
+
+
+class OutOfTime(Terminated):
+    """A search has met its limit of time and ends as if a signal had stopped it."""
 
 
 @dataclass
@@ -17,12 +24,17 @@ class Progress:
     Parameters
     ----------
     stages : name of each search to come, in order, and its usual number of trials.
+    checkpoint : of the solves; None without one.
+    is_late : whether the searches have met their limit of time.
     """
 
     stages: Sequence[tuple[str, int]] = ()
+    checkpoint: Checkpoint | None = None
+    is_late: bool = False
     _usual: int = 0
     _own: int = 0
     _trials: int = 0
+    _solves: int = 0
     _started: float = field(default_factory=time.perf_counter)
 
     def begin(self, name: str) -> None:
@@ -31,6 +43,17 @@ class Progress:
         place = names.index(name) if name in names else -1
         self._usual, self._own = self.stages[place][1] if place >= 0 else 0, 0
         self.stages = self.stages[place + 1 :]
+
+    def end_if_late(self, limit: float) -> None:
+        """Raise `OutOfTime` if the searches have taken longer than ``limit`` seconds."""
+        self.is_late = time.perf_counter() - self._started > limit
+        if self.is_late:
+            raise OutOfTime(0)
+
+    def next_solve(self) -> str:
+        """The name of the next solve in the checkpoint: a repeated search has the same ones in the same order."""
+        self._solves += 1
+        return f"search-{self._solves}"
 
     def tried(self, term: str, weight: float, iterations: int) -> None:
         """Log a trial."""

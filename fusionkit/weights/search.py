@@ -9,6 +9,9 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from fusionkit.calibration import Parameter
+from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import size_of
 from fusionkit.compose_problem import Objective, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.errors import UserError
@@ -16,6 +19,7 @@ from fusionkit.interrupts import end_if_requested, stop_requested
 from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.result import Result, Status
+from fusionkit.solver import Solver, time_limit
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.auto import with_weight
@@ -24,6 +28,7 @@ from fusionkit.weights.progress import Progress
 NORMAL, POISSON = "normal", "poisson"
 _REMEDY = "give a number"
 _MOST = 800  # iterations of a trial; with a large weight on an image some do not converge, and they need not
+_SAVED = {kind.__name__: kind for kind in (Result, Certificate, Parameter)}
 _CROSSINGS = 16  # of a small field, at a pixel an iteration, after which a trial ends too
 
 
@@ -124,7 +129,7 @@ class Task:
         ratio: float = 1.0,
         tolerance: float | None = None,
     ) -> Result:
-        """The solution; `DivergedError` where the solve diverges, `Terminated` where a signal ends the search.
+        """The solution; `DivergedError` where the solve diverges, `Terminated` where a signal or a limit ends it.
 
         Parameters
         ----------
@@ -141,16 +146,29 @@ class Task:
         options["max_iterations"] = min(most, int(options.get("max_iterations", most)))
         solver = make_solver(self.objective.solver.type, **options)
         end_if_requested()
-        if isinstance(start, Result):
-            former = _rescaled(start, ratio)
-            result = solve(problem, solver, start.x, stop_requested=stop_requested, former=former)
-        else:
-            result = solve(problem, solver, start, stop_requested=stop_requested)
-        if result.status is Status.INTERRUPTED:
-            end_if_requested()
+        self.progress.end_if_late(time_limit(self.objective.solver.options))
+        result = self._solve_or_load(problem, solver, weight, start, ratio)
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise DivergedError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
         self.progress.tried(self.term, weight, result.iterations)
+        return result
+
+    def _solve_or_load(
+        self, problem: Problem, solver: Solver, weight: float, start: Array | Result, ratio: float
+    ) -> Result:
+        """The solution, from the checkpoint of an earlier run if it has this solve."""
+        checkpoint, name = self.progress.checkpoint, self.progress.next_solve()
+        saved = None if checkpoint is None else checkpoint.load(name, None, _SAVED)
+        if saved is not None and saved[:2] == (self.term, float(weight)):
+            return replace(saved[2], status=Status(saved[2].status))
+        former = _rescaled(start, ratio) if isinstance(start, Result) else None
+        x = start.x if isinstance(start, Result) else start
+        result = solve(problem, solver, x, stop_requested=stop_requested, former=former)
+        if result.status is Status.INTERRUPTED:
+            end_if_requested()
+        value = (self.term, float(weight), replace(result, problem=None))
+        if checkpoint is not None and checkpoint.is_worth(result.seconds, size_of(value)):
+            checkpoint.save(name, value)
         return result
 
     @property

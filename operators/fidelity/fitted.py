@@ -46,6 +46,10 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
         """The term with its parameters moved."""
         return replace(self, forward=self._calibration.stepped(steps))
 
+    def with_parameters(self, values: Mapping[str, float]) -> CalibratedFidelity:
+        """The term with these parameters."""
+        return replace(self, forward=self._calibration.with_values(values))
+
     def fitted_to(self, x: Array) -> CalibratedFidelity:
         """The term with the parameters that fit the fixed ``x`` best."""
         return replace(self, forward=self._calibration.fitted_to(x, self.data))

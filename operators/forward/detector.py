@@ -73,6 +73,11 @@ class Calibration(PixelwiseForward):
         values = {GAIN: self.gain, OFFSET: self.offset, GAMMA: self.model.gamma}
         return {name: values[name] for name in self.fitted}
 
+    def with_values(self, values: Mapping[str, float]) -> Calibration:
+        """The model with these fitted parameters."""
+        model = replace(self.model, gamma=values.get(GAMMA, self.model.gamma))
+        return replace(self, model=model, gain=values.get(GAIN, self.gain), offset=values.get(OFFSET, self.offset))
+
     def directions(self, x: Array) -> Array:
         r"""Derivative of the prediction by each fitted parameter, for the gain by its logarithm.
 

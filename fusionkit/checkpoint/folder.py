@@ -1,0 +1,125 @@
+"""The hidden folder of checkpoints beside the output of an unfinished run: one whole and synced file for each name."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusionkit.arrays import Array
+from fusionkit.checkpoint.encode import decode, encode
+from fusionkit.data.new_file import whole_file
+from fusionkit.errors import UserError, printable
+
+_LOG = logging.getLogger("fusionkit")
+_COST = 0.02  # most of the time that is spent on checkpoints
+_RATE, _LATENCY = 2e8, 0.01  # bytes a second and seconds of a file, before one has been timed
+_HEAD = "head"  # of a file: the key of the run and the tree of values as JSON, in bytes
+
+
+class Checkpoint:
+    """What a run has computed so far, by name.
+
+    Parameters
+    ----------
+    folder : of its files.
+    key : checksum of everything that the run depends on; files with another key are not used.
+    every : seconds between two states of a solve; more where writing would take over 2 % of the time.
+    part : what else a value depends on, such as chosen weights.
+    """
+
+    def __init__(self, folder: Path, key: str, every: float, part: str = "") -> None:
+        self.folder, self.key, self.every, self.part = folder, key, every, part
+        self._is_failing, self._rate, self._last = False, _RATE, time.monotonic()
+
+    def of_part(self, part: str) -> Checkpoint:
+        """The same for values that also depend on ``part``."""
+        return Checkpoint(self.folder, self.key, self.every, part)
+
+    def due(self, size: int) -> bool:
+        """Whether to save a state of ``size`` bytes now."""
+        return not self._is_failing and time.monotonic() - self._last >= max(self.every, self._seconds(size) / _COST)
+
+    def is_worth(self, seconds: float, size: int) -> bool:
+        """Whether to save ``size`` bytes that took ``seconds`` to compute."""
+        return not self._is_failing and seconds >= self._seconds(size) / _COST
+
+    def _seconds(self, size: int) -> float:
+        return _LATENCY + size / self._rate
+
+    def save(self, name: str, value: Any) -> None:
+        """Save a value of dataclasses, arrays and numbers; a failure costs the checkpoint, not the run."""
+        if self._is_failing:
+            return
+        started, arrays = time.monotonic(), list[Array]()
+        try:
+            tree = encode(value, arrays)
+            if self.state() == "foreign":
+                self.remove()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            head = np.frombuffer(json.dumps({"key": self.key, "part": self.part, "tree": tree}).encode(), np.uint8)
+            with whole_file(self.folder / f"{name}.npz") as partial, partial.open("wb") as file:
+                np.savez(file, **{_HEAD: head}, **{str(place): array for place, array in enumerate(arrays)})
+        except (UserError, OSError, TypeError) as error:
+            self._is_failing = True
+            _LOG.warning("there are no checkpoints: %s", error)
+        self._last = time.monotonic()
+        if (size := sum(array.nbytes for array in arrays)) > 1e7:
+            self._rate = size / max(self._last - started, 1e-3)
+
+    def load(self, name: str, template: Any = None, kinds: Mapping[str, type] | None = None) -> Any:
+        """The value saved under a name, see `fusionkit.checkpoint.encode.decode`; None if there is none to use."""
+        path = self.folder / f"{name}.npz"
+        try:
+            with _opened(path) as file:
+                head = _head(file)
+                if (head["key"], head["part"]) != (self.key, self.part):
+                    return None
+                arrays = {int(each): file[each] for each in file.files if each != _HEAD}
+            return decode(head["tree"], arrays, template, kinds)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, MemoryError, zipfile.BadZipFile) as error:
+            _LOG.warning("the checkpoint %s is damaged (%s); it is not used", path, printable(str(error)))
+            return None
+
+    def state(self) -> str:
+        """``usable``; ``foreign``, if the files are of another run; or empty, without any."""
+        state = ""
+        for path in self.folder.glob("[!.]*.npz"):
+            with suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile), _opened(path) as file:
+                if _head(file)["key"] == self.key:
+                    return "usable"
+            state = "foreign"
+        return state
+
+    def remove(self) -> None:
+        """Remove all files: the run is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def beside(output: Path) -> Path:
+    """The folder of the checkpoints of a run with this output folder."""
+    target = Path(os.path.realpath(output))
+    return target.with_name(f".{target.name[:100]}.checkpoint")
+
+
+def _opened(path: Path) -> Any:
+    """The open file; `ValueError` if its arrays claim to be larger than the file."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(each.file_size for each in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it claims to hold more than its size")
+    return np.load(path, allow_pickle=False)
+
+
+def _head(file: Any) -> dict[str, Any]:
+    return json.loads(bytes(file[_HEAD]))

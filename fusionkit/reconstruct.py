@@ -17,6 +17,7 @@ from fusionkit.certificate import Certificate
 from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.compose_problem import check_authors, make_solver
 from fusionkit.config import Config, LoadedConfig, load_config
+from fusionkit.config.overrides import INIT_WORDS
 from fusionkit.config.resolved import resolved
 from fusionkit.convergence_checks import Check
 from fusionkit.data.dataset import Dataset, in_precision
@@ -36,7 +37,7 @@ from fusionkit.results.inputs import fingerprints
 from fusionkit.results.record import Diagnostic, RunRecord, predictions_of
 from fusionkit.results.result_file import SavedResult, read_result
 from fusionkit.solver import Solver, fit, solve_bytes
-from fusionkit.start import START_WORDS, start_from_data
+from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Bounds
 from fusionkit.weights.auto import AUTO, auto_terms, with_placeholder
 from fusionkit.weights.chosen import ChosenWeight, with_weights
@@ -242,7 +243,7 @@ def prepare(
     needed = run_bytes(solve_bytes(split, solver.memory(split)), solve_bytes(split, Held(1, 1)), *report)
     require(needed, "data")
     memory = max(peak(), resident() + needed)
-    former = None if settings.init in START_WORDS else former_result(loaded.path(settings.init), problem)
+    former = None if settings.init in INIT_WORDS else former_result(loaded.path(settings.init), problem)
     start = starting_point(settings.init, problem, dataset, loaded.folder) if former is None else former.x
     if checkpoint is not None and weights:
         checkpoint = checkpoint.of_part(repr([(one.weight, one.options) for one in weights]))
@@ -276,7 +277,7 @@ def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path =
     ------
     UserError : the former result does not fit, or there are no maps to start from.
     """
-    if init in START_WORDS:
+    if init in ("auto", "maps", "uniform"):
         return start_from_data(init, problem, dataset)
     return former_result(folder / Path(init).expanduser(), problem).x
 

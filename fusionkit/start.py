@@ -8,7 +8,7 @@ sum_i (Z_i x_i)^gamma, the factor is (b_H / m(x))^(1/gamma).
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from fusionkit.problem import Problem
 from fusionkit.terms import Array, Calibrated, Fitted, Pixelwise
 
 Init = Literal["auto", "maps", "uniform"]
-START_WORDS = get_args(Init)
 
 _WIDTH = 2.0  # pixels, of the Gaussian that smooths the maps: it averages enough counts at a few counts a pixel
 _FLOOR = 0.03  # of the mean of a map, the least value at the start

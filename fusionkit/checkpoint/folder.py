@@ -66,9 +66,10 @@ class Checkpoint:
             if self.state() == "foreign":
                 self.remove()
             self.folder.mkdir(parents=True, exist_ok=True)
-            head = np.frombuffer(json.dumps({"key": self.key, "part": self.part, "tree": tree}).encode(), np.uint8)
+            named: dict[str, Any] = {str(place): array for place, array in enumerate(arrays)}
+            named[_HEAD] = np.frombuffer(json.dumps({"key": self.key, "part": self.part, "tree": tree}).encode(), np.uint8)
             with whole_file(self.folder / f"{name}.npz") as partial, partial.open("wb") as file:
-                np.savez(file, **{_HEAD: head}, **{str(place): array for place, array in enumerate(arrays)})
+                np.savez(file, **named)
         except (UserError, OSError, TypeError) as error:
             self._is_failing = True
             _LOG.warning("there are no checkpoints: %s", error)

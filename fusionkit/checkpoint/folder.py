@@ -67,7 +67,8 @@ class Checkpoint:
                 self.remove()
             self.folder.mkdir(parents=True, exist_ok=True)
             named: dict[str, Any] = {str(place): array for place, array in enumerate(arrays)}
-            named[_HEAD] = np.frombuffer(json.dumps({"key": self.key, "part": self.part, "tree": tree}).encode(), np.uint8)
+            head = json.dumps({"key": self.key, "part": self.part, "tree": tree})
+            named[_HEAD] = np.frombuffer(head.encode(), np.uint8)
             with whole_file(self.folder / f"{name}.npz") as partial, partial.open("wb") as file:
                 np.savez(file, **named)
         except (UserError, OSError, TypeError) as error:

@@ -42,7 +42,7 @@ from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
 
 METHOD_KEY = "uncertainty.method"
 _NAME = "bootstrap"  # in a checkpoint
-_LEAST = 10  # samples of a bootstrap that ends early
+_LEAST = 5  # samples of a bootstrap that ends early
 
 
 class Stopped(Exception):

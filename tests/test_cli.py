@@ -19,7 +19,7 @@ import pytest
 
 from fusionkit import interrupts
 from fusionkit.cli import main
-from fusionkit.cli.list import KINDS, first_sentence
+from fusionkit.cli.list import KINDS, descriptions, first_sentence
 from fusionkit.config import yaml as yamlio
 from fusionkit.errors import FusionkitWarning, UserError, printable
 from fusionkit.terminal import Stream, one_line_warnings
@@ -140,6 +140,18 @@ def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert {line.split()[0] for line in lines if line} >= set(LISTED[kind])
     # a sentence each
     assert all(line.endswith(":") or len(line.split()) > 2 for line in lines if line), lines
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_option_is_explained(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {"penalties": ("functionals", "operators")}.get(kind, (kind,))
+    for name in [name for part in parts for name in descriptions(part)]:
+        assert main(["list", kind, name]) == 0
+        said = capsys.readouterr().out
+        assert said.strip()
+        assert kind == "configs" or not [block for block in said.split("\n\n")[1:] if len(block.splitlines()) < 2], name
+    assert main(["list", kind, "nothing"]) == 2
+    assert "there is no" in capsys.readouterr().err
 
 
 def test_list_without_a_kind_shows_all_kinds(capsys: pytest.CaptureFixture[str]) -> None:

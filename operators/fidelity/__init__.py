@@ -115,7 +115,14 @@ def _checked(data: npt.NDArray[Any], forward: Forward, where: str) -> Array:
 
 
 class FidelityOptions(Options):
-    """Options of every data-fidelity term."""
+    """Options of every data-fidelity term.
+
+    Parameters
+    ----------
+    weight : w >= 0, in the unit of one over the loss: 1 / s^2 for least squares and noise of variance s^2.
+    data : name of the data in the dataset.
+    forward : the model that predicts them from the maps, one of ``fusionkit list forwards``.
+    """
 
     name: str | None = None
     weight: Weight = 1.0

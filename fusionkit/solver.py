@@ -132,8 +132,23 @@ class Solver(ABC, Generic[S]):
         """The first state, from a feasible starting point."""
 
     def resume(self, split: Split, x0: Array, former: Former) -> S:
-        """The first state, from a former solve of a similar problem; by default like `init`."""
-        return self.init(split, x0)
+        """The first state, from a former solve of a similar problem; as `init` if it has no dual in common."""
+        state = self.init(split, x0)
+        if not any(term.name in former.duals for term in split.coupling.terms):
+            return state
+        steps = {name: step for name, step in former.steps.items() if 0.0 < step < np.inf}  # they may be from a file
+        return self.warmed(split, _with_duals(split, state, former), steps)
+
+    def warmed(self, split: Split, state: S, steps: Mapping[str, float]) -> S:
+        """A first state with the dual variables of a former solve, and what belongs to them; by default unchanged.
+
+        Parameters
+        ----------
+        split : the problem.
+        state : from `init`, with these dual variables and auxiliary unknowns.
+        steps : of the former solve.
+        """
+        return state
 
     @abstractmethod
     def step(self, split: Split, state: S) -> S:
@@ -162,6 +177,22 @@ class Solver(ABC, Generic[S]):
     def notes(self, split: Split, state: S) -> tuple[str, ...]:
         """Notes for the user, such as which term was smoothed."""
         return ()
+
+
+def _with_duals(split: Split, state: S, former: Former) -> S:
+    """The state with copies of the former dual variables and auxiliary unknowns of the same name and shape, if finite."""
+    names = [term.name for term in split.coupling.terms]
+
+    def taken(arrays: Mapping[str, Array], own: Arrays) -> Arrays:
+        new = []
+        for name, array in zip(names, own, strict=True):
+            it = arrays.get(name)
+            fits = it is not None and it.shape == array.shape and bool(np.isfinite(it).all())
+            new.append(np.array(it, array.dtype, order="C") if fits else array)
+        return backend_of(split).put(new)
+
+    auxiliary = taken(former.auxiliary, state.auxiliary)
+    return replace(state, duals=taken(former.duals, state.duals), auxiliary=auxiliary)
 
 
 def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:

@@ -16,6 +16,7 @@ Trends Mach. Learn. 3, 1 (2011).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -87,6 +88,13 @@ class ADMM(Solver[ADMMState]):
             # ADMM allows longer steps than primal-dual methods since it solves the linear part
             rho=self.options.rho or 0.25 / primal_step(split, x0),
         )
+
+    def warmed(self, split: Split, state: ADMMState, steps: Mapping[str, float]) -> ADMMState:
+        """The multipliers of these duals at a solution, where a = -sum_j K_j' b_j."""
+        rho = self.options.rho or steps.get("rho", state.rho)
+        multipliers = tuple(p * p.dtype.type(1.0 / rho) for p in state.duals)
+        multiplier = -split.coupling.adjoint(multipliers, np.empty_like(state.x))
+        return replace(state, rho=rho, multiplier=multiplier, multipliers=multipliers)
 
     def step(self, split: Split, state: ADMMState) -> ADMMState:
         """One linear solve, one prox of each copy, one multiplier step."""

@@ -19,7 +19,7 @@ L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smoot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -33,7 +33,7 @@ from fusionkit.engines.local_steps import MARGIN, local_boost, local_steps
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
-from fusionkit.solver import Former, Solver, SolverOptions, State
+from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.steps import (
     Balance,
     StallRule,
@@ -43,7 +43,7 @@ from fusionkit.solvers.steps import (
     is_convex,
     primal_step,
 )
-from fusionkit.terms import Array, Arrays
+from fusionkit.terms import Array
 
 
 class ChambollePockOptions(SolverOptions):
@@ -90,9 +90,7 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def init(self, split: Split, x0: Array) -> PrimalDualState:
         """Duals and auxiliary unknowns at zero."""
-        return self._state(split, x0, self.options.tau or primal_step(backend_of(split).original(split), x0))
-
-    def _state(self, split: Split, x0: Array, tau: float) -> PrimalDualState:
+        tau = self.options.tau or primal_step(backend_of(split).original(split), x0)
         coupling = split.coupling
         auxiliary = coupling.auxiliary_zeros(x0.dtype)
         backend = backend_of(split)
@@ -108,19 +106,11 @@ class ChambollePock(Solver[PrimalDualState]):
             fused=engine,
         )
 
-    def resume(self, split: Split, x0: Array, former: Former) -> PrimalDualState:
-        """Duals, auxiliary unknowns and step of a former solve; zero for terms that it did not have."""
-        names = [term.name for term in split.coupling.terms]
-        if not any(name in former.duals for name in names):
-            return self.init(split, x0)
-        derived = self.options.tau is None and self.options.sigma is None and "tau" in former.steps
-        put = backend_of(split).put
-        state = self._state(split, x0, former.steps["tau"]) if derived else self.init(split, x0)
-        return replace(
-            state,
-            duals=put(_taken(former.duals, names, state.duals)),
-            auxiliary=put(_taken(former.auxiliary, names, state.auxiliary)),
-        )
+    def warmed(self, split: Split, state: PrimalDualState, steps: Mapping[str, float]) -> PrimalDualState:
+        """The state with the former steps, unless the options name some."""
+        if self.options.tau is not None or self.options.sigma is not None or "tau" not in steps:
+            return state
+        return replace(state, tau=steps["tau"], sigmas=self._sigmas(split, steps["tau"]))
 
     def memory(self, split: Split) -> Held:
         """Less for a compiled engine, which updates x and p in place."""
@@ -210,15 +200,6 @@ class ChambollePock(Solver[PrimalDualState]):
     def steps(self, state: PrimalDualState) -> dict[str, float]:
         """tau and the sigma of each composed term."""
         return {"tau": state.tau, **{f"sigma_{i}": sigma for i, sigma in enumerate(state.sigmas)}}
-
-
-def _taken(former: Mapping[str, Array], names: Sequence[str], zeros: Arrays) -> Arrays:
-    """Copies of the former arrays by name, zeros for those missing or of another shape."""
-    taken = []
-    for name, zero in zip(names, zeros, strict=True):
-        array = former.get(name)
-        taken.append(zero if array is None or array.shape != zero.shape else np.array(array, zero.dtype, order="C"))
-    return tuple(taken)
 
 
 def _relaxed(old: Array, new: Array, relaxation: float) -> Array:

@@ -15,6 +15,7 @@ Sources: L. Condat, J. Optim. Theory Appl. 158, 460 (2013); B. C. Vu, Adv. Compu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,6 +78,13 @@ class CondatVu(Solver[CondatVuState]):
         )
         self._warn(split, state)
         return state
+
+    def warmed(self, split: Split, state: CondatVuState, steps: Mapping[str, float]) -> CondatVuState:
+        """The former L and share of the duals, unless the options name a step."""
+        if self.options.tau is not None or self.options.sigma is not None or not {"tau", "lipschitz"} <= steps.keys():
+            return state
+        lipschitz = steps["lipschitz"]
+        return replace(state, lipschitz=lipschitz, share=max(1.0 / (steps["tau"] * lipschitz) - 1.0, 1e-3))
 
     def _tau(self, lipschitz: float, share: float) -> float:
         # 1/tau = L (1 + share): L bounds the smooth terms (L/2 suffices), the rest the duals

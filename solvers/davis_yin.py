@@ -14,6 +14,7 @@ Proc. Mach. Learn. Res. 80, 4085 (2018).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,6 +68,14 @@ class DavisYin(Solver[DavisYinState]):
         coupling = split.coupling
         none, duals = coupling.auxiliary_zeros(x0.dtype), coupling.zeros(x0.dtype)
         return DavisYinState(x0, none, duals, np.zeros_like(x0), lipschitz)
+
+    def warmed(self, split: Split, state: DavisYinState, steps: Mapping[str, float]) -> DavisYinState:
+        """The normal of the bounds that goes with the dual variable at a solution, and the former step t."""
+        normal = -sum(state.duals, gradient_of(split.smooth, state.x))
+        bounds = split.bounds
+        normal[(state.x > bounds.lower) & (state.x < bounds.upper)] = 0.0
+        own = self.options.step is not None or "step" not in steps
+        return replace(state, normal=normal, lipschitz=state.lipschitz if own else 1.0 / steps["step"])
 
     def step(self, split: Split, state: DavisYinState) -> DavisYinState:
         """One step of the three operators, with L doubled until f satisfies the descent lemma."""

@@ -20,6 +20,7 @@ Optim. 22, 557 (2012) (smoothing by the Moreau envelope).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,6 +91,10 @@ class LBFGSB(Solver[LBFGSBState]):
             smoothings = tuple(max(mu, self.options.smoothing) for mu in smoothings)
         none = split.coupling.auxiliary_zeros(x0.dtype)
         return LBFGSBState(x0, none, envelope_gradients(split, x0, smoothings), smoothings)
+
+    def warmed(self, split: Split, state: LBFGSBState, steps: Mapping[str, float]) -> LBFGSBState:
+        """The former smoothing, of which the duals are gradients."""
+        return replace(state, smoothings=tuple(steps.get(name, mu) for name, mu in self.steps(state).items()))
 
     def step(self, split: Split, state: LBFGSBState) -> LBFGSBState:
         """One run of SciPy."""

@@ -20,6 +20,7 @@ Program. Comput. 7, 149 (2015).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -90,6 +91,13 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
             mu=mu,
             rhos=self._rhos(split, mu),
         )
+
+    def warmed(self, split: Split, state: LinearizedADMMState, steps: Mapping[str, float]) -> LinearizedADMMState:
+        """Images of the former auxiliary unknowns, copies that agree with them, and the former steps."""
+        images, copies = (split.coupling.apply(state.x, state.auxiliary) for _ in range(2))
+        own = self.options.mu is not None or self.options.rho is not None
+        mu = state.mu if own else steps.get("mu", state.mu)
+        return replace(state, images=images, copies=copies, mu=mu, rhos=self._rhos(split, mu))
 
     def _rhos(self, split: Split, mu: float) -> tuple[float, ...]:
         return dual_steps(split, self.name, ("mu", mu), ("rho", self.options.rho))

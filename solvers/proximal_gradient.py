@@ -15,6 +15,7 @@ restart: B. O'Donoghue, E. Candes, Found. Comput. Math. 15, 715 (2015).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,6 +79,11 @@ class ProximalGradient(Solver[ProximalGradientState]):
         duals = split.coupling.zeros(x0.dtype)
         auxiliary = split.coupling.auxiliary_zeros(x0.dtype)
         return ProximalGradientState(x0, auxiliary, duals, y=x0, nesterov=1.0, lipschitz=lipschitz)
+
+    def warmed(self, split: Split, state: ProximalGradientState, steps: Mapping[str, float]) -> ProximalGradientState:
+        """The former step t, unless the options name one."""
+        own = self.options.step is not None or "step" not in steps
+        return state if own else replace(state, lipschitz=1.0 / steps["step"])
 
     def step(self, split: Split, state: ProximalGradientState) -> ProximalGradientState:
         """One outer step with backtracking."""

@@ -19,6 +19,7 @@ Sources: S. Boyd et al., Found. Trends Mach. Learn. 3, 1 (2011); N. Parikh, S. B
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
@@ -90,6 +91,13 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
         return PyproximalADMMState(
             x0, none, split.coupling.zeros(x0.dtype), engine=engine, z=z, multiplier=engine.u, tau=tau
         )
+
+    def warmed(self, split: Split, state: PyproximalADMMState, steps: Mapping[str, float]) -> PyproximalADMMState:
+        """The multiplier of these duals at a solution, U = tau (sum_j K_j' p_j, -p)."""
+        tau = self.options.tau or steps.get("tau", state.tau)
+        slope = split.coupling.adjoint(state.duals, np.empty_like(state.x))
+        multiplier = stack((slope, *(-p for p in state.duals)), slope.dtype) * slope.dtype.type(tau)
+        return replace(state, multiplier=multiplier, tau=tau)
 
     def _function(self, split: Split, start: Array) -> pyproximal.ProxOperator:
         images = sum(int(np.prod(term.operator.range)) for term in split.coupling.terms)

@@ -16,6 +16,7 @@ Softw. 9, 6326 (2024), class ``pyproximal.optimization.cls_primaldual.PrimalDual
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -30,7 +31,7 @@ from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
-from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, stacked_map, unstack
+from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, stack, stacked_map, unstack
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
 from fusionkit.terms import Array
 
@@ -94,6 +95,14 @@ class PyproximalPrimalDual(Solver[PyproximalPrimalDualState]):
             tau=tau,
             mu=mu,
         )
+
+    def warmed(
+        self, split: Split, state: PyproximalPrimalDualState, steps: Mapping[str, float]
+    ) -> PyproximalPrimalDualState:
+        """The duals as pyproximal's vector, and the former steps."""
+        own = self.options.tau is not None or self.options.mu is not None
+        tau = state.tau if own else steps.get("tau", state.tau)
+        return replace(state, dual=stack(state.duals, state.x.dtype), tau=tau, mu=self._mu(split, tau))
 
     def _mu(self, split: Split, tau: float) -> float:
         square = sum(split.coupling.squared_norms())

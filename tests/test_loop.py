@@ -245,7 +245,7 @@ def test_a_solver_that_has_converged_at_the_start_says_so_at_the_first_check() -
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_solve_goes_on_from_a_former_one(solver: str) -> None:
-    """Every solver takes a former result; chambolle_pock is then done at once, and its input does not change."""
+    """Every solver takes a former result and is done at once, and its input does not change."""
     built, start = build(taken(solver, "fused"), np.float64)
     made = make_solver(solver, tolerance=1e-4, max_iterations=3000)
     first = solve(built, made, start)
@@ -254,10 +254,11 @@ def test_a_solve_goes_on_from_a_former_one(solver: str) -> None:
     for name, dual in kept.items():
         np.testing.assert_array_equal(first.duals[name], dual)
     assert again.objective <= first.objective + 1e-3 * abs(first.objective)
+    if solver != "schwartz2022":  # it starts its inner problem afresh in each step
+        assert again.iterations <= LOOK
+        assert again.optimality <= 1e-4
     if solver == "chambolle_pock":
         assert first.iterations > 4 * LOOK
-        assert again.iterations == LOOK
-        assert again.optimality <= 1e-4
 
 
 def test_a_former_result_of_another_shape_is_no_start() -> None:

@@ -180,7 +180,7 @@ class Solver(ABC, Generic[S]):
 
 
 def _with_duals(split: Split, state: S, former: Former) -> S:
-    """The state with copies of the former dual variables and auxiliary unknowns of the same name and shape, if finite."""
+    """The state with copies of the former duals and auxiliary unknowns of the same name and shape, if finite."""
     names = [term.name for term in split.coupling.terms]
 
     def taken(arrays: Mapping[str, Array], own: Arrays) -> Arrays:

@@ -105,13 +105,17 @@ def in_precision(dataset: Dataset, precision: Precision) -> Dataset:
     """The dataset with all arrays, ground truth included, in the precision of the iterates.
 
     Arrays of that precision are not copied, so a solve holds no input twice. Counts up to 2^24 are exact in single
-    precision. A value beyond its range becomes infinite, which the terms refuse.
+    precision. A value beyond its range becomes infinite, which the terms refuse; `UserError` for an array below it.
     """
     dtype = dtype_of(precision)
 
-    def converted(array: Array) -> Array:
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(array, dtype=dtype)
+    def converted(array: Array, name: str) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            new = np.ascontiguousarray(array, dtype=dtype)
+        if new is not array and float(np.max(np.abs(new), initial=0.0)) < np.finfo(dtype).tiny and np.any(array):
+            raise UserError(f"data.{name}", f"its values are too small for {dtype}", "choose another unit")
+        return new
 
-    truth = None if dataset.truth is None else converted(dataset.truth)
-    return replace(dataset, arrays={name: converted(array) for name, array in dataset.arrays.items()}, truth=truth)
+    truth = None if dataset.truth is None else converted(dataset.truth, "truth")
+    arrays = {name: converted(array, name) for name, array in dataset.arrays.items()}
+    return replace(dataset, arrays=arrays, truth=truth)

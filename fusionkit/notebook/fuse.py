@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from fusionkit.config import Source, check_source
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.normalise import Normalisation
@@ -183,5 +185,9 @@ def fuse(
 
 
 def _back(x: Array, offset: float, factor: float) -> Array:
-    """A fused map in the units of the input, as a new array."""
-    return x.copy() if (offset, factor) == (0.0, 1.0) else (x * factor + offset).astype(x.dtype)
+    """A fused map in the units of the input, as a new array; in float64 where its precision cannot hold them."""
+    if (offset, factor) == (0.0, 1.0):
+        return x.copy()
+    range_, size = np.finfo(x.dtype), float(np.max(np.abs(x)))
+    fits = size == 0.0 or float(range_.tiny) <= abs(size * factor) + abs(offset) <= float(range_.max)
+    return (x * factor + offset).astype(x.dtype) if fits else np.asarray(x, np.float64) * factor + offset

@@ -135,6 +135,8 @@ def _held_out(record: RunRecord) -> dict[str, float]:
 
 def _maps(record: RunRecord, residuals: Mapping[str, Residual]) -> Iterator[Reason]:
     held_out = _held_out(record)
+    if record.counts and not any(one.detected for one in record.counts.values()):
+        yield Reason("unusable", "The maps hold none of the elements.")
     for name, one in record.counts.items():
         if not one.detected:
             yield Reason("caution", f"{name} {_ABSENT}", name)

@@ -77,7 +77,7 @@ class NetCounts:
     @property
     def detected(self) -> bool:
         """Whether the net counts reach the limit of detection."""
-        return self.net >= self.limit
+        return self.net >= self.limit and self.net > 0.0
 
     def plain(self) -> dict[str, float | bool]:
         """For ``summary.json``."""

@@ -41,6 +41,7 @@ from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial, sigma
 from fusionkit.weights.shares import with_shares
 
 SHARE = 0.5  # of the counts for training; at 0.7 and 0.85 the held-out error is noisier and the choice no better
+_MOST = 2.0**53  # counts in a pixel: float64 does not tell larger whole numbers apart
 _SEED = 0  # the same data give the same weight
 _WORDING = Wording(
     "count_splitting", "maps of half of the counts predict the other half best", "squared held-out error"
@@ -208,7 +209,13 @@ def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
     counts : whole numbers >= 0, of any shape.
     share : p in (0, 1), of the training set.
     random : generator of random numbers.
+
+    Raises
+    ------
+    UserError : a pixel holds more than float64 can count.
     """
+    if (most := float(np.max(counts))) > _MOST:
+        raise UserError("data.maps", f"a pixel holds {most:.2g} counts", "mend it, or give the weights as numbers")
     whole = np.rint(counts).astype(np.int64)
     kept = random.binomial(whole, share)
     held_out = (whole - kept) / (1.0 - share)

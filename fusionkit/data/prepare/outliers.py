@@ -19,6 +19,7 @@ from fusionkit.options import Options, Positive
 
 _SIDE = 5  # pixels of the window
 _RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+_MOST = 16  # pixels that `candidates` examines
 _LARGEST = 3  # values left out of the mean: the spike and two of its neighbours
 _SIGMA_OF_MAD = 1.4826  # of a normal distribution
 
@@ -60,8 +61,37 @@ def outliers(options: OutlierOptions, dataset: Dataset, where: str) -> Dataset:
     return changed(dataset, new, note)
 
 
+def candidates(image: Array, counts_per_unit: float | None = None) -> list[tuple[int, int]]:
+    """Row and column of outliers at the default threshold, among the pixels that stand out most.
+
+    Parameters
+    ----------
+    image : (ny, nx), of any size: only the surroundings of some pixels are examined.
+    counts_per_unit : of counts; None for other values.
+    """
+    if min(image.shape) < 2 * _SIDE:
+        return []
+    inside = image[1:-1, 1:-1]
+    beside = (image[:-2, 1:-1], image[2:, 1:-1], image[1:-1, :-2], image[1:-1, 2:])
+    apart = np.maximum(inside - np.maximum.reduce(beside), np.minimum.reduce(beside) - inside)
+    found = []
+    for place in np.argpartition(apart, -_MOST, axis=None)[-_MOST:]:
+        row, column = (int(index) + 1 for index in np.unravel_index(place, apart.shape))
+        top, left = max(row - 2 * _SIDE, 0), max(column - 2 * _SIDE, 0)
+        window = np.asarray(image[top : row + 2 * _SIDE + 1, left : column + 2 * _SIDE + 1], np.float64)
+        if _outliers(window, OutlierOptions().threshold, counts_per_unit)[0][row - top, column - left]:
+            found.append((row, column))
+    return sorted(found)
+
+
 def _cleaned(image: Array, threshold: float, counts_per_unit: float | None) -> tuple[Array, int]:
     """The image without outliers, and how many there were; ``counts_per_unit`` is None for the HAADF image."""
+    is_outlier, median = _outliers(image, threshold, counts_per_unit)
+    return np.where(is_outlier, median, image), int(np.count_nonzero(is_outlier))
+
+
+def _outliers(image: Array, threshold: float, counts_per_unit: float | None) -> tuple[Array, Array]:
+    """Which pixels are outliers, and the local median."""
     median = ndimage.median_filter(image, _SIDE, mode="mirror")
     second_largest = ndimage.rank_filter(image, -2, footprint=_RING, mode="mirror")
     above = image - second_largest
@@ -70,7 +100,7 @@ def _cleaned(image: Array, threshold: float, counts_per_unit: float | None) -> t
         is_outlier = np.maximum(above, below) > threshold * _spread(image, median)
     else:
         is_outlier = above * counts_per_unit > threshold * np.sqrt(_mean(image) * counts_per_unit + 1.0)
-    return np.where(is_outlier, median, image), int(np.count_nonzero(is_outlier))
+    return is_outlier, median
 
 
 def _spread(image: Array, median: Array) -> Array:

@@ -45,9 +45,9 @@ def _checks() -> tuple[Callable[[RunRecord], Iterable[Diagnostic]], ...]:
     """All other diagnostics, imported only at the end of a run to keep its start fast."""
     from fusionkit.report.diagnostics.background import background
     from fusionkit.report.diagnostics.exponent import exponent
-    from fusionkit.report.diagnostics.images import images
+    from fusionkit.report.diagnostics.images import images, single_pixels
     from fusionkit.report.diagnostics.information import information
     from fusionkit.report.diagnostics.maps import dose, maps, truth
     from fusionkit.report.diagnostics.registration import registration
 
-    return images, background, exponent, registration, maps, information, dose, truth
+    return images, single_pixels, background, exponent, registration, maps, information, dose, truth

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fusionkit.data.counts.scale import is_counts
 from fusionkit.data.noise import MASK_NORM, mixed_differences
+from fusionkit.data.prepare.outliers import candidates
+from fusionkit.report.diagnostics.map_expectations import map_expectations
 from fusionkit.report.diagnostics.sentences import note, percent, warning
 from fusionkit.report.run_images import title_of
 from fusionkit.results.record import Diagnostic, RunRecord
@@ -37,6 +40,21 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
             explained = 1.0 - float(np.var(np.asarray(image, np.float64) - model)) / float(np.var(image))
             share = percent(explained) if explained > 0.0 else "nothing"
             yield note(f"The model explains {share} of the variance of the {title_of(name)} image.")
+
+
+def single_pixels(record: RunRecord) -> Iterator[Diagnostic]:
+    """Hot and dead pixels of the image and spikes of the maps, which become counts that are not there."""
+    image = record.dataset.arrays.get("haadf")
+    pixels = {} if image is None or image.ndim != 2 else {"the HAADF image": candidates(image)}
+    for one in map_expectations(record):
+        if one.scale is not None and is_counts(one.raw * one.scale):
+            pixels[f"the map of {one.name}"] = candidates(one.raw, one.scale)
+    for name, places in pixels.items():
+        if places:
+            count = f"{len(places)} pixels of {name} stand" if len(places) > 1 else f"A pixel of {name} stands"
+            step = "outliers" if "image" in name else "outliers, of: maps"
+            remedy = f"if faulty, replace them with data.prepare: [{{step: {step}}}]"
+            yield warning(f"{count} out from all around, the first at {places[0]}: {remedy}.")
 
 
 def is_constant(image: Array) -> bool:

@@ -43,9 +43,13 @@ def _subgradient_square(split: Split, index: int, image: Array) -> float:
     size = norm(image)
     if size == 0.0:
         return 0.0
-    # for a norm, s y must lie outside its dual ball at every pixel that matters; p is no longer than y there
-    ball = isinstance(split.coupling.terms[index].functional, HasDualBall)
-    s = 1e3 * (1.0 if ball else max(norm(split.coupling.proxdual(index, image, 1.0)) / size, 1.0))
+    # for a norm, s y must lie outside its dual ball, of radius g(y) / ||y||, at every pixel that matters
+    functional = split.coupling.terms[index].functional
+    if isinstance(functional, HasDualBall):
+        length = float(functional(image.ravel())) / size
+    else:
+        length = norm(split.coupling.proxdual(index, image, 1.0))
+    s = 1e3 * max(length / size, 1.0)
     image *= image.dtype.type(s)
     return norm(split.coupling.proxdual(index, image, s)) ** 2
 

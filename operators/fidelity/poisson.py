@@ -26,8 +26,9 @@ from fusionkit.operators.forward.identity import Identity
 from fusionkit.options import NonNegative
 from fusionkit.terms import Array
 
-# derivatives use m + epsilon >= 1e-6, so that they are finite for epsilon = 0
+# derivatives use m + epsilon >= this, so that they are finite for epsilon = 0; for data of the size of counts
 FLOOR = 1e-6
+_SMALL = 0.1  # data below are in small units, and the floor with them
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ class PoissonLoss(Loss):
     Parameters
     ----------
     epsilon : background, >= 0, in the unit of the data; for 0 the slope is unbounded at m = 0.
+    floor : derivatives use m + epsilon >= floor.
     """
 
     noise = "poisson"
 
     epsilon: float = 0.1
+    floor: float = FLOOR
 
     def __post_init__(self) -> None:
         if not (isfinite(self.epsilon) and self.epsilon >= 0):
@@ -121,17 +124,17 @@ class PoissonLoss(Loss):
     def kernel(self, weight: float, forward: Forward, data: Array) -> Kernel | None:
         """Poisson loss of the maps themselves; otherwise from the scalars."""
         if isinstance(forward, Identity):
-            return PoissonMaps(weight, self.epsilon, FLOOR, data)
+            return PoissonMaps(weight, self.epsilon, self.floor, data)
         return super().kernel(weight, forward, data)
 
     @property
     def scalars(self) -> PoissonScalars:
         """The loss for one value."""
-        return PoissonScalars(self.epsilon, FLOOR)
+        return PoissonScalars(self.epsilon, self.floor)
 
     def _mean(self, m: Array) -> Array:
         mean = m + self.epsilon
-        return np.maximum(mean, FLOOR, out=mean)
+        return np.maximum(mean, self.floor, out=mean)
 
 
 class PoissonOptions(FidelityOptions):
@@ -171,5 +174,8 @@ def poisson(options: PoissonOptions, context: Context) -> Fidelity:
     ------
     UserError : there are no such data, they hold negative values, or their shape is not that of the prediction.
     """
-    epsilon = least_epsilon(context.array(options.data)) if options.epsilon == "auto" else options.epsilon
-    return from_options(options, "poisson", PoissonLoss(epsilon), context)
+    data = context.array(options.data)
+    epsilon = least_epsilon(data) if options.epsilon == "auto" else options.epsilon
+    largest = float(data.max(initial=0.0))
+    floor = FLOOR * largest / _SMALL if 0.0 < largest < _SMALL else FLOOR
+    return from_options(options, "poisson", PoissonLoss(epsilon, floor), context)

@@ -27,6 +27,8 @@ from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixe
 from fusionkit.options import Finite, Options, Positive
 from fusionkit.terms import Array
 
+_SMALL = 0.1  # Z x below are in small units, and the floor of the power's bend with them
+
 ElasticModel = Literal["power_sum", "z_contrast"]
 Exponent = Annotated[float, Field(gt=0, le=4, allow_inf_nan=False)]
 
@@ -112,7 +114,10 @@ def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibrat
     interval = options.gamma if isinstance(options.gamma, tuple) else None
     gamma = 0.5 * (options.gamma[0] + options.gamma[1]) if isinstance(options.gamma, tuple) else options.gamma
     z = z_values(options.z, context) * element_values(options.k_factors, context.at("k_factors"), 1.0)
-    return _calibration(PowerSum(gamma, z, pixels_of(context)), options, interval)
+    maps = context.dataset.arrays.get("maps")
+    level = 1.0 if maps is None or maps.ndim != 3 else float(np.max(np.abs(maps), initial=0.0, axis=(1, 2)).dot(z))
+    floor = PowerSum.floor * min(1.0, level / _SMALL) or PowerSum.floor
+    return _calibration(PowerSum(gamma, z, pixels_of(context), floor), options, interval)
 
 
 def z_contrast(options: ZContrastOptions, context: Context) -> PowerSum | Calibration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 import numpy as np
@@ -48,6 +49,19 @@ def takes_any_array(part: object) -> bool:
     """
     own = getattr(part, "__dict__", {})
     return bool(own.get("any_array", vars(type(part)).get("any_array", False)))
+
+
+def in_double(part: Any) -> Any:
+    """The part with every float32 array that it holds, in objects of fusionkit too, as float64."""
+    if isinstance(part, np.ndarray):
+        return part.astype(np.float64) if part.dtype == np.float32 else part
+    if type(part) in (tuple, list):
+        return type(part)(in_double(inner) for inner in part)
+    if type(part).__module__.partition(".")[0] != "fusionkit" or not hasattr(part, "__dict__"):
+        return part
+    made = copy(part)
+    made.__dict__.update({name: in_double(inner) for name, inner in vars(part).items()})
+    return made
 
 
 def is_authors(thing: object) -> bool:

@@ -31,7 +31,7 @@ import numpy as np
 
 from fusionkit.errors import UserError
 from fusionkit.problem import Split
-from fusionkit.terms import Array, Arrays, Composed, Differentiable, HasDualBall
+from fusionkit.terms import Array, Arrays, Composed, Differentiable, HasDualBall, Pixelwise, Term
 
 _LEAST_SCALE = 1e-2  # of the Hessian times x; G is smaller only for data that agree, above 10^4 counts a pixel
 _LEAST_IMAGE = 1e-3  # of ||K|| ||x||
@@ -98,6 +98,33 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
         gap, outside = _alignment(term, image.ravel(), p.ravel(), slope, size)
         alignment, feasibility = max(alignment, gap), max(feasibility, outside)
     return Certificate(stationarity, alignment, feasibility)
+
+
+def rounding_floor(terms: Sequence[Term], x: Array) -> float:
+    """About the least optimality that x can reach in its dtype: the effect of rounding it on the gradient, relative.
+
+    Rounding in sums and kernels adds as much: solves in float32 ended at 1.2 to 2.2 times the effect of rounding x, so
+    twice is returned. Of large maps, up to 64 rows are taken if every gradient is pixelwise.
+    """
+    parts = [term for term in terms if isinstance(term, Differentiable) and not term.silent]
+    some = x.ndim == 3 and x.shape[1] > 128 and all(isinstance(term, Pixelwise) for term in parts)
+    height = x.shape[1] // 8 if some else 0
+    blocks = [slice(height * k, height * k + 8) for k in range(8)] if some else [slice(None)]
+    random, changes, squares = np.random.default_rng(0), 0.0, 0.0
+    for rows in blocks:
+        exact = (x[:, rows] if some else x).astype(np.float64)
+        near = exact * (1.0 + np.finfo(x.dtype).eps / 2 * random.uniform(-1.0, 1.0, exact.shape))
+        change, total = np.zeros_like(exact), np.zeros_like(exact)
+        for term in parts:
+            pair = [
+                term.expand(at, rows).gradient if some and isinstance(term, Pixelwise) else term.gradient(at)
+                for at in (exact, near)
+            ]
+            squares += inner(pair[0], pair[0])
+            total += pair[0]  # at a solution, the length of the duals' pull
+            change += pair[1] - pair[0]
+        changes, squares = changes + inner(change, change), squares + inner(total, total)
+    return 2.0 * (changes / squares) ** 0.5 if squares else 0.0
 
 
 def norm(a: Array) -> float:

@@ -118,6 +118,15 @@ class History:
         patience = max(_PATIENCE, len(values) // 2, min(2 * len(values) // 3, _PLATEAU))
         return len(values) > patience and min(values[-patience:]) >= 0.99 * min(values[:-patience])
 
+    def iterations_left(self, tolerance: float) -> float:
+        """Iterations to the tolerance at the pace of the second half of the looks."""
+        half, best = len(self.looks) // 2, min(self.looks, default=np.inf)
+        if best <= tolerance or half == 0:
+            return 0.0
+        gain = float(np.log(min(self.looks[:half]) / best))
+        pace = gain / (len(self.looks) - half)
+        return LOOK * float(np.log(best / max(tolerance, 1e-300))) / pace if pace > 0.0 else np.inf
+
     def sampled(self, iteration: int, seconds: float, certificate: Certificate, evaluation: Evaluation) -> None:
         """Record a sampled look."""
         self.looks.append(certificate.optimality)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fusionkit.arrays import is_authors, on_host
 from fusionkit.calibration import Parameter, Refit, Restorable, fitted_terms, fitted_to, refit, spell, with_parameters
-from fusionkit.certificate import Certificate
+from fusionkit.certificate import Certificate, rounding_floor
 from fusionkit.checkpoint.encode import size_of
 from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.compose_problem import blamed_on_authors
@@ -24,6 +24,7 @@ from fusionkit.errors import UserError
 from fusionkit.problem import Problem, Split
 from fusionkit.result import Result, Status
 from fusionkit.solver import Former, Solver, State, call, fit, require_bounds, time_limit
+from fusionkit.solvers.auto import Auto, Watch, run_course
 from fusionkit.terms import Array
 
 _LOG = logging.getLogger("fusionkit")
@@ -59,6 +60,25 @@ def solve(
     ------
     RefusalError : before the first iteration, if the solver cannot take a term.
     """
+    more = {"on_check": on_check, "stop_requested": stop_requested, "former": former, "on_look": on_look}
+    if isinstance(solver, Auto):
+        fit(solver, problem)  # a refusal names auto
+        return run_course(solver, _solve, problem, x0, checkpoint=checkpoint, **more)
+    return _solve(problem, solver, x0, checkpoint=checkpoint, **more)
+
+
+def _solve(
+    problem: Problem,
+    solver: Solver,
+    x0: Array,
+    on_check: Callable[[Check], None] | None,
+    stop_requested: Callable[[], bool] | None,
+    former: Former | None,
+    on_look: Callable[[int, Certificate], None] | None,
+    checkpoint: Checkpoint | None,
+    watch: Watch | None = None,
+) -> Result:
+    """As `solve`, by one solver, which ``watch`` may end."""
     current = _CurrentProblem(solver, fit(solver, problem))
     backend_of(current.split).announce(current.split)
     started = solving_seconds()
@@ -108,6 +128,8 @@ def solve(
                     history.keep(state.x)
             elif estimate is not None and on_look is not None:
                 on_look(iteration, estimate)
+            if status is None and watch is not None and watch(history, current.split, state.x, iteration):
+                status = Status.STALLED
             if status is None:
                 certificate = history.checks[-1].certificate if estimate is None else estimate
                 state = call(solver, "adapt", current.split, current.advance(state), certificate)
@@ -115,6 +137,8 @@ def solve(
             if not is_unrelaxed:
                 state, iteration = call(solver, "step_unrelaxed", current.split, state), iteration + 1
             _check(history, current, state, iteration, started, on_check)
+    if watch is not None and watch.reason:
+        history.best = None  # the solver that goes on needs the last iterate with its duals
     return _result(history, current, state, status, iteration, solving_seconds() - started, x0)
 
 
@@ -282,7 +306,7 @@ def _result(
         x=on_host(x),
         labels=problem.labels,
         status=status,
-        message=_message(status, iterations, final.optimality, solver, cause),
+        message=_message(status, iterations, final.optimality, solver, cause) + _floor(solver, status, problem, x),
         iterations=iterations,
         objective=final.objective,
         terms=final.terms,
@@ -310,6 +334,16 @@ def _cause(history: History, state: State) -> str:
         if nan:
             return f"the term {nan[0]} is NaN"
     return "the objective blew up"
+
+
+def _floor(solver: Solver, status: Status, problem: Problem, x: Array) -> str:
+    """What the message adds where the rounding of x, not the solver, ended a solve."""
+    if status not in (Status.STALLED, Status.MAX_ITERATIONS) or x.dtype != np.float32 or not isinstance(x, np.ndarray):
+        return ""
+    floor = rounding_floor(problem.terms, x)
+    if floor <= solver.options.tolerance or solver.options.tolerance == 0.0:
+        return ""
+    return f"; float32 cannot go below an optimality of about {floor:.0e}: use precision: double or solver: auto"
 
 
 def _message(status: Status, iterations: int, optimality: float, solver: Solver, cause: str) -> str:

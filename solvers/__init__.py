@@ -5,6 +5,7 @@ if __name__ != "fusionkit.solvers":
 
 TABLE = {
     "solvers": {
+        "auto": "fusionkit.solvers.auto:Auto",
         "chambolle_pock": "fusionkit.solvers.chambolle_pock:ChambollePock",
         "condat_vu": "fusionkit.solvers.condat_vu:CondatVu",
         "admm": "fusionkit.solvers.admm:ADMM",

@@ -20,6 +20,7 @@ from fusionkit.loop import solve
 from fusionkit.problem import Problem
 from fusionkit.result import Result, Status
 from fusionkit.solver import Solver, time_limit
+from fusionkit.solvers.auto import Auto
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Fitted, Term
 from fusionkit.weights.auto import with_weight
@@ -145,6 +146,8 @@ class Task:
         most = min(_MOST, _CROSSINGS * max(problem.shape)) if len(problem.shape) == 3 else _MOST
         options["max_iterations"] = min(most, int(options.get("max_iterations", most)))
         solver = make_solver(self.objective.solver.type, **options)
+        if isinstance(solver, Auto):  # a trial that stalls does not count, so nothing follows it
+            solver = solver.course(problem)[0]
         end_if_requested()
         self.progress.end_if_late(time_limit(self.objective.solver.options))
         result = self._solve_or_load(problem, solver, weight, start, ratio)

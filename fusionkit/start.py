@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.spectra import unmixed
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
 from fusionkit.terms import Array, Calibrated, Fitted, Pixelwise
@@ -48,6 +49,9 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
         return problem.bounds.prox(np.full(problem.shape, level, problem.dtype), 1.0)
     if init == "maps":
         return np.array(maps, dtype=problem.dtype)
+    mixing = dataset.arrays.get("maps_mixing")
+    if mixing is not None and mixing.shape == (len(maps), len(maps)):
+        maps = unmixed(maps, dataset.arrays.get("maps_background", 0.0), mixing)
     base = _positive(maps) if init == "auto" else _means(maps)
     return _consistent(base.astype(problem.dtype), problem)
 

@@ -33,6 +33,7 @@ TABLE = {
         "absorption": "fusionkit.operators.forward.absorption:absorption",
         "affine": "fusionkit.operators.forward.affine:affine",
         "elements": "fusionkit.operators.forward.elements:elements",
+        "spectral": "fusionkit.operators.forward.spectral:spectral",
         "scan": "fusionkit.operators.forward.scan:scan",
         "blur": "fusionkit.operators.forward.blur:blur",
         "pylops": "fusionkit.operators.forward.linear:pylops_forward",

@@ -26,11 +26,14 @@ LABELS = ("Sc", "Dy", "O")
 DTYPES = [np.float32, np.float64]
 MATRIX = np.random.default_rng(7).standard_normal((9, 2))
 BACKGROUND = np.random.default_rng(8).random((1, 6, 5))
+MIXING = np.array([[0.7, 0.2, 0.0]])
 
 
 def context(dtype: Any = np.float64, shape: tuple[int, ...] = SHAPE, labels: tuple[str, ...] = LABELS) -> Context:
     return Context(
-        Dataset({"X": MATRIX.copy(), "flat": np.ones(4), "background": BACKGROUND}),
+        Dataset(
+            {"X": MATRIX.copy(), "flat": np.ones(4), "background": BACKGROUND, "mixing": MIXING, "signed": -MIXING}
+        ),
         shape,
         labels,
         np.dtype(dtype),
@@ -67,6 +70,12 @@ FORWARDS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = {
         {"type": "elements", "elements": ["Dy"], "background": "background"},
         SHAPE,
         (1, 6, 5),
+    ),
+    "spectral": ({"type": "spectral", "mixing": "mixing", "background": "background"}, SHAPE, (1, 6, 5)),
+    "scan_of_spectral": (
+        {"type": "scan", "shape": [3, 5], "forward": {"type": "spectral", "mixing": "mixing", "background": None}},
+        SHAPE,
+        (1, 3, 5),
     ),
     "scan_binned": ({"type": "scan", "shape": [3, 5]}, SHAPE, (3, 3, 5)),
     "scan_of_uneven_pixels": ({"type": "scan", "shape": [4, 3], "reduce": "mean"}, SHAPE, (3, 4, 3)),
@@ -285,6 +294,12 @@ def test_elements_take_their_factors_and_the_background() -> None:
     np.testing.assert_allclose(above.apply(x), 3.0 * x[1:2] + BACKGROUND)
 
 
+def test_spectral_mixes_the_elements_of_its_columns() -> None:
+    x = np.random.default_rng(6).random(SHAPE)
+    model = forward({"type": "spectral", "mixing": "mixing", "background": "background", "elements": ["O", "Sc", "Dy"]})
+    np.testing.assert_allclose(model.apply(x), 0.7 * x[2:] + 0.2 * x[:1] + BACKGROUND)
+
+
 def test_linear_forward_in_python_with_an_offset() -> None:
     operator = pylops.MatrixMult(MATRIX)
     offset = np.arange(9.0)
@@ -333,6 +348,21 @@ ERRORS: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
     "sigma_narrow": ({"type": "blur", "sigma": 1e-320}, SHAPE, r"^terms\[0\].forward.sigma: .*must be >= 0.125"),
     "sigma_wide": ({"type": "blur", "sigma": 1e30}, (1, 3, 20), r"^terms\[0\].forward.sigma: is 1e\+30 .*<= 20"),
     "blur_of_vector": ({"type": "blur", "sigma": 1.0}, (4,), r"forward: needs images.*\(4,\)"),
+    "spectral_columns": (
+        {"type": "spectral", "mixing": "X", "background": None},
+        SHAPE,
+        r"forward.mixing: 'X' has the shape \(9, 2\), and there are 3 elements; give a row for each map",
+    ),
+    "spectral_negative": (
+        {"type": "spectral", "mixing": "signed", "background": None},
+        SHAPE,
+        r"forward.mixing: 'signed' has negative values",
+    ),
+    "spectral_absent": (
+        {"type": "spectral", "mixing": "mixing", "background": None, "elements": ["O", "Pb", "Sc"]},
+        SHAPE,
+        r"forward.elements: there is no map of 'Pb'",
+    ),
     "elements_absent": ({"type": "elements", "elements": ["Pb"]}, SHAPE, r"forward.elements: there is no map of 'Pb'"),
     "elements_twice": ({"type": "elements", "elements": ["O", "O"]}, SHAPE, r"forward.elements: 'O' is listed twice"),
     "elements_none": ({"type": "elements", "elements": {}}, SHAPE, r"forward.elements: must be .*not empty"),

@@ -63,6 +63,30 @@ def test_a_chain_runs_compiled(loss: str, model: Any) -> None:
         np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)
 
 
+MIXTURE = {"type": "poisson", "weight": 0.7, "forward": "spectral"}
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_mixture_runs_compiled(others: int) -> None:
+    """Counts in sets of channels to which every element contributes, alone and beside another loss."""
+    data, random = recording(), np.random.default_rng(3)
+    more = {
+        "maps_mixing": np.array([[0.7, 0.3], [0.0, 0.9]]),
+        "maps_background": random.random(data.arrays["maps"].shape),
+    }
+    data = replace(data, arrays={**data.arrays, **more})
+    further = [{"type": "poisson", "name": name, "weight": 0.3} for name in ("second", "third")[: 2 * others]]
+    terms = (FUSED[0], *further, MIXTURE, *FUSED[2:])
+    solver = make_solver("chambolle_pock", max_iterations=60, tolerance=0.0, check_every=10)
+    engines: tuple[Any, ...] = ("numpy", "auto")
+    problems = [compose(data, terms, precision="double", engine=engine) for engine in engines]
+    plain, fast = (solve(problem, solver, np.full(problem.shape, 5.0)) for problem in problems)
+    assert (plain.engine, fast.engine) == ("numpy", "numba")
+    np.testing.assert_allclose(fast.x, plain.x, rtol=1e-8, atol=1e-8)
+    for column in ("objective", "stationarity", "alignment", "term.poisson"):
+        np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)
+
+
 @dataclass
 class SomeMaps(Pixelwise):
     """A loss of some of the maps, each times a factor plus a background at each pixel, in NumPy."""

@@ -9,14 +9,16 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 import pytest
-from microscope_files import spectrum_signal, windows_in, written_by
+from microscope_files import spectrum_signal, written_by
 from scipy.stats import norm
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
+from fusionkit.data.spectra import unmixed
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.spectra.fit import maximum_likelihood
+from fusionkit.microscope.spectra.sets import sets_of
 from fusionkit.options import parse
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
@@ -134,6 +136,8 @@ def test_the_likelihood_is_maximal(seed: int) -> None:
         ({"lines": {"Pd": "Kx"}}, "Pd has no line 'Kx'"),
         ({"lines": {"Co": "Ka"}, "elements": ["Pd"]}, "is not an element of these maps"),
         ({"method": "fits"}, "data.spectra.maps.method"),
+        ({"method": "spectral", "lines": {"Ti": "Ka"}}, "has 'lines', which method: spectral does not take"),
+        ({"method": "windows", "background": "fit"}, "is 'fit'; write method: spectral, and forward: spectral"),
     ],
 )
 def test_refusals(tmp_path: Path, options: dict[str, Any], said: str) -> None:
@@ -188,8 +192,8 @@ def table_lines(element: str, family: str) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize("shift", [0.0, 0.05, -0.08])
 @pytest.mark.parametrize("case", OVERLAPS)
-def test_the_background_holds_the_lines_of_other_elements(tmp_path: Path, case: str, shift: float) -> None:
-    """Also where the energies of the file are off: net counts of each element are in its own half alone."""
+def test_overlapping_lines_are_told_apart(tmp_path: Path, case: str, shift: float) -> None:
+    """Also where the energies of the file are off: the counts of each element are in its own half alone."""
     mean = np.full((20, 20, ENERGIES.size), 0.002)
     left = np.arange(20) < 10
     for element, (family, amount, on_left) in OVERLAPS[case].items():
@@ -198,25 +202,42 @@ def test_the_background_holds_the_lines_of_other_elements(tmp_path: Path, case: 
     counts = np.random.default_rng(4).poisson(mean).astype(np.uint16)
     made = spectrum_signal(data=counts, elements=tuple(OVERLAPS[case]), scale=WIDTH)
     written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
-    source = {"background": "fit", "elements": list(OVERLAPS[case])}
+    source = {"method": "spectral", "elements": list(OVERLAPS[case])}
     data = load(parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": source}}, "data"), tmp_path)
-    windows = windows_in(data.notes)
-    net = data.arrays["maps"] - data.arrays["maps_background"]
-    for element, image, gross in zip(data.elements, net, data.arrays["maps"], strict=True):
-        family, amount, on_left = OVERLAPS[case][element]
+    maps, mixing = data.arrays["maps"], data.arrays["maps_mixing"]
+    assert np.array_equal(maps, np.rint(maps))
+    net, inverse = unmixed(maps, data.arrays["maps_background"], mixing), np.linalg.inv(mixing)
+    for element, image, row in zip(data.elements, net, inverse, strict=True):
+        _, amount, on_left = OVERLAPS[case][element]
         area, other = DISCS & (left == on_left), left != on_left
-        lines, (first, last) = table_lines(element, family), windows[element]
-        inside = shape([(energy + shift, weight) for energy, weight in lines])[(first < ENERGIES) & (last > ENERGIES)]
-        expected = amount * area.sum() * inside.sum()
-        assert image.sum() == pytest.approx(expected, abs=3.5 * np.sqrt(gross.sum()))
-        assert abs(image[:, other].sum()) <= 0.05 * expected + 3.0 * np.sqrt(gross[:, other].sum())
+        variance = np.tensordot(row**2, maps, axes=1)
+        assert image.sum() == pytest.approx(amount * area.sum(), abs=3.5 * np.sqrt(variance.sum()))
+        assert abs(image[:, other].sum()) <= 0.05 * amount * area.sum() + 3.0 * np.sqrt(variance[:, other].sum())
+
+
+def test_sets_are_nearly_as_good_as_whole_spectra() -> None:
+    """Three shapes that overlap on a background: each set is held by one element, and no element is without."""
+    energies = np.arange(60.0)
+    shapes = np.stack([norm.pdf(energies, 20, 3), norm.pdf(energies, 26, 3), norm.pdf(energies, 24, 3)])
+    shapes[0] += norm.pdf(energies, 50, 3)
+    shapes /= shapes.sum(axis=1, keepdims=True)
+    amounts = np.array([2e4, 1e4, 3e3])
+    owners = sets_of(shapes, amounts, amounts @ shapes + 50.0)
+    assert set(owners) >= {0, 1, 2}
+    members = np.stack([owners == index for index in range(3)])
+    noise = amounts @ shapes + 50.0
+
+    def errors(mixing: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.diagonal(np.linalg.inv((mixing / variance[:, None]).T @ mixing)))
+
+    assert np.all(errors(members @ shapes.T, members @ noise) < 1.25 * errors(shapes.T, noise))
 
 
 def test_an_element_that_the_spectra_do_not_show_is_not_detected(tmp_path: Path) -> None:
     counts = np.random.default_rng(4).poisson(3.0 * shape(FAMILIES["O"]), (12, 12, ENERGIES.size))
     made = spectrum_signal(data=counts.astype(np.uint16), elements=("O", "Pd"), scale=WIDTH)
     written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
-    options = parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": {"background": "fit"}}}, "data")
+    options = parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": {"method": "spectral"}}}, "data")
     with pytest.warns(FusionkitWarning, match=r"Pd is not detected: .* of its L lines, and the limit is"):
         load(options, tmp_path)
 
@@ -231,7 +252,7 @@ def test_lines_of_elements_that_nobody_named_are_fitted(tmp_path: Path) -> None:
     counts = np.random.default_rng(4).poisson(np.broadcast_to(10 * spectrum + low + 1e-3, (12, 12, 1000)))
     made = spectrum_signal(data=counts.astype(np.uint16), elements=("O",), scale=WIDTH)
     written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
-    data = load(parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": {"background": "fit"}}}, "data"), tmp_path)
+    data = load(parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": {"method": "spectral"}}}, "data"), tmp_path)
     assert "Lines of Cu, which nobody named, are fitted too" in data.notes[0]
 
 

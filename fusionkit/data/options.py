@@ -67,16 +67,16 @@ class SpectrumSource(Options):
     reader : format of ``path``; None to go by the suffix.
     elements : symbols, in the order of the maps; None for those of ``windows``, else of ``lines``, else of the file.
     lines : X-ray line or edge of an element (``Cu: Ka``); by default the file's, else the strongest.
-    method : ``windows`` sums the counts in a window of energy about the line; ``fit`` fits lines and background to each
-        EDX spectrum, which separates overlapping lines, and gives the counts in the line's family.
+    method : ``spectral`` divides the channels of EDX spectra into one set for each element, sums each, and gives the
+        array ``NAME_mixing``, the share of every element's counts in every set, for the forward model ``spectral``;
+        ``windows`` sums the counts in a window of energy about the line; ``fit`` fits lines and background to each EDX
+        spectrum, which separates overlapping lines, and gives the counts in the line's family.
     windows : first and last energy of an element's window, in the unit of the file's energy axis.
-    background : ``none``; ``fit`` fits lines and background to EDX spectra: all that is not the element's in its window
-        is background, also where lines overlap; ``windows`` interpolates between windows beside the line, ``power_law``
-        extrapolates from windows before the edge. The maps stay the raw counts; the estimate becomes the array
-        ``NAME_background``.
+    background : ``none``; ``windows`` interpolates between windows beside the line, ``power_law`` extrapolates from
+        windows before the edge. The maps stay the raw counts; the estimate becomes the array ``NAME_background``.
     background_windows : where the background is measured: [first, last] or [first, last, first, last].
     smooth : standard deviation in pixels of the Gaussian that smooths the background's counts, or the spectra of a fit;
-        None for 2, and for as little as the counts permit with ``background: fit``.
+        None for 2, and for as little as the counts permit with ``method: spectral``.
     subtract : whether the maps are the counts minus the background, negative ones set to 0, and so not counts.
     """
 
@@ -85,9 +85,9 @@ class SpectrumSource(Options):
     reader: str | None = None
     elements: Annotated[Names, Field(min_length=1)] | None = None
     lines: dict[str, str] = Field(default_factory=dict)
-    method: Literal["windows", "fit"] = "windows"
+    method: Literal["windows", "fit", "spectral"] = "windows"
     windows: dict[str, Range] = Field(default_factory=dict)
-    background: Literal["none", "fit", "windows", "power_law"] = "none"
+    background: Literal["none", "windows", "power_law"] = "none"
     background_windows: dict[str, Ranges] = Field(default_factory=dict)
     smooth: NonNegative | None = None
     subtract: bool = False
@@ -100,17 +100,25 @@ class SpectrumSource(Options):
                 raise ValueError(f"{ends} of {element} is not a window; write [first, last] with first < last")
         return windows
 
+    @field_validator("background", mode="before")
+    @classmethod
+    def _not_fit(cls, value: object) -> object:
+        if value == "fit":
+            raise ValueError("is 'fit'; write method: spectral, and forward: spectral in the term poisson")
+        return value
+
     @model_validator(mode="after")
     def _fit_takes_no_windows(self) -> SpectrumSource:
-        keys = [key for key in _OF_WINDOWS if key in self.model_fields_set and self.method == "fit"]
+        others = (*_OF_WINDOWS, "lines") if self.method == "spectral" else _OF_WINDOWS
+        keys = [key for key in others if key in self.model_fields_set and self.method != "windows"]
         if keys:
-            raise ValueError(f"has '{keys[0]}', which method: fit does not take; remove it")
+            raise ValueError(f"has '{keys[0]}', which method: {self.method} does not take; remove it")
         return self
 
     @model_validator(mode="after")
     def _subtract_what(self) -> SpectrumSource:
         if self.subtract and self.background == "none":
-            raise ValueError("has 'subtract' but no 'background'; add background: fit, windows or power_law")
+            raise ValueError("has 'subtract' but no 'background'; add background: windows or power_law")
         return self
 
 

@@ -109,7 +109,7 @@ def _dataset(
         stacks={**named, **{name: stack.elements for name, stack in stacks.items()}},
         pixels=None if shape is None else (shape[-2], shape[-1]),
         grid=options.grid,
-        counts_per_unit=1.0 if "maps" in stacks and options.spectra["maps"].method == "fit" else None,
+        counts_per_unit=1.0 if "maps" in stacks and options.spectra["maps"].method != "windows" else None,
         origin=pixels.origin,
     )
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
+from fusionkit.arrays import Array
 from fusionkit.data.checks import FloatArray
 from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import SpectrumSource
@@ -22,6 +25,7 @@ class ElementMaps:
     elements : chemical symbols, one for each map.
     maps : counts, (n, ny, nx); net counts if the background is subtracted.
     background : estimated background in the same windows; None without one, or if it is subtracted.
+    mixing : share of the counts of each element (columns) in each map, (n, n); None if each map is of one element.
     facts : pixel size, notes and metadata; its values are the maps.
     """
 
@@ -29,10 +33,25 @@ class ElementMaps:
     maps: FloatArray
     background: FloatArray | None
     facts: RawArray
+    mixing: FloatArray | None = None
 
     def arrays(self, name: str) -> dict[str, FloatArray]:
-        """The maps as ``name``, and their background, if any, as ``name_background``."""
-        return {name: self.maps} | ({} if self.background is None else {f"{name}_background": self.background})
+        """The maps as ``name``; background and mixing, if any, as ``name_background`` and ``name_mixing``."""
+        more = {f"{name}_background": self.background, f"{name}_mixing": self.mixing}
+        return {name: self.maps} | {key: array for key, array in more.items() if array is not None}
+
+
+def unmixed(maps: Array, background: Array | float, mixing: Array | None) -> Array:
+    r"""Unbiased estimates of the counts of each element, :math:`M^+ (b - B)`, float64, also negative.
+
+    Parameters
+    ----------
+    maps : b, (k, ny, nx).
+    background : B, of the same shape or one number.
+    mixing : M, (k, n); None for the identity.
+    """
+    net = np.asarray(maps, np.float64) - background
+    return net if mixing is None else np.tensordot(np.linalg.pinv(np.asarray(mixing, np.float64)), net, axes=1)
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from fusionkit.engines.losses import LeastSquares, LossScalars, Poisson, ScalarF
 from fusionkit.terms import Array, Bounds, Term
 
 MOST_ELEMENTS = 32  # the kernels hold a chunk of each map on the stack
+_LAST = -1  # place of the mixture among the weights until all others are known
 
 
 class Kernel:
@@ -94,6 +95,26 @@ class LossOfMaps(Kernel):
     data: Array
     indices: tuple[int, ...] | None = None
     factors: tuple[float, ...] | None = None
+    background: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LossOfMixture(Kernel):
+    r""":math:`w \sum_k \varphi(\sum_i M_{ki} x_i + B_k; b_k)`: every map contributes to every datum of a pixel.
+
+    Parameters
+    ----------
+    loss : phi.
+    weight : w >= 0.
+    data : b, shape (k, ny, nx).
+    matrix : M >= 0, shape (k, n).
+    background : B, of the shape of the data; None for 0.
+    """
+
+    loss: LossScalars
+    weight: float
+    data: Array
+    matrix: Array
     background: Array | None = None
 
 
@@ -185,6 +206,7 @@ class PixelwiseSpec:
     poisson, squares : fidelities of the maps themselves.
     lower, upper : bounds of every value; infinite for none.
     others : further losses of the maps.
+    mixture : a loss of sums of the maps.
     order : index of each described term in `weights`.
     """
 
@@ -194,12 +216,19 @@ class PixelwiseSpec:
     lower: float = -np.inf
     upper: float = np.inf
     others: tuple[LossOfMaps, ...] = ()
+    mixture: LossOfMixture | None = None
     order: tuple[int, ...] = ()
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """The weights of the coupled term, Poisson, squares and the others; 0 for an absent one."""
-        return tuple(fit.weight if fit else 0.0 for fit in (self.coupled, self.poisson, self.squares, *self.others))
+        """The weights of the coupled term, Poisson, squares and `further`; 0 for an absent one."""
+        fits = (self.coupled, self.poisson, self.squares, *self.further)
+        return tuple(fit.weight if fit else 0.0 for fit in fits)
+
+    @property
+    def further(self) -> tuple[LossOfMaps | LossOfMixture, ...]:
+        """The further losses of the maps, and the mixture, if any."""
+        return self.others if self.mixture is None else (*self.others, self.mixture)
 
 
 class Unsupported(Exception):
@@ -222,6 +251,8 @@ def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> P
     spec = PixelwiseSpec()
     for term in terms:
         spec = _with_term(spec, term)
+    last = 3 + len(spec.others)
+    spec = replace(spec, order=tuple(last if index == _LAST else index for index in spec.order))
     if len(shape) != 3 or 0 in shape:
         raise Unsupported(f"the kernels take maps (n, ny, nx), but the unknown has the shape {shape}")
     if shape[0] > MOST_ELEMENTS:
@@ -240,6 +271,12 @@ def _with_term(spec: PixelwiseSpec, term: Term) -> PixelwiseSpec:
             raise Unsupported(f"the kernels take exponents from 1 to 4, but that of {term.name} is {kernel.gamma:g}")
         case PowerSumLeastSquares() | LossOfSum():
             return replace(spec, coupled=kernel, order=(*spec.order, 0))
+        case LossOfMixture() if spec.mixture is not None:
+            raise Unsupported(f"{term.name} is the second mixture of the maps, but the kernels take one")
+        case LossOfMixture() if len(kernel.data) > MOST_ELEMENTS:
+            raise Unsupported(f"the kernels take at most {MOST_ELEMENTS} data a pixel, but {term.name} has more")
+        case LossOfMixture():
+            return replace(spec, mixture=kernel, order=(*spec.order, _LAST))
         case PoissonMaps() if spec.poisson is None:
             return replace(spec, poisson=kernel, order=(*spec.order, 1))
         case LeastSquaresMaps() if spec.squares is None:

@@ -10,7 +10,7 @@ from fusionkit.engines.kernel_terms import PixelwiseSpec
 
 # columns: values of the pixelwise terms, each followed by the square of its gradient; then sums for the certificate
 COUPLED, POISSON, SQUARES, TV, DUAL_GRADIENT, SIZE, DUAL, OUTSIDE, INNER = 0, 2, 4, 6, 7, 8, 9, 10, 11
-SUMS = 12  # then value and squared gradient of each further loss of the maps
+SUMS = 12  # then value and squared gradient of each further loss of the maps, and of the mixture
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def evaluation(
 
     Parameters
     ----------
-    sums : over the image, `SUMS` of them and two for each of ``spec.others``.
+    sums : over the image, `SUMS` of them and two for each of ``spec.further``.
     spec : the pixelwise terms.
     weight : of the total variation.
     squared_move : the sum of (x - clip(x - t r))^2 for a step t; called only for a certificate.
     """
-    columns = (COUPLED, POISSON, SQUARES, *range(SUMS, SUMS + 2 * len(spec.others), 2))
+    columns = (COUPLED, POISSON, SQUARES, *range(SUMS, SUMS + 2 * len(spec.further), 2))
     # a weight of 0 switches a term off, even where its value is infinite
     values = tuple(w * sums[column] if w else 0.0 for w, column in zip(spec.weights, columns, strict=True))
     tv = weight * sums[TV] if weight else 0.0

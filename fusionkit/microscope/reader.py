@@ -54,12 +54,13 @@ class MicroscopeRecording:
 
     def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
         """Counts of elements from a spectrum image; see `fusionkit.data.spectra.SpectralRecording`."""
-        from fusionkit.microscope.spectra.fit import count_with_fit, fit
+        from fusionkit.microscope.spectra.fit import fit
+        from fusionkit.microscope.spectra.sets import count_in_sets
         from fusionkit.microscope.spectra.windows import count
 
         signal = self.spectrum_image(source.signal, f"{where}.signal")
-        windows = count_with_fit if source.background == "fit" else count
-        result = (fit if source.method == "fit" else windows)(signal, source, where)
+        method = {"fit": fit, "spectral": count_in_sets, "windows": count}[source.method]
+        result = method(signal, source, where)
         origin = Origin(where, signal.name, str(signal.path))
         check_image(result.maps.shape[1:], origin)
         check_finite(result.maps, origin)

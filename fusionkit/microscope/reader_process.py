@@ -117,9 +117,13 @@ class RemoteValues:
         """Sum of all values in float64; NaN if they are not numbers."""
         return self.process.ask(self.path, f"'{self.name}'", "total", self.name)
 
-    def sums(self, axis: int, ranges: Sequence[Channels], block: int = 1) -> list[Image]:
-        """Sums over ranges of channels along ``axis`` and over blocks of pixels."""
-        return self.process.ask(self.path, f"'{self.name}'", "sums", self.name, axis, list(ranges), block)
+    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
+        """Sums over ranges of channels along ``axis``."""
+        return self.process.ask(self.path, f"'{self.name}'", "sums", self.name, axis, list(ranges))
+
+    def binned(self, axis: int, ranges: Sequence[Channels]) -> npt.NDArray[Any]:
+        """Sums over ranges of channels along ``axis``, (ranges, ny, nx), in small integers if they hold the values."""
+        return self.process.ask(self.path, f"'{self.name}'", "binned", self.name, axis, list(ranges))
 
 
 class _OpenFile:
@@ -141,8 +145,11 @@ class _OpenFile:
     def total(self, path: Path, name: str) -> float:
         return guarded(path, self._signals[name].data.total, f"'{name}'")
 
-    def sums(self, path: Path, name: str, axis: int, ranges: list[Channels], block: int) -> list[Image]:
-        return guarded(path, lambda: self._signals[name].data.sums(axis, ranges, block), f"'{name}'")
+    def sums(self, path: Path, name: str, axis: int, ranges: list[Channels]) -> list[Image]:
+        return guarded(path, lambda: self._signals[name].data.sums(axis, ranges), f"'{name}'")
+
+    def binned(self, path: Path, name: str, axis: int, ranges: list[Channels]) -> npt.NDArray[Any]:
+        return guarded(path, lambda: self._signals[name].data.binned(axis, ranges), f"'{name}'")
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:

@@ -65,8 +65,12 @@ class Values(Protocol):
         """Sum of all values in float64; NaN if they are no numbers."""
         ...
 
-    def sums(self, axis: int, ranges: Sequence[Channels], block: int = 1) -> list[Image]:
-        """Sums over ranges of channels along ``axis`` and over square blocks of pixels, in one pass over the file."""
+    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
+        """Sums over ranges of channels along ``axis``, in one pass over the file."""
+        ...
+
+    def binned(self, axis: int, ranges: Sequence[Channels]) -> npt.NDArray[Any]:
+        """`sums`, (ranges, ny, nx), in small integers if they hold the values: sums over few channels are small."""
         ...
 
 
@@ -95,16 +99,28 @@ class ArrayValues:
         is_numeric = np.dtype(self.array.dtype).kind in "biuf"
         return float(np.sum(_computed(self.array.sum(dtype=np.float64)))) if is_numeric else float("nan")
 
-    def sums(self, axis: int, ranges: Sequence[Channels], block: int = 1) -> list[Image]:
-        """Sums over ranges of channels along ``axis`` and over square blocks of pixels, in one pass over the file."""
+    def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
+        """Sums over ranges of channels along ``axis``, in one pass over the file."""
         before = (slice(None),) * axis
         parts = (self.array[(*before, slice(*one))].sum(axis=axis, dtype=np.float64) for one in ranges)
         if not hasattr(self.array, "compute"):
-            return [block_sums(part, block) for part in parts]
+            return list(parts)
         from dask.base import compute
 
-        blocks = compute(*(_chunked_block_sums(part, block) for part in parts))
-        return [np.asarray(one) for one in blocks]
+        return [np.asarray(one) for one in compute(*parts)]
+
+    def binned(self, axis: int, ranges: Sequence[Channels]) -> npt.NDArray[Any]:
+        """As `Values`."""
+        return np.stack([_compact(one) for one in self.sums(axis, ranges)])
+
+
+def _compact(image: Image) -> npt.NDArray[Any]:
+    """The image in the smallest unsigned integers that hold its values; itself if they are not small whole numbers."""
+    for dtype in (np.uint8, np.uint16):
+        if image.size and image.min() >= 0 and image.max() <= np.iinfo(dtype).max:
+            small = image.astype(dtype)
+            return small if np.array_equal(small, image) else image
+    return image
 
 
 def block_sums(image: Image, block: int) -> Image:
@@ -112,17 +128,6 @@ def block_sums(image: Image, block: int) -> Image:
     for axis in (0, 1) if block > 1 else ():
         image = np.add.reduceat(image, np.arange(0, image.shape[axis], block), axis=axis)
     return image
-
-
-def _chunked_block_sums(image: Any, block: int) -> Any:
-    """`block_sums` of a dask array, chunk by chunk."""
-    if block == 1:
-        return image
-    import dask.array as da
-
-    blocks = {axis: min(block, size) for axis, size in enumerate(image.shape)}
-    filled = da.pad(image, [(0, -size % blocks[axis]) for axis, size in enumerate(image.shape)])
-    return da.coarsen(np.sum, filled, blocks)
 
 
 def _computed(array: Any) -> Any:

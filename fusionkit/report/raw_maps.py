@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.data.spectra import unmixed
 from fusionkit.report.image_limits import quantity
 from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array
@@ -85,6 +86,10 @@ def _by_element(
             continue
         if background is not None and background.shape != stack.shape:
             background = None
+        if (mixing := arrays.get(f"{name}_mixing")) is not None:
+            net = unmixed(stack, 0.0 if background is None else background, mixing)
+            by_element = dict(zip(elements, net, strict=True)) | by_element
+            continue
         for index, element in enumerate(elements):
             own_background = None if background is None else background[index]
             by_element.setdefault(element, _net(stack[index], own_background, factors.get(element, 1.0)))

@@ -7,7 +7,8 @@ forward model            the term is
 =======================  ===================================================================================
 identity on maps         pixelwise and proximable; smooth where the loss is
 pixelwise                pixelwise; smooth where loss and model are
-some of the maps         pixelwise and composed; smooth where the loss is
+some of the maps,        pixelwise and composed; smooth where the loss is
+or sums of them
 linear                   composed (the loss as functional, the map as operator); smooth where the loss is
 any other                differentiable; smooth where loss and model are
 =======================  ===================================================================================
@@ -26,9 +27,11 @@ from fusionkit.errors import UserError
 from fusionkit.operators.fidelity.loss import Loss
 from fusionkit.operators.fidelity.pixelwise import (
     IdentityFidelity,
+    MixedFidelity,
     PixelwiseFidelity,
     SelectedFidelity,
     SmoothIdentityFidelity,
+    SmoothMixedFidelity,
     SmoothPixelwiseFidelity,
     SmoothSelectedFidelity,
 )
@@ -42,6 +45,7 @@ from fusionkit.operators.fidelity.term import (
 from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseForward
 from fusionkit.operators.forward.elements import SelectedMaps
 from fusionkit.operators.forward.identity import Identity
+from fusionkit.operators.forward.spectral import MixedMaps
 from fusionkit.options import Options, Spec, Weight
 from fusionkit.terms import Array
 
@@ -93,6 +97,8 @@ def _class_of(forward: Forward, smooth: bool) -> type[Fidelity]:
         return SmoothPixelwiseFidelity if smooth else PixelwiseFidelity
     if isinstance(forward, SelectedMaps):
         return SmoothSelectedFidelity if smooth else SelectedFidelity
+    if isinstance(forward, MixedMaps):
+        return SmoothMixedFidelity if smooth else MixedFidelity
     if isinstance(forward, LinearForward):
         return SmoothComposedFidelity if smooth else ComposedFidelity
     return SmoothFidelity if smooth else DifferentiableFidelity

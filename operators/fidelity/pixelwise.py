@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
+from fusionkit.engines.kernel_terms import Kernel, LossOfMaps, LossOfMixture
 from fusionkit.operators.fidelity.loss import weighted_sum
 from fusionkit.operators.fidelity.term import ComposedFidelity, Fidelity
 from fusionkit.operators.forward import Jet, PixelwiseChain, PixelwiseForward
 from fusionkit.operators.forward.elements import SelectedMaps, Selection
+from fusionkit.operators.forward.spectral import MixedMaps, Mixing
 from fusionkit.terms import Array, Expansion, Pixelwise, Proximable, Smooth
+
+_RIDGE = 1e-9  # of a Fisher matrix, relative to its trace
 
 
 class SelectedFidelity(ComposedFidelity, Pixelwise):
@@ -60,6 +63,60 @@ class SelectedFidelity(ComposedFidelity, Pixelwise):
 
 class SmoothSelectedFidelity(SelectedFidelity, Smooth):
     """A loss of some of the maps whose gradient is finite on x >= 0."""
+
+    smooth = True
+
+
+class MixedFidelity(ComposedFidelity, Pixelwise):
+    r"""A loss of sums of all maps with their shares: pixelwise, and composed as well.
+
+    Its second derivative :math:`M^\top \mathrm{diag}(w \varphi'') M` is replaced by a diagonal that is no smaller,
+    :math:`c_i = w \sum_k \varphi''_k M_{ki} \sum_j M_{kj}`.
+    """
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        r""":math:`g = w M^\top \varphi'(m; b)` and the majorant c, without coupling."""
+        first, second = self.loss.slopes(self._predict(x, rows), self.data[:, rows])
+        first *= self.weight
+        second *= self.weight * self._mixing.matrix.sum(axis=1, dtype=x.dtype).reshape(-1, 1, 1)
+        return Expansion(self._mixing.adjoint(first), self._mixing.adjoint(second))
+
+    def pixel_values(self, x: Array, rows: slice) -> Array:
+        """Weighted value at each pixel, shape (rows, nx)."""
+        values = self.loss.values(self._predict(x, rows), self.data[:, rows]).sum(axis=0)
+        values *= self.weight
+        return values
+
+    def information(self, x: Array, rows: slice) -> Array:
+        """What the data tell of each element while the others are unknown: 1 / diag(F^-1), F the Fisher matrix."""
+        expected = self.weight * np.asarray(self.loss.information(self._predict(x, rows)), np.float64)
+        matrix = np.asarray(self._mixing.matrix, np.float64)
+        fisher = np.einsum("kyx,ki,kj->yxij", expected, matrix, matrix)
+        traces = np.einsum("yxii->yx", fisher)[..., None, None]  # spectra may coincide
+        fisher += np.eye(matrix.shape[1]) * (_RIDGE * traces + np.finfo(np.float64).tiny)
+        return np.asarray(1.0 / np.einsum("yxii->iyx", np.linalg.inv(fisher)), x.dtype)
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The compiled kernel of the term; None without one."""
+        scalars, model = self.loss.scalars, self.forward
+        if scalars is None or not isinstance(model, MixedMaps):
+            return None
+        return LossOfMixture(scalars, self.weight, self.data, model.linear_map.matrix, model.offset)
+
+    def _predict(self, x: Array, rows: slice) -> Array:
+        assert isinstance(self.forward, MixedMaps)
+        prediction, offset = self._mixing.apply(x), self.forward.offset
+        return prediction if offset is None else prediction + offset[:, rows]
+
+    @property
+    def _mixing(self) -> Mixing:
+        assert isinstance(self.forward, MixedMaps)
+        return self.forward.linear_map
+
+
+class SmoothMixedFidelity(MixedFidelity, Smooth):
+    """A loss of sums of maps whose gradient is finite on x >= 0."""
 
     smooth = True
 

@@ -29,6 +29,7 @@ from fusionkit.arrays import Array
 from fusionkit.build import Context
 from fusionkit.data.counts.scale import step_of
 from fusionkit.data.noise import noise_level
+from fusionkit.data.spectra import unmixed
 from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
 from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
 from fusionkit.engines.losses import LeastSquares, Pearson
@@ -78,6 +79,7 @@ class Source:
     background : of the counts, (n, ny, nx) or 0.
     unit : value of one count of each element, (n, 1, 1); 0 where the noise is not that of counts.
     guide : the image divided by its noise, (ny, nx), or None.
+    mixing : share of the counts of each element in each map of counts, (k, n); None if each map is of one element.
     """
 
     data: Array
@@ -85,11 +87,12 @@ class Source:
     background: Array | float
     unit: Array
     guide: Array | None = None
+    mixing: Array | None = None
 
     @cached_property
     def digest(self) -> bytes:
         """A checksum of all arrays; sources with the same values are equal."""
-        parts = (self.data, self.noise, np.asarray(self.background), self.unit, self.guide)
+        parts = (self.data, self.noise, np.asarray(self.background), self.unit, self.guide, self.mixing)
         checksum = blake2b()
         for part in parts:
             array = np.zeros(0) if part is None else np.ascontiguousarray(part)
@@ -104,8 +107,15 @@ class Source:
 
     def noise_of(self, maps: Array) -> Array:
         """The variance of the noise if ``maps`` are the expected counts."""
+        if self.mixing is not None:
+            return unmixed_noise(self.expected(maps), self.mixing)
         expected = np.maximum(maps + self.background, 0.0) * self.unit
         return np.where(self.unit > 0.0, expected, self.noise)
+
+    def expected(self, maps: Array) -> Array:
+        """The expected counts of every map of counts, background included."""
+        mixed = maps if self.mixing is None else np.tensordot(self.mixing, maps, axes=1)
+        return np.maximum(mixed + self.background, 0.0)
 
     @property
     def floors(self) -> Array:
@@ -146,11 +156,10 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
 
     @cached_property
     def _target(self) -> tuple[Array, Array]:
-        """a and w / v, in the dtype of the unknown; computed at the first access, which takes seconds."""
+        """a and v, in the dtype of the unknown; computed at the first access, which takes seconds."""
         maps = self._consensus()
-        floors = self.source.floors[:, None, None]
-        precision = self.weight / np.maximum(self.source.noise_of(maps), floors)
-        return maps.astype(self.dtype), precision.astype(self.dtype)
+        noise = np.maximum(self.source.noise_of(maps), self.source.floors[:, None, None])
+        return maps.astype(self.dtype), noise.astype(self.dtype)
 
     def _consensus(self) -> Array:
         """The consensus maps, mixed by the shares."""
@@ -172,6 +181,9 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
     def kernel(self) -> Kernel | None:
         """A Pearson loss of the counts that the anchor represents, or least squares; None if only some are counts."""
         unit = self.source.unit
+        if self.source.mixing is not None:  # counts with the variance of the anchor's noise
+            noise = self._target[1]
+            return LossOfMaps(Pearson(_LEAST_COUNTS), self.weight, noise, None, None, noise - self.anchor)
         if not np.any(unit > 0.0):
             inverse = 1.0 / np.sqrt(self.source.noise[:, :1, :1])
             factors = tuple(inverse.ravel().tolist())
@@ -189,10 +201,10 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
         """a, the consensus maps, (n, ny, nx), >= 0."""
         return self._target[0]
 
-    @property
+    @cached_property
     def precision(self) -> Array:
         """w / v, (n, ny, nx)."""
-        return self._target[1]
+        return (self.weight / self._target[1].astype(np.float64)).astype(self.dtype)
 
     def value(self, x: Array) -> float:
         """T(x), accumulated in float64."""
@@ -253,9 +265,14 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     if key is None and f"{options.data}_background" in context.dataset.arrays:
         key = f"{options.data}_background"
     background = 0.0 if key is None else np.asarray(context.array(key, "background"), np.float64)
-    noise, unit = _noise(maps)
+    mixing = context.dataset.arrays.get(f"{options.data}_mixing")
     guide = None if options.guide is None else _guide(options.guide, context)
+    noise, unit = _noise(maps)
     source = Source(maps - background, noise, background, unit, guide)
+    if mixing is not None:
+        mixing = np.asarray(mixing, np.float64)
+        data, noise = unmixed(maps, background, mixing), unmixed_noise(maps, mixing)
+        source = Source(data, noise, background, np.ones_like(unit), guide, mixing)
     how = Grouping(options.patch, options.similar, options.search, options.stride)
     guided = _share(options.guide_share, context.at("guide_share"), 1.0)
     large = _share(options.large_share, context.at("large_share"), 0.0)
@@ -297,11 +314,16 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
 def _features(maps: Array, source: Source) -> Array:
     """Features for comparing patches: maps with unit noise variance (Anscombe transform of counts), and the guide."""
     counted = source.unit > 0.0
-    counts = np.maximum((maps + source.background) / np.where(counted, source.unit, 1.0), 0.0)
+    counts = source.expected(maps) / np.where(counted, source.unit, 1.0)
     white = np.where(counted, 2.0 * np.sqrt(counts + 0.375), maps / np.sqrt(np.where(counted, 1.0, source.noise)))
     if source.guide is None:
         return white
     return np.concatenate([white, _GUIDE_SHARE * gaussian_filter(source.guide, _GUIDE_BLURRED)[None]])
+
+
+def unmixed_noise(counts: Array, mixing: Array) -> Array:
+    """The variance of `fusionkit.data.spectra.unmixed` of counts with these means, (n, ny, nx)."""
+    return np.tensordot(np.linalg.pinv(mixing) ** 2, counts, axes=1)
 
 
 def _noise(maps: Array) -> tuple[Array, Array]:

@@ -24,6 +24,7 @@ from fusionkit.engines.cpu.compile import (
     read_only,
     scratch,
 )
+from fusionkit.engines.cpu.mixture import Mixture, mixture_of
 from fusionkit.engines.cpu.newton import newton
 from fusionkit.engines.cpu.scalars import Chain, Other, chain_of, others_of, ours
 from fusionkit.engines.cpu.threads import run, shares, thread_count
@@ -67,6 +68,7 @@ class Fit(NamedTuple):
     upper: Any
     others: tuple[Other, ...]
     chain: Chain | tuple[()]
+    mixture: Mixture | tuple[()]
 
 
 def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Fit:
@@ -118,6 +120,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
         upper=number(spec.upper),
         others=others_of(spec, shape[0], dtype),
         chain=chain_of(spec, dtype),
+        mixture=mixture_of(spec, dtype),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from fusionkit.engines.cpu.compile import copy, inlined, merged
 from fusionkit.engines.cpu.maths import power, rough_log
+from fusionkit.engines.cpu.mixture import bound_mixture, change_mixture, expand_mixture
 from fusionkit.engines.cpu.scalars import (
     bound_others,
     change_chain,
@@ -90,6 +91,7 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
                 gi[k] += residual * (slope * yi[k])
                 ci[k] += zero if curvature < zero else curvature
                 yi[k] = root * (slope * yi[k])
+    expand_mixture(fit.mixture, x, g, c, fit.elements, rows, at)
 
 
 @inlined
@@ -174,6 +176,7 @@ def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: An
                 before[k] += w * (off * off)
         change_others(fit.others, 0, xi, ni, change, before, i, rows, at)
     change_chain(fit.chain, new, rows, change, before, fit.elements, at)
+    change_mixture(fit.mixture, x, new, change, before, fit.elements, rows, at)
     if fit.power:
         predict(new, y, after, fit, m)
         image, w = fit.image[j, first : first + m], half * fit.coupled_weight
@@ -240,6 +243,7 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
                 falls = one + down * ratio if (xi[k] >= floor) & (ratio >= -one) else zero
                 high[k] += slope * d * (one + up * ratio if d > zero else falls)
     change_chain(fit.chain, new, rows, change, size, fit.elements, at)
+    bound_mixture(fit.mixture, x, new, change, size, fit.elements, rows, at)
     if fit.power:
         prediction, image, root = rows[0], fit.image[j, first : first + m], np.sqrt(fit.coupled_weight)
         for k in range(m):

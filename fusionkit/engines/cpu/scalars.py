@@ -56,7 +56,7 @@ def _other(term: LossOfMaps, elements: int, dtype: np.dtype[Any]) -> Other:
     factors[indices] = 1.0 if term.factors is None else term.factors
     background = np.zeros((0, 0, 0)) if term.background is None else term.background
     return Other(
-        _numbers(term.loss, dtype),
+        in_dtype(term.loss, dtype),
         dtype.type(term.weight),
         read_only(places, np.int64),
         read_only(factors, dtype),
@@ -70,20 +70,20 @@ def chain_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> Chain | tuple[()]:
     term = spec.coupled
     if not isinstance(term, LossOfSum):
         return ()
-    chain = _numbers(Unchanged() if term.chain is None else term.chain, dtype)
+    chain = in_dtype(Unchanged() if term.chain is None else term.chain, dtype)
     z, data = read_only(np.ravel(term.z), dtype), read_only(term.data, dtype)
-    return Chain(_numbers(term.loss, dtype), chain, dtype.type(term.weight), z, data)
+    return Chain(in_dtype(term.loss, dtype), chain, dtype.type(term.weight), z, data)
 
 
 def ours(spec: PixelwiseSpec) -> bool:
     """Whether all scalar classes are fusionkit's own; only their kernels are cached on disk."""
-    parts: list[Any] = [term.loss for term in spec.others]
+    parts: list[Any] = [term.loss for term in spec.further]
     if isinstance(spec.coupled, LossOfSum):
         parts += [spec.coupled.loss, spec.coupled.chain or Unchanged()]
     return all(type(part).__module__ == Unchanged.__module__ for part in parts)
 
 
-def _numbers(scalars: Any, dtype: np.dtype[Any]) -> Any:
+def in_dtype(scalars: Any, dtype: np.dtype[Any]) -> Any:
     """The scalars with their fields in the dtype."""
     return type(scalars)(*(dtype.type(number) for number in scalars))
 
@@ -113,7 +113,7 @@ def _calls(name: str) -> Callable[..., Any]:
     return function
 
 
-_value, _slope, _curvature = _calls("value"), _calls("slope"), _calls("curvature")
+value_of, slope_of, curvature_of = _calls("value"), _calls("slope"), _calls("curvature")
 
 
 def _each(part: Any) -> Callable[..., Any]:
@@ -140,7 +140,7 @@ def _each(part: Any) -> Callable[..., Any]:
     return function
 
 
-def _where(part: Any) -> Callable[..., Any]:
+def if_present(part: Any) -> Callable[..., Any]:
     """A compiled function (chain, *arguments) that calls ``part`` if there is a chain."""
 
     def function(chain: Any, *arguments: Any) -> Any:
@@ -188,8 +188,8 @@ def expand_others(other: Any, column: int, xi: Any, gi: Any, ci: Any, i: int, ro
         factor = other.weight * other.factors[i]
         square = factor * other.factors[i]
         for k in range(m):
-            gi[k] += factor * _slope(other.loss, mean[k], b[k])
-            ci[k] += square * _curvature(other.loss, mean[k], b[k])
+            gi[k] += factor * slope_of(other.loss, mean[k], b[k])
+            ci[k] += square * curvature_of(other.loss, mean[k], b[k])
 
 
 @_each
@@ -204,8 +204,8 @@ def change_others(
         _means(other, xi, i, old, at)
         _means(other, ni, i, new, at)
         for k in range(m):
-            value = other.weight * _value(other.loss, old[k], b[k])
-            change[k] += other.weight * _value(other.loss, new[k], b[k]) - value
+            value = other.weight * value_of(other.loss, old[k], b[k])
+            change[k] += other.weight * value_of(other.loss, new[k], b[k]) - value
             before[k] += value
 
 
@@ -219,7 +219,7 @@ def bound_others(other: Any, column: int, xi: Any, ni: Any, change: Any, size: A
         _means(other, ni, i, mean, at)
         factor = other.weight * other.factors[i]
         for k in range(m):
-            part = factor * _slope(other.loss, mean[k], b[k]) * (ni[k] - xi[k])
+            part = factor * slope_of(other.loss, mean[k], b[k]) * (ni[k] - xi[k])
             change[k] += part
             size[k] += abs(part)
 
@@ -234,10 +234,10 @@ def collect_others(other: Any, column: int, xi: Any, r: Any, i: int, rows: Any, 
         _means(other, xi, i, mean, at)
         factor = other.weight * other.factors[i]
         for k in range(m):
-            value[k] = _value(other.loss, mean[k], b[k])
+            value[k] = value_of(other.loss, mean[k], b[k])
         sums[SUMS + column] += total(value, m)
         for k in range(m):
-            mean[k] = factor * _slope(other.loss, mean[k], b[k])
+            mean[k] = factor * slope_of(other.loss, mean[k], b[k])
             r[k] += mean[k]
         sums[SUMS + column + 1] += dot(mean, mean, m)
 
@@ -253,25 +253,25 @@ def _sum(chain: Any, x: Any, s: Any, elements: int, m: int) -> None:
             s[k] += z * xi[k]
 
 
-sum_chain = _where(_sum)
+sum_chain = if_present(_sum)
 
 
-@_where
+@if_present
 @inlined
 def expand_chain(chain: Any, rows: Any, at: Any) -> None:
     """rows[5] = w phi' f' and rows[6] = sqrt(max(w (phi'' f'^2 + phi' f''), 0)), for s in rows[0]."""
     j, first, m = at
     s, slope, root, b = rows[0], rows[5], rows[6], chain.data[j, first : first + m]
     for k in range(m):
-        mean, by_sum = _value(chain.chain, s[k]), _slope(chain.chain, s[k])
-        first_derivative = _slope(chain.loss, mean, b[k])
-        second = _curvature(chain.loss, mean, b[k]) * by_sum * by_sum
-        second = chain.weight * (second + first_derivative * _curvature(chain.chain, s[k]))
+        mean, by_sum = value_of(chain.chain, s[k]), slope_of(chain.chain, s[k])
+        first_derivative = slope_of(chain.loss, mean, b[k])
+        second = curvature_of(chain.loss, mean, b[k]) * by_sum * by_sum
+        second = chain.weight * (second + first_derivative * curvature_of(chain.chain, s[k]))
         slope[k] = chain.weight * first_derivative * by_sum
         root[k] = np.sqrt(second if second > 0 else second - second)
 
 
-@_where
+@if_present
 @inlined
 def couple_chain(chain: Any, gi: Any, yi: Any, i: int, rows: Any, m: int) -> None:
     """Add the gradient with respect to element i; y = the coupling u."""
@@ -281,7 +281,7 @@ def couple_chain(chain: Any, gi: Any, yi: Any, i: int, rows: Any, m: int) -> Non
         yi[k] = z * root[k]
 
 
-@_where
+@if_present
 @inlined
 def change_chain(chain: Any, new: Any, rows: Any, change: Any, before: Any, elements: int, at: Any) -> None:
     """Add the change of the term from the sum in rows[0] to that of ``new``, and the size of its former value."""
@@ -289,12 +289,12 @@ def change_chain(chain: Any, new: Any, rows: Any, change: Any, before: Any, elem
     s, after, b = rows[0], rows[5], chain.data[j, first : first + m]
     _sum(chain, new, after, elements, m)
     for k in range(m):
-        value = chain.weight * _value(chain.loss, _value(chain.chain, s[k]), b[k])
-        change[k] += chain.weight * _value(chain.loss, _value(chain.chain, after[k]), b[k]) - value
+        value = chain.weight * value_of(chain.loss, value_of(chain.chain, s[k]), b[k])
+        change[k] += chain.weight * value_of(chain.loss, value_of(chain.chain, after[k]), b[k]) - value
         before[k] += abs(value)
 
 
-@_where
+@if_present
 @inlined
 def collect_chain(chain: Any, x: Any, residual: Any, rows: Any, elements: int, sums: Any, at: Any) -> None:
     """Add the value of the term to the sums; ``residual`` = w phi' f'."""
@@ -302,13 +302,13 @@ def collect_chain(chain: Any, x: Any, residual: Any, rows: Any, elements: int, s
     s, value, b = rows[0], rows[1], chain.data[j, first : first + m]
     _sum(chain, x, s, elements, m)
     for k in range(m):
-        mean = _value(chain.chain, s[k])
-        value[k] = _value(chain.loss, mean, b[k])
-        residual[k] = chain.weight * _slope(chain.loss, mean, b[k]) * _slope(chain.chain, s[k])
+        mean = value_of(chain.chain, s[k])
+        value[k] = value_of(chain.loss, mean, b[k])
+        residual[k] = chain.weight * slope_of(chain.loss, mean, b[k]) * slope_of(chain.chain, s[k])
     sums[COUPLED] += total(value, m)
 
 
-@_where
+@if_present
 @inlined
 def pull_chain(chain: Any, r: Any, residual: Any, i: int, rows: Any, sums: Any, m: int) -> None:
     """Add the gradient with respect to element i to r, and its square to the sums."""

@@ -15,6 +15,7 @@ import numpy as np
 from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, dot, inlined, kernel, read_only, scratch, total
 from fusionkit.engines.cpu.differences import differences, factors_of, field_of, project_out, pull
 from fusionkit.engines.cpu.joint_prox import fit_of
+from fusionkit.engines.cpu.mixture import collect_mixture, pull_mixture
 from fusionkit.engines.cpu.newton import predict
 from fusionkit.engines.cpu.scalars import collect_chain, collect_others, ours, pull_chain
 from fusionkit.engines.cpu.threads import run, shares, spread, thread_count
@@ -52,7 +53,9 @@ def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at:
 
 
 @inlined
-def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: Any, sums: Any, at: Any) -> None:
+def _gradients(
+    xi: Any, yi: Any, i: int, r: Any, residual: Any, slopes: Any, rows: Any, fit: Any, sums: Any, at: Any
+) -> None:
     """Add the gradients of the terms for one map to r, and their values and squares to the sums."""
     j, first, m = at
     slope, value = rows[0], rows[1]
@@ -85,6 +88,7 @@ def _gradients(xi: Any, yi: Any, i: int, r: Any, residual: Any, rows: Any, fit: 
         sums[SQUARES + 1] += dot(slope, slope, m)
     pull_chain(fit.chain, r, residual, i, rows, sums, m)
     collect_others(fit.others, 0, xi, r, i, rows, sums, at)
+    pull_mixture(fit.mixture, r, slopes, i, len(fit.others), rows, sums, m)
 
 
 @inlined
@@ -176,7 +180,7 @@ def _build_sums(stamp: int) -> Versions:
         n, ny, nx = x.shape
         point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
         prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
-        higher, spare = scratch(x)[0], scratch(x)[0]
+        higher, spare, slopes = scratch(x)[0], scratch(x)[0], scratch(x)
         for j in range(span[0], span[1], span[2]):
             sums = table[j]
             sums[:] = 0.0
@@ -186,6 +190,7 @@ def _build_sums(stamp: int) -> Versions:
                 for i in range(n):
                     copy(x[i, j, first : first + m], point[i], m)
                 collect_chain(fit.chain, point, residual, rows, n, sums, at)
+                collect_mixture(fit.mixture, point, slopes, len(fit.others), rows, n, sums, at)
                 if fit.power:
                     predict(point, y, prediction, fit, m)
                     _coupled(prediction, residual, rows, fit, sums, at)
@@ -214,7 +219,7 @@ def _build_sums(stamp: int) -> Versions:
                         pull(higher, down, right, pulled, (ny, nx), at)
                     sums[DUAL_GRADIENT] += dot(pulled, pulled, m)
                     sums[SIZE] += dot(point[i], point[i], m)
-                    _gradients(point[i], y[i], i, pulled, residual, rows, fit, sums, at)
+                    _gradients(point[i], y[i], i, pulled, residual, slopes, rows, fit, sums, at)
                     copy(pulled, residuals[i, j, first : first + m], m)
 
     return kernel(collect)
@@ -293,7 +298,10 @@ class TVCheck:
     def memory(self) -> tuple[Array, Array]:
         """Sums of the rows and an array like x, which hold between two calls only."""
         if self._memory is None:
-            self._memory = np.empty((self.shape[1], SUMS + 2 * len(self.spec.others))), np.empty(self.shape, self.dtype)
+            self._memory = (
+                np.empty((self.shape[1], SUMS + 2 * len(self.spec.further))),
+                np.empty(self.shape, self.dtype),
+            )
         return self._memory
 
     def check(

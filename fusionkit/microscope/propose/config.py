@@ -91,7 +91,7 @@ def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recordi
     lines.append("data:")
     for key, value in data.items():
         if key == "spectra":
-            lines += ["  spectra:  # counts in windows of energy; the background is all that is not the element's"]
+            lines += ["  spectra:  # counts in sets of channels; lines may overlap"]
             for name, source in value.items():
                 lines += [f"    {name}:", *(f"      {k}: {dump_line(v)}" for k, v in source.items())]
         elif key == "maps":

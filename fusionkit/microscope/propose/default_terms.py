@@ -32,6 +32,7 @@ PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
 _LARGE_OFFSET = 30.0  # in ranges of the image
 _PATCH = 16  # pixels along the shorter axis from which patches are compared
 _IMAGE = "  # at most 1 / s²; model and weight best predict held-out counts"
+_OF_A_STACK = ("_background", "_mixing")  # ends of the names of arrays that belong to a stack
 _NONE = OtherStacks()
 
 Terms = list[tuple[dict[str, Any], str]]
@@ -77,7 +78,7 @@ def default_terms(
     image, maps = dataset.arrays["haadf"], dataset.arrays["maps"]
     grid = None if image.shape == maps.shape[1:] else "haadf" if image.size > maps[0].size else "maps"
     pixels = maps.shape[1:] if grid == "maps" else image.shape
-    stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith("_background")]
+    stacks = [name for name in dataset.arrays if name != "haadf" and not name.endswith(_OF_A_STACK)]
     net = () if normalised else tuple(name for name in stacks if _is_gaussian(dataset, name, pixels))
     splits = not normalised and all(name in net or steps_of(dataset.arrays[name]) is not None for name in stacks)
     noisy = min(image.shape) >= SMALLEST and noise_level(image) > 0.0
@@ -203,6 +204,9 @@ def _poisson_term(
     ratios, part = factors(dataset, name, others), others.parts.get(name)
     whole = name == "maps" and len(ratios) == len(dataset.elements)
     selection = {"type": "elements", "elements": list(ratios) if name == "maps" else ratios}
+    if f"{name}_mixing" in dataset.arrays:
+        own = {} if whole else {"elements": list(ratios)}
+        whole, selection = False, {"type": "spectral", "mixing": f"{name}_mixing", **own, "background": None}
     if stack.shape[1:] != tuple(pixels) or part is not None:
         covered = {"shape": list(stack.shape[1:]), **({} if part is None else part.pixels(pixels))}
         inner = {} if whole else {"forward": selection}

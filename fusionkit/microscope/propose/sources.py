@@ -166,7 +166,7 @@ def _counted(recording: Recording, entry: Entry, source: Mappings, every: tuple[
     """The source with a fit of the lines of EDX, or with windows after EELS edges; ``every`` is all elements."""
     signal = _signal(recording, entry)
     if signal.technique == "EDX":
-        return {**source, "elements": detected(signal, str(signal.path)), "background": "fit"}
+        return {**source, "elements": detected(signal, str(signal.path)), "method": "spectral"}
     windows: dict[str, list[float]] = {}
     backgrounds: dict[str, list[float]] = {}
     for element in signal.facts.elements:

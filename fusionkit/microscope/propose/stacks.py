@@ -6,6 +6,7 @@ import numpy as np
 
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.spectra import unmixed
 from fusionkit.microscope.propose.places import OtherStacks, Part
 from fusionkit.operators.forward.scan import ScanMap
 
@@ -13,9 +14,9 @@ _WIDTH = 3.0  # pixels: Gaussian that smooths maps before negative values are cu
 
 
 def net_counts(dataset: Dataset, name: str) -> Array:
-    """The counts of a stack minus their background."""
-    counts = dataset.arrays[name]
-    return counts - dataset.arrays.get(f"{name}_background", np.zeros_like(counts))
+    """The counts of each element of a stack."""
+    arrays = dataset.arrays
+    return unmixed(arrays[name], arrays.get(f"{name}_background", 0.0), arrays.get(f"{name}_mixing"))
 
 
 def level(dataset: Dataset, name: str, part: Part | None = None) -> float:

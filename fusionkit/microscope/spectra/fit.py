@@ -6,8 +6,8 @@ Single spectra hold a handful of counts. Their maximum-likelihood amounts are bi
 faint elements came out three times too large. The amounts a_k are therefore fitted to smoothed spectra, on blocks of
 pixels as large as the smoothing, and scaled to the fit of the sum of all spectra. They serve two methods:
 
-* ``background: fit``. The maps are the counts in a window about a line of each element; the expected counts of all
-  other elements and of the background in this window, :math:`\sum_k a_k \int T_k`, are the map's background.
+* ``method: spectral`` (`fusionkit.microscope.spectra.sets`). The background of each map is
+  :math:`\sum_k a_k \int T_k` over the families of no named element and the background.
 * ``method: fit``. Every count n_c is divided in proportion to its likely origins,
 
 .. math:: x_k = \sum_c n_c \frac{g_k a_k T_{kc}}{\sum_j g_j a_j T_{jc}},
@@ -21,16 +21,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fusionkit.data.options import SpectrumSource
 from fusionkit.data.spectra import ElementMaps
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.signals import Channels, Image, Signal, block_sums
-from fusionkit.microscope.spectra.lines import Window, bare_line, family_lines, fwhm, known_line
-from fusionkit.microscope.spectra.model import Family, SpectralModel, bins_of, edges_of, model_of, strongest
-from fusionkit.microscope.spectra.windows import SMOOTH, channels, counts_in_windows, elements_of, sums
+from fusionkit.microscope.spectra.lines import bare_line, known_line
+from fusionkit.microscope.spectra.model import Family, SpectralModel, bins_of, model_of
+from fusionkit.microscope.spectra.windows import SMOOTH, elements_of
 
 _CHANGE, _MOST = 1e-3, 2000  # tolerance of a step in standard deviations, and greatest number of steps
 _MOST_AROUND = 200  # steps for the smoothed spectra, of which only proportions are used
@@ -40,9 +42,6 @@ _LEAST = 1e-3  # starting share of a family that is absent from the sum
 _PIXELS = 4096  # at a time
 _NEEDED = 100.0  # counts in a smoothed spectrum; with 300 an overlapping map has ghosts of 14 % at edges
 _NARROWEST, _WIDEST = 0.4, 4.0  # pixels: narrower smoothing does nothing, wider smoothing mixes regions
-_ALL = 2**30  # side of a block of all pixels
-_HALF = 1.0  # FWHM: half the width of a window
-_KEPT = 0.5  # share of the best information with which the default line is kept
 
 
 def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
@@ -58,64 +57,22 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     ------
     UserError : these are not EDX spectra, an element has no lines in them, or their values are not counts.
     """
-    elements = _checked(signal, source, f"{where}.method", where)
+    elements = edx_elements(signal, source, f"{where}.method", where)
     lines = {one: bare_line(one, source.lines.get(one), where) for one in elements}
     family_of = {one: known_line(signal, one, lines[one], where)[0][0] for one in elements}
     bins = bins_of(signal)
-    images = np.stack(sums(signal, bins), axis=-1)
-    model = _model(signal, elements, images.sum(axis=(0, 1)), bins, where)
+    images = np.moveaxis(binned(signal, bins), 0, -1).astype(np.float64)
+    model = model_of_sum(signal, elements, images.sum(axis=(0, 1)), bins, where)
     for element, family in family_of.items():
         if (element, family) not in model.families:
             raise UserError(f"{where}.lines", f"the {family} lines of {element} lie outside the spectra", "name others")
     shared = divide_counts(images, model, SMOOTH if source.smooth is None else source.smooth)
     maps = np.stack([shared[..., model.families.index(family)] for family in family_of.items()])
-    _warn_of_doubts(signal, model, list(family_of.items()))
+    warn_of_doubts(signal, model, list(family_of.items()))
     pairs = zip(family_of.items(), maps, strict=True)
     listed = ", ".join(f"{element} {image.sum():.6g} ({family} lines)" for (element, family), image in pairs)
-    notes = (f"Counts by a fit of lines and background: {listed}. {_facts(model)}",)
+    notes = (f"Counts by a fit of lines and background: {listed}. {facts_of_fit(model)}",)
     return ElementMaps(tuple(family_of), maps, None, signal.raw(maps, notes))
-
-
-def count_with_fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
-    """The counts in a window about a line of each element, and the fitted counts of all else in it as background.
-
-    Parameters
-    ----------
-    signal : an EDX spectrum image.
-    source : elements, their lines or windows, and the width of the smoothing.
-    where : config key of ``source``.
-
-    Raises
-    ------
-    UserError : as `fit`.
-    """
-    elements = _checked(signal, source, f"{where}.background", where)
-    bins = bins_of(signal)
-    model = _model(signal, elements, np.array([one.sum() for one in sums(signal, bins, _ALL)]), bins, where)
-    ny, nx = (size for axis, size in enumerate(signal.shape) if axis != signal.energy_axis)
-    smooth = _smoothing(source.smooth, float(model.total.sum()) / (ny * nx))
-    block = max(1, round(smooth))
-    blocks = np.stack(sums(signal, bins, block), axis=-1)
-    windows, families = {}, []
-    for element in elements:
-        windows[element], family = fitted_window(signal, model, source, element, where)
-        families.append((element, family))
-    ranges = [channels(signal, window.counts, f"{where}.windows.{name}") for name, window in windows.items()]
-    maps = np.stack(sums(signal, ranges))
-    origins = _Origins.of(model)
-    amounts = _amounts(blocks, origins.shapes, origins.amounts, smooth / block)
-    scales = np.divide(
-        origins.amounts, amounts.sum(axis=(0, 1)), out=np.zeros(len(origins.amounts)), where=origins.amounts > 0
-    )
-    background = np.empty_like(maps)
-    for image, element, ends in zip(background, elements, ranges, strict=True):
-        low, high = edges_of(signal, (ends,))
-        parts = origins.groups @ model.within((low, high)) * scales
-        parts[[name == element for name in origins.names]] = 0.0
-        image[...] = _on_pixels(amounts @ parts, block, image.shape)
-    _warn_of_doubts(signal, model, families, tied=True)
-    notes = (f"{counts_in_windows(signal, windows, maps, background)} {_facts(model)}",)
-    return ElementMaps(tuple(elements), maps, background, signal.raw(maps, notes))
 
 
 def detected(signal: Signal, where: str) -> list[str]:
@@ -125,17 +82,13 @@ def detected(signal: Signal, where: str) -> list[str]:
     ------
     UserError : as `fit`, or the spectra show none of them.
     """
-    elements = _checked(signal, SpectrumSource(), where, where)
-    bins = bins_of(signal)
-    total = np.array([one.sum() for one in sums(signal, bins, _ALL)])
-    model, result = _model(signal, elements, total, bins, where), []
+    elements = edx_elements(signal, SpectrumSource(), where, where)
+    bins, result = bins_of(signal), list[str]()
+    total = binned(signal, bins).sum(axis=(1, 2), dtype=np.float64)
+    model = model_of_sum(signal, elements, total, bins, where)
     for element in elements:
-        try:
-            _, family = fitted_window(signal, model, SpectrumSource(), element, where)
-        except UserError as error:  # its lines lie outside of these spectra
-            problem: str | None = error.problem
-        else:
-            problem = _below_limit(signal, model, (element, family))
+        family = clearest(model, element)
+        problem = "its lines lie outside the spectra" if family is None else _below_limit(signal, model, family)
         if problem is None:
             result.append(element)
         else:
@@ -146,7 +99,20 @@ def detected(signal: Signal, where: str) -> list[str]:
     return result
 
 
-def _smoothing(given: float | None, counts: float) -> float:
+def clearest(model: SpectralModel, element: str) -> Family | None:
+    """The family of an element that is farthest above its limit; None if all lie outside of the spectra."""
+    own = [family for family in model.families if family[0] == element]
+    ratios = {family: model.amounts[model.families.index(family)] / model.limit(family) for family in own}
+    return max(own, key=lambda family: ratios[family], default=None)
+
+
+def binned(signal: Signal, bins: Sequence[Channels]) -> npt.NDArray[Any]:
+    """The counts of each bin, (bins, ny, nx), in one pass over the file."""
+    assert signal.energy_axis is not None
+    return signal.data.binned(signal.energy_axis, list(bins))
+
+
+def smoothing_width(given: float | None, counts: float) -> float:
     """Standard deviation in pixels of a Gaussian that averages over `_NEEDED` counts, unless one is given.
 
     Parameters
@@ -161,7 +127,7 @@ def _smoothing(given: float | None, counts: float) -> float:
 
 
 @dataclass(frozen=True)
-class _Origins:
+class Origins:
     """Elements, with their families in the proportions of the sum of all spectra, and the background.
 
     Parameters
@@ -178,7 +144,7 @@ class _Origins:
     amounts: Image
 
     @classmethod
-    def of(cls, model: SpectralModel) -> _Origins:
+    def of(cls, model: SpectralModel) -> Origins:
         """Those of a model that have counts."""
         owners = [*(element for element, _ in model.families), *[""] * (len(model.shapes) - len(model.families))]
         parts = {name: model.all_amounts * [owner == name for owner in owners] for name in dict.fromkeys(owners)}
@@ -188,56 +154,7 @@ class _Origins:
         return cls(tuple(held), groups, groups @ model.shapes, amounts)
 
 
-def fitted_window(
-    signal: Signal, model: SpectralModel, source: SpectrumSource, element: str, where: str
-) -> tuple[Window, str]:
-    """The window of an element at the fitted energy of its line, and the family of that line.
-
-    Unless a line is named it is that of the file, or that of the family with the most information: the squared counts
-    of the family in the window, over all counts in it.
-    """
-    named = bare_line(element, source.lines.get(element), where)
-    default, energy = known_line(signal, element, named, f"{where}.lines.{element}" if named else where)
-    choices = {default: energy} if named else _choices(signal, element, default, energy)
-    choices = {
-        line: at for line, at in choices.items() if model.edges[0] < model.calibration.in_file(at) < model.edges[-1]
-    }
-    if not choices:
-        problem = f"{element}_{default} ({energy / 1000:.3f} keV) lies outside the spectra"
-        raise UserError(
-            where, f"{problem} from {model.edges[0] / 1000:.3g} keV on", "name another line, or leave it out"
-        )
-    windows = {line: _about(signal, model, at) for line, at in choices.items()}
-    worth = {line: _information(model, (element, line[0]), windows[line]) for line in windows}
-    best = max(worth, key=lambda line: worth[line])
-    line = default if worth.get(default, 0.0) >= _KEPT * worth[best] else best
-    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
-    ends = source.windows.get(element) or [end / unit for end in windows[line]]
-    return Window(f"{element}_{line}", (ends[0], ends[1]), ()), line[0]
-
-
-def _choices(signal: Signal, element: str, default: str, energy: float) -> dict[str, float]:
-    """The strongest line of every visible family, the default line first."""
-    others = {f"{name}a": strongest(lines) for name, lines in family_lines(signal, element).items()}
-    return {default: energy} | {line: at for line, at in others.items() if line[0] != default[0]}
-
-
-def _about(signal: Signal, model: SpectralModel, energy: float) -> tuple[float, float]:
-    """An FWHM on either side of a line, in eV of the file; a channel or more."""
-    middle, half = model.calibration.in_file(energy), _HALF * fwhm(energy, model.calibration.resolution)
-    width = model.edges[1] - model.edges[0]
-    low, high = model.edges[0], model.edges[-1]
-    return max(middle - max(half, width / 2), low), min(middle + max(half, width / 2), high)
-
-
-def _information(model: SpectralModel, family: Family, window: tuple[float, float]) -> float:
-    if family not in model.families:
-        return 0.0
-    counts = model.within(window) * model.all_amounts
-    return float(counts[model.families.index(family)] ** 2 / max(counts.sum(), 0.5))
-
-
-def _checked(signal: Signal, source: SpectrumSource, key: str, where: str) -> list[str]:
+def edx_elements(signal: Signal, source: SpectrumSource, key: str, where: str) -> list[str]:
     """The elements; `UserError` unless these are EDX spectra."""
     if len(signal.shape) != 3 or signal.energy_axis is None or signal.technique != "EDX":
         problem = f"fits lines, but '{signal.name}' of {signal.path} is not an EDX spectrum image ({signal.kind})"
@@ -245,7 +162,7 @@ def _checked(signal: Signal, source: SpectrumSource, key: str, where: str) -> li
     return elements_of(signal, source, where)
 
 
-def _model(
+def model_of_sum(
     signal: Signal, elements: Sequence[str], total: Image, bins: tuple[Channels, ...], where: str
 ) -> SpectralModel:
     """The model of the sum; `UserError` where the values are not counts."""
@@ -255,7 +172,7 @@ def _model(
     return model_of(signal, (*elements, *(one for one in signal.facts.elements if one not in elements)), total, bins)
 
 
-def _warn_of_doubts(signal: Signal, model: SpectralModel, families: Sequence[Family], tied: bool = False) -> None:
+def warn_of_doubts(signal: Signal, model: SpectralModel, families: Sequence[Family], tied: bool = False) -> None:
     """Warn of families that nothing separates, elements below their limits, and a model that does not fit."""
     for one, other in model.twins(tied):
         problem = f"the fit can hardly separate the {one[1]} lines of {one[0]} from the {other[1]} lines of {other[0]}"
@@ -279,7 +196,7 @@ def _below_limit(signal: Signal, model: SpectralModel, family: Family) -> str | 
     return f"{lines}, and the limit is {limit:.3g}" if counts < limit else None
 
 
-def _facts(model: SpectralModel) -> str:
+def facts_of_fit(model: SpectralModel) -> str:
     """Sentences about the fit of the sum of all spectra."""
     ratio = f"The deviance of the sum of all spectra is {model.deviance:.2g} times its degrees of freedom"
     one = model.calibration
@@ -300,8 +217,8 @@ def divide_counts(images: Image, model: SpectralModel, smooth: float) -> Image:
     smooth : standard deviation in pixels of the Gaussian that smooths the spectra for the proportions.
     """
     counts, block = images.reshape(-1, images.shape[-1]), max(1, round(smooth))
-    amounts = _amounts(block_sums(images, block), model.shapes, model.all_amounts, smooth / block)
-    odds = np.stack([_on_pixels(one, block, images.shape[:2]) for one in np.moveaxis(amounts, -1, 0)], axis=-1)
+    amounts = smoothed_amounts(block_sums(images, block), model.shapes, model.all_amounts, smooth / block)
+    odds = np.stack([on_pixels(one, block, images.shape[:2]) for one in np.moveaxis(amounts, -1, 0)], axis=-1)
     odds = odds.reshape(len(counts), -1)
     total = maximum_likelihood(counts.sum(axis=0)[None], model.shapes, model.all_amounts)[0]
     parts = _shared(counts, odds, model.shapes)
@@ -314,7 +231,7 @@ def divide_counts(images: Image, model: SpectralModel, smooth: float) -> Image:
     return parts.reshape(*images.shape[:-1], -1)
 
 
-def _amounts(blocks: Image, shapes: Image, start: Image, smooth: float) -> Image:
+def smoothed_amounts(blocks: Image, shapes: Image, start: Image, smooth: float) -> Image:
     """Maximum-likelihood amounts in smoothed spectra of blocks, (by, bx, k)."""
     from scipy.ndimage import gaussian_filter
 
@@ -323,7 +240,7 @@ def _amounts(blocks: Image, shapes: Image, start: Image, smooth: float) -> Image
     return amounts.reshape(*blocks.shape[:-1], -1)
 
 
-def _on_pixels(image: Image, block: int, shape: tuple[int, ...]) -> Image:
+def on_pixels(image: Image, block: int, shape: tuple[int, ...]) -> Image:
     """An image of sums over blocks as one of pixels, interpolated linearly, with the same sum."""
     from scipy.ndimage import map_coordinates
 

@@ -134,15 +134,6 @@ class SpectralModel:
         information = _information(self.family_shapes[index], others, mean) / max(self.deviance, 1.0)
         return _DETECTED / np.sqrt(max(information, 1e-300))
 
-    def within(self, window: tuple[float, float]) -> Image:
-        """Share of each of the ``shapes`` between two energies of the file in eV, (k,) or (k + 1,)."""
-        ends = np.array(window)
-        lines = _shapes(ends, self.lines, self.calibration)[:, 0]
-        if len(self.shapes) == len(lines):
-            return lines
-        running = np.concatenate([[0.0], np.cumsum(self.shapes[-1])])
-        return np.append(lines, np.diff(np.interp(ends, self.edges, running)))
-
 
 def model_of(signal: Signal, elements: Sequence[str], total: Image, bins: tuple[Channels, ...]) -> SpectralModel:
     """The model of spectra whose sum over all pixels is ``total``, (bins,).

@@ -148,7 +148,7 @@ def _warn_of_overlaps(signal: Signal, ranges: Mapping[str, Channels]) -> None:
     for (one, first), (other, second) in combinations(ranges.items(), 2):
         shared = min(first[1], second[1]) - max(first[0], second[0])
         if shared > _SHARED * min(first[1] - first[0], second[1] - second[0]):
-            remedy = "fit the lines (method: fit)" if signal.technique == "EDX" else "give windows that do not overlap"
+            remedy = "write method: spectral" if signal.technique == "EDX" else "give windows that do not overlap"
             problem = f"the windows of {one} and {other} overlap, so that both maps hold the same counts"
             warnings.warn(f"{problem}: {remedy}, or leave one of them out", FusionkitWarning, stacklevel=2)
 
@@ -158,7 +158,7 @@ def _warn_of_backgrounds(signal: Signal, windows: dict[str, Window], raw: Image,
     for name, counts, under in zip(windows, raw.sum(axis=(1, 2)), background.sum(axis=(1, 2)), strict=True):
         if under > counts + _BEYOND * np.sqrt(counts + 1.0):
             problem = f"the background of {name} ({under:.4g} counts) exceeds the {counts:.4g} counts of its window"
-            remedy = "write background: fit" if signal.technique == "EDX" else "move its windows"
+            remedy = "write method: spectral" if signal.technique == "EDX" else "move its windows"
             warnings.warn(f"{problem}: its windows lie on other lines; {remedy}", FusionkitWarning, stacklevel=2)
 
 
@@ -179,10 +179,10 @@ def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -
     return [(first, middle), (middle, last)]
 
 
-def sums(signal: Signal, ranges: Sequence[Channels], block: int = 1) -> list[Image]:
-    """Sums over ranges of channels and blocks of pixels, each (ny, nx) or smaller."""
+def sums(signal: Signal, ranges: Sequence[Channels]) -> list[Image]:
+    """Sums over ranges of channels, each (ny, nx)."""
     assert signal.energy_axis is not None
-    return signal.data.sums(signal.energy_axis, list(ranges), block)
+    return signal.data.sums(signal.energy_axis, list(ranges))
 
 
 def _smoothed(image: Image, sigma: float) -> Image:

@@ -21,9 +21,10 @@ class MapExpectation:
     name : of the element, followed by that of the stack unless it is ``maps``.
     raw : the recorded map, (ny, nx).
     mean : the expectation including background and epsilon, of the same shape.
-    background : part of both that belongs to no element, of the same shape or one number.
+    background : part of both that belongs to no element or to others, of the same shape or one number.
     epsilon : of its Poisson term.
     scale : factor from values to counts; None if they are not counts.
+    share : of the element's counts that the map holds.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MapExpectation:
     background: Array | float
     epsilon: float
     scale: float | None
+    share: float = 1.0
 
     @property
     def level(self) -> float:
@@ -46,19 +48,29 @@ class MapExpectation:
 
 def map_expectations(record: RunRecord) -> Iterator[MapExpectation]:
     """Every map that a term compares with a prediction of its shape."""
-    arrays, models = record.dataset.arrays, record.models
+    arrays, models, x = record.dataset.arrays, record.models, record.result.x
     for name, epsilon in epsilons(record.resolved_config).items():
-        data, model = arrays.get(name), models.get(name, record.result.x if name == "maps" else None)
+        data, model = arrays.get(name), models.get(name, x if name == "maps" else None)
         if data is None or model is None or data.ndim != 3 or model.shape != data.shape:
             continue
         elements = record.dataset.stacks.get(name) or (record.result.labels if name == "maps" else ())
-        background = arrays.get(f"{name}_background")
+        background, mixing, labels = (
+            arrays.get(f"{name}_background"),
+            arrays.get(f"{name}_mixing"),
+            record.result.labels,
+        )
         scale = counts_per_unit(record) if name == "maps" else 1.0 if quantity(data) == "counts" else None
         for index, (raw, mean) in enumerate(zip(data, model, strict=True)):
             element = elements[index] if len(elements) == len(data) else ""
             label = name if not element and len(data) == 1 else _label(element or f"map {index + 1}", name)
-            own = 0.0 if background is None or background.shape != data.shape else background[index]
-            yield MapExpectation(label, raw, np.asarray(mean, np.float64) + epsilon, own, epsilon, scale)
+            own: Array | float = 0.0 if background is None or background.shape != data.shape else background[index]
+            mean, share = np.asarray(mean, np.float64), 1.0
+            if (
+                mixing is not None and element in labels and x.shape[1:] == mean.shape
+            ):  # the fused maps of the others are background
+                share = float(mixing[index, index])
+                own = mean - share * x[labels.index(element)]
+            yield MapExpectation(label, raw, mean + epsilon, own, epsilon, scale, share)
 
 
 def _label(map_name: str, stack: str) -> str:

@@ -1,5 +1,7 @@
 r"""Net counts of each map with their error and the limit of detection.
 
+A map that holds a share of an element's counts (``spectral``) gives these numbers divided by the share.
+
 With the gross counts G and the background B, the net counts are G - B with the error :math:`\sqrt{G + B}`, since the
 background is estimated from about as many counts. Net counts below :math:`2.71 + 4.65 \sqrt B` are not detected.
 Source: L. A. Currie, Anal. Chem. 40, 586 (1968). Maps that are not counts have the error of their noise, and 3.29 times
@@ -21,7 +23,7 @@ def net_counts(record: RunRecord) -> dict[str, NetCounts]:
 
 
 def _net(one: MapExpectation) -> NetCounts:
-    scale, size = one.scale or 1.0, one.raw.size
+    scale, size, share = one.scale or 1.0, one.raw.size, one.share
     gross = scale * float(np.sum(one.raw, dtype=np.float64))
     background = scale * size * float(np.mean(one.background, dtype=np.float64))
     if one.scale is None:
@@ -31,4 +33,5 @@ def _net(one: MapExpectation) -> NetCounts:
         error = max(gross + background, 0.0) ** 0.5
         limit = 2.71 + 4.65 * max(background, 0.0) ** 0.5
     unit = "" if one.scale is None else "counts"
-    return NetCounts(gross - background, error, scale * size * one.fused, limit, scale * size * one.epsilon, unit)
+    numbers = (gross - background, error, scale * size * one.fused, limit, scale * size * one.epsilon)
+    return NetCounts(*(number / share for number in numbers), unit)

@@ -1,0 +1,120 @@
+r"""Counts in sets of channels, to which every element contributes: spectra with overlapping lines.
+
+.. math:: m_k(x) = \sum_i M_{ki} x_i + B_k
+
+M_ki is the share of the counts of element i in the set k, B a known background. It acts on each pixel by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from fusionkit.build import Context
+from fusionkit.errors import UserError
+from fusionkit.operators.forward import Forward, LinearForward
+from fusionkit.operators.forward.map_prediction import background_of
+from fusionkit.operators.forward.power_sum import pixels_of
+from fusionkit.options import Names, Options
+from fusionkit.registry import suggestion
+from fusionkit.terms import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """A matrix that acts on the first axis, as a linear map.
+
+    Parameters
+    ----------
+    domain : shape of the unknown, (n, ny, nx).
+    matrix : M, (k, n).
+    """
+
+    domain: tuple[int, ...]
+    matrix: Array
+
+    @property
+    def range(self) -> tuple[int, ...]:
+        """Shape of its output."""
+        return (len(self.matrix), *self.domain[1:])
+
+    @cached_property
+    def norm(self) -> float:
+        """The largest singular value."""
+        return float(np.linalg.norm(np.asarray(self.matrix, np.float64), 2))
+
+    def apply(self, x: Array, out: Array | None = None) -> Array:
+        """M x at each pixel."""
+        return _into(self.matrix.astype(x.dtype, copy=False), x, out)
+
+    def adjoint(self, y: Array, out: Array | None = None) -> Array:
+        """M' y at each pixel."""
+        return _into(self.matrix.T.astype(y.dtype, copy=False), y, out)
+
+
+def _into(matrix: Array, x: Array, out: Array | None) -> Array:
+    result = np.tensordot(matrix, x, axes=1)
+    if out is None:
+        return result
+    np.copyto(out, result)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class MixedMaps(LinearForward):
+    """Sums of all maps with their shares, plus a background: a linear model that acts on each pixel by itself.
+
+    Parameters
+    ----------
+    linear_map : the mixing.
+    offset : the background, of its range; None for none.
+    nonnegative : always.
+    """
+
+    linear_map: Mixing
+    nonnegative: bool = True
+
+
+class SpectralOptions(Options):
+    """Options of ``spectral``.
+
+    Parameters
+    ----------
+    mixing : name of an array of the data, (k, n): share of the counts of each element in each map of the data.
+    background : name of an array of the data to add to the prediction; None for none.
+    elements : symbols of the columns of ``mixing``; None for all elements of the unknown.
+    """
+
+    mixing: str = "maps_mixing"
+    background: str | None = "maps_background"
+    elements: Annotated[Names, Field(min_length=1)] | None = None
+
+
+def spectral(options: SpectralOptions, context: Context) -> Forward:
+    """The forward model ``spectral``: counts in sets of channels, to which every element contributes.
+
+    Raises
+    ------
+    UserError : the unknown is no stack of maps, or mixing or background do not fit or hold negative values.
+    """
+    pixels = pixels_of(context)
+    matrix, where = context.array(options.mixing, "mixing"), context.at("mixing").where
+    names = context.labels if options.elements is None else tuple(options.elements)
+    if matrix.ndim != 2 or matrix.shape[1] != len(names):
+        problem = f"'{options.mixing}' has the shape {matrix.shape}, and there are {len(names)} elements"
+        raise UserError(where, problem, "give a row for each map of the data and a column for each element")
+    if not (np.all(np.isfinite(matrix)) and matrix.min(initial=0.0) >= 0.0):
+        raise UserError(where, f"'{options.mixing}' has negative values", "give shares of counts")
+    whole = np.zeros((len(matrix), context.shape[0]), matrix.dtype)
+    for symbol, column in zip(names, matrix.T, strict=True):
+        if options.elements is not None and symbol not in context.labels:
+            remedy = suggestion(symbol, context.labels)
+            raise UserError(context.at("elements").where, f"there is no map of '{symbol}'", remedy)
+        whole[:, context.labels.index(symbol)] = column
+    shape = (len(matrix), *pixels)
+    offset = None if options.background is None else background_of(options.background, shape, context)
+    return MixedMaps(Mixing(context.shape, whole), offset)

@@ -76,7 +76,7 @@ def raw_maps(
 def _by_element(
     arrays: Mapping[str, Array], stacks: Mapping[str, Sequence[str]], config: Mapping[str, Any]
 ) -> dict[str, Array]:
-    factors_by_stack = {name: factors for name, factors in _factors(config) if name in arrays}
+    factors_by_stack = {name: factors for name, factors in element_factors(config) if name in arrays}
     by_element: dict[str, Array] = {}
     for name in sorted({**stacks, **factors_by_stack}, key=lambda name: name != "maps"):
         factors = factors_by_stack.get(name) or {}
@@ -88,7 +88,8 @@ def _by_element(
             background = None
         if (mixing := arrays.get(f"{name}_mixing")) is not None:
             net = unmixed(stack, 0.0 if background is None else background, mixing)
-            by_element = dict(zip(elements, net, strict=True)) | by_element
+            for element, image in zip(elements, net, strict=True):
+                by_element.setdefault(element, image / factors.get(element, 1.0))
             continue
         for index, element in enumerate(elements):
             own_background = None if background is None else background[index]
@@ -102,11 +103,11 @@ def _net(image: Array, background: Array | None, factor: float) -> Array:
     return (np.asarray(image, np.float64) - (0.0 if background is None else background)) / factor
 
 
-def _factors(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+def element_factors(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
     """The elements of each stack that a term fits, with the factors from map to data."""
     for term in terms_of(config):
         forward = term.get("forward")
-        while isinstance(forward, Mapping) and forward.get("type") != "elements":
+        while isinstance(forward, Mapping) and forward.get("type") not in ("elements", "spectral"):
             forward = forward.get("forward")
         elements = forward.get("elements") if isinstance(forward, Mapping) else None
         if isinstance(elements, Mapping):

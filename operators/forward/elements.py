@@ -9,10 +9,10 @@ background.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
@@ -85,6 +85,16 @@ class SelectedMaps(LinearForward):
         return {"indices": selection.indices, "factors": selection.factors, "background": self.offset}
 
 
+def _with_factors(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return value
+    return dict.fromkeys(listed_once(value), 1.0)
+
+
+# a factor for each element, or a list of symbols for the factor 1
+Factors = Annotated[dict[str, Positive], BeforeValidator(_with_factors), Field(min_length=1)]
+
+
 class ElementsOptions(Options):
     """Options of ``elements``.
 
@@ -94,15 +104,8 @@ class ElementsOptions(Options):
     background : name of an array of the data to add to the prediction; None for none.
     """
 
-    elements: dict[str, Positive] = Field(min_length=1)
+    elements: Factors
     background: str | None = None
-
-    @field_validator("elements", mode="before")
-    @classmethod
-    def _from_list(cls, value: object) -> object:
-        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            return value
-        return dict.fromkeys(listed_once(value), 1.0)
 
 
 def elements(options: ElementsOptions, context: Context) -> Forward:

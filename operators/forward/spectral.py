@@ -8,18 +8,16 @@ M_ki is the share of the counts of element i in the set k, B a known background.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward, LinearForward
+from fusionkit.operators.forward.elements import Factors
 from fusionkit.operators.forward.map_prediction import background_of
 from fusionkit.operators.forward.power_sum import pixels_of
-from fusionkit.options import Names, Options
+from fusionkit.options import Options
 from fusionkit.registry import suggestion
 from fusionkit.terms import Array
 
@@ -42,7 +40,7 @@ class Mixing:
         """Shape of its output."""
         return (len(self.matrix), *self.domain[1:])
 
-    @cached_property
+    @property
     def norm(self) -> float:
         """The largest singular value."""
         return float(np.linalg.norm(np.asarray(self.matrix, np.float64), 2))
@@ -86,12 +84,13 @@ class SpectralOptions(Options):
     ----------
     mixing : name of an array of the data, (k, n): share of the counts of each element in each map of the data.
     background : name of an array of the data to add to the prediction; None for none.
-    elements : symbols of the columns of ``mixing``; None for all elements of the unknown.
+    elements : symbols of the columns of ``mixing``, in their order, or a factor of the counts of each: {O: 0.4}; None
+        for all elements of the unknown.
     """
 
     mixing: str = "maps_mixing"
     background: str | None = "maps_background"
-    elements: Annotated[Names, Field(min_length=1)] | None = None
+    elements: Factors | None = None
 
 
 def spectral(options: SpectralOptions, context: Context) -> Forward:
@@ -103,18 +102,18 @@ def spectral(options: SpectralOptions, context: Context) -> Forward:
     """
     pixels = pixels_of(context)
     matrix, where = context.array(options.mixing, "mixing"), context.at("mixing").where
-    names = context.labels if options.elements is None else tuple(options.elements)
+    names = dict.fromkeys(context.labels, 1.0) if options.elements is None else options.elements
     if matrix.ndim != 2 or matrix.shape[1] != len(names):
         problem = f"'{options.mixing}' has the shape {matrix.shape}, and there are {len(names)} elements"
         raise UserError(where, problem, "give a row for each map of the data and a column for each element")
     if not (np.all(np.isfinite(matrix)) and matrix.min(initial=0.0) >= 0.0):
         raise UserError(where, f"'{options.mixing}' has negative values", "give shares of counts")
     whole = np.zeros((len(matrix), context.shape[0]), matrix.dtype)
-    for symbol, column in zip(names, matrix.T, strict=True):
+    for (symbol, factor), column in zip(names.items(), matrix.T, strict=True):
         if options.elements is not None and symbol not in context.labels:
             remedy = suggestion(symbol, context.labels)
             raise UserError(context.at("elements").where, f"there is no map of '{symbol}'", remedy)
-        whole[:, context.labels.index(symbol)] = column
+        whole[:, context.labels.index(symbol)] = factor * column
     shape = (len(matrix), *pixels)
     offset = None if options.background is None else background_of(options.background, shape, context)
     return MixedMaps(Mixing(context.shape, whole), offset)

@@ -37,7 +37,7 @@ def mixture_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> Mixture | tuple[()]
         in_dtype(term.loss, dtype),
         dtype.type(term.weight),
         read_only(term.matrix, dtype),
-        read_only(np.sum(term.matrix, axis=1, dtype=np.float64), dtype),
+        read_only(np.asarray(term.matrix.sum(axis=1)), dtype),
         read_only(term.data, dtype),
         read_only(background, dtype),
     )

@@ -205,7 +205,7 @@ def _poisson_term(
     whole = name == "maps" and len(ratios) == len(dataset.elements)
     selection = {"type": "elements", "elements": list(ratios) if name == "maps" else ratios}
     if f"{name}_mixing" in dataset.arrays:
-        own = {} if whole else {"elements": list(ratios)}
+        own = {} if whole else {"elements": selection["elements"]}
         whole, selection = False, {"type": "spectral", "mixing": f"{name}_mixing", **own, "background": None}
     if stack.shape[1:] != tuple(pixels) or part is not None:
         covered = {"shape": list(stack.shape[1:]), **({} if part is None else part.pixels(pixels))}

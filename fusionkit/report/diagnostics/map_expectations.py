@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusionkit.report.image_limits import quantity
+from fusionkit.report.raw_maps import element_factors
 from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array
 
@@ -49,6 +50,7 @@ class MapExpectation:
 def map_expectations(record: RunRecord) -> Iterator[MapExpectation]:
     """Every map that a term compares with a prediction of its shape."""
     arrays, models, x = record.dataset.arrays, record.models, record.result.x
+    factors = dict(element_factors(record.resolved_config))
     for name, epsilon in epsilons(record.resolved_config).items():
         data, model = arrays.get(name), models.get(name, x if name == "maps" else None)
         if data is None or model is None or data.ndim != 3 or model.shape != data.shape:
@@ -68,7 +70,7 @@ def map_expectations(record: RunRecord) -> Iterator[MapExpectation]:
             if (
                 mixing is not None and element in labels and x.shape[1:] == mean.shape
             ):  # the fused maps of the others are background
-                share = float(mixing[index, index])
+                share = float(mixing[index, index]) * factors.get(name, {}).get(element, 1.0)
                 own = mean - share * x[labels.index(element)]
             yield MapExpectation(label, raw, mean + epsilon, own, epsilon, scale, share)
 

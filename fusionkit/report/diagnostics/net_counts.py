@@ -33,5 +33,5 @@ def _net(one: MapExpectation) -> NetCounts:
         error = max(gross + background, 0.0) ** 0.5
         limit = 2.71 + 4.65 * max(background, 0.0) ** 0.5
     unit = "" if one.scale is None else "counts"
-    numbers = (gross - background, error, scale * size * one.fused, limit, scale * size * one.epsilon)
-    return NetCounts(*(number / share for number in numbers), unit)
+    fused, epsilon = scale * size * one.fused / share, scale * size * one.epsilon / share
+    return NetCounts((gross - background) / share, error / share, fused, limit / share, epsilon, unit)

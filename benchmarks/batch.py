@@ -31,7 +31,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "nanoparticle": ("nanoparticle",),
     "lattice": ("lattice",),
     "films": ("films",),
-    **{name.partition("_")[0]: () for name in INDEPENDENT},
+    **{name.rpartition("_")[0]: () for name in INDEPENDENT},
 }
 
 

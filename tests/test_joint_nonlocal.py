@@ -171,6 +171,9 @@ def test_maps_are_far_nearer_to_the_truth_and_totals_are_kept() -> None:
     alone, fused = (nrmse(term(counts, shown).anchor, truth) for shown in (None, image))
     assert (alone < 0.8 * gaussian).all()
     assert (fused < alone).all()
+    draft = nrmse(term(counts, image).draft().anchor, truth)
+    assert (draft != fused).all()
+    assert (draft < 1.1 * fused).all()
     totals = term(counts, image).anchor.sum(axis=(1, 2))
     np.testing.assert_allclose(totals, counts.sum(axis=(1, 2)), rtol=0.01)
 

@@ -59,13 +59,16 @@ def exchanged(record: RunRecord) -> RunRecord:
     return replace(record, dataset=data, result=replace(record.result, labels=elements))
 
 
+LINEAR = 50.0 + np.sum(Z * SHAPES, axis=0) + RANDOM.normal(0.0, 2.0, Y.shape)
 BACKGROUND = np.stack([np.full(Y.shape, 25.0), np.zeros(Y.shape)])
 SHIFTED = np.roll(RECORD.result.x, 5, axis=2)
 UNDETERMINED = {"haadf": {"gain": Parameter(2.6e-5, np.inf)}}
 CASES: dict[str, tuple[Callable[[RunRecord], RunRecord], str, str]] = {
     "sound": (lambda record: record, "good", ""),
     "inverted image": (arrays(haadf=IMAGE.max() - IMAGE), "caution", "dark where the maps are bright"),
-    "shifted image": (arrays(haadf=np.roll(IMAGE, 3, 1)), "caution", "does not fit the maps"),
+    "shifted image": (arrays(haadf=np.roll(IMAGE, 3, 1)), "caution", "moves it by (-0.0, -3.0) pixels, it differs by"),
+    "another gamma": (arrays(haadf=LINEAR), "caution", "With gamma = 1"),
+    "another image": (arrays(haadf=np.rot90(IMAGE)), "caution", "No other gamma mends that"),
     "saturated image": (arrays(haadf=np.minimum(IMAGE, np.quantile(IMAGE, 0.7))), "caution", "saturated"),
     "exchanged labels": (exchanged, "unusable", "labels of Si and Au seem to be exchanged"),
     "counts lost": (times(0.9), "caution", "90 % of the net counts"),

@@ -112,6 +112,7 @@ def _image(record: RunRecord, image: Agreement | None) -> Iterator[Reason]:
     elif image.misfit > MISFIT:
         times = f"{image.misfit**0.5:.3g} times what noise and errors of the maps allow"
         cause = "Is an element without a map, or are image and maps shifted, distorted or of different places?"
+        cause = image.remedy or f"No other gamma mends that, nor a shift that the maps show. {cause}"
         yield Reason("caution", f"The HAADF image does not fit the maps, by {times}. {cause}{used}")
 
 

@@ -61,6 +61,15 @@ class HasNaturalWeight(Protocol):
     natural_weight: float
 
 
+@runtime_checkable
+class HasDraft(Protocol):
+    """A penalty with a cheaper form that is good enough for the trials of a search."""
+
+    def draft(self) -> Term:
+        """The cheaper form."""
+        ...
+
+
 @dataclass(frozen=True)
 class Task:
     """A search.
@@ -106,7 +115,8 @@ class Task:
             for index in self._split:
                 specs[index] = with_weight(specs[index], share * float(specs[index].options.get("weight", 1.0)))
         specs[self.index] = with_weight(specs[self.index], weight)
-        return self.objective.build(self.with_data(data), specs)
+        problem = self.objective.build(self.with_data(data), specs)
+        return replace(problem, terms=tuple(t.draft() if isinstance(t, HasDraft) else t for t in problem.terms))
 
     def with_options(self, options: Mapping[str, Any]) -> Task:
         """The task with further options of the searched term."""

@@ -21,19 +21,24 @@ _GAMMA = 1.7
 
 def registration(record: RunRecord) -> Iterator[Diagnostic]:
     """A warning if the image is significantly shifted against the maps."""
+    shift = image_shift(record)
+    if shift is not None and np.hypot(*shift) > _FAR:
+        yield warning(
+            f"The HAADF image lies ({-shift[0]:.1f}, {-shift[1]:.1f}) pixels in rows and columns off the maps: "
+            "align it with the step register of data.prepare."
+        )
+
+
+def image_shift(record: RunRecord) -> tuple[float, float] | None:
+    """The shift in rows and columns, in pixels, that aligns the image with the maps; None if none is credible."""
     arrays, labels = record.dataset.arrays, record.result.labels
     image, maps = arrays.get("haadf"), arrays.get("maps")
     if image is None or maps is None or maps.ndim != 3 or maps.shape[1:] != image.shape or len(labels) != len(maps):
-        return
+        return None
     if min(image.shape) < _SMALLEST or not all(is_element(label) for label in labels):
-        return
+        return None
     factor = -(-max(image.shape) // _LARGEST)  # large images have large features: fewer pixels suffice
     reduced = {"haadf": block_mean(image, _LARGEST), "maps": np.stack([block_mean(one, _LARGEST) for one in maps])}
     part = replace(record.dataset, arrays=reduced, truth=None)
     shift = coarse(root(part.arrays["haadf"]), predicted_root(part, _GAMMA))
-    if shift is not None and np.hypot(shift.rows, shift.columns) > _FAR:
-        rows, columns = -factor * shift.rows, -factor * shift.columns
-        yield warning(
-            f"The HAADF image lies ({rows:.1f}, {columns:.1f}) pixels in rows and columns off the maps: "
-            "align it with the step register of data.prepare."
-        )
+    return None if shift is None else (factor * shift.rows, factor * shift.columns)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from fusionkit.cli import DONE
 from fusionkit.errors import UserError
-from fusionkit.options import Spec
 
 # in the order of a config
 KINDS = (
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_options(kind: str, name: str) -> None:
     """The sentence on a name, and each of its options with its values, its default and its text."""
-    from fusionkit.options import describe, options_model
+    from fusionkit.options import Spec, describe, options_model
     from fusionkit.registry import lookup, suggestion, table
 
     if kind == "configs":

@@ -115,7 +115,7 @@ def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibrat
     gamma = 0.5 * (options.gamma[0] + options.gamma[1]) if isinstance(options.gamma, tuple) else options.gamma
     z = z_values(options.z, context) * element_values(options.k_factors, context.at("k_factors"), 1.0)
     maps = context.dataset.arrays.get("maps")
-    level = 1.0 if maps is None or maps.ndim != 3 else float(np.max(np.abs(maps), initial=0.0, axis=(1, 2)).dot(z))
+    level = 1.0 if maps is None else float(np.max(np.abs(maps), initial=0.0) * np.max(z))
     floor = PowerSum.floor * min(1.0, level / _SMALL) or PowerSum.floor
     return _calibration(PowerSum(gamma, z, pixels_of(context), floor), options, interval)
 

@@ -341,7 +341,7 @@ def _floor(solver: Solver, status: Status, problem: Problem, x: Array) -> str:
     if status not in (Status.STALLED, Status.MAX_ITERATIONS) or x.dtype != np.float32 or not isinstance(x, np.ndarray):
         return ""
     floor = rounding_floor(problem.terms, x)
-    if floor <= solver.options.tolerance or solver.options.tolerance == 0.0:
+    if floor <= 0.4 * solver.options.tolerance or solver.options.tolerance == 0.0:
         return ""
     return f"; float32 cannot go below an optimality of about {floor:.0e}: use precision: double or solver: auto"
 

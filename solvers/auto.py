@@ -25,6 +25,7 @@ from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.terms import Array
 
 _EXAMINE = 5  # looks after which the rounding of x is examined, then after twice as many, ...
+_LONG = 30  # looks
 _FAR = 4.0  # times the tolerance: nearer, a pause of the certificate is worth waiting for
 _SHARE = 0.5  # of the iterations, after which a solver that would not converge within the rest is given up
 _TIMES, _SECONDS = 10.0, 10.0  # a solver that follows gets this many times the time of those before, and seconds
@@ -107,7 +108,8 @@ class Watch:
         if x.dtype == np.float32 and isinstance(x, np.ndarray) and len(history.looks) >= self.next:
             self.next = 2 * len(history.looks)
             floor = rounding_floor(split.problem.terms, x)
-            if floor > tolerance:
+            # it is known to a factor of 3; a solve that takes long may be at it
+            if floor > (0.5 if len(history.looks) < _LONG else 0.2) * tolerance:
                 self.floor, self.reason = floor, f"float32 cannot go below an optimality of about {floor:.0e}"
         if self.others and iteration >= _SHARE * most and min(history.looks, default=0.0) > _FAR * tolerance:
             self.others = False  # asked once

@@ -197,6 +197,16 @@ class ChambollePock(Solver[PrimalDualState]):
         engine, known = state.fused, (state.x, scale, state.boost)
         return replace(state, boost=local_boost(split, *known) if engine is None else engine.boost(*known))
 
+    def notes(self, split: Split, state: PrimalDualState) -> tuple[str, ...]:
+        """Which penalties keep compiled terms from running whole iterations in kernels."""
+        names = [term.name for term in split.coupling.terms]
+        if not names or state.fused is not None or backend_of(split).used(split) != "numba":
+            return ()
+        what = f"is compiled for {names[0]}" if len(names) == 1 else f"takes {' and '.join(names)} together"
+        return (
+            f"the iterations run in NumPy beside the compiled terms: no kernel {what}; they take about 4 times as long",
+        )
+
     def steps(self, state: PrimalDualState) -> dict[str, float]:
         """tau and the sigma of each composed term."""
         return {"tau": state.tau, **{f"sigma_{i}": sigma for i, sigma in enumerate(state.sigmas)}}

@@ -183,6 +183,34 @@ def test_wrong_memory_is_named(kind: type, method: str) -> None:
             fk.check_term(term(part))
 
 
+class Shaded(PixelwiseForward):
+    """g x with a gain g of each row."""
+
+    def __init__(self, gain: Array) -> None:
+        self.gain, self.range = gain, SHAPE
+
+    def apply(self, x: Array) -> Array:
+        return (x * self.gain).astype(x.dtype)
+
+    def jet(self, x: Array, second: bool = True) -> Jet:
+        slope = np.broadcast_to(self.gain, x.shape).astype(x.dtype)
+        return Jet(self.apply(x), slope, np.zeros_like(x) if second else None)
+
+
+class ShadedRows(Shaded):
+    """The same, cut to the rows."""
+
+    def at_rows(self, rows: slice) -> ShadedRows:
+        return ShadedRows(self.gain[rows])
+
+
+def test_a_forward_model_is_told_its_rows() -> None:
+    gain = np.linspace(0.5, 1.5, SHAPE[1])[:, None]
+    with pytest.raises(fk.UserError, match="own: pixel_values fails"):
+        fk.check_term(term(Shaded(gain)))
+    fk.check_term(term(ShadedRows(gain)))
+
+
 def test_right_terms_pass() -> None:
     for kind in (Sparse, Level, Difference, Root):
         fk.check_term(term(kind()))

@@ -145,7 +145,7 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         x : shape (n, rows, nx).
         rows : the rows of the data that it belongs to.
         """
-        jet, first, second = self._by_prediction(x, self.data[..., rows, :])
+        jet, first, second = self._by_prediction(x, self.data[..., rows, :], self._model.at_rows(rows))
         first *= self.weight
         second *= self.weight
         gradient = first * jet.slope
@@ -163,18 +163,17 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         """-w phi' d, see `expand`; None for a chain, which is concave along one direction at each pixel."""
         if isinstance(self._model, PixelwiseChain):
             return None
-        jet, first, _ = self._by_prediction(x, self.data)
+        jet, first, _ = self._by_prediction(x, self.data, self._model)
         return None if jet.bend is None else -self.weight * first * jet.bend
 
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel, shape (rows, nx)."""
-        values = self.loss.values(self.forward.apply(x), self.data[..., rows, :])
+        values = self.loss.values(self._model.at_rows(rows).apply(x), self.data[..., rows, :])
         values *= self.weight
         return values if values.ndim < x.ndim else values.sum(axis=0)
 
-    def _by_prediction(self, x: Array, data: Array) -> tuple[Jet, Array, Array]:
+    def _by_prediction(self, x: Array, data: Array, model: PixelwiseForward) -> tuple[Jet, Array, Array]:
         """The jet of m(x) with phi' and phi'' by m; for a chain f(s(x)) the jet of s(x), with derivatives by s."""
-        model = self._model
         if not isinstance(model, PixelwiseChain):
             jet = model.jet(x)
             return jet, *self.loss.slopes(jet.prediction, data)

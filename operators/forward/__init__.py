@@ -77,6 +77,10 @@ class PixelwiseForward(Forward):
     def jet(self, x: Array, second: bool = True) -> Jet:
         """Prediction, slope and, if ``second``, bend at ``x``."""
 
+    def at_rows(self, rows: slice) -> PixelwiseForward:
+        """The model of these rows of the unknown; one that holds a value for each pixel must cut it to them."""
+        return self
+
     @property
     def chain(self) -> tuple[Array, ScalarFunction | None] | None:
         """(z, f) where m = f(sum_i z_i x_i), f for one value or None for the sum itself; None for another model."""
@@ -125,6 +129,11 @@ class PixelwiseChain(PixelwiseForward):
         """(z, f) if s is a sum and f can be compiled."""
         inner = self.inner.chain
         return (inner[0], self.function) if inner and inner[1] is None and isinstance(self.function, tuple) else None
+
+    def at_rows(self, rows: slice) -> PixelwiseChain:
+        """The function of the inner model of these rows."""
+        inner = self.inner.at_rows(rows)
+        return self if inner is self.inner else replace(self, inner=inner)
 
     def rescaled(self, factors: Array) -> PixelwiseChain | None:
         """The function of the rescaled inner model; None if that has no such form."""

@@ -205,6 +205,8 @@ def _text(value: Any) -> str | None:
     if value is None or np.asarray(value).size != 1:
         return None
     item = np.asarray(value).reshape(()).item()
+    if isinstance(item, str):  # NumPy makes texts of numbers that are no characters
+        item = item.encode("utf-8", errors="replace")
     if isinstance(item, bytes):
         item = item.decode("utf-8", errors="replace")
     return item if isinstance(item, str) and item else None

@@ -1,0 +1,111 @@
+"""``python -m fuzzing [KIND ...] [--cases N] [--seconds S] [--seed SEED] [--findings FOLDER]``, with PYTHONPATH=tests.
+
+Each finding is copied to a folder named after its kind, seed and case, with the reason; ``--case N`` repeats one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from fuzzing.kinds import KINDS, Kind, fault
+
+_BATCH = 100  # cases in one child process
+_LONGEST = 60  # seconds of a case
+_MEMORY = 8 << 30  # bytes of addresses of a child
+
+
+def fuzz(name: str, seed: int, cases: range, until: float, findings: Path) -> list[str]:
+    """Run mutated inputs of one kind in child processes, and report those that end badly."""
+    kind, problems = KINDS[name], []
+    with tempfile.TemporaryDirectory(prefix="fuzzing-") as temporary:
+        valid, work = Path(temporary) / "valid", Path(temporary) / "work"
+        work.mkdir()
+        seeds = kind.seeds(work)
+        work.rename(valid)  # each case runs where they were made, since some hold absolute paths
+        start = cases.start
+        while start < cases.stop and time.monotonic() < until:
+            batch = range(start, min(start + _BATCH, cases.stop))
+            last, faults = _in_child(name, kind, seeds, seed, batch, valid, work)
+            for case, problem in faults:
+                place = findings / f"{name}-{seed}-{case}"
+                shutil.rmtree(place, ignore_errors=True)
+                _prepare(kind, name, seeds, seed, case, valid, place)
+                (place / "fault.txt").write_text(problem)
+                problems.append(f"{name} {case}: {problem}")
+            start = last + 1
+    return problems
+
+
+def _prepare(kind: Kind, name: str, seeds: list[str], seed: int, case: int, valid: Path, work: Path) -> str:
+    """A fresh copy of the valid files with one of them mutated; its name."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(valid, work)
+    chance = random.Random(f"{name}/{seed}/{case}")
+    chosen = chance.choice(seeds)
+    mutated = "c.yaml" if name == "config" else chosen
+    (work / mutated).write_bytes(kind.mutate((valid / chosen).read_bytes(), chance))
+    return mutated
+
+
+def _in_child(
+    name: str, kind: Kind, seeds: list[str], seed: int, cases: range, valid: Path, work: Path
+) -> tuple[int, list[tuple[int, str]]]:
+    """The last case that was run, and the cases that ended badly: by a fault, a signal or a hang."""
+    ends = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(ends[0])
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        with os.fdopen(ends[1], "w") as channel:
+            for case in cases:
+                signal.alarm(_LONGEST)
+                print(json.dumps([case, None]), file=channel, flush=True)
+                try:
+                    mutated = _prepare(kind, name, seeds, seed, case, valid, work)
+                    problem = "\n".join(filter(None, (fault(command, work) for command in kind.use(mutated))))
+                except BaseException:  # noqa: BLE001 - a child must not return to the code of its parent
+                    problem = traceback.format_exc()
+                print(json.dumps([case, problem]), file=channel, flush=True)
+        os._exit(0)
+    os.close(ends[1])
+    with os.fdopen(ends[0]) as lines:
+        seen = dict(json.loads(line) for line in lines)
+    status = os.waitpid(child, 0)[1]
+    faults = [(case, problem or f"the process ended with the status {status}") for case, problem in seen.items()]
+    return max(seen, default=cases.start), [one for one in faults if seen[one[0]] != ""]
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m fuzzing")
+    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; all by default")
+    parser.add_argument("--cases", type=int, default=10_000, help="of each kind")
+    parser.add_argument("--case", type=int, help="only this one")
+    parser.add_argument("--seconds", type=float, default=1e9, help="for each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--findings", type=Path, default=Path("runs/fuzzing"))
+    return parser.parse_args(arguments)
+
+
+def _lines(options: argparse.Namespace) -> Iterator[str]:
+    cases = range(options.cases) if options.case is None else range(options.case, options.case + 1)
+    for name in options.kinds or KINDS:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        yield from fuzz(name, options.seed, cases, time.monotonic() + options.seconds, options.findings)
+
+
+if __name__ == "__main__":
+    found = list(_lines(_parsed(sys.argv[1:])))
+    print(*found, f"{len(found)} findings", sep="\n\n")
+    sys.exit(1 if found else 0)

@@ -156,6 +156,7 @@ class Position:
     budget : of the `Schedule`; None without one.
     checks, looks, samples, best_x : of the `History`.
     best : place of the best check.
+    watch : the next look and the question left to a `fusionkit.solvers.auto.Watch`; None without one.
     """
 
     iteration: int
@@ -169,6 +170,7 @@ class Position:
     samples: tuple[tuple[int, float, Certificate, Evaluation], ...]
     best: int | None
     best_x: Array | None
+    watch: tuple[int, bool] | None
 
 
 def columns(checks: Sequence[Check]) -> dict[str, Array]:

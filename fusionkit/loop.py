@@ -101,12 +101,16 @@ def _solve(
         else:
             history, state = current.restored(position, state)
             iteration, is_unrelaxed, started = position.iteration, position.is_unrelaxed, started - position.seconds
+            if watch is not None and position.watch is not None:
+                watch.next, watch.others = position.watch
             _LOG.info("going on from iteration %d of an earlier run", iteration)
         del position
         while status is None:
             stop = stop_requested is not None and stop_requested()
             if checkpoint is not None and (stop or checkpoint.due(size)):
-                checkpoint.save(POSITION, current.position(iteration, started, state, is_unrelaxed, history))
+                watched = None if watch is None else (watch.next, watch.others)
+                place = current.position(iteration, started, state, is_unrelaxed, history, watched)
+                checkpoint.save(POSITION, place)
             if stop:
                 status = Status.INTERRUPTED
                 break
@@ -197,7 +201,15 @@ class _CurrentProblem:
         """Whether a check follows a look with this estimate."""
         return self._schedule is None or sample is None or self._schedule.due(iteration, sample)
 
-    def position(self, iteration: int, started: float, state: State, is_unrelaxed: bool, history: History) -> Position:
+    def position(
+        self,
+        iteration: int,
+        started: float,
+        state: State,
+        is_unrelaxed: bool,
+        history: History,
+        watch: tuple[int, bool] | None,
+    ) -> Position:
         """The position between two iterations."""
         best = None if history.best is None else [check is history.best for check in history.checks].index(True)
         return Position(
@@ -212,11 +224,12 @@ class _CurrentProblem:
             samples=tuple(history.samples),
             best=best,
             best_x=history.best_x,
+            watch=watch,
         )
 
     def load(self, checkpoint: Checkpoint, state: State) -> Position | None:
         """The position that an earlier run saved; None without one that fits the ``state``."""
-        template = Position(0, 0.0, state, True, {}, None, (), (), (), None, None)
+        template = Position(0, 0.0, state, True, {}, None, (), (), (), None, None, None)
         return checkpoint.load(POSITION, template, _SAVED)
 
     def restored(self, position: Position, state: State) -> tuple[History, State]:

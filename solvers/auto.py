@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,7 +137,7 @@ def run_course(auto: Auto, solve: Callable[..., Any], problem: Problem, x0: Arra
         if on_look is not None:
             on_look(iteration + used, certificate)
 
-    left, results, notes, start = auto.course(problem), [], [], perf_counter()
+    left, results, notes = auto.course(problem), [], []
     x = x0
     while True:
         solver, watch = left[0], Watch(left[0].options, len(left) > 1)
@@ -153,13 +152,15 @@ def run_course(auto: Auto, solve: Callable[..., Any], problem: Problem, x0: Arra
         else:
             left, following = left[1:], left[1].name
         notes.append(f"After {used} iterations, {solver.name} handed over to {following}: {reason}.")
-        spent = perf_counter() - start
+        spent = sum(one.seconds for one in results)  # also those of an earlier run that this one goes on from
         rest = np.inf if auto.options.time_limit is None else max(auto.options.time_limit - spent, 1e-3)
         limits = {"max_iterations": most - used, "time_limit": float(min(rest, _TIMES * spent + _SECONDS))}
         left = [type(one)(one.options.model_copy(update=limits)) for one in left]
         usable = result.status.value != "diverged" and bool(np.all(np.isfinite(on_host(result.x))))
         x = result.x if usable else x0
-        more = {**more, "former": replace(result, steps={}) if usable else None, "checkpoint": None}
+        more = {**more, "former": replace(result, steps={}) if usable else None}
+        if more.get("checkpoint") is not None:
+            more["checkpoint"] = more["checkpoint"].next_stage()
 
 
 def _joined(results: Sequence[Any], notes: Sequence[str], tolerance: float) -> Any:

@@ -35,15 +35,23 @@ class Checkpoint:
     key : checksum of everything that the run depends on; files with another key are not used.
     every : seconds between two states of a solve; more where writing would take over 2 % of the time.
     part : what else a value depends on, such as chosen weights.
+    stage : number of the solver in a course of several.
     """
 
-    def __init__(self, folder: Path, key: str, every: float, part: str = "") -> None:
-        self.folder, self.key, self.every, self.part = folder, key, every, part
+    def __init__(self, folder: Path, key: str, every: float, part: str = "", stage: int = 1) -> None:
+        self.folder, self.key, self.every, self.part, self.stage = folder, key, every, part, stage
         self._is_failing, self._rate, self._last = False, _RATE, time.monotonic()
 
     def of_part(self, part: str) -> Checkpoint:
         """The same for values that also depend on ``part``."""
         return Checkpoint(self.folder, self.key, self.every, part)
+
+    def next_stage(self) -> Checkpoint:
+        """The same for the next solver of a course, beside the values of those before."""
+        return Checkpoint(self.folder, self.key, self.every, self.part, self.stage + 1)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}{f'-{self.stage}' if self.stage > 1 else ''}.npz"
 
     def due(self, size: int) -> bool:
         """Whether to save a state of ``size`` bytes now."""
@@ -69,7 +77,7 @@ class Checkpoint:
             named: dict[str, Any] = {str(place): array for place, array in enumerate(arrays)}
             head = json.dumps({"key": self.key, "part": self.part, "tree": tree})
             named[_HEAD] = np.frombuffer(head.encode(), np.uint8)
-            with whole_file(self.folder / f"{name}.npz") as partial, partial.open("wb") as file:
+            with whole_file(self._path(name)) as partial, partial.open("wb") as file:
                 np.savez(file, **named)
         except (UserError, OSError, TypeError) as error:
             self._is_failing = True
@@ -80,7 +88,7 @@ class Checkpoint:
 
     def load(self, name: str, template: Any = None, kinds: Mapping[str, type] | None = None) -> Any:
         """The value saved under a name, see `fusionkit.checkpoint.encode.decode`; None if there is none to use."""
-        path = self.folder / f"{name}.npz"
+        path = self._path(name)
         try:
             with _opened(path) as file:
                 head = _head(file)

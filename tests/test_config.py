@@ -35,7 +35,7 @@ OVERRIDES: list[tuple[str, list[Any], Any]] = [
     ("terms.second.operator.edge=zero", ["terms", 4, "operator"], {"type": "gradient", "edge": "zero"}),
     ("terms.nonnegative.name=sign", ["terms", 1], {"type": "nonnegative", "name": "sign"}),
     ("terms.tv=nonnegative", ["terms", 2], "nonnegative"),
-    ("solver.tolerance=1e-3", ["solver"], {"type": "chambolle_pock", "tolerance": 0.001}),
+    ("solver.tolerance=1e-3", ["solver"], {"type": "auto", "tolerance": 0.001}),
     ("solver=admm", ["solver"], "admm"),
     ("data.maps={Fe: Fe, No: No}", ["data", "maps"], {"Fe": "Fe", "No": "No"}),
     ("data.maps.No=No", ["data", "maps"], {"No": "No"}),
@@ -45,7 +45,7 @@ OVERRIDES: list[tuple[str, list[Any], Any]] = [
     ("data.path=here.npz", ["data", "path"], str(Path("here.npz").absolute())),
     ("data.haadf=a=b", ["data", "haadf"], "a=b"),
 ]
-DEFAULTS = {"solver": {"type": "chambolle_pock"}}
+DEFAULTS = {"solver": {"type": "auto"}}
 
 
 @pytest.mark.parametrize(("assignment", "place", "value"), OVERRIDES, ids=[row[0] for row in OVERRIDES])
@@ -191,7 +191,7 @@ def test_resolved_has_every_default_and_what_terms_name_in_turn(tmp_path: Path) 
     assert full["terms"][0]["weight"] == 1.0
     assert full["terms"][1]["functional"]["type"] == "l21"
     assert full["terms"][1]["weight"] == 0.1 + 0.2
-    assert full["solver"]["type"] == "chambolle_pock"
+    assert full["solver"]["type"] == "auto"
     assert full["solver"]["tolerance"] > 0
     assert full["data"]["phantom"]["seed"] is not None
     assert yamlio.parse(yamlio.dump(full), "F.yaml") == full

@@ -26,7 +26,7 @@ from fusionkit.weights.auto import with_placeholder
 if TYPE_CHECKING:
     from fusionkit.compose_problem import Objective
 
-DEFAULT_SOLVER = "chambolle_pock"
+DEFAULT_SOLVER = "auto"
 SUFFIXES = (".yaml", ".yml")
 # fields with the spec of an object, and its kind
 NESTED = {"forward": "forwards", "functional": "functionals", "operator": "operators", "on": "operators"}

@@ -22,7 +22,7 @@ from fusionkit.terms import Term
 _AS_COUNTS = "; weight='auto' takes it as that of counts"
 Terms = Sequence[Term | Spec | Mapping[str, Any] | str]
 # that of the packaged configs
-SOLVER: dict[str, Any] = {"type": "chambolle_pock", "max_iterations": 1000, "tolerance": 1.0e-4}
+SOLVER: dict[str, Any] = {"type": "auto", "max_iterations": 1000, "tolerance": 1.0e-4}
 
 
 @dataclass(frozen=True)

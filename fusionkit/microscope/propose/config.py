@@ -100,7 +100,7 @@ def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recordi
             remark = "" if key == "haadf" and "offset" not in value else _REMARKS.get(key, "")
             lines.append(f"  {key}: {_short(value)}{remark}")
     lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in proposal.terms)]
-    solver = dump_line({"type": proposal.solver, "max_iterations": 2000, "tolerance": _TOLERANCE})
+    solver = dump_line({"type": "auto", "max_iterations": 2000, "tolerance": _TOLERANCE})
     lines.append(f"solver: {solver}  # for a first look; 1.0e-4 for numbers")
     if proposal.size < SMALL:
         lines.append("engine: numpy  # for so few values faster than compiling kernels")

@@ -42,14 +42,13 @@ Weight = float | str | dict[str, str]
 
 @dataclass(frozen=True)
 class Proposal:
-    """Units, terms and solver.
+    """Units and terms.
 
     Parameters
     ----------
     offset, scale : (value - offset) * scale is the image in units of the model.
     terms : of the config, each with a remark.
     grid : ``haadf`` or ``maps`` where their pixels differ.
-    solver : a solver for these terms.
     size : number of unknowns.
     """
 
@@ -57,7 +56,6 @@ class Proposal:
     scale: float
     terms: Terms
     grid: str | None
-    solver: str
     size: int
 
 
@@ -95,11 +93,10 @@ def default_terms(
     terms += [({"type": "gaussian", "sigma": AUTO}, "  # of each map, from its noise") for _ in net]
     terms += [(_poisson_term(dataset, name, pixels, weights[0], normalised, others), "") for name in counted]
     repeats = splits and grid is None and stacks == ["maps"] and len(maps) == len(dataset.elements)
-    solver = "proximal_gradient" if grid == "maps" else "chambolle_pock"
     terms += _penalties(weights[1], normalised or grid == "maps", repeats and min(pixels) >= _PATCH)
     terms.append(({"type": "nonnegative"}, ""))
     size = len(dataset.elements) * pixels[0] * pixels[1]
-    return Proposal(fit.offset, fit.scale, terms, grid, solver, size)
+    return Proposal(fit.offset, fit.scale, terms, grid, size)
 
 
 def _is_gaussian(dataset: Dataset, name: str, pixels: tuple[int, ...]) -> bool:

@@ -83,8 +83,8 @@ def write(
     run : the run.
     folder : the output folder; its parents are made.
     overwrite : whether a former run there may be replaced.
-    figures : whether to draw ``maps.png`` and ``convergence.png``, ``weights.png`` if a weight was searched, and
-        ``uncertainty.png`` if error bars were estimated.
+    figures : whether to draw ``maps.png`` and ``convergence.png``, ``weights.png`` if a weight was searched,
+        ``spectrum.png`` for spectra with a model, and ``uncertainty.png`` if error bars were estimated.
     report : whether to write ``report.html``.
     formats : of other programs, names of writers: ``hspy`` writes ``maps.hspy``.
     complete : adds error bars and diagnostics once the result is written.

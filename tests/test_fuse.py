@@ -14,10 +14,12 @@ import pytest
 from fuse_data import FAST, HAADF, MAPS, NAMES, SHAPE, STACK, hyperspy, signal
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 import fusionkit as fk
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
+from fusionkit.errors import UserError
 from fusionkit.options import parse
 
 
@@ -316,3 +318,36 @@ def test_hyperspy_is_not_imported_for_arrays() -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_spectrum_images_are_fused_in_sets_of_channels() -> None:
+    """S and Mo, whose lines overlap, side by side; the maps are signals like the image of the spectra."""
+    hs = hyperspy()
+    table = pytest.importorskip(
+        "exspy.material", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'"
+    ).elements
+    energies, left = 0.02 * np.arange(900), np.arange(12) < 6
+
+    def spectrum(element: str) -> np.ndarray:
+        known = table[element].Atomic_properties.Xray_lines.as_dictionary().values()
+        lines = [(one["energy (keV)"], one["weight"]) for one in known if one["energy (keV)"] > 0.3]
+        widths = [np.sqrt(2.5e-3 * (energy - 5.8987) + 0.13**2) / 2.355 for energy, _ in lines]
+        shape = sum(w * norm.pdf(energies, e, width) for (e, w), width in zip(lines, widths, strict=True))
+        return np.asarray(shape / np.sum(shape))
+
+    sulphur, molybdenum = spectrum("S"), spectrum("Mo")
+    mean = 400.0 * (left[:, None] * sulphur + ~left[:, None] * molybdenum) + 1e-3
+    cube = hs.signals.Signal1D(np.random.default_rng(2).poisson(np.broadcast_to(mean, (12, 12, 900))))
+    cube.set_signal_type("EDS_TEM")
+    cube.axes_manager[-1].scale, cube.axes_manager[-1].units = 0.02, "keV"
+    cube.metadata.set_item("Acquisition_instrument.TEM.beam_energy", 200.0)
+    cube.metadata.set_item("Acquisition_instrument.TEM.Detector.EDS.energy_resolution_MnKa", 130.0)
+    image = np.where(left, 1.0, 5.0) + np.random.default_rng(3).normal(0.0, 0.02, (12, 12))
+    terms = [{"type": "poisson", "epsilon": "auto", "forward": "spectral"}, {"type": "tv", "weight": 0.1}]
+    fused = fk.fuse(image, cube, elements=["S", "Mo"], terms=[*terms, "nonnegative"])
+    assert fused.maps["Mo"].data.shape == (12, 12)
+    for element, own in (("S", left), ("Mo", ~left)):
+        assert fused.arrays[element][:, own].sum() == pytest.approx(400.0 * 72, rel=0.05)
+        assert fused.arrays[element][:, ~own].sum() < 0.05 * fused.arrays[element].sum()
+    with pytest.raises(UserError, match=r"terms\[1\].forward: every element contributes to every map of 'maps'"):
+        fk.fuse(image, cube, elements=["S", "Mo"], terms=["haadf", "poisson"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,35 @@ def test_config_for_a_spectrum_image_names_its_elements(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "run/summary.json").read_text(encoding="utf-8"))
     assert (summary["pixel_size"], summary["units"]) == (0.4, "nm")
     assert summary["metadata"]["microscope"] == "a microscope"
+    assert (tmp_path / "run/spectrum.png").read_bytes()[:4] == b"\x89PNG"
+    report = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert "Sum of all spectra" in report
+    assert "background and unnamed lines" in report
+
+
+def test_a_user_chooses_elements_signals_and_pixels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
+    written_by("rsciio.hspy", lambda: spectrum_signal(data=spectra(shape=(8, 8), lines=20.0)))(tmp_path / "edx.hspy")
+    written_by("rsciio.hspy", lambda: image_signal(data=RNG.uniform(1, 2, (8, 8))))(tmp_path / "haadf.hspy")
+    files = [str(tmp_path / name) for name in ("edx.hspy", "haadf.hspy")]
+    config = ["--write-config", str(tmp_path / "x.yaml"), "--overwrite"]
+    chosen = ["--elements", "Ti, O", "--region", "0:6,1:8", "--spectra", "spectra", "--image", "HAADF"]
+    assert main(["inspect", *files, *config, *chosen]) == 0
+    assert "names no" not in capsys.readouterr().err
+    text = (tmp_path / "x.yaml").read_text(encoding="utf-8")
+    assert "elements: [Ti, O]" in text
+    assert "{step: crop, rows: [0, 6], columns: [1, 8]}" in text
+    refused = {
+        ("--elements", "Xx"): "--elements: there is no element 'Xx'",
+        ("--elements", "O,O"): "--elements: lists O twice",
+        ("--region", "3:1,0:4"): "--region: is '3:1,0:4'; write first:last",
+        ("--image", "BF"): "--image: .* holds no image 'BF'; name one of HAADF",
+        ("--spectra", "EELS"): "--spectra: there is no spectrum image 'EELS'; name one of spectra",
+    }
+    for choice, message in refused.items():
+        assert main(["inspect", *files, *config, *choice]) == 2
+        assert re.search(message, capsys.readouterr().err), choice
+    assert "writes no config; add --write-config" in fails(capsys, *files, "--elements", "O")
 
 
 REFUSALS = [

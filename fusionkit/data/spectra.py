@@ -27,6 +27,8 @@ class ElementMaps:
     background : estimated background in the same windows; None without one, or if it is subtracted.
     mixing : share of the counts of each element (columns) in each map, (n, n); None if each map is of one element.
     facts : pixel size, notes and metadata; its values are the maps.
+    spectrum : sum of all spectra and its model, a row each: energy and width of each bin in keV, counts, the background
+        with what nobody named, and every element, (n + 4, bins); None without a model.
     """
 
     elements: tuple[str, ...]
@@ -34,10 +36,15 @@ class ElementMaps:
     background: FloatArray | None
     facts: RawArray
     mixing: FloatArray | None = None
+    spectrum: FloatArray | None = None
 
     def arrays(self, name: str) -> dict[str, FloatArray]:
-        """The maps as ``name``; background and mixing, if any, as ``name_background`` and ``name_mixing``."""
-        more = {f"{name}_background": self.background, f"{name}_mixing": self.mixing}
+        """The maps as ``name``; what else there is as ``name_background``, ``name_mixing`` and ``name_spectrum``."""
+        more = {
+            f"{name}_background": self.background,
+            f"{name}_mixing": self.mixing,
+            f"{name}_spectrum": self.spectrum,
+        }
         return {name: self.maps} | {key: array for key, array in more.items() if array is not None}
 
 

@@ -129,7 +129,9 @@ def fuse(
     maps : a mapping from element to map (ny, nx); a list of signals titled by element, or of files that name their
         element; a stack (n, ny, nx), as an array or a signal whose metadata name the elements; or the path of a file
         with a stack or with images named by element. A mapping or a list may mix arrays (also dask), signals and files.
-    elements : of the maps, in their order, if the maps do not name them. Maps that do are put into this order.
+        A HyperSpy signal of EDX spectra gives counts in sets of channels, see `method: spectral`.
+    elements : of the maps, in their order, if the maps do not name them. Maps that do are put into this order. Of
+        spectra, those to map; by default those of the signal that its spectra show.
     terms : of the objective, as in a config, instead of those above.
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; ``relative`` where None.
     gamma : exponent of the image; 1.7 where None.

@@ -15,12 +15,27 @@ from fusionkit.data.checks import Origin, check_image
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.field_of_view import fields
 from fusionkit.data.open_files import OpenFiles
-from fusionkit.data.options import DataOptions, Source
+from fusionkit.data.options import DataOptions, Source, SpectrumSource
 from fusionkit.data.readers import RawArray, Recording
 from fusionkit.data.recording import load_file
+from fusionkit.data.spectra import ElementMaps
 from fusionkit.errors import UserError
+from fusionkit.microscope.reader import MicroscopeRecording
+from fusionkit.microscope.signals import Signal
+from fusionkit.microscope.spectra.fit import detected
 from fusionkit.notebook.files import element_of_file, image_in, is_path, maps_in
-from fusionkit.notebook.kinds import Kind, check_no_spectra, element_of, is_signal, parts_of, raw_of, title_of
+from fusionkit.notebook.kinds import (
+    Kind,
+    check_no_spectra,
+    element_of,
+    image_like,
+    is_signal,
+    is_spectrum_image,
+    parts_of,
+    raw_of,
+    spectra_of,
+    title_of,
+)
 from fusionkit.options import repeated
 
 SOURCE = "fusionkit.fuse"  # origin of the data, in messages
@@ -79,6 +94,24 @@ class ArraysInMemory(OpenFiles):
         return SOURCE
 
 
+class SpectraInMemory(ArraysInMemory):
+    """An image and a spectrum image in memory.
+
+    Parameters
+    ----------
+    image : the HAADF image.
+    signal : the spectra.
+    """
+
+    def __init__(self, image: RawArray, signal: Signal) -> None:
+        super().__init__({"haadf": image})
+        self._recording = MicroscopeRecording(signal.path, {signal.name: signal})
+
+    def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
+        """As `fusionkit.data.spectra.SpectralRecording`."""
+        return self._recording.counts(source, where)
+
+
 @contextmanager
 def argument_names() -> Iterator[None]:
     """Let error messages name arguments of `fusionkit.fuse` instead of keys of the config's ``data``."""
@@ -86,7 +119,7 @@ def argument_names() -> Iterator[None]:
         yield
     except UserError as error:
         where = "maps" if error.where in ("data", "data.path") else error.where.removeprefix("data.")
-        raise UserError(where, error.problem, error.remedy) from None
+        raise UserError(where.replace("spectra.", ""), error.problem, error.remedy) from None
 
 
 def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
@@ -95,8 +128,8 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
     Parameters
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal or the path of a file.
-    maps : by element in a mapping; or a list, a stack or the path of a file.
-    elements : of the maps, if the maps do not name them; else None.
+    maps : by element in a mapping; or a list, a stack, an EDX spectrum image or the path of a file.
+    elements : of the maps, if the maps do not name them, or to map; else None.
 
     Raises
     ------
@@ -106,12 +139,25 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
         raise UserError("elements", f"is the text '{elements}'", "write a list: elements=['Co', 'O']")
     check_unique(elements or (), "elements")
     image = _raw(haadf, "haadf", "haadf")
+    if is_spectrum_image(maps):
+        return _of_spectra(image, maps, elements)
     raw, kind, notes = _maps(maps, elements)
     options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), maps={name: Source(signal=name) for name in raw})
     with argument_names():
         dataset = load_file(options, Path(), "data", ArraysInMemory({"haadf": image, **raw}))
     notes = tuple(dict.fromkeys([*notes, *dataset.notes, *_difference_of_fields(image, raw.values())]))
     return Inputs(replace(dataset, notes=notes), options, kind)
+
+
+def _of_spectra(image: RawArray, signal: Any, elements: Sequence[str] | None) -> Inputs:
+    """Image and counts of a spectrum image, in a set of channels for each element."""
+    spectra = spectra_of(signal)
+    names = list(elements) if elements is not None else list(detected(spectra, spectra.facts.elements, "maps"))
+    source = SpectrumSource(elements=names, method="spectral")
+    options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), spectra={"maps": source})
+    with argument_names():
+        dataset = load_file(options, Path(), "data", SpectraInMemory(image, spectra))
+    return Inputs(dataset, options, Kind(dict.fromkeys(names, image_like(signal))))
 
 
 def _difference_of_fields(image: RawArray, maps: Iterable[RawArray]) -> tuple[str, ...]:

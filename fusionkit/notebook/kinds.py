@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from fusionkit.data.names import element_named
 from fusionkit.data.readers import RawArray, calibration
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import facts_of, order_assumed, single_element
+from fusionkit.microscope.signals import ArrayValues, Axis, Signal
 from fusionkit.terms import Array
 
 
@@ -87,6 +89,40 @@ def element_of(signal: Any) -> str | None:
     """The element of a map by its title, else by the only element or X-ray line in its metadata; None where unknown."""
     facts = facts_of(signal.metadata.as_dictionary())
     return element_named(facts.title) or single_element(facts)
+
+
+def is_spectrum_image(thing: object) -> bool:
+    """Whether this is a HyperSpy signal of EDX spectra on a scan (ny, nx)."""
+    if not is_signal(thing):
+        return False
+    signal: Any = thing
+    dimensions = signal.axes_manager.navigation_dimension, signal.axes_manager.signal_dimension
+    return dimensions == (2, 1) and str(signal.metadata.get_item("Signal.signal_type", "")).startswith("EDS")
+
+
+def spectra_of(signal: Any) -> Signal:
+    """A HyperSpy signal of spectra as a signal of a recording; its values stay where they are."""
+    axes = sorted(
+        (*signal.axes_manager.navigation_axes, *signal.axes_manager.signal_axes), key=lambda axis: axis.index_in_array
+    )
+    own = [
+        Axis(
+            str(axis.name),
+            int(axis.size),
+            float(axis.scale),
+            float(axis.offset),
+            axis.units if isinstance(axis.units, str) else "",
+            not axis.navigate,
+        )
+        for axis in axes
+    ]
+    facts = facts_of(signal.metadata.as_dictionary())
+    return Signal(facts.title or "maps", Path("maps"), ArrayValues(signal.data), tuple(own), facts)
+
+
+def image_like(signal: Any) -> Any:
+    """The image signal of a spectrum image: its sum over all energies."""
+    return signal.sum(axis="sig").transpose(signal_axes=2)
 
 
 def check_no_spectra(signal: Any, where: str) -> None:

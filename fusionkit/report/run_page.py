@@ -10,6 +10,7 @@ from fusionkit.report.convergence import convergence_section
 from fusionkit.report.maps import MOST, field_of_view, gallery, unknown_maps
 from fusionkit.report.overview import overview
 from fusionkit.report.residuals import residual_section
+from fusionkit.report.spectrum import spectrum_section
 from fusionkit.report.trace import STATUS_WORDS
 from fusionkit.result import Status
 from fusionkit.results.record import Diagnostic, RunRecord
@@ -33,6 +34,7 @@ def run_page(record: RunRecord, name: str) -> Page:
     sections = (
         None if has_maps else vector_section(record),
         residual_section(record),
+        spectrum_section(record),
         weights_section(record),
         convergence_section(record),
     )

@@ -46,7 +46,7 @@ from fusionkit.operators.forward import Forward, Jet, LinearForward, PixelwiseFo
 from fusionkit.operators.forward.elements import SelectedMaps
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.spectral import MixedMaps
-from fusionkit.options import Options, Spec, Weight
+from fusionkit.options import Existing, Options, Spec, Weight
 from fusionkit.terms import Array
 
 __all__ = ["Fidelity", "Forward", "Jet", "LinearForward", "Loss", "PixelwiseFidelity", "PixelwiseForward", "fidelity"]
@@ -140,8 +140,19 @@ def from_options(options: FidelityOptions, kind: str, loss: Loss, context: Conte
     """The term with these options; ``kind`` is its name by default."""
     data = context.array(options.data)
     forward = context.build("forwards", options.forward, "forward")
+    if f"{options.data}_mixing" in context.dataset.arrays and not _mixes(options.forward):
+        problem = f"every element contributes to every map of '{options.data}' (method: spectral)"
+        raise UserError(context.at("forward").where, problem, "write forward: spectral")
     if forward.fitted and loss.noise != "normal":
         problem = f"{' and '.join(forward.fitted)} are fitted in least squares only"
         raise UserError(context.at("forward").where, problem, "give numbers, or use type: least_squares")
     name, labels = options.name or kind, context.labels
     return fidelity(name, options.weight, loss, forward, data, context.where, options.data, labels)
+
+
+def _mixes(forward: Spec) -> bool:
+    """Whether a model, or the one inside it, is ``spectral`` or an author's own."""
+    inner = forward.options.get("forward")
+    if inner is not None:
+        return _mixes(Spec.model_validate(inner))
+    return forward.type == "spectral" or isinstance(forward, Existing)

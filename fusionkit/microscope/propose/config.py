@@ -25,14 +25,16 @@ from fusionkit.engines.choose import SMALL
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.propose.default_terms import Proposal, default_terms
 from fusionkit.microscope.propose.places import OtherStacks, places
-from fusionkit.microscope.propose.sources import Mappings, sources
+from fusionkit.microscope.propose.sources import EVERYTHING, Choice, Mappings, sources
 from fusionkit.options import parse
 
 # sums of maps within 0.6 % of those at 1e-5 (TiO2/Pd recording), in a fifth of the iterations that 5e-4 takes
 _TOLERANCE = 1e-3
 
 
-def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | None = None) -> str:
+def propose(
+    recordings: Mapping[Path, Recording], folder: Path, reader: str | None = None, choice: Choice = EVERYTHING
+) -> str:
     """The config, YAML text.
 
     Parameters
@@ -40,12 +42,13 @@ def propose(recordings: Mapping[Path, Recording], folder: Path, reader: str | No
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
     reader : name of the reader; None if the suffixes select it.
+    choice : of signals, elements and pixels.
 
     Raises
     ------
     UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
     """
-    data, scans, same_technique = sources(recordings, folder, reader)
+    data, scans, same_technique = sources(recordings, folder, reader, choice)
     options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # a grid permits any shapes
     files = OpenFiles(folder, options.path, options.reader, "data", recordings)
     read = load_file(options, folder, "data", files)
@@ -110,7 +113,7 @@ def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recordi
 _REMARKS = {
     "haadf": "  # the values used are (value - offset) * scale",
     "grid": "  # whose pixels the fused maps have",
-    "prepare": "  # crops one scan to the field of the other",
+    "prepare": "  # crops to the field of the other scan, or to the region",
     "maps_are": "  # counts times an unknown factor, which is estimated: the fused maps are in counts",
 }
 

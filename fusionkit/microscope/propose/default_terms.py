@@ -32,7 +32,7 @@ PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
 _LARGE_OFFSET = 30.0  # in ranges of the image
 _PATCH = 16  # pixels along the shorter axis from which patches are compared
 _IMAGE = "  # at most 1 / s²; model and weight best predict held-out counts"
-_OF_A_STACK = ("_background", "_mixing")  # ends of the names of arrays that belong to a stack
+_OF_A_STACK = ("_background", "_mixing", "_spectrum")  # ends of the names of arrays that belong to a stack
 _NONE = OtherStacks()
 
 Terms = list[tuple[dict[str, Any], str]]

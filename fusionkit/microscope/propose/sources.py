@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,28 @@ Mappings = dict[str, Any]
 _Listed = tuple[Path, Recording, Entry]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What a user chooses where files hold several signals.
+
+    Parameters
+    ----------
+    elements : symbols; empty for those that the file names, or that its spectra show.
+    image, spectra : names of the HAADF image and of the spectrum image; None for the likeliest.
+    region : first and last row, then columns, of the pixels to use; None for all.
+    """
+
+    elements: tuple[str, ...] = ()
+    image: str | None = None
+    spectra: str | None = None
+    region: tuple[tuple[int, int], tuple[int, int]] | None = None
+
+
+EVERYTHING = Choice()
+
+
 def sources(
-    recordings: Mapping[Path, Recording], folder: Path, reader: str | None
+    recordings: Mapping[Path, Recording], folder: Path, reader: str | None, choice: Choice = EVERYTHING
 ) -> tuple[Mappings, dict[str, Scan], frozenset[str]]:
     """The config's ``data``, the scans of further stacks by name, and which of these share the technique of the maps.
 
@@ -35,6 +56,7 @@ def sources(
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
     reader : name of the reader; None if the suffixes select it.
+    choice : of signals and elements.
 
     Raises
     ------
@@ -49,23 +71,33 @@ def sources(
         own = {} if common else {"path": files[path]} | ({"reader": reader} if reader is not None else {})
         return {**own, "signal": name}
 
-    spectra = _spectra([one for one in listed if isinstance(one[1], MicroscopeRecording)])
+    spectra = _spectra([one for one in listed if isinstance(one[1], MicroscopeRecording)], choice)
     names = ", ".join(map(str, recordings))
     maps = {} if spectra else _maps(listed, names)
     if not maps and not spectra:
         raise _nothing_usable([entry for *_, entry in listed], names)
     used = [*spectra.values(), *maps.values()]
-    image = _image(listed, used[0][2], names)
+    image = _image(listed, used[0][2], names, choice.image)
     _warn_of_unused(recordings, [image, *used])
     data: Mappings = {**common, "haadf": source(image[0], image[2].name)}
     if spectra:
         every = tuple(dict.fromkeys(element for *_, entry in spectra.values() for element in entry.elements))
-        data |= {"spectra": {k: _counted(r, e, source(path, e.name), every) for k, (path, r, e) in spectra.items()}}
+        every = choice.elements or every
+        data |= {
+            "spectra": {
+                key: _counted(recording, entry, source(path, entry.name), every, choice.elements)
+                for key, (path, recording, entry) in spectra.items()
+            }
+        }
     else:
         data |= {"maps": {element: source(path, entry.name) for element, (path, _, entry) in maps.items()}}
     others = {name: entry for name, (*_, entry) in spectra.items() if name != "maps"}
     same_technique = frozenset(name for name, entry in others.items() if entry.kind == used[0][2].kind)
-    return data | _cropped(image[2], used[0][2]), {name: entry.scan for name, entry in others.items()}, same_technique
+    steps = _cropped(image[2], used[0][2])
+    if choice.region is not None:
+        rows, columns = (list(ends) for ends in choice.region)
+        steps = {"prepare": [*steps.get("prepare", ()), {"step": "crop", "rows": rows, "columns": columns}]}
+    return data | steps, {name: entry.scan for name, entry in others.items()}, same_technique
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -73,8 +105,13 @@ def _relative(path: Path, folder: Path) -> str:
     return os.path.relpath(path.absolute().parent.resolve() / path.name, folder.resolve())
 
 
-def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
-    """The HAADF image; of several candidates, one of the same field, then one of the same pixels."""
+def _image(listed: list[_Listed], maps: Entry, names: str, chosen: str | None) -> _Listed:
+    """The HAADF image; of several candidates, the chosen one, or one of the same field, then of the same pixels."""
+    if chosen is not None:
+        named = [one for one in listed if one[2].name == chosen and len(one[2].shape) == 2]
+        if not named:
+            raise UserError("--image", f"{names} holds no image '{chosen}'", _known(listed, 2))
+        return named[0]
     images = [one for one in listed if len(one[2].shape) == 2 and one[2].kind == "image" and not _is_map(one[2])]
     if not images:
         raise UserError(names, "holds no HAADF image", "name the file of the image too")
@@ -84,6 +121,11 @@ def _image(listed: list[_Listed], maps: Entry, names: str) -> _Listed:
         return image_rank(one[2].name), both is not None and not both.are_same, one[2].shape != maps.pixels
 
     return min(images, key=likely)
+
+
+def _known(listed: list[_Listed], dimensions: int) -> str:
+    """A remedy that names the signals of so many dimensions."""
+    return f"name one of {', '.join(one[2].name for one in listed if len(one[2].shape) == dimensions) or 'none'}"
 
 
 def _cropped(image: Entry, maps: Entry) -> Mappings:
@@ -148,10 +190,18 @@ def _maps(listed: list[_Listed], source: str) -> dict[str, _Listed]:
     return {element: maps[names.index(name)] for element, name in map_names(element_by_name, source).items()}
 
 
-def _spectra(listed: list[_Listed]) -> dict[str, _Listed]:
+def _spectra(listed: list[_Listed], choice: Choice) -> dict[str, _Listed]:
     """EDX first; the first spectrum image is ``maps``, the second ``eels`` or ``edx``."""
-    usable = [(one, signal) for one in listed if (signal := _signal(one[1], one[2])).facts.elements]
+    usable = [(one, _signal(one[1], one[2])) for one in listed]
     usable = [(one, s) for one, s in usable if len(s.shape) == 3 and s.technique and s.energy_axis is not None]
+    if choice.spectra is not None:
+        usable = [pair for pair in usable if pair[0][2].name == choice.spectra]
+        if not usable:
+            raise UserError("--spectra", f"there is no spectrum image '{choice.spectra}'", _known(listed, 3))
+    # EDX spectra show their elements
+    usable = [pair for pair in usable if choice.elements or pair[1].facts.elements or pair[1].technique == "EDX"]
+    if any(pair[1].facts.elements for pair in usable) and not choice.elements:
+        usable = [pair for pair in usable if pair[1].facts.elements]
     usable.sort(key=lambda pair: pair[1].technique)
     names = ["maps", *(signal.technique.lower() for _, signal in usable[1:2])]
     return {name: one for name, (one, _) in zip(names, usable, strict=False)}
@@ -162,14 +212,24 @@ def _signal(recording: Recording, entry: Entry) -> Signal:
     return recording.signals[entry.name]
 
 
-def _counted(recording: Recording, entry: Entry, source: Mappings, every: tuple[str, ...]) -> Mappings:
-    """The source with a fit of the lines of EDX, or with windows after EELS edges; ``every`` is all elements."""
+def _counted(
+    recording: Recording, entry: Entry, source: Mappings, every: tuple[str, ...], chosen: tuple[str, ...]
+) -> Mappings:
+    """The source with sets of channels for EDX, or windows after EELS edges.
+
+    Parameters
+    ----------
+    recording, entry, source : where the spectra are.
+    every : all elements of the specimen.
+    chosen : those to map; without any, those of the file.
+    """
     signal = _signal(recording, entry)
+    elements = chosen or signal.facts.elements
     if signal.technique == "EDX":
-        return {**source, "elements": detected(signal, str(signal.path)), "method": "spectral"}
+        return {**source, "elements": list(detected(signal, elements, str(signal.path))), "method": "spectral"}
     windows: dict[str, list[float]] = {}
     backgrounds: dict[str, list[float]] = {}
-    for element in signal.facts.elements:
+    for element in elements:
         options = SpectrumSource(elements=[element], background="power_law")
         try:
             window = windows_of(signal, options, str(signal.path), every)[element]

@@ -75,27 +75,37 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     return ElementMaps(tuple(family_of), maps, None, signal.raw(maps, notes))
 
 
-def detected(signal: Signal, where: str) -> list[str]:
-    """The elements of the file whose lines the sum of all spectra shows; a warning for every other one.
+def detected(signal: Signal, elements: Sequence[str], where: str) -> dict[str, float]:
+    """The elements whose lines the sum of all spectra shows, with their counts; a warning for every other one.
+
+    Parameters
+    ----------
+    signal : an EDX spectrum image.
+    elements : symbols; without any, all that the spectra show.
+    where : config key, for error messages.
 
     Raises
     ------
     UserError : as `fit`, or the spectra show none of them.
     """
-    elements = edx_elements(signal, SpectrumSource(), where, where)
-    bins, result = bins_of(signal), list[str]()
+    bins, result = bins_of(signal), dict[str, float]()
     total = binned(signal, bins).sum(axis=(1, 2), dtype=np.float64)
     model = model_of_sum(signal, elements, total, bins, where)
-    for element in elements:
+    for element in elements or model.unlisted:
         family = clearest(model, element)
         problem = "its lines lie outside the spectra" if family is None else _below_limit(signal, model, family)
         if problem is None:
-            result.append(element)
-        else:
+            own = [name == element for name, _ in model.families]
+            result[element] = float(model.amounts[own].sum())
+        elif elements:
             warnings.warn(f"the config leaves out {element} of '{signal.name}': {problem}", FusionkitWarning, 2)
     if not result:
-        remedy = "name them in the config, in data.spectra.maps.elements, if they are there"
-        raise UserError(where, f"'{signal.name}' shows none of its elements' lines", remedy)
+        named = "of its elements' lines" if elements else "lines"
+        raise UserError(where, f"'{signal.name}' shows no{'ne ' if elements else ' '}{named}", "name its elements")
+    others = [one for one in model.unlisted if one not in result]
+    if others:
+        message = f"'{signal.name}' shows {', '.join(others)} too, which nobody named: its counts go to the background"
+        warnings.warn(f"{message}; name them to map them", FusionkitWarning, 2)
     return result
 
 

@@ -74,7 +74,17 @@ def count_in_sets(signal: Signal, source: SpectrumSource, where: str) -> Element
     listed = ", ".join(f"{one} {count:.6g}" for one, count in zip(elements, amounts, strict=True))
     note = f"Counts by the sum of all spectra: {listed}. In a set of channels for each element they have at most"
     notes = (f"{note} {errors.max():.3g} times the standard error of whole spectra. {facts_of_fit(model)}",)
-    return ElementMaps(tuple(elements), maps, background, signal.raw(maps, notes), mixing)
+    return ElementMaps(
+        tuple(elements), maps, background, signal.raw(maps, notes), mixing, _spectrum(model, shapes, amounts)
+    )
+
+
+def _spectrum(model: SpectralModel, shapes: Image, amounts: Image) -> Image:
+    """The rows of `fusionkit.data.spectra.ElementMaps.spectrum`."""
+    parts = amounts[:, None] * shapes
+    others = model.all_amounts @ model.shapes - parts.sum(axis=0)
+    edges = model.edges / 1000.0
+    return np.stack([(edges[1:] + edges[:-1]) / 2, np.diff(edges), model.total, others, *parts])
 
 
 def _spectra(model: SpectralModel, elements: list[str]) -> tuple[Image, Image]:

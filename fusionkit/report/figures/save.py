@@ -10,18 +10,23 @@ from matplotlib.figure import Figure
 
 from fusionkit.report.figures.convergence import convergence_figure
 from fusionkit.report.figures.maps import maps_figure
+from fusionkit.report.figures.spectrum import spectrum_figure
 from fusionkit.report.figures.uncertainty import uncertainty_figure
 from fusionkit.report.figures.weights import weights_figure
+from fusionkit.report.spectrum import spectra_of
 from fusionkit.results.record import RunRecord
 
 DPI = 150
 
 
 def figures_of(run: RunRecord) -> dict[str, Callable[[], Figure]]:
-    """The figures of a run by file name: ``weights.png`` after a search, ``uncertainty.png`` if requested."""
+    """The figures of a run by file name: ``weights.png`` after a search, the others where there is such a thing."""
     figures: dict[str, Callable[[], Figure]] = {"maps.png": lambda: maps_figure(run)}
     if any(chosen.curve is not None for chosen in run.weights):
         figures["weights.png"] = lambda: weights_figure(run.weights)
+    spectra = list(spectra_of(run))
+    if spectra:
+        figures["spectrum.png"] = lambda: spectrum_figure(spectra)
     figures["convergence.png"] = lambda: convergence_figure(run)
     if run.uncertainty is not None:
         figures["uncertainty.png"] = lambda: uncertainty_figure(run)

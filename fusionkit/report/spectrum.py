@@ -1,0 +1,76 @@
+"""The sum of all spectra with its model, a part for each element, and the residual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusionkit.report.content import Chart, Curve, Section
+from fusionkit.results.record import RunRecord
+from fusionkit.terms import Array
+
+OTHERS = "background and unnamed lines"
+_LEAST = 1e-5  # of the strongest peak: fainter parts are not drawn
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The sum of all spectra of a stack.
+
+    Parameters
+    ----------
+    name : of the stack.
+    energies, widths : of the bins, in keV.
+    counts : in each bin.
+    parts : of the model, by element, and `OTHERS`.
+    """
+
+    name: str
+    energies: Array
+    widths: Array
+    counts: Array
+    parts: dict[str, Array]
+
+    @property
+    def model(self) -> Array:
+        """The expected counts in each bin."""
+        return np.sum([*self.parts.values()], axis=0)
+
+    @property
+    def residual(self) -> Array:
+        """Counts minus model, in standard deviations of the counts."""
+        return (self.counts - self.model) / np.sqrt(np.maximum(self.model, 1.0))
+
+
+def spectra_of(record: RunRecord) -> Iterator[Spectrum]:
+    """The spectrum of every stack that has a model."""
+    for name, elements in record.dataset.stacks.items():
+        rows = record.dataset.arrays.get(f"{name}_spectrum")
+        if rows is not None and len(rows) == len(elements) + 4:
+            energies, widths, counts, *parts = np.asarray(rows, np.float64)
+            yield Spectrum(name, energies, widths, counts, dict(zip((OTHERS, *elements), parts, strict=True)))
+
+
+def spectrum_section(record: RunRecord) -> Section | None:
+    """Two charts for each stack: the spectrum with its parts, and the residual; None without a model."""
+    charts = [chart for one in spectra_of(record) for chart in (_parts(one), _residual(one))]
+    return Section("Sum of all spectra", tuple(charts)) if charts else None
+
+
+def _parts(one: Spectrum) -> Chart:
+    levels = {"counts": one.counts, "model": one.model, **one.parts}
+    least = _LEAST * float((one.model / one.widths).max(initial=1.0))
+    curves = []
+    for name, values in levels.items():
+        shown = np.where(values / one.widths >= least, values / one.widths, 0.0)  # a logarithmic axis leaves gaps at 0
+        style = "points" if name == "counts" else "line"
+        curves.append(Curve(name, one.energies.tolist(), shown.tolist(), style))
+    return Chart(f"Spectrum of {one.name}", "energy (keV)", "counts per keV", tuple(curves), log=True)
+
+
+def _residual(one: Spectrum) -> Chart:
+    note = "Where it is far beyond 3, lines are missing from the model or shaped otherwise."
+    curves = (Curve("residual", one.energies.tolist(), one.residual.tolist()),)
+    return Chart(f"Residual of {one.name}", "energy (keV)", "standard deviations", curves, note=note)

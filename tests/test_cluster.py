@@ -135,16 +135,23 @@ def test_a_scheduler_that_dies_leaves_what_is_finished(tmp_path: Path, cluster: 
     assert "not run" not in statuses(tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("tcp://127.0.0.1:9", "no scheduler answers at 'tcp://127.0.0.1:9'"),
+        ("tls://127.0.0.1:9", "'tls://127.0.0.1:9' needs TLS, which is not configured"),
+    ],
+)
 def test_a_scheduler_that_does_not_answer_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    address: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fusionkit.sweep import cluster
 
     monkeypatch.setattr(cluster, "_TIMEOUT", 1)
     config = write_config(tmp_path, WEIGHTS)
     out = tmp_path / "out"
-    assert main(["sweep", str(config), "--output", str(out), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert main(["sweep", str(config), "--output", str(out), "--scheduler", address]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "--scheduler: no scheduler answers at 'tcp://127.0.0.1:9'" in said
+    assert f"--scheduler: {problem}" in said
     assert not out.exists()

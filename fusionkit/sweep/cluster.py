@@ -98,6 +98,9 @@ def connect(address: str) -> Client:
         )
     try:
         client = Client(**target, timeout=_TIMEOUT, set_as_default=False)
+    except TypeError as error:  # of distributed
+        remedy = "set distributed.comm.tls in dask's configuration (docs/sweeps.md)"
+        raise UserError("--scheduler", f"'{address}' needs TLS, which is not configured", remedy) from error
     except (OSError, ValueError) as error:
         remedy = "give the address that 'dask scheduler' prints (tcp://host:8786)"
         raise UserError("--scheduler", f"no scheduler answers at '{address}'", remedy) from error

@@ -22,7 +22,7 @@ from fusionkit.errors import UserError, printable
 
 _LOG = logging.getLogger("fusionkit")
 _COST = 0.02  # most of the time that is spent on checkpoints
-_RATE, _LATENCY = 2e8, 0.01  # bytes a second and seconds of a file, before one has been timed
+_RATE, _LATENCY = 2e8, 0.01  # bytes a second and seconds of a file
 _HEAD = "head"  # of a file: the key of the run and the tree of values as JSON, in bytes
 
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, key: str, every: float, part: str = "", stage: int = 1) -> None:
         self.folder, self.key, self.every, self.part, self.stage = folder, key, every, part, stage
-        self._is_failing, self._rate, self._last = False, _RATE, time.monotonic()
+        self._is_failing, self._took, self._last = False, 0.0, time.monotonic()
 
     def of_part(self, part: str) -> Checkpoint:
         """The same for values that also depend on ``part``."""
@@ -55,14 +55,12 @@ class Checkpoint:
 
     def due(self, size: int) -> bool:
         """Whether to save a state of ``size`` bytes now."""
-        return not self._is_failing and time.monotonic() - self._last >= max(self.every, self._seconds(size) / _COST)
+        seconds = max(self.every, self._took / _COST, _seconds(size) / _COST)
+        return not self._is_failing and time.monotonic() - self._last >= seconds
 
     def is_worth(self, seconds: float, size: int) -> bool:
         """Whether to save ``size`` bytes that took ``seconds`` to compute."""
-        return not self._is_failing and seconds >= self._seconds(size) / _COST
-
-    def _seconds(self, size: int) -> float:
-        return _LATENCY + size / self._rate
+        return not self._is_failing and seconds >= _seconds(size) / _COST
 
     def save(self, name: str, value: Any) -> None:
         """Save a value of dataclasses, arrays and numbers; a failure costs the checkpoint, not the run."""
@@ -83,8 +81,7 @@ class Checkpoint:
             self._is_failing = True
             _LOG.warning("there are no checkpoints: %s", error)
         self._last = time.monotonic()
-        if (size := sum(array.nbytes for array in arrays)) > 1e7:
-            self._rate = size / max(self._last - started, 1e-3)
+        self._took = self._last - started
 
     def load(self, name: str, template: Any = None, kinds: Mapping[str, type] | None = None) -> Any:
         """The value saved under a name, see `fusionkit.checkpoint.encode.decode`; None if there is none to use."""
@@ -115,6 +112,11 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove all files: the run is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _seconds(size: int) -> float:
+    """About how long it takes to write so many bytes."""
+    return _LATENCY + size / _RATE
 
 
 def beside(output: Path) -> Path:

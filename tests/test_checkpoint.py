@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from problems import NONNEGATIVE, POISSON, TV, arrays, build, problem_of, taken
 
-from fusionkit.checkpoint.folder import Checkpoint, beside
+from fusionkit.checkpoint.folder import Checkpoint, _sum, beside
 from fusionkit.cli import main
 from fusionkit.compose_problem import make_solver
 from fusionkit.loop import solve
@@ -123,6 +124,25 @@ def test_a_killed_run_goes_on(
     assert "holds a former run" in capsys.readouterr().err
 
 
+def test_a_run_killed_after_its_last_file_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def end(self: Checkpoint) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "due", lambda self, size: True)
+        patch.setattr(Checkpoint, "remove", end)
+        assert run(tmp_path / "run") == 130
+    assert beside(tmp_path / "run").is_dir()
+    capsys.readouterr()
+    assert run(tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert "holds a former run" in error
+    assert "going on" not in error
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -138,12 +158,18 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(
     change: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     killed(tmp_path / "run", monkeypatch, "solve", 9)
-    path = beside(tmp_path / "run") / "solve.npz"
+    path = beside(tmp_path / "run") / "solve.zip"
     data = path.read_bytes()
     if change == "none":
         path.unlink()
-    elif change == "huge":  # an array that claims 10^12 values
-        path.write_bytes(data.replace(b"(3, 24, 24)", b"(3e3,1e9,1)".replace(b"e", b"9"), 1))
+    elif change == "huge":  # an array that claims far more values than there are
+        with zipfile.ZipFile(path) as old:
+            members = {name: old.read(name) for name in old.namelist()}
+        members["head"] = members["head"].replace(b"[3, 24, 24]", b"[3, 24, 24000000000]")
+        members["head"] = _sum(members["head"][16:]) + members["head"][16:]
+        with zipfile.ZipFile(path, "w") as new:
+            for name, content in members.items():
+                new.writestr(name, content)
     elif change != "config":
         middle = len(data) // 2
         changed = {"truncated": data[:middle], "empty": b"", "flipped": data[:middle] + bytes(64) + data[middle + 64 :]}

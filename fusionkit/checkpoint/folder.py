@@ -10,6 +10,8 @@ import time
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
+from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,12 @@ from fusionkit.errors import UserError, printable
 _LOG = logging.getLogger("fusionkit")
 _COST = 0.02  # most of the time that is spent on checkpoints
 _RATE, _LATENCY = 2e8, 0.01  # bytes a second and seconds of a file
-_HEAD = "head"  # of a file: the key of the run and the tree of values as JSON, in bytes
+_HEAD = "head"  # member of a file: the key of the run, the tree of values and the kinds of the arrays as JSON
+_KINDS = {np.dtype(kind).str for kind in "?efdbhiqBHIQ"}
+_PIECE, _SUM = 1 << 20, 16  # bytes
+# what a damaged file raises
+_DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, MemoryError, OverflowError, RuntimeError)
+_DAMAGED += (EOFError, zipfile.BadZipFile)
 
 
 class Checkpoint:
@@ -51,7 +58,7 @@ class Checkpoint:
         return Checkpoint(self.folder, self.key, self.every, self.part, self.stage + 1)
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}{f'-{self.stage}' if self.stage > 1 else ''}.npz"
+        return self.folder / f"{name}{f'-{self.stage}' if self.stage > 1 else ''}.zip"
 
     def due(self, size: int) -> bool:
         """Whether to save a state of ``size`` bytes now."""
@@ -72,11 +79,13 @@ class Checkpoint:
             if self.state() == "foreign":
                 self.remove()
             self.folder.mkdir(parents=True, exist_ok=True)
-            named: dict[str, Any] = {str(place): array for place, array in enumerate(arrays)}
-            head = json.dumps({"key": self.key, "part": self.part, "tree": tree})
-            named[_HEAD] = np.frombuffer(head.encode(), np.uint8)
-            with whole_file(self._path(name)) as partial, partial.open("wb") as file:
-                np.savez(file, **named)
+            with whole_file(self._path(name)) as partial, zipfile.ZipFile(partial, "w") as archive:
+                kinds = [[array.dtype.str, array.shape] for array in arrays]
+                head = json.dumps({"key": self.key, "part": self.part, "tree": tree, "arrays": kinds}).encode()
+                archive.writestr(_HEAD, _sum(head) + head)
+                for place, array in enumerate(arrays):
+                    with archive.open(str(place), "w", force_zip64=True) as member:
+                        member.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         except (UserError, OSError, TypeError) as error:
             self._is_failing = True
             _LOG.warning("there are no checkpoints: %s", error)
@@ -87,24 +96,24 @@ class Checkpoint:
         """The value saved under a name, see `fusionkit.checkpoint.encode.decode`; None if there is none to use."""
         path = self._path(name)
         try:
-            with _opened(path) as file:
-                head = _head(file)
+            with zipfile.ZipFile(path) as archive:
+                head = _head(archive)
                 if (head["key"], head["part"]) != (self.key, self.part):
                     return None
-                arrays = {int(each): file[each] for each in file.files if each != _HEAD}
+                arrays = {place: _array(archive, str(place), *kind) for place, kind in enumerate(head["arrays"])}
             return decode(head["tree"], arrays, template, kinds)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, MemoryError, zipfile.BadZipFile) as error:
+        except _DAMAGED as error:
             _LOG.warning("the checkpoint %s is damaged (%s); it is not used", path, printable(str(error)))
             return None
 
     def state(self) -> str:
         """``usable``; ``foreign``, if the files are of another run; or empty, without any."""
         state = ""
-        for path in self.folder.glob("[!.]*.npz"):
-            with suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile), _opened(path) as file:
-                if _head(file)["key"] == self.key:
+        for path in self.folder.glob("[!.]*.zip"):
+            with suppress(*_DAMAGED), zipfile.ZipFile(path) as archive:
+                if _head(archive)["key"] == self.key:
                     return "usable"
             state = "foreign"
         return state
@@ -125,13 +134,32 @@ def beside(output: Path) -> Path:
     return target.with_name(f".{target.name[:100]}.checkpoint")
 
 
-def _opened(path: Path) -> Any:
-    """The open file; `ValueError` if its arrays claim to be larger than the file."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(each.file_size for each in archive.infolist()) > path.stat().st_size:
-            raise ValueError("it claims to hold more than its size")
-    return np.load(path, allow_pickle=False)
+def _head(archive: zipfile.ZipFile) -> dict[str, Any]:
+    text = _stored(archive, _HEAD).read()
+    if text[:_SUM] != _sum(text[_SUM:]):
+        raise ValueError("its checksum differs")
+    return json.loads(text[_SUM:])
 
 
-def _head(file: Any) -> dict[str, Any]:
-    return json.loads(bytes(file[_HEAD]))
+def _sum(text: bytes) -> bytes:
+    return blake2b(text, digest_size=_SUM).digest()
+
+
+def _array(archive: zipfile.ZipFile, name: str, kind: str, shape: list[int]) -> Array:
+    """An array of the archive; `ValueError` if it is not as large as it claims."""
+    if kind not in _KINDS or archive.getinfo(name).file_size != prod(shape) * np.dtype(kind).itemsize:
+        raise ValueError("an array is not as large as it claims")
+    array = np.empty(shape, kind)
+    rest = memoryview(array.reshape(-1).view(np.uint8).data)
+    with _stored(archive, name) as member:
+        while part := member.read(_PIECE):  # to the end, where the checksum is compared
+            rest[: len(part)] = part
+            rest = rest[len(part) :]
+    return array
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> Any:
+    """The open member; `ValueError` if it is compressed, so that it is no larger than the file."""
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise ValueError("it is compressed")
+    return archive.open(name)

@@ -27,6 +27,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Solve the problem of a config and write its result; return the exit status."""
+    from fusionkit.checkpoint.folder import beside
     from fusionkit.cli.progress import solve_progress
     from fusionkit.config import load_config
     from fusionkit.interrupts import ASSESSING, SOLVING, WRITING, interruptible
@@ -36,16 +37,18 @@ def run(arguments: argparse.Namespace) -> int:
     from fusionkit.results.lock import locked
     from fusionkit.results.resume import checkpoint_of, is_unfinished
     from fusionkit.terminal import shown_log
-    from fusionkit.writer import check_output, write
+    from fusionkit.writer import SUMMARY, check_output, write
 
     loaded = load_config(arguments.config, arguments.set)
     folder = loaded.output_folder(arguments.output)
-    check_output(folder, arguments.overwrite or is_unfinished(folder))
+    check_output(folder, arguments.overwrite or is_unfinished(folder) or beside(folder).is_dir())
     with locked(folder), interruptible("") as stop_requested:  # the result of an interrupted solve is written too
         with shown_log(arguments.quiet):
             checkpoint = checkpoint_of(loaded, folder, arguments.resume)
-            goes_on = checkpoint is not None and checkpoint.state() == "usable" and is_unfinished(folder)
-            overwrite = arguments.overwrite or goes_on
+            is_usable = checkpoint is not None and checkpoint.state() == "usable"
+            overwrite = arguments.overwrite or (is_usable and is_unfinished(folder))
+            if checkpoint is not None and is_usable and not overwrite and (folder / SUMMARY).is_file():
+                checkpoint.remove()  # the run was killed when all else was done
             check_output(folder, overwrite)  # another run may have just ended
             job = prepare(loaded, checkpoint=checkpoint)
         stop_requested.effect = SOLVING

@@ -33,11 +33,11 @@ def checkpoint_of(loaded: LoadedConfig, folder: Path, resume: bool = False) -> C
         return None
     checkpoint = Checkpoint(beside(folder), _key(loaded), options.every)
     state = checkpoint.state()
-    if state == "usable":
+    if state == "usable" and (is_unfinished(folder) or not (folder / "summary.json").is_file()):
         _LOG.info("an earlier run of this config was not finished; going on with it")
-    elif state:
+    elif state == "foreign":
         _LOG.warning("%s is of another config, other data or another version; not used", checkpoint.folder)
-    elif resume:
+    elif not state and resume:
         _LOG.info("there is no checkpoint in %s; starting from the beginning", checkpoint.folder)
     return checkpoint
 

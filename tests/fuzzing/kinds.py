@@ -186,7 +186,7 @@ def _checkpoints(folder: Path) -> list[str]:
     finally:
         Checkpoint.due, Checkpoint.remove = due, remove  # type: ignore[method-assign]
     shutil.rmtree(folder / "out")
-    return [".out.checkpoint/solve.npz"]
+    return [".out.checkpoint/solve.zip"]
 
 
 def _microscope(format_: str) -> Callable[[Path], list[str]]:

@@ -212,8 +212,11 @@ def composition_table(record: RunRecord) -> Table | None:
         (top, bottom), (left, right) = each.region.rows, each.region.columns
         intervals = zip(each.fractions, each.low, each.high, strict=True)
         cells = [f"{100 * value:.2f} % ({100 * low:.2f} – {100 * high:.2f})" for value, low, high in intervals]
+        if each.mass_thickness is not None:
+            cells.append("{:.3g} ({:.3g} – {:.3g})".format(*(1e6 * value for value in each.mass_thickness)))
         rows.append((each.region.name, f"{top} – {bottom}, {left} – {right}", *cells))
+    last = () if first.mass_thickness is None else ("mass-thickness, mg/m²",)
     note = f"{first.quantity.capitalize()} with intervals of {100 * first.interval:g} %. {_METHODS[first.method]}"
     if "atomic" not in first.quantity:
-        note += " Atomic fractions need composition.k_factors."
-    return Table("Composition", ("region", "rows, columns", *first.elements), tuple(rows), note)
+        note += " Atomic fractions need composition.k_factors or zeta_factors."
+    return Table("Composition", ("region", "rows, columns", *first.elements, *last), tuple(rows), note)

@@ -18,7 +18,7 @@ k = 1 and c are fractions of counts, not atomic. Source: G. Cliff, G. W. Lorimer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ class Composition:
     method : ``bootstrap`` or ``counts``.
     interval : probability of the intervals.
     quantity : ``atomic fraction``, or without k-factors ``fraction of counts``.
+    mass_thickness : in kg/m^2 with the ends of its interval, (estimate, low, high); None without zeta-factors.
     """
 
     region: Region
@@ -61,12 +62,29 @@ class Composition:
     method: str
     interval: float
     quantity: str = "fraction of counts"
+    mass_thickness: tuple[float, float, float] | None = None
+
+    def with_mass(self, per_count: Array, errors: Array) -> Composition:
+        """With the mass-thickness.
+
+        Parameters
+        ----------
+        per_count : kg/m^2 of a count at a pixel, (n,).
+        errors : of the factors, relative, (n,).
+        """
+        counts = np.array(self.counts) / self.region.pixels
+        parts = per_count * counts[:, 0]
+        half = np.hypot(0.5 * per_count * (counts[:, 2] - counts[:, 1]), quantile(self.interval) * errors * parts)
+        total, reach = float(parts.sum()), float(np.sum(half**2) ** 0.5)
+        return replace(self, mass_thickness=(total, max(total - reach, 0.0), total + reach))
 
     def plain(self) -> dict[str, Any]:
         """Plain YAML types for ``summary.json``."""
         columns = ("fractions", "low", "high", "fused", "raw")
         values: dict[str, Any] = {name: dict(zip(self.elements, getattr(self, name), strict=False)) for name in columns}
         values["counts"] = dict(zip(self.elements, map(list, self.counts), strict=True))
+        if self.mass_thickness is not None:
+            values["mass_thickness"] = list(self.mass_thickness)
         place = {"rows": list(self.region.rows), "columns": list(self.region.columns)}
         facts = {"quantity": self.quantity, "method": self.method, "interval": self.interval}
         return {**place, **facts, **values}
@@ -191,7 +209,7 @@ def region_composition(
         of_raw,
         "bootstrap" if samples else "counts",
         level,
-        "atomic fraction" if options.k_factors else "fraction of counts",
+        "atomic fraction" if options.k_factors or options.zeta_factors else "fraction of counts",
     )
 
 
@@ -239,6 +257,11 @@ class Region:
     name: str
     rows: tuple[int, int]
     columns: tuple[int, int]
+
+    @property
+    def pixels(self) -> int:
+        """Their number."""
+        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
 
     def sums(self, stack: Array) -> Array:
         """Sum of each map (n, ny, nx) over the region, shape (n,), float64."""

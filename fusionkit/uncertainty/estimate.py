@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from fusionkit.uncertainty.information import OfPixels, information, term_of_map
 from fusionkit.uncertainty.intervals import Uncertainty
 from fusionkit.uncertainty.model_check import model_warnings
 from fusionkit.uncertainty.options import CompositionOptions, UncertaintyOptions
+from fusionkit.uncertainty.zeta import atomic_weights, check_lines, mass_per_count
 
 METHOD_KEY = "uncertainty.method"
 _NAME = "bootstrap"  # in a checkpoint
@@ -221,7 +222,11 @@ def check(options: UncertaintyOptions, composition: CompositionOptions | None, p
         _check_information(problem)
     if composition is not None:
         regions_of(composition, (problem.shape[1], problem.shape[2]))
-        k_factors(composition, problem.labels)
+        names = tuple(given_factors(composition, problem.labels))
+        if composition.zeta_factors:
+            atomic_weights(names)
+        if composition.absorption is not None:
+            check_lines(composition.absorption, names)
 
 
 def assess(
@@ -275,22 +280,21 @@ def _check_information(problem: Problem) -> None:
         raise UserError(METHOD_KEY, problem_text, "give it an epsilon > 0, in counts, or use method: bootstrap")
 
 
-def k_factors(options: CompositionOptions, elements: tuple[str, ...]) -> dict[str, tuple[float, float]]:
-    """k and its standard error for each element that takes part; `UserError` for one without a map or a factor."""
-    given = {name: (one[0], one[1]) if isinstance(one, list) else (one, 0.0) for name, one in options.k_factors.items()}
+def given_factors(options: CompositionOptions, elements: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """k or zeta of each element that takes part, and its error; `UserError` for one without a map or a factor."""
+    key = "zeta_factors" if options.zeta_factors else "k_factors"
+    pairs = (options.zeta_factors or options.k_factors).items()
+    given = {name: (one[0], one[1]) if isinstance(one, list) else (one, 0.0) for name, one in pairs}
     listed = options.elements
-    for key, names in (("k_factors", tuple(given)), ("elements", listed or ())):
+    for where, names in ((key, tuple(given)), ("elements", listed or ())):
         for name in names:
             if name not in elements:
-                raise UserError(f"composition.{key}.{name}", "has no map", suggestion(name, elements))
+                raise UserError(f"composition.{where}.{name}", "has no map", suggestion(name, elements))
     chosen = [one for one in elements if listed is None or one in listed]
     missing = [element for element in chosen if given and element not in given]
     if missing:
-        raise UserError(
-            "composition.k_factors",
-            f"has none for {', '.join(missing)}",
-            "give one, or leave it out of composition.elements",
-        )
+        remedy = "give one, or list the other elements in composition.elements"
+        raise UserError(f"composition.{key}", f"has none for {', '.join(missing)}", remedy)
     return {element: given.get(element, (1.0, 0.0)) for element in chosen}
 
 
@@ -302,18 +306,17 @@ def _compositions(
     samples: Sequence[Sequence[Array]],
     bias_factors: Array,
 ) -> tuple[Composition, ...]:
-    chosen, term = k_factors(options, problem.labels), term_of_maps(problem.terms, x.shape)
+    chosen, term = given_factors(options, problem.labels), term_of_maps(problem.terms, x.shape)
     values, errors = np.array(list(chosen.values())).T
-    indices, k = [problem.labels.index(name) for name in chosen], Factors(values, errors / values)
-    return tuple(
-        region_composition(
-            region,
-            tuple(chosen),
-            region_sums(region, x, term).only(indices),
-            [each[index][indices] for each in samples],
-            k,
-            bias_factors[indices],
-            options,
-        )
-        for index, region in enumerate(regions)
-    )
+    names, indices = tuple(chosen), [problem.labels.index(name) for name in chosen]
+    result = []
+    for index, region in enumerate(regions):
+        sums, mass = region_sums(region, x, term).only(indices), None
+        k = Factors(values, errors / values)
+        if options.zeta_factors:
+            mass = mass_per_count(options, names, values, sums.fused / region.pixels, region.name)
+            k = replace(k, values=mass / atomic_weights(names))
+        drawn = [each[index][indices] for each in samples]
+        one = region_composition(region, names, sums, drawn, k, bias_factors[indices], options)
+        result.append(one if mass is None else one.with_mass(mass / (options.dose or 1.0), k.errors))
+    return tuple(result)

@@ -7,8 +7,9 @@ takes the penalty exactly, is slow but solves them. `fusionkit.loop` runs the co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ from fusionkit.registry import lookup
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.terms import Array
 
-_EXAMINE = 5  # looks after which the rounding of x is examined, then after twice as many, ...
+_EXAMINE = 7  # looks after which the rounding of x is examined, then after twice as many, ...
 _LONG = 30  # looks
 _FAR = 4.0  # times the tolerance: nearer, a pause of the certificate is worth waiting for
 _SHARE = 0.5  # of the iterations, after which a solver that would not converge within the rest is given up
@@ -42,11 +43,15 @@ class Auto(Solver[Any]):
     @classmethod
     def accepts(cls, problem: Problem) -> Split:
         """The split of the first solver."""
-        return cls(SolverOptions()).course(problem)[0].accepts(problem)
+        return cls(SolverOptions()).first(problem).accepts(problem)
 
-    def course(self, problem: Problem) -> list[Solver]:
+    def first(self, problem: Problem) -> Solver:
+        """The first solver of the course; raises `Unfit` if there is none."""
+        return next(self.course(problem))
+
+    def course(self, problem: Problem) -> Iterator[Solver]:
         """The solvers that take every term, in the order in which they are tried; `Unfit` if there is none."""
-        fitting, refusal = [], None
+        refusal, taken = None, False
         for name in _NAMES:
             kind = lookup("solvers", name, "solver")
             try:
@@ -55,22 +60,22 @@ class Auto(Solver[Any]):
                 refusal = refusal or unfit
                 continue
             if problem.engine != "cupy" or kind.on_device:
-                fitting.append(kind(options_of(kind, self.options.model_dump(), "solver")))
-        if not fitting and refusal is not None:
+                taken = True
+                yield kind(options_of(kind, self.options.model_dump(), "solver"))
+        if refusal is not None and not taken:
             raise refusal
-        return fitting
 
     def memory(self, split: Split) -> Held:
         """That of the first solver; one that follows may hold more."""
-        return self.course(split.problem)[0].memory(split)
+        return self.first(split.problem).memory(split)
 
     def init(self, split: Split, x0: Array) -> State:
         """As the first solver."""
-        return self.course(split.problem)[0].init(split, x0)
+        return self.first(split.problem).init(split, x0)
 
     def step(self, split: Split, state: Any) -> State:
         """As the first solver."""
-        return self.course(split.problem)[0].step(split, state)
+        return self.first(split.problem).step(split, state)
 
 
 class Progress(Protocol):
@@ -87,7 +92,7 @@ class Watch:
     Parameters
     ----------
     options : of the solver.
-    others : whether another solver takes every term.
+    follows : tells whether another solver takes every term.
 
     Attributes
     ----------
@@ -95,8 +100,8 @@ class Watch:
     floor : the least optimality in float32 where that is the reason, otherwise 0.
     """
 
-    def __init__(self, options: SolverOptions, others: bool) -> None:
-        self.options, self.others = options, others
+    def __init__(self, options: SolverOptions, follows: Callable[[], bool]) -> None:
+        self.options, self.follows, self.paced = options, follows, False
         self.reason, self.floor, self.next = "", 0.0, _EXAMINE
 
     def __call__(self, history: Progress, split: Split, x: Array, iteration: int) -> bool:
@@ -110,9 +115,9 @@ class Watch:
             # it is known to a factor of 3; a solve that takes long may be at it
             if floor > (0.5 if len(history.looks) < _LONG else 0.2) * tolerance:
                 self.floor, self.reason = floor, f"float32 cannot go below an optimality of about {floor:.0e}"
-        if self.others and iteration >= _SHARE * most and min(history.looks, default=0.0) > _FAR * tolerance:
-            self.others = False  # asked once
-            if history.iterations_left(tolerance) > most - iteration:
+        if not self.paced and iteration >= _SHARE * most and min(history.looks, default=0.0) > _FAR * tolerance:
+            self.paced = True
+            if history.iterations_left(tolerance) > most - iteration and self.follows():
                 self.reason = f"it would not converge within {most} iterations"
         return bool(self.reason)
 
@@ -137,25 +142,31 @@ def run_course(auto: Auto, solve: Callable[..., Any], problem: Problem, x0: Arra
         if on_look is not None:
             on_look(iteration + used, certificate)
 
-    left, results, notes = auto.course(problem), [], []
-    x = x0
+    course, results, notes, x = auto.course(problem), [], [], x0
+    left = [next(course)]
+
+    def follows() -> bool:
+        left.extend(islice(course, 2 - len(left)))
+        return len(left) > 1
+
     while True:
-        solver, watch = left[0], Watch(left[0].options, len(left) > 1)
+        solver, watch = left[0], Watch(left[0].options, follows)
         result = solve(problem, solver, x, watch=watch, on_check=check, on_look=look, **more)
         results.append(result)
         used += result.iterations
         reason = watch.reason or {"stalled": "it stalled", "diverged": "it diverged"}.get(result.status.value, "")
-        if not reason or used >= most or auto.options.tolerance == 0.0 or (len(left) == 1 and not watch.floor):
+        if not reason or used >= most or auto.options.tolerance == 0.0 or not (watch.floor or follows()):
             return _joined(results, notes, auto.options.tolerance)
         if watch.floor:
             problem, following = replace(problem, terms=in_double(problem.terms), dtype=np.dtype(np.float64)), "float64"
         else:
-            left, following = left[1:], left[1].name
+            following = left[1].name
+            del left[0]
         notes.append(f"After {used} iterations, {solver.name} handed over to {following}: {reason}.")
         spent = sum(one.seconds for one in results)  # also those of an earlier run that this one goes on from
         rest = np.inf if auto.options.time_limit is None else max(auto.options.time_limit - spent, 1e-3)
         limits = {"max_iterations": most - used, "time_limit": float(min(rest, _TIMES * spent + _SECONDS))}
-        left = [type(one)(one.options.model_copy(update=limits)) for one in left]
+        left[0] = type(left[0])(left[0].options.model_copy(update=limits))
         usable = result.status.value != "diverged" and bool(np.all(np.isfinite(on_host(result.x))))
         x = result.x if usable else x0
         more = {**more, "former": replace(result, steps={}) if usable else None}

@@ -157,7 +157,7 @@ class Task:
         options["max_iterations"] = min(most, int(options.get("max_iterations", most)))
         solver = make_solver(self.objective.solver.type, **options)
         if isinstance(solver, Auto):  # a trial that stalls does not count, so nothing follows it
-            solver = solver.course(problem)[0]
+            solver = solver.first(problem)
         end_if_requested()
         self.progress.end_if_late(time_limit(self.objective.solver.options))
         result = self._solve_or_load(problem, solver, weight, start, ratio)

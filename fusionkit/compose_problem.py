@@ -110,6 +110,8 @@ def _term(context: Context, term: Term | Spec | Mapping[str, Any] | str, key: st
         return term
     if isinstance(term, str):
         term = Spec(type=term)
+    if not isinstance(term, Spec | Mapping):
+        raise UserError(key, f"is a {type(term).__name__}", "give a Term, or a name with options")
     spec = term if isinstance(term, Spec) else parse(Spec, term, key)
     return context.build("terms", spec, key)
 

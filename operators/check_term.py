@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.arrays import call_checked, is_authors
+from fusionkit.engines.kernel_terms import LossOfMaps
 from fusionkit.errors import UserError, author_errors
 from fusionkit.linear import require_adjoint
+from fusionkit.operators.fidelity.loss import Loss
 from fusionkit.operators.forward import Forward, LinearForward, PixelwiseChain, PixelwiseForward
 from fusionkit.terms import (
     Array,
@@ -24,6 +26,7 @@ from fusionkit.terms import (
     CosineDiagonal,
     Differentiable,
     Expansion,
+    HasDualBall,
     LinearMap,
     Pixelwise,
     Proximable,
@@ -69,6 +72,10 @@ def check_term(term: Term, x: Array | None = None) -> None:
             raise UserError(where, "lower exceeds upper", "exchange them")
         return
     start = probe.value(probe.x)
+    loss = getattr(term, "loss", None)
+    if isinstance(loss, Loss) and isinstance(forward, Forward) and (is_authors(loss) or is_authors(loss.scalars)):
+        _check_loss(where, loss, np.asarray(forward.apply(probe.x)), np.asarray(term.data, np.float64))
+    _check_kernel(where, getattr(term, "kernel", None), probe.x, start)
     if np.isfinite(start) and term.convex:
         probe.check_convex(start)
     if isinstance(term, Differentiable) and np.isfinite(start):
@@ -249,6 +256,11 @@ def _check_composed(where: str, term: Composed, probe: _Probe) -> None:
     if np.linalg.norm(dual - moreau) > 1e-3 * np.linalg.norm(y):
         problem = "proxdual of its functional differs from v - tau prox(v / tau, 1 / tau), Moreau's identity"
         raise UserError(where, problem, "correct proxdual")
+    if isinstance(term.functional, HasDualBall):
+        inside = call_checked(where, "project_dual of its functional", term.functional.project_dual, (y,), y.shape)
+        if np.linalg.norm(inside - moreau) > 1e-3 * np.linalg.norm(y):
+            problem = "project_dual of its functional differs from proxdual, which projects for any step"
+            raise UserError(where, problem, "correct project_dual, or remove it if the functional is no norm")
 
 
 def _check_cosine(where: str, linear_map: LinearMap) -> None:
@@ -287,6 +299,9 @@ def _check_forward(where: str, forward: Forward, probe: _Probe) -> None:
     if abs(left - right) > allowed:
         problem = f"adjoint of its forward model is wrong: <J d, r> is {left:.6g} and <d, J'r> is {right:.6g}"
         raise UserError(where, problem, "let it return the transposed Jacobian times r")
+    middle = 0.5 * (prediction + forward.apply(3 * x)) - forward.apply(2 * x)
+    if forward.linear and np.linalg.norm(middle) > _ACCURACY * np.linalg.norm(prediction):
+        raise UserError(where, "linear is set, but apply of its forward model is not affine", "unset it")
     if forward.nonnegative and np.any(prediction < 0):
         raise UserError(where, "apply of its forward model is negative, though nonnegative is set", "unset it")
     if not isinstance(forward, PixelwiseForward):
@@ -298,6 +313,43 @@ def _check_forward(where: str, forward: Forward, probe: _Probe) -> None:
     for part, given, expected in (("prediction", jet.prediction, prediction), ("slope", along, change)):
         if np.shape(given) != expected.shape or np.linalg.norm(given - expected) > allowed + 1e-9:
             raise UserError(where, f"the {part} in jet of its forward model differs from apply", "correct jet")
+    if jet.bend is None or isinstance(forward, PixelwiseChain):
+        return
+    bend = (forward.jet(x + h).slope - forward.jet(x - h).slope) / (2 * h)
+    noise = _ROUNDING * float(np.linalg.norm(jet.slope)) / h
+    if np.linalg.norm(jet.bend - bend) > 1e-2 * np.linalg.norm(bend) + noise:
+        raise UserError(
+            where, "the bend in jet of its forward model differs from differences of the slope", "correct jet"
+        )
+
+
+def _check_loss(where: str, loss: Loss, m: Array, b: Array) -> None:
+    """The derivatives of a loss against differences."""
+    h = 1e-4 * (float(np.sqrt(np.mean(m**2))) or 1.0)
+    for method, lower, upper in (
+        ("derivative", loss.values, loss.derivative),
+        ("curvature", loss.derivative, loss.curvature),
+    ):
+        expected = (lower(m + h, b) - lower(m - h, b)) / (2 * h)
+        given = call_checked(where, f"{method} of its loss", upper, (m, b), m.shape)
+        noise = 10 * _ROUNDING * float(np.linalg.norm(lower(m, b))) / h
+        if np.linalg.norm(given - expected) > 1e-2 * np.linalg.norm(expected) + noise:
+            problem = f"{method} of its loss differs from differences of {lower.__name__}"
+            raise UserError(where, problem, f"correct {method}, the slope of ScalarLoss, or {lower.__name__}")
+
+
+def _check_kernel(where: str, kernel: Any, x: Array, start: float) -> None:
+    """The value of a declared kernel of the maps is that of the term."""
+    if not isinstance(kernel, LossOfMaps):
+        return
+    m = x if kernel.indices is None else x[list(kernel.indices)]
+    m = m if kernel.factors is None else m * np.reshape(kernel.factors, (-1, 1, 1))
+    m = m if kernel.background is None else m + kernel.background
+    with author_errors(where, "kernel"):
+        value = kernel.weight * float(np.sum(kernel.loss.value(m, kernel.data), dtype=np.float64))
+    if np.isfinite(value) and abs(value - start) > _ACCURACY * abs(start):
+        problem = f"kernel has the value {value:.6g}, but value is {start:.6g}"
+        raise UserError(where, problem, "declare the kernel of this term, or none")
 
 
 def _check_pixelwise(where: str, term: Pixelwise, probe: _Probe, start: float) -> None:

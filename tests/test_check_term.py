@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,10 +14,13 @@ from fusionkit.extend import (
     Array,
     ComposedPenalty,
     Expansion,
+    Identity,
     Jet,
+    LossOfMaps,
     Pixelwise,
     PixelwiseForward,
     Proximable,
+    ScalarLoss,
     Smooth,
     fidelity,
 )
@@ -154,6 +157,8 @@ MISTAKES: list[tuple[type, str, Wrong, str]] = [
     (Root, "adjoint", lambda r: -r, "adjoint of its forward model is wrong"),
     (Root, "jet", lambda r: Jet(r.prediction, -r.slope, r.bend), "adjoint of its forward model is wrong"),
     (Root, "jet", lambda r: Jet(r.prediction + 1, r.slope, r.bend), "the prediction in jet of its forward model"),
+    (Root, "jet", lambda r: Jet(r.prediction, r.slope, -r.bend), "the bend in jet of its forward model"),
+    (Root, "linear", lambda r: True, "linear is set, but apply of its forward model is not affine"),
     (Root, "jet", lambda r: None, "adjoint of its forward model fails"),
 ]
 
@@ -202,6 +207,46 @@ class ShadedRows(Shaded):
 
     def at_rows(self, rows: slice) -> ShadedRows:
         return ShadedRows(self.gain[rows])
+
+
+class Relative(NamedTuple):
+    """(m - b)^2 / 2 with derivatives times a factor."""
+
+    first: float = 1.0
+    second: float = 1.0
+
+    def value(self, m: Any, b: Any) -> Any:
+        return (m - b) ** 2 / 2
+
+    def slope(self, m: Any, b: Any) -> Any:
+        return self.first * (m - b)
+
+    def curvature(self, m: Any, b: Any) -> Any:
+        return self.second + 0 * m
+
+
+class Norm(L1):
+    """The l1 norm of an author, whose ball is wrong."""
+
+    def project_dual(self, p: Array, out: Array | None = None) -> Array:
+        return np.clip(p, -0.1, 0.1)
+
+    def proxdual(self, x: Array, tau: float) -> Array:
+        return np.clip(x, -0.5, 0.5)
+
+
+def test_losses_kernels_and_balls_are_tested() -> None:
+    data = np.full(SHAPE, 3.0, np.float32)
+    for loss, message in ((Relative(2.0), "derivative of its loss"), (Relative(1.0, 0.0), "curvature of its loss")):
+        with pytest.raises(fk.UserError, match=f"own: {message} differs from differences"):
+            fk.check_term(fidelity("own", 1.0, ScalarLoss(loss), Identity(SHAPE), data))
+    fk.check_term(fidelity("own", 1.0, ScalarLoss(Relative()), Identity(SHAPE), data))
+    own = Level()
+    own.kernel = LossOfMaps(Relative(), 2.0, np.full(SHAPE, 5.0, np.float32))  # type: ignore[attr-defined]
+    with pytest.raises(fk.UserError, match=r"own: kernel has the value .*, but value is"):
+        fk.check_term(own)
+    with pytest.raises(fk.UserError, match="own: project_dual of its functional differs from proxdual"):
+        fk.check_term(ComposedPenalty(Norm(0.5), Difference(), "own"))
 
 
 def test_a_forward_model_is_told_its_rows() -> None:

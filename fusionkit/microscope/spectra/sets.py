@@ -71,12 +71,19 @@ def count_in_sets(signal: Signal, source: SpectrumSource, where: str) -> Element
     background = _background(model, elements, members, images, source.smooth)
     mixing = members @ shapes.T
     errors = _standard_errors(members @ shapes.T, members @ noise) / _standard_errors(shapes.T, noise)
-    listed = ", ".join(f"{one} {count:.6g}" for one, count in zip(elements, amounts, strict=True))
+    listed = ", ".join(f"{one} {n:.6g}{_shares(model, one)}" for one, n in zip(elements, amounts, strict=True))
     note = f"Counts by the sum of all spectra: {listed}. In a set of channels for each element they have at most"
     notes = (f"{note} {errors.max():.3g} times the standard error of whole spectra. {facts_of_fit(model)}",)
     return ElementMaps(
         tuple(elements), maps, background, signal.raw(maps, notes), mixing, _spectrum(model, shapes, amounts)
     )
+
+
+def _shares(model: SpectralModel, element: str) -> str:
+    """The shares of an element's families, which k- and zeta-factors of one family need; empty for one family."""
+    own = {name: n for (one, name), n in zip(model.families, model.amounts, strict=True) if one == element and n > 0.0}
+    total = sum(own.values())
+    return f" ({', '.join(f'{name} {n / total:.1%}' for name, n in own.items())})" if len(own) > 1 else ""
 
 
 def _spectrum(model: SpectralModel, shapes: Image, amounts: Image) -> Image:

@@ -102,13 +102,13 @@ def _solve(
             history, state = current.restored(position, state)
             iteration, is_unrelaxed, started = position.iteration, position.is_unrelaxed, started - position.seconds
             if watch is not None and position.watch is not None:
-                watch.next, watch.others = position.watch
+                watch.next, watch.paced = position.watch
             _LOG.info("going on from iteration %d of an earlier run", iteration)
         del position
         while status is None:
             stop = stop_requested is not None and stop_requested()
             if checkpoint is not None and (stop or checkpoint.due(size)):
-                watched = None if watch is None else (watch.next, watch.others)
+                watched = None if watch is None else (watch.next, watch.paced)
                 place = current.position(iteration, started, state, is_unrelaxed, history, watched)
                 checkpoint.save(POSITION, place)
             if stop:

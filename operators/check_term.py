@@ -72,9 +72,9 @@ def check_term(term: Term, x: Array | None = None) -> None:
             raise UserError(where, "lower exceeds upper", "exchange them")
         return
     start = probe.value(probe.x)
-    loss = getattr(term, "loss", None)
+    loss, data = getattr(term, "loss", None), np.asarray(getattr(term, "data", 0.0), np.float64)  # of a fidelity
     if isinstance(loss, Loss) and isinstance(forward, Forward) and (is_authors(loss) or is_authors(loss.scalars)):
-        _check_loss(where, loss, np.asarray(forward.apply(probe.x)), np.asarray(term.data, np.float64))
+        _check_loss(where, loss, np.asarray(forward.apply(probe.x)), data)
     _check_kernel(where, getattr(term, "kernel", None), probe.x, start)
     if np.isfinite(start) and term.convex:
         probe.check_convex(start)

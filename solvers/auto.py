@@ -113,7 +113,7 @@ class Watch:
             self.next = 2 * len(history.looks)
             floor = rounding_floor(split.problem.terms, x)
             # it is known to a factor of 3; a solve that takes long may be at it
-            if floor > (0.5 if len(history.looks) < _LONG else 0.2) * tolerance:
+            if floor > (1.0 if len(history.looks) < _LONG else 0.2) * tolerance:
                 self.floor, self.reason = floor, f"float32 cannot go below an optimality of about {floor:.0e}"
         if not self.paced and iteration >= _SHARE * most and min(history.looks, default=0.0) > _FAR * tolerance:
             self.paced = True
@@ -169,7 +169,7 @@ def run_course(auto: Auto, solve: Callable[..., Any], problem: Problem, x0: Arra
         left[0] = type(left[0])(left[0].options.model_copy(update=limits))
         usable = result.status.value != "diverged" and bool(np.all(np.isfinite(on_host(result.x))))
         x = result.x if usable else x0
-        more = {**more, "former": replace(result, steps={}) if usable else None}
+        more = {**more, "former": replace(result, steps=result.steps if watch.floor else {}) if usable else None}
         if more.get("checkpoint") is not None:
             more["checkpoint"] = more["checkpoint"].next_stage()
 

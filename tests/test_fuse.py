@@ -351,3 +351,20 @@ def test_spectrum_images_are_fused_in_sets_of_channels() -> None:
         assert fused.arrays[element][:, ~own].sum() < 0.05 * fused.arrays[element].sum()
     with pytest.raises(UserError, match=r"terms\[1\].forward: every element contributes to every map of 'maps'"):
         fk.fuse(image, cube, elements=["S", "Mo"], terms=["haadf", "poisson"])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_a_scan_of_one_row_or_column(engine: Any) -> None:
+    """The same maps, along either axis."""
+    truth = np.where(np.arange(40) > 12, 20.0, 2.0)[None]
+    counts = {"Co": np.random.default_rng(0).poisson(truth).astype(float)}
+    image = truth**1.7 + np.random.default_rng(1).normal(0.0, 2.0, truth.shape)
+    terms = [
+        {"type": "haadf", "gain": "auto", "offset": "auto", "weight": 0.01},
+        "poisson",
+        {"type": "tv", "weight": 0.3},
+    ]
+    row = fk.fuse(image, counts, terms=[*terms, "nonnegative"], engine=engine)
+    column = fk.fuse(image.T, {"Co": counts["Co"].T}, terms=[*terms, "nonnegative"], engine=engine)
+    np.testing.assert_allclose(column.arrays["Co"].T, row.arrays["Co"], rtol=1e-3)
+    assert np.linalg.norm(row.arrays["Co"] - truth) < 0.4 * np.linalg.norm(counts["Co"] - truth)

@@ -160,6 +160,32 @@ def test_a_user_chooses_elements_signals_and_pixels(tmp_path: Path, capsys: pyte
     assert "writes no config; add --write-config" in fails(capsys, *files, "--elements", "O")
 
 
+def test_a_line_scan_runs_from_file_to_report(tmp_path: Path) -> None:
+    """Spectra (N, channels) and an image (N) of HyperSpy are scans of one row."""
+    pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
+    matter = np.arange(40) > 15
+    counts = spectra(shape=(1, 40), lines=20.0) * matter[None, :, None].astype(np.uint16)
+
+    def line(signal: dict[str, Any]) -> dict[str, Any]:
+        axes = [{**axis, "index_in_array": index} for index, axis in enumerate(signal["axes"][1:])]
+        return {**signal, "data": signal["data"][0], "axes": axes}
+
+    image = (0.2 + matter + RNG.normal(0.0, 0.02, 40))[None]
+    written_by("rsciio.hspy", lambda: line(spectrum_signal(data=counts)))(tmp_path / "edx.hspy")
+    written_by("rsciio.hspy", lambda: line(image_signal(data=image)))(tmp_path / "haadf.hspy")
+    config = tmp_path / "x.yaml"
+    assert (
+        main(["inspect", *(str(tmp_path / f"{one}.hspy") for one in ("edx", "haadf")), "--write-config", str(config)])
+        == 0
+    )
+    assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet"]) == 0
+    result = read_result(tmp_path / "run")
+    assert result.x.shape == (3, 1, 40)
+    assert result.pixel_size == pytest.approx(0.4)
+    assert result.x[..., ~matter].sum() < 0.05 * result.x.sum()
+    assert (tmp_path / "run/report.html").is_file()
+
+
 REFUSALS = [
     (["none.npz"], ["none.npz", "there is no file"]),
     (["a.npz", "--write-config", "no/x.yaml"], ["no/x.yaml", "there is no folder"]),

@@ -82,13 +82,13 @@ def check_finite(values: FloatArray, origin: Origin) -> None:
 
 
 def check_image(shape: tuple[int, ...], origin: Origin) -> None:
-    """Refuse an array that is not 2-D or has fewer than two pixels along an axis."""
+    """Refuse an array that is not 2-D or has a single pixel; a line scan is an image of one row or column."""
     if len(shape) != 2:
         raise origin.error(f"is not 2-D: its shape is {shape}", "name a single image")
     if 0 in shape:
         raise origin.error(f"is empty, shape {shape}", "name one that holds values")
-    if min(shape) < 2:
-        raise origin.error(f"has shape {shape}", "an image needs two pixels or more along each axis")
+    if shape == (1, 1):
+        raise origin.error("has a single pixel", "an image needs two or more")
 
 
 def check_same_shape(shape: tuple[int, ...], origin: Origin, first: tuple[int, ...], first_name: str) -> None:

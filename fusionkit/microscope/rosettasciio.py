@@ -96,11 +96,22 @@ def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
         if data.nbytes > MOST_VALUES_PER_BYTE * _size(path) + ALWAYS_ALLOWED:
             raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
         description = describe_tiff(entry.get("original_metadata") or {})
-        named[name] = whole = Signal(name, path, ArrayValues(data), _sized(axes, description), facts)
+        whole = _as_row(Signal(name, path, ArrayValues(data), _sized(axes, description), facts), data)
+        named[name] = whole
         named |= {one.name: one for one in layers(whole, data, description.labels) if one.name not in named}
     if not named:
         raise ValueError("it holds no values")
     return tuple(named.values())
+
+
+def _as_row(signal: Signal, values: Any) -> Signal:
+    """A line scan, or the image beside it, as a scan of one row with square pixels; other signals unchanged."""
+    energy = signal.energy_axis
+    if values.ndim != (1 if energy is None else 2):
+        return signal
+    along = next(axis for index, axis in enumerate(signal.axes) if index != energy)
+    axes = (replace(along, name="y", size=1, offset=0.0), *signal.axes)
+    return replace(signal, data=ArrayValues(values[None]), axes=axes)
 
 
 def _unique(base: str, taken: Iterable[str]) -> str:

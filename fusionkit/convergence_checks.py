@@ -16,6 +16,7 @@ import numpy as np
 
 from fusionkit.calibration import Parameter
 from fusionkit.certificate import Certificate
+from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.engines.sums import Evaluation
 from fusionkit.problem import Problem
 from fusionkit.terms import Array
@@ -65,20 +66,13 @@ class History:
     samples : iteration, seconds, estimated certificate and values of each look.
     """
 
-    by_prox: frozenset[str] = frozenset()
+    by_prox: frozenset[str] = field(default=frozenset(), metadata=SCRATCH)
     checks: list[Check] = field(default_factory=list)
     best: Check | None = None
     best_x: Array | None = None
-    best_problem: Problem | None = None
+    best_problem: Problem | None = field(default=None, metadata=SCRATCH)
     looks: list[float] = field(default_factory=list)
     samples: list[tuple[int, float, Certificate, Evaluation]] = field(default_factory=list)
-
-    @classmethod
-    def restored(cls, by_prox: frozenset[str], position: Position) -> History:
-        """The history at a saved position, without the problem of the best iterate."""
-        checks = list(position.checks)
-        best = None if position.best is None else checks[position.best]
-        return cls(by_prox, checks, best, position.best_x, None, list(position.looks), list(position.samples))
 
     def add(self, check: Check, problem: Problem) -> None:
         """Record a check of the current problem."""
@@ -143,36 +137,6 @@ class History:
         return check.objective if not unmet else sum(v for name, v in check.terms.items() if name not in unmet)
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a solve is between two iterations: all that its course from there depends on.
-
-    Parameters
-    ----------
-    iteration, seconds : so far.
-    state : of the solver.
-    is_unrelaxed : whether the last iteration was.
-    parameters : fitted ones by the names of term and parameter.
-    budget : of the `Schedule`; None without one.
-    checks, looks, samples, best_x : of the `History`.
-    best : place of the best check.
-    watch : the next look and the question left to a `fusionkit.solvers.auto.Watch`; None without one.
-    """
-
-    iteration: int
-    seconds: float
-    state: Any
-    is_unrelaxed: bool
-    parameters: Mapping[str, Mapping[str, float]]
-    budget: tuple[float, Certificate | None] | None
-    checks: tuple[Check, ...]
-    looks: tuple[float, ...]
-    samples: tuple[tuple[int, float, Certificate, Evaluation], ...]
-    best: int | None
-    best_x: Array | None
-    watch: tuple[int, bool] | None
-
-
 def columns(checks: Sequence[Check]) -> dict[str, Array]:
     """The checks as columns by name."""
     result: dict[str, list[float]] = {}
@@ -199,18 +163,19 @@ def columns(checks: Sequence[Check]) -> dict[str, Array]:
     return {name: np.array(values, dtype=np.float64) for name, values in result.items()}
 
 
+@dataclass
 class Schedule:
     """Decides at each look whether a check follows; lives as long as the solve.
 
     Parameters
     ----------
     tolerance : of the solve.
+    spent, last : what looks and checks have cost so far, in iterations, and the certificate of the last look.
     """
 
-    def __init__(self, tolerance: float) -> None:
-        self.tolerance = tolerance
-        self._spent = 0.0
-        self._last: Certificate | None = None
+    tolerance: float
+    spent: float = 0.0
+    last: Certificate | None = None
 
     def due(self, iteration: int, seen: Certificate) -> bool:
         """Whether a check follows this look.
@@ -220,22 +185,37 @@ class Schedule:
         iteration : of the look.
         seen : the estimated certificate.
         """
-        self._spent += _LOOK
-        still, self._last = seen == self._last, seen
-        left = _BUDGET * iteration - self._spent
+        self.spent += _LOOK
+        still, self.last = seen == self.last, seen
+        left = _BUDGET * iteration - self.spent
         if still or not np.isfinite(seen.optimality) or seen.optimality <= _NEAR * self.tolerance:
             return left >= -_CREDIT * _CHECK
         return left >= _CHECK + _RESERVE * iteration
 
     def checked(self) -> None:
         """Record a check."""
-        self._spent += _CHECK
+        self.spent += _CHECK
 
-    @property
-    def budget(self) -> tuple[float, Certificate | None]:
-        """What has been spent, in iterations, and the last look."""
-        return self._spent, self._last
 
-    @budget.setter
-    def budget(self, saved: tuple[float, Certificate | None]) -> None:
-        self._spent, self._last = saved
+@dataclass(frozen=True)
+class Position:
+    """Where a solve is between two iterations: all that its course from there depends on.
+
+    Parameters
+    ----------
+    iteration, seconds : so far.
+    state : of the solver.
+    is_unrelaxed : whether the last iteration was.
+    parameters : fitted ones by the names of term and parameter.
+    history, schedule : of the checks; no schedule where every look is one.
+    watch : the next look and the question left to a `fusionkit.solvers.auto.Watch`; None without one.
+    """
+
+    iteration: int
+    seconds: float
+    state: Any
+    is_unrelaxed: bool
+    parameters: Mapping[str, Mapping[str, float]]
+    history: History
+    schedule: Schedule | None
+    watch: tuple[int, bool] | None

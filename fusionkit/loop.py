@@ -95,11 +95,11 @@ def _solve(
         size, limit = size_of(state), time_limit(dict(solver.options))
         if not all(isinstance(term, Restorable) for term in fitted_terms(problem)):
             checkpoint = None  # a term of a plug-in
-        position = None if checkpoint is None else current.load(checkpoint, state)
+        position = None if checkpoint is None else current.load(checkpoint, state, history)
         if position is None:
             _check(history, current, state, 0, started, on_check)
         else:
-            history, state = current.restored(position, state)
+            history, state = current.restored(position)
             iteration, is_unrelaxed, started = position.iteration, position.is_unrelaxed, started - position.seconds
             if watch is not None and position.watch is not None:
                 watch.next, watch.paced = position.watch
@@ -108,9 +108,10 @@ def _solve(
         while status is None:
             stop = stop_requested is not None and stop_requested()
             if checkpoint is not None and (stop or checkpoint.due(size)):
-                watched = None if watch is None else (watch.next, watch.paced)
-                place = current.position(iteration, started, state, is_unrelaxed, history, watched)
-                checkpoint.save(POSITION, place)
+                fitted = {term.name: term.parameters for term in fitted_terms(current.problem)}
+                looks = (history, current.schedule, None if watch is None else (watch.next, watch.paced))
+                seconds = solving_seconds() - started
+                checkpoint.save(POSITION, Position(iteration, seconds, state, is_unrelaxed, fitted, *looks))
             if stop:
                 status = Status.INTERRUPTED
                 break
@@ -168,7 +169,7 @@ class _CurrentProblem:
         self._refit: Refit | None = None
         # parameters are fitted to the whole image, and an explicit interval means checks at it
         every_look = solver.options.check_every is not None or bool(fitted_terms(self.problem))
-        self._schedule = None if every_look else Schedule(solver.options.tolerance)
+        self.schedule = None if every_look else Schedule(solver.options.tolerance)
         self.interval = solver.options.check_every or LOOK
 
     @property
@@ -189,7 +190,7 @@ class _CurrentProblem:
 
     def sample(self, state: State) -> tuple[Certificate, Evaluation] | None:
         """A cheap estimate of certificate and values; None without a sample, or if every look is a check."""
-        return None if self._schedule is None else self.evaluator.estimate(state)
+        return None if self.schedule is None else self.evaluator.estimate(state)
 
     def estimated(self, iteration: int, seconds: float, certificate: Certificate, values: Evaluation) -> Check:
         """A look in the form of a check."""
@@ -199,47 +200,20 @@ class _CurrentProblem:
 
     def due(self, iteration: int, sample: Certificate | None) -> bool:
         """Whether a check follows a look with this estimate."""
-        return self._schedule is None or sample is None or self._schedule.due(iteration, sample)
+        return self.schedule is None or sample is None or self.schedule.due(iteration, sample)
 
-    def position(
-        self,
-        iteration: int,
-        started: float,
-        state: State,
-        is_unrelaxed: bool,
-        history: History,
-        watch: tuple[int, bool] | None,
-    ) -> Position:
-        """The position between two iterations."""
-        best = None if history.best is None else [check is history.best for check in history.checks].index(True)
-        return Position(
-            iteration=iteration,
-            seconds=solving_seconds() - started,
-            state=state,
-            is_unrelaxed=is_unrelaxed,
-            parameters={term.name: term.parameters for term in fitted_terms(self.problem)},
-            budget=None if self._schedule is None else self._schedule.budget,
-            checks=tuple(history.checks),
-            looks=tuple(history.looks),
-            samples=tuple(history.samples),
-            best=best,
-            best_x=history.best_x,
-            watch=watch,
-        )
-
-    def load(self, checkpoint: Checkpoint, state: State) -> Position | None:
+    def load(self, checkpoint: Checkpoint, state: State, history: History) -> Position | None:
         """The position that an earlier run saved; None without one that fits the ``state``."""
-        template = Position(0, 0.0, state, True, {}, None, (), (), (), None, None, None)
+        template = Position(0, 0.0, state, True, {}, history, self.schedule, None)
         return checkpoint.load(POSITION, template, _SAVED)
 
-    def restored(self, position: Position, state: State) -> tuple[History, State]:
+    def restored(self, position: Position) -> tuple[History, State]:
         """History and state at a position, whose fitted parameters the problem takes."""
-        history = History.restored(self.by_prox, position)
+        history, self.schedule = position.history, position.schedule
         if history.best is not None:
-            best = {term: {k: v.value for k, v in named.items()} for term, named in history.best.parameters.items()}
-            history.best_problem = with_parameters(self.problem, best)
-        if self._schedule is not None and position.budget is not None:
-            self._schedule.budget = position.budget
+            best = history.best = next(one for one in history.checks if one.iteration == history.best.iteration)
+            values = {term: {k: v.value for k, v in named.items()} for term, named in best.parameters.items()}
+            history.best_problem = with_parameters(self.problem, values)
         if not position.parameters:
             return history, position.state
         self._replace_problem(with_parameters(self.problem, position.parameters))
@@ -247,8 +221,8 @@ class _CurrentProblem:
 
     def checked(self) -> None:
         """Record a check."""
-        if self._schedule is not None:
-            self._schedule.checked()
+        if self.schedule is not None:
+            self.schedule.checked()
 
     def evaluate(self, state: State) -> tuple[dict[str, float], Certificate, Mapping[str, Mapping[str, Parameter]]]:
         """Values of the terms, the certificate and the fitted parameters."""

@@ -1,7 +1,7 @@
 """States as arrays and plain JSON values, exact to the last bit, without code: a damaged file can only fail to decode.
 
-A dataclass, a tuple or a mapping becomes ``{kind: contents}``, an array its place in a list. Fields that hold no state
-(buffers, engines) have the metadata `SCRATCH` and keep the value of the template.
+A dataclass, a tuple, a list or a mapping becomes ``{kind: contents}``, an array its place in a list. Fields that hold no
+state (buffers, engines) have the metadata `SCRATCH` and keep the value of the template.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from fusionkit.arrays import Array, get_array_module, on_host
 
 SCRATCH = {"scratch": True}
-_ARRAY, _NUMBER, _TUPLE, _MAPPING = "array", "number", "tuple", "mapping"
+_ARRAY, _NUMBER, _TUPLE, _LIST, _MAPPING = "array", "number", "tuple", "list", "mapping"
 
 
 def encode(value: Any, arrays: list[Array]) -> Any:
@@ -28,7 +28,7 @@ def encode(value: Any, arrays: list[Array]) -> Any:
     if isinstance(value, Mapping):
         return {_MAPPING: {name: encode(each, arrays) for name, each in value.items()}}
     if isinstance(value, tuple | list):
-        return {_TUPLE: [encode(each, arrays) for each in value]}
+        return {_TUPLE if isinstance(value, tuple) else _LIST: [encode(each, arrays) for each in value]}
     if is_dataclass(value) and not isinstance(value, type):
         kept = [each.name for each in fields(value) if "scratch" not in each.metadata]
         return {type(value).__name__: {name: encode(getattr(value, name), arrays) for name in kept}}
@@ -69,6 +69,8 @@ def decode(
         return np.dtype(inside[0]).type(inside[1])
     if kind == _MAPPING:
         return {name: decode(each, arrays, None, kinds) for name, each in inside.items()}
+    if kind == _LIST:
+        return [decode(each, arrays, None, kinds) for each in inside]
     if kind == _TUPLE:
         likes = template if isinstance(template, tuple) and len(template) == len(inside) else (None,) * len(inside)
         return tuple(decode(each, arrays, like, kinds) for each, like in zip(inside, likes, strict=True))

@@ -1,7 +1,7 @@
 """States as arrays and plain JSON values, exact to the last bit, without code: a damaged file can only fail to decode.
 
-A dataclass, a tuple, a list or a mapping becomes ``{kind: contents}``, an array its place in a list. Fields that hold no
-state (buffers, engines) have the metadata `SCRATCH` and keep the value of the template.
+A dataclass, a tuple, a list or a mapping becomes ``{kind: contents}``, an array its place in a list. Fields that hold
+no state (buffers, engines) have the metadata `SCRATCH` and keep the value of the template.
 """
 
 from __future__ import annotations

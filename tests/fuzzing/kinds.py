@@ -109,14 +109,15 @@ def random_config(chance: random.Random) -> dict[str, Any]:
     """A valid configuration, mutated."""
     made = config(**(chance.choice(MORE) if chance.random() < 0.4 else {}))
     if chance.random() < 0.4:
-        made["data"] = {"phantom": {"preset": chance.choice(["cos_nanoparticle", "films"]), "size": 16, "seed": 0}}
+        phantom: Any = {"preset": chance.choice(["cos_nanoparticle", "films"]), "size": 16, "seed": 0}
+        made["data"] = {"phantom": phantom}
     if chance.random() < 0.5:
         terms = [*TERMS[:2], chance.choice(OTHERS) | {"name": "other"}, TERMS[3]]
         made["terms"] = terms if chance.random() < 0.7 else [*terms, chance.choice(OTHERS)]
     if chance.random() < 0.5:
         made["solver"] = {"type": chance.choice(SOLVERS), "max_iterations": 4}
     if chance.random() < 0.2:
-        made["data"]["prepare"] = [chance.choice(STEPS)]
+        made["data"] |= {"prepare": [chance.choice(STEPS)]}
     return mutate_config(made, chance)
 
 

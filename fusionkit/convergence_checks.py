@@ -218,4 +218,4 @@ class Position:
     parameters: Mapping[str, Mapping[str, float]]
     history: History
     schedule: Schedule | None
-    watch: tuple[int, bool] | None
+    watch: tuple[int, int] | None

@@ -123,3 +123,11 @@ def test_maps_come_back_in_their_unit(scale: float) -> None:
     other = fk.fuse(*scaled(1.0, scale)((image, maps)), tv=0.3, weight="auto", engine="numpy", progress=False)
     for name, one in plain.maps.items():
         np.testing.assert_allclose(other.maps[name] / scale, one, rtol=0.02, atol=0.02 * one.max())
+
+
+def test_a_kernel_without_jit_is_not_announced(caplog: pytest.LogCaptureFixture) -> None:
+    """With NUMBA_DISABLE_JIT kernels are plain functions."""
+    from fusionkit.engines.cpu.compile import announce_compilation
+
+    announce_compilation(lambda x: x, np.float32)
+    assert not caplog.records

@@ -27,6 +27,7 @@ from fusionkit.terms import Array
 _EXAMINE = 7  # looks after which the rounding of x is examined, then after twice as many, ...
 _LONG = 30  # looks
 _FAR = 4.0  # times the tolerance: nearer, a pause of the certificate is worth waiting for
+_LEAST = 400  # iterations before the pace tells anything: certificates rest and then fall
 _SHARES = (0.5, 0.75)  # of the iterations, after which a solver that would not converge within the rest is given up
 _TIMES, _SECONDS = 10.0, 10.0  # a solver that follows gets this many times the time of those before, and seconds
 _NAMES = ("chambolle_pock", "proximal_gradient", "linearized_admm", "condat_vu", "admm", "davis_yin")
@@ -116,7 +117,7 @@ class Watch:
             if floor > (1.0 if len(history.looks) < _LONG else 0.2) * tolerance:
                 self.floor, self.reason = floor, f"float32 cannot go below an optimality of about {floor:.0e}"
         far = min(history.looks, default=0.0) > _FAR * tolerance
-        if self.paced < len(_SHARES) and iteration >= _SHARES[self.paced] * most and far:
+        if self.paced < len(_SHARES) and iteration >= max(_SHARES[self.paced] * most, _LEAST) and far:
             self.paced += 1
             if history.iterations_left(tolerance) > most - iteration and self.follows():
                 self.reason = f"it would not converge within {most} iterations"

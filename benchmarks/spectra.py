@@ -123,7 +123,9 @@ def scores(fused_map: Array, truth: Array) -> tuple[float, float]:
 
 def main() -> None:
     """Print a row for each cube and method."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.spectra", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.spectra", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--pairs", nargs="+", default=PAIRS)
     parser.add_argument("--doses", nargs="+", type=float, default=(5.0, 20.0))
     parser.add_argument("--methods", nargs="+", default=["fit", "spectral"], choices=METHODS)

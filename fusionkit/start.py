@@ -38,7 +38,9 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
     ------
     UserError : there are no maps to start from.
     """
-    maps = dataset.arrays.get("maps")
+    maps, mixing = dataset.arrays.get("maps"), dataset.arrays.get("maps_mixing")
+    if maps is not None and mixing is not None:
+        maps = unmixed(maps, dataset.arrays.get("maps_background", 0.0), mixing)
     if maps is not None and maps.shape != problem.shape and dataset.shape == problem.shape:
         maps = _on_pixels(maps, problem.shape)
     if maps is None or maps.shape != problem.shape:
@@ -49,9 +51,6 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
         return problem.bounds.prox(np.full(problem.shape, level, problem.dtype), 1.0)
     if init == "maps":
         return np.array(maps, dtype=problem.dtype)
-    mixing = dataset.arrays.get("maps_mixing")
-    if mixing is not None and mixing.shape == (len(maps), len(maps)):
-        maps = unmixed(maps, dataset.arrays.get("maps_background", 0.0), mixing)
     base = _positive(maps) if init == "auto" else _means(maps)
     return _consistent(base.astype(problem.dtype), problem)
 

@@ -252,7 +252,10 @@ WRONG = [
     ("terms.1.type=prior_levle", r"terms\[1\]\.type: there is no term 'prior_levle'; did you mean 'prior_level'\?"),
     ("solver.step=0", r"solver\.step: must be a number > 0, got 0"),
     ("solver=schwartz2022", r"solver schwartz2022: cannot take .*; solvers that can: .*\bprojected_gradient\b.*"),
-    ("terms.2=tv", r"solver projected_gradient: cannot take the term 'tv': .*; solvers that can: chambolle_pock, .*"),
+    (
+        "terms.2=tv",
+        r"solver projected_gradient: cannot take the term 'tv': .*; solvers that can: auto, chambolle_pock, .*",
+    ),
 ]
 
 

@@ -68,7 +68,7 @@ def test_any_real_dtype_works_and_stays_as_it_was(dtype: str) -> None:
 
 def test_describe_names_every_term_and_the_solver() -> None:
     lines = "\n".join(prepare("cos_nanoparticle", SMALL["cos_nanoparticle"]).describe())
-    for word in ("Co, S, O", "3 x 32 x 32", "haadf", "poisson", "tv", "nonnegative", "chambolle_pock"):
+    for word in ("Co, S, O", "3 x 32 x 32", "haadf", "poisson", "tv", "nonnegative", "solver: auto"):
         assert word in lines
 
 

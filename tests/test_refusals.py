@@ -29,7 +29,7 @@ FIT = {"type": "haadf", "gamma": 1.6}
 REFUSED: list[tuple[str, list[Mapping[str, Any]], tuple[str, ...]]] = [
     ("admm", [MAPS, L1], ("'ridges'", "cosine transform does not diagonalise", "chambolle_pock", "proximal_gradient")),
     ("admm", [MAPS, TV, BLUR], ("'probe'", "cosine transform", "condat_vu")),
-    ("admm", [MAPS, TGV], ("'tgv'", "auxiliary unknown", "solvers that can: chambolle_pock, condat_vu")),
+    ("admm", [MAPS, TGV], ("'tgv'", "auxiliary unknown", "solvers that can: auto, chambolle_pock, condat_vu")),
     ("proximal_gradient", [MAPS, TGV], ("'tgv'", "auxiliary unknown", "the solver takes smooth terms")),
     ("pyproximal_admm", [MAPS, L1], ("'ridges'", "cosine transform")),
     ("pyproximal_admm", [MAPS, TGV], ("'tgv'", "auxiliary unknown")),
@@ -37,7 +37,7 @@ REFUSED: list[tuple[str, list[Mapping[str, Any]], tuple[str, ...]]] = [
     ("lbfgsb", [MAPS, TGV], ("'tgv'",)),
     ("condat_vu", [STEEP, POISSON, NONNEGATIVE], ("'haadf'", "differentiable inside its domain only", "pixelwise")),
     ("proximal_gradient", [STEEP, POISSON, NONNEGATIVE], ("'haadf'", "differentiable inside its domain only")),
-    ("lbfgsb", [STEEP, POISSON, NONNEGATIVE], ("'haadf'", "solvers that can: chambolle_pock, admm")),
+    ("lbfgsb", [STEEP, POISSON, NONNEGATIVE], ("'haadf'", "solvers that can: auto, chambolle_pock, admm")),
     ("condat_vu", [BARE_SUM, TV, NONNEGATIVE], ("'total'", "differentiable inside its domain only")),
     ("schwartz2022", [MAPS, TV], ("'least_squares'", "published")),
     ("schwartz2022", [FIT, POISSON, TGV], ("'tgv'",)),

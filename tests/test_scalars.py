@@ -74,8 +74,9 @@ def test_a_mixture_runs_compiled(others: int) -> None:
         "maps_mixing": np.array([[0.7, 0.3], [0.0, 0.9]]),
         "maps_background": random.random(data.arrays["maps"].shape),
     }
-    data = replace(data, arrays={**data.arrays, **more})
-    further = [{"type": "poisson", "name": name, "weight": 0.3} for name in ("second", "third")[: 2 * others]]
+    data = replace(data, arrays={**data.arrays, **more, "other": data.arrays["maps"]})
+    names = ("second", "third")[: 2 * others]
+    further = [{"type": "poisson", "name": name, "data": "other", "weight": 0.3} for name in names]
     terms = (FUSED[0], *further, MIXTURE, *FUSED[2:])
     solver = make_solver("chambolle_pock", max_iterations=60, tolerance=0.0, check_every=10)
     engines: tuple[Any, ...] = ("numpy", "auto")

@@ -127,6 +127,8 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
             # an estimate far below its standard error means no error of 0
             floors = 0.25 * excess.std(axis=1) / excess.shape[1] ** 0.5
             means = np.maximum(excess.mean(axis=1), floors) ** 0.5
+            if (mixing := task.dataset.arrays.get(f"{one.target}_mixing")) is not None:
+                means /= np.diagonal(mixing)  # a set of channels holds a share of its element's counts
             map_errors |= {name: float(f"{mean:.4g}") for name, mean in zip(names, means, strict=False)}
         errors = np.concatenate(parts)
         return Trial(weight, errors, (result,), result.iterations, noise / errors.size, map_errors)

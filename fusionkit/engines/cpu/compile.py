@@ -130,7 +130,7 @@ def announce_compilation(compiled: Any, dtype: npt.DTypeLike) -> None:
     compiled : one of the kernels; a marker file in its cache folder records the compilation.
     dtype : of the arrays.
     """
-    if not isinstance(compiled, Dispatcher):  # nothing is compiled with NUMBA_DISABLE_JIT
+    if not hasattr(compiled, "stats"):  # a plain function: nothing is compiled with NUMBA_DISABLE_JIT
         return
     folder = compiled.stats.cache_path
     mark = Path(folder) / f"fast_{STAMP:08x}_{numba.__version__}_{np.dtype(dtype)}.compiled" if folder else None

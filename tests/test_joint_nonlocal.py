@@ -200,6 +200,21 @@ def test_a_background_belongs_to_the_noise_and_not_to_the_maps() -> None:
     np.testing.assert_allclose(made.anchor.sum(axis=(1, 2)), (gross - background).sum(axis=(1, 2)), rtol=0.02)
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_mixed_counts_are_unmixed_with_their_noise(factor: float) -> None:
+    """Also where a count has the value 2, as in half of the counts of a search."""
+    image, _, truth = stripes(64)
+    mixing = np.array([[0.9, 0.5], [0.0, 0.4]])
+    gross = factor * np.random.default_rng(5).poisson(np.tensordot(mixing, truth, axes=1) / factor).astype(float)
+    data = Dataset({"maps": gross, "maps_mixing": mixing, "haadf": image}, ("a", "b"))
+    context = Context(data, truth.shape, ("a", "b"), np.dtype(np.float64))
+    made = context.build("terms", Spec.model_validate({"type": "joint_nonlocal", "weight": 1.0}), "terms[0]")
+    raw, inverse = np.tensordot(np.linalg.inv(mixing), gross, axes=1), np.linalg.inv(mixing)
+    assert (nrmse(made.anchor, truth) < 0.35 * nrmse(raw, truth)).all()
+    variance = factor * np.tensordot(inverse**2 @ mixing, made.anchor, axes=1)
+    np.testing.assert_allclose(1.0 / made.precision, variance, rtol=1e-6)
+
+
 def test_maps_that_are_no_counts_take_their_own_noise() -> None:
     image, _, truth = stripes(64)
     maps = truth + np.random.default_rng(7).standard_normal(truth.shape) - 2.0

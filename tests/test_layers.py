@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -86,6 +87,13 @@ def place(module: str) -> tuple[int, str]:
 
 def test_every_module_has_a_room() -> None:
     assert {module.split(".")[1] for module in modules() if module != "fusionkit"} - {"configs"} == set(places())
+
+
+def test_every_package_is_installed() -> None:
+    """pyproject.toml lists the packages; a folder that it lacks is missing from an installation only."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    packages = {name if path.name == "__init__.py" else name.rpartition(".")[0] for name, path in modules().items()}
+    assert packages | {"fusionkit.configs"} == set(listed)
 
 
 def test_imports_run_downwards() -> None:

@@ -109,7 +109,7 @@ class Source:
     def noise_of(self, maps: Array) -> Array:
         """The variance of the noise if ``maps`` are the expected counts."""
         if self.mixing is not None:
-            return unmixed_noise(self.expected(maps), self.mixing)
+            return unmixed_noise(self.expected(maps) * self.unit, self.mixing)
         expected = np.maximum(maps + self.background, 0.0) * self.unit
         return np.where(self.unit > 0.0, expected, self.noise)
 
@@ -281,9 +281,9 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     noise, unit = _noise(maps)
     source = Source(maps - background, noise, background, unit, guide)
     if mixing is not None:
-        mixing = np.asarray(mixing, np.float64)
-        data, noise = unmixed(maps, background, mixing), unmixed_noise(maps, mixing)
-        source = Source(data, noise, background, np.ones_like(unit), guide, mixing)
+        mixing, unit = np.asarray(mixing, np.float64), np.where(unit > 0.0, unit, 1.0)
+        data, noise = unmixed(maps, background, mixing), unmixed_noise(maps * unit, mixing)
+        source = Source(data, noise, background, unit, guide, mixing)
     how = Grouping(options.patch, options.similar, options.search, options.stride)
     guided = _share(options.guide_share, context.at("guide_share"), 1.0)
     large = _share(options.large_share, context.at("large_share"), 0.0)

@@ -59,6 +59,10 @@ class Context:
             )
         return np.ascontiguousarray(self.dataset.arrays[name], dtype=self.dtype)
 
+    def masked(self, name: str) -> bool:
+        """Whether NaN in the dataset's array ``name`` marks what was not measured."""
+        return name in self.dataset.masked
+
     def build(self, kind: str, spec: Spec, key: str) -> Any:
         """Build the object that ``spec`` names; its options are at the config key ``key`` below this one."""
         if isinstance(spec, Existing):

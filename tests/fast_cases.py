@@ -37,6 +37,7 @@ class Recipe:
     squares: float | None = None
     lower: float = 0.0
     upper: float = np.inf
+    masked: bool = False
 
 
 RECIPES = {
@@ -48,6 +49,8 @@ RECIPES = {
     "image_alone": Recipe(poisson=None, gamma=1.5),
     "everything": Recipe(squares=0.3, gamma=3.0, lower=0.05),
     "no_background": Recipe(epsilon=0.0),
+    "masked": Recipe(squares=0.3, gamma=1.7, masked=True),
+    "masked_steep": Recipe(gamma=3.0, epsilon=0.0, masked=True),
     "nothing": Recipe(coupled=None, poisson=None),
 }
 
@@ -108,17 +111,22 @@ def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int
     truth = random.uniform(0, 1, shape) * (random.random(shape) > 0.3)
     image = ((z[:, None, None] * truth) ** recipe.gamma).sum(0) + 0.05 * random.standard_normal((ny, nx))
     image, maps = image.astype(dtype), (random.poisson(20 * truth) / 20).astype(dtype)
+    if recipe.masked:  # pixels of the image, of one map and of all maps were not measured
+        image[random.random((ny, nx)) < 0.2] = np.nan
+        maps[random.random(shape) < 0.1] = np.nan
+        maps[:, random.random((ny, nx)) < 0.5] = np.nan
+    masked = {"masked": recipe.masked}
     terms: list[Any] = []
     coupled = poisson = squares = None
     if recipe.coupled is not None:
         model = PowerSum(recipe.gamma, z, (ny, nx))
-        terms.append(fidelity("haadf", recipe.coupled, LeastSquaresLoss(), model, image))
+        terms.append(fidelity("haadf", recipe.coupled, LeastSquaresLoss(), model, image, **masked))
         coupled = PowerSumLeastSquares(z, recipe.gamma, model.floor, recipe.coupled, image)
     if recipe.poisson is not None:
-        terms.append(fidelity("poisson", recipe.poisson, PoissonLoss(recipe.epsilon), Identity(shape), maps))
+        terms.append(fidelity("poisson", recipe.poisson, PoissonLoss(recipe.epsilon), Identity(shape), maps, **masked))
         poisson = PoissonMaps(recipe.poisson, recipe.epsilon, FLOOR, maps)
     if recipe.squares is not None:
-        terms.append(fidelity("squares", recipe.squares, LeastSquaresLoss(), Identity(shape), maps))
+        terms.append(fidelity("squares", recipe.squares, LeastSquaresLoss(), Identity(shape), maps, **masked))
         squares = LeastSquaresMaps(recipe.squares, maps)
     x = np.clip(truth + 0.2 * random.standard_normal(shape), recipe.lower, recipe.upper).astype(dtype)
     v = (x + 0.2 * random.standard_normal(shape)).astype(dtype)

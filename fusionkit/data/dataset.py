@@ -35,6 +35,7 @@ class Dataset:
     stacks : elements of each stack of maps by its name; empty for phantoms.
     counting : whether the maps are counts, rates or fractions; None if there are none, or it was not determined.
     origin : (y, x) of the centre of the first pixel in ``units``, from the file's axes; None if unknown.
+    masked : names of the arrays in which NaN marks what was not measured (``data.mask``).
 
     Raises
     ------
@@ -57,6 +58,7 @@ class Dataset:
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counting: Counting | None = None
     origin: tuple[float, float] | None = None
+    masked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, array in self.arrays.items():
@@ -112,7 +114,11 @@ def in_precision(dataset: Dataset, precision: Precision) -> Dataset:
     def converted(array: Array, name: str) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             new = np.ascontiguousarray(array, dtype=dtype)
-        if new is not array and float(np.max(np.abs(new), initial=0.0)) < np.finfo(dtype).tiny and np.any(array):
+        if (
+            new is not array
+            and float(np.fmax.reduce(np.abs(new), axis=None, initial=0.0)) < np.finfo(dtype).tiny
+            and np.any(array)
+        ):
             raise UserError(f"data.{name}", f"its values are too small for {dtype}", "choose another unit")
         return new
 

@@ -64,9 +64,9 @@ def slope_and_information(term: OfPixels, x: Array) -> tuple[Array, Array]:
     """The derivative of the prediction by the unknown, and w E[phi''] in the shape of the prediction."""
     if isinstance(term, SelectedFidelity):  # of all elements in their order
         slope = term.selection.apply(np.ones(x.shape))
-        return slope, term.weight * term.loss.information(np.asarray(term.predict(x), np.float64))
+        return slope, term.weight * term.measured(term.loss.information(np.asarray(term.predict(x), np.float64)))
     jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # every forward of a pixelwise fidelity has it
-    return jet.slope, term.weight * term.loss.information(jet.prediction)
+    return jet.slope, term.weight * term.measured(term.loss.information(jet.prediction))
 
 
 def term_of_maps(terms: Sequence[Term], shape: tuple[int, ...]) -> OfPixels | None:

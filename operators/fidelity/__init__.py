@@ -61,6 +61,7 @@ def fidelity(
     where: str | None = None,
     target: str = "",
     labels: tuple[str, ...] = (),
+    masked: bool = False,
 ) -> Fidelity:
     r"""The term :math:`w \sum_k \varphi(m_k(x); b_k)`, of the class that declares what it can do.
 
@@ -75,6 +76,7 @@ def fidelity(
     where : config key for error messages; the name of the term by default.
     target : name of the data in the dataset.
     labels : elements of the unknown, for error messages.
+    masked : whether NaN in the data marks what was not measured and is left out; otherwise it is refused.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def fidelity(
     if not (isfinite(weight) and weight >= 0):
         raise UserError(where, f"the weight is {weight}", "it must be finite and >= 0")
     b = _checked(np.asarray(data), forward, where)
-    loss.check(b, where, labels)
+    loss.check(np.where(np.isnan(b), 0.0, b) if masked else b, where, labels)
     smooth = forward.smooth and loss.smooth_on(forward.nonnegative)
     return _class_of(forward, smooth)(name, float(weight), loss, forward, b, target)
 
@@ -147,7 +149,8 @@ def from_options(options: FidelityOptions, kind: str, loss: Loss, context: Conte
         problem = f"{' and '.join(forward.fitted)} are fitted in least squares only"
         raise UserError(context.at("forward").where, problem, "give numbers, or use type: least_squares")
     name, labels = options.name or kind, context.labels
-    return fidelity(name, options.weight, loss, forward, data, context.where, options.data, labels)
+    masked = context.masked(options.data)
+    return fidelity(name, options.weight, loss, forward, data, context.where, options.data, labels, masked)
 
 
 def _mixes(forward: Spec) -> bool:

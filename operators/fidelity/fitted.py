@@ -29,9 +29,10 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
     def linearise(self, x: Array, rows: slice) -> Linearisation:
         """Residual, slopes and directions of the parameters at the rows ``rows`` of the unknown, (n, rows, nx)."""
         jet = self._calibration.jet(x, second=False)
-        residual = np.asarray(jet.prediction, np.float64) - self.data[rows]
-        slope = np.asarray(jet.slope, np.float64)
-        return Linearisation(self.weight, jet.prediction, residual, slope, self._calibration.directions(x))
+        residual = self.measured(np.asarray(jet.prediction, np.float64) - self.data[rows], rows)
+        slope = self.measured(np.array(jet.slope, np.float64), rows)
+        directions = self.measured(self._calibration.directions(x), rows)
+        return Linearisation(self.weight, jet.prediction, residual, slope, directions)
 
     def errors(self, deviations: Mapping[str, float]) -> dict[str, float]:
         """Standard deviations of the parameters; a step of the gain is one of its logarithm."""

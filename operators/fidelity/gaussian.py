@@ -89,7 +89,7 @@ def estimated_noise(maps: Array) -> list[float]:
     ----------
     maps : (n, ny, nx).
     """
-    largest = [float(np.abs(one).max(initial=0.0)) for one in maps]
+    largest = [float(np.fmax.reduce(np.abs(one), axis=None, initial=0.0)) for one in maps]
     levels = [max(clipped_noise(one), 1e-3 * most) for one, most in zip(maps, largest, strict=True)]
     return [float(f"{level or max([1.0, *largest]):.4g}") for level in levels]
 
@@ -117,5 +117,13 @@ def gaussian(options: GaussianOptions, context: Context) -> Fidelity:
     column = element_values(named, context.at("sigma"), 1.0).reshape(-1, 1, 1).astype(context.dtype)
     name, forward = options.name or "gaussian", identity(NoOptions(), context)
     return fidelity(
-        name, options.weight, GaussianLoss(column), forward, data, context.where, options.data, context.labels
+        name,
+        options.weight,
+        GaussianLoss(column),
+        forward,
+        data,
+        context.where,
+        options.data,
+        context.labels,
+        context.masked(options.data),
     )

@@ -57,4 +57,5 @@ def haadf(options: HaadfOptions, context: Context) -> Fidelity:
     else:
         model = linear_in_thickness(options, options.gamma, context)
     name, image = options.name or "haadf", context.array(options.data)
-    return calibrated(fidelity(name, options.weight, LeastSquaresLoss(), model, image, context.where, options.data))
+    masked, loss = context.masked(options.data), LeastSquaresLoss()
+    return calibrated(fidelity(name, options.weight, loss, model, image, context.where, options.data, masked=masked))

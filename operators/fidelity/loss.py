@@ -110,24 +110,45 @@ class LossFunctional(ProxFunction):
         self.hasgrad = smooth
         self.loss, self.weight, self.data = loss, weight, data.ravel()
         self.offset = None if offset is None else offset.ravel().astype(data.dtype, copy=False)
+        self._missing = missing_in(self.data)
 
     def __call__(self, x: Vector) -> float:
         """g(x), accumulated in float64."""
-        return weighted_sum(self.weight, self.loss.values(self._shifted(x), self.data))
+        return weighted_sum(self.weight, without(self.loss.values(self._shifted(x), self.data), self._missing))
 
     def prox(self, x: Vector, tau: float) -> Array:
         r"""The minimiser of :math:`g(z) + \|z - x\|^2 / (2\tau)`."""
-        result = self.loss.prox(self._shifted(x), self.data, tau * self.weight)
+        result = prox_of(self.loss, self._shifted(x), self.data, self._missing, tau * self.weight)
         return result if self.offset is None else result - self.offset
 
     def grad(self, x: Vector) -> Array:
         """Gradient of g if it is smooth, otherwise of its Moreau envelope, as in pyproximal."""
         if not self.hasgrad:
             return super().grad(x)
-        return self.weight * self.loss.derivative(self._shifted(x), self.data)
+        return self.weight * without(self.loss.derivative(self._shifted(x), self.data), self._missing)
 
     def _shifted(self, x: Vector) -> Array:
         return x if self.offset is None else x + self.offset
+
+
+def missing_in(data: Array) -> npt.NDArray[np.bool_] | None:
+    """Where the data are NaN, which marks what was not measured; None if they are nowhere."""
+    missing = np.isnan(data)
+    return missing if missing.any() else None
+
+
+def without(values: Array, missing: npt.NDArray[np.bool_] | None, other: float | Array = 0.0) -> Array:
+    """The fresh array ``values`` with ``other`` where data are missing."""
+    if missing is not None:
+        np.copyto(values, other, where=missing)
+    return values
+
+
+def prox_of(loss: Loss, v: Array, data: Array, missing: npt.NDArray[np.bool_] | None, step: float) -> Array:
+    """The prox of a loss at ``v``: v itself where data are missing."""
+    if missing is None:
+        return loss.prox(v, data, step)
+    return without(loss.prox(v, np.where(missing, data.dtype.type(0), data), step), missing, v)
 
 
 def weighted_sum(weight: float, values: Array) -> float:

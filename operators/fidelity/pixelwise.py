@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fusionkit.engines.kernel_terms import Kernel, LossOfMaps, LossOfMixture
-from fusionkit.operators.fidelity.loss import weighted_sum
+from fusionkit.operators.fidelity.loss import prox_of, weighted_sum
 from fusionkit.operators.fidelity.term import ComposedFidelity, Fidelity
 from fusionkit.operators.forward import Jet, PixelwiseChain, PixelwiseForward
 from fusionkit.operators.forward.elements import SelectedMaps, Selection
@@ -20,18 +20,18 @@ class SelectedFidelity(ComposedFidelity, Pixelwise):
 
     def expand(self, x: Array, rows: slice) -> Expansion:
         r"""g = w s phi'(m; b) and c = w s^2 phi''(m; b) of the chosen maps, 0 for the others; without coupling."""
-        first, second = self.loss.slopes(self._predict(x, rows), self.data[:, rows])
+        first, second = self._slopes(self._predict(x, rows), rows)
         return Expansion(self._spread(first, x, 1), self._spread(second, x, 2))
 
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel, shape (rows, nx)."""
-        values = self.loss.values(self._predict(x, rows), self.data[:, rows]).sum(axis=0)
+        values = self.measured(self.loss.values(self._predict(x, rows), self.data[:, rows]), rows).sum(axis=0)
         values *= self.weight
         return values
 
     def information(self, x: Array, rows: slice) -> Array:
         """w s^2 times the expected second derivative of the loss at each value, (n, rows, nx)."""
-        return self._spread(self.loss.information(self._predict(x, rows)), x, 2)
+        return self._spread(self.measured(self.loss.information(self._predict(x, rows)), rows), x, 2)
 
     @property
     def kernel(self) -> Kernel | None:
@@ -76,20 +76,21 @@ class MixedFidelity(ComposedFidelity, Pixelwise):
 
     def expand(self, x: Array, rows: slice) -> Expansion:
         r""":math:`g = w M^\top \varphi'(m; b)` and the majorant c, without coupling."""
-        first, second = self.loss.slopes(self._predict(x, rows), self.data[:, rows])
+        first, second = self._slopes(self._predict(x, rows), rows)
         first *= self.weight
         second *= self.weight * self._mixing.matrix.sum(axis=1, dtype=x.dtype).reshape(-1, 1, 1)
         return Expansion(self._mixing.adjoint(first), self._mixing.adjoint(second))
 
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel, shape (rows, nx)."""
-        values = self.loss.values(self._predict(x, rows), self.data[:, rows]).sum(axis=0)
+        values = self.measured(self.loss.values(self._predict(x, rows), self.data[:, rows]), rows).sum(axis=0)
         values *= self.weight
         return values
 
     def information(self, x: Array, rows: slice) -> Array:
         """What the data tell of each element while the others are unknown: 1 / diag(F^-1), F the Fisher matrix."""
-        expected = self.weight * np.asarray(self.loss.information(self._predict(x, rows)), np.float64)
+        expected = self.measured(self.loss.information(self._predict(x, rows)), rows)
+        expected = self.weight * np.asarray(expected, np.float64)
         matrix = np.asarray(self._mixing.matrix, np.float64)
         fisher = np.einsum("kyx,ki,kj->yxij", expected, matrix, matrix)
         traces = np.einsum("yxii->yx", fisher)[..., None, None]  # spectra may coincide
@@ -127,7 +128,7 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
     def gradient(self, x: Array, out: Array | None = None) -> Array:
         """w phi'(m) times the slope of m."""
         jet = self._model.jet(x, second=False)
-        slope = self.loss.derivative(jet.prediction, self.data)
+        slope = self.measured(self.loss.derivative(jet.prediction, self.data))
         slope *= self.weight
         return np.multiply(jet.slope, slope, out=out)
 
@@ -145,7 +146,7 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         x : shape (n, rows, nx).
         rows : the rows of the data that it belongs to.
         """
-        jet, first, second = self._by_prediction(x, self.data[..., rows, :], self._model.at_rows(rows))
+        jet, first, second = self._by_prediction(x, rows)
         first *= self.weight
         second *= self.weight
         gradient = first * jet.slope
@@ -163,22 +164,23 @@ class PixelwiseFidelity(Fidelity, Pixelwise):
         """-w phi' d, see `expand`; None for a chain, which is concave along one direction at each pixel."""
         if isinstance(self._model, PixelwiseChain):
             return None
-        jet, first, _ = self._by_prediction(x, self.data, self._model)
+        jet, first, _ = self._by_prediction(x, slice(None))
         return None if jet.bend is None else -self.weight * first * jet.bend
 
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel, shape (rows, nx)."""
-        values = self.loss.values(self._model.at_rows(rows).apply(x), self.data[..., rows, :])
+        values = self.measured(self.loss.values(self._model.at_rows(rows).apply(x), self.data[..., rows, :]), rows)
         values *= self.weight
         return values if values.ndim < x.ndim else values.sum(axis=0)
 
-    def _by_prediction(self, x: Array, data: Array, model: PixelwiseForward) -> tuple[Jet, Array, Array]:
+    def _by_prediction(self, x: Array, rows: slice) -> tuple[Jet, Array, Array]:
         """The jet of m(x) with phi' and phi'' by m; for a chain f(s(x)) the jet of s(x), with derivatives by s."""
+        model = self._model.at_rows(rows)
         if not isinstance(model, PixelwiseChain):
             jet = model.jet(x)
-            return jet, *self.loss.slopes(jet.prediction, data)
+            return jet, *self._slopes(jet.prediction, rows)
         jet, f = model.inner.jet(x), model.function
-        first, second = self.loss.slopes(f.value(jet.prediction), data)
+        first, second = self._slopes(f.value(jet.prediction), rows)
         slope = f.slope(jet.prediction)
         second *= slope * slope
         second += first * f.curvature(jet.prediction)
@@ -205,28 +207,28 @@ class IdentityFidelity(PixelwiseFidelity, Proximable):
 
     def value(self, x: Array) -> float:
         """Weighted loss at ``x``, accumulated in float64."""
-        return weighted_sum(self.weight, self.loss.values(x, self.data))
+        return weighted_sum(self.weight, self.measured(self.loss.values(x, self.data)))
 
     def gradient(self, x: Array, out: Array | None = None) -> Array:
         """w phi'(x; b)."""
-        return np.multiply(self.loss.derivative(x, self.data), self.weight, out=out)
+        return np.multiply(self.measured(self.loss.derivative(x, self.data)), self.weight, out=out)
 
     def expand(self, x: Array, rows: slice) -> Expansion:
         """g = w phi'(x; b), c = w phi''(x; b), without coupling."""
-        first, second = self.loss.slopes(x, self.data[:, rows])
+        first, second = self._slopes(x, rows)
         first *= self.weight
         second *= self.weight
         return Expansion(first, second)
 
     def information(self, x: Array, rows: slice) -> Array:
         """w times the expected second derivative of the loss at each value, (n, rows, nx)."""
-        information = self.loss.information(x)
+        information = self.measured(self.loss.information(x), rows)
         information *= self.weight
         return information
 
     def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
         """The exact prox of the loss at ``v`` with the step ``step`` times the weight."""
-        result = self.loss.prox(v, self.data, step * self.weight)
+        result = prox_of(self.loss, v, self.data, self.missing, step * self.weight)
         if out is None:
             return result
         np.copyto(out, result)

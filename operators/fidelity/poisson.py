@@ -161,7 +161,7 @@ def least_epsilon(data: Array) -> float:
     -------
     A hundredth of the mean of the emptiest map that is not empty, or of the smallest value if that is less.
     """
-    maps = data.reshape(len(data), -1) if data.ndim == 3 else data.reshape(1, -1)
+    maps = [one[~np.isnan(one)] for one in (data if data.ndim == 3 else [data])]
     level = min((float(np.mean(one, dtype=np.float64)) for one in maps if one.any()), default=1.0)
     smallest = float(np.min(data, where=data > 0, initial=np.inf))
     return float(f"{np.clip(0.01 * smallest, 1e-4 * level, 0.01 * level):.3g}")
@@ -176,6 +176,6 @@ def poisson(options: PoissonOptions, context: Context) -> Fidelity:
     """
     data = context.array(options.data)
     epsilon = least_epsilon(data) if options.epsilon == "auto" else options.epsilon
-    largest = float(data.max(initial=0.0))
+    largest = float(np.fmax.reduce(data, axis=None, initial=0.0))
     floor = FLOOR * largest / _SMALL if 0.0 < largest < _SMALL else FLOOR
     return from_options(options, "poisson", PoissonLoss(epsilon, floor), context)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from fusionkit.arrays import KeepsReadOnly
 from fusionkit.errors import UserError
 from fusionkit.linear import require_adjoint
-from fusionkit.operators.fidelity.loss import Loss, LossFunctional, weighted_sum
+from fusionkit.operators.fidelity.loss import Loss, LossFunctional, missing_in, weighted_sum, without
 from fusionkit.operators.forward import Forward, LinearForward
 from fusionkit.terms import Array, Composed, Differentiable, Smooth, Term
 
@@ -25,7 +27,8 @@ class Fidelity(KeepsReadOnly, Term):
     weight : w >= 0.
     loss : phi.
     forward : m.
-    data : b, of the shape of ``forward.range``, in the dtype of the problem, read-only.
+    data : b, of the shape of ``forward.range``, in the dtype of the problem, read-only; NaN marks a datum that was not
+        measured, which the sum leaves out.
     target : name of the data in the dataset; empty if they come from elsewhere.
     """
 
@@ -42,7 +45,7 @@ class Fidelity(KeepsReadOnly, Term):
 
     def value(self, x: Array) -> float:
         """Weighted loss at ``x``, accumulated in float64."""
-        return weighted_sum(self.weight, self.loss.values(self.forward.apply(x), self.data))
+        return weighted_sum(self.weight, self.measured(self.loss.values(self.forward.apply(x), self.data)))
 
     def predict(self, x: Array) -> Array:
         """The forward model at ``x``, of the shape and in the units of the data."""
@@ -79,13 +82,29 @@ class Fidelity(KeepsReadOnly, Term):
 
     def gradient(self, x: Array, out: Array | None = None) -> Array:
         """w J(x)' phi'(m(x); b), where the value is differentiable."""
-        residual = self.loss.derivative(self.forward.apply(x), self.data)
+        residual = self.measured(self.loss.derivative(self.forward.apply(x), self.data))
         residual *= self.weight
         gradient = self.forward.adjoint(x, residual)
         if out is None:
             return gradient
         np.copyto(out, gradient)
         return out
+
+    @cached_property
+    def missing(self) -> npt.NDArray[np.bool_] | None:
+        """Where data were not measured, of their shape; None if all were."""
+        return missing_in(self.data)
+
+    def measured(self, values: Array, rows: slice = slice(None)) -> Array:
+        """The values at the rows ``rows`` of the data, with 0 in place of those that were not measured."""
+        if self.missing is None:
+            return values
+        return without(values, self.missing if rows == slice(None) else self.missing[..., rows, :])
+
+    def _slopes(self, prediction: Array, rows: slice) -> tuple[Array, Array]:
+        """phi' and phi'' at the rows ``rows`` of the data, 0 where nothing was measured."""
+        first, second = self.loss.slopes(prediction, self.data[..., rows, :])
+        return self.measured(first, rows), self.measured(second, rows)
 
     @property
     def noise(self) -> str:

@@ -131,7 +131,7 @@ class Calibration(PixelwiseForward):
         Parameters
         ----------
         x : shape (n, ny, nx).
-        image : b, shape (ny, nx).
+        image : b, shape (ny, nx); NaN where it was not measured.
         """
         if GAMMA not in self.fitted:
             return self._line(x, image)[1]
@@ -150,7 +150,8 @@ class Calibration(PixelwiseForward):
 
     def _line(self, x: Array, image: Array) -> tuple[float, Calibration]:
         """Residual sum of squares and model of the regression line of the image on m(x)."""
-        m, b = np.asarray(self.model.apply(x), np.float64).ravel(), np.asarray(image, np.float64).ravel()
+        measured = ~np.isnan(image)
+        m, b = np.asarray(self.model.apply(x), np.float64)[measured], np.asarray(image, np.float64)[measured]
         gain, offset = self.gain, self.offset
         both = GAIN in self.fitted and OFFSET in self.fitted
         if GAIN in self.fitted:

@@ -5,7 +5,7 @@ one over pixels, and intermediate values stay in the first-level cache for any n
 
 These functions run in compiled code only. Their arrays (elements, pixels), or rows of them, come from
 `fusionkit.engines.cpu.compile.scratch`; ``fit`` is a `fusionkit.engines.cpu.joint_prox.Fit`, ``at`` is (row, first
-column, number of pixels) of the chunk.
+column, number of pixels) of the chunk. A datum that is NaN was not measured: its weight is 0.
 """
 
 from __future__ import annotations
@@ -68,14 +68,15 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
             for k in range(m):
                 mean = xi[k] + fit.epsilon
                 reciprocal = one / (fit.mean_floor if mean < fit.mean_floor else mean)
-                ratio = b[k] * reciprocal
-                gi[k] += w * (one - ratio)
-                ci[k] += w * (ratio * reciprocal)
+                ratio = (zero if np.isnan(b[k]) else b[k]) * reciprocal
+                own = zero if np.isnan(b[k]) else w
+                gi[k] += own * (one - ratio)
+                ci[k] += own * (ratio * reciprocal)
         if fit.squares:
             b, w = fit.targets[i, j, first : first + m], fit.squares_weight
             for k in range(m):
-                gi[k] += w * (xi[k] - b[k])
-                ci[k] += w
+                gi[k] += w * (xi[k] - (xi[k] if np.isnan(b[k]) else b[k]))
+                ci[k] += zero if np.isnan(b[k]) else w
         expand_others(fit.others, 0, xi, gi, ci, i, rows, at)
         couple_chain(fit.chain, gi, y[i], i, rows, m)
         if fit.power:
@@ -83,14 +84,15 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
             slope, bend = fit.gamma * z, fit.gamma * (fit.gamma - one) * z * z
             root, w = np.sqrt(fit.coupled_weight), fit.coupled_weight
             for k in range(m):
-                residual = w * (prediction[k] - image[k])
+                missing = np.isnan(image[k])
+                residual = w * (prediction[k] - (prediction[k] if missing else image[k]))
                 s = z * xi[k]
                 s = fit.floor if s < fit.floor else s
                 raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
                 curvature = residual * (bend * raised / s)
                 gi[k] += residual * (slope * yi[k])
                 ci[k] += zero if curvature < zero else curvature
-                yi[k] = root * (slope * yi[k])
+                yi[k] = (zero if missing else root) * (slope * yi[k])
     expand_mixture(fit.mixture, x, g, c, fit.elements, rows, at)
 
 
@@ -166,14 +168,16 @@ def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: An
                 old = tiny if old < tiny else old
                 mean = tiny if mean < tiny else mean
                 gain = infinite if outside else (ni[k] - xi[k]) - b[k] * log(mean / old)
-                change[k] += w * gain
-                before[k] += w * (xi[k] - b[k] * rough_log(old))
+                former = xi[k] - b[k] * rough_log(old)
+                change[k] += w * (zero if np.isnan(b[k]) else gain)
+                before[k] += w * (zero if np.isnan(b[k]) else former)
         if fit.squares:
             b, w = fit.targets[i, j, first : first + m], half * fit.squares_weight
             for k in range(m):
                 off = xi[k] - b[k]
-                change[k] += w * ((ni[k] - xi[k]) * ((ni[k] - b[k]) + off))
-                before[k] += w * (off * off)
+                gain = (ni[k] - xi[k]) * ((ni[k] - b[k]) + off)
+                change[k] += w * (zero if np.isnan(b[k]) else gain)
+                before[k] += w * (zero if np.isnan(b[k]) else off * off)
         change_others(fit.others, 0, xi, ni, change, before, i, rows, at)
     change_chain(fit.chain, new, rows, change, before, fit.elements, at)
     change_mixture(fit.mixture, x, new, change, before, fit.elements, rows, at)
@@ -182,8 +186,9 @@ def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: An
         image, w = fit.image[j, first : first + m], half * fit.coupled_weight
         for k in range(m):
             off = prediction[k] - image[k]
-            change[k] += w * ((after[k] - prediction[k]) * ((after[k] - image[k]) + off))
-            before[k] += w * (off * off)
+            gain = (after[k] - prediction[k]) * ((after[k] - image[k]) + off)
+            change[k] += w * (zero if np.isnan(image[k]) else gain)
+            before[k] += w * (zero if np.isnan(image[k]) else off * off)
 
 
 @inlined
@@ -221,12 +226,14 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
                 bound = t * (one - t * (half - t * (third - half * t)))
                 part = w * (d - b[k] * bound)
                 part = part if (t >= -half) & (mean >= fit.mean_floor) else fit.infinite
-                change[k] += part
-                size[k] += w * (abs(d) + b[k] * abs(t))
+                reach = abs(d) + b[k] * abs(t)
+                change[k] += zero if np.isnan(b[k]) else part
+                size[k] += w * (zero if np.isnan(b[k]) else reach)
         if fit.squares:
             b, w = fit.targets[i, j, first : first + m], half * fit.squares_weight
             for k in range(m):
                 part = w * ((ni[k] - xi[k]) * ((ni[k] - b[k]) + (xi[k] - b[k])))
+                part = zero if np.isnan(b[k]) else part
                 change[k] += part
                 size[k] += abs(part)
         bound_others(fit.others, 0, xi, ni, change, size, i, rows, at)
@@ -249,8 +256,9 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
         for k in range(m):
             off = root * (prediction[k] - image[k])
             a, b = low[k] * (off + half * low[k]), high[k] * (off + half * high[k])
-            change[k] += a if a > b else b
-            size[k] += abs(high[k] * off)
+            most = a if a > b else b
+            change[k] += zero if np.isnan(image[k]) else most
+            size[k] += zero if np.isnan(image[k]) else abs(high[k] * off)
     passed = 0
     for k in range(m):
         passed += change[k] <= fit.rounding * size[k]

@@ -1,7 +1,7 @@
 r"""Losses and chains given as scalars (`fusionkit.engines.losses`), compiled into Newton steps and checks.
 
 ``others`` is a tuple of `Other`, ``chain`` a `Chain` or an empty tuple. Their types hold the scalar classes, so Numba
-compiles each combination on its own, and an absent one costs nothing. They use rows 5 to 7 of the scratch ``rows``.
+compiles each combination on its own, and an absent one costs nothing. A loss of a datum that is NaN is 0. They use rows 5 to 7 of the scratch ``rows``.
 """
 
 from __future__ import annotations
@@ -105,10 +105,14 @@ def _calls(name: str) -> Callable[..., Any]:
         # a literal promotes to float64; with this cast the compiler uses float32 again
         number = np.float32 if arguments[0] == types.float32 else np.float64
 
+        def of_datum(scalars: Any, *arguments: Any) -> Any:
+            result = number(method(scalars, *arguments))
+            return number(0) if np.isnan(arguments[1]) else result
+
         def call(scalars: Any, *arguments: Any) -> Any:
             return number(method(scalars, *arguments))
 
-        return call
+        return of_datum if len(arguments) == 2 else call
 
     return function
 

@@ -166,7 +166,8 @@ def _build_concavity(stamp: int) -> Versions:
                         s = z * xi[k]
                         s = fit.floor if s < fit.floor else s
                         raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
-                        out[k] = (image[k] - prediction[k]) * (bend * raised / s)
+                        off = image[k] - prediction[k]
+                        out[k] = (fit.zero if np.isnan(image[k]) else off) * (bend * raised / s)
 
     return kernel(concavity)
 

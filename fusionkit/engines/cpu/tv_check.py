@@ -46,7 +46,7 @@ def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at:
     j, first, m = at
     image, value = fit.image[j, first : first + m], rows[0]
     for k in range(m):
-        off = prediction[k] - image[k]
+        off = prediction[k] - (prediction[k] if np.isnan(image[k]) else image[k])
         residual[k] = fit.coupled_weight * off
         value[k] = fit.half * (off * off)
     sums[COUPLED] += total(value, m)
@@ -71,16 +71,18 @@ def _gradients(
         for k in range(m):
             mean = xi[k] + fit.epsilon
             outside = (mean < zero) | ((mean == zero) & (b[k] > zero))
-            slope[k] = fit.poisson_weight * (one - b[k] / (fit.mean_floor if mean < fit.mean_floor else mean))
+            slope[k] = one - b[k] / (fit.mean_floor if mean < fit.mean_floor else mean)
+            slope[k] = fit.poisson_weight * (zero if np.isnan(b[k]) else slope[k])
             r[k] += slope[k]
             logarithm = log(fit.tiny if mean < fit.tiny else mean)
             value[k] = fit.infinite if outside else xi[k] - b[k] * logarithm
+            value[k] = zero if np.isnan(b[k]) else value[k]
         sums[POISSON] += total(value, m)
         sums[POISSON + 1] += dot(slope, slope, m)
     if fit.squares:
         t = fit.targets[i, j, first : first + m]
         for k in range(m):
-            off = xi[k] - t[k]
+            off = xi[k] - (xi[k] if np.isnan(t[k]) else t[k])
             value[k] = fit.half * (off * off)
             slope[k] = fit.squares_weight * off
             r[k] += slope[k]

@@ -8,7 +8,7 @@ DEVICE void gradients(const real* x, real* r, const Data& data, const Fit& fit, 
     real y[N];
     real residual = 0;
     if (COUPLED) {
-        const real off = predict(x, y, fit) - data.image;
+        const real off = data.of_image * (predict(x, y, fit) - data.image);
         residual = fit.coupled_weight * off;
         sums[COUPLED_VALUE] += (double)((real)0.5 * (off * off));
     }
@@ -21,13 +21,15 @@ DEVICE void gradients(const real* x, real* r, const Data& data, const Fit& fit, 
         if (POISSON) {
             const real mean = x[i] + fit.epsilon, b = data.counts[i];
             const bool outside = mean < (real)0 || (mean == (real)0 && b > (real)0);
-            const real slope = fit.poisson_weight * ((real)1 - b / (mean < fit.mean_floor ? fit.mean_floor : mean));
+            const real weight = data.of_counts[i] * fit.poisson_weight;
+            const real slope = weight * ((real)1 - b / (mean < fit.mean_floor ? fit.mean_floor : mean));
             r[i] += slope;
-            sums[POISSON_VALUE] += (double)(outside ? INFINITE : x[i] - b * logarithm(mean < TINY ? TINY : mean));
+            const real loss = outside ? INFINITE : x[i] - b * logarithm(mean < TINY ? TINY : mean);
+            sums[POISSON_VALUE] += (double)(data.of_counts[i] > (real)0 ? loss : (real)0);
             sums[POISSON_VALUE + 1] += squared(slope);
         }
         if (SQUARES) {
-            const real off = x[i] - data.targets[i], slope = fit.squares_weight * off;
+            const real off = data.of_targets[i] * (x[i] - data.targets[i]), slope = fit.squares_weight * off;
             r[i] += slope;
             sums[SQUARES_VALUE] += (double)((real)0.5 * (off * off));
             sums[SQUARES_VALUE + 1] += squared(slope);

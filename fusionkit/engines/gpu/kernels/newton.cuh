@@ -15,22 +15,24 @@ DEVICE void expand(const real* x, const real* v, real* y, real* g, real* c, Inve
             const real mean = x[i] + fit.epsilon;
             over.mean[i] = (real)1 / (mean < fit.mean_floor ? fit.mean_floor : mean);
             const real ratio = data.counts[i] * over.mean[i];
-            g[i] += fit.poisson_weight * ((real)1 - ratio);
-            c[i] += fit.poisson_weight * (ratio * over.mean[i]);
+            const real weight = data.of_counts[i] * fit.poisson_weight;
+            g[i] += weight * ((real)1 - ratio);
+            c[i] += weight * (ratio * over.mean[i]);
         }
         if (SQUARES) {
-            g[i] += fit.squares_weight * (x[i] - data.targets[i]);
-            c[i] += fit.squares_weight;
+            const real weight = data.of_targets[i] * fit.squares_weight;
+            g[i] += weight * (x[i] - data.targets[i]);
+            c[i] += weight;
         }
         if (COUPLED) {
-            const real residual = fit.coupled_weight * (prediction - data.image);
+            const real residual = data.of_image * fit.coupled_weight * (prediction - data.image);
             const real s = fit.z[i] * x[i];
             over.s[i] = (real)1 / (s < fit.floor ? fit.floor : s);
             const real raised = y[i] < fit.floor_power ? fit.floor_power : y[i];
             const real curvature = residual * (fit.bend[i] * raised * over.s[i]);
             g[i] += residual * (fit.slope[i] * y[i]);
             c[i] += curvature < (real)0 ? (real)0 : curvature;
-            y[i] = fit.coupled_root * (fit.slope[i] * y[i]);
+            y[i] = data.of_image * fit.coupled_root * (fit.slope[i] * y[i]);
         }
     }
 }
@@ -75,18 +77,19 @@ DEVICE bool falls(const real* x, const real* v, const real* fresh, real* y, real
             const bool outside = mean < (real)0 || (mean == (real)0 && data.counts[i] > (real)0);
             old = old < TINY ? TINY : old;
             mean = mean < TINY ? TINY : mean;
-            change += fit.poisson_weight * (outside ? INFINITE : d - data.counts[i] * logarithm(mean / old));
-            before += fit.poisson_weight * (x[i] - data.counts[i] * rough_logarithm(old));
+            const real gain = d - data.counts[i] * logarithm(mean / old), weight = data.of_counts[i] * fit.poisson_weight;
+            change += outside && weight > (real)0 ? INFINITE : weight * gain;
+            before += weight * (x[i] - data.counts[i] * rough_logarithm(old));
         }
         if (SQUARES) {
-            const real off = x[i] - data.targets[i], weight = (real)0.5 * fit.squares_weight;
+            const real off = x[i] - data.targets[i], weight = data.of_targets[i] * ((real)0.5 * fit.squares_weight);
             change += weight * (d * ((fresh[i] - data.targets[i]) + off));
             before += weight * (off * off);
         }
     }
     if (COUPLED) {
         const real after = predict(fresh, y, fit), away = prediction - data.image;
-        const real half = (real)0.5 * fit.coupled_weight;
+        const real half = data.of_image * ((real)0.5 * fit.coupled_weight);
         change += half * ((after - prediction) * ((after - data.image) + away));
         before += half * (away * away);
     }
@@ -107,12 +110,14 @@ DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const 
             const real mean = x[i] + fit.epsilon, b = data.counts[i];
             const real t = d * over.mean[i];
             const real bound = t * (one - t * (half - t * (third - half * t)));
-            change += t >= -half && mean >= fit.mean_floor ? fit.poisson_weight * (d - b * bound) : INFINITE;
-            size += fit.poisson_weight * (size_of(d) + b * size_of(t));
+            const real weight = data.of_counts[i] * fit.poisson_weight;
+            const bool bounded = (t >= -half && mean >= fit.mean_floor) || !(weight > (real)0);
+            change += bounded ? weight * (d - b * bound) : INFINITE;
+            size += weight * (size_of(d) + b * size_of(t));
         }
         if (SQUARES) {
             const real off = fresh[i] - data.targets[i] + (x[i] - data.targets[i]);
-            const real square = half * fit.squares_weight * (d * off);
+            const real square = data.of_targets[i] * (half * fit.squares_weight * (d * off));
             change += square;
             size += size_of(square);
         }
@@ -126,9 +131,9 @@ DEVICE bool surely_falls(const real* x, const real* v, const real* fresh, const 
         }
     }
     if (COUPLED) {
-        const real off = fit.coupled_root * (prediction - data.image);
+        const real off = data.of_image * fit.coupled_root * (prediction - data.image);
         const real a = low * (off + half * low), b = high * (off + half * high);
-        change += a > b ? a : b;
+        change += data.of_image * (a > b ? a : b);
         size += size_of(high * off);
     }
     return change <= fit.rounding * size;

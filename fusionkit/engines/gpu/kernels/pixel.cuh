@@ -13,16 +13,23 @@ struct Fit {
     real z[N], slope[N], bend[N], steep[N];          // Z, gamma Z, gamma (gamma - 1) Z^2, gamma Z floor_power root(w)
 };
 
-struct Data {  // at one pixel
+struct Data {  // at one pixel, with the factor of each weight: 0 for a datum that is NaN, which was not measured
     real image, counts[N], targets[N];
+    real of_image, of_counts[N], of_targets[N];
 };
+
+DEVICE void take(real datum, real& value, real& factor) {
+    const bool missing = datum != datum;
+    value = missing ? (real)0 : datum;
+    factor = missing ? (real)0 : (real)1;
+}
 
 DEVICE Data data_at(const real* image, const real* counts, const real* targets, size_t plane, size_t at) {
     Data found;
-    found.image = COUPLED ? image[at] : (real)0;
+    take(COUPLED ? image[at] : (real)0, found.image, found.of_image);
     EACH {
-        found.counts[i] = POISSON ? counts[i * plane + at] : (real)0;
-        found.targets[i] = SQUARES ? targets[i * plane + at] : (real)0;
+        take(POISSON ? counts[i * plane + at] : (real)0, found.counts[i], found.of_counts[i]);
+        take(SQUARES ? targets[i * plane + at] : (real)0, found.targets[i], found.of_targets[i]);
     }
     return found;
 }

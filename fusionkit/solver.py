@@ -1,4 +1,4 @@
-"""The base class of solvers, which declare slots, make a first state and take steps; the loop does the rest."""
+"""The base class of solvers and their common options, such as the default tolerance; `fusionkit.loop` runs them."""
 
 from __future__ import annotations
 

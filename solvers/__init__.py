@@ -1,4 +1,4 @@
-"""Solvers, one algorithm per file; `fusionkit.loop` drives them all."""
+"""Solvers, one algorithm a file; `fusionkit.solver` has their common options, `fusionkit.loop` the loop."""
 
 if __name__ != "fusionkit.solvers":
     raise ImportError(f"import this package as fusionkit.solvers, not as {__name__}")

@@ -1,4 +1,4 @@
-"""The signals of a microscope's file, by the RosettaSciIO readers for its suffix.
+"""The signals of a microscope's file, by the RosettaSciIO readers for its suffix; `spectra` makes counts of them.
 
 A reader returns metadata at HyperSpy's places, and a table of functions that convert original metadata, which HyperSpy
 would apply: it has the elements of Velox and the microscope and beam energy of Velox, Gatan and TIFF. RosettaSciIO does

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fusionkit.report.diagnostics.sentences import percent
-from fusionkit.results.record import RunRecord
+from fusionkit.results.record import RunRecord, percent
 
 
 def overview(record: RunRecord) -> list[tuple[str, str]]:

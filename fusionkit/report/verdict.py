@@ -16,9 +16,8 @@ from fusionkit.data.noise import clipped_noise
 from fusionkit.report.diagnostics.agreement import Agreement, agreement
 from fusionkit.report.diagnostics.images import is_constant
 from fusionkit.report.diagnostics.map_expectations import MapExpectation, map_expectations
-from fusionkit.report.diagnostics.sentences import percent
 from fusionkit.result import Status
-from fusionkit.results.record import LEVELS, Level, RunRecord, Verdict
+from fusionkit.results.record import LEVELS, Level, RunRecord, Verdict, percent
 
 MISFIT = 1.2  # of the image: sound 0.02 to 1.0; broken at a cost 1.5 to 1000
 _SATURATED = 0.01  # of the pixels at the largest value

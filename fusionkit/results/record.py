@@ -27,6 +27,21 @@ class Diagnostic:
     text: str  # the sentence
 
 
+def warning(text: str) -> Diagnostic:
+    """Something is probably wrong."""
+    return Diagnostic("warning", text)
+
+
+def note(text: str) -> Diagnostic:
+    """Something to know."""
+    return Diagnostic("note", text)
+
+
+def percent(share: float) -> str:
+    """``12.3 %``."""
+    return f"{100.0 * share:.3g} %"
+
+
 Level = Literal["good", "caution", "unusable"]
 LEVELS: tuple[Level, ...] = ("good", "caution", "unusable")
 

@@ -1,4 +1,4 @@
-"""Diagnostics: sentences about a run that say which results to distrust and what to check.
+"""Diagnostics: the warnings and notes of a run, each worded in the module that makes it.
 
 A `Diagnostic` is a warning if something is probably wrong, else a note. Each threshold lies between the values of
 complete models of the packaged configs, phantoms and DyScO3, and those of the same data with one flaw: a missing
@@ -14,8 +14,7 @@ import numpy as np
 
 from fusionkit.errors import describe_fault
 from fusionkit.report.diagnostics.outcome import outcome
-from fusionkit.report.diagnostics.sentences import warning
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.record import Diagnostic, RunRecord, warning
 
 
 def diagnose(record: RunRecord) -> tuple[Diagnostic, ...]:

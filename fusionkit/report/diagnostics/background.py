@@ -12,8 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from fusionkit.report.diagnostics.image_and_counts import ImageAndCounts, image_and_counts
-from fusionkit.report.diagnostics.sentences import percent, warning
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.record import Diagnostic, RunRecord, percent, warning
 from fusionkit.terms import Array
 
 _SMOOTH = 3.0  # pixels, width of the Gaussian filter before matter and vacuum are separated

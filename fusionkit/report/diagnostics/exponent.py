@@ -16,8 +16,7 @@ import numpy as np
 from fusionkit.operators.forward.power_sum import PowerSum
 from fusionkit.report.diagnostics.background import image_background, map_backgrounds
 from fusionkit.report.diagnostics.image_and_counts import ImageAndCounts, image_and_counts
-from fusionkit.report.diagnostics.sentences import warning
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.record import Diagnostic, RunRecord, warning
 
 # |log p|: complete models 0.02 at 20 counts and more, 0.08 +- 0.04 at 2 to 5; gamma off by 0.2 gives 0.11 to 0.4
 _OFF = 0.06

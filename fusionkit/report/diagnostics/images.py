@@ -10,9 +10,8 @@ from fusionkit.data.counts.scale import is_counts
 from fusionkit.data.noise import MASK_NORM, mixed_differences
 from fusionkit.data.prepare.outliers import candidates
 from fusionkit.report.diagnostics.map_expectations import map_expectations
-from fusionkit.report.diagnostics.sentences import note, percent, warning
 from fusionkit.report.run_images import title_of
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.record import Diagnostic, RunRecord, note, percent, warning
 from fusionkit.terms import Array
 
 _ROUNDING = 1e-6  # of the brightest

@@ -17,8 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusionkit.report.diagnostics.image_and_counts import ImageAndCounts, image_and_counts
-from fusionkit.report.diagnostics.sentences import note, percent, warning
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.record import Diagnostic, RunRecord, note, percent, warning
 from fusionkit.terms import Array
 
 # share of the variance: S and O with Co, or O with In, 0.3 to 4 %; elements that the image shows 7 to 99 %

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusionkit.report.diagnostics.map_expectations import counts_per_unit, map_expectations
-from fusionkit.report.diagnostics.sentences import note, percent, warning
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.record import Diagnostic, RunRecord, note, percent, warning
 
 _FEWEST_COUNTS = 100  # of a whole map: fewer leave an error above 10 % even in its mean
 _LOST = 0.01  # of the raw mean: below it the map is regarded as zero

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.result import Status
-from fusionkit.results.record import Diagnostic, RunRecord, terms_of, tolerance_of
+from fusionkit.results.record import Diagnostic, RunRecord, terms_of, tolerance_of, warning
 
 # optimality times the ratio of brightest to faintest map: at 0.01 the error of the faint one is 0.5 to 0.8 %, at 0.1 it
 # is 2 to 5 %, at 10 it is 9 to 74 %

@@ -10,9 +10,8 @@ import numpy as np
 from fusionkit.data.elements import is_element
 from fusionkit.data.prepare.register import predicted_root, root
 from fusionkit.data.prepare.shift import coarse
-from fusionkit.report.diagnostics.sentences import warning
 from fusionkit.report.image_limits import block_mean
-from fusionkit.results.record import Diagnostic, RunRecord
+from fusionkit.results.record import Diagnostic, RunRecord, warning
 
 _FAR = 0.7  # pixels: aligned phantoms give up to 0.45 at 1 count, 0.2 from 5 counts; shifted by one pixel 0.9 to 1.2
 _SMALLEST, _LARGEST = 32, 512  # pixels along an axis

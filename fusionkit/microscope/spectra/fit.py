@@ -31,7 +31,8 @@ from fusionkit.data.spectra import ElementMaps
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.signals import Channels, Image, Signal, block_sums
 from fusionkit.microscope.spectra.lines import bare_line, known_line
-from fusionkit.microscope.spectra.model import Family, SpectralModel, bins_of, model_of
+from fusionkit.microscope.spectra.model import SpectralModel, bins_of, model_of
+from fusionkit.microscope.spectra.peaks import Family
 from fusionkit.microscope.spectra.windows import SMOOTH, elements_of
 
 _CHANGE, _MOST = 1e-3, 2000  # tolerance of a step in standard deviations, and greatest number of steps
@@ -210,9 +211,9 @@ def facts_of_fit(model: SpectralModel) -> str:
     """Sentences about the fit of the sum of all spectra."""
     ratio = f"The deviance of the sum of all spectra is {model.deviance:.2g} times its degrees of freedom"
     one = model.calibration
-    energies = (
-        f"Energies by the lines: {one.offset:+.1f} eV, gain {one.gain:.4f}, {one.resolution:.0f} eV FWHM at Mn Ka."
-    )
+    shifts = " and ".join(f"{one.shift(1000.0 * energy):+.1f} eV at {energy} keV" for energy in (1, 5))
+    tail = f", {one.tail:.0%} of a line's counts in a tail below it" if one.tail > 0.0 else ""
+    energies = f"Energies by the lines: {shifts} of the file, {one.resolution:.0f} eV FWHM at Mn Ka{tail}."
     others = f" Lines of {', '.join(model.unlisted)}, which nobody named, are fitted too." if model.unlisted else ""
     return f"{ratio} (1 if the model holds). {energies}{others}"
 

@@ -2,11 +2,11 @@ r"""A model of the sum of all EDX spectra: families of lines and a background, o
 
 .. math:: \mu_c = \sum_k a_k T_{kc} + \sum_j h_j H_{jc}, \qquad a, h \ge 0
 
-T_k are the lines of a family (K, L or M of an element, in eXSpy's relative weights) as Gaussians of the detector's
-width, integrated over each bin. H_j are hat functions with knots several line widths apart, so that the background
-follows no line. The energies E of the file become :math:`E_0 + g E`; E_0, g and the detector's resolution maximise the
-likelihood times a prior, which holds where counts are few. Elements that are not named but show in the residual join
-the model, so that their counts are given to no other.
+T_k are the lines of a family (K, L or M of an element) as the detector shows them, integrated over each bin (see
+`fusionkit.microscope.spectra.peaks`). H_j are hat functions with knots several line widths apart, so that the
+background follows no line; closer where this does not fit. Calibration and weights of lines maximise the likelihood
+times a prior, which holds where counts are few. Elements that are not named but show in the residual join the model, so
+that their counts are given to no other.
 """
 
 from __future__ import annotations
@@ -20,20 +20,15 @@ import numpy as np
 
 from fusionkit.microscope.signals import Channels, Image, Signal
 from fusionkit.microscope.spectra.lines import elements_in_table, family_lines, fwhm, resolution_of
+from fusionkit.microscope.spectra.peaks import Calibration, Family, Lines, calibrated, peaks, with_weights
 
-Family = tuple[str, str]  # element and K, L or M
-Lines = list[tuple[float, float]]  # energy in eV and weight
 _SOFTEST = 200.0  # eV: below, detectors show their noise
 _PER_WIDTH = 3.0  # bins in the width of a line
-_KNOTS = 6.0  # widths of a line from one knot of the background to the next
-_SIGMA = 2.3548  # FWHM over standard deviation
+_KNOTS, _CLOSER = 6.0, 3.0  # widths of a line from one knot of the background to the next
+_COARSE = 1.5  # deviance above which the knots are closer
+_ROUNDS = 3  # of fits of the weights of lines
 _REWEIGHTINGS = 8  # of least squares, until the weights are consistent with the fit
 _ALIKE = 0.9  # cosine above which counts cannot separate two families
-# standard deviations of the prior: of the offset in eV, of the gain, of the logarithm of the resolution. Files of
-# several makers are off by 26 to 36 eV
-_PRIOR = np.array([40.0, 3e-3, 0.1])
-_FARTHEST, _STEP = 150.0, 30.0  # eV: offsets from which the search starts
-_EVIDENCE = 10.0  # by which minus the log posterior must fall before the energies of the file are changed
 _UNLISTED = 36.0  # least fall of the squared residual for an element that is not named: six standard errors
 _EXPLAINED = 0.05  # and least share of the squared residual
 _MOST_UNLISTED = 8
@@ -44,19 +39,6 @@ _DETECTED = 3.0  # standard errors
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """True energies are ``offset + gain * energy`` of the file, in eV; ``resolution`` is the FWHM at Mn Ka in eV."""
-
-    offset: float
-    gain: float
-    resolution: float
-
-    def in_file(self, energy: float) -> float:
-        """The energy in the file, in eV, at which a true energy appears."""
-        return (energy - self.offset) / self.gain
-
-
-@dataclass(frozen=True)
 class SpectralModel:
     """Shapes of spectra, and the amount of each in the sum of all spectra.
 
@@ -64,9 +46,9 @@ class SpectralModel:
     ----------
     bins : adjacent ranges of channels, each summed.
     edges : ends of the bins in the file, in eV, (bins + 1,).
-    lines : of every family.
+    lines : of every family, with their weights in these spectra.
     total : counts of the sum of all spectra, (bins,).
-    calibration : of the energies.
+    calibration : of the energies and the peaks.
     amounts : counts of each family in the sum, (k,).
     background : counts of the background in the sum, (bins,).
     deviance : of the sum, over its degrees of freedom; about 1 if the model holds.
@@ -91,7 +73,7 @@ class SpectralModel:
     @cached_property
     def family_shapes(self) -> Image:
         """Counts in each bin of one count of each family, (k, bins)."""
-        return _shapes(self.edges, self.lines, self.calibration)
+        return peaks(self.edges, self.lines, self.calibration)
 
     @cached_property
     def shapes(self) -> Image:
@@ -146,23 +128,31 @@ def model_of(signal: Signal, elements: Sequence[str], total: Image, bins: tuple[
     bins : see `bins_of`.
     """
     edges = edges_of(signal, bins)
-    hats = _hats(edges, resolution_of(signal))
     named = {(one, name): lines for one in elements for name, lines in family_lines(signal, one).items()}
-    calibration = Calibration(0.0, 1.0, resolution_of(signal))
-    unlisted: list[str] = []
-    calibration = _calibrated(edges, named, hats, total, calibration)
     beam = 1000.0 * float(signal.facts.metadata.get("beam_energy_keV", np.inf))
     excited = min(_HARDEST, beam / 2.0, edges[-1])
     others = {one: _below(excited, family_lines(signal, one)) for one in elements_in_table() if one not in elements}
-    while len(unlisted) < _MOST_UNLISTED:
+    file = Calibration(0.0, 1.0, resolution_of(signal))
+    unlisted: list[str] = []
+    for apart in (_KNOTS, _CLOSER):
+        hats = _hats(edges, file.resolution, apart)
+        calibration = calibrated(edges, named, hats, total, file)
+        while len(unlisted) < _MOST_UNLISTED:
+            model = _fitted(bins, edges, named, hats, total, calibration)
+            one = _unlisted(model, hats, {k: v for k, v in others.items() if v and k not in unlisted})
+            if one is None:
+                break
+            unlisted.append(one)
+            named |= {(one, name): lines for name, lines in others[one].items()}
+            calibration = calibrated(edges, named, hats, total, file)
         model = _fitted(bins, edges, named, hats, total, calibration)
-        one = _unlisted(model, hats, {k: v for k, v in others.items() if v and k not in unlisted})
-        if one is None:
+        for _ in range(_ROUNDS):  # the weights of lines need the counts of their families
+            mean = model.all_amounts @ model.shapes
+            lines = with_weights(edges, named, hats, total, calibration, model.amounts, mean)
+            model = _fitted(bins, edges, lines, hats, total, calibration)
+        if model.deviance <= _COARSE:
             break
-        unlisted.append(one)
-        named |= {(one, name): lines for name, lines in others[one].items()}
-        calibration = _calibrated(edges, named, hats, total, replace(calibration, offset=0.0, gain=1.0))
-    return replace(_fitted(bins, edges, named, hats, total, calibration), unlisted=tuple(unlisted))
+    return replace(model, unlisted=tuple(unlisted))
 
 
 def strongest(lines: Lines) -> float:
@@ -199,24 +189,11 @@ def _energies(signal: Signal) -> tuple[Image, float]:
     return unit * (offset + width * np.arange(size, dtype=np.float64)), unit * width
 
 
-def _shapes(edges: Image, families: Mapping[Family, Lines], calibration: Calibration) -> Image:
-    """Expected share of one count of each family between the edges, (k, bins)."""
-    from scipy.special import ndtr
-
-    true = calibration.offset + calibration.gain * edges
-    result = np.zeros((len(families), edges.size - 1))
-    for row, lines in zip(result, families.values(), strict=True):
-        for energy, weight in lines:
-            row += weight * np.diff(ndtr((true - energy) * (_SIGMA / fwhm(energy, calibration.resolution))))
-        row /= sum(weight for _, weight in lines)
-    return result
-
-
-def _hats(edges: Image, resolution: float) -> Image:
+def _hats(edges: Image, resolution: float, apart: float) -> Image:
     """Piecewise linear functions of the energy, each 1 at one knot and 0 at the others, per bin, (j, bins)."""
     middles, knots = (edges[1:] + edges[:-1]) / 2, [float(edges[0])]
     while knots[-1] < edges[-1]:
-        knots.append(knots[-1] + _KNOTS * fwhm(max(knots[-1], 0.0), resolution))
+        knots.append(knots[-1] + apart * fwhm(max(knots[-1], 0.0), resolution))
     hats = np.stack([np.interp(middles, knots, one) for one in np.eye(len(knots))]) * np.diff(edges)
     return hats[hats.sum(axis=1) > 0.0]
 
@@ -232,7 +209,7 @@ def _fitted(
     """The amounts by least squares, reweighted by the variance of the fit, which is nearly maximum likelihood."""
     from scipy.optimize import nnls
 
-    both = np.concatenate([_shapes(edges, families, calibration), hats])
+    both = np.concatenate([peaks(edges, families, calibration), hats])
     mean, amounts = total + 1.0, np.zeros(len(both))
     for _ in range(_REWEIGHTINGS):
         root = np.sqrt(mean)
@@ -242,34 +219,6 @@ def _fitted(
     deviance = 2.0 * float(np.sum(total * logs - (total - mean))) / max(len(bins) - len(both), 1)
     known, background = amounts[: len(families)], amounts[len(families) :] @ hats
     return SpectralModel(bins, edges, dict(families), total, calibration, known, background, deviance)
-
-
-def _calibrated(
-    edges: Image, families: Mapping[Family, Lines], hats: Image, total: Image, start: Calibration
-) -> Calibration:
-    """The calibration with the greatest posterior; ``start`` unless another one is far better."""
-    from scipy.ndimage import uniform_filter1d
-    from scipy.optimize import least_squares, nnls
-
-    root = np.sqrt(uniform_filter1d(total, 3, mode="nearest") + 1.0)
-
-    def at(point: Image) -> Calibration:
-        return Calibration(point[0], 1.0 + point[1], start.resolution * float(np.exp(point[2])))
-
-    def residual(point: Image) -> Image:
-        both = np.concatenate([_shapes(edges, families, at(point)), hats]) / root
-        amounts = nnls(both.T, total / root)[0]
-        return np.append(amounts @ both - total / root, point / _PRIOR)
-
-    origin = np.zeros(3)
-    if not families or total.sum() == 0.0:
-        return start
-    offsets = np.arange(-_FARTHEST, _FARTHEST + 1.0, _STEP)
-    costs = [float(np.sum(residual(np.array([offset, 0.0, 0.0])) ** 2)) for offset in offsets]
-    first = np.array([offsets[int(np.argmin(costs))], 0.0, 0.0])
-    best = least_squares(residual, first, x_scale=_PRIOR, diff_step=1e-3, xtol=1e-3, ftol=1e-4, max_nfev=12)
-    gained = float(np.sum(residual(origin) ** 2)) / 2.0 - best.cost
-    return at(best.x) if gained > _EVIDENCE else start
 
 
 def _information(shape: Image, others: Image, mean: Image) -> float:
@@ -293,7 +242,7 @@ def _unlisted(model: SpectralModel, hats: Image, others: Mapping[str, Mapping[st
     left = left - basis @ (basis.T @ left)
     gains: dict[str, float] = {}
     for element, families in others.items():
-        rows = _shapes(model.edges, {(element, name): lines for name, lines in families.items()}, model.calibration)
+        rows = peaks(model.edges, {(element, name): lines for name, lines in families.items()}, model.calibration)
         columns = (rows / root).T
         columns = columns - basis @ (basis.T @ columns)
         norms = np.einsum("bk,bk->k", columns, columns)

@@ -25,7 +25,7 @@ from fusionkit.microscope.spectra.peaks import Calibration, Family, Lines, calib
 _SOFTEST = 200.0  # eV: below, detectors show their noise
 _PER_WIDTH = 3.0  # bins in the width of a line
 _KNOTS, _CLOSER = 6.0, 3.0  # widths of a line from one knot of the background to the next
-_COARSE = 1.5  # deviance above which the knots are closer
+_COARSE = 1.5  # deviance above which the knots are closer, if the bins resolve lines
 _ROUNDS = 3  # of fits of the weights of lines
 _REWEIGHTINGS = 8  # of least squares, until the weights are consistent with the fit
 _ALIKE = 0.9  # cosine above which counts cannot separate two families
@@ -133,6 +133,7 @@ def model_of(signal: Signal, elements: Sequence[str], total: Image, bins: tuple[
     excited = min(_HARDEST, beam / 2.0, edges[-1])
     others = {one: _below(excited, family_lines(signal, one)) for one in elements_in_table() if one not in elements}
     file = Calibration(0.0, 1.0, resolution_of(signal))
+    fine = bool(np.all(np.diff(edges) < [fwhm(energy, file.resolution) / 2.0 for energy in edges[1:]]))
     unlisted: list[str] = []
     for apart in (_KNOTS, _CLOSER):
         hats = _hats(edges, file.resolution, apart)
@@ -150,7 +151,7 @@ def model_of(signal: Signal, elements: Sequence[str], total: Image, bins: tuple[
             mean = model.all_amounts @ model.shapes
             lines = with_weights(edges, named, hats, total, calibration, model.amounts, mean)
             model = _fitted(bins, edges, lines, hats, total, calibration)
-        if model.deviance <= _COARSE:
+        if model.deviance <= _COARSE or not fine:
             break
     return replace(model, unlisted=tuple(unlisted))
 

@@ -14,6 +14,7 @@ import pytest
 from microscope_files import FORMATS, image_signal, spectra, spectrum_signal, written_by
 
 from fusionkit.cli import main
+from fusionkit.microscope.more_formats import SUFFIXES
 from fusionkit.microscope.reader import MicroscopeReader
 from fusionkit.results.result_file import read_result
 
@@ -216,7 +217,7 @@ def test_refusals(
 def test_suffixes_are_those_of_rosettasciio() -> None:
     rsciio = pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
     known = {f".{suffix.lower()}" for one in rsciio.IO_PLUGINS for suffix in one["file_extensions"]}
-    assert set(MicroscopeReader.suffixes) <= known
+    assert set(MicroscopeReader.suffixes) <= known | set(SUFFIXES)
 
 
 @pytest.mark.skipif(not BCF.is_file(), reason="the Bruker recording is not in ../shared/data")

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from microscope_files import windows_in
-from velox_files import LINES, SHAPE, WIDTH, counts, spectra, write_velox_spectra
+from velox_files import LINES, PART, SHAPE, SURVEY, WIDTH, counts, spectra, write_velox_spectra
 
 from fusionkit.cli import main
 from fusionkit.config import yaml as yamlio
+from fusionkit.data.field_of_view import fields
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.data.readers import open_recording
@@ -65,6 +66,20 @@ def test_inspect_counts_its_events_in_windows_of_its_elements(velox: Path) -> No
     for index, ends in enumerate(windows_in(summary["notes"]).values()):
         first, last = (round(1000 * end / WIDTH) for end in ends)
         np.testing.assert_array_equal(result.inputs["maps"][index], spectra()[..., first:last].sum(-1))
+
+
+def test_a_scan_within_a_survey_has_its_own_pixels_and_place(tmp_path: Path) -> None:
+    write_velox_spectra(tmp_path / "a.emd", survey=True)
+    recording = open_recording(tmp_path / "a.emd")
+    np.testing.assert_array_equal(recording.read("EDS").values, spectra())
+    assert {one.name: one.pixels for one in entries(recording)} == {
+        "HAADF": SURVEY,
+        **dict.fromkeys(("Co", "O", "EDS"), SHAPE),
+    }
+    scans = {one.name: one.scan for one in entries(recording)}
+    both = fields(scans["HAADF"], scans["EDS"])
+    assert both is not None
+    assert both.part() == ("haadf", *((one.start, one.stop) for one in PART))
 
 
 MAPPED: list[tuple[dict[str, Any], dict[str, Any]]] = [

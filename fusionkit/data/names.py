@@ -14,8 +14,9 @@ from fusionkit.errors import UserError
 # in the order of preference: HAADF, other dark fields, possible ones, anything else, and bright fields last
 _KINDS = tuple(re.compile(kind, re.IGNORECASE) for kind in ("haadf", "dark|adf|(?<![a-z])df", "stem|image"))
 _BRIGHT = re.compile(r"bright|(?<![a-z])a?bf(?![a-z])", re.IGNORECASE)
-# an element with its line, as microscope software labels maps: ``Co Ka1``, ``Fe-L``, ``SiK``, ``Ti Kα1,2``
-_LABEL = re.compile(r"([A-Z][a-z]?)(?:[ _-]+[KLM]|K|(?<=[a-z])[LM])(?:[abglαβγ]|alpha|beta)?\d?(?:[,_]\d)?(?: series)?")
+# an element with its line or technique, as microscopes label maps: ``Co Ka1``, ``SiK``, ``Ti Kα1,2``, ``Fe-EELS``
+_LINE = r"(?:[ _-]+[KLM]|K|(?<=[a-z])[LM])(?:[abglαβγ]|alpha|beta)?\d?(?:[,_]\d)?(?: series)?"
+_LABEL = re.compile(rf"([A-Z][a-z]?)(?:{_LINE}|[ _-]+(?:EELS|EDX|EDS|XEDS))")
 _REMEDY = "write the config by hand, with data.maps"
 
 

@@ -23,6 +23,7 @@ from fusionkit.data.readers.hdf5_heap import heaps_are_sound
 from fusionkit.data.readers.hdf5_links import refuse_links
 from fusionkit.errors import UserError
 from fusionkit.machine import available
+from fusionkit.microscope.corrections import scan_shape
 
 EXTRA = "pip install rosettasciio exspy sparse"
 # values per byte of the file above which a shape is damaged: streams of single counts need few bytes for many channels
@@ -30,6 +31,7 @@ MOST_VALUES_PER_BYTE = 2_000
 ALWAYS_ALLOWED = 2**25  # bytes that need no check
 
 _SPARE = 2**28  # bytes of address space that are not memory yet: stacks of threads, pages of libraries
+_END_OF_PIXEL = 65535  # in a stream of events of Velox
 _MISSING_PACKAGE = re.compile(r"requires the '(\w+)' package")  # tifffile, about compressions
 
 T = TypeVar("T")
@@ -106,7 +108,7 @@ def mend(module: str) -> None:
     ----------
     module : name of the reader's module (``rsciio.bruker``).
     """
-    mending = {"rsciio.bruker": _mend_bruker, "rsciio.jeol": _mend_jeol}.get(module)
+    mending = {"rsciio.bruker": _mend_bruker, "rsciio.jeol": _mend_jeol, "rsciio.emd": _mend_velox}.get(module)
     if mending is not None:
         mending(sys.modules[f"{module}._api"])
 
@@ -140,6 +142,24 @@ def _mend_jeol(api: Any) -> None:
         return unsafe_dense(events, sign, cube, np.zeros((side, side), image.dtype), nx, ny, *rest)
 
     api._readframe_lazy, api._readframe_dense = lazy, dense
+
+
+@cache
+def _mend_velox(_: Any) -> None:
+    """Lay the events of a stream on the pixels of its own scan: RosettaSciIO takes those of the last image."""
+    from rsciio.emd import _emd_velox as velox
+
+    stream: Any = velox.FeiSpectrumStream
+    read: Callable[..., None] = stream.__init__
+
+    def on_own_pixels(self: Any, group: h5py.Group, reader: Any) -> None:
+        shape = scan_shape(velox._parse_sub_data_group_metadata(group))
+        marks = int(np.count_nonzero(group["Data"][:] == _END_OF_PIXEL)) if shape is not None else 0
+        if shape is not None and marks and marks % prod(shape) == 0:
+            reader.spatial_shape = shape
+        read(self, group, reader)
+
+    stream.__init__ = on_own_pixels
 
 
 _MOST_DEFLATED = 1100  # bytes of values per byte of deflate

@@ -91,6 +91,7 @@ class MicroscopeReader:
         *(".spd", ".spc", ".lsd", ".msa", ".emsa", ".mas", ".ems", ".nc", ".prz", ".npy", ".mib", ".app5", ".tvips"),
         *(".sur", ".pro", ".dens", ".wdf", ".tvf", ".xml", ".csv", ".sac", ".sbc"),
         *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm"),
+        *(".h5oina", ".ndata", ".ndata1", ".txt", ".tsv"),
     )
 
     def open(self, path: Path) -> MicroscopeRecording:

@@ -20,6 +20,8 @@ import numpy as np
 
 from fusionkit.data.names import element_named
 from fusionkit.errors import UserError
+from fusionkit.microscope import more_formats
+from fusionkit.microscope.corrections import corrected
 from fusionkit.microscope.damaged_files import (
     ALWAYS_ALLOWED,
     EXTRA,
@@ -34,8 +36,11 @@ from fusionkit.microscope.signals import ArrayValues, Axis, Signal
 
 # readers that ignore lazy, give wrong values with it, or leave the file open
 _EAGER = ("rsciio.pantarhei", "rsciio.image", "rsciio.tiff")
+_EVEN = 0.1  # of a step: a table of values that deviates more from even steps is no calibration
 _PREFERRED = ("MRC", "JEOL", "EMD", "HSPY", "USID")  # tried first if several readers take a suffix
 _IMAGEJ, _OME = "ImageJ=", "<OME"
+_LIBRARY = "needs a library"
+_ANY_HDF5 = (".h5", ".hdf5")  # suffixes without a format of their own
 _ESCAPED_MICRO = "\\u00B5"  # as ImageJ writes it
 _DEFAULT_OME_UNIT = "µm"  # of its schema
 
@@ -50,7 +55,7 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
     modules = readers_for(path)
     for check in (check_hdf5, check_tiff):
         guarded(path, lambda check=check: check(path))
-    first: UserError | None = None
+    failed: list[UserError] = []
     for module in modules:
         # some readers, and some layouts, cannot leave the values in the file
         for lazy in (False,) if module in _EAGER else (True, False):
@@ -58,14 +63,21 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
                 guarded(path, lambda module=module: import_module(module))  # an ImportError here is not the file's
                 mend(module)
                 return guarded(path, lambda module=module, lazy=lazy: _read(path, module, lazy))
-            except UserError as error:  # several formats share some suffixes: report the first failure
-                first = first or error
-    assert first is not None
-    raise first
+            except UserError as error:
+                failed += [] if lazy else [error]
+    if path.suffix.lower() in _ANY_HDF5:
+        problem = "is in none of the HDF5 formats that RosettaSciIO reads (HyperSpy, USID, Delmic, Tofwerk, Arina)"
+        raise UserError(str(path), problem, "leave out the reader 'microscope', or use 'hdf5', to read its arrays")
+    # formats share suffixes: a library that another one of them needs says nothing about this file
+    raise (
+        failed[-1]
+        if modules[-1] == more_formats.__name__
+        else next((error for error in failed if _LIBRARY not in error.problem), failed[0])
+    )
 
 
 def readers_for(path: Path) -> list[str]:
-    """The modules of RosettaSciIO that take files of this suffix, the likeliest first.
+    """The modules that take files of this suffix, those of RosettaSciIO first and of these the likeliest.
 
     Raises
     ------
@@ -77,22 +89,25 @@ def readers_for(path: Path) -> list[str]:
         raise UserError(str(path), "needs RosettaSciIO, which is not installed", EXTRA) from None
     suffix = path.suffix.lower().removeprefix(".")
     fitting = [one for one in IO_PLUGINS if suffix in {known.lower() for known in one["file_extensions"]}]
-    if not fitting:
+    own = [more_formats.__name__] if path.suffix.lower() in more_formats.SUFFIXES else []
+    if not fitting and not own:
         raise UserError(str(path), f"RosettaSciIO reads no '{path.suffix}' files", "save it as .hspy, .tif or .npz")
-    return [one["api"] for one in sorted(fitting, key=lambda one: one["name"] not in _PREFERRED)]
+    return [*(one["api"] for one in sorted(fitting, key=lambda one: one["name"] not in _PREFERRED)), *own]
 
 
 def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
     named: dict[str, Signal] = {}
-    for entry in import_module(module).file_reader(str(path), lazy=lazy):
+    for one in import_module(module).file_reader(str(path), lazy=lazy):
+        entry = corrected(module, one)
         facts = facts_of(metadata_of(entry))
         name = _unique(" ".join(facts.title.split()) or path.stem, named)
         data = entry["data"]
-        axes = tuple(_axis(one) for one in entry["axes"])  # in the order of the array
         if 0 in data.shape:  # a reader of text gives this for a text without numbers
             continue
-        if data.ndim != len(axes) or any(length != axis.size for length, axis in zip(data.shape, axes, strict=True)):
+        axes = tuple(map(_axis, entry["axes"], data.shape))  # in the order of the array
+        if len(entry["axes"]) != data.ndim or tuple(axis.size for axis in axes) != tuple(data.shape):
             raise ValueError(f"the axes of '{name}' do not fit its values")
+        data, axes = _ascending(data, axes)
         if data.nbytes > MOST_VALUES_PER_BYTE * _size(path) + ALWAYS_ALLOWED:
             raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
         description = describe_tiff(entry.get("original_metadata") or {})
@@ -124,18 +139,33 @@ def _unique(base: str, taken: Iterable[str]) -> str:
 
 def _size(path: Path) -> int:
     """Bytes of a folder, or of a file and those beside it that share its name: an .rpl has its values in a .raw."""
-    files = path.rglob("*") if path.is_dir() else path.parent.glob("*")
-    stem = "" if path.is_dir() or path.suffix.lower() == ".asw" else path.stem  # JEOL's .asw leads to other names
+    leads = path.is_dir() or path.suffix.lower() == ".asw"  # JEOL's .asw leads to files in folders beside it
+    files = (path if path.is_dir() else path.parent).rglob("*") if leads else path.parent.glob("*")
+    stem = "" if leads else path.stem
     return sum(file.stat().st_size for file in files if file.name.startswith(stem) and file.is_file())
 
 
-def _axis(entry: Mapping[str, Any]) -> Axis:
-    if "axis" in entry and "scale" not in entry:  # a table of values: only evenly spaced ones are used
+def _ascending(values: Any, axes: tuple[Axis, ...]) -> tuple[Any, tuple[Axis, ...]]:
+    """The values with every axis that descends turned round, so that scans and spectra pair by their positions."""
+    turned = tuple(slice(None, None, -1) if axis.scale < 0 else slice(None) for axis in axes)
+    if all(axis.scale >= 0 or math.isnan(axis.scale) for axis in axes):
+        return values, axes
+    last = [axis.offset + axis.scale * (axis.size - 1) for axis in axes]
+    ends = zip(axes, last, strict=True)
+    return values[turned], tuple(replace(a, scale=-a.scale, offset=e) if a.scale < 0 else a for a, e in ends)
+
+
+def _axis(entry: Mapping[str, Any], length: int) -> Axis:
+    """One axis; its scale is NaN where it is not even."""
+    if "axis" in entry and "scale" not in entry:  # a table of values
         table = np.asarray(entry["axis"], np.float64)
-        scale, offset = (float(np.mean(np.diff(table))), float(table[0])) if table.size > 1 else (1.0, 0.0)
-        size = table.size
+        size, steps = table.size, np.diff(table)
+        scale, offset = (float(np.mean(steps)), float(table[0])) if size > 1 else (1.0, 0.0)
+        if size > 1 and np.max(np.abs(table - offset - scale * np.arange(size))) > _EVEN * abs(scale):
+            scale = math.nan
     else:
-        size, scale, offset = int(entry["size"]), float(entry.get("scale", 1.0)), float(entry.get("offset", 0.0))
+        size, offset = int(entry.get("size", length)), float(entry.get("offset", 0.0))
+        scale = math.nan if "expression" in entry else float(entry.get("scale", 1.0))
     units, navigate = entry.get("units"), entry.get("navigate")
     unit = units if isinstance(units, str) else ""
     return Axis(str(entry.get("name") or ""), size, scale, offset, unit, None if navigate is None else not navigate)

@@ -20,7 +20,7 @@ Channels = tuple[int, int]  # the first, and the one after the last
 
 # units of length in nm
 _NANOMETRES = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9, "pm": 1e-3, "å": 0.1, "a": 0.1}
-_NANOMETRES |= {"angstrom": 0.1, "ang": 0.1, "micrometer": 1e3, "nanometer": 1.0}
+_NANOMETRES |= {"angstrom": 0.1, "ang": 0.1, "micrometer": 1e3, "nanometer": 1.0, "meters": 1e9}
 _NANOMETRES |= {"micron": 1e3, "microns": 1e3}  # ImageJ's; its inch and cm refer to a printer
 _ENERGIES = ("kev", "ev")
 
@@ -204,7 +204,8 @@ class Signal:
             raise UserError(str(self.path), f"'{self.name}' ({self.kind}) has no axis of energies", "name another")
         axis = self.axes[index]
         if not (np.isfinite(axis.scale) and axis.scale > 0 and np.isfinite(axis.offset)):
-            raise UserError(str(self.path), f"'{self.name}' has energies that do not increase", "calibrate them")
+            problem = f"'{self.name}' has energies that are not evenly spaced"
+            raise UserError(str(self.path), problem, "calibrate or resample them: s.interpolate_on_axis('uniform', -1)")
         return axis.offset, axis.scale, axis.size
 
     def pixel(self) -> tuple[npt.NDArray[np.float64] | None, str | None]:

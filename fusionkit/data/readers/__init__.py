@@ -136,11 +136,21 @@ def _by_suffix(path: Path, where: str, named: str) -> Any:
     for name in table("readers"):
         reader = lookup("readers", name, where)
         if path.suffix.lower() in reader.suffixes:
-            return reader
+            return lookup("readers", "microscope", where) if name == "hdf5" and _is_hyperspys(path) else reader
         suffixes += reader.suffixes
     more = f" and {len(suffixes) - _SHOWN} more" if len(suffixes) > _SHOWN else ""
     known = ", ".join(suffixes[:_SHOWN]) + more
     raise UserError(where, f"no reader takes '{path.name}'", f"readable are {known}; or name the format with {named}")
+
+
+def _is_hyperspys(path: Path) -> bool:
+    """Whether an HDF5 file has the layout of HyperSpy's, which had the suffix ``.hdf5`` before ``.hspy``."""
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with damage(path, "HDF5", (OSError, KeyError, RuntimeError)), h5py.File(path, "r") as file:
+        return "file_format" in file.attrs and "Experiments" in file
 
 
 @contextmanager

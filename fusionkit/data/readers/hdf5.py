@@ -109,7 +109,7 @@ class Hdf5Reader:
         shapes: dict[str, tuple[int, ...]] = {}
 
         def visit(name: str | bytes, item: Any) -> None:
-            if isinstance(item, h5py.Dataset) and item.dtype.kind in _NUMBERS:
+            if isinstance(item, h5py.Dataset) and item.dtype.kind in _NUMBERS and item.shape is not None:
                 # h5py returns bytes for a name that is not UTF-8
                 shapes[name if isinstance(name, str) else name.decode("utf-8", "replace")] = _shape(item)
 

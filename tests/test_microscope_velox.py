@@ -18,7 +18,8 @@ from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.data.readers import open_recording
 from fusionkit.microscope.propose.listing import entries
-from fusionkit.microscope.rosettasciio import metadata_of
+from fusionkit.microscope.reader import MicroscopeRecording
+from fusionkit.microscope.rosettasciio import metadata_of, read_signals
 from fusionkit.options import parse
 from fusionkit.results.result_file import read_result
 
@@ -70,7 +71,7 @@ def test_inspect_counts_its_events_in_windows_of_its_elements(velox: Path) -> No
 
 def test_a_scan_within_a_survey_has_its_own_pixels_and_place(tmp_path: Path) -> None:
     write_velox_spectra(tmp_path / "a.emd", survey=True)
-    recording = open_recording(tmp_path / "a.emd")
+    recording = MicroscopeRecording(tmp_path, {one.name: one for one in read_signals(tmp_path / "a.emd")})
     np.testing.assert_array_equal(recording.read("EDS").values, spectra())
     assert {one.name: one.pixels for one in entries(recording)} == {
         "HAADF": SURVEY,

@@ -152,7 +152,7 @@ def _mend_velox(_: Any) -> None:
     stream: Any = velox.FeiSpectrumStream
     read: Callable[..., None] = stream.__init__
 
-    def on_own_pixels(self: Any, group: h5py.Group, reader: Any) -> None:
+    def on_own_pixels(self: Any, group: Any, reader: Any) -> None:
         shape = scan_shape(velox._parse_sub_data_group_metadata(group))
         marks = int(np.count_nonzero(group["Data"][:] == _END_OF_PIXEL)) if shape is not None else 0
         if shape is not None and marks and marks % prod(shape) == 0:

@@ -51,12 +51,12 @@ def _axis(
     return {"name": name, "size": size, "scale": scale, "offset": offset, "units": units, **more}
 
 
-def _slices(path: Path) -> list[h5py.Group]:
+def _slices(path: Path) -> list[Any]:
     """The acquisitions of an ``.h5oina``; the file stays open while its values are needed."""
     return [group for group in h5py.File(path, "r").values() if isinstance(group, h5py.Group)]
 
 
-def _oxford(group: h5py.Group, lazy: bool) -> Iterator[dict[str, Any]]:
+def _oxford(group: Any, lazy: bool) -> Iterator[dict[str, Any]]:
     """Spectra, maps in counts and electron images (H5OINA File Specification 8.0)."""
     for name in group:
         if re.fullmatch(r"EDS\d*", name):
@@ -72,7 +72,7 @@ def _oxford(group: h5py.Group, lazy: bool) -> Iterator[dict[str, Any]]:
             yield _signal(values[()].reshape(shape), lateral, title)
 
 
-def _oxford_eds(eds: h5py.Group, image: Any, name: str, lazy: bool) -> Iterator[dict[str, Any]]:
+def _oxford_eds(eds: Any, image: Any, name: str, lazy: bool) -> Iterator[dict[str, Any]]:
     header, data = eds["Header"], eds["Data"]
     maps: Mapping[str, Any] = data.get("Window Integral") or data.get("Peak Area") or {}
     lateral, seconds = _oxford_axes(header, image), data["Live Time"][()].ravel()
@@ -108,7 +108,7 @@ def _whole(counts: np.ndarray) -> np.ndarray:
     return rounded if np.allclose(counts, rounded, rtol=1e-4, atol=1e-3, equal_nan=True) else counts
 
 
-def _oxford_axes(header: h5py.Group, image: Any, signal: bool = False) -> list[dict[str, Any]]:
+def _oxford_axes(header: Any, image: Any, signal: bool = False) -> list[dict[str, Any]]:
     """y and x in µm; the origin is the corner of the electron image."""
     corner = (0.0, 0.0)
     if image is not None and "Relative Offset" in header:
@@ -117,8 +117,10 @@ def _oxford_axes(header: h5py.Group, image: Any, signal: bool = False) -> list[d
         corner = (float(shares[1]) * sizes[1], float(shares[0]) * sizes[0])
     steps = [_number(header, f"{a} Step") or 0.0 for a in "YX"]
     return [
-        _axis(a.lower(), int(_number(header, f"{a} Cells") or 1), step or 1.0, at + step / 2, "um" if step else "")
-        | {"navigate": not signal}
+        _axis(
+            *(a.lower(), int(_number(header, f"{a} Cells") or 1), step or 1.0, at + step / 2, "um" if step else ""),
+            navigate=not signal,
+        )
         for a, step, at in zip("YX", steps, corner, strict=True)
     ]
 
@@ -136,11 +138,10 @@ def _nion(path: Path) -> dict[str, Any]:
     inner = facts.get("data_source") or facts  # as in the library, or as exported
     listed = inner.get("spatial_calibrations") or inner.get("dimensional_calibrations") or [{}] * data.ndim
     last = 1 if inner.get("datum_dimension_count") == 1 or data.ndim == 3 else 2
-    axes = [
-        _axis("", size, one.get("scale") or 1.0, one.get("offset") or 0.0, one.get("units") or "")
-        | {"navigate": index < data.ndim - last}
-        for index, (size, one) in enumerate(zip(data.shape, listed, strict=True))
-    ]
+    axes: list[dict[str, Any]] = []
+    for index, (size, one) in enumerate(zip(data.shape, listed, strict=True)):
+        calibration = one.get("scale") or 1.0, one.get("offset") or 0.0, one.get("units") or ""
+        axes.append(_axis("", size, *calibration, navigate=index < data.ndim - last))
     losses = any(axis["units"].lower() in ("ev", "kev") for axis in axes)
     title = str(facts.get("title") or path.stem)
     return _signal(data, axes, title, Signal={"signal_type": "EELS" if losses else ""})

@@ -93,13 +93,7 @@ def with_parameters(problem: Problem, values: Mapping[str, Mapping[str, float]])
 
 
 def refit(problem: Problem, x: Array) -> Refit:
-    """One Newton step of every fitted parameter at ``x``.
-
-    Parameters
-    ----------
-    problem : contains a term with parameters to fit.
-    x : the unknown, shape (n, ny, nx).
-    """
+    """One Newton step of every fitted parameter at the unknown ``x``, (n, ny, nx)."""
     moved: dict[str, Term] = {}
     parameters: dict[str, dict[str, Parameter]] = {}
     change = 0.0

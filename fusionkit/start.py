@@ -26,13 +26,7 @@ _LARGEST_FACTOR = 30.0  # of the scaling at a pixel, up or down; beyond it noise
 
 
 def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
-    """A starting point made from the data, of the shape and dtype of the problem.
-
-    Parameters
-    ----------
-    init : ``auto``, ``maps`` or ``uniform``.
-    problem : the problem.
-    dataset : maps to start from.
+    """The starting point ``auto``, ``maps`` or ``uniform``, made from the data, of the shape and dtype of the problem.
 
     Raises
     ------

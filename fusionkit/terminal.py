@@ -124,13 +124,7 @@ class _LogLines(logging.Handler):
 
 @contextmanager
 def shown_log(quiet: bool, after: float = 0.0) -> Iterator[None]:
-    """Show log messages of level INFO and above within the context, or none if ``quiet``.
-
-    Parameters
-    ----------
-    quiet : whether to show none.
-    after : seconds before which none are shown.
-    """
+    """Show log messages of level INFO and above within the context from ``after`` seconds on; none if ``quiet``."""
     if quiet:
         yield
         return

@@ -20,10 +20,6 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
     """The configuration as plain YAML types: every default filled in, paths of inputs absolute.
 
     The output folder is left out, since a second run must not overwrite the first.
-
-    Parameters
-    ----------
-    loaded : the configuration with its folder.
     """
     config = loaded.config
     data = _plain(config.data)
@@ -53,13 +49,7 @@ def resolved(loaded: LoadedConfig) -> dict[str, Any]:
 
 
 def absolute_paths(data: Mapping[str, Any], loaded: LoadedConfig) -> dict[str, Any]:
-    """The config's ``data`` with absolute paths.
-
-    Parameters
-    ----------
-    data : as in the YAML file.
-    loaded : its configuration, with the folder.
-    """
+    """The config's ``data`` with absolute paths."""
 
     def absolute(source: Any) -> Any:
         if not isinstance(source, Mapping) or not isinstance(source.get("path"), str):

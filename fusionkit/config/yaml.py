@@ -72,11 +72,7 @@ for _name, _pattern in (*_SCALARS.items(), ("bool", _YAML_1_1_BOOL)):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Parameters
-    ----------
-    path : the file, UTF-8 text.
+    """The mapping in a YAML file, which is UTF-8 text.
 
     Raises
     ------
@@ -104,12 +100,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str, name: str) -> Any:
-    """The value of one YAML document.
-
-    Parameters
-    ----------
-    text : the document.
-    name : of the document in errors.
+    """The value of one YAML document; errors call it ``name``.
 
     Raises
     ------

@@ -35,12 +35,7 @@ class Origin:
 
 
 def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
-    """A float64 copy of real numbers of any type, in C order and native byte order.
-
-    Parameters
-    ----------
-    values : any shape; not modified.
-    origin : for error messages.
+    """A float64 copy of real numbers of any type, in C order and native byte order; errors name their ``origin``.
 
     Raises
     ------

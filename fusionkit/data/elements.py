@@ -39,11 +39,6 @@ def atomic_number(symbol: str, where: str = "elements") -> int:
 def atomic_weight(symbol: str, where: str = "elements") -> float:
     """Standard atomic weight of the element, in g/mol.
 
-    Parameters
-    ----------
-    symbol : chemical symbol, in the correct case.
-    where : config key to name in the error.
-
     Raises
     ------
     UserError : no element has this symbol.

@@ -109,12 +109,7 @@ class Fields:
         return None
 
     def difference(self, names: tuple[str, str] = ("the image", "the maps")) -> str | None:
-        """A sentence on how the fields differ; None if they are the same.
-
-        Parameters
-        ----------
-        names : of the two in the sentence.
-        """
+        """A sentence on how the fields differ; None if they are the same."""
         if self.are_same:
             return None
         if not self.are_placed:

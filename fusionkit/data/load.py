@@ -54,12 +54,6 @@ def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
 
     Ground truth and noise are scaled with them; counts from spectra and further arrays are unchanged.
 
-    Parameters
-    ----------
-    dataset : prepared; not changed.
-    options : the config's ``data``.
-    where : config key of ``options``.
-
     Raises
     ------
     UserError : an image cannot be normalised.

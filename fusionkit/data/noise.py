@@ -16,25 +16,14 @@ _MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal varia
 
 
 def mixed_differences(image: Array, dtype: npt.DTypeLike = np.float64) -> Array:
-    """The image under the mask (1, -2, 1)' (1, -2, 1), two pixels shorter along both axes.
-
-    Parameters
-    ----------
-    image : (..., ny, nx), at least 3 x 3 pixels.
-    dtype : of the computation.
-    """
+    """The image (..., ny, nx) under the mask (1, -2, 1)' (1, -2, 1), two pixels shorter along both axes."""
     b = np.asarray(image, dtype)
     rows = b[..., :-2, :] - 2.0 * b[..., 1:-1, :] + b[..., 2:, :]
     return rows[..., :-2] - 2.0 * rows[..., 1:-1] + rows[..., 2:]
 
 
 def noise_level(image: Array) -> float:
-    """Standard deviation of white noise in the image, or in a stack of images, robust against edges.
-
-    Parameters
-    ----------
-    image : (ny, nx) or (n, ny, nx).
-    """
+    """Standard deviation of white noise in an image (ny, nx) or a stack of images, robust against edges."""
     return float(np.median(np.abs(mixed_differences(image)))) / (MASK_NORM * _MEDIAN)
 
 

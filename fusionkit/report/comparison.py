@@ -37,12 +37,7 @@ class Comparison:
 
 
 def compare(runs: tuple[SavedRun, ...]) -> Comparison:
-    """Compare runs with the first one.
-
-    Parameters
-    ----------
-    runs : at least two.
-    """
+    """Compare two or more runs with the first one."""
     objective = _objective_notes(runs)
     maps = comparable_maps(runs)
     rows, metrics = _rows(runs)
@@ -68,13 +63,7 @@ def _objective_notes(runs: Sequence[SavedRun]) -> list[str]:
 
 
 def differences(first: Any, second: Any, key: str) -> list[str]:
-    """The keys at which two configurations differ, with both values.
-
-    Parameters
-    ----------
-    first, second : plain YAML values.
-    key : path of these values; empty for whole configurations.
-    """
+    """The keys below ``key`` at which two configurations differ, with both values."""
     if isinstance(first, dict) and isinstance(second, dict):
         pairs = [
             (f"{key}.{name}".lstrip("."), first.get(name), second.get(name))

@@ -30,10 +30,6 @@ def comparable_maps(runs: Sequence[SavedRun]) -> ComparableMaps:
     """The maps of the largest group of runs with the same shape and pixel size, the first of equally large groups.
 
     If no two runs share a pixel size, the same shape suffices, without a scale bar.
-
-    Parameters
-    ----------
-    runs : at least two.
     """
     for describe in (_grid, _shape):
         group = _largest_group(runs, describe)

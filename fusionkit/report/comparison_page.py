@@ -20,12 +20,7 @@ from fusionkit.terms import Array
 
 
 def comparison_page(comparison: Comparison) -> Page:
-    """The page of a comparison.
-
-    Parameters
-    ----------
-    comparison : of at least two runs.
-    """
+    """The page of a comparison."""
     runs, elements = comparison.runs, comparison.maps.elements
     images = _gallery(comparison.maps.runs, elements)
     reference = (comparison.maps.runs or runs)[0]

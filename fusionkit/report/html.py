@@ -44,12 +44,7 @@ _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x202
 
 
 def render(page: Page) -> str:
-    """The page as HTML.
-
-    Parameters
-    ----------
-    page : what it shows.
-    """
+    """The page as HTML."""
     pictures = encode_all(page.images)
     bare = replace(page, images={})
     payload = asdict(bare) | {"images": _headers(pictures), "precision": _precision(pictures)}

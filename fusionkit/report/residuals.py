@@ -36,13 +36,7 @@ def residual_section(record: RunRecord) -> Section | None:
 
 
 def quantile_residuals(counts: Array, mean: Array) -> Array:
-    """Randomised quantile residuals of counts, from random numbers of a fixed seed.
-
-    Parameters
-    ----------
-    counts : b >= 0, of any shape.
-    mean : m >= 0, of the same shape.
-    """
+    """Randomised quantile residuals of counts b >= 0 with the mean m >= 0, from random numbers of a fixed seed."""
     from scipy.special import ndtri, pdtr
 
     below = np.where(counts > 0, pdtr(np.maximum(counts - 1.0, 0.0), mean), 0.0)

@@ -71,13 +71,7 @@ class FittedImage:
 
 
 def element_images(record: RunRecord, x: Array) -> Iterator[ElementImages]:
-    """The images of each element.
-
-    Parameters
-    ----------
-    record : the run.
-    x : its solution as a stack of maps, (n, ny, nx).
-    """
+    """The images of each element; ``x`` is the solution of the run as maps (n, ny, nx)."""
     recorded, truth, labels = raw_of(record, len(x)), record.dataset.truth, record.result.labels
     has_truth = truth is not None and truth.ndim == 3 and len(truth) == len(x) and truth.size
     truths = truth if has_truth and truth is not None else [None] * len(x)

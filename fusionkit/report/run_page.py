@@ -20,13 +20,7 @@ from fusionkit.weights.chosen import ChosenWeight, SearchCurve
 
 
 def run_page(record: RunRecord, name: str) -> Page:
-    """The report of a run.
-
-    Parameters
-    ----------
-    record : the run.
-    name : of the run, which is that of its output folder.
-    """
+    """The report of a run; ``name`` is that of its output folder."""
     result, dataset, verdict = record.result, record.dataset, record.verdict
     images = gallery(record)
     pixels, width = field_of_view(record)

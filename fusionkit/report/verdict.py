@@ -40,12 +40,7 @@ class Reason:
 
 
 def judge(record: RunRecord) -> Verdict:
-    """The verdict on a run.
-
-    Parameters
-    ----------
-    record : the run, with its net counts.
-    """
+    """The verdict on a run with its net counts."""
     x, labels = record.result.x, record.result.labels
     if not np.isfinite(x).all():
         return Verdict("unusable", ("The maps hold values that are not finite.",), dict.fromkeys(labels, "unusable"))

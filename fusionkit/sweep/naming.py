@@ -32,12 +32,7 @@ def join(parts: Sequence[str]) -> str:
 
 
 def names_of_files(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The label and the folder name of each file; files that would share a folder get longer names.
-
-    Parameters
-    ----------
-    paths : absolute, distinct.
-    """
+    """Label and folder name of each file, given by absolute paths; files that would share a folder get longer names."""
     candidates = [_names_of_file(Path(path)) for path in paths]
     level = [0] * len(paths)
     while True:

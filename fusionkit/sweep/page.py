@@ -176,13 +176,7 @@ def _field(name: str, value: Any) -> str:
 
 
 def _thumbnail(image: Array, limits: Limits) -> str:
-    """The image as a ``data:`` URL of a PNG with a palette, which takes a third of the space of one in RGB.
-
-    Parameters
-    ----------
-    image : shape (ny, nx); NaN is drawn as the lower limit.
-    limits : values of the first and last colour.
-    """
+    """The image as a ``data:`` URL of a PNG with a palette, a third of one in RGB; NaN becomes the lower limit."""
     low, high = limits
     shares = (np.nan_to_num(np.asarray(image, np.float64), nan=low, posinf=high, neginf=low) - low) / (high - low)
     picture = Image.fromarray(np.round(255 * np.clip(shares, 0.0, 1.0)).astype(np.uint8))

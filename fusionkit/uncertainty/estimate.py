@@ -51,13 +51,7 @@ class Stopped(Exception):
 
 
 def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
-    """Error bars by the curvature at the solution; see `fusionkit.uncertainty.curvature`.
-
-    Parameters
-    ----------
-    problem : of pixelwise fits, total variation and bounds.
-    x : the solution, (n, ny, nx).
-    level : of the intervals.
+    """Error bars by the curvature at the solution ``x``, (n, ny, nx); see `fusionkit.uncertainty.curvature`.
 
     Raises
     ------

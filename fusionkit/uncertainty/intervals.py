@@ -77,10 +77,6 @@ def coverage(low: Array, high: Array, truth: Array) -> Array:
     """For each element, the share of its pixels (truth > 0) whose truth is in the interval; NaN without such pixels.
 
     A pixel without the element would always count as covered at x = 0, which says nothing about the intervals.
-
-    Parameters
-    ----------
-    low, high, truth : shape (n, ny, nx).
     """
     held = truth > 0
     inside = (low <= truth) & (truth <= high) & held

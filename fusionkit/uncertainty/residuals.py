@@ -53,13 +53,7 @@ _FEWEST = 100  # pixels without the element
 
 
 def data_mean(term: Fidelity, x: Array) -> Array:
-    """The expected data, of their shape, float64.
-
-    Parameters
-    ----------
-    term : a fit to data.
-    x : the solution.
-    """
+    """The expected data at the solution ``x``, of their shape, float64."""
     prediction = np.asarray(term.predict(x), np.float64)
     offset = np.asarray(term.expected(x), np.float64) - prediction
     if term.noise != "poisson":

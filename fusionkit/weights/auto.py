@@ -37,13 +37,7 @@ def wants_auto(spec: Spec) -> bool:
 
 
 def method_of(spec: Spec, key: str) -> Method | None:
-    """The method that a term names, or None; `UserError` for an unknown method.
-
-    Parameters
-    ----------
-    spec : a term with an automatic weight.
-    key : config key of the term.
-    """
+    """The method that a term names, or None; `UserError` for an unknown method."""
     weight = spec.options.get("weight")
     return parse(AutoOptions, weight, f"{key}.weight").auto if isinstance(weight, Mapping) else None
 

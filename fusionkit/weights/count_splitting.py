@@ -204,13 +204,7 @@ class Halves:
 
 
 def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
-    """Split counts at random.
-
-    Parameters
-    ----------
-    counts : whole numbers >= 0, of any shape.
-    share : p in (0, 1), of the training set.
-    random : generator of random numbers.
+    """Split counts, whole numbers >= 0 of any shape, at random; a ``share`` p of them is for training.
 
     Raises
     ------
@@ -225,13 +219,6 @@ def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
 
 
 def copies(maps: Array, sigma: Array, random: np.random.Generator) -> Halves:
-    """Two independent copies of maps with Gaussian noise, each of twice the variance.
-
-    Parameters
-    ----------
-    maps : (n, ny, nx).
-    sigma : standard deviation of the noise of each, (n, 1, 1).
-    random : generator of random numbers.
-    """
+    """Two copies of maps (n, ny, nx) with independent Gaussian noise of twice the variance sigma², (n, 1, 1)."""
     noise = sigma * random.standard_normal(maps.shape)
     return Halves(maps + noise, maps - noise, np.broadcast_to(2.0 * sigma**2, maps.shape))

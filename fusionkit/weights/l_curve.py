@@ -64,13 +64,7 @@ def data_misfit(validation: list[Noisy], x: Array) -> float:
 
 
 def curvature(u: Array, points: Array) -> tuple[Array, Array]:
-    """Curvature on a fine grid of u without the ends, where it would be one-sided.
-
-    Parameters
-    ----------
-    u : ascending.
-    points : (len(u), 2), r and e.
-    """
+    """Curvature on a fine grid of u without the ends, where it would be one-sided."""
     spline = CubicSpline(u, points)
     fine = np.linspace(u[1], u[-2], _GRID)
     (r1, e1), (r2, e2) = spline(fine, 1).T, spline(fine, 2).T

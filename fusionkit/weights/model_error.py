@@ -33,12 +33,7 @@ _MOST_RISES = 3  # consecutive weights without improvement also end it
 
 
 def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
-    """The weight of a fit to an image, at most that of its noise, and its model.
-
-    Parameters
-    ----------
-    task : the search, with the index of the fit.
-    noise : the weight from the noise alone.
+    """The weight of a fit to an image, at most ``noise``, that from its noise alone; and its model.
 
     Raises
     ------

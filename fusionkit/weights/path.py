@@ -101,14 +101,7 @@ def minimise_along_path(
 
 
 def at_weight(task: Task, trial: Trial, method: str) -> ChosenWeight:
-    """A weight that needs no search, with the error by which penalties are compared.
-
-    Parameters
-    ----------
-    task : the search.
-    trial : the solve at this weight.
-    method : its name.
-    """
+    """A weight that needs no search, with the error by which penalties are compared."""
     note = f"The weight of {task.term} is {trial.weight:.4g}: it is relative to the noise."
     facts = {"solves": 1, "iterations_beside": trial.iterations}
     return ChosenWeight(task.index, task.term, trial.weight, method, note, None, facts, trial=trial)

@@ -62,12 +62,7 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
 
 
 def calibrated(term: Fidelity) -> Fidelity:
-    """The term with fitted parameters if its forward model has any, otherwise the term itself.
-
-    Parameters
-    ----------
-    term : a least-squares term.
-    """
+    """The least-squares term with fitted parameters if its forward model has any, otherwise the term itself."""
     if not (isinstance(term.forward, Calibration) and term.forward.fitted):
         return term
     return CalibratedFidelity(term.name, term.weight, term.loss, term.forward, term.data, term.target)

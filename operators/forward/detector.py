@@ -79,14 +79,10 @@ class Calibration(PixelwiseForward):
         return replace(self, model=model, gain=values.get(GAIN, self.gain), offset=values.get(OFFSET, self.offset))
 
     def directions(self, x: Array) -> Array:
-        r"""Derivative of the prediction by each fitted parameter, for the gain by its logarithm.
+        r"""Derivative of the prediction at x (n, rows, nx) by each fitted parameter, for the gain by its logarithm.
 
         .. math:: \partial h / \partial \log g = g m, \qquad \partial h / \partial o = 1, \qquad
                   \partial h / \partial \gamma = g \sum_i (Z_i x_i)^\gamma \log(Z_i x_i)
-
-        Parameters
-        ----------
-        x : shape (n, rows, nx).
 
         Returns
         -------

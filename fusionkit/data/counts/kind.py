@@ -53,12 +53,7 @@ class Counting:
 
 
 def guess(maps: Array) -> Kind | None:
-    """The kind of the maps; None if they hold negative values or only zeros.
-
-    Parameters
-    ----------
-    maps : (n, ny, nx).
-    """
+    """The kind of the maps (n, ny, nx); None if they hold negative values or only zeros."""
     if maps.ndim != 3 or not maps.size or float(maps.min()) < 0.0 or not float(maps.max()) > 0.0:
         return None
     if is_counts(maps):

@@ -51,12 +51,7 @@ class MeanVariance:
 
 
 def mean_variance(image: Array) -> MeanVariance | None:
-    """The relation of variance and mean; None if there are too few pixels, no noise or no mean.
-
-    Parameters
-    ----------
-    image : (ny, nx).
-    """
+    """Relation of variance and mean of an image (ny, nx); None if there are too few pixels, no noise or no mean."""
     if min(image.shape) < 3:
         return None
     squares, means = _local(np.asarray(image, np.float64))
@@ -147,13 +142,9 @@ def sample(image: Array) -> Array:
 
 
 def step_of(data: Array) -> float | None:
-    """The factor between counts and these values; None if there is none.
+    """The factor between counts and these values >= 0; None if there is none.
 
     A subtracted offset (``minmax`` on a map whose least count is not 0) keeps the steps and is not detected.
-
-    Parameters
-    ----------
-    data : of any shape, >= 0.
     """
     values = np.unique(np.asarray(data, np.float64))
     largest = float(values[-1])

@@ -137,11 +137,5 @@ def record(options: ImageOptions, density: FloatArray, source: str) -> Dataset:
 
 
 def number_density(mass_density: float, formula_weight: float) -> float:
-    """Formula units per nm³.
-
-    Parameters
-    ----------
-    mass_density : in g/cm³.
-    formula_weight : in g/mol.
-    """
+    """Formula units per nm³, from the mass density in g/cm³ and the formula weight in g/mol."""
     return mass_density / formula_weight * 602.214076  # Avogadro's number per mol, 1e21 nm³ per cm³

@@ -15,13 +15,7 @@ HAADF_NAME = "HAADF"  # of the image in a simulated recording
 
 
 def load_phantom(options: DataOptions, where: str) -> Dataset:
-    """The phantom's data with the elements and names in ``options``.
-
-    Parameters
-    ----------
-    options : the config's ``data``.
-    where : config key of ``options``.
-    """
+    """The phantom's data with the elements and names in ``options``."""
     if options.phantom is None:
         raise UserError(where, "names no phantom", "add phantom: {preset: cos_nanoparticle}")
     dataset = simulate_dataset(options.phantom, f"{where}.phantom")

@@ -185,13 +185,9 @@ def _evidence(moving: Array, reference: Array, reach: list[int]) -> tuple[float,
 
 
 def coarse(moving: Array, reference: Array) -> Shift | None:
-    """The shift by the correlation and a parabola through its greatest value, to a few tenths of a pixel.
+    """As `measure`, by the correlation and a parabola through its greatest value, to a few tenths of a pixel.
 
     Without scikit-image and iterations: enough to detect a shift, but not to register images.
-
-    Parameters
-    ----------
-    moving, reference : as `measure`.
 
     Returns
     -------

@@ -24,13 +24,7 @@ def step_options(spec: Step, where: str) -> Options:
 
 
 def carry_out(dataset: Dataset, steps: Sequence[Step], where: str) -> Dataset:
-    """The dataset after all steps, one after the other.
-
-    Parameters
-    ----------
-    dataset : as read or simulated; not changed.
-    steps : of the config.
-    where : config key of the list.
+    """The dataset after all steps of the config, one after the other; ``where`` is the config key of their list.
 
     Raises
     ------

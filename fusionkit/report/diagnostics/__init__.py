@@ -18,12 +18,7 @@ from fusionkit.results.record import Diagnostic, RunRecord, warning
 
 
 def diagnose(record: RunRecord) -> tuple[Diagnostic, ...]:
-    """All diagnostics of a run, warnings first.
-
-    Parameters
-    ----------
-    record : the run; its own ``diagnostics`` are ignored.
-    """
+    """All diagnostics of a run, warnings first; those that it has already are ignored."""
     diagnostics = list(outcome(record))
     if np.isfinite(record.result.x).all():
         diagnostics += chain.from_iterable(_attempt(check, record) for check in _checks())

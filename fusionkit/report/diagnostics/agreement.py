@@ -118,14 +118,7 @@ def _remedies(record: RunRecord, part: Mapping[str, Array], x: Array, errors: Ar
 def _fits(
     record: RunRecord, arrays: Mapping[str, Array], options: Mapping[str, float] = _SAME
 ) -> Iterator[tuple[PixelwiseFidelity, bool]]:
-    """The term of the image with each elastic model that was tried, and whether gain and offset are fitted.
-
-    Parameters
-    ----------
-    record : the run.
-    arrays : image and maps, of the whole or of a part.
-    options : of the term in place of its own.
-    """
+    """The term of the image with each elastic model that was tried, and whether gain and offset are fitted."""
     dataset = replace(record.dataset, arrays=arrays, truth=None)
     tried = any("model" in one.options for one in record.weights)
     for spec in terms_of(record.resolved_config):

@@ -51,13 +51,7 @@ def exponent(record: RunRecord) -> Iterator[Diagnostic]:
 
 
 def fit_power(fusion: ImageAndCounts, model: PowerSum) -> tuple[float, float] | None:
-    """The power p and its relative standard error; None if the data do not determine it.
-
-    Parameters
-    ----------
-    fusion : terms and maps of the run.
-    model : the forward model of the image.
-    """
+    """The power p and its relative standard error; None if the data do not determine it."""
     z = np.asarray(model.z, np.float64).reshape(-1, 1, 1)
     t = (z * fusion.x).sum(axis=0).ravel()
     counts = (z * (fusion.raw - fusion.epsilon)).sum(axis=0).ravel()

@@ -34,13 +34,7 @@ def figures_of(run: RunRecord) -> dict[str, Callable[[], Figure]]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; the same figure gives the same bytes.
-
-    Parameters
-    ----------
-    figure : the figure.
-    path : the new file.
-    """
+    """Write a figure as PNG; the same figure gives the same bytes."""
     FigureCanvasAgg(figure)
     fast = {"compress_level": 1}  # noise hardly compresses: level 6 takes twice as long and saves a tenth
     figure.savefig(path, format="png", dpi=DPI, metadata={"Software": "fusionkit"}, pil_kwargs=fast)

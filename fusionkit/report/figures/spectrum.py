@@ -18,12 +18,7 @@ _NAMED = 1e-3  # of the strongest peak of the model: fainter lines have no name
 
 
 def spectrum_figure(spectra: list[Spectrum]) -> Figure:
-    """A pair of panels for each stack.
-
-    Parameters
-    ----------
-    spectra : at least one.
-    """
+    """A pair of panels for each stack."""
     figure = Figure(figsize=(_WIDTH, _HEIGHT * len(spectra)), layout="constrained")
     axes = figure.subplots(2 * len(spectra), 1, squeeze=False, height_ratios=[3, 1] * len(spectra))[:, 0]
     for index, one in enumerate(spectra):

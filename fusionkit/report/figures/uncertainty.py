@@ -14,12 +14,7 @@ _BAR_GAP, _BAR, _LABELS, _TITLE, _MARGIN, _HEADER = 0.06, 0.09, 0.62, 0.30, 0.2,
 
 
 def uncertainty_figure(record: RunRecord) -> Figure:
-    """A column for each element: the fused map above its standard deviation.
-
-    Parameters
-    ----------
-    record : a run with error bars.
-    """
+    """A column for each element of a run with error bars: the fused map above its standard deviation."""
     error_bars = record.uncertainty
     if error_bars is None:
         raise ValueError("the run has no error bars")

@@ -14,12 +14,7 @@ from fusionkit.terms import Array
 
 
 def vector_figure(record: RunRecord) -> Figure:
-    """Coefficients with their labels and, if known, their true values; each predicted array against its data.
-
-    Parameters
-    ----------
-    record : a run whose unknown is not a stack of maps.
-    """
+    """Coefficients with their labels and, if known, their true values; each predicted array against its data."""
     arrays = record.dataset.arrays
     pairs = {
         name: (arrays[name], model)

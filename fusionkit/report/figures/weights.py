@@ -18,12 +18,7 @@ _WIDTH, _HEIGHT, _MARGIN = 5.5, 4.0, 0.8  # inches
 
 
 def weights_figure(chosen: Sequence[ChosenWeight]) -> Figure:
-    """A panel for each weight that was searched for; errors are relative to the lowest in the panel.
-
-    Parameters
-    ----------
-    chosen : weights, at least one of them with a curve.
-    """
+    """A panel for each weight that was searched for; errors are relative to the lowest in the panel."""
     searched = [(one, one.curve) for one in chosen if one.curve is not None]
     width = len(searched) * _WIDTH + 0.2
     figure = Figure(figsize=(width, _HEIGHT))

@@ -93,14 +93,7 @@ class IdentityMap:
 
 
 def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) -> float:
-    """Operator norm by power iterations on K'K in float64, plus 2 %, since they approach it from below.
-
-    Parameters
-    ----------
-    linear_map : K.
-    iterations : number of power iterations.
-    seed : of the random start; fixed, so that runs are reproducible.
-    """
+    """Operator norm of K by power iterations on K'K in float64, plus 2 %, since they approach it from below."""
     x = np.random.default_rng(seed).standard_normal(linear_map.domain)
     largest = 0.0
     for _ in range(iterations):
@@ -113,12 +106,7 @@ def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) ->
 
 
 def require_adjoint(linear_map: LinearMap, where: str) -> None:
-    """Refuse a user's map with a wrong adjoint, which would make solvers converge to a wrong solution.
-
-    Parameters
-    ----------
-    linear_map : K; maps of fusionkit and pylops are not tested.
-    where : the term, for the message.
+    """Refuse a user's map with a wrong adjoint; with it solvers would converge to a wrong solution.
 
     Raises
     ------

@@ -109,10 +109,7 @@ class Job:
         return lines + [f"note: {note}" for note in self.dataset.notes]
 
     def record(
-        self,
-        result: Result,
-        warnings: tuple[str, ...] = (),
-        stop_requested: Callable[[], bool] | None = None,
+        self, result: Result, warnings: tuple[str, ...] = (), stop_requested: Callable[[], bool] | None = None
     ) -> RunRecord:
         """The result with everything that the output files need, error bars included if requested.
 
@@ -166,13 +163,7 @@ class Job:
         return replace(record, held_out=map_errors(self.dataset, self.loaded.config.objective))
 
     def assess(self, result: Result, stop_requested: Callable[[], bool] | None = None) -> Assessment:
-        """Error bars and composition of a result, according to the configuration.
-
-        Parameters
-        ----------
-        result : of the solve.
-        stop_requested : polled during the estimate; True ends it without error bars.
-        """
+        """Error bars and composition of a result, as configured; none if ``stop_requested`` returns True."""
         from fusionkit.uncertainty.estimate import assess  # most runs do not need it
 
         config, problem = self.loaded.config, result.problem or self.problem

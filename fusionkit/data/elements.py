@@ -17,12 +17,7 @@ def is_element(symbol: str) -> bool:
 
 
 def atomic_number(symbol: str, where: str = "elements") -> int:
-    """Atomic number Z of the element.
-
-    Parameters
-    ----------
-    symbol : chemical symbol, in the correct case (``Co``, not ``CO``).
-    where : config key to name in the error.
+    """Atomic number Z of the element, a chemical symbol in the correct case (``Co``, not ``CO``).
 
     Raises
     ------

@@ -20,13 +20,7 @@ from fusionkit.data.recording import load_file
 
 
 def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
-    """The config's data: float64, read-only, elements in the config's order.
-
-    Parameters
-    ----------
-    options : the config's ``data``.
-    folder : where a relative path starts.
-    where : config key of ``options``, for error messages.
+    """The config's data: float64, read-only, elements in the config's order; relative paths start at ``folder``.
 
     Raises
     ------

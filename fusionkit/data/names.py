@@ -58,11 +58,6 @@ def element_in(recording: Recording, name: str) -> str | None:
 def map_names(elements: Mapping[str, str | None], source: str) -> dict[str, str]:
     """The name of each element's map; of several, the one in the fewest groups (``Co``, not ``truth/Co``).
 
-    Parameters
-    ----------
-    elements : the element of each image by the image's name; None for an image that is not a map.
-    source : the file, for the message.
-
     Raises
     ------
     UserError : two arrays could be the map of an element.

@@ -52,12 +52,7 @@ _STRIDE = 4  # pixels, enough for the spread of a part
 
 
 def busiest(image: Array) -> tuple[slice, slice]:
-    """Rows and columns of the part with the greatest variance, which has matter and vacuum if the image has both.
-
-    Parameters
-    ----------
-    image : (ny, nx); an axis of up to `LARGEST` pixels is taken whole.
-    """
+    """Rows and columns of the part with the greatest variance, which shows matter and vacuum if there are both."""
     some = np.asarray(image[::_STRIDE, ::_STRIDE], np.float64)
     places = [(rows, columns) for rows in _starts(image.shape[0]) for columns in _starts(image.shape[1])]
 

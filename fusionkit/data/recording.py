@@ -30,15 +30,7 @@ _BYTES_PER_VALUE = 32
 
 
 def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles | None = None) -> Dataset:
-    """The dataset that ``options`` name, neither prepared nor normalised.
-
-    Parameters
-    ----------
-    options : the config's ``data``.
-    folder : where relative paths start.
-    where : config key of ``options``.
-    files : open files, or arrays in memory in their place.
-    """
+    """The dataset that ``options`` name, neither prepared nor normalised; ``files`` are open or arrays in memory."""
     files = files or OpenFiles(folder, options.path, options.reader, where)
     images, others = _sources(options, where)
     if not images and not others and not options.spectra:

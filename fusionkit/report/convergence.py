@@ -38,15 +38,7 @@ def _checks(record: RunRecord) -> str:
 
 
 def gap_curve(name: str, x: list[float], objective: Array, lowest: float | None = None) -> Curve | None:
-    """(F - Fmin) / |Fmin| as a curve; None for a constant objective.
-
-    Parameters
-    ----------
-    name : of the curve.
-    x : iterations or seconds.
-    objective : F at each of them.
-    lowest : Fmin; None for the lowest of ``objective``.
-    """
+    """(F - Fmin) / |Fmin| over iterations or seconds as a curve, Fmin = ``lowest`` or min F; None for a constant F."""
     finite = objective[np.isfinite(objective)]
     if not finite.size:
         return None

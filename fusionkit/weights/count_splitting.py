@@ -96,11 +96,6 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
 
     Squared errors of each map are divided by its level; see `fusionkit.weights.path`.
 
-    Parameters
-    ----------
-    task : the search.
-    scales : whether the duals of a solve scale with the weight: those of a penalty do, those of a fit do not.
-
     Raises
     ------
     UserError : the data are neither counts, nor counts times a factor, nor maps of known noise.

@@ -36,12 +36,7 @@ _INFLATION = 1.0 / 0.37 + 2.78
 
 
 def weight_of_image(data: Array, index: int, term: str) -> ChosenWeight:
-    """1 / sigma^2 with the noise in ``data``, and its range of two standard errors.
-
-    Parameters
-    ----------
-    data : the image in the units of the term, (ny, nx) or (n, ny, nx).
-    index, term : of the term.
+    """1 / sigma^2 with the noise in an image or stack, in the units of the term, and its range of two standard errors.
 
     Raises
     ------

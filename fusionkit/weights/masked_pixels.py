@@ -61,13 +61,7 @@ def masked_pixels(task: Task) -> ChosenWeight:
 
 
 def fill_masked(data: Array, mask: npt.NDArray[np.bool_]) -> Array:
-    """The data with each masked pixel replaced by the weighted mean of its unmasked neighbours.
-
-    Parameters
-    ----------
-    data : (ny, nx) or (n, ny, nx).
-    mask : of the same shape, True where a pixel is left out; without unmasked neighbours it gets the overall mean.
-    """
+    """The data with each pixel of ``mask`` replaced by the weighted mean of its other neighbours, or of all pixels."""
     kernel = _NEAR.reshape((1,) * (data.ndim - 2) + _NEAR.shape)
     kept = np.where(mask, 0.0, 1.0)
     weights = convolve(kept, kernel, mode="constant")

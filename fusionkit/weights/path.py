@@ -108,12 +108,7 @@ def at_weight(task: Task, trial: Trial, method: str) -> ChosenWeight:
 
 
 def first_weight(strong: float, degree: float) -> float:
-    """The first weight of a path.
-
-    Parameters
-    ----------
-    strong, degree : scale of the path and degree of the penalty.
-    """
+    """The first weight of a path."""
     return strong / BELOW ** (2.0 - degree)
 
 
@@ -175,25 +170,15 @@ def has_risen(trials: list[Trial], factor: float, threshold: float = _THRESHOLD,
 
 
 def paired_difference(errors: Array, others: Array) -> tuple[float, float]:
-    """Mean difference of the errors of two fits pixel by pixel, and its standard error.
-
-    Parameters
-    ----------
-    errors, others : squared held-out errors at each pixel, of one shape.
-    """
+    """Mean difference of two arrays of squared held-out errors, pixel by pixel, and its standard error."""
     difference = np.asarray(errors - others, np.float64)
     return float(difference.mean()), float(difference.std() / difference.size**0.5)
 
 
 def parabola_minimum(weights: Sequence[float], errors: Sequence[Array]) -> tuple[float, float | None]:
-    """The weight at the minimum of the parabola, and the standard error of its logarithm.
+    """The weight at the minimum of the parabola through errors at ascending weights; standard error of its logarithm.
 
     At an end of the path it is the weight of the lowest error itself, with an unknown error (None).
-
-    Parameters
-    ----------
-    weights : ascending.
-    errors : squared held-out errors of each weight, pixel by pixel.
     """
     means = [float(one.mean(dtype=np.float64)) for one in errors]
     at = int(np.argmin(means))

@@ -55,13 +55,7 @@ class ElementWeights:
 
 
 def element_weights(trials: Sequence[Trial], elements: Sequence[str]) -> ElementWeights:
-    """The weight of the lowest error for each single map.
-
-    Parameters
-    ----------
-    trials : with one weight for all, ascending; with the errors of all maps, one after the other.
-    elements : of the maps.
-    """
+    """The weight of the lowest error of each map; ``trials`` ascend and hold the errors of one map after the other."""
     by_map = trials_by_map(trials, len(elements))
     minima = [parabola_minimum([t.weight for t in each], [t.errors for t in each]) for each in by_map]
     mean = exp(sum(log(weight) for weight, _ in minima) / len(minima))

@@ -133,12 +133,7 @@ class Task:
         return start_from_data("auto", self.problem(1.0, data), self.with_data(data))
 
     def solve(
-        self,
-        problem: Problem,
-        weight: float,
-        start: Array | Result,
-        ratio: float = 1.0,
-        tolerance: float | None = None,
+        self, problem: Problem, weight: float, start: Array | Result, ratio: float = 1.0, tolerance: float | None = None
     ) -> Result:
         """The solution; `DivergedError` where the solve diverges, `Terminated` where a signal or a limit ends it.
 

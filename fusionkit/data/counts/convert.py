@@ -22,12 +22,6 @@ _COUNTS_LIKE = (0.5, 1.5)  # exponent of variance against mean: phantoms give 0.
 def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -> Dataset:
     """The dataset with its maps in counts if ``kind`` is given; else unchanged, with a guess and a note on it.
 
-    Parameters
-    ----------
-    dataset : read, prepared and normalised.
-    kind : of the maps; None to guess.
-    where : config key of ``kind``, for error messages.
-
     Raises
     ------
     UserError : there are no maps, or they are not of this kind.

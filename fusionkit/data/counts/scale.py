@@ -122,12 +122,7 @@ _OFF = 0.05  # of a step: the greatest distance of a value from a whole number o
 
 
 def is_counts(data: Array) -> bool:
-    """Whether the values are counts: whole numbers >= 0 that are not all multiples of one number, as rates can be.
-
-    Parameters
-    ----------
-    data : of any shape; of a stack of maps (n, ny, nx), one map with counts suffices.
-    """
+    """Whether one map at least holds counts: whole numbers >= 0, not all multiples of one number as rates can be."""
     if not (np.all(data >= 0) and np.all(data == np.rint(data))):
         return False
     steps = [step_of(sample(one)) for one in (data if data.ndim == 3 else [data]) if one.any()]

@@ -62,13 +62,7 @@ def outliers(options: OutlierOptions, dataset: Dataset, where: str) -> Dataset:
 
 
 def candidates(image: Array, counts_per_unit: float | None = None) -> list[tuple[int, int]]:
-    """Row and column of outliers at the default threshold, among the pixels that stand out most.
-
-    Parameters
-    ----------
-    image : (ny, nx), of any size: only the surroundings of some pixels are examined.
-    counts_per_unit : of counts; None for other values.
-    """
+    """Row and column of outliers at the default threshold, among the pixels of the image that stand out most."""
     if min(image.shape) < 2 * _SIDE:
         return []
     inside = image[1:-1, 1:-1]

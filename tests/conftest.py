@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 MOST_WORKERS = 8  # each may take a GiB
+COMPILING = ("test_fast_", "test_scalars", "test_engine", "test_joint_nonlocal", "test_auto", "test_accuracy_rivals")
 
 # Read when NumPy and SciPy load. On small matrices the threads of BLAS mostly wait: 30 times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -40,6 +41,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     whole = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_WORKERS) if whole and cores > 1 else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that compile kernels come first: one worker compiles and caches them, before others use them."""
+    items.sort(key=lambda item: not item.path.name.startswith(COMPILING))
 
 
 @pytest.fixture

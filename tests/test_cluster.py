@@ -18,7 +18,7 @@ from fusionkit.cli import main
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed (the extra 'cluster')")
 
 WEIGHTS = {"terms.tv.weight": [50.0, 100.0], "terms.haadf.gamma": [1.6, 1.7]}
-SLOW = "solver.max_iterations=1500"  # seconds, in which a worker can be killed
+SLOW = "solver.max_iterations=500"  # long enough for a worker to be killed in the middle
 
 
 class Cluster:
@@ -27,13 +27,11 @@ class Cluster:
     Parameters
     ----------
     file : the scheduler file.
-    scheduler : its process.
-    workers : the processes, which are not restarted when they die.
+    stack : ends the processes.
     """
 
     def __init__(self, file: Path, stack: ExitStack) -> None:
-        self.file = file
-        self._stack = stack
+        self.file, self._stack = file, stack
         quiet = ["--no-dashboard"]
         place = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--port", "0"]
         self.scheduler = self._start("scheduler", *place, *quiet)
@@ -52,35 +50,24 @@ class Cluster:
         self._stack.callback(running.kill)
         return running
 
+    def is_whole(self) -> bool:
+        """Whether all processes live."""
+        return all(process.poll() is None for process in (self.scheduler, *self.workers))
+
+
+@pytest.fixture(scope="module")
+def clusters() -> Iterator[tuple[ExitStack, list[Cluster]]]:
+    with ExitStack() as stack:
+        yield stack, []
+
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with ExitStack() as stack:
-        yield Cluster(tmp_path_factory.mktemp("dask") / "scheduler.json", stack)
-
-
-def test_a_cluster_does_what_this_machine_does_and_outlives_a_worker(tmp_path: Path, cluster: Cluster) -> None:
-    write_config(tmp_path, WEIGHTS)
-    command = ("sweep", "mine.yaml", "--output", "out", "--scheduler", str(cluster.file), "--set", SLOW)
-    with start(*command, folder=tmp_path) as running:
-        assert running.stderr is not None
-        first = running.stderr.readline()  # both workers are in the middle of other points
-        assert first.startswith("1/4"), first + running.stderr.read()
-        cluster.workers[0].send_signal(signal.SIGKILL)
-        said = running.stderr.read()
-        assert running.wait() == 0, said
-    assert cluster.workers[0].wait() == -signal.SIGKILL
-    assert cluster.workers[1].poll() is None
-    out = tmp_path / "out"
-    assert set(statuses(out)) <= {"max_iterations", "stalled"}
-    assert not list(out.glob(".*"))
-    here = tmp_path / "here"
-    assert main(["sweep", str(tmp_path / "mine.yaml"), "--output", str(here), "--quiet", "--set", SLOW]) == 0
-    for one, two in zip(table(out), table(here), strict=True):
-        assert one["point"] == two["point"]
-        assert float(one["objective"]) == pytest.approx(float(two["objective"]), rel=1e-6)
-    names = [{path.relative_to(folder).as_posix() for path in folder.rglob("*")} for folder in (out, here)]
-    assert names[0] == names[1]
+def cluster(tmp_path_factory: pytest.TempPathFactory, clusters: tuple[ExitStack, list[Cluster]]) -> Cluster:
+    """The cluster of the test before, or a new one if that test has killed a part of it."""
+    stack, made = clusters
+    if not made or not made[-1].is_whole():
+        made.append(Cluster(tmp_path_factory.mktemp("dask") / "scheduler.json", stack))
+    return made[-1]
 
 
 def test_a_failed_point_is_reported_and_the_others_resume(
@@ -111,6 +98,30 @@ def test_an_interrupt_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) 
     assert 1 <= found.count("not run") < 10
     assert 10 - found.count("not run") == len(list((tmp_path / "out").glob("*/result.h5")))
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_cluster_does_what_this_machine_does_and_outlives_a_worker(tmp_path: Path, cluster: Cluster) -> None:
+    write_config(tmp_path, WEIGHTS)
+    command = ("sweep", "mine.yaml", "--output", "out", "--scheduler", str(cluster.file), "--set", SLOW)
+    with start(*command, folder=tmp_path) as running:
+        assert running.stderr is not None
+        first = running.stderr.readline()  # both workers are in the middle of other points
+        assert first.startswith("1/4"), first + running.stderr.read()
+        cluster.workers[0].send_signal(signal.SIGKILL)
+        said = running.stderr.read()
+        assert running.wait() == 0, said
+    assert cluster.workers[0].wait() == -signal.SIGKILL
+    assert cluster.workers[1].poll() is None
+    out = tmp_path / "out"
+    assert set(statuses(out)) <= {"max_iterations", "stalled"}
+    assert not list(out.glob(".*"))
+    here = tmp_path / "here"
+    assert main(["sweep", str(tmp_path / "mine.yaml"), "--output", str(here), "--quiet", "--set", SLOW]) == 0
+    for one, two in zip(table(out), table(here), strict=True):
+        assert one["point"] == two["point"]
+        assert float(one["objective"]) == pytest.approx(float(two["objective"]), rel=1e-6)
+    names = [{path.relative_to(folder).as_posix() for path in folder.rglob("*")} for folder in (out, here)]
+    assert names[0] == names[1]
 
 
 def test_a_scheduler_that_dies_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) -> None:

@@ -72,25 +72,27 @@ def test_faults_are_named(fault: str) -> None:
     assert record.verdict.level != "good"
 
 
-RUN = solved("cos_nanoparticle", "data.phantom.size=32")
+@pytest.fixture(scope="module")
+def run() -> RunRecord:
+    return solved("cos_nanoparticle", "data.phantom.size=32")
 
 
-def test_lost_and_empty_maps() -> None:
-    x = RUN.result.x.copy()
+def test_lost_and_empty_maps(run: RunRecord) -> None:
+    x = run.result.x.copy()
     x[0] = 0.0
-    lost = dataclasses.replace(RUN, result=dataclasses.replace(RUN.result, x=x))
+    lost = dataclasses.replace(run, result=dataclasses.replace(run.result, x=x))
     assert any(each.text.startswith("The fused map of Co is zero") for each in diagnose(lost))
-    maps = RUN.dataset.arrays["maps"].copy()
+    maps = run.dataset.arrays["maps"].copy()
     maps[1] = 0.0
-    dataset = dataclasses.replace(RUN.dataset, arrays={**RUN.dataset.arrays, "maps": maps})
-    empty = diagnose(dataclasses.replace(RUN, dataset=dataset))
+    dataset = dataclasses.replace(run.dataset, arrays={**run.dataset.arrays, "maps": maps})
+    empty = diagnose(dataclasses.replace(run, dataset=dataset))
     assert any(each.text.startswith("The raw map of S is empty") for each in empty)
 
 
-def test_values_that_are_not_finite() -> None:
-    x = RUN.result.x.copy()
+def test_values_that_are_not_finite(run: RunRecord) -> None:
+    x = run.result.x.copy()
     x[0, 0, 0] = np.nan
-    found = diagnose(dataclasses.replace(RUN, result=dataclasses.replace(RUN.result, x=x)))
+    found = diagnose(dataclasses.replace(run, result=dataclasses.replace(run.result, x=x)))
     assert [each.level for each in found] == ["warning"]
     assert "not finite" in found[0].text
 
@@ -109,11 +111,11 @@ def test_images_too_small_to_judge(shape: tuple[int, int]) -> None:
     assert greatest_noise(np.ones(shape)) == 0.0
 
 
-def test_the_summary_holds_every_sentence() -> None:
+def test_the_summary_holds_every_sentence(run: RunRecord) -> None:
     from fusionkit.results.summary import summarise
 
-    assert summarise(RUN, 0.0)["diagnostics"] == [each.text for each in RUN.diagnostics]
-    assert RUN.diagnostics
+    assert summarise(run, 0.0)["diagnostics"] == [each.text for each in run.diagnostics]
+    assert run.diagnostics
 
 
 def test_epsilon_is_no_count_of_a_sparse_map() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from covering import every_pair
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -144,6 +144,7 @@ def cases(gammas: tuple[float, ...] = GAMMAS) -> st.SearchStrategy[Pixels]:
     )
 
 
+@settings(max_examples=12)
 @given(cases())
 def test_finds_what_brute_force_finds(case: Pixels) -> None:
     v = case.point(np.float64)
@@ -153,6 +154,7 @@ def test_finds_what_brute_force_finds(case: Pixels) -> None:
     np.testing.assert_array_less(np.min(actual, axis=0), expected + 1e-6 * (1 + np.abs(expected)))
 
 
+@settings(max_examples=12)
 @given(cases())
 def test_ends_where_nothing_is_left_to_gain(case: Pixels) -> None:
     v = case.point(np.float64)

@@ -100,7 +100,7 @@ def assert_tidy(figure: Figure) -> None:
     assert head == "Converged after 100 iterations   ·   objective 100   ·   optimality 1e-05"
 
 
-@pytest.mark.parametrize("n", range(1, 9))
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
 def test_maps_of_n_elements(n: int) -> None:
     figure = drawn(maps_figure(make_run(n)))
     expected = ["HAADF", "HAADF model", "HAADF − model"]

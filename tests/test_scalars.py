@@ -26,65 +26,40 @@ fast_engine: Any = pytest.importorskip("fusionkit.engines.cpu.tv", reason="the c
 fast_pixelwise: Any = pytest.importorskip("fusionkit.engines.cpu.joint_prox", reason="the compiled kernels need Numba")
 
 
-def test_losses_of_an_author_run_compiled_beside_built_in_ones() -> None:
-    """The Poisson loss as an author writes it, beside two built-in ones and least squares, against NumPy's."""
-    further = [{"type": "poisson", "name": name, "weight": 0.3} for name in ("second", "third")]
-    terms = (*FUSED, *further, {"type": "least_squares", "data": "maps"})
-    plain = run(compose(recording(), terms, precision="double", engine="numpy"), check_every=10)
-    problem = compose(recording(), terms, precision="double")
-    pairs = zip(problem.terms, rewritten(problem).terms, strict=True)
-    mixed = replace(problem, terms=tuple(own if own.name == "poisson" else built_in for built_in, own in pairs))
-    fast = run(mixed, check_every=10)
-    assert (plain.engine, fast.engine) == ("numpy", "numba")
-    assert fast.notes == plain.notes
-    np.testing.assert_allclose(fast.x, plain.x, rtol=1e-8, atol=1e-8)
-    for column in ("objective", "stationarity", "alignment", "term.poisson", "term.third", "term.least_squares"):
-        np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)
-
-
+IMAGE = {"name": "image", "data": "haadf", "weight": 0.1}
 ABSORPTION = {"type": "absorption", "mu": {"Co": 0.05, "O": 0.02}, "incident": 60.0}
+MIXTURE = {"type": "poisson", "weight": 0.7, "forward": "spectral"}  # every element contributes to every map
+BESIDE = [{"type": "poisson", "name": name, "data": "other", "weight": 0.3} for name in ("own", "second", "third")]
+# each is compiled on its own: both losses of an image, both chains, a mixture, an author's loss, and several losses
+KINDS: dict[str, tuple[Any, ...]] = {
+    "chain": ({"type": "least_squares", **IMAGE, "forward": ABSORPTION}, {"type": "poisson", "data": "other"}),
+    "sum and mixture": ({"type": "poisson", **IMAGE, "forward": "sum"}, MIXTURE),
+    "mixture beside losses": (FUSED[0], *BESIDE, {"type": "least_squares", "data": "other"}, MIXTURE),
+}
 
 
-@pytest.mark.parametrize(
-    ("loss", "model"),
-    [("least_squares", ABSORPTION), ("least_squares", "sum"), ("poisson", "sum")],
-    ids=["least_squares-absorption", "least_squares-sum", "poisson-sum"],
-)
-def test_a_chain_runs_compiled(loss: str, model: Any) -> None:
-    image = {"type": loss, "name": "image", "data": "haadf", "weight": 0.1, "forward": model}
-    terms = (image, *FUSED[1:])
-    solver = make_solver("chambolle_pock", max_iterations=60, tolerance=0.0, check_every=10)
-    engines: tuple[Any, ...] = ("numpy", "auto")
-    problems = [compose(recording(), terms, precision="double", engine=engine) for engine in engines]
-    plain, fast = (solve(problem, solver, np.full(problem.shape, 5.0)) for problem in problems)
-    assert (plain.engine, fast.engine) == ("numpy", "numba")
-    np.testing.assert_allclose(fast.x, plain.x, rtol=1e-8, atol=1e-8)
-    for column in ("objective", "stationarity", "alignment", "term.image", "term.poisson"):
-        np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)
-
-
-MIXTURE = {"type": "poisson", "weight": 0.7, "forward": "spectral"}
-
-
-@pytest.mark.parametrize("others", [0, 1])
-def test_a_mixture_runs_compiled(others: int) -> None:
-    """Counts in sets of channels to which every element contributes, alone and beside another loss."""
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_and_chains_run_compiled(kind: str) -> None:
+    """With the loss ``own`` as an author writes it."""
     data, random = recording(), np.random.default_rng(3)
     more = {
         "maps_mixing": np.array([[0.7, 0.3], [0.0, 0.9]]),
         "maps_background": random.random(data.arrays["maps"].shape),
     }
     data = replace(data, arrays={**data.arrays, **more, "other": data.arrays["maps"]})
-    names = ("second", "third")[: 2 * others]
-    further = [{"type": "poisson", "name": name, "data": "other", "weight": 0.3} for name in names]
-    terms = (FUSED[0], *further, MIXTURE, *FUSED[2:])
     solver = make_solver("chambolle_pock", max_iterations=60, tolerance=0.0, check_every=10)
     engines: tuple[Any, ...] = ("numpy", "auto")
-    problems = [compose(data, terms, precision="double", engine=engine) for engine in engines]
-    plain, fast = (solve(problem, solver, np.full(problem.shape, 5.0)) for problem in problems)
+    in_numpy, compiled = (
+        compose(data, (*KINDS[kind], *FUSED[2:]), precision="double", engine=engine) for engine in engines
+    )
+    pairs = zip(compiled.terms, rewritten(compiled).terms, strict=True)
+    compiled = replace(compiled, terms=tuple(own if own.name == "own" else built_in for built_in, own in pairs))
+    plain, fast = (solve(problem, solver, np.full(problem.shape, 5.0)) for problem in (in_numpy, compiled))
     assert (plain.engine, fast.engine) == ("numpy", "numba")
+    assert fast.notes == plain.notes
     np.testing.assert_allclose(fast.x, plain.x, rtol=1e-8, atol=1e-8)
-    for column in ("objective", "stationarity", "alignment", "term.poisson"):
+    assert {f"term.{term.name}" for term in compiled.terms if isinstance(term, Pixelwise)} < set(plain.trace)
+    for column in plain.trace.keys() - {"seconds", "memory"}:
         np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)
 
 

@@ -1,7 +1,8 @@
 r"""Losses and chains given as scalars (`fusionkit.engines.losses`), compiled into Newton steps and checks.
 
 ``others`` is a tuple of `Other`, ``chain`` a `Chain` or an empty tuple. Their types hold the scalar classes, so Numba
-compiles each combination on its own, and an absent one costs nothing. A loss of a datum that is NaN is 0. They use rows 5 to 7 of the scratch ``rows``.
+compiles each combination on its own, and an absent one costs nothing. A loss of a datum that is NaN is 0. They use
+rows 5 to 7 of the scratch ``rows``.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def test_mutated_inputs_give_a_result_or_one_line(kind: str, tmp_path: Path) -> 
 
 
 def test_a_text_that_holds_no_characters(tmp_path: Path) -> None:
-    """Units whose code points do not exist made a summary that was not UTF-8."""
-    units = np.frombuffer(np.array([0x3C0A12BB, 0x41], np.uint32).tobytes(), "<U2")[0:1]
+    """Units whose code points do not exist made a summary that was not UTF-8, and `SystemError`."""
+    units = np.frombuffer(np.array([0x3C0A12BB, 0x110000, 0xD800, 0x41], np.uint32).tobytes(), "<U4")[0:1]
     np.savez(tmp_path / "d.npz", **arrays(), pixel_size=0.1, units=units)  # type: ignore[arg-type]
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config()))
     assert quiet(["run", "c.yaml", "--output", "out", "--quiet"], tmp_path)[0] == 0

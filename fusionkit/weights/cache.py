@@ -23,6 +23,8 @@ import fusionkit
 from fusionkit import operators, solvers
 from fusionkit.compose_problem import Objective
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.new_file import clear_leftovers, whole_file
+from fusionkit.errors import UserError
 from fusionkit.interrupts import stop_requested
 from fusionkit.options import Existing
 from fusionkit.registry import plugins
@@ -108,14 +110,15 @@ def source_checksum() -> bytes:
 
 def _keep(path: Path, chosen: Chosen) -> None:
     entries = [asdict(one) | {"trial": None} for one in chosen]
-    partial = path.with_suffix(f".{os.getpid()}")
+    text = json.dumps({"weights": entries, "checksum": _sum(entries)}, default=float)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"weights": entries, "checksum": _sum(entries)}, default=float), encoding="utf-8")
-        partial.replace(path)
+        clear_leftovers(path.parent)
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
         for old in sorted(path.parent.glob("*.json"), key=os.path.getmtime)[:-_MOST]:
             old.unlink()
-    except OSError as error:  # the weights are known all the same
+    except (OSError, UserError) as error:  # the weights are known all the same
         _LOG.info("the search is not kept in %s: %s", path.parent, error)
 
 

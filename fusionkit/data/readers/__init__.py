@@ -214,9 +214,11 @@ def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[
 def _text(value: Any) -> str | None:
     if value is None or np.asarray(value).size != 1:
         return None
-    item = np.asarray(value).reshape(()).item()
-    if isinstance(item, str):  # NumPy makes texts of numbers that are no characters
-        item = item.encode("utf-8", errors="replace")
+    array = np.asarray(value).reshape(())
+    if array.dtype.kind == "U":  # NumPy fails, or makes surrogates, of numbers that are no characters
+        item = array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le", errors="replace").rstrip("\0")
+    else:
+        item = array.item()
     if isinstance(item, bytes):
         item = item.decode("utf-8", errors="replace")
     return item if isinstance(item, str) and item else None

@@ -214,7 +214,9 @@ def main(arguments: list[str]) -> int:
             assert whole.status == 0, whole.text
             files, ends = place.files(), list[str]()
             for each in range(options.kills // len(names) + (index < options.kills % len(names))):
-                moment, number = chance.uniform(0.1, whole.seconds), SIGNALS[each % len(SIGNALS)]
+                # later ones more often: the first second is spent on imports
+                moment = max(chance.uniform(0.1, whole.seconds) for _ in range(2))
+                number = SIGNALS[each % len(SIGNALS)]
                 end, problem = kill(place, CASES[name], files, moment, number)
                 ends.append(end)
                 if problem:

@@ -30,6 +30,13 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
+def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt itself, or the one that a library turned into ``error``, as C extensions do during their import."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ if error.__suppress_context__ else error.__context__
+    return error
+
+
 class Stop:
     """Whether a signal has asked the process to end; where the printed ``effect`` is empty, it ends at once."""
 

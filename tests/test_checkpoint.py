@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from problems import NONNEGATIVE, POISSON, TV, arrays, build, problem_of, taken
 
+import fusionkit as fk
 from fusionkit.checkpoint.folder import Checkpoint, _sum, beside
 from fusionkit.cli import main
 from fusionkit.compose_problem import make_solver
@@ -181,3 +182,36 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(
     assert message in error
     assert "going on from" not in error
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_a_call_of_fuse_goes_on(
+    factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After its process has died the same call gives the same bits; one with another image starts anew."""
+    random = np.random.default_rng(2)
+    maps = {name: random.poisson(4.0, (20, 16)).astype(float) for name in ("Co", "O")}
+    image = random.normal(100.0, 5.0, (20, 16))
+
+    def fused(factor: float, **more: Any) -> Result:
+        return fk.fuse(factor * image, maps, tv=0.3, engine="numpy", progress=False, **more).result
+
+    whole = fused(factor)
+    save, saves = Checkpoint.save, iter([False] * 8 + [True])
+
+    def save_and_end(self: Checkpoint, name: str, value: Any) -> None:
+        save(self, name, value)
+        if next(saves):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "due", lambda self, size: True)
+        patch.setattr(Checkpoint, "save", save_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            fused(1.0, checkpoint=tmp_path / "call")
+    assert [each.name for each in tmp_path.iterdir()] == [".call.checkpoint"]
+    with caplog.at_level("INFO", "fusionkit"):
+        assert_same(fused(factor, checkpoint=tmp_path / "call"), whole)
+    assert ("going on from iteration" in caplog.text) == (factor == 1.0)
+    assert ("is of another config" in caplog.text) == (factor != 1.0)
+    assert list(tmp_path.iterdir()) == []

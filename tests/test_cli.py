@@ -363,12 +363,16 @@ def test_an_interrupt_is_held_back_and_not_lost() -> None:
         pass
 
 
+@pytest.mark.parametrize("library", [False, True])
 def test_interrupt_outside_the_solve_has_no_traceback(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    library: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also one that a C extension turned into an error of its import."""
     from fusionkit import reconstruct
 
     def interrupted(*_: Any, **__: Any) -> None:
+        if library:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reconstruct, "prepare", interrupted)

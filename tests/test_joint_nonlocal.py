@@ -215,6 +215,13 @@ def test_mixed_counts_are_unmixed_with_their_noise(factor: float) -> None:
     np.testing.assert_allclose(1.0 / made.precision, variance, rtol=1e-6)
 
 
+@pytest.mark.parametrize("value", [-1.0, -(2.0**63), 0.0])
+def test_constant_maps_have_some_noise(value: float) -> None:
+    """Without any the groups were not finite."""
+    source = term(np.full((2, 20, 16), value)).source
+    assert np.isfinite(1.0 / np.maximum(source.noise, source.floors[:, None, None])).all()
+
+
 def test_maps_that_are_no_counts_take_their_own_noise() -> None:
     image, _, truth = stripes(64)
     maps = truth + np.random.default_rng(7).standard_normal(truth.shape) - 2.0

@@ -17,7 +17,7 @@ from importlib import import_module
 
 from fusionkit.cli.parser import COMMANDS, DEBUG, build_parser
 from fusionkit.errors import UserError, describe_fault, reason
-from fusionkit.interrupts import Terminated, terminable
+from fusionkit.interrupts import Terminated, interrupt_behind, terminable
 from fusionkit.terminal import Stream, one_line_warnings, painted, standard_streams
 
 # exit statuses
@@ -45,16 +45,16 @@ def _guarded(argv: Sequence[str] | None, output: Stream) -> int:
     try:
         with _rare_garbage_collection(), one_line_warnings() as texts, terminable():
             return _run_command(argv, texts, output)
-    except KeyboardInterrupt as interrupt:
-        print("fusionkit: interrupted", file=sys.stderr)
-        return interrupt.number + 128 if isinstance(interrupt, Terminated) else INTERRUPTED
-    except UserError as error:
-        _print_error(str(error))
-        return WRONG
-    except MemoryError:
-        _print_error("memory: the machine has too little; use smaller data or close other programs")
-        return WRONG
-    except Exception as fault:  # noqa: BLE001 - the outermost frame: unexpected errors are faults of fusionkit
+    except (KeyboardInterrupt, Exception) as fault:  # noqa: BLE001 - the outermost frame: others are faults of ours
+        if (interrupt := interrupt_behind(fault)) is not None:
+            print("fusionkit: interrupted", file=sys.stderr)
+            return interrupt.number + 128 if isinstance(interrupt, Terminated) else INTERRUPTED
+        if isinstance(fault, UserError):
+            _print_error(str(fault))
+            return WRONG
+        if isinstance(fault, MemoryError):
+            _print_error("memory: the machine has too little; use smaller data or close other programs")
+            return WRONG
         if DEBUG in (sys.argv[1:] if argv is None else argv):
             import traceback
 

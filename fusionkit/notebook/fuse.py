@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -11,20 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fusionkit.config import Source, check_source
+from fusionkit.checkpoint.folder import Checkpoint
+from fusionkit.config import LoadedConfig, Source, check_source
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.normalise import Normalisation
 from fusionkit.engines.choose import SMALL
+from fusionkit.errors import UserError
 from fusionkit.notebook.defaults import Model, Terms, check_choice, plan, solver_spec
 from fusionkit.notebook.inputs import argument_names, gather
 from fusionkit.problem import Engine
 from fusionkit.reconstruct import prepare
 from fusionkit.report.overview import overview
 from fusionkit.result import Result
+from fusionkit.results.lock import locked
 from fusionkit.results.record import RunRecord, Verdict
+from fusionkit.results.resume import checkpoint_of
 from fusionkit.results.summary import versions
 from fusionkit.terminal import shown_log
 from fusionkit.terms import Array
+from fusionkit.weights.cache import checksum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,6 +118,7 @@ def fuse(
     precision: Literal["single", "double"] = "single",
     engine: Engine | None = None,
     progress: bool = True,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Fused:
     r"""Fuse a HAADF image with elemental maps.
 
@@ -143,6 +150,8 @@ def fuse(
     precision : ``single`` or ``double``.
     engine : ``numpy``, ``numba``, ``cupy`` or ``auto``; where None, ``numpy`` for few values and ``auto`` for many.
     progress : whether a search of more than five seconds shows its trials and how long they may take.
+    checkpoint : a path. The state of the unfinished call is saved every minute in the hidden folder
+        ``.NAME.checkpoint`` beside it; the same call in a new process goes on from there, with the same bits.
 
     Raises
     ------
@@ -164,11 +173,12 @@ def fuse(
     }
     problem = plan(inputs, terms, Model(z, gamma, tv), normalize, weight == "auto")
     loaded = check_source(Source({**config, "terms": problem.terms}, Path(), "fuse"))
-    with argument_names(), shown_log(not progress, _PATIENCE):
-        job = prepare(loaded, read=lambda *_: problem.dataset)
-    job = replace(job, setup_seconds=time.perf_counter() - started)
-    result = job.solve()
-    record = job.record(result)
+    with _saving(checkpoint, loaded, problem.dataset) as saved:
+        with argument_names(), shown_log(not progress, _PATIENCE):
+            job = prepare(loaded, read=lambda *_: problem.dataset, checkpoint=saved)
+        job = replace(job, setup_seconds=time.perf_counter() - started)
+        result = job.solve()
+        record = job.record(result)
     # a config cannot name data in memory
     resolved = {key: value for key, value in record.resolved_config.items() if key not in ("version", "data", "output")}
     record = replace(record, resolved_config=resolved)
@@ -184,6 +194,23 @@ def fuse(
     notes = (*job.dataset.notes, *result.notes, *warnings)
     kind = inputs.kind
     return Fused(kind.maps(arrays, about), kind.stack(arrays, about), record, inputs.dataset, arrays, notes)
+
+
+@contextmanager
+def _saving(path: str | PathLike[str] | None, loaded: LoadedConfig, data: Dataset) -> Iterator[Checkpoint | None]:
+    """The checkpoint beside a path, removed at the end of the context unless it fails; None without a path."""
+    if path is None:
+        yield None
+        return
+    key = checksum(data, loaded.config.objective)
+    if key is None:
+        problem = "knows terms and solvers by their options, and one is an object or of a plug-in"
+        raise UserError("checkpoint", problem, "leave it out, or use 'fusionkit run' with a config")
+    with locked(Path(path)):
+        checkpoint = checkpoint_of(loaded, Path(path), data=key)
+        yield checkpoint
+        if checkpoint is not None:
+            checkpoint.remove()
 
 
 def _back(x: Array, offset: float, factor: float) -> Array:

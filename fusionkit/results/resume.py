@@ -23,15 +23,16 @@ from fusionkit.weights.cache import source_checksum
 _LOG = logging.getLogger("fusionkit")
 
 
-def checkpoint_of(loaded: LoadedConfig, folder: Path, resume: bool = False) -> Checkpoint | None:
+def checkpoint_of(loaded: LoadedConfig, folder: Path, resume: bool = False, data: str = "") -> Checkpoint | None:
     """The checkpoint beside the output folder of a run; None where the configuration leaves it out.
 
-    The log tells whether the run goes on from it; with ``resume`` also that it starts from the beginning.
+    The log tells whether the run goes on from it; with ``resume`` also that it starts from the beginning. ``data`` is
+    the checksum of data that the configuration does not name.
     """
     options = loaded.config.checkpoint
     if options is None:
         return None
-    checkpoint = Checkpoint(beside(folder), _key(loaded), options.every)
+    checkpoint = Checkpoint(beside(folder), _key(loaded, data), options.every)
     state = checkpoint.state()
     if state == "usable" and (is_unfinished(folder) or not (folder / "summary.json").is_file()):
         _LOG.info("an earlier run of this config was not finished; going on with it")
@@ -50,10 +51,10 @@ def is_unfinished(folder: Path) -> bool:
     return False
 
 
-def _key(loaded: LoadedConfig) -> str:
+def _key(loaded: LoadedConfig, data: str) -> str:
     """A checksum of all that a run depends on."""
     config = {name: value for name, value in resolved(loaded).items() if name != "output"}
-    total = blake2b(source_checksum(), digest_size=16)
+    total = blake2b(source_checksum() + data.encode(), digest_size=16)
     total.update(json.dumps([config, fingerprints(config)], default=str, sort_keys=True).encode())
     for path in sorted(set(_plugin_files())):
         with suppress(OSError):

@@ -22,7 +22,7 @@ from fusionkit.weights.auto import MODEL
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
 from fusionkit.weights.count_splitting import held_out
 from fusionkit.weights.path import has_risen, paired_difference, parabola_minimum
-from fusionkit.weights.search import Attempt, DivergedError, Task, Trial
+from fusionkit.weights.search import Attempt, DivergedError, Task, Trial, drop_solves
 
 _FIRST_SHARE = 6.0**-5  # of the weight of the noise, where a path begins; the image hardly matters there
 _FACTOR = 6.0  # from one weight to the next
@@ -91,6 +91,7 @@ def _path(without: Trial, greatest: float, attempt: Attempt) -> list[Trial]:
         if trial is None:
             break  # larger weights are of no use
         trials.append(trial)
+        drop_solves(trials)
         if has_risen([without, *trials], 2.0, _THRESHOLD, _MOST_RISES):
             break
     return trials

@@ -28,7 +28,7 @@ from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array
 from fusionkit.weights.auto import PER_ELEMENT
 from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
-from fusionkit.weights.search import POISSON, Attempt, DivergedError, Noisy, Task, Trial, sigma_of
+from fusionkit.weights.search import POISSON, Attempt, DivergedError, Noisy, Task, Trial, drop_solves, sigma_of
 
 BELOW = 4.0  # the first weight of a penalty of degree 1 is the scale over this
 FACTOR = 2.0  # from one weight to the next; the parabola interpolates
@@ -123,6 +123,7 @@ def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> lis
             edge = min(trials, key=lambda t: t.weight) if factor < 1.0 else max(trials, key=lambda t: t.weight)
             try:
                 trials.append(attempt(edge.weight * factor, edge))
+                drop_solves(trials)
             except Terminated:
                 return trials
             except DivergedError:  # the weights beyond would diverge too

@@ -155,7 +155,7 @@ class Task:
             solver = solver.first(problem)
         end_if_requested()
         self.progress.end_if_late(time_limit(self.objective.solver.options))
-        result = self._solve_or_load(problem, solver, weight, start, ratio)
+        result = replace(self._solve_or_load(problem, solver, weight, start, ratio), problem=None)  # it holds data
         if result.status is Status.DIVERGED or not np.isfinite(result.x).all():
             raise DivergedError(self.key, f"the search diverged at the weight {weight:.4g}", _REMEDY)
         self.progress.tried(self.term, weight, result.iterations)
@@ -269,6 +269,12 @@ class Trial:
         """This trial with the maps of another, as a starting point."""
         pairs = zip(self.results, other.results, strict=True)
         return replace(self, results=tuple(replace(own, x=its.x) for own, its in pairs))
+
+
+def drop_solves(trials: list[Trial]) -> None:
+    """Free the solves of all trials but the best one and the ends of the path, from which others start."""
+    kept = min(trials, key=lambda one: one.error), *(f(trials, key=lambda one: one.weight) for f in (min, max))
+    trials[:] = [one if any(one is each for each in kept) else replace(one, results=()) for one in trials]
 
 
 Attempt = Callable[[float, Trial | None], Trial]  # solves at a weight, from a former trial

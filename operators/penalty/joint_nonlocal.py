@@ -166,6 +166,9 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
         """a and v, in the dtype of the unknown; computed at the first access, which takes seconds."""
         maps = self._consensus()
         noise = np.maximum(self.source.noise_of(maps), self.source.floors[:, None, None])
+        if not self.sparse:  # the search is over
+            consensus.cache_clear()
+            _pilot.cache_clear()
         return maps.astype(self.dtype), noise.astype(self.dtype)
 
     def _consensus(self) -> Array:
@@ -299,8 +302,8 @@ def _share(share: float | dict[str, float] | str, context: Context, missing: flo
     return element_values(named, context, missing).reshape(-1, 1, 1)
 
 
-# a search rebuilds the term for every trial: of all or half of the counts, with and without the image, for both sizes
-@lru_cache(maxsize=6)
+# a search rebuilds the term for every trial: with and without the image, for both sizes
+@lru_cache(maxsize=4)
 def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     """The consensus maps, (n, ny, nx), >= 0, read-only.
 
@@ -320,7 +323,7 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     return maps
 
 
-@lru_cache(maxsize=4)  # the same for both sizes of patches
+@lru_cache(maxsize=2)  # the same for both sizes of patches
 def _pilot(source: Source, patch: int, sparse: bool) -> Array:
     """The data with each group's singular values shrunk, read-only."""
     first = _PILOT._replace(patch=patch, stride=max(_PILOT.stride, patch * sparse))
@@ -351,8 +354,8 @@ def _noise(maps: Array) -> tuple[Array, Array]:
     for index, one in enumerate(maps):
         step = (step_of(one) if one.any() else 1.0) if one.min() >= 0.0 else None
         unit[index] = step or 0.0
-        level = max(noise_level(one), 1e-6 * float(np.ptp(one)), np.finfo(np.float64).tiny) if step is None else 0.0
-        noise[index] = level**2 if step is None else one * step
+        span = float(np.ptp(one)) or float(np.max(np.abs(one))) or 1.0
+        noise[index] = max(noise_level(one), 1e-6 * span) ** 2 if step is None else one * step
     return noise, unit
 
 

@@ -31,9 +31,8 @@ import yaml
 from fusionkit.results.result_file import read_result
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
-# checkpoints at every opportunity: those of a run save some states a second at most
-_CHILD = "import sys; from fusionkit.checkpoint import folder; folder._COST = 1e9; from fusionkit.cli import main; "
-_CHILD += "sys.exit(main())"
+_CHILD = "import sys; from fusionkit.checkpoint import folder; {}from fusionkit.cli import main; sys.exit(main())"
+_OFTEN = "folder._COST = 1e9; "  # every state is saved: at most 2 % of the time would be two a second
 _LONGEST = 120.0  # seconds of a command
 _FINISHED = ("holds a former run", "exists already")  # refusals of a second run whose first was finished
 _SMALL = ["checkpoint.every=0.01", "engine=numpy", "data.phantom.size=24", "solver.max_iterations=400"]
@@ -101,14 +100,14 @@ class Place:
             shutil.rmtree(self._home / name, ignore_errors=True)
         shutil.copytree(self.template, self.work)
 
-    def run(self, words: Sequence[str], end: tuple[float, int] | None = None) -> Ended:
-        """Run a command; with ``end`` a signal is sent after so many seconds."""
+    def run(self, words: Sequence[str], end: tuple[float, int] | None = None, often: bool = True) -> Ended:
+        """Run a command; with ``end`` a signal is sent after so many seconds; ``often`` saves every state."""
         (self._home / "tmp").mkdir(exist_ok=True)
         own = {"TMPDIR": "tmp", "XDG_CACHE_HOME": "cache", "MPLCONFIGDIR": "matplotlib"}
         environment = {**os.environ, **{name: str(self._home / folder) for name, folder in own.items()}}
         started, log = time.monotonic(), self._home / "log"
         with log.open("w") as text:
-            command = [sys.executable, "-c", _CHILD, *words]
+            command = [sys.executable, "-c", _CHILD.format(_OFTEN * often), *words]
             process = subprocess.Popen(command, cwd=self.work, env=environment, stdout=text, stderr=text)
             if end is not None:
                 time.sleep(end[0])
@@ -170,11 +169,13 @@ def _differs(one: Any, other: Any) -> bool:
     return not np.array_equal(one, other) if isinstance(one, np.ndarray) else one != other
 
 
-def kill(place: Place, words: Sequence[str], whole: Mapping[str, Any], seconds: float, number: int) -> tuple[str, str]:
+def kill(
+    place: Place, words: Sequence[str], whole: Mapping[str, Any], end: tuple[float, int], often: bool
+) -> tuple[str, str]:
     """End the command and give it again: how it went, and what harm there is."""
     place.reset()
     before = place.files()
-    first = place.run(words, (seconds, number))
+    first, number = place.run(words, end, often), end[1]
     problems = [] if first.status in (0, -number, 128 + number) else [f"exit status {first.status}: {first.text}"]
     problems += ["a traceback"] if "Traceback" in first.text and first.status != -number else []
     after = {name: each for name, each in place.files().items() if not name.startswith(".") and "/." not in name}
@@ -182,7 +183,7 @@ def kill(place: Place, words: Sequence[str], whole: Mapping[str, Any], seconds: 
         # a former result stays, or the new one stands in its place
         if name not in after or (_differs(content, after[name]) and _differs(whole.get(name), after[name])):
             problems.append(f"{name} is lost") if not _may_be_interrupted(name, first) else None
-    again = place.run(words)
+    again = place.run(words, None, often)
     is_finished = again.status == 2 and any(text in again.text for text in _FINISHED)
     problems += [] if again.status == 0 or is_finished else [f"the second run ends with {again.status}: {again.text}"]
     files = place.files()
@@ -217,7 +218,7 @@ def main(arguments: list[str]) -> int:
                 # later ones more often: the first second is spent on imports
                 moment = max(chance.uniform(0.1, whole.seconds) for _ in range(2))
                 number = SIGNALS[each % len(SIGNALS)]
-                end, problem = kill(place, CASES[name], files, moment, number)
+                end, problem = kill(place, CASES[name], files, (moment, number), each % 8 < 6)
                 ends.append(end)
                 if problem:
                     harm += 1

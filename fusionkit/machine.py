@@ -13,8 +13,8 @@ import psutil
 
 from fusionkit.errors import UserError
 
-# bytes of libraries that a run loads after its data: Numba with the kernels, matplotlib with a figure
-_LIBRARIES = 170_000_000
+# bytes of libraries that a run loads after its data, with the kernels and a figure
+_LIBRARIES = {"numba": 120_000_000, "matplotlib": 50_000_000}
 _FIGURES = 40_000_000  # bytes of the figures beside their library
 _REPORT = 10  # bytes per pixel of each image in a report, measured at 1024^2 and 2048^2
 _CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -36,17 +36,24 @@ class Held:
     duals: float  # sets of all dual variables and auxiliary unknowns; for TV a set has twice the size of x
 
 
-def run_bytes(solve: int, result: int = 0, pixels: int = 0, elements: int = 0) -> int:
+def library_bytes(compiled: bool = True, figures: bool = True) -> int:
+    """Bytes of the libraries for kernels and figures that are not yet loaded."""
+    names = ("numba",) * compiled + ("matplotlib",) * figures
+    return sum(_LIBRARIES[name] for name in names if name not in sys.modules)
+
+
+def run_bytes(libraries: int, solve: int, result: int = 0, pixels: int = 0, elements: int = 0) -> int:
     """Bytes that the rest of a run needs beside what is loaded, at its peak: the solve, or the report of its result.
 
     Parameters
     ----------
+    libraries : see `library_bytes`.
     solve : bytes of the solve, see `fusionkit.solver.solve_bytes`.
     result : bytes that it leaves behind.
     pixels, elements : of the maps in the report; 0 without one.
     """
     # raw and fused map of each element, and the image
-    return _LIBRARIES + max(solve, result + _FIGURES + _REPORT * pixels * (2 * elements + 1))
+    return libraries + max(solve, result + _FIGURES + _REPORT * pixels * (2 * elements + 1))
 
 
 def require(bytes_needed: int, where: str) -> None:
@@ -79,7 +86,7 @@ def available() -> int:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
             # libraries take twice as many addresses as memory
-            free.append(limit - int(psutil.Process().memory_info().vms) - _LIBRARIES)
+            free.append(limit - int(psutil.Process().memory_info().vms) - library_bytes())
     return max(0, min(free))
 
 

@@ -26,7 +26,17 @@ from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError
 from fusionkit.interrupts import searching
 from fusionkit.loop import solve
-from fusionkit.machine import Held, limit_threads, memory_errors, peak, require, resident, run_bytes, spell
+from fusionkit.machine import (
+    Held,
+    library_bytes,
+    limit_threads,
+    memory_errors,
+    peak,
+    require,
+    resident,
+    run_bytes,
+    spell,
+)
 from fusionkit.options import Spec
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
@@ -231,7 +241,8 @@ def prepare(
 
         check(settings.uncertainty, settings.composition, problem)
     report = (prod(problem.shape[1:]), problem.shape[0]) if settings.output.report and problem.labels else ()
-    needed = run_bytes(solve_bytes(split, solver.memory(split)), solve_bytes(split, Held(1, 1)), *report)
+    libraries = library_bytes(settings.engine != "numpy", settings.output.figures)
+    needed = run_bytes(libraries, solve_bytes(split, solver.memory(split)), solve_bytes(split, Held(1, 1)), *report)
     require(needed, "data")
     memory = max(peak(), resident() + needed)
     former = None if settings.init in INIT_WORDS else former_result(loaded.path(settings.init), problem)
@@ -309,12 +320,13 @@ def resolve_auto_weights(
         return loaded, dataset, ()
     # most runs do not need these
     from fusionkit.weights.cache import cached
-    from fusionkit.weights.choose import choose_weights, plan_searches
+    from fusionkit.weights.choose import choose_weights, plan_searches, search_bytes
 
     config = loaded.config
     objective = config.objective
     with limit_threads(config.threads):
         if search:
+            require(library_bytes(config.engine != "numpy", False) + search_bytes(dataset, objective), "data")
             with searching():
                 chosen, found = cached(dataset, objective, partial(choose_weights, checkpoint=checkpoint))
             notes = [*(one.note for one in chosen), *found]

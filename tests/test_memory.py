@@ -144,7 +144,7 @@ def test_every_cgroup_above_the_process_counts(
 
 def test_an_address_space_that_does_not_suffice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     used = psutil.Process().memory_info().vms
-    monkeypatch.setattr("resource.getrlimit", lambda what: (used + memory._LIBRARIES + 10**8, -1))
+    monkeypatch.setattr("resource.getrlimit", lambda what: (used + memory.library_bytes() + 10**8, -1))
     assert abs(memory.available() - 10**8) < 10**7
     with pytest.raises(UserError, match="GiB are available"):
         memory.require(2 * 10**8, "data")

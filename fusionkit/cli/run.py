@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         output, outline = loaded.config.output, job.outline(result, tuple(arguments.warnings))
         parts = (output.figures, output.report, output.formats)
+        if checkpoint is not None and not checkpoint.state():
+            checkpoint.save("solved", None)  # a run that is killed in the report is known as unfinished
         record = write(outline, folder, overwrite, *parts, complete=complete)
         # Ctrl-C came after the solve
         is_interrupted = stop_requested() and has_error_bars and record.uncertainty is None

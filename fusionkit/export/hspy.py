@@ -52,7 +52,7 @@ class ZspyWriter:
         """Write the folder: RosettaSciIO writes one signal a folder, whose groups, also folders, are moved into one."""
         from rsciio.zspy import file_writer
 
-        with TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as temporary:
+        with TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}.") as temporary:  # cleared with a partial
             for index, signal in enumerate(signals_of(content)):
                 single = Path(temporary) / f"{index}.zspy"
                 file_writer(str(single), signal)

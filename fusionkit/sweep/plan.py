@@ -148,9 +148,8 @@ def is_finished(point: Point) -> bool:
 
 
 def _is_incomplete(point: Point) -> bool:
-    """Whether the run of the point was killed before its error bars."""
-    summary = read_summary(point.folder / writer.SUMMARY, "remove the folder")
-    return bool(summary.get(INCOMPLETE)) and point.loaded.config.assessed
+    """Whether the run of the point was killed after its result, before its error bars, verdict and report."""
+    return bool(read_summary(point.folder / writer.SUMMARY, "remove the folder").get(INCOMPLETE))
 
 
 def _changed_file(point: Point) -> str | None:

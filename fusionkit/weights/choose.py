@@ -38,6 +38,9 @@ from fusionkit.weights.progress import OutOfTime, Progress
 from fusionkit.weights.search import NORMAL, POISSON, Objective, Task, Trial, noise_kind
 
 _TRIALS = 5  # usual number in a search
+# float64 arrays of the size of the maps: halves of the counts, trials and their errors; the trials of both models of an
+# image; groups of patches
+_HALVES, _IMAGES, _GROUPS = 18, 12, 19
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,14 @@ def plan_searches(dataset: Dataset, objective: Objective, checkpoint: Checkpoint
     images = [(task.term, _TRIALS * max(len(task.searched) + 1, 1)) for task in fits]
     progress.stages = [(name, _TRIALS) for name in first] + images + [(name, 2) for name in again]
     return SearchPlan(tuple(chosen), tuple(searches), fits, progress)
+
+
+def search_bytes(dataset: Dataset, objective: Objective) -> int:
+    """Bytes that the searches need beside the data, at their peak; measured at 512^2 and 1024^2."""
+    plan = plan_searches(dataset, objective)
+    arrays = _HALVES * bool(plan.searches or plan.fits) + _IMAGES * bool(plan.fits)
+    arrays += _GROUPS * any(task.natural_weight is not None for task, _ in plan.searches)
+    return 8 * arrays * max((array.size for array in dataset.arrays.values()), default=0)
 
 
 def _by_held_out_counts(spec: Spec, term: Term, index: int) -> bool:

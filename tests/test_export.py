@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,20 @@ def test_hyperspy_reads_what_is_written(name: str, suffix: str, tmp_path: Path) 
         assert (first.fusionkit.version, first.fusionkit.status) == ("1.2", "converged")
     if given.haadf is not None:
         assert "elements" not in signals[-1].metadata.get_item("Sample", {})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the killed process is a fork")
+def test_what_a_killed_export_leaves_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, given = tmp_path / "maps.zspy", next(iter(CONTENTS.values()))
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr("rsciio.zspy.file_writer", lambda *_, **__: os.kill(os.getpid(), SIGKILL))
+        export(given, path, writer_for(path))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert list(tmp_path.iterdir())
+    export(given, path, writer_for(path))
+    assert [each.name for each in tmp_path.iterdir()] == ["maps.zspy"]
 
 
 @pytest.mark.parametrize("name", CONTENTS)

@@ -30,6 +30,20 @@ def test_a_damaged_summary_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert [(row["status"], row["objective"]) for row in table(out)] == [("max_iterations", "")]
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_a_point_killed_before_its_verdict_is_run_again(tmp_path: Path) -> None:
+    config, out = write_config(tmp_path, {"terms.tv.weight": [50.0]}), tmp_path / "out"
+    command = ["sweep", str(config), "--output", str(out), "--quiet"]
+    assert main(command) == 0
+    rows = table(out)
+    summary = out / "tv.weight=50.0" / "summary.json"
+    summary.write_text('{"incomplete": true}')
+    assert main(command) == 0
+    assert rows[0]["objective"]
+    assert [row["objective"] for row in table(out)] == [row["objective"] for row in rows]
+    assert "incomplete" not in summary.read_text()
+
+
 FORMER: list[tuple[str, bytes | None, str]] = [
     (
         "whole",

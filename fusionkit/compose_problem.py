@@ -12,6 +12,7 @@ import numpy as np
 from fusionkit.arrays import is_authors
 from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset, Precision, dtype_of
+from fusionkit.data.missing import known
 from fusionkit.engines.choose import require_engine
 from fusionkit.errors import UserError
 from fusionkit.options import Spec, options_of, parse
@@ -77,7 +78,7 @@ def check_authors(problem: Problem, dataset: Dataset | None = None) -> Problem:
         from fusionkit.operators.check_term import check_term, typical_point
 
         maps = None if dataset is None else dataset.arrays.get("maps")
-        x = typical_point(problem.shape, problem.dtype, 1.0 if maps is None else float(np.mean(np.abs(maps))))
+        x = typical_point(problem.shape, problem.dtype, 1.0 if maps is None else float(np.mean(np.abs(known(maps)))))
         for term in foreign:
             check_term(term, x)
     return problem

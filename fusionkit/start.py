@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.missing import filled
 from fusionkit.data.spectra import unmixed
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem
@@ -43,6 +44,7 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
         # without maps only the sign is known: 1 for x bounded from below, 0 for a free x
         level = 1.0 if np.all(np.isfinite(problem.bounds.lower)) else 0.0
         return problem.bounds.prox(np.full(problem.shape, level, problem.dtype), 1.0)
+    maps = filled(maps)
     if init == "maps":
         return np.array(maps, dtype=problem.dtype)
     base = _positive(maps) if init == "auto" else _means(maps)
@@ -51,6 +53,7 @@ def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
 
 def _on_pixels(maps: Array, shape: tuple[int, ...]) -> Array:
     """Maps resampled to the pixels of the unknown by nearest neighbour, sum kept; the mean replaces a missing map."""
+    maps = filled(maps)
     missing = np.repeat(maps.mean(axis=0, keepdims=True), max(shape[0] - len(maps), 0), axis=0)
     stack = np.concatenate([maps, missing])
     rows, columns = (np.arange(size) * count // size for size, count in zip(shape[1:], maps.shape[1:], strict=True))
@@ -86,7 +89,7 @@ def _consistent(x: Array, problem: Problem) -> Array:
         degree = float(np.median(np.log2(twice / np.maximum(once, np.finfo(x.dtype).tiny))))
         if not np.isfinite(degree) or degree <= 0:
             continue
-        image = term.data - dark
+        image = filled(term.data) - dark
         image = np.maximum(image, _FLOOR * max(float(image.max()), 0.0))
         factor = (image / np.maximum(once, np.finfo(x.dtype).tiny)) ** (1.0 / degree)
         # the units of the image are arbitrary: limit the spread, not the level

@@ -13,7 +13,7 @@ from fusionkit.errors import UserError
 from fusionkit.registry import suggestion
 
 # a path on the command line is relative to the current folder, not to the config's
-PATHS = re.compile(r"data\.path|init|output\.directory|data\.haadf\.path|data\.(maps|spectra)\.[^.]+\.path")
+PATHS = re.compile(r"data\.path|init|output\.directory|data\.(haadf|mask)\.path|data\.(maps|spectra|mask)\.[^.]+\.path")
 INIT_WORDS = ("auto", "maps", "uniform")
 RESULT_SUFFIXES = (".h5", ".hdf5")
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fusionkit.config import INIT_WORDS, LoadedConfig, checked_options, nested_specs
-from fusionkit.data.options import Source
+from fusionkit.data.options import Mask, Source
 from fusionkit.data.phantoms import phantom_options
 from fusionkit.data.prepare.spec import step_options
 from fusionkit.options import Spec
@@ -57,7 +57,7 @@ def absolute_paths(data: Mapping[str, Any], loaded: LoadedConfig) -> dict[str, A
         return {**source, "path": str(loaded.path(source["path"]))}
 
     result = absolute(data)
-    for key in ("maps", "spectra"):
+    for key in ("maps", "spectra", "mask"):
         if isinstance(result.get(key), Mapping):
             result = {**result, key: {name: absolute(source) for name, source in result[key].items()}}
     return {**result, "haadf": absolute(result["haadf"])} if "haadf" in result else dict(result)
@@ -76,7 +76,7 @@ def _with_defaults(kind: str, spec: Spec, key: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """The value as mappings, lists, texts, numbers and None."""
-    if isinstance(value, Source) and value.short is not None:
+    if isinstance(value, Source | Mask) and value.short is not None:
         return value.short
     if isinstance(value, BaseModel):
         fields = type(value).model_fields

@@ -34,16 +34,18 @@ class Origin:
         return UserError(self.key, f"array '{self.name}' of {self.source} {problem}", remedy)
 
 
-def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
+def to_float(values: npt.NDArray[Any], origin: Origin, masked: bool = False) -> FloatArray:
     """A float64 copy of real numbers of any type, in C order and native byte order; errors name their ``origin``.
+
+    Where ``masked``, NaN and masked values, which become NaN, mark what was not measured.
 
     Raises
     ------
     UserError : the array is empty, complex, not numeric, or holds NaN, infinite or masked values.
     """
-    masked = int(np.count_nonzero(getattr(values, "mask", False)))  # a NumPy masked array
-    if masked:
-        raise origin.error(f"has {masked} masked values", "crop to a part without them, or fill them: array.filled(0)")
+    hidden = int(np.count_nonzero(getattr(values, "mask", False)))  # a NumPy masked array
+    if hidden and not masked:
+        raise origin.error(f"has {hidden} masked values", "leave them out with data.mask: nan")
     if values.dtype.kind == "c":
         raise origin.error(f"is complex ({values.dtype})", "save its modulus or real part")
     if values.dtype.kind not in "biuf":
@@ -52,7 +54,9 @@ def to_float(values: npt.NDArray[Any], origin: Origin) -> FloatArray:
         raise origin.error(f"is empty, shape {values.shape}", "name one that holds values")
     with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite and is reported below
         result = np.array(values, dtype=np.float64, order="C")
-    check_finite(result, origin)
+    if hidden:
+        result[np.ma.getmaskarray(values)] = np.nan
+    check_finite(result[~np.isnan(result)] if masked else result, origin)
     return result
 
 
@@ -72,7 +76,7 @@ def check_finite(values: FloatArray, origin: Origin) -> None:
     count = int(np.count_nonzero(bad))
     if count:
         first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
-        remedy = "replace them, for example by numpy.nan_to_num"
+        remedy = "leave them out with data.mask: nan" if np.isnan(values[bad]).all() else "replace them"
         raise origin.error(f"has {count} NaN or infinite values, the first at index {first}", remedy)
 
 

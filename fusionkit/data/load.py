@@ -12,7 +12,9 @@ from fusionkit.arrays import Array
 from fusionkit.data.checks import FloatArray, Origin, check_finite, stacked
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.mask import with_masks
 from fusionkit.data.normalise import Scale, scale_of
+from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import DataOptions, Source
 from fusionkit.data.phantoms.load import load_phantom
 from fusionkit.data.prepare.spec import carry_out
@@ -28,7 +30,11 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
         finite, constant under ``minmax``), a preparation step fails, the maps contradict ``maps_are``, or memory is too
         small.
     """
-    read = load_file(options, folder, where) if options.phantom is None else load_phantom(options, where)
+    if options.phantom is None:
+        read = load_file(options, folder, where)
+    else:
+        files = OpenFiles(folder, None, None, where)
+        read = with_masks(load_phantom(options, where), options.mask, files, f"{where}.mask")
     prepared = carry_out(read, options.prepare, f"{where}.prepare")
     dataset = counted(normalise(prepared, options, where), options.maps_are, f"{where}.maps_are")
     return replace(dataset, notes=(*dataset.notes, *_weight_note(dataset)))
@@ -57,7 +63,7 @@ def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
     arrays, sigma, truth = dict(dataset.arrays), dataset.haadf_sigma, dataset.truth
     if "haadf" in arrays:
         origin = _origin("haadf", options.haadf, dataset, options, where)
-        arrays["haadf"], scale = _scaled(arrays["haadf"], options, origin)
+        arrays["haadf"], scale = _scaled(arrays["haadf"], options, origin, "haadf" in dataset.masked)
         sigma = sigma / scale.factor if sigma is not None else None
     named = options.maps or ({} if options.phantom is None else dict.fromkeys(dataset.elements))
     if named and "maps" in arrays:
@@ -66,7 +72,7 @@ def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
 
         def scaled() -> Iterator[FloatArray]:
             for one, origin in zip(dataset.arrays["maps"], origins, strict=True):
-                image, scale = _scaled(one, options, origin)
+                image, scale = _scaled(one, options, origin, "maps" in dataset.masked)
                 scales.append(scale)
                 yield image
 
@@ -84,8 +90,10 @@ def _origin(key: str, source: Source | None, dataset: Dataset, options: DataOpti
     return Origin(f"{where}.{key}", source.signal if source is not None else key.rpartition(".")[2], file)
 
 
-def _scaled(values: Array, options: DataOptions, origin: Origin) -> tuple[FloatArray, Scale]:
-    image = np.asarray(values, np.float64)
-    check_finite(image, origin)  # a preparation step may have produced NaN
-    scale = scale_of(image, options.normalize, origin)
-    return scale.apply(image, origin), scale
+def _scaled(values: Array, options: DataOptions, origin: Origin, masked: bool) -> tuple[FloatArray, Scale]:
+    image = np.array(values, np.float64)
+    known = ~np.isnan(image) if masked else np.ones(image.shape, np.bool_)
+    check_finite(image[known], origin)  # a preparation step may have produced NaN
+    scale = scale_of(image[known], options.normalize, origin)
+    image[known] = scale.apply(image[known], origin)
+    return image, scale

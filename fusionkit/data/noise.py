@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusionkit.arrays import Array
+from fusionkit.data.missing import known
 
 MASK_NORM = 6.0  # root of the sum of squares of (1, -2, 1)' (1, -2, 1)
 _MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal variable
@@ -23,8 +24,9 @@ def mixed_differences(image: Array, dtype: npt.DTypeLike = np.float64) -> Array:
 
 
 def noise_level(image: Array) -> float:
-    """Standard deviation of white noise in an image (ny, nx) or a stack of images, robust against edges."""
-    return float(np.median(np.abs(mixed_differences(image)))) / (MASK_NORM * _MEDIAN)
+    """Standard deviation of white noise in images, robust against edges; 0 without 3 x 3 measured pixels."""
+    differences = known(mixed_differences(image))
+    return float(np.median(np.abs(differences))) / (MASK_NORM * _MEDIAN) if differences.size else 0.0
 
 
 _BEYOND = 3.0  # standard deviations: larger differences are edges
@@ -37,7 +39,7 @@ def clipped_noise(image: Array) -> float:
 
     Where the noise varies this is about its mean variance, which a median misses if most pixels are vacuum.
     """
-    squares = (mixed_differences(image) / MASK_NORM) ** 2 if min(image.shape) >= 3 else np.zeros((0, 0))
+    squares = known((mixed_differences(image) / MASK_NORM) ** 2) if min(image.shape) >= 3 else np.zeros((0, 0))
     variance = float(squares.mean()) if squares.size else 0.0
     for _ in range(30):
         inside = squares[squares <= _BEYOND**2 * variance]
@@ -58,7 +60,7 @@ def busiest(image: Array) -> tuple[slice, slice]:
 
     def spread(place: tuple[int, int]) -> float:
         first, second = (start // _STRIDE for start in place)
-        return float(some[first : first + LARGEST // _STRIDE, second : second + LARGEST // _STRIDE].var())
+        return float(known(some[first : first + LARGEST // _STRIDE, second : second + LARGEST // _STRIDE]).var())
 
     rows, columns = max(places, key=spread)
     return slice(rows, rows + LARGEST), slice(columns, columns + LARGEST)

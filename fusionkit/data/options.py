@@ -50,6 +50,48 @@ class Source(Options):
         return self.signal if self == Source(signal=self.signal) else None
 
 
+NAN, EMPTY = "nan", "empty"  # masks that the array itself gives
+Ends = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+
+
+class Mask(Options):
+    """Pixels that were not measured, written as a name, a list of pixels [[row, column], ...] or a mapping.
+
+    Parameters
+    ----------
+    signal : an array (ny, nx) of the file, True or 1 where a pixel was not measured; ``nan`` where the data are NaN,
+        ``empty`` where no map of a stack has a count; None for the only array of ``path``.
+    path, reader : of its file, if that is not ``data.path``.
+    pixels : [row, column] of each.
+    rows, columns : [first, last] of a rectangle, the last not included; all of an axis that is not given.
+    """
+
+    by_name: ClassVar[bool] = True
+
+    signal: str | None = None
+    path: str | None = None
+    reader: str | None = None
+    pixels: list[Ends] | None = None
+    rows: Ends | None = None
+    columns: Ends | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"signal": value} if isinstance(value, str) else {"pixels": value} if isinstance(value, list) else value
+
+    @property
+    def short(self) -> str | None:
+        """The bare name if the other options have their defaults."""
+        return self.signal if self.model_dump(exclude_none=True).keys() == {"signal"} else None
+
+    @model_validator(mode="after")
+    def _something(self) -> Mask:
+        if self.signal is None and self.path is None and not self.pixels and self.rows is None and self.columns is None:
+            raise ValueError("names no pixels; write the name of an array, nan, empty or [[row, column], ...]")
+        return self
+
+
 Range = Annotated[list[Finite], Field(min_length=2, max_length=2)]
 Ranges = Annotated[list[Finite], Field(min_length=2, max_length=4)]
 
@@ -141,6 +183,8 @@ class DataOptions(Options):
     prepare : preparation steps, in this order, before normalisation.
     normalize : of the HAADF image and of each map on its own: ``minmax`` maps the least value to 0 and the greatest
         to 1, ``max`` divides by the greatest value, ``none`` (the default) keeps counts as they are.
+    mask : pixels that were not measured, of image and maps, or {haadf: ..., maps: ...}; the terms of these data leave
+        them out.
     maps_are : ``counts``; ``rates``, counts times a factor that is determined; or ``fractions``, whose effective counts
         are estimated from their noise. The unknown is then in counts. None leaves the maps unchanged, with a guess.
     """
@@ -155,7 +199,16 @@ class DataOptions(Options):
     arrays: dict[str, str] = Field(default_factory=dict)
     prepare: list[Step] = Field(default_factory=list)
     normalize: Normalisation = "none"
+    mask: dict[str, Mask] = Field(default_factory=dict)
     maps_are: Kind | None = None
+
+    @field_validator("mask", mode="before")
+    @classmethod
+    def _one_or_each(cls, value: Any) -> Any:
+        if isinstance(value, float) and value != value:  # YAML's .nan
+            value = NAN
+        each = value is None or (isinstance(value, dict) and not set(value) & set(Mask.model_fields))
+        return (value or {}) if each else {"all": value}
 
     @field_validator("maps", mode="before")
     @classmethod

@@ -16,9 +16,10 @@ from fusionkit.data.checks import FloatArray, Origin, check_finite, check_image,
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
 from fusionkit.data.field_of_view import fields
+from fusionkit.data.mask import with_masks
 from fusionkit.data.names import element_named, is_image, read_named, shape_of
 from fusionkit.data.open_files import OpenFiles
-from fusionkit.data.options import DataOptions, Source
+from fusionkit.data.options import NAN, DataOptions, Source
 from fusionkit.data.pixels import edges_of, pixel_grid, without_edges
 from fusionkit.data.readers import RawArray, describe, missing
 from fusionkit.data.spectra import ElementMaps, load_spectra
@@ -47,8 +48,13 @@ def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles |
         facts.setdefault(name, []).append(replace(loaded, values=np.broadcast_to(0.0, loaded.values.shape)))
         return loaded.values
 
+    masked = {name: None for name, one in options.mask.items() if one.signal == NAN}
+
     def image(name: str, key: str) -> FloatArray:
-        return _image(read(name, key, images[key]), files.origin(images[key], key), images[key])
+        raw = read(name, key, images[key])
+        if np.any(getattr(raw, "mask", False)):  # a NumPy masked array
+            masked[name] = None
+        return _image(raw, files.origin(images[key], key), images[key], name in masked or "all" in masked)
 
     if options.haadf is not None:
         arrays["haadf"] = image("haadf", f"{where}.haadf")
@@ -62,7 +68,9 @@ def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles |
         arrays[name] = to_float(read(name, key, source), files.origin(source, key))
     for name, stack in stacks.items():
         facts.setdefault(name, []).append(stack.facts)
-    return _dataset(options, arrays, facts, stacks, files, where)
+    dataset = _dataset(options, arrays, facts, stacks, files, where)
+    dataset = replace(dataset, masked=tuple(name for name in masked if np.isnan(arrays.get(name, 0.0)).any()))
+    return with_masks(dataset, options.mask, files, f"{where}.mask")
 
 
 def _dataset(
@@ -168,13 +176,13 @@ def _check_shapes(
     require(_BYTES_PER_VALUE * sum(prod(shape) for shape in shapes.values()), f"{where}.path")
 
 
-def _image(raw: npt.NDArray[Any], origin: Origin, source: Source) -> FloatArray:
-    values = to_float(raw, origin)
+def _image(raw: npt.NDArray[Any], origin: Origin, source: Source, masked: bool) -> FloatArray:
+    values = to_float(raw, origin, masked)
     if source.offset or source.scale != 1:
         with np.errstate(over="ignore", invalid="ignore"):
             values -= source.offset
             values *= source.scale
-        check_finite(values, origin)
+        check_finite(values[~np.isnan(values)] if masked else values, origin)
     return values
 
 

@@ -114,6 +114,7 @@ def fuse(
     weight: Literal["auto"] | None = None,
     solver: str | Mapping[str, Any] | None = None,
     normalize: Normalisation | None = None,
+    mask: Any = None,
     init: str = "auto",
     precision: Literal["single", "double"] = "single",
     engine: Engine | None = None,
@@ -146,6 +147,9 @@ def fuse(
     weight : ``auto`` converts maps without negative values to counts for the solve.
     solver : name, or name and options: ``{"type": "admm", "tolerance": 1e-3}``.
     normalize : ``none``, ``minmax`` or ``max``, as in a config.
+    mask : pixels that were not measured: an array (ny, nx), True where to leave out, ``nan`` for those that are NaN,
+        ``empty`` for those without a count in any map, or a list of [row, column]; of image and maps, or a mapping
+        ``{"haadf": ..., "maps": ...}``. Masks of NumPy's masked arrays are taken without it.
     init : ``auto``, ``maps``, ``uniform`` or the path of a former ``result.h5``.
     precision : ``single`` or ``double``.
     engine : ``numpy``, ``numba``, ``cupy`` or ``auto``; where None, ``numpy`` for few values and ``auto`` for many.
@@ -162,7 +166,7 @@ def fuse(
     check_choice("precision", precision, ("single", "double"))
     check_choice("engine", engine, (None, "numpy", "numba", "cupy", "auto"))
     check_choice("weight", weight, (None, "auto"))
-    inputs = gather(haadf, maps, elements)
+    inputs = gather(haadf, maps, elements, mask)
     config: dict[str, Any] = {
         "version": 1,
         "data": inputs.options,

@@ -15,7 +15,7 @@ from fusionkit.data.checks import Origin, check_image
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.field_of_view import fields
 from fusionkit.data.open_files import OpenFiles
-from fusionkit.data.options import DataOptions, Source, SpectrumSource
+from fusionkit.data.options import DataOptions, Mask, Source, SpectrumSource
 from fusionkit.data.readers import RawArray, Recording
 from fusionkit.data.recording import load_file
 from fusionkit.data.spectra import ElementMaps
@@ -36,7 +36,7 @@ from fusionkit.notebook.kinds import (
     spectra_of,
     title_of,
 )
-from fusionkit.options import repeated
+from fusionkit.options import parse, repeated
 
 SOURCE = "fusionkit.fuse"  # origin of the data, in messages
 _NAMES = "name one for each map: elements=['Co', 'O']"
@@ -99,12 +99,12 @@ class SpectraInMemory(ArraysInMemory):
 
     Parameters
     ----------
-    image : the HAADF image.
+    arrays : the HAADF image and masks, by name.
     signal : the spectra.
     """
 
-    def __init__(self, image: RawArray, signal: Signal) -> None:
-        super().__init__({"haadf": image})
+    def __init__(self, arrays: Mapping[str, RawArray], signal: Signal) -> None:
+        super().__init__(arrays)
         self._recording = MicroscopeRecording(signal.path, {signal.name: signal})
 
     def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
@@ -122,7 +122,7 @@ def argument_names() -> Iterator[None]:
         raise UserError(where.replace("spectra.", ""), error.problem, error.remedy) from None
 
 
-def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
+def gather(haadf: Any, maps: Any, elements: Sequence[str] | None, mask: Any = None) -> Inputs:
     """Image and maps of any kind, checked.
 
     Parameters
@@ -130,6 +130,7 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
     haadf : the image (ny, nx): an array, a HyperSpy signal or the path of a file.
     maps : by element in a mapping; or a list, a stack, an EDX spectrum image or the path of a file.
     elements : of the maps, if the maps do not name them, or to map; else None.
+    mask : as in `fusionkit.fuse`.
 
     Raises
     ------
@@ -138,25 +139,44 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None) -> Inputs:
     if isinstance(elements, str):
         raise UserError("elements", f"is the text '{elements}'", "write a list: elements=['Co', 'O']")
     check_unique(elements or (), "elements")
-    image = _raw(haadf, "haadf", "haadf")
+    image, (mask, extra) = _raw(haadf, "haadf", "haadf"), _masks(mask)
     if is_spectrum_image(maps):
-        return _of_spectra(image, maps, elements)
+        return _of_spectra({"haadf": image, **extra}, maps, elements, mask)
     raw, kind, notes = _maps(maps, elements)
-    options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), maps={name: Source(signal=name) for name in raw})
+    sources = {name: Source(signal=name) for name in raw}
+    options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), maps=sources, mask=mask)
     with argument_names():
-        dataset = load_file(options, Path(), "data", ArraysInMemory({"haadf": image, **raw}))
+        dataset = load_file(options, Path(), "data", ArraysInMemory({"haadf": image, **raw, **extra}))
     notes = tuple(dict.fromkeys([*notes, *dataset.notes, *_difference_of_fields(image, raw.values())]))
     return Inputs(replace(dataset, notes=notes), options, kind)
 
 
-def _of_spectra(image: RawArray, signal: Any, elements: Sequence[str] | None) -> Inputs:
+def _masks(mask: Any) -> tuple[dict[str, Mask], dict[str, RawArray]]:
+    """The masks by array, and those that are arrays, by name."""
+    is_one = not isinstance(mask, Mapping) or bool(set(mask) & set(Mask.model_fields))
+    each = {} if mask is None else {"all": mask} if is_one else dict(mask)
+    masks, arrays = dict[str, Any](), dict[str, RawArray]()
+    for name, one in each.items():
+        key = "mask" if name == "all" else f"mask.{name}"
+        if not isinstance(one, str | list | Mapping):
+            arrays[key] = RawArray(_array(one, key))
+            one = key
+        masks[name] = parse(
+            Mask, one if isinstance(one, Mapping) else {"pixels" if isinstance(one, list) else "signal": one}, key
+        )
+    return masks, arrays
+
+
+def _of_spectra(
+    arrays: Mapping[str, RawArray], signal: Any, elements: Sequence[str] | None, mask: dict[str, Mask]
+) -> Inputs:
     """Image and counts of a spectrum image, in a set of channels for each element."""
     spectra = spectra_of(signal)
     names = list(elements) if elements is not None else list(detected(spectra, spectra.facts.elements, "maps"))
     source = SpectrumSource(elements=names, method="spectral")
-    options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), spectra={"maps": source})
+    options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), spectra={"maps": source}, mask=mask)
     with argument_names():
-        dataset = load_file(options, Path(), "data", SpectraInMemory(image, spectra))
+        dataset = load_file(options, Path(), "data", SpectraInMemory(arrays, spectra))
     return Inputs(dataset, options, Kind(dict.fromkeys(names, image_like(signal))))
 
 

@@ -97,7 +97,11 @@ def _implied_sigma(config: Mapping[str, Any]) -> float | None:
 
 
 def _map_charts(record: RunRecord) -> list[Chart]:
-    return [_map_chart(one.name, one.raw, one.mean, one.scale) for one in islice(map_expectations(record), MOST)]
+    charts = []
+    for one in islice(map_expectations(record), MOST):
+        measured = ... if one.missing is None else ~one.missing
+        charts.append(_map_chart(one.name, one.raw[measured], one.mean[measured], one.scale))
+    return charts
 
 
 def _map_chart(name: str, raw: Array, mean: Array, scale: float | None) -> Chart:

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 from fusionkit.data.noise import clipped_noise
 from fusionkit.report.diagnostics.agreement import Agreement, agreement
 from fusionkit.report.diagnostics.images import is_constant
-from fusionkit.report.diagnostics.map_expectations import MapExpectation, map_expectations
+from fusionkit.report.diagnostics.map_expectations import MapExpectation, completed, map_expectations
 from fusionkit.result import Status
 from fusionkit.results.record import LEVELS, Level, RunRecord, Verdict, percent
 
@@ -87,7 +87,7 @@ def _solve(record: RunRecord) -> Iterator[Reason]:
 
 
 def _image(record: RunRecord, image: Agreement | None) -> Iterator[Reason]:
-    data = record.dataset.arrays.get("haadf")
+    data = completed(record, "haadf")
     if data is not None and is_constant(data):
         yield Reason("caution", "The HAADF image is constant.")
     if image is None or data is None:
@@ -172,7 +172,9 @@ def _residual(one: MapExpectation) -> Residual:
     point = np.zeros(raw.shape)
     point[raw.shape[0] // 2, raw.shape[1] // 2] = 1.0
     share = float(np.sum(gaussian_filter(point, _SMOOTH) ** 2))
-    variance = clipped_noise(raw) ** 2 if one.scale is None else float(np.mean(np.maximum(mean, 0.0))) / one.scale
+    variance = (
+        clipped_noise(one.measured) ** 2 if one.scale is None else float(np.mean(np.maximum(mean, 0.0))) / one.scale
+    )
     variance = max(variance, np.finfo(np.float64).tiny)
     beyond = float(np.mean(gaussian_filter(raw - mean, _SMOOTH) ** 2)) - share * variance
     level = float(np.mean((mean - one.background) ** 2)) ** 0.5

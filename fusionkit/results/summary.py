@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.missing import known
 from fusionkit.machine import peak
 from fusionkit.results.record import RunRecord
 
@@ -105,8 +106,8 @@ def counts_of(dataset: Dataset) -> dict[str, Any]:
     names = dataset.stacks.get("maps", dataset.elements)
     if maps is None or scale is None or maps.ndim != 3 or len(names) != len(maps):
         return facts
-    totals = [scale * float(np.sum(counts, dtype=np.float64)) for counts in maps]
-    pixels = maps[0].size
+    totals = [scale * float(np.sum(known(counts), dtype=np.float64)) for counts in maps]
+    pixels = known(maps[0]).size
     return facts | {
         "counts_per_unit": scale,
         "total": dict(zip(names, totals, strict=True)),

@@ -125,13 +125,17 @@ def region_sums(region: Region, x: Array, term: OfPixels | None) -> RegionSums:
     if term is None:
         return RegionSums(region.sums(x))
     slope, expected = slope_and_information(term, x)
-    departure = (term.data - data_mean(term, x)) / slope
+    departure = term.measured((term.data - data_mean(term, x)) / slope)
+    # pixels that were not measured depart like the others
+    share = np.ones(len(x)) if term.missing is None else region.sums(~term.missing) / region.pixels
+    more = np.divide(1.0, share, out=np.zeros(len(x)), where=share > 0.0)
     information = np.asarray(expected * slope**2, np.float64)
     # counts of the mean 0 (a Poisson term without epsilon at x = 0) have the variance 0
     variance = np.divide(1.0, information, out=np.zeros_like(information), where=information > 0.0)
     background = np.asarray(term.predict(np.zeros_like(x)), np.float64) * (term.noise == "poisson")
     of_background = region.sums(background / term.weight / slope**2)
-    return RegionSums(region.sums(x), region.sums(x) + region.sums(departure), region.sums(variance), of_background)
+    raw = region.sums(x) + more * region.sums(departure)
+    return RegionSums(region.sums(x), raw, more**2 * region.sums(variance), of_background)
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,8 @@ class Model:
         arrays = dict(dataset.arrays)
         for term, mean, variance in zip(self.terms, self.expected, self.variances, strict=True):
             array = arrays[term.target]
-            arrays[term.target] = _noisy(term, mean, variance, random).reshape(array.shape).astype(array.dtype)
+            drawn = _noisy(term, mean, variance, random).reshape(array.shape).astype(array.dtype)
+            arrays[term.target] = np.where(np.isnan(array), array, drawn)
         return replace(dataset, arrays=arrays)
 
 

@@ -63,13 +63,15 @@ class CountResiduals:
 
     def squared(self, term: OfPixels, x: Array) -> Array:
         """q of the data of ``term`` for their solution x, (n,)."""
-        return _squared(term.data - np.asarray(term.predict(x), np.float64) - self.offset)
+        return _squared(term.measured(term.data - np.asarray(term.predict(x), np.float64) - self.offset))
 
 
 def count_residuals(term: OfPixels, x: Array) -> CountResiduals:
     """Residuals at the solution ``x``; ``term`` compares each value of x with its own datum."""
     mean, (slope, _) = data_mean(term, x), slope_and_information(term, x)
-    return CountResiduals(mean - np.asarray(term.predict(x), np.float64), slope, _squared(term.data - mean))
+    return CountResiduals(
+        mean - np.asarray(term.predict(x), np.float64), slope, _squared(term.measured(term.data - mean))
+    )
 
 
 def bias_factors(observed: Array, drawn: tuple[Array, Array], squared_bias: Array) -> Array:
@@ -104,10 +106,13 @@ def variance_factors(term: OfPixels, x: Array, variance: Array) -> Array:
     variance : V, (n, ny, nx).
     """
     mean, (slope, _) = data_mean(term, x), slope_and_information(term, x)
-    noise = (mean if term.noise == "poisson" else np.ones(mean.shape)) / term.weight
+    noise = term.measured((mean if term.noise == "poisson" else np.ones(mean.shape)) / term.weight)
     kept, over = _kept(), (1, 2)
-    level = np.maximum(np.sum(variance * slope**2, axis=over), np.finfo(np.float32).tiny)
-    estimate = 1.0 + (np.sum(smoothed(term.data - mean) ** 2, axis=over) - kept * np.sum(noise, axis=over)) / level
+    level = np.maximum(np.sum(term.measured(variance * slope**2), axis=over), np.finfo(np.float32).tiny)
+    estimate = (
+        1.0
+        + (np.sum(smoothed(term.measured(term.data - mean)) ** 2, axis=over) - kept * np.sum(noise, axis=over)) / level
+    )
     spread = kept * np.sqrt(4.0 * np.pi * SMOOTHING**2 * np.sum(noise**2, axis=over)) / level
     return shrink(1.0, estimate, spread)
 

@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.operators.fidelity.pixelwise import SelectedFidelity
 from fusionkit.terms import Array, Term
+
+_SHARED = 3.0  # pixels over which maps with pixels that were not measured share their information
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,15 @@ def information(terms: Sequence[OfPixels], x: Array) -> Information:
     diagonal, couplings = np.zeros(x.shape), []
     for term in terms:
         if isinstance(term, SelectedFidelity):
-            diagonal += term.information(x, slice(None))
-            continue
-        slope, expected = slope_and_information(term, x)
-        if expected.ndim < x.ndim:
-            couplings.append(np.sqrt(expected) * slope)
+            own = term.information(x, slice(None))
         else:
-            diagonal += expected * slope * slope
+            slope, expected = slope_and_information(term, x)
+            if expected.ndim < x.ndim:
+                couplings.append(np.sqrt(expected) * slope)
+                continue
+            own = expected * slope * slope
+        # a pixel that was not measured shares what its neighbours know
+        diagonal += own if term.missing is None else gaussian_filter(own, (0.0, _SHARED, _SHARED))
     return Information(diagonal, tuple(couplings))
 
 

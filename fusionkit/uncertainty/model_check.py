@@ -31,9 +31,10 @@ def model_warnings(problem: Problem, x: Array, drawn: bool = False) -> tuple[str
     for term in problem.terms:
         if not isinstance(term, Fidelity) or not term.noise or term.weight == 0:
             continue
-        mean = data_mean(term, x)
+        measured = ~np.isnan(term.data)
+        mean = data_mean(term, x)[measured]
         variance, noise, source = _variance(term, mean), _visible_variance(term, mean), "that its weight implies"
-        scatter = float(np.mean((term.data - mean) ** 2))
+        scatter = float(np.mean((term.data[measured] - mean) ** 2))
         if drawn and noise is not None and term.noise != "poisson":
             variance, source = noise, "of its noise"
         if noise is not None and not variance / _MATCH < noise < variance * _MATCH:
@@ -55,9 +56,9 @@ def _sum_warnings(problem: Problem, x: Array) -> list[str]:
     term = term_of_maps(problem.terms, x.shape)
     if term is None or term.noise != "poisson" or not problem.labels:
         return []
-    result, sentences = data_mean(term, x), []
+    (result, data), sentences = (term.measured(np.array(one)) for one in (data_mean(term, x), term.data)), []
     for index, name in enumerate(problem.labels):
-        sum_fused, sum_data = float(result[index].sum()), float(term.data[index].sum(dtype=np.float64))
+        sum_fused, sum_data = float(result[index].sum()), float(data[index].sum(dtype=np.float64))
         change = sum_fused / sum_data - 1.0 if sum_data > 0 else 0.0
         if abs(change) > _DEPARTURE + _CLEARLY * (term.weight * max(sum_data, 1e-30)) ** -0.5:
             sentences.append(

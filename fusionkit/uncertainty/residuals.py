@@ -58,7 +58,7 @@ def data_mean(term: Fidelity, x: Array) -> Array:
     offset = np.asarray(term.expected(x), np.float64) - prediction
     if term.noise != "poisson":
         return prediction + offset
-    empty = prediction < offset
+    empty = (prediction < offset) & ~np.isnan(term.data)
     if np.count_nonzero(empty) >= _FEWEST:
         result = np.mean(term.data[empty] - prediction[empty], dtype=np.float64)
         offset = np.clip(result, 0.0, offset)

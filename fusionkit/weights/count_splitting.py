@@ -30,6 +30,7 @@ import numpy as np
 from fusionkit.compose_problem import Objective
 from fusionkit.data.counts.scale import is_counts, step_of
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.missing import known
 from fusionkit.errors import UserError
 from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array, Bounds, Fitted
@@ -114,11 +115,14 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
         parts, noise, map_errors = [], 0.0, dict[str, float]()
         for one in task.validation_terms(problem):
             half, levels = halves[one.target], map_levels(one)
-            squares = (one.expected(result.x) - half.held_out) ** 2
+            missing = np.isnan(half.held_out)  # neither measured nor held out
+            squares = np.where(missing, 0.0, (one.expected(result.x) - half.held_out) ** 2)
+            variance = np.where(missing, 0.0, half.variance)
             parts.append(np.ravel(squares / levels))
-            noise += float(np.sum(half.variance / levels))
+            noise += float(np.sum(variance / levels))
             names = task.dataset.stacks.get(one.target, task.dataset.elements)
-            excess = np.reshape(squares - half.variance, (len(squares), -1)).astype(np.float64)
+            excess = np.reshape(squares - variance, (len(squares), -1)).astype(np.float64)
+            excess *= missing.size / np.count_nonzero(~missing)
             # an estimate far below its standard error means no error of 0
             floors = 0.25 * excess.std(axis=1) / excess.shape[1] ** 0.5
             means = np.maximum(excess.mean(axis=1), floors) ** 0.5
@@ -176,7 +180,7 @@ def steps_of(data: Array) -> Array | None:
     if is_counts(data):
         return np.ones((1,) * data.ndim)
     parts = list(data) if data.ndim == 3 else [data]
-    steps = [step_of(part) if part.any() else 1.0 for part in parts]
+    steps = [step_of(part) if known(part).any() else 1.0 for part in parts]
     if any(step is None for step in steps):
         return None
     return np.array(steps, np.float64).reshape(-1, *(1,) * (data.ndim - 1)) if data.ndim == 3 else np.array(steps)
@@ -199,18 +203,21 @@ class Halves:
 
 
 def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
-    """Split counts, whole numbers >= 0 of any shape, at random; a ``share`` p of them is for training.
+    """Split counts at random: whole numbers >= 0 of any shape, NaN where nothing was measured.
+
+    A ``share`` p of them is for training.
 
     Raises
     ------
     UserError : a pixel holds more than float64 can count.
     """
-    if (most := float(np.max(counts))) > _MOST:
+    missing = np.isnan(counts)
+    if (most := float(np.max(counts, where=~missing, initial=0.0))) > _MOST:
         raise UserError("data.maps", f"a pixel holds {most:.2g} counts", "mend it, or give the weights as numbers")
-    whole = np.rint(counts).astype(np.int64)
+    whole = np.rint(np.where(missing, 0.0, counts)).astype(np.int64)
     kept = random.binomial(whole, share)
-    held_out = (whole - kept) / (1.0 - share)
-    return Halves(kept / share, held_out, held_out / (1.0 - share))
+    held_out = np.where(missing, np.nan, (whole - kept) / (1.0 - share))
+    return Halves(np.where(missing, np.nan, kept / share), held_out, held_out / (1.0 - share))
 
 
 def copies(maps: Array, sigma: Array, random: np.random.Generator) -> Halves:

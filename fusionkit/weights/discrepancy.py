@@ -61,10 +61,11 @@ def statistic(validation: list[Noisy], x: Array) -> tuple[float, float]:
     """D, and its standard error if the model holds."""
     total, expected, variance = 0.0, 0.0, 0.0
     for one in validation:
-        data, m = np.asarray(one.data, np.float64), np.asarray(one.expected(x), np.float64)
+        measured, predicted = ~np.isnan(one.data), np.asarray(one.predict(x), np.float64)
+        data, m = np.asarray(one.data, np.float64)[measured], np.asarray(one.expected(x), np.float64)[measured]
         if one.noise == POISSON:
             mean = one.weight * np.maximum(m, 1e-6)  # in counts
-            share = np.clip(np.asarray(one.predict(x), np.float64) / np.maximum(m, 1e-6), 0.0, 1.0)
+            share = np.clip(predicted[measured] / np.maximum(m, 1e-6), 0.0, 1.0)
             total += float(((one.weight * data - mean) ** 2 / mean).sum())
             expected += float(share.sum())
             variance += float((share * (2.0 + 1.0 / mean)).sum())

@@ -23,7 +23,8 @@ from __future__ import annotations
 import numpy as np
 
 from fusionkit.data.counts.scale import is_counts, mean_variance, step_of
-from fusionkit.data.noise import noise_level
+from fusionkit.data.missing import known
+from fusionkit.data.noise import mixed_differences, noise_level
 from fusionkit.errors import UserError
 from fusionkit.terms import Array
 from fusionkit.weights.chosen import ChosenWeight, rounded
@@ -46,11 +47,15 @@ def weight_of_image(data: Array, index: int, term: str) -> ChosenWeight:
     if data.ndim not in (2, 3) or min(data.shape[-2:]) < SMALLEST:
         message = f"auto needs an image of {SMALLEST} x {SMALLEST} pixels or more, and the data have shape {data.shape}"
         raise UserError(key, message, "give a number: 1 / s^2 for noise of the standard deviation s")
+    responses = known(mixed_differences(data)).size
+    if responses < SMALLEST**2 // 2:
+        message = f"auto estimates the noise from 3 x 3 measured pixels, and the mask leaves {responses} of these"
+        raise UserError(key, message, "give a number: 1 / s^2 for noise of the standard deviation s")
     sigma = noise_level(data)
     if not sigma > 0.0:
         message = "auto finds no noise: at half of the pixels the image is constant or linear"
         raise UserError(key, message, "crop a constant border, or give a number: 1 / s^2")
-    error = min(0.25, (_INFLATION / (2.0 * data.size)) ** 0.5)
+    error = min(0.25, (_INFLATION / (2.0 * (data.size if np.isfinite(data).all() else responses))) ** 0.5)
     return ChosenWeight(
         index,
         term,
@@ -106,18 +111,18 @@ def _factors(
     names = labels if len(labels) == len(parts) else tuple(str(place) for place in range(len(parts)))
     factors, errors, totals = dict[str, float](), dict[str, float](), dict[str, float]()
     for name, part in zip(names, parts, strict=True):
-        if not np.any(part != 0):
+        if not np.any(known(part) != 0):
             continue
         factor = step_of(part)
         if factor is None:
-            fit = mean_variance(part) if part.ndim == 2 and part.min() >= 0 else None
+            fit = mean_variance(part) if part.ndim == 2 and known(part).min() >= 0 else None
             if fit is None:
                 message = "auto needs counts or what was made of them, and the data"
                 message += f" of {name}" if len(parts) > 1 else ""
                 remedy = "give maps of counts, or a number"
                 raise UserError(f"terms[{index}].weight", f"{message} have neither a smallest step nor noise", remedy)
             factor, errors[name] = fit.factor, fit.error
-        factors[name], totals[name] = factor, float(part.sum(dtype=np.float64))
+        factors[name], totals[name] = factor, float(known(part).sum(dtype=np.float64))
     return factors, errors, totals
 
 

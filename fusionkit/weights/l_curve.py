@@ -53,7 +53,8 @@ def data_misfit(validation: list[Noisy], x: Array) -> float:
     """Deviance of counts, or squared residual over variance for normal noise."""
     total = 0.0
     for one in validation:
-        data, m = np.asarray(one.data, np.float64), np.asarray(one.expected(x), np.float64)
+        measured = ~np.isnan(one.data)
+        data, m = np.asarray(one.data, np.float64)[measured], np.asarray(one.expected(x), np.float64)[measured]
         if one.noise == POISSON:
             m = np.maximum(m, 1e-9)
             ratio = np.log(np.where(data > 0.0, data, 1.0) / m) * data

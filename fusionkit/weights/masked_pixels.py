@@ -36,7 +36,7 @@ def masked_pixels(task: Task) -> ChosenWeight:
     random = np.random.default_rng(_SEED)
     validation = task.validation_terms(task.problem(1.0))
     data = {one.target: np.asarray(task.dataset.arrays[one.target], np.float64) for one in validation}
-    parts = {name: random.random(array.shape) for name, array in data.items()}
+    parts = {name: np.where(np.isnan(array), 1.0, random.random(array.shape)) for name, array in data.items()}
     masks = [{name: (k * SHARE <= u) & (u < (k + 1) * SHARE) for name, u in parts.items()} for k in range(_FOLDS)]
     training = [{name: fill_masked(array, mask[name]) for name, array in data.items()} for mask in masks]
 
@@ -61,10 +61,14 @@ def masked_pixels(task: Task) -> ChosenWeight:
 
 
 def fill_masked(data: Array, mask: npt.NDArray[np.bool_]) -> Array:
-    """The data with each pixel of ``mask`` replaced by the weighted mean of its other neighbours, or of all pixels."""
+    """The data with each pixel of ``mask`` replaced by the weighted mean of its other neighbours, or of all pixels.
+
+    NaN, where nothing was measured, stays.
+    """
     kernel = _NEAR.reshape((1,) * (data.ndim - 2) + _NEAR.shape)
-    kept = np.where(mask, 0.0, 1.0)
+    out = mask | np.isnan(data)
+    kept = np.where(out, 0.0, 1.0)
     weights = convolve(kept, kernel, mode="constant")
-    sums = convolve(data * kept, kernel, mode="constant")
-    rest = float(data[~mask].mean()) if not mask.all() else 0.0
+    sums = convolve(np.where(out, 0.0, data), kernel, mode="constant")
+    rest = float(data[~out].mean()) if not out.all() else 0.0
     return np.where(mask, np.where(weights > 0.0, sums / np.maximum(weights, 0.5), rest), data)

@@ -208,12 +208,12 @@ def map_levels(one: Noisy) -> Array:
     (n, 1, 1), or an array of one number.
     """
     data = np.asarray(one.data, np.float64)
-    sigma = sigma_of(one)
+    sigma, mean_of = sigma_of(one), np.nanmean if np.isnan(data).any() else np.mean
     if sigma is not None:
-        signal = np.maximum(np.mean(data**2, axis=(1, 2), keepdims=True) - sigma**2, 0.01 * sigma**2)
+        signal = np.maximum(mean_of(data**2, axis=(1, 2), keepdims=True) - sigma**2, 0.01 * sigma**2)
         return sigma * np.sqrt(signal)
     if one.noise != POISSON or data.ndim != 3:
         return np.ones(1)
-    means = data.mean(axis=(1, 2), keepdims=True)
+    means = mean_of(data, axis=(1, 2), keepdims=True)
     mean = float(means.mean()) or 1.0
     return np.maximum(means / mean, _LEAST_LEVEL) ** _LEVEL_POWER

@@ -47,7 +47,7 @@ def sure(task: Task) -> ChosenWeight:
             m, data = one.expected(solution.x), np.asarray(one.data, np.float64)
             change = (one.expected(perturbed.x) - m) / _STEP
             risk = (m - data) ** 2 - _variance(one) + 2.0 * _lever(one, moves[one.target]) * change
-            parts.append(np.ravel(risk / map_levels(one)))
+            parts.append(np.ravel(np.where(np.isnan(data), 0.0, risk / map_levels(one))))
         return Trial(weight, np.concatenate(parts), (solution,), solution.iterations + perturbed.iterations)
 
     return minimise_along_path(task, attempt, task.scale(start), _WORDING)[0]

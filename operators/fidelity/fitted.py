@@ -30,7 +30,9 @@ class CalibratedFidelity(SmoothPixelwiseFidelity):
         """Residual, slopes and directions of the parameters at the rows ``rows`` of the unknown, (n, rows, nx)."""
         jet = self._calibration.jet(x, second=False)
         residual = self.measured(np.asarray(jet.prediction, np.float64) - self.data[rows], rows)
-        slope = self.measured(np.array(jet.slope, np.float64), rows)
+        slope = np.asarray(jet.slope, np.float64)
+        if self.missing is not None:
+            slope = self.measured(np.array(np.broadcast_to(slope, x.shape)), rows)
         directions = self.measured(self._calibration.directions(x), rows)
         return Linearisation(self.weight, jet.prediction, residual, slope, directions)
 

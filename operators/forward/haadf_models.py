@@ -21,6 +21,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fusionkit.build import Context
 from fusionkit.data.elements import atomic_number
+from fusionkit.data.missing import known
 from fusionkit.errors import UserError
 from fusionkit.operators.forward.detector import GAIN, GAMMA, OFFSET, Calibration
 from fusionkit.operators.forward.power_sum import PowerSum, element_values, pixels_of
@@ -115,7 +116,7 @@ def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibrat
     gamma = 0.5 * (options.gamma[0] + options.gamma[1]) if isinstance(options.gamma, tuple) else options.gamma
     z = z_values(options.z, context) * element_values(options.k_factors, context.at("k_factors"), 1.0)
     maps = context.dataset.arrays.get("maps")
-    level = 1.0 if maps is None else float(np.max(np.abs(maps), initial=0.0) * np.max(z))
+    level = 1.0 if maps is None else float(np.max(np.abs(known(maps)), initial=0.0) * np.max(z))
     floor = PowerSum.floor * min(1.0, level / _SMALL) or PowerSum.floor
     return _calibration(PowerSum(gamma, z, pixels_of(context), floor), options, interval)
 

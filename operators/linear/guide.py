@@ -19,6 +19,7 @@ import numpy as np
 import scipy.fft
 
 from fusionkit.build import Context
+from fusionkit.data.missing import filled
 from fusionkit.data.noise import noise_level
 from fusionkit.errors import UserError
 from fusionkit.operators.linear.gradient import gradient_map
@@ -61,12 +62,12 @@ def read_guide(name: str, context: Context, smoothing: float | None = None) -> G
 
 
 def guide_image(name: str, context: Context) -> Array:
-    """The image ``name`` of the dataset in float64, (ny, nx); for the arguments and errors see `read_guide`."""
+    """The image ``name`` of the dataset in float64 without gaps, (ny, nx); arguments and errors as `read_guide`."""
     image = context.array(name, "guide")
     if len(context.shape) not in (2, 3) or image.shape != context.shape[-2:]:
         problem = f"'{name}' has the shape {image.shape} and does not show the pixels of the unknown {context.shape}"
         raise UserError(context.at("guide").where, problem, "name an image (ny, nx) of the same pixels")
-    return np.asarray(image, np.float64)
+    return filled(np.asarray(image, np.float64))
 
 
 def guide_of(image: Array, smoothing: float | None = None) -> Guide:

@@ -28,6 +28,7 @@ from scipy.ndimage import gaussian_filter
 from fusionkit.arrays import Array
 from fusionkit.build import Context
 from fusionkit.data.counts.scale import step_of
+from fusionkit.data.missing import filled, known
 from fusionkit.data.noise import noise_level
 from fusionkit.data.spectra import unmixed
 from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
@@ -282,6 +283,7 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     mixing = context.dataset.arrays.get(f"{options.data}_mixing")
     guide = None if options.guide is None else _guide(options.guide, context)
     noise, unit = _noise(maps)
+    maps, noise = filled(maps), filled(noise)  # a pixel that was not measured is no pixel without counts
     source = Source(maps - background, noise, background, unit, guide)
     if mixing is not None:
         mixing, unit = np.asarray(mixing, np.float64), np.where(unit > 0.0, unit, 1.0)
@@ -352,9 +354,10 @@ def _noise(maps: Array) -> tuple[Array, Array]:
     """The variance of the noise of each value, and the value of one count, (n, 1, 1), 0 if maps are not counts."""
     noise, unit = np.empty_like(maps), np.zeros((len(maps), 1, 1))
     for index, one in enumerate(maps):
-        step = (step_of(one) if one.any() else 1.0) if one.min() >= 0.0 else None
+        values = known(one)
+        step = (step_of(one) if values.any() else 1.0) if values.min() >= 0.0 else None
         unit[index] = step or 0.0
-        span = float(np.ptp(one)) or float(np.max(np.abs(one))) or 1.0
+        span = float(np.ptp(values)) or float(np.max(np.abs(values))) or 1.0
         noise[index] = max(noise_level(one), 1e-6 * span) ** 2 if step is None else one * step
     return noise, unit
 

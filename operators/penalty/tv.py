@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from fusionkit.build import Context
+from fusionkit.data.missing import known
 from fusionkit.errors import UserError
 from fusionkit.operators.forward.power_sum import element_values
 from fusionkit.operators.functional.huber import GroupHuber
@@ -66,7 +67,7 @@ def factors(per_element: dict[str, float] | Literal["counts", "auto"], context: 
         maps = context.dataset.arrays.get("maps")
         if maps is None or len(maps) != context.shape[0]:
             raise UserError(where, "is counts, but not every element has a map", "give a number for each")
-        means = np.array([float(np.mean(one, dtype=np.float64)) for one in maps])
+        means = np.array([float(np.mean(known(one), dtype=np.float64)) for one in maps])
         positive = means > 0.0  # an empty map has no noise
         level = float(np.exp(np.log(means[positive]).mean())) if positive.any() else 1.0
         return np.sqrt(level / np.where(positive, means, level))

@@ -14,6 +14,7 @@ from fusionkit.arrays import Array
 from fusionkit.data.counts.kind import Counting, Kind, guess, guess_note
 from fusionkit.data.counts.scale import MeanVariance, is_counts, mean_variance, shares_noise, step_of
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.missing import known
 from fusionkit.errors import UserError
 
 _COUNTS_LIKE = (0.5, 1.5)  # exponent of variance against mean: phantoms give 0.62 to 1.36, even noise 0
@@ -41,7 +42,7 @@ def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -
         return replace(dataset, counting=Counting(inferred, guessed=True), notes=notes)
     if maps is None or maps.ndim != 3:
         raise UserError(where, "there are no maps", "remove the key")
-    if float(maps.min()) < 0.0:
+    if float(known(maps).min()) < 0.0:
         raise UserError(where, f"is {kind}, but the maps hold negative values", "keep the background in the counts")
     if kind == "counts":
         if not is_counts(maps):
@@ -55,7 +56,7 @@ def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset
     names = _names(dataset, len(maps))
     units, fits = dict[str, float](), dict[str, MeanVariance]()
     for name, one in zip(names, maps, strict=True):
-        if not one.any():
+        if not known(one).any():
             units[name] = 1.0  # an empty map has no unit
         elif kind == "rates":
             units[name] = _step(one, name, where)

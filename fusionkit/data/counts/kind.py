@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fusionkit.arrays import Array
 from fusionkit.data.counts.scale import is_counts, sample, step_of
+from fusionkit.data.missing import known
 
 Kind = Literal["counts", "rates", "fractions"]
 
@@ -54,11 +55,13 @@ class Counting:
 
 def guess(maps: Array) -> Kind | None:
     """The kind of the maps (n, ny, nx); None if they hold negative values or only zeros."""
-    if maps.ndim != 3 or not maps.size or float(maps.min()) < 0.0 or not float(maps.max()) > 0.0:
+    values = known(maps)
+    if maps.ndim != 3 or not values.size or float(values.min()) < 0.0 or not float(values.max()) > 0.0:
         return None
     if is_counts(maps):
         return "counts"
-    return "rates" if all(step_of(sample(one)) is not None for one in maps if one.any()) else "fractions"
+    parts = map(known, maps)
+    return "rates" if all(step_of(sample(one)) is not None for one in parts if one.any()) else "fractions"
 
 
 def guess_note(kind: Kind) -> str:

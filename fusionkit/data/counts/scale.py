@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from fusionkit.arrays import Array
+from fusionkit.data.missing import filled, known
 from fusionkit.data.noise import MASK_NORM, mixed_differences
 
 _BEYOND = 3.0  # standard deviations
@@ -55,7 +56,7 @@ def mean_variance(image: Array) -> MeanVariance | None:
     if min(image.shape) < 3:
         return None
     squares, means = _local(np.asarray(image, np.float64))
-    use = means > 0.0
+    use = means > 0.0  # not NaN either
     squares, means = squares[use], means[use]
     if squares.size < _FEWEST or not squares.sum() > 0.0:
         return None
@@ -110,7 +111,7 @@ def shares_noise(image: Array) -> bool:
     """Whether pixels of a map (ny, nx) share their noise, as after smoothing; False for small maps."""
     if min(image.shape) < 16:
         return False
-    mixed = mixed_differences(image)
+    mixed = mixed_differences(filled(image))
     energy = float(np.mean(mixed * mixed))
     across, down = float(np.mean(mixed[:, 1:] * mixed[:, :-1])), float(np.mean(mixed[1:] * mixed[:-1]))
     return energy > 0.0 and (across + down) / (2.0 * energy) > _SHARED
@@ -123,9 +124,11 @@ _OFF = 0.05  # of a step: the greatest distance of a value from a whole number o
 
 def is_counts(data: Array) -> bool:
     """Whether one map at least holds counts: whole numbers >= 0, not all multiples of one number as rates can be."""
-    if not (np.all(data >= 0) and np.all(data == np.rint(data))):
+    values = known(data)
+    if not (np.all(values >= 0) and np.all(values == np.rint(values))):
         return False
-    steps = [step_of(sample(one)) for one in (data if data.ndim == 3 else [data]) if one.any()]
+    parts = [known(one) for one in (data if data.ndim == 3 else [data])]
+    steps = [step_of(sample(one)) for one in parts if one.any()]
     return not steps or any(step is None or step < 1.5 for step in steps)
 
 
@@ -141,7 +144,9 @@ def step_of(data: Array) -> float | None:
 
     A subtracted offset (``minmax`` on a map whose least count is not 0) keeps the steps and is not detected.
     """
-    values = np.unique(np.asarray(data, np.float64))
+    values = np.unique(known(np.asarray(data, np.float64)))
+    if not values.size:
+        return None
     largest = float(values[-1])
     if not largest > 0.0 or values[0] < 0.0:
         return None

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.missing import known
 from fusionkit.data.prepare.crop import ends
 from fusionkit.data.prepare.scan_arrays import changed
 from fusionkit.errors import UserError
@@ -55,11 +56,11 @@ def background(options: BackgroundOptions, dataset: Dataset, where: str) -> Data
     facts: dict[str, Any] = {}
     parts = []
     if image is not None:
-        level = float(_part(image, options.region, where).mean())
+        level = float(known(_part(image, options.region, where)).mean())
         new["haadf"] = image - level
         parts.append(f"the mean {level:.6g} of an empty region is subtracted from the HAADF image")
     if maps is not None and (image is None or maps.shape[-2:] == image.shape[-2:]):
-        means = [float(one.mean()) for one in _part(maps, options.region, where)]
+        means = [float(known(one).mean()) for one in _part(maps, options.region, where)]
         parts.append(_levels(dataset, means, options.maps))
         if options.maps:
             levels = np.array(means).reshape(-1, *[1] * (maps.ndim - 1))
@@ -80,4 +81,7 @@ def _levels(dataset: Dataset, means: Sequence[float], subtracted: bool) -> str:
 def _part(images: Array, region: list[int], where: str) -> Array:
     rows = ends(region[:2], images.shape[-2], f"{where}.region")
     columns = ends(region[2:], images.shape[-1], f"{where}.region")
-    return images[..., slice(*rows), slice(*columns)]
+    part = images[..., slice(*rows), slice(*columns)]
+    if np.isnan(part).all(axis=(-2, -1)).any():
+        raise UserError(f"{where}.region", "has no measured pixel", "choose another")
+    return part

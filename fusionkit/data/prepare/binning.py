@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from fusionkit.arrays import Array
@@ -96,6 +97,8 @@ def _note(options: BinOptions, images: dict[str, Array], shape: tuple[int, ...])
         elif len(images) > 1:
             note += f", while a model in counts^gamma is {factor**2}^gamma times larger (correct it with gamma)"
     rest = [f"{length % factor} {what}" for length, what in zip(shape, ("rows", "columns"), strict=True)]
+    if any(np.isnan(one).any() for one in images.values()):
+        note += "; a new pixel with an old one that was not measured is not either"
     if any(length % factor for length in shape):
         note += f"; the last {' and '.join(rest)} are left out, since {shape} does not divide by {factor}"
     return f"{note}."

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.missing import filled
 from fusionkit.data.prepare.scan_arrays import Of, changed, counted, scanned
 from fusionkit.options import Options, Positive
 
@@ -65,6 +66,7 @@ def candidates(image: Array, counts_per_unit: float | None = None) -> list[tuple
     """Row and column of outliers at the default threshold, among the pixels of the image that stand out most."""
     if min(image.shape) < 2 * _SIDE:
         return []
+    image = filled(image)
     inside = image[1:-1, 1:-1]
     beside = (image[:-2, 1:-1], image[2:, 1:-1], image[1:-1, :-2], image[1:-1, 2:])
     apart = np.maximum(inside - np.maximum.reduce(beside), np.minimum.reduce(beside) - inside)
@@ -80,7 +82,8 @@ def candidates(image: Array, counts_per_unit: float | None = None) -> list[tuple
 
 def _cleaned(image: Array, threshold: float, counts_per_unit: float | None) -> tuple[Array, int]:
     """The image without outliers, and how many there were; ``counts_per_unit`` is None for the HAADF image."""
-    is_outlier, median = _outliers(image, threshold, counts_per_unit)
+    is_outlier, median = _outliers(filled(image), threshold, counts_per_unit)
+    is_outlier &= ~np.isnan(image)
     return np.where(is_outlier, median, image), int(np.count_nonzero(is_outlier))
 
 

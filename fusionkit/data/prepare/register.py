@@ -18,6 +18,7 @@ from scipy import ndimage
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
+from fusionkit.data.missing import filled
 from fusionkit.data.prepare.crop import cut, ends
 from fusionkit.data.prepare.scan_arrays import changed, counted, scanned, truth_on
 from fusionkit.data.prepare.shift import Shift, measure, shifted
@@ -81,7 +82,7 @@ def _lag(options: RegisterOptions, dataset: Dataset, where: str) -> Shift:
 
     A detector has an offset, which changes the contrast of the root.
     """
-    maps, image = predicted_root(dataset, options.gamma), dataset.arrays["haadf"]
+    maps, image = predicted_root(dataset, options.gamma), filled(dataset.arrays["haadf"])
     sign = 1.0 if options.reference == "maps" else -1.0
 
     def lag(compared: Array) -> Shift:
@@ -98,13 +99,13 @@ def _lag(options: RegisterOptions, dataset: Dataset, where: str) -> Shift:
 
 def root(image: Array) -> Array:
     """The square root of a smoothed image above its least value."""
-    smooth = ndimage.gaussian_filter(image, _SMOOTH, mode="nearest")
+    smooth = ndimage.gaussian_filter(filled(image), _SMOOTH, mode="nearest")
     return np.sqrt(smooth - smooth.min())
 
 
 def predicted_root(dataset: Dataset, gamma: float) -> Array:
     """The square root of the image that the maps predict; frames of maps give frames."""
-    maps = dataset.arrays["maps"]
+    maps = filled(dataset.arrays["maps"])
     elements = dataset.stacks.get("maps", dataset.elements)
     numbers = np.array([float(atomic_number(one)) for one in elements]) if elements else np.ones(len(maps))
     widths = (*[0.0] * (maps.ndim - 2), _SMOOTH, _SMOOTH)

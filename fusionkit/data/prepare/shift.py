@@ -25,6 +25,7 @@ import numpy as np
 from scipy import ndimage
 
 from fusionkit.arrays import Array
+from fusionkit.data.missing import filled
 from fusionkit.errors import UserError
 
 _SURROGATES = 24
@@ -35,6 +36,7 @@ _RIVAL = 0.9  # of the greatest correlation: another place above this fits nearl
 _FRACTION = 50  # resolution: parts of a pixel
 _ROUNDS = 12
 _NEARLY_ONE = 1 - 1e-12  # rounding
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,16 @@ def measure(moving: Array, reference: Array, largest: float | None, where: str, 
 
 
 def shifted(image: Array, by: Array, order: int = 3) -> Array:
-    """The image moved by ``by`` pixels with splines; its border values continue outside."""
-    return ndimage.shift(image, by, order=order, mode="nearest")
+    """The image moved by ``by`` pixels with splines; its border values continue outside.
+
+    A pixel to which one that was not measured (NaN) contributes by linear interpolation is NaN.
+    """
+    moved = ndimage.shift(filled(image), by, order=order, mode="nearest")
+    missing = np.isnan(image)
+    if missing.any():
+        part = ndimage.shift(missing.astype(np.float64), by, order=min(order, 1), mode="nearest")
+        moved[part > _ROUNDING] = np.nan
+    return moved
 
 
 def _window(shape: tuple[int, ...]) -> Array:

@@ -29,6 +29,7 @@ from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.operators.forward.haadf_models import ElasticModel
 from fusionkit.report.diagnostics.image_and_counts import terms_with_parameters
 from fusionkit.report.diagnostics.images import is_constant
+from fusionkit.report.diagnostics.map_expectations import completed
 from fusionkit.report.diagnostics.registration import image_shift
 from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array
@@ -74,12 +75,13 @@ def agreement(record: RunRecord, limit: float) -> Agreement | None:
     record : the run.
     limit : of the misfit, above which remedies are tried: an exchange of two labels, a shift, another gamma.
     """
-    image, x, labels = record.dataset.arrays.get("haadf"), record.result.x, record.result.labels
+    image, x, labels = completed(record, "haadf"), record.result.x, record.result.labels
     if image is None or x.ndim != 3 or image.shape != x.shape[1:] or min(image.shape) < 3:
         return None
     rows, columns = busiest(image)
     x = np.asarray(x[:, rows, columns], np.float64)
-    part = {name: one[..., rows, columns] for name, one in record.dataset.arrays.items() if name in ("haadf", "maps")}
+    arrays = {name: completed(record, name) for name in ("haadf", "maps")}
+    part = {name: one[..., rows, columns] for name, one in arrays.items() if one is not None}
     fits = list(_fits(record, part))
     if not fits or is_constant(fits[0][0].data):
         return None

@@ -15,7 +15,7 @@ from fusionkit.errors import UserError
 from fusionkit.operators.fidelity import Fidelity, PixelwiseFidelity
 from fusionkit.operators.fidelity.poisson import PoissonLoss
 from fusionkit.operators.forward.identity import Identity
-from fusionkit.report.diagnostics.map_expectations import counts_per_unit
+from fusionkit.report.diagnostics.map_expectations import completed, counts_per_unit
 from fusionkit.results.record import RunRecord, terms_of
 from fusionkit.terms import Array, Term
 
@@ -49,7 +49,7 @@ class ImageAndCounts:
 
 def image_and_counts(record: RunRecord) -> ImageAndCounts | None:
     """Both terms of a run, on a part of large maps; None for any other problem."""
-    maps, image, x = (*(record.dataset.arrays.get(name) for name in ("maps", "haadf")), record.result.x)
+    maps, image, x = (*(completed(record, name) for name in ("maps", "haadf")), record.result.x)
     if maps is None or image is None or x.ndim != 3 or not maps.shape == x.shape == (len(x), *image.shape):
         return None
     rows, columns = busiest(image)

@@ -9,7 +9,7 @@ import numpy as np
 from fusionkit.data.counts.scale import is_counts
 from fusionkit.data.noise import MASK_NORM, mixed_differences
 from fusionkit.data.prepare.outliers import candidates
-from fusionkit.report.diagnostics.map_expectations import map_expectations
+from fusionkit.report.diagnostics.map_expectations import completed, map_expectations
 from fusionkit.report.run_images import title_of
 from fusionkit.results.record import Diagnostic, RunRecord, note, percent, warning
 from fusionkit.terms import Array
@@ -23,7 +23,7 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
     """The explained variance of each image, and whether it is empty or was left out."""
     chosen = {one.term: one.weight for one in record.weights if one.method == "count_splitting"}
     for name, model in record.models.items():
-        image = record.dataset.arrays.get(name)
+        image = completed(record, name)
         if chosen.get(name) == 0.0:
             yield note(f"The {title_of(name)} image is left out: without it held-out counts are predicted best.")
         elif image is None or image.ndim != 2 or image.shape != model.shape:
@@ -43,11 +43,11 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
 
 def single_pixels(record: RunRecord) -> Iterator[Diagnostic]:
     """Hot and dead pixels of the image and spikes of the maps, which become counts that are not there."""
-    image = record.dataset.arrays.get("haadf")
+    image = completed(record, "haadf")
     pixels = {} if image is None or image.ndim != 2 else {"the HAADF image": candidates(image)}
     for one in map_expectations(record):
         if one.scale is not None and is_counts(one.raw * one.scale):
-            pixels[f"the map of {one.name}"] = candidates(one.raw, one.scale)
+            pixels[f"the map of {one.name}"] = candidates(one.measured, one.scale)
     for name, places in pixels.items():
         if places:
             count = f"{len(places)} pixels of {name} stand" if len(places) > 1 else f"A pixel of {name} stands"

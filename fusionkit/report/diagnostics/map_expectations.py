@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from fusionkit.data.missing import filled
 from fusionkit.report.image_limits import quantity
 from fusionkit.report.raw_maps import element_factors
 from fusionkit.results.record import RunRecord, terms_of
@@ -26,6 +28,7 @@ class MapExpectation:
     epsilon : of its Poisson term.
     scale : factor from values to counts; None if they are not counts.
     share : of the element's counts that the map holds.
+    missing : where nothing was measured, and raw, mean and background are 0; None for nowhere.
     """
 
     name: str
@@ -35,6 +38,12 @@ class MapExpectation:
     epsilon: float
     scale: float | None
     share: float = 1.0
+    missing: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def measured(self) -> Array:
+        """The recorded map, NaN where nothing was measured."""
+        return self.raw if self.missing is None else np.where(self.missing, np.nan, self.raw)
 
     @property
     def level(self) -> float:
@@ -72,7 +81,24 @@ def map_expectations(record: RunRecord) -> Iterator[MapExpectation]:
             ):  # the fused maps of the others are background
                 share = float(mixing[index, index]) * factors.get(name, {}).get(element, 1.0)
                 own = mean - share * x[labels.index(element)]
-            yield MapExpectation(label, raw, mean + epsilon, own, epsilon, scale, share)
+            missing = np.isnan(raw)
+            if not missing.any():
+                yield MapExpectation(label, raw, mean + epsilon, own, epsilon, scale, share)
+                continue
+            parts = [np.where(missing, 0.0, one) for one in (raw, mean + epsilon, own)]
+            level = epsilon * (1.0 - float(missing.mean()))  # a mean over all pixels, like the others
+            yield MapExpectation(label, *parts, level, scale, share, missing)
+
+
+def completed(record: RunRecord, name: str) -> Array | None:
+    """The array ``name`` of the data, with the model where nothing was measured; None without it."""
+    data = record.dataset.arrays.get(name)
+    if data is None or name not in record.dataset.masked:
+        return data
+    model = record.models.get(name, record.result.x if name == "maps" else None)
+    if model is None or model.shape != data.shape:
+        return filled(data)
+    return np.where(np.isnan(data), model + epsilons(record.resolved_config).get(name, 0.0), data).astype(data.dtype)
 
 
 def _label(map_name: str, stack: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fusionkit.data.missing import known
 from fusionkit.report.diagnostics.map_expectations import counts_per_unit, map_expectations
 from fusionkit.results.record import Diagnostic, RunRecord, note, percent, warning
 
@@ -29,11 +30,13 @@ def dose(record: RunRecord) -> Iterator[Diagnostic]:
     if raw is None or scale is None or raw.ndim != 3 or len(record.dataset.elements) != raw.shape[0]:
         return
     counts = {
-        name: scale * float(one.sum(dtype=np.float64)) for name, one in zip(record.dataset.elements, raw, strict=True)
+        name: scale * float(known(one).sum(dtype=np.float64))
+        for name, one in zip(record.dataset.elements, raw, strict=True)
     }
-    pixels = raw[0].size
+    pixels = known(raw[0]).size
     means = ", ".join(f"{name} {total / pixels:.3g}" for name, total in counts.items())
-    yield note(f"Mean counts per pixel: {means}.")
+    where = " that was measured" if "maps" in record.dataset.masked else ""
+    yield note(f"Mean counts per pixel{where}: {means}.")
     for name, total in counts.items():
         if 0.0 < total < _FEWEST_COUNTS:
             error = 100.0 / total**0.5
@@ -49,5 +52,7 @@ def truth(record: RunRecord) -> Iterator[Diagnostic]:
     error = float(np.linalg.norm(x - true)) / size
     before = ""
     if raw is not None and raw.shape == true.shape:
-        before = f", that of the raw maps {percent(float(np.linalg.norm(raw - true)) / size)}"
+        measured = ~np.isnan(raw)
+        of_raw = float(np.linalg.norm((raw - true)[measured]) / np.linalg.norm(true[measured]))
+        before = f", that of the raw maps {percent(of_raw)}"
     yield note(f"Relative error against the ground truth: {percent(error)}{before}.")

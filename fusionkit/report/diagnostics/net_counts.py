@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fusionkit.data.missing import known
 from fusionkit.data.noise import clipped_noise
 from fusionkit.report.diagnostics.map_expectations import MapExpectation, map_expectations
 from fusionkit.results.record import NetCounts, RunRecord
@@ -27,7 +28,7 @@ def _net(one: MapExpectation) -> NetCounts:
     gross = scale * float(np.sum(one.raw, dtype=np.float64))
     background = scale * size * float(np.mean(one.background, dtype=np.float64))
     if one.scale is None:
-        error = clipped_noise(one.raw) * size**0.5
+        error = clipped_noise(one.measured) * known(one.measured).size ** 0.5
         limit = 3.29 * error
     else:
         error = max(gross + background, 0.0) ** 0.5

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from fusionkit.data.elements import is_element
+from fusionkit.data.missing import filled
 from fusionkit.data.prepare.register import predicted_root, root
 from fusionkit.data.prepare.shift import coarse
+from fusionkit.report.diagnostics.map_expectations import completed
 from fusionkit.report.image_limits import block_mean
 from fusionkit.results.record import Diagnostic, RunRecord, warning
 
@@ -30,12 +32,13 @@ def registration(record: RunRecord) -> Iterator[Diagnostic]:
 
 def image_shift(record: RunRecord) -> tuple[float, float] | None:
     """The shift in rows and columns, in pixels, that aligns the image with the maps; None if none is credible."""
-    arrays, labels = record.dataset.arrays, record.result.labels
-    image, maps = arrays.get("haadf"), arrays.get("maps")
+    labels = record.result.labels
+    image, maps = completed(record, "haadf"), record.dataset.arrays.get("maps")
     if image is None or maps is None or maps.ndim != 3 or maps.shape[1:] != image.shape or len(labels) != len(maps):
         return None
     if min(image.shape) < _SMALLEST or not all(is_element(label) for label in labels):
         return None
+    maps = filled(maps)  # the model would show the place of the fused maps
     factor = -(-max(image.shape) // _LARGEST)  # large images have large features: fewer pixels suffice
     reduced = {"haadf": block_mean(image, _LARGEST), "maps": np.stack([block_mean(one, _LARGEST) for one in maps])}
     part = replace(record.dataset, arrays=reduced, truth=None)

@@ -17,37 +17,37 @@ times with the last estimate as the pilot; they depend on the data alone and are
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from hashlib import blake2b
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.ndimage import gaussian_filter
 
 from fusionkit.arrays import Array
 from fusionkit.build import Context
-from fusionkit.data.counts.scale import step_of
-from fusionkit.data.missing import filled, known
+from fusionkit.data.missing import filled
 from fusionkit.data.noise import noise_level
 from fusionkit.data.spectra import unmixed
-from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
+from fusionkit.engines.cpu.patches import Grouping
 from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
 from fusionkit.engines.losses import LeastSquares, Pearson
 from fusionkit.errors import UserError
 from fusionkit.operators.fidelity.loss import weighted_sum
 from fusionkit.operators.forward.power_sum import element_values
 from fusionkit.operators.linear.guide import guide_image
+from fusionkit.operators.penalty.patch_consensus import (
+    LEAST_COUNTS,
+    Source,
+    consensus,
+    noise_and_unit,
+    release_memory,
+    unmixed_noise,
+)
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Expansion, Pixelwise, Proximable, Smooth
 
 # strides of 4 and 7, and 5 and 9 in a draft, raise the errors by 0.1 and 1 % over those of 3 and 5
-_PILOT = Grouping(patch=5, similar=60, search=20, stride=4)  # for raw counts: smaller groups
 _LARGE = Grouping(patch=9, similar=200, search=28, stride=7)
-_BLURRED = 1.5  # pixels, Gaussian before patches of raw counts are compared
-_GUIDE_BLURRED = 0.5  # pixels, likewise for the guide
-_GUIDE_SHARE = 0.5  # factor of the guide among the features: with 1 the image alone would determine the groups
-_LEAST_COUNTS = 0.05  # least variance, in counts
 NATURAL_WEIGHT = 50.0  # the filtered maps have about a thirtieth of the variance of the counts
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -68,62 +68,6 @@ class JointNonlocalOptions(Options):
     renewals: int = Field(2, ge=1, le=10)
     weight: Weight = NATURAL_WEIGHT
     name: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """The data from which the groups are built.
-
-    Parameters
-    ----------
-    data : unbiased estimates of the maps, counts minus background, (n, ny, nx).
-    noise : estimated variance of each value; for counts the counts themselves.
-    background : of the counts, (n, ny, nx) or 0.
-    unit : value of one count of each element, (n, 1, 1); 0 where the noise is not that of counts.
-    guide : the image divided by its noise, (ny, nx), or None.
-    mixing : share of the counts of each element in each map of counts, (k, n); None if each map is of one element.
-    """
-
-    data: Array
-    noise: Array
-    background: Array | float
-    unit: Array
-    guide: Array | None = None
-    mixing: Array | None = None
-
-    @cached_property
-    def digest(self) -> bytes:
-        """A checksum of all arrays; sources with the same values are equal."""
-        parts = (self.data, self.noise, np.asarray(self.background), self.unit, self.guide, self.mixing)
-        checksum = blake2b()
-        for part in parts:
-            array = np.zeros(0) if part is None else np.ascontiguousarray(part)
-            checksum.update(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
-        return checksum.digest()
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Source) and self.digest == other.digest
-
-    def noise_of(self, maps: Array) -> Array:
-        """The variance of the noise if ``maps`` are the expected counts."""
-        if self.mixing is not None:
-            return unmixed_noise(self.expected(maps) * self.unit, self.mixing)
-        expected = np.maximum(maps + self.background, 0.0) * self.unit
-        return np.where(self.unit > 0.0, expected, self.noise)
-
-    def expected(self, maps: Array) -> Array:
-        """The expected counts of every map of counts, background included."""
-        mixed = maps if self.mixing is None else np.tensordot(self.mixing, maps, axes=1)
-        return np.maximum(mixed + self.background, 0.0)
-
-    @property
-    def floors(self) -> Array:
-        """The least variance of each element, (n,)."""
-        least = np.where(self.unit > 0.0, _LEAST_COUNTS * self.unit**2, self.noise.max(axis=(1, 2), keepdims=True))
-        return least[:, 0, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +112,7 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
         maps = self._consensus()
         noise = np.maximum(self.source.noise_of(maps), self.source.floors[:, None, None])
         if not self.sparse:  # the search is over
-            consensus.cache_clear()
-            _pilot.cache_clear()
+            release_memory()
         return maps.astype(self.dtype), noise.astype(self.dtype)
 
     def _consensus(self) -> Array:
@@ -198,7 +141,7 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
         unit = self.source.unit
         if self.source.mixing is not None:  # counts with the variance of the anchor's noise
             noise = self._target[1]
-            return LossOfMaps(Pearson(_LEAST_COUNTS), self.weight, noise, None, None, noise - self.anchor)
+            return LossOfMaps(Pearson(LEAST_COUNTS), self.weight, noise, None, None, noise - self.anchor)
         if not np.any(unit > 0.0):
             inverse = 1.0 / np.sqrt(self.source.noise[:, :1, :1])
             factors = tuple(inverse.ravel().tolist())
@@ -208,7 +151,7 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
         background = np.broadcast_to(self.source.background / unit, self.anchor.shape)
         factors = tuple((1.0 / unit[:, 0, 0]).tolist())
         return LossOfMaps(
-            Pearson(_LEAST_COUNTS), self.weight, self.anchor / unit + background, None, factors, background
+            Pearson(LEAST_COUNTS), self.weight, self.anchor / unit + background, None, factors, background
         )
 
     @property
@@ -282,7 +225,7 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     background = 0.0 if key is None else np.asarray(context.array(key, "background"), np.float64)
     mixing = context.dataset.arrays.get(f"{options.data}_mixing")
     guide = None if options.guide is None else _guide(options.guide, context)
-    noise, unit = _noise(maps)
+    noise, unit = noise_and_unit(maps)
     maps, noise = filled(maps), filled(noise)  # a pixel that was not measured is no pixel without counts
     source = Source(maps - background, noise, background, unit, guide)
     if mixing is not None:
@@ -302,64 +245,6 @@ def _share(share: float | dict[str, float] | str, context: Context, missing: flo
         share = {}
     named = share if isinstance(share, dict) else dict.fromkeys(context.labels, share)
     return element_values(named, context, missing).reshape(-1, 1, 1)
-
-
-# a search rebuilds the term for every trial: with and without the image, for both sizes
-@lru_cache(maxsize=4)
-def consensus(source: Source, how: Grouping, renewals: int) -> Array:
-    """The consensus maps, (n, ny, nx), >= 0, read-only.
-
-    Parameters
-    ----------
-    source : of the groups.
-    how : sizes of patches and groups.
-    renewals : how often the groups are recomputed.
-    """
-    maps = _pilot(source, min(_PILOT.patch, how.patch), how.stride >= how.patch)
-    for _ in range(renewals):
-        maps = np.maximum(maps, 0.0)
-        features, noise = _features(maps, source), source.noise_of(maps)
-        maps = wiener(source.data, noise, source.floors, maps, source.guide, features, how)
-    maps = np.maximum(maps, 0.0)
-    maps.flags.writeable = False
-    return maps
-
-
-@lru_cache(maxsize=2)  # the same for both sizes of patches
-def _pilot(source: Source, patch: int, sparse: bool) -> Array:
-    """The data with each group's singular values shrunk, read-only."""
-    first = _PILOT._replace(patch=patch, stride=max(_PILOT.stride, patch * sparse))
-    blurred = gaussian_filter(source.data, (0.0, _BLURRED, _BLURRED))
-    maps = low_rank(source.data, source.noise, source.floors, _features(blurred, source), first)
-    maps.flags.writeable = False
-    return maps
-
-
-def _features(maps: Array, source: Source) -> Array:
-    """Features for comparing patches: maps with unit noise variance (Anscombe transform of counts), and the guide."""
-    counted = source.unit > 0.0
-    counts = source.expected(maps) / np.where(counted, source.unit, 1.0)
-    white = np.where(counted, 2.0 * np.sqrt(counts + 0.375), maps / np.sqrt(np.where(counted, 1.0, source.noise)))
-    if source.guide is None:
-        return white
-    return np.concatenate([white, _GUIDE_SHARE * gaussian_filter(source.guide, _GUIDE_BLURRED)[None]])
-
-
-def unmixed_noise(counts: Array, mixing: Array) -> Array:
-    """The variance of `fusionkit.data.spectra.unmixed` of counts with these means, (n, ny, nx)."""
-    return np.tensordot(np.linalg.pinv(mixing) ** 2, counts, axes=1)
-
-
-def _noise(maps: Array) -> tuple[Array, Array]:
-    """The variance of the noise of each value, and the value of one count, (n, 1, 1), 0 if maps are not counts."""
-    noise, unit = np.empty_like(maps), np.zeros((len(maps), 1, 1))
-    for index, one in enumerate(maps):
-        values = known(one)
-        step = (step_of(one) if values.any() else 1.0) if values.min() >= 0.0 else None
-        unit[index] = step or 0.0
-        span = float(np.ptp(values)) or float(np.max(np.abs(values))) or 1.0
-        noise[index] = max(noise_level(one), 1e-6 * span) ** 2 if step is None else one * step
-    return noise, unit
 
 
 def _guide(name: str, context: Context) -> Array:

@@ -16,13 +16,7 @@ Limits = tuple[float, float]
 
 
 def block_mean(image: Array, largest: int = LARGEST) -> Array:
-    """The image averaged over k x k blocks so that no edge exceeds ``largest`` pixels, float64.
-
-    Parameters
-    ----------
-    image : shape (ny, nx); the last block of an axis may be smaller.
-    largest : most pixels along an edge.
-    """
+    """The image averaged over k x k blocks, cut at its end, so that no edge exceeds ``largest`` pixels; float64."""
     block = math.ceil(max(image.shape) / largest)
     if block <= 1:
         return np.asarray(image, dtype=np.float64)

@@ -92,12 +92,7 @@ def summarise(record: RunRecord, write_seconds: float) -> dict[str, Any]:
 
 
 def counts_of(dataset: Dataset) -> dict[str, Any]:
-    """The kind of the maps, counts of each element, and dose (counts per pixel of all elements).
-
-    Parameters
-    ----------
-    dataset : of the solver; numbers are omitted if the counts per unit are unknown.
-    """
+    """The kind of the maps; if the unit of a count is known, counts of each element and dose (per pixel, of all)."""
     maps, counting = dataset.arrays.get("maps"), dataset.counting
     facts: dict[str, Any] = {} if counting is None else counting.plain()
     scale = dataset.counts_per_unit

@@ -80,18 +80,7 @@ def by_bootstrap(
     stop_requested: Callable[[], bool] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Uncertainty, tuple[Any, ...]]:
-    """Error bars by parametric bootstrap; see `fusionkit.uncertainty.bootstrap`.
-
-    Parameters
-    ----------
-    options : of the bootstrap.
-    objective : problem and solver.
-    dataset : the data that were solved.
-    problem : the objective of x, with any fitted parameters.
-    x : the solution, (n, ny, nx).
-    note : called with each sample.
-    stop_requested : polled between samples.
-    checkpoint : where the sums over the samples are saved, and from which they go on.
+    """Error bars by parametric bootstrap, which goes on from the ``checkpoint``; see `fusionkit.uncertainty.bootstrap`.
 
     Returns
     -------

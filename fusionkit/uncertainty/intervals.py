@@ -60,15 +60,7 @@ def quantile(level: float) -> float:
 def intervals(
     x: Array, standard_deviation: Array, level: float = 0.9, lower: float | Array = 0.0, upper: float | Array = np.inf
 ) -> tuple[Array, Array]:
-    """The lower and upper end of each interval.
-
-    Parameters
-    ----------
-    x : fused maps.
-    standard_deviation : of the same shape.
-    level : share of the pixels to be covered, in (0, 1).
-    lower, upper : bounds of the unknown.
-    """
+    """Lower and upper end of intervals that cover a share ``level`` of the pixels, within the bounds."""
     reach = quantile(level) * standard_deviation
     return np.maximum(x - reach, lower), np.minimum(x + reach, upper)
 

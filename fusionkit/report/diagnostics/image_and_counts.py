@@ -66,14 +66,7 @@ def image_and_counts(record: RunRecord) -> ImageAndCounts | None:
 def terms_with_parameters(
     record: RunRecord, dataset: Dataset, specs: Sequence[Mapping[str, Any]] | None = None
 ) -> tuple[Term, ...]:
-    """The data terms with their fitted parameters as numbers; empty if the config does not describe them.
-
-    Parameters
-    ----------
-    record : the run.
-    dataset : a part of its data.
-    specs : of the terms; those of the run by default.
-    """
+    """The terms of ``specs``, else of the run, with fitted parameters as numbers; empty if the config lacks them."""
     specs = terms_of(record.resolved_config) if specs is None else specs
     fits = [_with_parameters(spec, record) for spec in specs if spec.get("type") in _FITS]
     try:

@@ -44,12 +44,7 @@ def information(record: RunRecord) -> Iterator[Diagnostic]:
 
 
 def image_shares(fusion: ImageAndCounts) -> tuple[Array, Array]:
-    """The share r of each element and the counts at its pixels, averages weighted by x.
-
-    Parameters
-    ----------
-    fusion : terms and maps of the run; a map of zeros gives NaN.
-    """
+    """The share r of each element and the counts at its pixels, averages weighted by x; NaN for a map of zeros."""
     x, image, counts = fusion.x, fusion.image, fusion.counts
     jet = image.forward.jet(fusion.x, second=False)  # type: ignore[attr-defined]  # every pixelwise model has one
     slope = np.asarray(jet.slope, np.float64)

@@ -21,16 +21,7 @@ _SMALL = 8  # points
 
 
 def draw_image(axes: Axes, image: Array, limits: Limits, colours: str, title: str) -> AxesImage:
-    """Draw an image without ticks, reduced in size but in the pixel coordinates of the whole image.
-
-    Parameters
-    ----------
-    axes : to draw on.
-    image : shape (ny, nx), any size; values that are not finite are grey.
-    limits : colour limits.
-    colours : name of the colour map.
-    title : above the panel.
-    """
+    """Draw an image without ticks, reduced in size but in the pixel coordinates of the whole; not finite is grey."""
     ny, nx = image.shape
     reduced = block_mean(image)
     drawn = axes.imshow(
@@ -49,16 +40,7 @@ def draw_image(axes: Axes, image: Array, limits: Limits, colours: str, title: st
 
 
 def draw_colour_bar(figure: Figure, axes: Axes, image: AxesImage, values: Array, label: str) -> None:
-    """A colour bar in its own axes; a pointed end means that some pixels lie beyond that limit.
-
-    Parameters
-    ----------
-    figure : of the axes.
-    axes : for the bar.
-    image : to which the bar belongs.
-    values : all pixels, of which some may lie beyond the limits.
-    label : the quantity or its unit.
-    """
+    """A colour bar in its own axes; a pointed end means that some of the ``values`` lie beyond that limit."""
     bottom, top = image.get_clim()
     below, above = lie_beyond(values, (bottom, top))
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")

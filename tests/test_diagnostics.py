@@ -32,11 +32,9 @@ def test_packaged_configs_give_no_false_alarm(config: str) -> None:
     assert warnings_of(solved(config, *sized)) == []
 
 
-@pytest.mark.parametrize("size", [700, 1024])
-def test_large_images_give_no_false_alarm(size: int) -> None:
-    """Their middle may hold nothing but matter, and their features are large."""
-    sizes = (f"data.phantom.size={size}", "terms.haadf.weight=1.0e-3")
-    assert warnings_of(solved("cos_nanoparticle", *sizes)) == []
+def test_a_large_image_gives_no_false_alarm() -> None:
+    """Its middle may hold nothing but matter, and its features are large."""
+    assert warnings_of(solved("cos_nanoparticle", "data.phantom.size=700", "terms.haadf.weight=1.0e-3")) == []
 
 
 def test_the_busiest_part_shows_matter_and_vacuum() -> None:

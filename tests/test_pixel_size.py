@@ -139,7 +139,8 @@ def test_edges_of_pixels_that_are_not_square_reach_result_and_export(tmp_path: P
         data = yamlio.read(config)["data"] | ({"prepare": [{"step": "bin", "factor": factor}]} if factor > 1 else {})
         (tmp_path / "d.yaml").write_text(yamlio.dump({**yamlio.read(config), "data": data}), encoding="utf-8")
         out = tmp_path / f"run{factor}"
-        assert main(["run", str(tmp_path / "d.yaml"), "--output", str(out), "--quiet"]) == 0
+        bare = ["--set", "output={figures: false, report: false}"]
+        assert main(["run", str(tmp_path / "d.yaml"), "--output", str(out), "--quiet", *bare]) == 0
         found = read_result(out)
         assert (found.pixel_size, found.units) == (None, None)
         assert edges_of(found.metadata) == (0.5 * factor, 1.0 * factor, "nm")

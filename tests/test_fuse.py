@@ -174,7 +174,7 @@ def test_fusing_lowers_the_error() -> None:
 @pytest.mark.parametrize("dose", [5, 20])
 def test_detail_of_few_pixels_does_not_mislead_the_unit_of_the_image(dose: float) -> None:
     """Atomic columns: maps smoothed too much before the power distort the fit."""
-    options = parse(DataOptions, {"phantom": {"preset": "lattice", "size": 64, "dose": dose}}, "data")
+    options = parse(DataOptions, {"phantom": {"preset": "lattice", "size": 80, "dose": dose}}, "data")
     data = load(options, Path(), "data")
     assert data.truth is not None
     raw = dict(zip(data.elements, data.arrays["maps"], strict=True))

@@ -33,6 +33,13 @@ CASES: dict[str, tuple[Scan, bool, bool, Any]] = {
     "a part": (Scan((16, 12), 1.0, "nm", (4.25, 2.25)), False, False, ("haadf", (8, 40), (4, 28))),
     "a part at the edge": (Scan((16, 12), 1.0, "nm", (16.25, 12.25)), False, False, ("haadf", (32, 64), (24, 48))),
     "a larger field": (Scan((64, 48), 1.0, "nm", (-7.75, -3.75)), False, False, ("maps", (8, 40), (4, 28))),
+    "a part of pixels that are not square": (
+        Scan((8, 12), (2.0, 1.0), "nm", (4.75, 2.25)),
+        False,
+        False,
+        ("haadf", (8, 40), (4, 28)),
+    ),
+    "the same, with pixels that are not square": (Scan((16, 48), (2.0, 0.5), "nm", (0.75, 0.0)), True, False, None),
     "moved": (Scan((64, 48), 0.5, "nm", (8.0, 0.0)), False, False, None),
     "beside it": (Scan((64, 48), 0.5, "nm", (0.0, 24.0)), False, True, None),
     "moved by less than a pixel": (Scan((64, 48), 0.5, "nm", (0.4, 0.0)), True, False, None),

@@ -45,7 +45,7 @@ def test_table_of_npz_and_hdf5(tmp_path: Path, capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()
     rows = [line.split() for line in lines]
     assert lines[0] == f"{tmp_path / 'a.npz'}:"
-    assert rows[1] == ["signal", "kind", "shape", "pixel", "elements", "total"]
+    assert rows[1] == ["signal", "kind", "shape", "pixel", "elements", "total"]  # no energies in these
     assert not {"elements", "sample"} & {row[0] for row in rows if row}
     assert ["Fe", "image", "8", "x", "9", "0.25", "nm", "Fe", f"{ARRAYS['Fe'].sum()}"] in rows
     assert ["map/Fe", "image", "8", "x", "9", "-", "Fe", f"{ARRAYS['Fe'].sum()}"] in rows

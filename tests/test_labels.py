@@ -23,7 +23,7 @@ from fusionkit.microscope.rosettasciio import describe_tiff
         *[("Co", "Co"), ("Co Ka1", "Co"), ("Co_Ka", "Co"), ("Fe-K", "Fe"), ("Ti Kα1", "Ti"), ("Ti Kα1,2", "Ti")],
         *[("SiK", "Si"), ("OK", "O"), ("CuL", "Cu"), ("Pd La", "Pd"), ("Au M", "Au"), ("Fe K series", "Fe")],
         *[("scan/EDS/Co Ka1", "Co"), ("O K", "O"), ("In", "In"), ("Ba Lalpha", "Ba")],
-        *[("In situ", None), ("No filter", None), ("CM", None), ("PL", None), ("HAADF", None), ("Co 2", None)],
+        *[("In situ", None), ("No filter", None), ("CM", None), ("PL", None), ("HAADF", None), ("Co 2", "Co")],
         *[("co Ka", None), ("Xx Ka", None), ("Co Kb sum", None), ("KL", None), ("As recorded", None), ("", None)],
     ],
 )

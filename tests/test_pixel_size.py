@@ -13,9 +13,9 @@ from fuse_data import hyperspy
 from fusionkit.cli import main
 from fusionkit.config import yaml as yamlio
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.field_of_view import edges_of
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
-from fusionkit.data.pixels import edges_of
 from fusionkit.notebook.inputs import gather
 from fusionkit.options import parse
 from fusionkit.results.result_file import read_result
@@ -71,9 +71,9 @@ CASES: dict[str, tuple[tuple[tuple[int, int], Size], tuple[tuple[int, int], Size
     "same pixels, cropped together": ((S32, None), (S32, 0.5), crop_of("all"), 0.5, ""),
     "same pixels": ((S32, None), (S32, 0.5), {}, 0.5, ""),
     "same pixels, binned": ((S32, None), (S32, 0.5), bin_of("all"), 1.0, ""),
-    "image not square": ((S32, [0.5, 0.7]), (S32, 0.5), {}, None, "left out"),
-    "finer image not square": ((S64, [0.5, 0.7]), (S32, 0.5), ON_IMAGE, None, "left out"),
-    "maps not square, on the image": ((S32, 0.5), (S32, [0.5, 0.7]), {}, 0.5, "left out"),
+    "not square": ((S32, [0.5, 0.7]), (S32, [0.5, 0.7]), {}, None, "not square"),
+    "finer image not square": ((S64, [0.5, 0.7]), (S32, 0.5), ON_IMAGE, None, "not square"),
+    "not positive": ((S32, 0.5), (S32, [0.5, -0.7]), {}, 0.5, "left out"),
     "none": ((S64, None), (S32, None), ON_IMAGE, None, ""),
 }
 
@@ -85,6 +85,8 @@ def test_size_of_the_unknown(name: str, tmp_path: Path) -> None:
     assert dataset.pixel_size == (None if size is None else pytest.approx(size))
     assert dataset.units == (None if size is None else "nm")
     said = [one for one in dataset.notes if "pixel size" in one or "pixel_size" in one]
+    edges = haadf[1] if isinstance(haadf[1], list) else None
+    assert edges_of(dataset.metadata) == (None if edges is None else (*edges, "nm"))
     assert any(note in one for one in said) if note else not said
 
 

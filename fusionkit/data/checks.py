@@ -80,6 +80,12 @@ def check_finite(values: FloatArray, origin: Origin) -> None:
         raise origin.error(f"has {count} NaN or infinite values, the first at index {first}", remedy)
 
 
+def check_counts(maps: npt.NDArray[Any] | None, where: str, what: str, remedy: str) -> None:
+    """Refuse maps that are 0 everywhere; a single empty one may be that of an absent element."""
+    if maps is not None and maps.size and not np.any(maps):
+        raise UserError(where, f"{what} no counts: the maps are 0 everywhere", remedy)
+
+
 def check_image(shape: tuple[int, ...], origin: Origin) -> None:
     """Refuse an array that is not 2-D or has a single pixel; a line scan is an image of one row or column."""
     if len(shape) != 2:

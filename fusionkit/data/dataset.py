@@ -10,6 +10,7 @@ import numpy as np
 
 from fusionkit.arrays import Array, Frozen
 from fusionkit.data.counts.kind import Counting
+from fusionkit.data.field_of_view import Scan, scan_of
 from fusionkit.errors import UserError
 
 
@@ -90,6 +91,10 @@ class Dataset:
             return None
         maps = self.arrays["maps"].shape
         return (len(self.elements) or maps[0], *(self.pixels or maps[1:]))
+
+    def scan(self, shape: tuple[int, ...]) -> Scan:
+        """The pixels of an array of ``shape`` on the pixels of the unknown."""
+        return scan_of(shape, self.pixel_size, self.units, self.origin, self.metadata)
 
 
 Precision = Literal["single", "double"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +19,30 @@ class Scan:
     Parameters
     ----------
     shape : (ny, nx).
-    pixel_size : edge of a pixel in ``units``; None if unknown.
+    pixel_size : edge of a pixel in ``units``, or its height and width; None if unknown.
     units : unit of ``pixel_size`` and ``origin``.
     origin : (y, x) of the centre of the first pixel; None if unknown.
     """
 
     shape: tuple[int, ...]
-    pixel_size: float | None = None
+    pixel_size: float | tuple[float, float] | None = None
     units: str | None = None
     origin: tuple[float, float] | None = None
 
     @property
+    def edges(self) -> npt.NDArray[np.float64]:
+        """(height, width) of a pixel in ``units``; 1 if unknown."""
+        return np.broadcast_to(1.0 if self.pixel_size is None else self.pixel_size, 2).astype(np.float64)
+
+    @property
     def size(self) -> npt.NDArray[np.float64]:
         """(height, width) of the field in ``units``."""
-        return np.array(self.shape[-2:]) * (self.pixel_size or 1.0)
+        return np.array(self.shape[-2:]) * self.edges
 
     @property
     def corner(self) -> npt.NDArray[np.float64]:
         """(y, x) of the corner of the first pixel, in ``units``."""
-        return np.array(self.origin or (0.0, 0.0)) - (self.pixel_size or 1.0) / 2
+        return np.array(self.origin or (0.0, 0.0)) - self.edges / 2
 
     @property
     def size_text(self) -> str:
@@ -85,7 +92,7 @@ class Fields:
     @property
     def _slack(self) -> npt.NDArray[np.float64]:
         """A pixel of the coarser scan: conventions for the origin differ by that much."""
-        pixel = max(one.pixel_size or 0.0 for one in (self.image, self.maps))
+        pixel = np.maximum(self.image.edges, self.maps.edges)
         return np.maximum(pixel, _SAME * np.minimum(self.image.size, self.maps.size))
 
     @property
@@ -99,9 +106,9 @@ class Fields:
         if not self.are_placed or self.are_same:
             return None
         for name, whole, part in (("haadf", self.image, self.maps), ("maps", self.maps, self.image)):
-            first = (part.corner - whole.corner) / (whole.pixel_size or 1.0)
-            last = first + part.size / (whole.pixel_size or 1.0)
-            slack, shape = self._slack / (whole.pixel_size or 1.0), np.array(whole.shape[-2:])
+            first = (part.corner - whole.corner) / whole.edges
+            last = first + part.size / whole.edges
+            slack, shape = self._slack / whole.edges, np.array(whole.shape[-2:])
             if np.all(first >= -slack) and np.all(last <= shape + slack):
                 rows, columns = np.clip(np.rint([first, last]), 0, shape).astype(int).T.tolist()
                 if rows[1] - rows[0] >= 2 <= columns[1] - columns[0]:
@@ -122,3 +129,41 @@ def fields(image: Scan, maps: Scan) -> Fields | None:
     """The two scans if their pixel sizes are known in one unit; else None."""
     known = image.pixel_size is not None and maps.pixel_size is not None and image.units == maps.units
     return Fields(image, maps) if known else None
+
+
+Facts = Mapping[str, float | str]
+_HEIGHT, _WIDTH, _UNIT = "pixel_height", "pixel_width", "pixel_unit"
+
+
+def edge_facts(height: float, width: float, unit: str) -> dict[str, float | str]:
+    """The edges in ``unit`` of pixels that are not square, as facts, since a pixel size is one number."""
+    return {_HEIGHT: height, _WIDTH: width, _UNIT: unit}
+
+
+def edges_of(facts: Facts) -> tuple[float, float, str] | None:
+    """Height, width and unit of pixels that are not square; else None."""
+    height, width = facts.get(_HEIGHT), facts.get(_WIDTH)
+    if not isinstance(height, int | float) or not isinstance(width, int | float):
+        return None
+    return float(height), float(width), str(facts.get(_UNIT, ""))
+
+
+def without_edges(facts: Facts) -> dict[str, float | str]:
+    """The facts without the edges of pixels."""
+    return {name: value for name, value in facts.items() if name not in (_HEIGHT, _WIDTH, _UNIT)}
+
+
+def coarser(facts: Facts, factor: int) -> dict[str, float | str]:
+    """The facts with ``factor`` times longer edges, if there are any."""
+    known = edges_of(facts)
+    return dict(facts) if known is None else {**facts, **edge_facts(factor * known[0], factor * known[1], known[2])}
+
+
+def scan_of(shape: tuple[int, ...], size: float | None, units: str | None, origin: Any, facts: Facts) -> Scan:
+    """A scan of which the pixel size is known, or the edges are among the facts."""
+    known = edges_of(facts) if size is None else None
+    return (
+        Scan(shape[-2:], size, units, origin)
+        if known is None
+        else Scan(shape[-2:], known[:2], known[2] or None, origin)
+    )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from fusionkit.data.elements import is_element
 from fusionkit.data.readers import RawArray, Recording
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 
 # in the order of preference: HAADF, other dark fields, possible ones, anything else, and bright fields last
-_KINDS = tuple(re.compile(kind, re.IGNORECASE) for kind in ("haadf", "dark|adf|(?<![a-z])df", "stem|image"))
+_KINDS = tuple(
+    re.compile(kind, re.IGNORECASE) for kind in ("haadf", "dark|adf|(?<![a-z])df", "stem|image|bse|backscatter")
+)
 _BRIGHT = re.compile(r"bright|(?<![a-z])a?bf(?![a-z])", re.IGNORECASE)
+_SURFACE = re.compile(r"secondary|in-?lens|(?<![a-z])(se\d?|etd|tld)(?![a-z])", re.IGNORECASE)  # secondary electrons
 # an element with its line or technique, as microscopes label maps: ``Co Ka1``, ``SiK``, ``Ti Kα1,2``, ``Fe-EELS``
 _LINE = r"(?:[ _-]+[KLM]|K|(?<=[a-z])[LM])(?:[abglαβγ]|alpha|beta)?\d?(?:[,_]\d)?(?: series)?"
-_LABEL = re.compile(rf"([A-Z][a-z]?)(?:{_LINE}|[ _-]+(?:EELS|EDX|EDS|XEDS))")
+_LABEL = re.compile(rf"([A-Z][a-z]?)(?:{_LINE}|[ _-]+(?:EELS|EDX|EDS|XEDS))?(?: \d+)?")  # the last: of several maps
 _REMEDY = "write the config by hand, with data.maps"
 
 
@@ -31,9 +35,18 @@ class NamesElements(Protocol):
 
 def image_rank(name: str) -> int:
     """How likely a name is that of the HAADF image: 0 for HAADF itself, more for less likely names."""
-    if _BRIGHT.search(name):
+    if _BRIGHT.search(name) or _SURFACE.search(name):
         return len(_KINDS) + 1
     return next((rank for rank, kind in enumerate(_KINDS) if kind.search(name)), len(_KINDS))
+
+
+def image_doubt(name: str) -> str | None:
+    """Why an image of that name may not suit the model of a HAADF image; None for dark fields."""
+    if _SURFACE.search(name):
+        return f"'{name}' shows secondary electrons, which tell the surface and not the elements"
+    if _BRIGHT.search(name):
+        return f"'{name}' is a bright-field image, in which heavy elements are dark"
+    return None if image_rank(name) < 2 else f"nothing says that '{name}' is a HAADF image"
 
 
 def is_image(name: str) -> bool:
@@ -43,10 +56,8 @@ def is_image(name: str) -> bool:
 
 def element_named(name: str) -> str | None:
     """The element in the last part of an array's name, alone or with a line (``Co Ka1``); None if there is none."""
-    last = name.rsplit("/", 1)[-1].strip()
-    label = _LABEL.fullmatch(last)
-    symbol = last if label is None else label[1]
-    return symbol if is_element(symbol) else None
+    label = _LABEL.fullmatch(name.rsplit("/", 1)[-1].strip())
+    return label[1] if label is not None and is_element(label[1]) else None
 
 
 def element_in(recording: Recording, name: str) -> str | None:
@@ -58,19 +69,26 @@ def element_in(recording: Recording, name: str) -> str | None:
 def map_names(elements: Mapping[str, str | None], source: str) -> dict[str, str]:
     """The name of each element's map; of several, the one in the fewest groups (``Co``, not ``truth/Co``).
 
+    Further ones that a reader numbered (``Co 2``) give a warning.
+
     Raises
     ------
     UserError : two arrays could be the map of an element.
     """
     result: dict[str, str] = {}
-    names = list(elements)
+    names, further = list(elements), list[str]()
     for name in sorted(names, key=_depth):
         element = elements[name]
         if element is None:
             continue
         former = result.setdefault(element, name)
-        if former != name and _depth(former) == _depth(name):
+        if re.fullmatch(rf"{re.escape(former)} \d+", name):  # as readers number signals of one name
+            further.append(name)
+        elif former != name and _depth(former) == _depth(name):
             raise UserError(source, f"'{former}' and '{name}' could both be the map of {element}", _REMEDY)
+    if further:
+        message = f"{source} holds further maps of its elements, {', '.join(further)}; the first of each is used"
+        warnings.warn(f"{message}: name others in data.maps", FusionkitWarning, stacklevel=2)
     return dict(sorted(result.items(), key=lambda pair: names.index(pair[1])))
 
 

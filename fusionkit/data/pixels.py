@@ -49,7 +49,7 @@ def pixel_grid(
             notes.append(f"The arrays have several pixel sizes; that of '{grid}' is used.")
         return PixelGrid(sized.pixel_size, sized.units, sized.origin), tuple(notes)
     if not known or any(one.left_out for one in own):
-        return PixelGrid(), tuple(notes)
+        return PixelGrid(origin=own[0].origin), tuple(notes)
     derived, note = _from_others(grid, own[0].values.shape[-2:], known, same_field)
     return derived, (*notes, *note)
 
@@ -96,31 +96,3 @@ def _ratio(of: tuple[int, ...], to: tuple[int, ...]) -> float | None:
         return None
     rows, columns = of[0] / to[0], of[1] / to[1]
     return sqrt(rows * columns) if abs(rows / columns - 1) < _SAME_RATIO else None
-
-
-Facts = Mapping[str, float | str]
-_HEIGHT, _WIDTH, _UNIT = "pixel_height", "pixel_width", "pixel_unit"
-
-
-def edge_facts(height: float, width: float, unit: str) -> dict[str, float | str]:
-    """The edges in ``unit`` of pixels that are not square, as facts, since a pixel size is one number."""
-    return {_HEIGHT: height, _WIDTH: width, _UNIT: unit}
-
-
-def edges_of(facts: Facts) -> tuple[float, float, str] | None:
-    """Height, width and unit of pixels that are not square; else None."""
-    height, width = facts.get(_HEIGHT), facts.get(_WIDTH)
-    if not isinstance(height, int | float) or not isinstance(width, int | float):
-        return None
-    return float(height), float(width), str(facts.get(_UNIT, ""))
-
-
-def without_edges(facts: Facts) -> dict[str, float | str]:
-    """The facts without the edges of pixels."""
-    return {name: value for name, value in facts.items() if name not in (_HEIGHT, _WIDTH, _UNIT)}
-
-
-def coarser(facts: Facts, factor: int) -> dict[str, float | str]:
-    """The facts with ``factor`` times longer edges, if there are any."""
-    known = edges_of(facts)
-    return dict(facts) if known is None else {**facts, **edge_facts(factor * known[0], factor * known[1], known[2])}

@@ -12,15 +12,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.data.checks import FloatArray, Origin, check_finite, check_image, check_same_shape, stacked, to_float
+from fusionkit.data.checks import (
+    FloatArray,
+    Origin,
+    check_counts,
+    check_finite,
+    check_image,
+    check_same_shape,
+    stacked,
+    to_float,
+)
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
-from fusionkit.data.field_of_view import fields
+from fusionkit.data.field_of_view import edges_of, fields, without_edges
 from fusionkit.data.mask import with_masks
 from fusionkit.data.names import element_named, is_image, read_named, shape_of
 from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import NAN, DataOptions, Source
-from fusionkit.data.pixels import edges_of, pixel_grid, without_edges
+from fusionkit.data.pixels import pixel_grid
 from fusionkit.data.readers import RawArray, describe, missing
 from fusionkit.data.spectra import ElementMaps, load_spectra
 from fusionkit.errors import FusionkitWarning, UserError
@@ -97,6 +106,7 @@ def _dataset(
     shape = None if options.grid is None else arrays[options.grid].shape[-2:]
     if shape is None and not options.prepare:
         _check_stacks(arrays, stacks, source, where)
+    check_counts(arrays.get("maps"), where, f"{source} holds", "record longer, or name other data")
     _warn_of_fields(facts, options)
     return Dataset(
         arrays,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.field_of_view import Scan, scan_of
 from fusionkit.errors import UserError
 from fusionkit.result import Result
 from fusionkit.results.result_file import SavedResult
@@ -41,6 +42,12 @@ class Content:
     origin: tuple[float, float] | None = None
     metadata: Mapping[str, float | str] = field(default_factory=dict)
     about: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def scan(self) -> Scan:
+        """The pixels of the maps."""
+        shape = next(iter(self.maps.values())).shape
+        return scan_of(shape, self.pixel_size, self.units, self.origin, self.metadata)
 
     @property
     def layers(self) -> dict[str, Array]:

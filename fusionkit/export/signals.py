@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fusionkit.data.elements import is_element
-from fusionkit.data.pixels import edges_of
 from fusionkit.export.content import DEVIATION, Content
 from fusionkit.microscope.facts import tree_of
 from fusionkit.terms import Array
@@ -53,17 +52,16 @@ def _signal(name: str, image: Array, content: Content) -> dict[str, Any]:
 
 def _axis(index: int, name: str, size: int, content: Content) -> dict[str, Any]:
     """One axis; without a pixel size its scale is 1 and its unit undefined, as in HyperSpy."""
-    edges = edges_of(content.metadata) if content.pixel_size is None else None  # of pixels that are not square
-    units = content.units if edges is None else edges[2]
-    scale = content.pixel_size if edges is None else edges[index]
-    unit = {"units": units} if scale is not None and units else {}
+    scan = content.scan
+    scale = None if scan.pixel_size is None else float(scan.edges[index])
+    unit = {"units": scan.units} if scale is not None and scan.units else {}
     return {
         "_type": "UniformDataAxis",
         "name": name,
         "size": size,
         "index_in_array": index,
         "scale": scale or 1.0,
-        "offset": content.origin[index] if content.origin is not None and content.pixel_size is not None else 0.0,
+        "offset": content.origin[index] if content.origin is not None and scale is not None else 0.0,
         "navigate": False,
         "is_binned": False,
         **unit,

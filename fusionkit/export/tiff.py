@@ -32,17 +32,18 @@ class TiffWriter:
         about = {key: value for key, value in content.about.items() if key != "config"}
         description["Info"] = "\n".join(f"{key}: {value}" for key, value in {**content.metadata, **about}.items())
         options: dict[str, Any] = {}
-        if content.pixel_size is not None:
-            options["resolution"] = (1 / content.pixel_size, 1 / content.pixel_size)  # pixels per unit
-            description |= {"unit": _unit(content.units)} if content.units else {}
-            options["extratags"] = _gatan_tags(content.pixel_size, _unit(content.units or ""))
+        known = content.scan
+        if known.pixel_size is not None:
+            options["resolution"] = tuple(1.0 / known.edges[::-1])  # pixels per unit along x and y
+            description |= {"unit": _unit(known.units)} if known.units else {}
+            options["extratags"] = _gatan_tags(known.edges[::-1].tolist(), _unit(known.units or ""))
         tifffile.imwrite(path, stack, imagej=True, metadata=description, **options)
 
 
-def _gatan_tags(size: float, units: str) -> list[tuple[int, str, int, Any, bool]]:
+def _gatan_tags(edges: list[float], units: str) -> list[tuple[int, str, int, Any, bool]]:
     """DigitalMicrograph's tags of the pixel: HyperSpy reads units from them, and from ImageJ's tags only the micron."""
     words = [(tag, "s", len(units) + 1, units, False) for tag in (65003, 65004)] if units else []
-    return [*words, *((tag, "d", 1, size, False) for tag in (65009, 65010))]
+    return [*words, *((tag, "d", 1, edge, False) for tag, edge in zip((65009, 65010), edges, strict=True))]
 
 
 def _unit(units: str) -> str:

@@ -20,7 +20,7 @@ from fusionkit.errors import UserError
 
 SUFFIXES = (".h5oina", ".ndata", ".ndata1", ".txt", ".tsv", ".csv")
 _FEWEST_COLUMNS = 4  # of a map; a table of fewer is a spectrum or a log
-_SEM = 30.0  # keV: the highest beam energy of scanning microscopes for bulk specimens
+SEM = 30.0  # keV: the highest beam energy of scanning microscopes for bulk specimens
 
 
 def file_reader(filename: str, lazy: bool = False) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def _oxford_eds(eds: Any, image: Any, name: str, lazy: bool) -> Iterator[dict[st
         else:
             cube = cube[()]
         beam = _number(header, "Beam Voltage")
-        kind = "SEM" if beam is not None and beam <= _SEM else "TEM"
+        kind = "SEM" if beam is not None and beam <= SEM else "TEM"
         width, first = _number(header, "Channel Width") or 1.0, _number(header, "Start Channel") or 0.0
         energies = _axis("Energy", cube.shape[-1], width, first, "eV", navigate=False)
         yield _signal(

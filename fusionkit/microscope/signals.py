@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.data.pixels import edge_facts
-from fusionkit.data.readers import RawArray, calibration
+from fusionkit.data.readers import RawArray, calibration, oblong
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import Facts
 
@@ -208,6 +207,15 @@ class Signal:
             raise UserError(str(self.path), problem, "calibrate or resample them: s.interpolate_on_axis('uniform', -1)")
         return axis.offset, axis.scale, axis.size
 
+    @property
+    def range_text(self) -> str:
+        """``-0.2 to 20.3 keV``; empty without energies, and ``uneven`` if the channels are not equally wide."""
+        axis = None if self.energy_axis is None else self.axes[self.energy_axis]
+        if axis is None:
+            return ""
+        last = axis.offset + axis.scale * (axis.size - 1)
+        return f"{axis.offset:.4g} to {last:.4g} {self.energy_unit}" if np.isfinite(last) else "uneven"
+
     def pixel(self) -> tuple[npt.NDArray[np.float64] | None, str | None]:
         """Edges of a pixel along y and x in nm; None if the file does not say."""
         lateral = self._lateral
@@ -232,7 +240,5 @@ class Signal:
         """Values on the pixels of this signal, with the pixels' facts and further ``notes``."""
         edges, unit = self.pixel()
         size, units, own = calibration(edges, unit)
-        metadata = self.facts.metadata
-        if size is None and edges is not None and bool(np.all(edges > 0)):
-            metadata = {**metadata, **edge_facts(float(edges[0]), float(edges[1]), unit or "")}
+        metadata = {**self.facts.metadata, **oblong(edges, unit)}
         return RawArray(values, size, units, (*own, *notes), metadata, self.origin())

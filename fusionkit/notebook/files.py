@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fusionkit.data.names import element_in, image_rank, map_names, read_named
+from fusionkit.data.names import element_in, image_doubt, image_rank, map_names, read_named
 from fusionkit.data.readers import RawArray, Recording, describe, open_recording
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.facts import order_assumed
 
 
@@ -36,6 +37,9 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
     if len(candidates) != 1:
         problem = f"'{path}' holds {len(candidates)} arrays that could be meant ({describe(recording)})"
         raise UserError(where, problem, "load it and give the array")
+    doubt = None if element else image_doubt(candidates[0])
+    if doubt is not None:
+        warnings.warn(f"{doubt}; it is taken for one", FusionkitWarning, stacklevel=2)
     return recording.read(candidates[0])
 
 

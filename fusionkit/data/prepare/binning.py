@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.pixels import coarser
+from fusionkit.data.field_of_view import coarser
 from fusionkit.data.prepare.scan_arrays import Of, changed, counted, grid_name, moved, scanned, truth_on
 from fusionkit.errors import UserError
 from fusionkit.options import Options, Positive

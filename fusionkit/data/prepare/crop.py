@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
+from fusionkit.data.checks import check_counts
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.prepare.scan_arrays import changed, grid_name, moved, scanned, truth_on
 from fusionkit.errors import UserError
@@ -59,6 +61,8 @@ def cut(dataset: Dataset, of: str, rows: tuple[int, int], columns: tuple[int, in
     if of == "all":  # masks and backgrounds of the same pixels
         images = {name: array for name, array in dataset.arrays.items() if array.ndim > 1 and array.shape[-2:] == shape}
     window = (..., slice(*rows), slice(*columns))
+    if "maps" in images and np.any(images["maps"]):
+        check_counts(images["maps"][window], where, "the rectangle holds", "move it, or make it larger")
     facts: dict[str, Any] = {}
     if grid_name(dataset) in images:
         facts = {"truth": truth_on(dataset, lambda x: x[window]), "origin": moved(dataset, rows[0], columns[0])}

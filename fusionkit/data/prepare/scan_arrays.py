@@ -76,9 +76,11 @@ def truth_on(dataset: Dataset, change: Callable[[Array], Array]) -> Array | None
 
 def moved(dataset: Dataset, rows: float, columns: float) -> tuple[float, float] | None:
     """The centre of the pixel at (rows, columns); None if that of the first one is unknown."""
-    if dataset.origin is None or dataset.pixel_size is None:
+    scan = dataset.scan(())
+    if dataset.origin is None or scan.pixel_size is None:
         return None
-    return dataset.origin[0] + rows * dataset.pixel_size, dataset.origin[1] + columns * dataset.pixel_size
+    y, x = (np.array(dataset.origin) + scan.edges * (rows, columns)).tolist()
+    return y, x
 
 
 def changed(dataset: Dataset, arrays: Mapping[str, Array], note: str, **facts: Any) -> Dataset:

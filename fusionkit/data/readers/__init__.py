@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.data.field_of_view import Scan
+from fusionkit.data.field_of_view import Scan, edge_facts, scan_of
 from fusionkit.errors import UserError
 from fusionkit.registry import lookup, suggestion, table
 
@@ -33,6 +33,7 @@ _FOLDERS = (".zspy",)  # formats that are folders
 _EVEN = 1e-3  # relative difference below which the edges of a pixel are equal
 _SHOWN = 16  # suffixes in a message
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
+_NOT_SQUARE = "The pixels are not square"
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ class RawArray:
     @property
     def left_out(self) -> bool:
         """Whether the file's pixel size is not one positive number, as for pixels that are not square."""
-        return any(note.startswith(_LEFT_OUT) for note in self.notes)
+        return any(note.startswith((_LEFT_OUT, _NOT_SQUARE)) for note in self.notes)
 
     @property
     def scan(self) -> Scan:
         """The pixels of its last two axes."""
-        return Scan(self.values.shape[-2:], self.pixel_size, self.units, self.origin)
+        return scan_of(self.values.shape, self.pixel_size, self.units, self.origin, self.metadata)
 
 
 def first_sized(arrays: Iterable[RawArray]) -> RawArray | None:
@@ -206,9 +207,18 @@ def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[
     if not numeric or not np.all(np.isfinite(values)) or np.any(values <= 0):
         return None, None, (f"{_LEFT_OUT}.",)
     if np.any(np.abs(values / values.flat[0] - 1) > _EVEN):
-        edges = " x ".join(f"{edge:.4g}" for edge in values.flat)
-        return None, None, (f"{_LEFT_OUT}: pixels of {edges} {text or ''}".rstrip() + " are not square.",)
+        edges = f"{' x '.join(f'{edge:.4g}' for edge in values.flat)} {text or ''}".rstrip()
+        return None, None, (f"{_NOT_SQUARE} ({edges}): the results state height and width in place of a pixel size.",)
     return float(values.flat[0]), text, ()
+
+
+def oblong(size: Any, units: Any) -> dict[str, float | str]:
+    """The facts of `fusionkit.data.field_of_view.edge_facts`; none for square pixels or an unknown size."""
+    if calibration(size, units)[0] is not None or size is None or np.size(size) != 2:
+        return {}
+    values = np.asarray(size)
+    known = values.dtype.kind in "iuf" and bool(np.all(np.isfinite(values)) and np.all(values > 0))
+    return edge_facts(float(values.flat[0]), float(values.flat[1]), _text(units) or "") if known else {}
 
 
 def _text(value: Any) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import h5py
 import numpy.typing as npt
 
-from fusionkit.data.readers import RawArray, calibration, damage
+from fusionkit.data.readers import RawArray, calibration, damage, oblong
 from fusionkit.data.readers.hdf5_heap import heaps_are_sound
 from fusionkit.data.readers.hdf5_links import other_files
 from fusionkit.data.readers.npz import memory_map
@@ -62,11 +62,12 @@ class Hdf5Recording:
             dataset: Any = file[name.strip("/")]
             self._check_claim(dataset, name, [self.path, *others])
             attributes = dataset.attrs if "pixel_size" in dataset.attrs else file.attrs
-            size, units, notes = calibration(_number(attributes), self._text(attributes))
+            given = _number(attributes), self._text(attributes)
+            size, units, notes = calibration(*given)
             if others:
                 names = ", ".join(dict.fromkeys(other.name for other in others))
                 notes = (*notes, f"'{name}' of {self.path.name} is read from {names}, to which it links.")
-            return RawArray(self._values(dataset), size, units, notes)
+            return RawArray(self._values(dataset), size, units, notes, oblong(*given))
 
     def _values(self, dataset: Any) -> npt.NDArray[Any]:
         """The values, memory-mapped if they are contiguous and of a NumPy type."""

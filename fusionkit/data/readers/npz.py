@@ -19,7 +19,7 @@ import numpy as np
 import numpy.lib.format as npy
 import numpy.typing as npt
 
-from fusionkit.data.readers import RawArray, calibration, damage
+from fusionkit.data.readers import RawArray, calibration, damage, oblong
 from fusionkit.errors import UserError
 
 # what zipfile, the decompressors and numpy's header parser raise on damaged bytes (RuntimeError: a flipped bit of
@@ -66,8 +66,8 @@ class NpzRecording:
 
     def read(self, name: str) -> RawArray:
         """The array ``name`` with the archive's pixel size."""
-        size, units, notes = calibration(self._value("pixel_size"), self._value("units"))
-        return RawArray(self._load(name), size, units, notes)
+        given = self._value("pixel_size"), self._value("units")
+        return RawArray(self._load(name), *calibration(*given), oblong(*given))
 
     def _value(self, name: str) -> npt.NDArray[Any] | None:
         shape, dtype = self.headers.get(name, ((), np.dtype(object)))

@@ -14,7 +14,6 @@ from fusionkit.config.yaml import dump_line
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.field_of_view import Scan
 from fusionkit.data.load import normalise
 from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import DataOptions
@@ -59,8 +58,7 @@ def propose(
     # whole numbers may be counts times a whole number
     units: Mappings = {"maps_are": "rates"} if guess(read.arrays["maps"]) == "rates" else {}
     dataset = carry_out(read, options.prepare, "data.prepare")
-    field = Scan(dataset.arrays["haadf"].shape, dataset.pixel_size, dataset.units, dataset.origin)
-    parts, crops = places(field, scans)
+    parts, crops = places(dataset.scan(dataset.arrays["haadf"].shape), scans)
     if crops:
         data["prepare"] = [*data.get("prepare", ()), *crops]
         dataset = carry_out(dataset, [parse(Step, step, "data.prepare") for step in crops], "data.prepare")

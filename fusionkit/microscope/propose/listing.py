@@ -8,11 +8,11 @@ import numpy as np
 
 from fusionkit.data.field_of_view import Scan
 from fusionkit.data.names import element_in
-from fusionkit.data.readers import Recording, calibration
+from fusionkit.data.readers import Recording
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
 
-_HEADINGS = ("signal", "kind", "shape", "pixel", "elements", "total")
+_HEADINGS = ("signal", "kind", "shape", "pixel", "energies", "elements", "total")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Entry:
     total : sum of its values; NaN if they are not numbers.
     pixels : of the scan, (ny, nx): the shape without energies.
     origin : (y, x) of the centre of the first pixel; None if unknown.
+    energies : of the first and the last channel, with their unit; empty if there are none.
     """
 
     name: str
@@ -41,12 +42,12 @@ class Entry:
     total: float
     pixels: tuple[int, ...] = ()
     origin: tuple[float, float] | None = None
+    energies: str = ""
 
     @property
     def scan(self) -> Scan:
-        """Its pixels, with their size if they are square."""
-        size = None if self.edges is None else calibration(self.edges, None)[0]
-        return Scan(self.pixels, size, self.units, self.origin)
+        """Its pixels."""
+        return Scan(self.pixels, self.edges, self.units, self.origin)
 
 
 def entries(recording: Recording) -> list[Entry]:
@@ -69,16 +70,17 @@ def _of_signal(recording: Recording, signal: Signal) -> Entry:
     elements = signal.facts.elements if signal.energy_axis is not None else _named(recording, signal.name)
     unit = units if has_size else None
     scan = pixels, signal.origin()
-    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, signal.data.total(), *scan)
+    total = signal.data.total()
+    return Entry(signal.name, signal.kind, signal.shape, sizes, unit, elements, total, *scan, signal.range_text)
 
 
 def _of_array(recording: Recording, name: str) -> Entry:
     raw = recording.read(name)
     kind = "image" if raw.values.ndim == 2 else f"{raw.values.ndim}-D array"
     total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
-    edges = None if raw.pixel_size is None else (raw.pixel_size, raw.pixel_size)
-    shape = raw.values.shape
-    return Entry(name, kind, shape, edges, raw.units, _named(recording, name), total, shape, raw.origin)
+    scan, shape = raw.scan, raw.values.shape
+    edges = None if scan.pixel_size is None else (float(scan.edges[0]), float(scan.edges[1]))
+    return Entry(name, kind, shape, edges, scan.units, _named(recording, name), total, shape, raw.origin)
 
 
 def _named(recording: Recording, name: str) -> tuple[str, ...]:
@@ -89,7 +91,9 @@ def _named(recording: Recording, name: str) -> tuple[str, ...]:
 def lines_of(signals: list[Entry]) -> list[str]:
     """The table, a line each, with headings."""
     rows = [_HEADINGS, *(_cells(entry) for entry in signals)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    if not any(entry.energies for entry in signals):
+        rows = [(*row[:4], *row[5:]) for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
@@ -97,7 +101,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     size = "-" if entry.edges is None else f"{_edges(*entry.edges)} {entry.units or ''}".strip()
     total = "-" if np.isnan(entry.total) else f"{entry.total:.10g}"
     shape = " x ".join(map(str, entry.shape))
-    return entry.name, entry.kind, shape, size, " ".join(entry.elements) or "-", total
+    return entry.name, entry.kind, shape, size, entry.energies or "-", " ".join(entry.elements) or "-", total
 
 
 def _edges(y: float, x: float) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 from fusionkit.config.yaml import dump_line
 from fusionkit.data.field_of_view import Scan, fields
-from fusionkit.data.names import image_rank, map_names
+from fusionkit.data.names import image_doubt, image_rank, map_names
 from fusionkit.data.options import SpectrumSource
 from fusionkit.data.readers import Recording
 from fusionkit.errors import FusionkitWarning, UserError
+from fusionkit.microscope.more_formats import SEM
 from fusionkit.microscope.propose.listing import Entry, entries
 from fusionkit.microscope.reader import MicroscopeRecording
 from fusionkit.microscope.signals import Signal
@@ -77,7 +78,11 @@ def sources(
     if not maps and not spectra:
         raise _nothing_usable([entry for *_, entry in listed], names)
     used = [*spectra.values(), *maps.values()]
+    if all(entry.total == 0.0 for *_, entry in used):
+        raise UserError(names, "the maps hold no counts", "record longer, or name other files")
     image = _image(listed, used[0][2], names, choice.image)
+    if spectra:
+        _warn_of_bulk(_signal(*used[0][1:]))
     _warn_of_unused(recordings, [image, *used])
     data: Mappings = {**common, "haadf": source(image[0], image[2].name)}
     if spectra:
@@ -111,6 +116,8 @@ def _image(listed: list[_Listed], maps: Entry, names: str, chosen: str | None) -
         named = [one for one in listed if one[2].name == chosen and len(one[2].shape) == 2]
         if not named:
             raise UserError("--image", f"{names} holds no image '{chosen}'", _known(listed, 2))
+        if image_rank(chosen) == image_rank("BF"):
+            warnings.warn(f"{image_doubt(chosen)}; the config takes it for a HAADF image", FusionkitWarning, 2)
         return named[0]
     images = [one for one in listed if len(one[2].shape) == 2 and one[2].kind == "image" and not _is_map(one[2])]
     if not images:
@@ -120,7 +127,20 @@ def _image(listed: list[_Listed], maps: Entry, names: str, chosen: str | None) -
         both = fields(one[2].scan, maps.scan)
         return image_rank(one[2].name), both is not None and not both.are_same, one[2].shape != maps.pixels
 
-    return min(images, key=likely)
+    best = min(images, key=likely)
+    doubt = image_doubt(best[2].name)
+    if doubt is not None:
+        warnings.warn(f"{doubt}; the config takes it for one: choose with --image", FusionkitWarning, stacklevel=2)
+    return best
+
+
+def _warn_of_bulk(spectra: Signal) -> None:
+    """Warn where the model of the image, which supposes a thin specimen, probably does not hold."""
+    beam = spectra.facts.metadata.get("beam_energy_keV")
+    if spectra.facts.signal_type == "EDS_SEM" or (beam is not None and float(beam) <= SEM):
+        problem = f"'{spectra.name}' was recorded in a scanning microscope, as of bulk specimens"
+        message = f"{problem}; the model of the image is that of HAADF images of thin ones: see the verdict of the run"
+        warnings.warn(message, FusionkitWarning, stacklevel=2)
 
 
 def _known(listed: list[_Listed], dimensions: int) -> str:

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from fast_cases import RECIPES, FastCase, agrees, fast_case, tv
 from test_engine import FUSED, recording, run
 
 from benchmarks.own_loss import OwnPoisson, rewritten
 from fusionkit.compose_problem import compose, make_solver
-from fusionkit.engines.kernel_terms import LossOfMaps, describe, kernel_of
-from fusionkit.engines.losses import Poisson
+from fusionkit.engines.kernel_terms import describe, kernel_of
 from fusionkit.loop import solve
 from fusionkit.operators.fidelity import fidelity
 from fusionkit.operators.fidelity.loss import ScalarLoss
 from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
 from fusionkit.operators.forward.identity import Identity
-from fusionkit.pixelwise import PixelwiseProx
-from fusionkit.terms import Array, Expansion, Pixelwise
+from fusionkit.terms import Pixelwise
 
-fast_engine: Any = pytest.importorskip("fusionkit.engines.cpu.tv", reason="the compiled kernels need Numba")
-fast_pixelwise: Any = pytest.importorskip("fusionkit.engines.cpu.joint_prox", reason="the compiled kernels need Numba")
-
+pytest.importorskip("numba", reason="the compiled kernels need Numba")
 
 IMAGE = {"name": "image", "data": "haadf", "weight": 0.1}
 ABSORPTION = {"type": "absorption", "mu": {"Co": 0.05, "O": 0.02}, "incident": 60.0}
 MIXTURE = {"type": "poisson", "weight": 0.7, "forward": "spectral"}  # every element contributes to every map
-BESIDE = [{"type": "poisson", "name": name, "data": "other", "weight": 0.3} for name in ("own", "second", "third")]
+BESIDE = (
+    *({"type": "poisson", "name": name, "data": "other", "weight": 0.3} for name in ("own", "second")),
+    {
+        "type": "poisson",
+        "name": "one",
+        "data": "one",
+        "forward": {"type": "elements", "elements": {"O": 0.4}, "background": "one_background"},
+    },
+    {"type": "least_squares", "data": "other"},
+)
 # each is compiled on its own: both losses of an image, both chains, a mixture, an author's loss, and several losses
 KINDS: dict[str, tuple[Any, ...]] = {
     "chain": ({"type": "least_squares", **IMAGE, "forward": ABSORPTION}, {"type": "poisson", "data": "other"}),
     "sum and mixture": ({"type": "poisson", **IMAGE, "forward": "sum"}, MIXTURE),
-    "mixture beside losses": (FUSED[0], *BESIDE, {"type": "least_squares", "data": "other"}, MIXTURE),
+    "mixture beside losses": (FUSED[0], *BESIDE, MIXTURE),
 }
 
 
@@ -42,11 +46,15 @@ KINDS: dict[str, tuple[Any, ...]] = {
 def test_losses_and_chains_run_compiled(kind: str) -> None:
     """With the loss ``own`` as an author writes it."""
     data, random = recording(), np.random.default_rng(3)
+    maps = data.arrays["maps"]
     more = {
         "maps_mixing": np.array([[0.7, 0.3], [0.0, 0.9]]),
-        "maps_background": random.random(data.arrays["maps"].shape),
+        "maps_background": random.random(maps.shape),
+        "other": maps,
+        "one": random.poisson(2.0, (1, *maps.shape[1:])).astype(float),
+        "one_background": random.random((1, *maps.shape[1:])),
     }
-    data = replace(data, arrays={**data.arrays, **more, "other": data.arrays["maps"]})
+    data = replace(data, arrays={**data.arrays, **more})
     solver = make_solver("chambolle_pock", max_iterations=60, tolerance=0.0, check_every=10)
     engines: tuple[Any, ...] = ("numpy", "auto")
     in_numpy, compiled = (
@@ -61,63 +69,6 @@ def test_losses_and_chains_run_compiled(kind: str) -> None:
     assert {f"term.{term.name}" for term in compiled.terms if isinstance(term, Pixelwise)} < set(plain.trace)
     for column in plain.trace.keys() - {"seconds", "memory"}:
         np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)
-
-
-@dataclass
-class SomeMaps(Pixelwise):
-    """A loss of some of the maps, each times a factor plus a background at each pixel, in NumPy."""
-
-    kernel: LossOfMaps
-    name: str = "poisson"
-
-    def _means(self, x: Array, rows: slice) -> tuple[Array, Array, Array]:
-        term = self.kernel
-        assert term.background is not None
-        assert term.factors is not None
-        factors = np.reshape(term.factors, (-1, 1, 1)).astype(x.dtype)
-        return factors * x[list(term.indices or ())] + term.background[:, rows], term.data[:, rows], factors
-
-    def value(self, x: Array) -> float:
-        return float(self.pixel_values(x, slice(None)).sum(dtype=np.float64))
-
-    def gradient(self, x: Array, out: Array | None = None) -> Array:
-        found = self.expand(x, slice(None)).gradient
-        return found if out is None else np.add(found, 0, out=out)
-
-    def expand(self, x: Array, rows: slice) -> Expansion:
-        (m, b, s), term = self._means(x, rows), self.kernel
-        gradient, curvature = np.zeros_like(x), np.zeros_like(x)
-        gradient[list(term.indices or ())] = term.weight * s * PoissonLoss(0.1).derivative(m, b)
-        curvature[list(term.indices or ())] = term.weight * s * s * PoissonLoss(0.1).curvature(m, b)
-        return Expansion(gradient, curvature)
-
-    def pixel_values(self, x: Array, rows: slice) -> Array:
-        m, b, _ = self._means(x, rows)
-        return self.kernel.weight * PoissonLoss(0.1).values(m, b).sum(axis=0)
-
-
-def some_maps(dtype: Any) -> FastCase:
-    """The image, and counts of two of three maps in another order plus a background."""
-    case = fast_case(RECIPES["image_alone"], (3, 20, 130), dtype)
-    random = np.random.default_rng(7)
-    counts = random.poisson(3.0, (2, 20, 130)).astype(dtype)
-    background = random.uniform(0.1, 1.0, counts.shape).astype(dtype)
-    kernel = LossOfMaps(Poisson(0.1, FLOOR), 0.4, counts, (2, 0), (0.5, 2.0), background)
-    terms = (*case.terms, SomeMaps(kernel))
-    return replace(case, terms=terms, spec=describe(terms, case.bounds, case.x.shape))
-
-
-def test_some_maps_with_factors_and_a_background() -> None:
-    case = some_maps(np.float32)
-    near = 128 * float(np.finfo(np.float32).eps)
-    found = fast_pixelwise.prox(case.spec, case.v, 0.3, case.x)
-    expected = PixelwiseProx(case.terms, case.bounds)(case.v, 0.3, case.x)
-    assert np.isclose(found, expected, rtol=near, atol=near).mean() > 0.998
-    term = tv(case.x.shape, 0.1, case.x.dtype)
-    engine = fast_engine.TVEngine(case.spec, term.kernel, case.x.shape, case.x.dtype)
-    check = engine.check(case.x, (), (case.p,))
-    moved = replace(check, values=(check.values[0], check.values[3], 0.0), order=())
-    agrees(moved, case, case.split(0.1), "image_alone")  # an iteration has the Newton steps of the prox
 
 
 def test_the_note_says_which_term_falls_back_and_why() -> None:

@@ -8,20 +8,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 
 import fusionkit as fk
 from fusionkit.compose_problem import compose, make_solver
+from fusionkit.config.yaml import parse as parse_yaml
 from fusionkit.data.counts.kind import guess
 from fusionkit.data.counts.scale import mean_variance
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
+from fusionkit.data.mask import unvisited, with_masks
 from fusionkit.data.missing import filled
 from fusionkit.data.noise import clipped_noise, noise_level
-from fusionkit.data.options import DataOptions
+from fusionkit.data.open_files import OpenFiles
+from fusionkit.data.options import DataOptions, Mask
 from fusionkit.data.prepare.spec import Step, carry_out
+from fusionkit.data.readers import open_recording
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
+from fusionkit.microscope.propose.config import propose
 from fusionkit.notebook.inputs import gather
 from fusionkit.options import parse
 from fusionkit.reconstruct import starting_point
@@ -295,3 +301,27 @@ def test_start_is_finite_and_near_the_data() -> None:
         x = starting_point(init, problem, masked())
         assert np.isfinite(x).all()
         assert 1.0 < x.mean() < 30.0
+
+
+def test_a_scan_that_left_out_pixels_is_proposed_and_not_assumed(tmp_path: Path) -> None:
+    image, maps = field(24)
+    maps[:, 15:] = 0.0
+    np.savez(tmp_path / "aborted.npz", HAADF=image + 100.0, Co=maps[0])
+    recordings = {tmp_path / "aborted.npz": open_recording(tmp_path / "aborted.npz")}
+    with pytest.warns(fk.FusionkitWarning, match="216 of 576 pixels hold no count"):
+        text = propose(recordings, tmp_path)
+    assert "# mask: {maps: empty}" in text
+    assert parse_yaml(text.replace("  # mask:", "  mask:"), "")["data"]["mask"] == {"maps": "empty"}
+    assert "mask" not in parse_yaml(text, "")["data"]
+    vacuum = np.where(np.arange(24)[:, None] >= 15, 0.0, image + 100.0)
+    assert unvisited(maps, vacuum) == unvisited(maps[:, :15], image[:15]) == 0
+
+
+def test_a_background_is_that_of_visited_pixels() -> None:
+    visited = np.random.default_rng(0).random((32, 32)) < 0.2
+    counts = np.random.default_rng(1).poisson(5.0, (32, 32)) * visited
+    smooth = gaussian_filter(3.0 * visited, 2.0)[None]
+    data = Dataset({"maps": counts[None].astype(float), "maps_background": smooth}, ("Co",), stacks={"maps": ("Co",)})
+    out = {"maps": parse(Mask, {"signal": "empty"}, "")}
+    background = with_masks(data, out, OpenFiles(Path(), None, None, ""), "mask").arrays["maps_background"]
+    np.testing.assert_allclose(background[0][visited], 3.0, rtol=0.3)

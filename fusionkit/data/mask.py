@@ -20,6 +20,9 @@ from fusionkit.data.readers import describe
 from fusionkit.errors import UserError
 
 Pixels = npt.NDArray[np.bool_]
+_WIDTH = 2.0  # pixels, of the usual smoothing of a background
+_FEW, _LEAST, _LEAST_SHARE = 3, 0.01, 0.1  # counts; pixels without any, of all; pixels of few counts, of these
+_BRIGHT = 0.5  # of the mean brightness of pixels with counts
 _AS = "give True or 1 for each pixel to leave out, and False or 0 for the others"
 
 
@@ -59,6 +62,7 @@ def with_masks(dataset: Dataset, masks: Mapping[str, Mask], files: OpenFiles, wh
             if out.all():
                 raise UserError(place, f"leaves out every pixel of '{name}'", "True marks the pixels to leave out")
             if out.any():
+                _correct_background(arrays, name, out)
                 arrays[name] = np.where(out, np.nan, arrays[name])
                 masked[name] = None
     notes = [_note(name, arrays[name]) for name in masked]
@@ -93,6 +97,41 @@ def _left_out(mask: Mask, array: Array, name: str, files: OpenFiles, where: str)
     if not np.isin(values, (0, 1)).all():
         raise UserError(where, f"'{names[0]}' has other values than 0 and 1", _AS)
     return out | (values != 0)
+
+
+def _correct_background(arrays: dict[str, Array], name: str, out: Pixels) -> None:
+    """Undo that the smoothing of a background took pixels that were not visited for empty ones; its total stays."""
+    background = arrays.get(f"{name}_background")
+    empty = out & ~np.any(np.nan_to_num(arrays[name]) != 0, axis=0)
+    if background is None or background.shape != arrays[name].shape or not empty.any():
+        return
+    from scipy.ndimage import gaussian_filter
+
+    visited = np.broadcast_to(~empty, background.shape)
+    level = background / np.maximum([gaussian_filter(one.astype(float), _WIDTH) for one in visited], _LEAST_SHARE)
+    scale = [
+        b.sum() / max(s[v].sum(), np.finfo(float).tiny) for b, s, v in zip(background, level, visited, strict=True)
+    ]
+    arrays[f"{name}_background"] = level * np.reshape(scale, (-1, 1, 1))
+
+
+def unvisited(maps: Array, image: Array) -> int:
+    """How many pixels a sparse or ended scan seems to have left out: without counts where the image is not dark.
+
+    Parameters
+    ----------
+    maps : counts, (n, ny, nx).
+    image : of the same field, (ny, nx); without the same pixels it tells nothing.
+    """
+    total = maps.sum(axis=0)
+    empty, few = total == 0, (total > 0) & (total <= _FEW)
+    count = int(empty.sum())
+    if count < max(_LEAST * total.size, 10) or count == total.size or few.sum() > _LEAST_SHARE * count:
+        return 0
+    if image.shape == total.shape:  # vacuum is dark
+        dark, bright = float(image.min()), float(image[~empty].mean())
+        count = count if float(image[empty].mean()) - dark > _BRIGHT * (bright - dark) else 0
+    return count
 
 
 def _note(name: str, array: Array) -> str:

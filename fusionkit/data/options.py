@@ -266,6 +266,13 @@ class DataOptions(Options):
                 raise ValueError(f"the name '{name}' of data.spectra is taken; use another")
         return self
 
+    @model_validator(mode="after")
+    def _masked_counts(self) -> DataOptions:
+        for name, source in self.spectra.items():
+            if source.subtract and {"all", name} & set(self.mask):
+                raise ValueError(f"has a mask of '{name}', whose background is subtracted; remove 'subtract'")
+        return self
+
     def _images(self) -> list[Source]:
         image = [] if self.haadf is None else [self.haadf]
         return [*image, *(self.maps or {}).values()]

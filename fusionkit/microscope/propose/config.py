@@ -15,6 +15,7 @@ from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import normalise
+from fusionkit.data.mask import unvisited
 from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import DataOptions
 from fusionkit.data.prepare.spec import Step, carry_out
@@ -66,6 +67,11 @@ def propose(
     if "maps_are" in units:
         dataset = counted(dataset, "rates")
     dataset = normalise(dataset, parse(DataOptions, {**data, "grid": "haadf"}, "data"), "data")
+    count = unvisited(dataset.arrays["maps"], dataset.arrays["haadf"])
+    if count:  # proposed, not assumed
+        share = f"{count} of {dataset.arrays['maps'][0].size} pixels hold no count, though the image is not dark there"
+        warnings.warn(f"{share}: if the scan left them out, use the line 'mask'", FusionkitWarning, stacklevel=2)
+        data["# mask"] = {"maps": "empty"}
     proposal = default_terms(dataset, False, others=OtherStacks(parts, same_technique))
     if (proposal.offset, proposal.scale) != (0.0, 1.0):
         data["haadf"] = {**data["haadf"], "offset": proposal.offset, "scale": proposal.scale}
@@ -112,6 +118,7 @@ _REMARKS = {
     "haadf": "  # the values used are (value - offset) * scale",
     "grid": "  # whose pixels the fused maps have",
     "prepare": "  # crops to the field of the other scan, or to the region",
+    "# mask": "  # for a scan that did not visit the pixels without counts",
     "maps_are": "  # counts times an unknown factor, which is estimated: the fused maps are in counts",
 }
 

@@ -6,7 +6,7 @@ import csv
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +66,9 @@ def wait_for(found: Callable[[], Any], seconds: float = 60.0) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"nothing in {seconds} s")
+
+
+def addresses(processes: Iterable[int]) -> set[str]:
+    """The addresses at which processes have internet sockets."""
+    sockets = [each for process in processes for each in psutil.Process(process).net_connections("inet")]
+    return {end.ip for each in sockets for end in (each.laddr, each.raddr) if end}

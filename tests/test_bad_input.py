@@ -199,6 +199,8 @@ SHAPES = [
     ("text", {**ARRAYS, "H": np.full((8, 9), "a")}, "none", ["data.haadf"]),
     ("NaN", with_value("Fe", (3, 4), np.nan), "none", ["data.maps.Fe", "1 ", "(3, 4)"]),
     ("infinite", with_value("H", (0, 5), np.inf), "none", ["data.haadf", "1 ", "(0, 5)"]),
+    ("too small", {**ARRAYS, "O": 1e-300 * ARRAYS["O"]}, "none", ["data.maps", "e-300", "rescale it"]),
+    ("too large", {**ARRAYS, "H": 1e300 * ARRAYS["H"]}, "none", ["data.haadf", "e+30", "rescale it"]),
     (
         "negative map",
         with_value("Fe", (2, 1), -0.5),

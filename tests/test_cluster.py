@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sweeps import start, statuses, table, wait_for, write_config
+from sweeps import addresses, start, statuses, table, wait_for, write_config
 
 from fusionkit.cli import main
 
@@ -32,8 +32,8 @@ class Cluster:
 
     def __init__(self, file: Path, stack: ExitStack) -> None:
         self.file, self._stack = file, stack
-        quiet = ["--no-dashboard"]
-        place = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--port", "0"]
+        quiet = ["--no-dashboard", "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
+        place = ["--scheduler-file", str(file), "--port", "0"]
         self.scheduler = self._start("scheduler", *place, *quiet)
         wait_for(file.is_file)
         one = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", *quiet]
@@ -89,6 +89,8 @@ def test_an_interrupt_leaves_what_is_finished(tmp_path: Path, cluster: Cluster) 
     with start(*command, folder=tmp_path) as running:
         assert running.stderr is not None
         running.stderr.readline()
+        ids = [process.pid for process in (running, cluster.scheduler, *cluster.workers)]
+        assert addresses(ids) == {"127.0.0.1"}
         running.send_signal(signal.SIGINT)
         said = running.stderr.read()
         assert running.wait() == 130, said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sweeps import children, start, statuses, table, wait_for, write_config
+from sweeps import addresses, children, start, statuses, table, wait_for, write_config
 
 from fusionkit.cli import main
 
@@ -87,6 +87,7 @@ def test_the_points_of_a_sweep_that_is_killed_are_known(tmp_path: Path, capsys: 
         assert running.stderr is not None
         assert running.stderr.readline().startswith("1/3")
         workers = children(running.pid, "fusionkit.sweep.worker")
+        assert addresses([running.pid, *(worker.pid for worker in workers)]) == set()
         running.kill()
     assert wait_for(lambda: not any(worker.is_running() for worker in workers))  # they end with the next point
     assert statuses(out) == ["not run"] * 3

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fusionkit.errors import UserError
 
 FloatArray = npt.NDArray[np.float64]
+_LEAST = 1e-150
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ def check_counts(maps: npt.NDArray[Any] | None, where: str, what: str, remedy: s
     """Refuse maps that are 0 everywhere; a single empty one may be that of an absent element."""
     if maps is not None and maps.size and not np.any(maps):
         raise UserError(where, f"{what} no counts: the maps are 0 everywhere", remedy)
+
+
+def check_scale(values: FloatArray, origin: Origin) -> None:
+    """Refuse an array whose largest values have squares beyond float64."""
+    most = max(float(np.fmax.reduce(values, None, initial=0.0)), -float(np.fmin.reduce(values, None, initial=0.0)))
+    if most and not _LEAST < most < 1.0 / _LEAST:
+        raise origin.error(f"holds values up to {most:.3g}, whose squares float64 cannot hold", "rescale it")
 
 
 def check_image(shape: tuple[int, ...], origin: Origin) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fusionkit.arrays import Array
-from fusionkit.data.checks import FloatArray, Origin, check_finite, stacked
+from fusionkit.data.checks import FloatArray, Origin, check_finite, check_scale, stacked
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.mask import with_masks
@@ -27,14 +27,17 @@ def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
     Raises
     ------
     UserError : the file cannot be read, an array is absent or unusable (not 2-D, of a different shape, complex, not
-        finite, constant under ``minmax``), a preparation step fails, the maps contradict ``maps_are``, or memory is too
-        small.
+        finite, without squares in float64, constant under ``minmax``), a preparation step fails, the maps contradict
+        ``maps_are``, or memory is too small.
     """
     if options.phantom is None:
         read = load_file(options, folder, where)
     else:
         files = OpenFiles(folder, None, None, where)
         read = with_masks(load_phantom(options, where), options.mask, files, f"{where}.mask")
+    for name, array in read.arrays.items():
+        for one in array if array.ndim == 3 else (array,):
+            check_scale(one, Origin(f"{where}.{name}", name, read.source))
     prepared = carry_out(read, options.prepare, f"{where}.prepare")
     dataset = counted(normalise(prepared, options, where), options.maps_are, f"{where}.maps_are")
     return replace(dataset, notes=(*dataset.notes, *_weight_note(dataset)))

@@ -138,7 +138,7 @@ def _content(path: Path) -> Any:
             return dict(file)
     if path.suffix == ".hspy":
         with h5py.File(path) as file:
-            return {name: np.asarray(file[name]) for name in _datasets(file)}
+            return _numbers(file)
     if path.suffix == ".tif":
         return {"images": tifffile.imread(path)}
     if path.suffix == ".csv":
@@ -157,10 +157,16 @@ def _content(path: Path) -> Any:
     return path.read_bytes() if path.suffix in (".yaml", ".zarray") else None
 
 
-def _datasets(file: h5py.File) -> list[str]:
-    names: list[str] = []
-    file.visititems(lambda name, each: names.append(name) if isinstance(each, h5py.Dataset) and each.ndim else None)
-    return [name for name in names if file[name].dtype.kind in "fiu"]
+def _numbers(file: h5py.File) -> dict[str, Any]:
+    """The arrays of numbers of an HDF5 file."""
+    arrays: dict[str, Any] = {}
+
+    def take(name: str, each: Any) -> None:
+        if isinstance(each, h5py.Dataset) and each.ndim and each.dtype.kind in "fiu":
+            arrays[name] = each[()]
+
+    file.visititems(take)
+    return arrays
 
 
 def _differs(one: Any, other: Any) -> bool:

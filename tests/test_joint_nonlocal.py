@@ -14,11 +14,12 @@ from fusionkit.arrays import Array
 from fusionkit.build import Context
 from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
-from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
+from fusionkit.engines.cpu.patches import Grouping, low_rank, mean_levels, wiener
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.machine import limit_threads
 from fusionkit.operators.penalty.joint_nonlocal import JointNonlocal
+from fusionkit.operators.penalty.patch_consensus import consensus
 from fusionkit.options import Spec
 from fusionkit.start import start_from_data
 from fusionkit.weights.shares import share_of_start
@@ -49,8 +50,8 @@ def term(counts: Array, image: Array | None = None, dtype: Any = np.float64, **o
     return context.build("terms", Spec.model_validate(spec), "terms[0]")
 
 
-def slow(data: Array, noise: Array, pilot: Array | None, guide: Array | None, features: Array) -> Array:
-    """The kernels' algorithm, patch by patch in NumPy; low rank without a pilot."""
+def slow(kind: str, data: Array, noise: Array, pilot: Array | None, guide: Array | None, features: Array) -> Array:
+    """The kernels' algorithms, patch by patch in NumPy."""
     n, ny, nx = data.shape
     total, cover, side = np.zeros_like(data), np.zeros((ny, nx)), HOW.patch
 
@@ -73,8 +74,13 @@ def slow(data: Array, noise: Array, pilot: Array | None, guide: Array | None, fe
         )
         values = patches(data, places)
         white = (values - values.mean(axis=0)) / spread
-        weight = 1.0
-        if pilot is None:
+        mean, weight = values.mean(axis=0), 1.0
+        if kind == "mean levels":
+            means = mean.reshape(-1, n).mean(axis=0)
+            noise_of_means = np.maximum(level.reshape(-1, n).mean(axis=0), 0.05) / (len(places) * side**2)
+            kept = np.maximum(1 - (2 * noise_of_means / means**2) ** 2, 0)
+            white, mean = 0 * white, np.tile(kept * means, side * side)
+        elif pilot is None:
             u, s, v = np.linalg.svd(white, full_matrices=False)
             few, many = sorted(white.shape)
             square, beta = s**2 / many, few / many
@@ -89,7 +95,7 @@ def slow(data: Array, noise: Array, pilot: Array | None, guide: Array | None, fe
                 white, known = np.hstack([white, shown]), np.hstack([known, shown])
             covariance = known.T @ known / len(places)
             white = (white @ covariance @ np.linalg.inv(covariance + np.eye(len(covariance))))[:, : values.shape[1]]
-        filtered = white * spread + values.mean(axis=0)
+        filtered = white * spread + mean
         for (a, b), one in zip(places, filtered, strict=True):
             total[:, a : a + side, b : b + side] += weight * np.moveaxis(one.reshape(side, side, n), -1, 0)
             cover[a : a + side, b : b + side] += weight
@@ -97,20 +103,24 @@ def slow(data: Array, noise: Array, pilot: Array | None, guide: Array | None, fe
 
 
 @pytest.mark.parametrize("similar", [12, 60])  # fewer and more than a patch has values: both systems are solved
-@pytest.mark.parametrize("kind", ["low rank", "pilot", "pilot and image"])
+@pytest.mark.parametrize("kind", ["low rank", "mean levels", "pilot", "pilot and image"])
 def test_groups_are_filtered_as_in_numpy(kind: str, similar: int, monkeypatch: pytest.MonkeyPatch) -> None:
     how = HOW._replace(similar=similar)
     monkeypatch.setitem(globals(), "HOW", how)
     image, counts, truth = stripes(17)
     features = np.sqrt(counts + 0.375) + np.random.default_rng(1).random(counts.shape)  # no two patches equally far
-    floors, pilot = np.full(2, 0.05), None if kind == "low rank" else truth
+    floors, pilot = np.full(2, 0.05), truth if kind.startswith("pilot") else None
     guide = image / 0.3 if kind == "pilot and image" else None
-    if pilot is None:
+    data, noise = counts, counts if pilot is None else pilot
+    if kind == "mean levels":
+        data, noise = counts - truth, truth
+        got = mean_levels(data, noise, floors, features, how)
+    elif pilot is None:
         got = low_rank(counts, counts, floors, features, how)
     else:
         got = wiener(counts, pilot, floors, pilot, guide, features, how)
     features = np.asarray(features, np.float32).astype(float)
-    want = slow(counts, counts if pilot is None else pilot, pilot, guide, features)
+    want = slow(kind, data, noise, pilot, guide, features)
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 
 
@@ -176,6 +186,24 @@ def test_maps_are_far_nearer_to_the_truth_and_totals_are_kept() -> None:
     assert (draft < 1.1 * fused).all()
     totals = term(counts, image).anchor.sum(axis=(1, 2))
     np.testing.assert_allclose(totals, counts.sum(axis=(1, 2)), rtol=0.01)
+
+
+def test_a_thin_layer_keeps_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The means of residuals mend what shrinkage takes from all patches of the layer."""
+    y, x = np.mgrid[:72, :72]
+    line = np.exp(-0.5 * ((x - 36 - 6 * np.sin(y / 12)) / 1.2) ** 2)
+    truth = np.stack([20.0 - 8.0 * line, 0.6 + 4.0 * line])
+    losses = []
+    for corrections in (0, 2):
+        monkeypatch.setattr("fusionkit.operators.penalty.patch_consensus._CORRECTIONS", corrections)
+        consensus.cache_clear()
+        lost = 0.0
+        for seed in range(2):
+            counts = np.random.default_rng(seed).poisson(truth).astype(float)
+            lost += (counts - term(counts, similar=120, search=28).anchor)[1, line > 0.1].sum()
+        losses.append(lost)
+    assert losses[0] > 0.0
+    assert abs(losses[1]) < 0.6 * losses[0]
 
 
 def test_an_unrelated_image_costs_little() -> None:

@@ -9,9 +9,10 @@ minimise, for each group g of K patches P_j b of the data (all elements stacked)
           + \tfrac12 \bigl\| (z_j - m_g,\; P_j h - h_g) \bigr\|^2_{C_g^{-1}},
 
 where V_g is the variance of their noise, m_g and h_g are the means of the group, and C_g is its covariance in a pilot
-estimate of the maps and in the image h. T is quadratic for given groups: convex, pixelwise, with an exact prox, so it
-combines with any fidelity and any solver, and the certificate covers it. Groups and covariances are recomputed a few
-times with the last estimate as the pilot; they depend on the data alone and are fixed before the solve.
+estimate of the maps and in the image h. What the residuals of many similar patches have in common is added to a. T is
+quadratic for given groups: convex, pixelwise, with an exact prox, so it combines with any fidelity and any solver, and
+the certificate covers it. Groups and covariances are recomputed a few times with the last estimate as the pilot; they
+depend on the data alone and are fixed before the solve.
 """
 
 from __future__ import annotations

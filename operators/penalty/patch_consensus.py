@@ -13,9 +13,11 @@ from fusionkit.arrays import Array
 from fusionkit.data.counts.scale import step_of
 from fusionkit.data.missing import known
 from fusionkit.data.noise import noise_level
-from fusionkit.engines.cpu.patches import Grouping, low_rank, wiener
+from fusionkit.engines.cpu.patches import Grouping, low_rank, mean_levels, wiener
 
 _PILOT = Grouping(patch=5, similar=60, search=20, stride=4)  # for raw counts: smaller groups
+_OF_RESIDUALS = Grouping(patch=3, similar=300, search=28, stride=3)
+_CORRECTIONS = 2  # by the means of residuals; a third changes nothing
 _BLURRED = 1.5  # pixels, Gaussian before patches of raw counts are compared
 _GUIDE_BLURRED = 0.5  # pixels, likewise for the guide
 _GUIDE_SHARE = 0.5  # factor of the guide among the features: with 1 the image alone would determine the groups
@@ -94,8 +96,21 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
         maps = np.maximum(maps, 0.0)
         features, noise = _features(maps, source), source.noise_of(maps)
         maps = wiener(source.data, noise, source.floors, maps, source.guide, features, how)
-    maps = np.maximum(maps, 0.0)
+    maps = _without_bias(np.maximum(maps, 0.0), source)
     maps.flags.writeable = False
+    return maps
+
+
+def _without_bias(maps: Array, source: Source) -> Array:
+    """The maps plus the mean residuals of groups of similar patches, >= 0.
+
+    Shrinkage takes counts from all patches of a kind: 3 % of the Mo of a grain boundary. The mean of 300 residuals
+    shows them almost without noise.
+    """
+    features, noise = _features(maps, source), source.noise_of(maps)
+    for _ in range(_CORRECTIONS):
+        residuals = mean_levels(source.data - maps, noise, source.floors, features, _OF_RESIDUALS)
+        maps = np.maximum(maps + residuals, 0.0)
     return maps
 
 

@@ -29,6 +29,7 @@ from fusionkit.engines.cpu.threads import run, thread_count
 
 _BAND = 24  # rows of a band
 _OWN = 0.75  # weight of a pixel's own mean variance; the rest is the mean variance of its patch
+_NOT_NOISE = 2.0  # squared mean of a group, over the variance of its noise, from which it is kept
 
 
 class Grouping(NamedTuple):
@@ -237,7 +238,34 @@ def _build_wiener(stamp: int) -> Any:
     return kernel(wiener).kept
 
 
-_LOW_RANK, _WIENER = _build_low_rank(STAMP), _build_wiener(STAMP)
+def _build_mean_levels(stamp: int) -> Any:
+    def mean_levels(
+        data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
+    ) -> None:
+        if stamp < 0:  # never true; makes the stamp part of the cache key
+            return
+        channels, size = floors.size, floors.size * how.patch * how.patch
+        of_features = features.shape[1] // cover.shape[1]
+        best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+        values, none = np.empty((how.similar, size)), np.zeros((how.similar, size))
+        means, variances, ones = np.empty(size), np.empty(size), np.ones(size)
+        for i, j in places:
+            count = _nearest(features, i, j, of_features, how, best, rows, columns)
+            _gather(noise, rows, columns, count, channels, how.patch, values)
+            _means(values, count, variances)
+            _gather(data, rows, columns, count, channels, how.patch, values)
+            _means(values, count, means)
+            for channel in range(channels):
+                level, variance = means[channel::channels].mean(), variances[channel::channels].mean()
+                noise_of_level = max(variance, floors[channel]) / (count * how.patch * how.patch)
+                share = 1.0 - (_NOT_NOISE * noise_of_level / level**2) ** 2 if level else 0.0
+                means[channel::channels] = max(share, 0.0) * level
+            _scatter(none, means, ones, 1.0, rows, columns, (count, how.patch, channels, first), total, cover)
+
+    return kernel(mean_levels).kept
+
+
+_LOW_RANK, _WIENER, _MEAN_LEVELS = _build_low_rank(STAMP), _build_wiener(STAMP), _build_mean_levels(STAMP)
 
 
 def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -269,6 +297,17 @@ def wiener(
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
     fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(pilot), shown)
     return _banded(_WIENER, (*fixed, _lines(features, np.float32)), data.shape, how)
+
+
+def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
+    """The mean of each channel over each group, m, times 1 - (2 s^2 / m^2)^2 >= 0 with the variance s^2 of its noise.
+
+    Parameters
+    ----------
+    data, noise, floors, features, how : as in `low_rank`.
+    """
+    fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
+    return _banded(_MEAN_LEVELS, fixed, data.shape, how)
 
 
 def _lines(stack: Array, dtype: npt.DTypeLike = np.float64) -> Array:

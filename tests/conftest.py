@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options for the long forms of some tests."""
     group = parser.getgroup("fusionkit")
     group.addoption(
-        "--damages", type=int, default=50, help="damaged copies of each microscope format (default: 50; long run: 500)"
+        "--damages", type=int, default=30, help="damaged copies of each microscope format (default: 30; long run: 500)"
     )
 
 

@@ -58,36 +58,31 @@ class MapExpectation:
 
 def map_expectations(record: RunRecord) -> Iterator[MapExpectation]:
     """Every map that a term compares with a prediction of its shape."""
-    arrays, models, x = record.dataset.arrays, record.models, record.result.x
+    arrays, models, x, labels = record.dataset.arrays, record.models, record.result.x, record.result.labels
     factors = dict(element_factors(record.resolved_config))
     for name, epsilon in epsilons(record.resolved_config).items():
         data, model = arrays.get(name), models.get(name, x if name == "maps" else None)
         if data is None or model is None or data.ndim != 3 or model.shape != data.shape:
             continue
-        elements = record.dataset.stacks.get(name) or (record.result.labels if name == "maps" else ())
-        background, mixing, labels = (
-            arrays.get(f"{name}_background"),
-            arrays.get(f"{name}_mixing"),
-            record.result.labels,
-        )
+        elements = record.dataset.stacks.get(name) or (labels if name == "maps" else ())
+        background, mixing = arrays.get(f"{name}_background"), arrays.get(f"{name}_mixing")
         scale = counts_per_unit(record) if name == "maps" else 1.0 if quantity(data) == "counts" else None
         for index, (raw, mean) in enumerate(zip(data, model, strict=True)):
             element = elements[index] if len(elements) == len(data) else ""
             label = name if not element and len(data) == 1 else _label(element or f"map {index + 1}", name)
             own: Array | float = 0.0 if background is None or background.shape != data.shape else background[index]
             mean, share = np.asarray(mean, np.float64), 1.0
-            if (
-                mixing is not None and element in labels and x.shape[1:] == mean.shape
-            ):  # the fused maps of the others are background
+            # of a mixture, the fused maps of the other elements are background
+            if mixing is not None and element in labels and x.shape[1:] == mean.shape:
                 share = float(mixing[index, index]) * factors.get(name, {}).get(element, 1.0)
                 own = mean - share * x[labels.index(element)]
             missing = np.isnan(raw)
             if not missing.any():
                 yield MapExpectation(label, raw, mean + epsilon, own, epsilon, scale, share)
                 continue
-            parts = [np.where(missing, 0.0, one) for one in (raw, mean + epsilon, own)]
+            raw, mean, own = (np.where(missing, 0.0, one) for one in (raw, mean + epsilon, own))
             level = epsilon * (1.0 - float(missing.mean()))  # a mean over all pixels, like the others
-            yield MapExpectation(label, *parts, level, scale, share, missing)
+            yield MapExpectation(label, raw, mean, own, level, scale, share, missing)
 
 
 def completed(record: RunRecord, name: str) -> Array | None:

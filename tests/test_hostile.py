@@ -112,10 +112,11 @@ def member(array: np.ndarray, after: int = 0, shape: str | None = None) -> bytes
         ({"image": member(IMAGE, after=50_000_000)}, "followed by something else"),
         ({"image": member(IMAGE, shape="(9**9,),")}, "not readable"),
         ({"image": member(IMAGE, shape="(3, 40),")}, "ends early"),
+        ({"image": member(np.zeros(9_000_000))}, "claims 0.072 GB"),
         ({"image": member(IMAGE), "pixel_size": member(np.zeros(10_000_000))}, ""),
         ({"image": member(IMAGE), "units": member(np.array("n" * 10_000_000))}, ""),
     ],
-    ids=["zeros", "expression", "shape", "pixel_size", "units"],
+    ids=["zeros", "expression", "shape", "constant", "pixel_size", "units"],
 )
 def test_bombs_in_archives_cost_little(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:

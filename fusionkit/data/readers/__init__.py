@@ -30,6 +30,9 @@ TABLE = {
 
 
 _FOLDERS = (".zspy",)  # formats that are folders
+# bytes that any file may claim for an array, and beyond them a multiple of its own size: counts shrink up to 60-fold,
+# zeros 1032-fold
+_HARMLESS, _MOST_SHRINKAGE = 1 << 26, 100
 _EVEN = 1e-3  # relative difference below which the edges of a pixel are equal
 _SHOWN = 16  # suffixes in a message
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
@@ -189,6 +192,13 @@ def describe(recording: Recording, limit: int = 12) -> str:
     shown = [f"{name} {shape}" for name, shape in shapes.items() if shape]
     more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
     return (", ".join(shown[:limit]) or "single values only") + more
+
+
+def check_claim(path: Path, what: str, size: int, stored: int) -> None:
+    """Refuse an array of ``size`` bytes that the ``stored`` bytes of its files can hardly hold, or not at all."""
+    if size > _HARMLESS and size > _MOST_SHRINKAGE * stored:
+        claim = f"{what} claims {size / 1e9:.3g} GB, far more than the file can hold"
+        raise UserError(str(path), claim, "it is damaged, or constant: save it without compression")
 
 
 def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[str, ...]]:

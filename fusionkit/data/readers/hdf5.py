@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import h5py
 import numpy.typing as npt
 
-from fusionkit.data.readers import RawArray, calibration, damage, oblong
+from fusionkit.data.readers import RawArray, calibration, check_claim, damage, oblong
 from fusionkit.data.readers.hdf5_heap import heaps_are_sound
 from fusionkit.data.readers.hdf5_links import other_files
 from fusionkit.data.readers.npz import memory_map
@@ -30,8 +30,6 @@ _DAMAGE = (
     SystemError,
 )
 _NUMBERS = "biufc"  # kinds of dtypes
-# deflate shrinks at most 1032-fold: a dataset that claims far more than its file can hold has a damaged shape
-_MOST_SHRINKAGE = 10_000
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,8 @@ class Hdf5Recording:
             raise UserError(str(self.path), f"dataset '{name}' is empty", "name one that holds values")
         if dataset.dtype.kind not in _NUMBERS:
             raise UserError(str(self.path), f"dataset '{name}' holds no numbers", "name one that does")
-        if dataset.nbytes > _MOST_SHRINKAGE * sum(file.stat().st_size for file in files if file.exists()):
-            claim = f"dataset '{name}' claims {dataset.nbytes / 1e9:.3g} GB, far more than the file can hold"
-            raise UserError(str(self.path), claim, "it is damaged: copy or save it again")
+        stored = sum(file.stat().st_size for file in files if file.exists())
+        check_claim(self.path, f"dataset '{name}'", dataset.nbytes, stored)
 
 
 class Hdf5Reader:

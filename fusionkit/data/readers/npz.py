@@ -19,7 +19,7 @@ import numpy as np
 import numpy.lib.format as npy
 import numpy.typing as npt
 
-from fusionkit.data.readers import RawArray, calibration, damage, oblong
+from fusionkit.data.readers import RawArray, calibration, check_claim, damage, oblong
 from fusionkit.errors import UserError
 
 # what zipfile, the decompressors and numpy's header parser raise on damaged bytes (RuntimeError: a flipped bit of
@@ -82,7 +82,9 @@ class NpzRecording:
             if _is_plain(member, *self.headers[name]):
                 return _map_member(self.path, member)
             shape, dtype = self.headers[name]
-            if prod(shape) * dtype.itemsize > member.file_size:
+            size = prod(shape) * dtype.itemsize
+            check_claim(self.path, f"array '{name}'", size, self.path.stat().st_size)
+            if size > member.file_size:
                 raise EOFError("the array ends early")
             with archive.open(member) as stream:
                 array = npy.read_array(stream, allow_pickle=False)

@@ -95,6 +95,8 @@ class Mask(Options):
 Range = Annotated[list[Finite], Field(min_length=2, max_length=2)]
 Ranges = Annotated[list[Finite], Field(min_length=2, max_length=4)]
 
+Region = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
+
 
 _OF_WINDOWS = ("windows", "background", "background_windows", "subtract")
 
@@ -109,7 +111,7 @@ class SpectrumSource(Options):
     reader : format of ``path``; None to go by the suffix.
     elements : symbols, in the order of the maps; None for those of ``windows``, else of ``lines``, else of the file.
     lines : X-ray line or edge of an element (``Cu: Ka``); by default the file's, else the strongest.
-    method : ``spectral`` divides the channels of EDX spectra into one set for each element, sums each, and gives the
+    method : ``spectral`` divides the channels of spectra into one set for each element, sums each, and gives the
         array ``NAME_mixing``, the share of every element's counts in every set, for the forward model ``spectral``;
         ``windows`` sums the counts in a window of energy about the line; ``fit`` fits lines and background to each EDX
         spectrum, which separates overlapping lines, and gives the counts in the line's family.
@@ -119,6 +121,8 @@ class SpectrumSource(Options):
     background_windows : where the background is measured: [first, last] or [first, last, first, last].
     smooth : standard deviation in pixels of the Gaussian that smooths the background's counts, or the spectra of a fit;
         None for 2, and for as little as the counts permit with ``method: spectral``.
+    regions : first and last row, first and last column of parts of the scan, without the last ones; with ``spectral``,
+        report and exports show the spectrum of each with its model.
     subtract : whether the maps are the counts minus the background, negative ones set to 0, and so not counts.
     """
 
@@ -132,6 +136,7 @@ class SpectrumSource(Options):
     background: Literal["none", "windows", "power_law"] = "none"
     background_windows: dict[str, Ranges] = Field(default_factory=dict)
     smooth: NonNegative | None = None
+    regions: list[Region] = Field(default_factory=list)
     subtract: bool = False
 
     @field_validator("windows", "background_windows")
@@ -153,6 +158,7 @@ class SpectrumSource(Options):
     def _fit_takes_no_windows(self) -> SpectrumSource:
         others = (*_OF_WINDOWS, "lines") if self.method == "spectral" else _OF_WINDOWS
         keys = [key for key in others if key in self.model_fields_set and self.method != "windows"]
+        keys += ["regions"] if self.regions and self.method != "spectral" else []
         if keys:
             raise ValueError(f"has '{keys[0]}', which method: {self.method} does not take; remove it")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -28,7 +28,8 @@ class ElementMaps:
     mixing : share of the counts of each element (columns) in each map, (n, n); None if each map is of one element.
     facts : pixel size, notes and metadata; its values are the maps.
     spectrum : sum of all spectra and its model, a row each: energy and width of each bin in keV, counts, the background
-        with what nobody named, and every element, (n + 4, bins); None without a model.
+        with what nobody named, and every element; then for each region one that starts with its first and last row and
+        column, and the counts and parts as before, (n + 4 + (n + 3) regions, bins); None without a model.
     """
 
     elements: tuple[str, ...]
@@ -46,6 +47,49 @@ class ElementMaps:
             f"{name}_spectrum": self.spectrum,
         }
         return {name: self.maps} | {key: array for key, array in more.items() if array is not None}
+
+
+OTHERS = "background and unnamed lines"
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The sum of the spectra of a stack, or of a region of it.
+
+    Parameters
+    ----------
+    name : of the stack, with the rows and columns of a region.
+    energies, widths : of the bins, in keV.
+    counts : in each bin.
+    parts : of the model, by element, and `OTHERS`.
+    """
+
+    name: str
+    energies: Array
+    widths: Array
+    counts: Array
+    parts: dict[str, Array]
+
+    @property
+    def model(self) -> Array:
+        """The expected counts in each bin."""
+        return np.sum([*self.parts.values()], axis=0)
+
+    @property
+    def residual(self) -> Array:
+        """Counts minus model, in standard deviations of the counts."""
+        return (self.counts - self.model) / np.sqrt(np.maximum(self.model, 1.0))
+
+
+def spectra_in(name: str, rows: Array, elements: Sequence[str]) -> Iterator[Spectrum]:
+    """The sum of all spectra and those of regions, from `ElementMaps.spectrum` of the stack ``name``."""
+    energies, widths, *rest = np.asarray(rows, np.float64)
+    size, names = len(elements) + 3, (OTHERS, *elements)
+    for first in range(0, len(rest) - size + 2, size):
+        place = rest[first - 1][:4].astype(int).tolist() if first else None
+        title = name if place is None else "{}, rows {}:{}, columns {}:{}".format(name, *place)
+        counts, *parts = rest[first : first + size - 1]
+        yield Spectrum(title, energies, widths, counts, dict(zip(names, parts, strict=True)))
 
 
 def unmixed(maps: Array, background: Array | float, mixing: Array | None) -> Array:

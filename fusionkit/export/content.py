@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.field_of_view import Scan, scan_of
+from fusionkit.data.spectra import Spectrum, spectra_in
 from fusionkit.errors import UserError
 from fusionkit.result import Result
 from fusionkit.results.result_file import SavedResult
@@ -32,6 +33,7 @@ class Content:
     origin : (y, x) of the centre of the first pixel in ``units``; None if unknown.
     metadata : facts of the recording by name, numbers or text.
     about : origin of the maps: version, source, config, status, objective, optimality, as far as known.
+    spectra : sums of spectra with their models, of every stack and region.
     """
 
     maps: Mapping[str, Array]
@@ -42,6 +44,7 @@ class Content:
     origin: tuple[float, float] | None = None
     metadata: Mapping[str, float | str] = field(default_factory=dict)
     about: Mapping[str, float | str] = field(default_factory=dict)
+    spectra: tuple[Spectrum, ...] = ()
 
     @property
     def scan(self) -> Scan:
@@ -70,7 +73,8 @@ def content_of(result: Result, dataset: Dataset, config: str = "", deviation: Ar
     deviation : standard deviation of the maps, of their shape; None without error bars.
     """
     about = {"version": versions()["fusionkit"], "source": dataset.source, "config": config}
-    return _content(result, result.labels, dataset, dataset.arrays.get("haadf"), deviation, about, "export")
+    content = _content(result, result.labels, dataset, dataset.arrays.get("haadf"), deviation, about, "export")
+    return replace(content, spectra=_spectra(dataset.arrays, dataset.stacks))
 
 
 def content_of_saved(run: SavedRun) -> Content:
@@ -82,7 +86,14 @@ def content_of_saved(run: SavedRun) -> Content:
         "config": saved.config,
     }
     deviation = saved.uncertainty.get("standard_deviation")
-    return _content(saved, saved.elements, saved, saved.inputs.get("haadf"), deviation, about, run.name)
+    content = _content(saved, saved.elements, saved, saved.inputs.get("haadf"), deviation, about, run.name)
+    return replace(content, spectra=_spectra(saved.inputs, {"maps": saved.elements}))
+
+
+def _spectra(arrays: Mapping[str, Array], stacks: Mapping[str, Sequence[str]]) -> tuple[Spectrum, ...]:
+    """Those of stacks that are known."""
+    rows = {name: arrays.get(f"{name}_spectrum") for name in stacks}
+    return tuple(one for name, own in rows.items() if own is not None for one in spectra_in(name, own, stacks[name]))
 
 
 def _content(

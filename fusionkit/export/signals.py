@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.data.elements import is_element
+from fusionkit.data.spectra import Spectrum
 from fusionkit.export.content import DEVIATION, Content
 from fusionkit.microscope.facts import tree_of
 from fusionkit.terms import Array
@@ -23,11 +24,36 @@ _REST: Mapping[str, Any] = {
 
 
 def signals_of(content: Content) -> list[dict[str, Any]]:
-    """A signal for each map, standard deviation and the HAADF image, titled by its name.
+    """A signal for each map, standard deviation and the HAADF image, titled by its name, and for spectra.
+
+    Of each sum of spectra there are counts, model and residual (in standard deviations), in bins of one width.
 
     Facts of the recording are stored where HyperSpy expects them, the origin of the maps in ``metadata.fusionkit``.
     """
-    return [_signal(name, image, content) for name, image in content.images.items()]
+    images = [_signal(name, image, content) for name, image in content.images.items()]
+    return images + [one for spectrum in content.spectra for one in _spectra(spectrum, content)]
+
+
+def _spectra(one: Spectrum, content: Content) -> list[dict[str, Any]]:
+    """Interpolated on even energies, since bins widen with the energy and HyperSpy's calibrated axes are even."""
+    energies = np.linspace(one.energies[0], one.energies[-1], round(float(np.ptp(one.energies) / one.widths[0])) + 1)
+    axis = {
+        "_type": "UniformDataAxis",
+        "name": "Energy",
+        "size": energies.size,
+        "index_in_array": 0,
+        "scale": float(np.ptp(energies)) / max(energies.size - 1, 1),
+        "offset": float(energies[0]),
+        "navigate": False,
+        "is_binned": False,
+        "units": "keV",
+    }
+    density = {"counts per keV": one.counts / one.widths, "model per keV": one.model / one.widths}
+    signals = []
+    for name, values in (density | {"residual": one.residual}).items():
+        signal = _signal(f"{name} of {one.name}", np.interp(energies, one.energies, values), content)
+        signals.append({**signal, "axes": [axis]})
+    return signals
 
 
 def _signal(name: str, image: Array, content: Content) -> dict[str, Any]:
@@ -45,7 +71,9 @@ def _signal(name: str, image: Array, content: Content) -> dict[str, Any]:
         "fusionkit": {**content.about, "elements": list(content.maps)},
     }
     package = {"package": "fusionkit", "package_version": str(content.about.get("version", ""))}
-    axes = [_axis(index, axis, image.shape[index], content) for index, axis in enumerate("yx")]
+    axes = [
+        _axis(index, axis, size, content) for index, (axis, size) in enumerate(zip("yx", image.shape, strict=False))
+    ]
     data = np.ascontiguousarray(image)
     return {"data": data, "axes": axes, "metadata": metadata, "package_info": package, **_REST}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fusionkit.data.checks import Origin, check_finite, check_image
 from fusionkit.data.names import element_named, is_image
@@ -16,6 +16,9 @@ from fusionkit.microscope.facts import single_element
 from fusionkit.microscope.reader_process import ReaderProcess
 from fusionkit.microscope.signals import Signal
 from fusionkit.registry import suggestion
+
+if TYPE_CHECKING:
+    from fusionkit.microscope.spectra.fit import Reading
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,13 @@ class MicroscopeRecording:
 
     path: Path
     signals: dict[str, Signal]
+    _readings: dict[str, Reading] = field(default_factory=dict, repr=False, compare=False)
+
+    def reading(self, signal: Signal) -> Reading:
+        """The counts of EDX spectra and models of their sum, which are read and fitted once."""
+        from fusionkit.microscope.spectra.fit import Reading
+
+        return self._readings.setdefault(signal.name, Reading(signal))
 
     def names(self) -> list[str]:
         """The signals."""
@@ -59,12 +69,23 @@ class MicroscopeRecording:
         from fusionkit.microscope.spectra.windows import count
 
         signal = self.spectrum_image(source.signal, f"{where}.signal")
-        method = {"fit": fit, "spectral": count_in_sets, "windows": count}[source.method]
-        result = method(signal, source, where)
+        if source.method == "spectral":
+            result = count_in_sets(self.reading(signal), source, where, self._low_loss(signal))
+        else:
+            result = (fit if source.method == "fit" else count)(signal, source, where)
         origin = Origin(where, signal.name, str(signal.path))
         check_image(result.maps.shape[1:], origin)
         check_finite(result.maps, origin)
         return result
+
+    def _low_loss(self, signal: Signal) -> Signal | None:
+        """The EELS spectra of the zero loss beside those of ``signal``; None where the file has none."""
+        others = [one for one in self.signals.values() if one is not signal and one.technique == "EELS"]
+        for one in others if signal.technique == "EELS" else ():
+            offset, width, size = one.energies()
+            if offset < 0.0 < offset + width * size:
+                return one
+        return None
 
     def spectrum_image(self, name: str | None, where: str) -> Signal:
         """The spectrum image of that name, or the only one; `UserError` at ``where`` if there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,20 +100,25 @@ class ArrayValues:
 
     def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
         """Sums over ranges of channels along ``axis``, in one pass over the file."""
+        return list(self._sums(axis, ranges, np.float64))
+
+    def _sums(self, axis: int, ranges: Sequence[Channels], dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
         before = (slice(None),) * axis
-        parts = (self.array[(*before, slice(*one))].sum(axis=axis, dtype=np.float64) for one in ranges)
+        parts = (self.array[(*before, slice(*one))].sum(axis=axis, dtype=dtype) for one in ranges)
         if not hasattr(self.array, "compute"):
-            return list(parts)
+            yield from parts
+            return
         from dask.base import compute
 
-        return [np.asarray(one) for one in compute(*parts)]
+        yield from map(np.asarray, compute(*parts))
 
     def binned(self, axis: int, ranges: Sequence[Channels]) -> npt.NDArray[Any]:
         """As `Values`."""
-        return np.stack([_compact(one) for one in self.sums(axis, ranges)])
+        small = np.dtype(self.array.dtype) in (np.uint8, np.uint16)  # a sum of them fits uint32
+        return np.stack([_compact(one) for one in self._sums(axis, ranges, np.uint32 if small else np.float64)])
 
 
-def _compact(image: Image) -> npt.NDArray[Any]:
+def _compact(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The image in the smallest unsigned integers that hold its values; itself if they are not small whole numbers."""
     for dtype in (np.uint8, np.uint16):
         if image.size and image.min() >= 0 and image.max() <= np.iinfo(dtype).max:

@@ -106,6 +106,7 @@ class SpectraInMemory(ArraysInMemory):
     def __init__(self, arrays: Mapping[str, RawArray], signal: Signal) -> None:
         super().__init__(arrays)
         self._recording = MicroscopeRecording(signal.path, {signal.name: signal})
+        self.reading = self._recording.reading
 
     def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
         """As `fusionkit.data.spectra.SpectralRecording`."""
@@ -172,11 +173,13 @@ def _of_spectra(
 ) -> Inputs:
     """Image and counts of a spectrum image, in a set of channels for each element."""
     spectra = spectra_of(signal)
-    names = list(elements) if elements is not None else list(detected(spectra, spectra.facts.elements, "maps"))
+    memory = SpectraInMemory(arrays, spectra)
+    named = spectra.facts.elements
+    names = list(elements) if elements is not None else detected(memory.reading(spectra), named, "maps")
     source = SpectrumSource(elements=names, method="spectral")
     options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), spectra={"maps": source}, mask=mask)
     with argument_names():
-        dataset = load_file(options, Path(), "data", SpectraInMemory(arrays, spectra))
+        dataset = load_file(options, Path(), "data", memory)
     return Inputs(dataset, options, Kind(dict.fromkeys(names, image_like(signal))))
 
 

@@ -1,60 +1,28 @@
-"""The sum of all spectra with its model, a part for each element, and the residual."""
+"""Sums of spectra with their models, a part for each element, and the residual."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from fusionkit.data.spectra import Spectrum, spectra_in
 from fusionkit.report.content import Chart, Curve, Section
 from fusionkit.results.record import RunRecord
-from fusionkit.terms import Array
 
-OTHERS = "background and unnamed lines"
 _LEAST = 1e-5  # of the strongest peak: fainter parts are not drawn
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """The sum of all spectra of a stack.
-
-    Parameters
-    ----------
-    name : of the stack.
-    energies, widths : of the bins, in keV.
-    counts : in each bin.
-    parts : of the model, by element, and `OTHERS`.
-    """
-
-    name: str
-    energies: Array
-    widths: Array
-    counts: Array
-    parts: dict[str, Array]
-
-    @property
-    def model(self) -> Array:
-        """The expected counts in each bin."""
-        return np.sum([*self.parts.values()], axis=0)
-
-    @property
-    def residual(self) -> Array:
-        """Counts minus model, in standard deviations of the counts."""
-        return (self.counts - self.model) / np.sqrt(np.maximum(self.model, 1.0))
-
-
 def spectra_of(record: RunRecord) -> Iterator[Spectrum]:
-    """The spectrum of every stack that has a model."""
+    """The spectrum of every stack that has a model, and of its regions."""
     for name, elements in record.dataset.stacks.items():
         rows = record.dataset.arrays.get(f"{name}_spectrum")
-        if rows is not None and len(rows) == len(elements) + 4:
-            energies, widths, counts, *parts = np.asarray(rows, np.float64)
-            yield Spectrum(name, energies, widths, counts, dict(zip((OTHERS, *elements), parts, strict=True)))
+        if rows is not None:
+            yield from spectra_in(name, rows, elements)
 
 
 def spectrum_section(record: RunRecord) -> Section | None:
-    """Two charts for each stack: the spectrum with its parts, and the residual; None without a model."""
+    """Two charts for each stack and region: the spectrum with its parts, and the residual; None without a model."""
     charts = [chart for one in spectra_of(record) for chart in (_parts(one), _residual(one))]
     return Section("Sum of all spectra", tuple(charts)) if charts else None
 

@@ -6,10 +6,11 @@ The terms are those of `fusionkit.microscope.propose.default_terms`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fusionkit.arrays import Array
 from fusionkit.config.yaml import dump_line
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
@@ -77,7 +78,7 @@ def propose(
         data["haadf"] = {**data["haadf"], "offset": proposal.offset, "scale": proposal.scale}
     if proposal.grid is not None:
         data["grid"] = proposal.grid
-    return "\n".join(_lines(data, proposal, recordings)) + "\n"
+    return "\n".join(_lines(data, proposal, recordings, read.arrays)) + "\n"
 
 
 def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -> None:
@@ -89,7 +90,9 @@ def _check_backgrounds(dataset: Dataset, recordings: Mapping[Path, Recording]) -
             raise UserError(", ".join(map(str, recordings)), problem, remedy)
 
 
-def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recording]) -> list[str]:
+def _lines(
+    data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recording], arrays: Mapping[str, Array]
+) -> list[str]:
     files = ", ".join(path.name for path in recordings)
     lines = [
         f"# Fusion of {files}, written by fusionkit inspect. Each auto is chosen from the data of the run.",
@@ -98,9 +101,10 @@ def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recordi
     lines.append("data:")
     for key, value in data.items():
         if key == "spectra":
-            lines += ["  spectra:  # counts in sets of channels; lines may overlap"]
+            lines.append("  spectra:")
             for name, source in value.items():
-                lines += [f"    {name}:", *(f"      {k}: {dump_line(v)}" for k, v in source.items())]
+                remark = _evidence(source.get("elements", ()), arrays.get(f"{name}_spectrum"))
+                lines += [f"    {name}:{remark}", *(f"      {k}: {dump_line(v)}" for k, v in source.items())]
         elif key == "maps":
             lines += ["  maps:", *(f"    {k}: {_short(v)}" for k, v in value.items())]
         else:
@@ -112,6 +116,15 @@ def _lines(data: Mappings, proposal: Proposal, recordings: Mapping[Path, Recordi
     if proposal.size < SMALL:
         lines.append("engine: numpy  # for so few values faster than compiling kernels")
     return lines
+
+
+def _evidence(elements: Sequence[str], spectrum: Array | None) -> str:
+    """A remark about counts in sets of channels; ``spectrum`` as in `fusionkit.data.spectra.ElementMaps`."""
+    if spectrum is None:
+        return "  # counts in windows"
+    sums = zip(elements, spectrum[4 : 4 + len(elements)].sum(axis=1), strict=True)
+    counts = ", ".join(f"{element} {count:.0f}" for element, count in sums)
+    return f"  # counts in sets of channels, lines may overlap; the sum of all spectra shows {counts}"
 
 
 _REMARKS = {

@@ -100,6 +100,9 @@ def sources(
     same_technique = frozenset(name for name, entry in others.items() if entry.kind == used[0][2].kind)
     steps = _cropped(image[2], used[0][2])
     if choice.region is not None:
+        for source_of in data.get("spectra", {}).values():
+            if source_of.get("method") == "spectral":
+                source_of["regions"] = [[*choice.region[0], *choice.region[1]]]
         rows, columns = (list(ends) for ends in choice.region)
         steps = {"prepare": [*steps.get("prepare", ()), {"step": "crop", "rows": rows, "columns": columns}]}
     return data | steps, {name: entry.scan for name, entry in others.items()}, same_technique
@@ -243,10 +246,15 @@ def _counted(
     every : all elements of the specimen.
     chosen : those to map; without any, those of the file.
     """
-    signal = _signal(recording, entry)
+    assert isinstance(recording, MicroscopeRecording)
+    signal = recording.signals[entry.name]
     elements = chosen or signal.facts.elements
     if signal.technique == "EDX":
-        return {**source, "elements": list(detected(signal, elements, str(signal.path))), "method": "spectral"}
+        return {
+            **source,
+            "elements": detected(recording.reading(signal), elements, str(signal.path)),
+            "method": "spectral",
+        }
     windows: dict[str, list[float]] = {}
     backgrounds: dict[str, list[float]] = {}
     for element in elements:

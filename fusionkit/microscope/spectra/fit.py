@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,35 @@ _NEEDED = 100.0  # counts in a smoothed spectrum; with 300 an overlapping map ha
 _NARROWEST, _WIDEST = 0.4, 4.0  # pixels: narrower smoothing does nothing, wider smoothing mixes regions
 
 
+@dataclass
+class Reading:
+    """The counts of an EDX spectrum image in bins, and models of their sum, each read or fitted once.
+
+    Parameters
+    ----------
+    signal : the spectra.
+    """
+
+    signal: Signal
+    _models: dict[frozenset[str], SpectralModel] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def images(self) -> npt.NDArray[Any]:
+        """Counts in each bin, (bins, ny, nx)."""
+        return binned(self.signal, bins_of(self.signal))
+
+    def model(self, elements: Sequence[str], where: str) -> SpectralModel:
+        """The model with these elements and those of the file; `UserError` where the values are not counts."""
+        total = self.images.sum(axis=(1, 2), dtype=np.float64)
+        if not total.min(initial=np.inf) >= 0.0:
+            problem = f"'{self.signal.name}' holds values that are not counts"
+            raise UserError(where, problem, "use method: windows and background: windows")
+        named = tuple(dict.fromkeys((*elements, *self.signal.facts.elements)))
+        if frozenset(named) not in self._models:
+            self._models[frozenset(named)] = model_of(self.signal, named, total, bins_of(self.signal))
+        return self._models[frozenset(named)]
+
+
 def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     """The counts in all lines of one family of each element.
 
@@ -61,9 +91,8 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     elements = edx_elements(signal, source, f"{where}.method", where)
     lines = {one: bare_line(one, source.lines.get(one), where) for one in elements}
     family_of = {one: known_line(signal, one, lines[one], where)[0][0] for one in elements}
-    bins = bins_of(signal)
-    images = np.moveaxis(binned(signal, bins), 0, -1).astype(np.float64)
-    model = model_of_sum(signal, elements, images.sum(axis=(0, 1)), bins, where)
+    reading = Reading(signal)
+    images, model = np.moveaxis(reading.images, 0, -1).astype(np.float64), reading.model(elements, where)
     for element, family in family_of.items():
         if (element, family) not in model.families:
             raise UserError(f"{where}.lines", f"the {family} lines of {element} lie outside the spectra", "name others")
@@ -76,12 +105,12 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     return ElementMaps(tuple(family_of), maps, None, signal.raw(maps, notes))
 
 
-def detected(signal: Signal, elements: Sequence[str], where: str) -> dict[str, float]:
-    """The elements whose lines the sum of all spectra shows, with their counts; a warning for every other one.
+def detected(reading: Reading, elements: Sequence[str], where: str) -> list[str]:
+    """The elements whose lines the sum of all spectra shows; a warning for every other one.
 
     Parameters
     ----------
-    signal : an EDX spectrum image.
+    reading : of an EDX spectrum image.
     elements : symbols; without any, all that the spectra show.
     where : config key, for error messages.
 
@@ -89,15 +118,13 @@ def detected(signal: Signal, elements: Sequence[str], where: str) -> dict[str, f
     ------
     UserError : as `fit`, or the spectra show none of them.
     """
-    bins, result = bins_of(signal), dict[str, float]()
-    total = binned(signal, bins).sum(axis=(1, 2), dtype=np.float64)
-    model = model_of_sum(signal, elements, total, bins, where)
+    signal, result = reading.signal, list[str]()
+    model = reading.model(elements, where)
     for element in elements or model.unlisted:
         family = clearest(model, element)
         problem = "its lines lie outside the spectra" if family is None else _below_limit(signal, model, family)
         if problem is None:
-            own = [name == element for name, _ in model.families]
-            result[element] = float(model.amounts[own].sum())
+            result.append(element)
         elif elements:
             warnings.warn(f"the config leaves out {element} of '{signal.name}': {problem}", FusionkitWarning, 2)
     if not result:
@@ -171,16 +198,6 @@ def edx_elements(signal: Signal, source: SpectrumSource, key: str, where: str) -
         problem = f"fits lines, but '{signal.name}' of {signal.path} is not an EDX spectrum image ({signal.kind})"
         raise UserError(key, problem, "use method: windows, with background: windows, power_law or none")
     return elements_of(signal, source, where)
-
-
-def model_of_sum(
-    signal: Signal, elements: Sequence[str], total: Image, bins: tuple[Channels, ...], where: str
-) -> SpectralModel:
-    """The model of the sum; `UserError` where the values are not counts."""
-    if not total.min(initial=np.inf) >= 0.0:
-        problem = f"'{signal.name}' holds values that are not counts"
-        raise UserError(where, problem, "use method: windows and background: windows")
-    return model_of(signal, (*elements, *(one for one in signal.facts.elements if one not in elements)), total, bins)
 
 
 def warn_of_doubts(signal: Signal, model: SpectralModel, families: Sequence[Family], tied: bool = False) -> None:

@@ -103,6 +103,12 @@ def _table(element: str) -> Mapping[str, Any]:
     return _tables().get(element, {}).get("Atomic_properties", {})
 
 
+def binding_energies(element: str) -> dict[str, float]:
+    """Onsets of the edges of an element by shell (K, L3, ...), in eV."""
+    entries = _table(element).get("Binding_energies", {})
+    return {name: float(entry["onset_energy (eV)"]) for name, entry in entries.items()}
+
+
 def elements_in_table() -> list[str]:
     """The elements that have X-ray lines."""
     return [element for element in _tables() if is_element(element) and _table(element).get("Xray_lines")]
@@ -197,7 +203,7 @@ def _strongest(signal: Signal, known: Mapping[str, float]) -> str | None:
 
 def _edge(signal: Signal, element: str, edge: str | None, where: str, others: Sequence[str]) -> Window:
     entries = _table(element).get("Binding_energies", {})
-    known = {name: float(entry["onset_energy (eV)"]) for name, entry in entries.items()}
+    known = binding_energies(element)
     low, high = _range(signal)
     if edge is None:
         major = [name for name, entry in entries.items() if entry.get("relevance") == "Major"]

@@ -208,18 +208,25 @@ def _fitted(
     calibration: Calibration,
 ) -> SpectralModel:
     """The amounts by least squares, reweighted by the variance of the fit, which is nearly maximum likelihood."""
-    from scipy.optimize import nnls
-
     both = np.concatenate([peaks(edges, families, calibration), hats])
-    mean, amounts = total + 1.0, np.zeros(len(both))
-    for _ in range(_REWEIGHTINGS):
-        root = np.sqrt(mean)
-        amounts = nnls((both / root).T, total / root)[0]
-        mean = np.maximum(amounts @ both, 0.5)
+    amounts = weighted_amounts(total, both)
+    mean = np.maximum(amounts @ both, 0.5)
     logs = np.log(np.divide(total, mean, out=np.ones_like(mean), where=total > 0.0))
     deviance = 2.0 * float(np.sum(total * logs - (total - mean))) / max(len(bins) - len(both), 1)
     known, background = amounts[: len(families)], amounts[len(families) :] @ hats
     return SpectralModel(bins, edges, dict(families), total, calibration, known, background, deviance)
+
+
+def weighted_amounts(total: Image, shapes: Image) -> Image:
+    """Nonnegative amounts of ``shapes``, (k, bins), in a spectrum, nearly of maximum likelihood."""
+    from scipy.optimize import nnls
+
+    mean, amounts = total + 1.0, np.zeros(len(shapes))
+    for _ in range(_REWEIGHTINGS):
+        root = np.sqrt(mean)
+        amounts = nnls((shapes / root).T, total / root)[0]
+        mean = np.maximum(amounts @ shapes, 0.5)
+    return amounts
 
 
 def _information(shape: Image, others: Image, mean: Image) -> float:

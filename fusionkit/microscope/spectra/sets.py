@@ -13,25 +13,32 @@ for the mean of all spectra; the note says how many of the standard errors of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from fusionkit.data.options import SpectrumSource
-from fusionkit.data.spectra import ElementMaps
+from fusionkit.data.spectra import ElementMaps, unmixed
 from fusionkit.errors import UserError
-from fusionkit.microscope.signals import Image, Signal, block_sums
+from fusionkit.microscope.signals import Channels, Image, Signal, block_sums
+from fusionkit.microscope.spectra.edges import bins_of_edges, edges_of_sum, energy_losses
 from fusionkit.microscope.spectra.fit import (
     Origins,
+    Reading,
     binned,
     clearest,
     edx_elements,
     facts_of_fit,
-    model_of_sum,
     on_pixels,
     smoothed_amounts,
     smoothing_width,
     warn_of_doubts,
 )
-from fusionkit.microscope.spectra.model import SpectralModel, bins_of
+from fusionkit.microscope.spectra.model import SpectralModel, edges_of
+from fusionkit.microscope.spectra.windows import elements_of
 
 _LEAST = 0.02  # share of an element in a bin, below which the bin starts in no set
 _NEGLIGIBLE = 1e-4  # share of an element's counts in a bin, below which its set does not need the bin
@@ -40,43 +47,120 @@ _MOST_BLOCKS = 128  # along an axis, in which the background is estimated
 _RIDGE = 1e-9  # of the information, relative to that of the counts alone: spectra may coincide
 
 
-def count_in_sets(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
+@dataclass(frozen=True)
+class Parts:
+    """What the sum of all spectra consists of.
+
+    Parameters
+    ----------
+    bins : adjacent ranges of channels.
+    edges : their ends in keV, (bins + 1,).
+    shapes : of the elements, then of everything else, each with the sum 1, (n + k, bins).
+    amounts : their counts in the sum, (n + k,).
+    listed, facts : for the note: each element with its counts, and sentences.
+    """
+
+    bins: tuple[Channels, ...]
+    edges: Image
+    shapes: Image
+    amounts: Image
+    listed: str
+    facts: str
+
+
+def count_in_sets(reading: Reading, source: SpectrumSource, where: str, low_loss: Signal | None = None) -> ElementMaps:
     """The counts in the set of each element, the background in it, and the mixing.
 
     Parameters
     ----------
-    signal : an EDX spectrum image.
+    reading : of an EDX or EELS spectrum image.
     source : elements, and the width of the smoothing of the background.
     where : config key of ``source``.
+    low_loss : EELS spectra of the zero loss and what follows; None without.
 
     Raises
     ------
-    UserError : these are not EDX spectra, an element has no lines in them, or their values are not counts.
+    UserError : these are no spectra, an element has no lines or edges in them, or their values are not counts.
     """
-    elements = edx_elements(signal, source, f"{where}.method", where)
-    bins = bins_of(signal)
-    images = binned(signal, bins)
-    model = model_of_sum(signal, elements, images.sum(axis=(1, 2), dtype=np.float64), bins, where)
+    signal = reading.signal
+    if signal.technique == "EELS" and len(signal.shape) == 3:
+        elements = elements_of(signal, source, where)
+        bins = bins_of_edges(signal, elements, where)
+        images = binned(signal, bins)
+        parts = _parts_of_edges(signal, elements, images, bins, low_loss, where)
+    else:
+        elements = edx_elements(signal, source, f"{where}.method", where)
+        images, parts = reading.images, _parts_of_lines(reading, elements, where)
+    n = len(elements)
+    shapes, amounts = parts.shapes[:n], parts.amounts[:n]
+    mean = np.maximum(parts.amounts @ parts.shapes, 0.5)
+    noise = mean + np.maximum(mean - amounts @ shapes, 0.0)  # the background is estimated from about as many counts
+    owners = sets_of(shapes, amounts, noise)
+    members = np.stack([owners == index for index in range(n)])
+    maps = np.stack([images[one].sum(axis=0, dtype=np.float64) for one in members])
+    levels = _levels(parts, n, images, source.smooth)
+    background = np.tensordot(members @ parts.shapes[n:].T, levels, axes=1)
+    mixing = members @ shapes.T
+    errors = _standard_errors(members @ shapes.T, members @ noise) / _standard_errors(shapes.T, noise)
+    note = f"Counts by the sum of all spectra: {parts.listed}. In a set of channels for each element they have at most"
+    notes = (f"{note} {errors.max():.3g} times the standard error of whole spectra. {parts.facts}",)
+    total = images.sum(axis=(1, 2), dtype=np.float64)
+    rows = [(parts.edges[1:] + parts.edges[:-1]) / 2, np.diff(parts.edges), total, parts.amounts[n:] @ parts.shapes[n:]]
+    rows += [*(amounts[:, None] * shapes)]
+    for index, region in enumerate(source.regions):
+        part = _part(region, maps.shape[1:], f"{where}.regions[{index}]")
+        net = unmixed(maps[part].sum(axis=(1, 2))[:, None], background[part].sum(axis=(1, 2))[:, None], mixing)
+        others = np.maximum(levels[part].sum(axis=(1, 2)), 0.0) @ parts.shapes[n:]
+        place = np.pad(np.array(region, np.float64), (0, images.shape[0]))[: images.shape[0]]
+        rows += [place, images[part].sum(axis=(1, 2), dtype=np.float64), others, *(np.maximum(net, 0.0) * shapes)]
+    spectrum = np.stack(rows)
+    return ElementMaps(tuple(elements), maps, background, signal.raw(maps, notes), mixing, spectrum)
+
+
+def _parts_of_lines(reading: Reading, elements: list[str], where: str) -> Parts:
+    model = reading.model(elements, where)
     families = {element: clearest(model, element) for element in elements}
     outside = [element for element, family in families.items() if family is None]
     if outside:
         raise UserError(where, f"the lines of {outside[0]} lie outside the spectra", "leave it out")
-    warn_of_doubts(signal, model, [family for family in families.values() if family is not None], tied=True)
+    seen = [family for family in families.values() if family is not None]
+    warn_of_doubts(reading.signal, model, seen, tied=True)
     shapes, amounts = _spectra(model, elements)
-    mean = np.maximum(model.all_amounts @ model.shapes, 0.5)
-    noise = mean + np.maximum(mean - amounts @ shapes, 0.0)  # the background is estimated from about as many counts
-    owners = sets_of(shapes, amounts, noise)
-    members = np.stack([owners == index for index in range(len(elements))])
-    maps = np.stack([images[one].sum(axis=0, dtype=np.float64) for one in members])
-    background = _background(model, elements, members, images, source.smooth)
-    mixing = members @ shapes.T
-    errors = _standard_errors(members @ shapes.T, members @ noise) / _standard_errors(shapes.T, noise)
+    origins = Origins.of(model)
+    others = [name not in elements for name in origins.names]
     listed = ", ".join(f"{one} {n:.6g}{_shares(model, one)}" for one, n in zip(elements, amounts, strict=True))
-    note = f"Counts by the sum of all spectra: {listed}. In a set of channels for each element they have at most"
-    notes = (f"{note} {errors.max():.3g} times the standard error of whole spectra. {facts_of_fit(model)}",)
-    return ElementMaps(
-        tuple(elements), maps, background, signal.raw(maps, notes), mixing, _spectrum(model, shapes, amounts)
+    return Parts(
+        model.bins,
+        model.edges / 1000.0,
+        np.concatenate([shapes, origins.shapes[others]]),
+        np.append(amounts, origins.amounts[others]),
+        listed,
+        facts_of_fit(model),
     )
+
+
+def _parts_of_edges(
+    signal: Signal,
+    elements: list[str],
+    images: npt.NDArray[Any],
+    bins: tuple[Channels, ...],
+    low_loss: Signal | None,
+    where: str,
+) -> Parts:
+    total = images.sum(axis=(1, 2), dtype=np.float64)
+    if not total.min(initial=np.inf) >= 0.0:
+        problem = f"'{signal.name}' holds values that are not counts"
+        raise UserError(where, problem, "use method: windows and background: power_law")
+    edges = edges_of(signal, bins)
+    spread = None if low_loss is None else energy_losses(low_loss, float(np.diff(edges)[0]))
+    shapes, amounts, shift = edges_of_sum(signal, elements, total, bins, spread, where)
+    mean = np.maximum(amounts @ shapes, 0.5)
+    deviance = float(np.sum((total - mean) ** 2 / mean)) / max(len(total) - len(shapes), 1)
+    facts = (
+        f"The sum of all spectra deviates {deviance:.2g} times as much as counts do. The edges are {shift:+.0f} eV off."
+    )
+    listed = ", ".join(f"{one} {n:.6g}" for one, n in zip(elements, amounts[: len(elements)], strict=True))
+    return Parts(bins, edges / 1000.0, shapes, amounts, listed, facts)
 
 
 def _shares(model: SpectralModel, element: str) -> str:
@@ -84,14 +168,6 @@ def _shares(model: SpectralModel, element: str) -> str:
     own = {name: n for (one, name), n in zip(model.families, model.amounts, strict=True) if one == element and n > 0.0}
     total = sum(own.values())
     return f" ({', '.join(f'{name} {n / total:.1%}' for name, n in own.items())})" if len(own) > 1 else ""
-
-
-def _spectrum(model: SpectralModel, shapes: Image, amounts: Image) -> Image:
-    """The rows of `fusionkit.data.spectra.ElementMaps.spectrum`."""
-    parts = amounts[:, None] * shapes
-    others = model.all_amounts @ model.shapes - parts.sum(axis=0)
-    edges = model.edges / 1000.0
-    return np.stack([(edges[1:] + edges[:-1]) / 2, np.diff(edges), model.total, others, *parts])
 
 
 def _spectra(model: SpectralModel, elements: list[str]) -> tuple[Image, Image]:
@@ -149,18 +225,27 @@ def _standard_errors(mixing: Image, noise: Image) -> Image:
     return np.sqrt(np.diagonal(np.linalg.inv(information)))
 
 
-def _background(
-    model: SpectralModel, elements: list[str], members: np.ndarray, images: np.ndarray, smooth: float | None
-) -> Image:
-    """The expected counts of everything but the elements in each set, (n, ny, nx)."""
+def _part(region: Sequence[int], shape: tuple[int, ...], where: str) -> tuple[slice, slice, slice]:
+    """The index of a region in a stack; `UserError` unless it lies in the scan and holds a pixel."""
+    first, last, left, right = region
+    if not (first < last <= shape[0] and left < right <= shape[1]):
+        problem = f"{region} is no part of {shape[0]} rows and {shape[1]} columns"
+        raise UserError(where, problem, "give first and last row, first and last column")
+    return slice(None), slice(first, last), slice(left, right)
+
+
+def _levels(parts: Parts, n: int, images: np.ndarray, smooth: float | None) -> Image:
+    """The expected counts of everything but the ``n`` elements at each pixel, (k, ny, nx)."""
     shape = images.shape[1:]
-    width = smoothing_width(smooth, float(model.total.sum()) / (shape[0] * shape[1]))
+    counts = float(images.sum(dtype=np.float64)) / (shape[0] * shape[1])
+    width = smoothing_width(smooth, counts)
     block = max(1, round(width), -(-max(shape) // _MOST_BLOCKS))
     blocks = np.stack([block_sums(one.astype(np.float64), block) for one in images], axis=-1)
-    origins = Origins.of(model)
-    amounts = smoothed_amounts(blocks, origins.shapes, origins.amounts, width / block)
+    held = parts.amounts > 0.0
+    amounts = smoothed_amounts(blocks, parts.shapes[held], parts.amounts[held], width / block)
     totals = amounts.sum(axis=(0, 1))
-    scales = np.divide(origins.amounts, totals, out=np.zeros_like(totals), where=totals > 0.0)
-    others = np.array([name not in elements for name in origins.names])
-    parts = members @ (origins.shapes * (scales * others)[:, None]).T
-    return np.stack([on_pixels(amounts @ part, block, shape) for part in parts])
+    scales = np.divide(parts.amounts[held], totals, out=np.zeros_like(totals), where=totals > 0.0)
+    result = np.zeros((len(held), *shape))
+    for place, image, scale in zip(np.flatnonzero(held), np.moveaxis(amounts, -1, 0), scales, strict=True):
+        result[place] = scale * on_pixels(image, block, shape)
+    return result[n:]

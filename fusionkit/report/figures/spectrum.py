@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from fusionkit.report.spectrum import OTHERS, Spectrum
+from fusionkit.data.spectra import OTHERS, Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def _draw(axes: Axes, one: Spectrum) -> None:
     axes.set_yscale("log")
     axes.set_ylim(_LEAST * top, 3.0 * top)
     axes.set_ylabel("counts per keV")
-    axes.set_title(f"Sum of all spectra of {one.name}", loc="left")
+    axes.set_title(f"Sum of spectra of {one.name}", loc="left")
     axes.legend(ncols=2, fontsize="small", frameon=False, loc="upper right")
     axes.tick_params(labelbottom=False)
 

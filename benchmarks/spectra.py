@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
@@ -87,7 +88,8 @@ def edge(element: str) -> Array:
     from exspy.components import EELSCLEdge
 
     one, two = EDGES[element]
-    section = EELSCLEdge(f"{element}_L3", GOS="hydrogenic").GOS.integrateq(one, 0.012, 200.0)
+    component: Any = EELSCLEdge(f"{element}_L3", GOS="hydrogenic")
+    section = component.GOS.integrateq(one, 0.012, 200.0)
     smooth = np.where(one <= LOSSES, np.maximum(section(np.maximum(LOSSES, one)), 0.0), 0.0)
     white = np.exp(-0.5 * ((LOSSES - one - 1.0) / 1.5) ** 2) + 0.5 * np.exp(-0.5 * ((LOSSES - two - 1.0) / 2.0) ** 2)
     return 0.75 * smooth / smooth.sum() + 0.25 * white / white.sum()
@@ -106,7 +108,7 @@ def simulate(folder: Path, pair: tuple[str, str], how: str, dose: float, seed: i
     truth = {element: dose * place for element, place in zip(pair, places, strict=True)}
     eels = pair[0] in EDGES
     if eels:
-        mean = 3.0 * dose * (0.1 + sum(places))[..., None] * edge_background(places)
+        mean = 3.0 * dose * (0.1 + np.add(*places))[..., None] * edge_background(places)
     else:
         background = np.exp(-ENERGIES / 3.0) * (ENERGIES > 0.1)
         mean = np.multiply.outer(0.3 * dose * (0.1 + sum(places)), background / background.sum())

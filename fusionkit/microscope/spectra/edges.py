@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,8 @@ def _hydrogenic(element: str, shell: str, onset: float, beam: float, angle: floa
             warnings.simplefilter("ignore")  # eXSpy warns about HyperSpy
             from exspy.components import EELSCLEdge
 
-            section = EELSCLEdge(f"{element}_{shell}", GOS="hydrogenic").GOS.integrateq(onset, angle / 1000.0, beam)
+            component: Any = EELSCLEdge(f"{element}_{shell}", GOS="hydrogenic")
+            section = component.GOS.integrateq(onset, angle / 1000.0, beam)
     except ImportError:
         remedy = f"{EXTRA}, or give the windows in the config"
         raise UserError("installation", "cross sections need eXSpy, which is not installed", remedy) from None

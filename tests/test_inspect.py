@@ -71,7 +71,8 @@ def test_config_for_ready_maps_runs(tmp_path: Path, capsys: pytest.CaptureFixtur
     config = tmp_path / "x.yaml"
     assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(config)]) == 0
     assert ("maps_are: rates" in config.read_text(encoding="utf-8")) is not counts
-    assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet"]) == 0
+    bare = ["--set", "output={figures: false, report: false}"]
+    assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet", *bare]) == 0
     assert "config" not in fails(capsys, str(tmp_path / "a.npz"), "--write-config", str(tmp_path / "x.txt"))[:20]
     assert "replace it with --overwrite" in fails(capsys, str(tmp_path / "a.npz"), "--write-config", str(config))
     assert main(["inspect", str(tmp_path / "a.npz"), "--write-config", str(config), "--overwrite"]) == 0

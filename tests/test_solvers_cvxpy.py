@@ -1,4 +1,7 @@
-"""Convex problems written in CVXPY, independently of the project's code: solvers must reach its objective."""
+"""Convex problems written in CVXPY, independently of the project's code: solvers must reach its objective.
+
+The results are those of ``test_solvers.py``, which runs before it, mostly in the same process.
+"""
 
 from __future__ import annotations
 

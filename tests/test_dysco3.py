@@ -23,7 +23,7 @@ REACHED = {
     "admm": (1e-3, 26441.5),
     "linearized_admm": (1e-3, 26441.5),
     "proximal_gradient": (1e-3, 26441.5),
-    "lbfgsb": (2e-3, 26441.5),
+    "lbfgsb": (1e-3, 26441.5),
     "pyproximal_primal_dual": (1e-3, 26441.5),
     "pyproximal_admm": (1e-3, 26441.5),
 }

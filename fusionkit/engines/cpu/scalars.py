@@ -2,7 +2,7 @@ r"""Losses and chains given as scalars (`fusionkit.engines.losses`), compiled in
 
 ``others`` is a tuple of `Other`, ``chain`` a `Chain` or an empty tuple. Their types hold the scalar classes, so Numba
 compiles each combination on its own, and an absent one costs nothing. A loss of a datum that is NaN is 0. They use
-rows 5 to 7 of the scratch ``rows``.
+rows 5 to 9 of the scratch ``rows``: a chain keeps its slope in rows that no other loss writes.
 """
 
 from __future__ import annotations
@@ -264,9 +264,9 @@ sum_chain = if_present(_sum)
 @if_present
 @inlined
 def expand_chain(chain: Any, rows: Any, at: Any) -> None:
-    """rows[5] = w phi' f' and rows[6] = sqrt(max(w (phi'' f'^2 + phi' f''), 0)), for s in rows[0]."""
+    """rows[8] = w phi' f' and rows[9] = sqrt(max(w (phi'' f'^2 + phi' f''), 0)), for s in rows[0]."""
     j, first, m = at
-    s, slope, root, b = rows[0], rows[5], rows[6], chain.data[j, first : first + m]
+    s, slope, root, b = rows[0], rows[8], rows[9], chain.data[j, first : first + m]
     for k in range(m):
         mean, by_sum = value_of(chain.chain, s[k]), slope_of(chain.chain, s[k])
         first_derivative = slope_of(chain.loss, mean, b[k])
@@ -280,7 +280,7 @@ def expand_chain(chain: Any, rows: Any, at: Any) -> None:
 @inlined
 def couple_chain(chain: Any, gi: Any, yi: Any, i: int, rows: Any, m: int) -> None:
     """Add the gradient with respect to element i; y = the coupling u."""
-    slope, root, z = rows[5], rows[6], chain.z[i]
+    slope, root, z = rows[8], rows[9], chain.z[i]
     for k in range(m):
         gi[k] += z * slope[k]
         yi[k] = z * root[k]

@@ -13,7 +13,7 @@ from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.data.spectra import OTHERS, Spectrum, spectra_in, unmixed
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.export.content import Content
 from fusionkit.export.signals import signals_of
 from fusionkit.microscope.spectra.peaks import Calibration, calibrated, peaks, with_weights
@@ -57,6 +57,11 @@ def test_overlapping_edges_are_told_apart(tmp_path: Path) -> None:
     assert region.parts["Fe"].sum() < 0.05 * whole.parts["Fe"].sum()
     assert region.counts.sum() == pytest.approx(region.model.sum(), rel=0.02)
     assert np.sqrt(np.mean(region.residual**2)) < 1.5
+
+
+def test_an_edge_that_the_spectra_do_not_show_is_named(tmp_path: Path) -> None:
+    with pytest.warns(FusionkitWarning, match=r"Co is not detected: .* counts of its edges, and the limit is"):
+        loaded(tmp_path, elements=["Mn", "Fe", "Co"])
 
 
 @pytest.mark.parametrize(

@@ -209,11 +209,14 @@ def warn_of_doubts(signal: Signal, model: SpectralModel, families: Sequence[Fami
         problem = _below_limit(signal, model, (element, family))
         if problem is not None:
             warnings.warn(f"{element} is not detected: {problem}", FusionkitWarning, stacklevel=2)
-    if model.deviance > _DEVIANCE:
-        problem = (
-            f"the fit of '{signal.name}' does not follow its spectra: their sum deviates {model.deviance:.2g} times as"
-        )
-        question = "is an element missing, or are its lines shaped otherwise?"
+    warn_of_deviance(signal, model.deviance)
+
+
+def warn_of_deviance(signal: Signal, deviance: float) -> None:
+    """Warn of a model that does not fit the sum of all spectra, from its deviance over its degrees of freedom."""
+    if deviance > _DEVIANCE:
+        problem = f"the fit of '{signal.name}' does not follow its spectra: their sum deviates {deviance:.2g} times as"
+        question = "is an element missing, or are its lines or edges shaped otherwise?"
         warnings.warn(f"{problem} much as counts do; {question}", FusionkitWarning, stacklevel=2)
 
 

@@ -35,7 +35,7 @@ _MOST_UNLISTED = 8
 _COMMON = ("C", "O", "Cu", "Si", "Al", "Ga", "Fe", "Ni", "Mo", "Au", "Pt", "Cl", "Ca", "Na")  # grids, holders, beams
 _RARE = 0.5  # factor of the evidence of all others
 _HARDEST = 20e3  # eV: harder lines of an element that is not named may be too faint to count as evidence
-_DETECTED = 3.0  # standard errors
+DETECTED = 3.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class SpectralModel:
         others = np.delete(self.shapes, index, axis=0)
         mean = np.maximum(np.delete(self.all_amounts, index) @ others, 0.5)
         information = _information(self.family_shapes[index], others, mean) / max(self.deviance, 1.0)
-        return _DETECTED / np.sqrt(max(information, 1e-300))
+        return DETECTED / np.sqrt(max(information, 1e-300))
 
 
 def model_of(signal: Signal, elements: Sequence[str], total: Image, bins: tuple[Channels, ...]) -> SpectralModel:

@@ -13,6 +13,7 @@ for the mean of all spectra; the note says how many of the standard errors of th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from fusionkit.data.options import SpectrumSource
 from fusionkit.data.spectra import ElementMaps, unmixed
-from fusionkit.errors import UserError
+from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.signals import Channels, Image, Signal, block_sums
 from fusionkit.microscope.spectra.edges import bins_of_edges, edges_of_sum, energy_losses
 from fusionkit.microscope.spectra.fit import (
@@ -35,9 +36,10 @@ from fusionkit.microscope.spectra.fit import (
     on_pixels,
     smoothed_amounts,
     smoothing_width,
+    warn_of_deviance,
     warn_of_doubts,
 )
-from fusionkit.microscope.spectra.model import SpectralModel, edges_of
+from fusionkit.microscope.spectra.model import DETECTED, SpectralModel, edges_of
 from fusionkit.microscope.spectra.windows import elements_of
 
 _LEAST = 0.02  # share of an element in a bin, below which the bin starts in no set
@@ -156,6 +158,13 @@ def _parts_of_edges(
     shapes, amounts, shift = edges_of_sum(signal, elements, total, bins, spread, where)
     mean = np.maximum(amounts @ shapes, 0.5)
     deviance = float(np.sum((total - mean) ** 2 / mean)) / max(len(total) - len(shapes), 1)
+    limits = DETECTED * _standard_errors(shapes.T, mean) * max(deviance, 1.0) ** 0.5
+    for element, count, limit in zip(elements, amounts, limits, strict=False):
+        if count < limit:
+            problem = f"the sum of all spectra of '{signal.name}' holds {count:.3g} counts of its edges"
+            message = f"{element} is not detected: {problem}, and the limit is {limit:.3g}"
+            warnings.warn(message, FusionkitWarning, stacklevel=2)
+    warn_of_deviance(signal, deviance)
     facts = (
         f"The sum of all spectra deviates {deviance:.2g} times as much as counts do. The edges are {shift:+.0f} eV off."
     )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from microscope_files import FORMATS
@@ -16,7 +17,7 @@ from reader_pool import Pool
 
 from fusionkit.data.readers import open_recording
 from fusionkit.errors import UserError
-from fusionkit.microscope.damaged_files import check_tiff
+from fusionkit.microscope.damaged_files import check_hdf5, check_tiff
 from fusionkit.microscope.propose.listing import entries
 
 BCF = Path(__file__).parents[1].parent / "shared" / "data" / "tio2_pd_tem.bcf"
@@ -168,3 +169,14 @@ def test_an_image_larger_than_its_file_is_found(tag: str, tmp_path: Path) -> Non
     path.write_bytes(content)
     with pytest.raises(ValueError, match="claims"):
         check_tiff(path)
+
+
+def test_images_of_zeros_that_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile", reason="the extra 'io' is not installed")
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9000, 9000), np.uint8), compression="zlib")
+    with pytest.raises(ValueError, match="claims"):
+        check_tiff(tmp_path / "a.tif")
+    with h5py.File(tmp_path / "a.hspy", "w") as file:
+        file.create_dataset("image", shape=(3000, 3000), chunks=(100, 100), dtype="f8")
+    with pytest.raises(UserError, match=r"claims 0\.072 GB"):
+        check_hdf5(tmp_path / "a.hspy")

@@ -19,9 +19,10 @@ import h5py
 import numpy as np
 
 from fusionkit.arrays import Array
+from fusionkit.data.readers import check_claim
 from fusionkit.data.readers.hdf5_heap import heaps_are_sound
 from fusionkit.data.readers.hdf5_links import refuse_links
-from fusionkit.errors import UserError
+from fusionkit.errors import UserError, printable
 from fusionkit.machine import available
 from fusionkit.microscope.corrections import scan_shape
 
@@ -181,6 +182,8 @@ def check_hdf5(path: Path) -> None:
 
     def visit(_: str | bytes, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.chunks is not None:
+            if item.ndim == 2:  # an image, which is read as a whole
+                check_claim(path, f"'{printable(str(item.name))}'", item.nbytes, size)
             if prod(item.chunks) * item.dtype.itemsize > _MOST_DEFLATED * size + _SMALL_CHUNK:
                 raise ValueError("a chunk claims more than the file can hold")
             item.id.chunk_iter(check_chunk)
@@ -194,6 +197,7 @@ def check_hdf5(path: Path) -> None:
         file.visititems(visit)
 
 
+_MOST_SHRINKAGE = 100  # values of an image per byte of a file
 _ORDERS = {b"II": "<", b"MM": ">", b"EP": "<"}  # those that tifffile knows
 _BIG = 43  # the version of files beyond 4 GB
 _MOST_TAGS = 4096  # of a directory; tifffile stops there
@@ -219,7 +223,7 @@ def check_tiff(path: Path) -> None:
             if offset in seen:
                 raise ValueError("its directories lead in a circle")
             seen.add(offset)
-            if _values(tags) > MOST_VALUES_PER_BYTE * size + ALWAYS_ALLOWED:
+            if _values(tags) > _MOST_SHRINKAGE * size + ALWAYS_ALLOWED:
                 raise ValueError(f"an image claims {_values(tags):.3g} values, far more than the file can hold")
 
 

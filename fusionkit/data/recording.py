@@ -70,7 +70,7 @@ def load_file(options: DataOptions, folder: Path, where: str, files: OpenFiles |
     if options.maps is not None:
         maps = (image("maps", f"{where}.maps.{element}") for element in options.maps)
         arrays["maps"] = stacked(maps, len(options.maps))
-    stacks = load_spectra(options.spectra, files, f"{where}.spectra")
+    stacks = load_spectra(options.spectra, files, f"{where}.spectra", masked)
     for name, stack in stacks.items():
         arrays |= stack.arrays(name)
     for name, (key, source) in zip(options.arrays, others.items(), strict=True):

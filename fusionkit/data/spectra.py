@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -109,13 +109,14 @@ def unmixed(maps: Array, background: Array | float, mixing: Array | None) -> Arr
 class SpectralRecording(Protocol):
     """A recording that holds spectrum images with energies."""
 
-    def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
+    def counts(self, source: SpectrumSource, where: str, masked: bool = False) -> ElementMaps:
         """The counts of elements in a spectrum image.
 
         Parameters
         ----------
         source : which image, elements, windows and background.
         where : config key of ``source``.
+        masked : whether NaN marks pixels that were not measured; else it is refused.
 
         Raises
         ------
@@ -124,8 +125,10 @@ class SpectralRecording(Protocol):
         ...
 
 
-def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where: str) -> dict[str, ElementMaps]:
-    """The maps of each name; `UserError` if a file cannot give them."""
+def load_spectra(
+    spectra: Mapping[str, SpectrumSource], files: OpenFiles, where: str, masked: Collection[str] = ()
+) -> dict[str, ElementMaps]:
+    """The maps of each name, those ``masked`` with NaN; `UserError` if a file cannot give them."""
     result: dict[str, ElementMaps] = {}
     for name, source in spectra.items():
         key = f"{where}.{name}"
@@ -133,5 +136,5 @@ def load_spectra(spectra: Mapping[str, SpectrumSource], files: OpenFiles, where:
         if not isinstance(recording, SpectralRecording):
             remedy = "name a microscope's file, or give the maps with data.maps"
             raise UserError(key, "its file holds arrays without energies", remedy)
-        result[name] = recording.counts(source, key)
+        result[name] = recording.counts(source, key, name in masked or "all" in masked)
     return result

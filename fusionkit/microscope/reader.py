@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from fusionkit.data.checks import Origin, check_finite, check_image
 from fusionkit.data.names import element_named, is_image
@@ -62,20 +64,26 @@ class MicroscopeRecording:
         signal = self.signals[name]
         return signal.raw(signal.data.read(), signal.notes)
 
-    def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
+    def counts(self, source: SpectrumSource, where: str, masked: bool = False) -> ElementMaps:
         """Counts of elements from a spectrum image; see `fusionkit.data.spectra.SpectralRecording`."""
         from fusionkit.microscope.spectra.fit import fit
         from fusionkit.microscope.spectra.sets import count_in_sets
-        from fusionkit.microscope.spectra.windows import count
+        from fusionkit.microscope.spectra.window_doubts import checked_counts
 
         signal = self.spectrum_image(source.signal, f"{where}.signal")
         if source.method == "spectral":
             result = count_in_sets(self.reading(signal), source, where, self._low_loss(signal))
         else:
-            result = (fit if source.method == "fit" else count)(signal, source, where)
+            result = (fit if source.method == "fit" else checked_counts)(signal, source, where)
         origin = Origin(where, signal.name, str(signal.path))
         check_image(result.maps.shape[1:], origin)
-        check_finite(result.maps, origin)
+        background = 0.0 if result.background is None else result.background
+        out = np.isnan(result.maps + background).any(axis=0)
+        if masked and out.any():
+            result = replace(result, maps=np.where(out, np.nan, result.maps))
+            if result.background is not None:
+                result = replace(result, background=np.where(out, 0.0, result.background))
+        check_finite(result.maps[:, ~out] if masked else result.maps + background, origin)
         return result
 
     def _low_loss(self, signal: Signal) -> Signal | None:

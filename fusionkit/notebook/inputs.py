@@ -108,9 +108,9 @@ class SpectraInMemory(ArraysInMemory):
         self._recording = MicroscopeRecording(signal.path, {signal.name: signal})
         self.reading = self._recording.reading
 
-    def counts(self, source: SpectrumSource, where: str) -> ElementMaps:
+    def counts(self, source: SpectrumSource, where: str, masked: bool = False) -> ElementMaps:
         """As `fusionkit.data.spectra.SpectralRecording`."""
-        return self._recording.counts(source, where)
+        return self._recording.counts(source, where, masked)
 
 
 @contextmanager

@@ -42,8 +42,6 @@ _EVERY = 10  # steps between checks, which remove converged spectra
 _DEVIANCE = 3.0  # the TiO2/Pd recording has 2.0, mantle minerals 3.3, simulations 1
 _LEAST = 1e-3  # starting share of a family that is absent from the sum
 _PIXELS = 4096  # at a time
-_NEEDED = 100.0  # counts in a smoothed spectrum; with 300 an overlapping map has ghosts of 14 % at edges
-_NARROWEST, _WIDEST = 0.4, 4.0  # pixels: narrower smoothing does nothing, wider smoothing mixes regions
 
 
 @dataclass
@@ -67,8 +65,10 @@ class Reading:
         """The model with these elements and those of the file; `UserError` where the values are not counts."""
         total = self.images.sum(axis=(1, 2), dtype=np.float64)
         if not total.min(initial=np.inf) >= 0.0:
-            problem = f"'{self.signal.name}' holds values that are not counts"
-            raise UserError(where, problem, "use method: windows and background: windows")
+            missing = bool(np.isnan(total).any())
+            problem = f"'{self.signal.name}' holds {'NaN' if missing else 'values that are not counts'}"
+            remedy = "use method: windows and background: windows"
+            raise UserError(where, problem, f"{remedy}, with data.mask: nan" if missing else remedy)
         named = tuple(dict.fromkeys((*elements, *self.signal.facts.elements)))
         if frozenset(named) not in self._models:
             self._models[frozenset(named)] = model_of(self.signal, named, total, bins_of(self.signal))
@@ -148,20 +148,6 @@ def binned(signal: Signal, bins: Sequence[Channels]) -> npt.NDArray[Any]:
     """The counts of each bin, (bins, ny, nx), in one pass over the file."""
     assert signal.energy_axis is not None
     return signal.data.binned(signal.energy_axis, list(bins))
-
-
-def smoothing_width(given: float | None, counts: float) -> float:
-    """Standard deviation in pixels of a Gaussian that averages over `_NEEDED` counts, unless one is given.
-
-    Parameters
-    ----------
-    given : by the user.
-    counts : in a pixel; a Gaussian with the standard deviation s averages over 4 pi s^2 pixels.
-    """
-    if given is not None:
-        return given
-    width = float(np.sqrt(_NEEDED / (4.0 * np.pi * max(counts, 1e-12))))
-    return 0.0 if width < _NARROWEST else min(width, _WIDEST)
 
 
 @dataclass(frozen=True)

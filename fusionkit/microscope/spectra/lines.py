@@ -34,6 +34,7 @@ _SHORTEST = 10.0  # eV of a window before an edge
 _WHITE_LINES = 25.0  # eV after another edge's onset that follow no power law
 _WEIGHT = 0.05  # relative to the strongest line of a family: background windows avoid stronger lines
 _SOFTEST = 150.0  # eV: below, detectors show their noise
+_NOISE_ENDS = 200.0  # eV: windows of the background lie above the noise
 _AWAY = 1.0  # FWHM: the most that a background window moves to avoid lines
 
 
@@ -132,10 +133,11 @@ def _line(signal: Signal, element: str, line: str | None, where: str, others: Se
     if first < low or last > high:
         raise UserError(where, f"{element}_{line} ({energy / 1000:.3f} keV) lies outside the spectra", "name another")
     beside = [(first - _GAP * width - side, first - _GAP * width), (last + _GAP * width, last + _GAP * width + side)]
-    within = [end for end in beside if low <= end[0] and end[1] <= high]
+    softest = max(low, min(_NOISE_ENDS, first))
+    within = [end for end in beside if softest <= end[0] and end[1] <= high]
     spans = [(e - fwhm(e, resolution), e + fwhm(e, resolution)) for one in others for e in _energies(one)]
     moved = [_clear(end, width if end[0] > energy else -width, spans) for end in within]
-    sides = [end for end in moved if end is not None and low <= end[0] and end[1] <= high]
+    sides = [end for end in moved if end is not None and softest <= end[0] and end[1] <= high]
     if within and not sides:
         message = f"the background of {element}_{line} overlaps lines of {', '.join(others)}; give background_windows"
         warnings.warn(message, FusionkitWarning, stacklevel=2)
@@ -215,17 +217,17 @@ def _edge(signal: Signal, element: str, edge: str | None, where: str, others: Se
     if edge not in known:
         raise UserError(where, f"{element} has no edge '{edge}'", suggestion(edge, known))
     onset = known[edge]
-    before = (_start_before(onset, low, [e for one in others for e in _onsets(one)]), onset * _UNTIL)
+    before = (_start_before(onset, low, [e for one in others for e in onsets(one)]), onset * _UNTIL)
     counts = (onset, min(onset + _BEHIND, high))
     if before[0] >= before[1] or counts[0] >= counts[1]:
         raise UserError(where, f"{element}_{edge} ({onset:g} eV) lies outside the spectra", "name another")
     return _in_unit(signal, f"{element}_{edge}", counts, (before,))
 
 
-def _onsets(element: str) -> list[float]:
-    """Onsets of the major edges, in eV."""
+def onsets(element: str, minor: bool = False) -> list[float]:
+    """Onsets of the major edges, or of all, in eV."""
     entries = _table(element).get("Binding_energies", {}).values()
-    return [float(entry["onset_energy (eV)"]) for entry in entries if entry.get("relevance") == "Major"]
+    return [float(entry["onset_energy (eV)"]) for entry in entries if minor or entry.get("relevance") == "Major"]
 
 
 def _start_before(onset: float, low: float, others: Sequence[float]) -> float:

@@ -35,12 +35,11 @@ from fusionkit.microscope.spectra.fit import (
     facts_of_fit,
     on_pixels,
     smoothed_amounts,
-    smoothing_width,
     warn_of_deviance,
     warn_of_doubts,
 )
 from fusionkit.microscope.spectra.model import DETECTED, SpectralModel, edges_of
-from fusionkit.microscope.spectra.windows import elements_of
+from fusionkit.microscope.spectra.windows import elements_of, smoothing_width
 
 _LEAST = 0.02  # share of an element in a bin, below which the bin starts in no set
 _NEGLIGIBLE = 1e-4  # share of an element's counts in a bin, below which its set does not need the bin

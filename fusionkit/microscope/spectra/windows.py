@@ -8,7 +8,7 @@ Spectroscopy in the Electron Microscope, section 4.4.2).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +20,10 @@ from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.signals import Channels, Image, Signal
 from fusionkit.microscope.spectra.lines import Window, window_of
 
-SMOOTH = 2.0  # pixels, where no width is given
+SMOOTH = 2.0  # pixels, of ``method: fit`` where no width is given
+_NEEDED = 100.0  # counts in a smoothed spectrum; with 300 an overlapping map has ghosts of 14 % at edges
+_TO_EXTRAPOLATE = 2500.0  # counts in each half of the window before an edge, for a background known within some 5 %
+_NARROWEST, _WIDEST = 0.4, 4.0  # pixels: narrower smoothing does nothing, wider smoothing mixes regions
 _BEYOND = 3.0  # standard errors of the counts by which a background may exceed them
 _SHARED = 0.25  # of the shorter of two windows: a larger overlap gives a warning
 
@@ -65,11 +68,14 @@ def elements_of(signal: Signal, source: SpectrumSource, where: str) -> list[str]
                 )
     for element in elements:
         atomic_number(element, f"{where}.elements")
+    if "H" in elements:
+        raise UserError(f"{where}.elements", "H has no line of X-rays and no edge that could be mapped", "leave it out")
     return elements
 
 
 def _window(signal: Signal, source: SpectrumSource, element: str, where: str, others: tuple[str, ...]) -> Window:
     key = f"{where}.lines.{element}" if element in source.lines else where
+    others = () if source.background == "none" else others  # only windows of the background keep clear of them
     explicit, sides = source.windows.get(element), source.background_windows.get(element)
     if explicit is None or (sides is None and source.background != "none"):
         base = window_of(signal, element, source.lines.get(element), key, others)
@@ -82,8 +88,10 @@ def _window(signal: Signal, source: SpectrumSource, element: str, where: str, ot
     return Window(base.line, counts, beside)
 
 
-def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
-    """Sum the spectra over the windows of ``source``.
+def count(
+    signal: Signal, source: SpectrumSource, where: str, windows: Mapping[str, Window] | None = None
+) -> ElementMaps:
+    """Sum the spectra over the windows of ``source``, or over ``windows`` if they are known.
 
     Parameters
     ----------
@@ -101,7 +109,7 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
             f"'{signal.name}' of {signal.path} is not a spectrum image ({signal.kind})",
             "name another",
         )
-    windows = windows_of(signal, source, where)
+    windows = dict(windows_of(signal, source, where) if windows is None else windows)
     ranges = [channels(signal, window.counts, f"{where}.windows.{name}") for name, window in windows.items()]
     _warn_of_overlaps(signal, dict(zip(windows, ranges, strict=True)))
     sides = [_sides(signal, source, window, f"{where}.background_windows.{name}") for name, window in windows.items()]
@@ -110,10 +118,11 @@ def count(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     raw = np.stack([by_range[one] for one in ranges])
     if source.background == "none":
         return ElementMaps(tuple(windows), raw, None, signal.raw(raw, (counts_in_windows(signal, windows, raw, None),)))
-    estimate = _power_law if source.background == "power_law" else _interpolated
-    smooth = {
-        one: _smoothed(image, SMOOTH if source.smooth is None else source.smooth) for one, image in by_range.items()
-    }
+    estimate = power_law if source.background == "power_law" else _interpolated
+    beside = [by_range[one] for pair in sides for one in pair]
+    needed = _TO_EXTRAPOLATE if source.background == "power_law" else _NEEDED
+    width = smoothing_width(source.smooth, min(float(np.nanmean(image)) for image in beside), needed)
+    smooth = {one: _smoothed(image, width) for one, image in by_range.items()}
     background = np.stack([estimate(signal, one, pair, smooth) for one, pair in zip(ranges, sides, strict=True)])
     notes = (counts_in_windows(signal, windows, raw, background),)
     _warn_of_backgrounds(signal, windows, raw, background)
@@ -143,23 +152,31 @@ def channels(signal: Signal, window: tuple[float, float], where: str) -> Channel
     return first, last
 
 
-def _warn_of_overlaps(signal: Signal, ranges: Mapping[str, Channels]) -> None:
-    """Warn if one map shares many counts with another, since each map is fitted on its own."""
-    for (one, first), (other, second) in combinations(ranges.items(), 2):
+def overlapping(windows: Mapping[str, tuple[float, float]]) -> Iterator[tuple[str, str]]:
+    """The pairs of elements whose windows share much."""
+    for (one, first), (other, second) in combinations(windows.items(), 2):
         shared = min(first[1], second[1]) - max(first[0], second[0])
         if shared > _SHARED * min(first[1] - first[0], second[1] - second[0]):
-            remedy = "write method: spectral" if signal.technique == "EDX" else "give windows that do not overlap"
-            problem = f"the windows of {one} and {other} overlap, so that both maps hold the same counts"
-            warnings.warn(f"{problem}: {remedy}, or leave one of them out", FusionkitWarning, stacklevel=2)
+            yield one, other
+
+
+def _warn_of_overlaps(signal: Signal, ranges: Mapping[str, Channels]) -> None:
+    """Warn if one map shares many counts with another, since each map is fitted on its own."""
+    for one, other in overlapping(ranges):
+        remedy = "write method: spectral" if signal.technique == "EDX" else "give windows that do not overlap"
+        problem = f"the windows of {one} and {other} overlap, so that both maps hold the same counts"
+        warnings.warn(f"{problem}: {remedy}, or leave one of them out", FusionkitWarning, stacklevel=2)
 
 
 def _warn_of_backgrounds(signal: Signal, windows: dict[str, Window], raw: Image, background: Image) -> None:
     """Warn where the estimate of the background exceeds all counts of the window."""
-    for name, counts, under in zip(windows, raw.sum(axis=(1, 2)), background.sum(axis=(1, 2)), strict=True):
+    for name, counts, under in zip(windows, *(np.nansum(one, axis=(1, 2)) for one in (raw, background)), strict=True):
         if under > counts + _BEYOND * np.sqrt(counts + 1.0):
             problem = f"the background of {name} ({under:.4g} counts) exceeds the {counts:.4g} counts of its window"
-            remedy = "write method: spectral" if signal.technique == "EDX" else "move its windows"
-            warnings.warn(f"{problem}: its windows lie on other lines; {remedy}", FusionkitWarning, stacklevel=2)
+            cause = "its windows lie on other lines; write method: spectral"
+            if signal.technique != "EDX":
+                cause = "it shows no edge, or its windows lie on other ones; move them, or leave it out"
+            warnings.warn(f"{problem}: {cause}", FusionkitWarning, stacklevel=2)
 
 
 def _sides(signal: Signal, source: SpectrumSource, window: Window, where: str) -> list[Channels]:
@@ -186,9 +203,17 @@ def sums(signal: Signal, ranges: Sequence[Channels]) -> list[Image]:
 
 
 def _smoothed(image: Image, sigma: float) -> Image:
+    """Smoothed by a Gaussian; NaN, which was not measured, takes no part and stays."""
     from scipy.ndimage import gaussian_filter
 
-    return np.asarray(gaussian_filter(image, sigma, mode="nearest")) if sigma > 0 else image
+    if sigma == 0:
+        return image
+    measured = np.isfinite(image)
+    smooth = gaussian_filter(np.where(measured, image, 0.0), sigma, mode="nearest")
+    if measured.all():
+        return np.asarray(smooth)
+    share = gaussian_filter(measured.astype(np.float64), sigma, mode="nearest")
+    return np.where(measured, smooth / np.maximum(share, 1e-12), np.nan)
 
 
 def _interpolated(signal: Signal, line: Channels, sides: list[Channels], sums: dict[Channels, Image]) -> Image:
@@ -201,7 +226,7 @@ def _interpolated(signal: Signal, line: Channels, sides: list[Channels], sums: d
     return (line[1] - line[0]) * ((1 - share) * levels[0] + share * levels[-1])
 
 
-def _power_law(signal: Signal, edge: Channels, halves: list[Channels], sums: dict[Channels, Image]) -> Image:
+def power_law(signal: Signal, edge: Channels, halves: list[Channels], sums: dict[Channels, Image]) -> Image:
     """A E^-r summed over the window after the edge; constant in pixels without counts to fit."""
     offset, width, _ = signal.energies()
     first, middle, last = (offset + width * end for end in (halves[0][0], halves[0][1], halves[1][1]))
@@ -222,11 +247,25 @@ def _power_law(signal: Signal, edge: Channels, halves: list[Channels], sums: dic
     return (low + high) * after / inside
 
 
+def smoothing_width(given: float | None, counts: float, needed: float = _NEEDED) -> float:
+    """Standard deviation in pixels of a Gaussian that averages over `needed` counts, unless one is given.
+
+    Parameters
+    ----------
+    given : by the user.
+    counts : in a pixel; a Gaussian with the standard deviation s averages over 4 pi s^2 pixels.
+    """
+    if given is not None:
+        return given
+    width = float(np.sqrt(needed / (4.0 * np.pi * max(counts, 1e-12))))
+    return 0.0 if width < _NARROWEST else min(width, _WIDEST)
+
+
 def counts_in_windows(signal: Signal, windows: dict[str, Window], raw: Image, background: Image | None) -> str:
     """Sentences with the counts of each window."""
     parts = []
     for index, (element, window) in enumerate(windows.items()):
         ends = f"{window.counts[0]:.4g} to {window.counts[1]:.4g} {signal.energy_unit}"
-        share = "" if background is None else f", about {background[index].sum():.4g} of them background"
-        parts.append(f"{element}: {raw[index].sum():.6g} counts in {window.line} ({ends}){share}.")
+        share = "" if background is None else f", about {np.nansum(background[index]):.4g} of them background"
+        parts.append(f"{element}: {np.nansum(raw[index]):.6g} counts in {window.line} ({ends}){share}.")
     return " ".join(parts)

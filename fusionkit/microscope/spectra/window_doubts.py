@@ -28,7 +28,7 @@ _BEYOND = 0.2  # of its own counts, by which the background is too high
 _LOST = 0.9  # of the share that a window should hold of a line
 _ERRORS = 3.0  # standard errors of the counts: smaller differences are noise
 _NO_LINE = 0.1  # share of its line in a window that holds none, and of the net counts where an edge has not begun
-_SYSTEMATIC = 0.02  # of a background by a power law
+_SYSTEMATIC = 0.005  # of a background by a power law
 _CLEAR = 10.0  # standard errors of the net counts of an edge whose place can be judged
 _RISEN = 0.3  # of the net counts per channel of a window, before which its edge has begun
 

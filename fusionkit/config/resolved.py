@@ -78,6 +78,8 @@ def _plain(value: Any) -> Any:
     """The value as mappings, lists, texts, numbers and None."""
     if isinstance(value, Source | Mask) and value.short is not None:
         return value.short
+    if isinstance(value, Mask):
+        return value.model_dump(exclude_none=True)
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         named = {info.alias or name: getattr(value, name) for name, info in fields.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fusionkit.results.record import RunRecord, percent
 
 
@@ -26,5 +28,8 @@ def recording(record: RunRecord) -> list[str]:
     facts = [f"{shape[-2]} x {shape[-1]} pixels"]
     if dataset.pixel_size is not None:
         facts[0] += f" of {dataset.pixel_size:.4g} {dataset.units or ''}".rstrip()
-    dose = sum(one.net for one in record.counts.values() if one.unit) / max(record.result.x[0].size, 1)
-    return facts + ([f"{dose:.3g} net counts a pixel"] if dose > 0.0 else [])
+    pixels, measured = record.result.x[0].size, ""
+    if "maps" in dataset.masked:
+        pixels, measured = int(np.isfinite(dataset.arrays["maps"]).any(axis=0).sum()), " that was measured"
+    dose = sum(one.net for one in record.counts.values() if one.unit) / max(pixels, 1)
+    return facts + ([f"{dose:.3g} net counts a pixel{measured}"] if dose > 0.0 else [])

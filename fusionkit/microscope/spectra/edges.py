@@ -111,13 +111,14 @@ def edges_of_sum(
             result.append(np.stack([smooth / smooth.sum(), *lines]))
         return result
 
-    def cost(shift: float) -> float:
+    def misfit(shift: float) -> float:
         both = np.concatenate([*shapes(shift), laws])
-        root = np.sqrt(total + 1.0)
-        return float(np.sum((weighted_amounts(total, both) @ both - total) ** 2 / root**2)) + (shift / _PRIOR) ** 2
+        return float(np.sum((weighted_amounts(total, both) @ both - total) ** 2 / (total + 1.0)))
 
-    shift = min(_SHIFTS, key=cost)
-    own = shapes(float(shift))
+    misfits = {float(shift): misfit(shift) for shift in _SHIFTS}
+    scale = max(min(misfits.values()) / len(total), 1.0)  # 1 if the model holds
+    shift = min(misfits, key=lambda one: misfits[one] / scale + (one / _PRIOR) ** 2)
+    own = shapes(shift)
     amounts = weighted_amounts(total, np.concatenate([*own, laws]))
     spectra, first = [], 0
     for one in own:
@@ -128,7 +129,7 @@ def edges_of_sum(
     middle = np.sqrt(energies[0] * energies[-1])
     tilted = [smooth * (energies / middle) ** power for power in (_TILT, -_TILT)]
     both = np.stack([*spectra, *(one / one.sum() for one in tilted)])
-    return both, weighted_amounts(total, both), float(shift)
+    return both, weighted_amounts(total, both), shift
 
 
 @cache

@@ -18,7 +18,9 @@ from fusionkit.operators.fidelity import PixelwiseFidelity
 from fusionkit.operators.fidelity.pixelwise import SelectedFidelity
 from fusionkit.terms import Array, Term
 
-_SHARED = 3.0  # pixels over which maps with pixels that were not measured share their information
+# Pixels over which maps with gaps share their information. For a random fifth of the nanoparticle 90 % intervals cover 95 to
+# 97 % of the measured pixels and 88 to 96 % of the others; with 0.35 all of them 96 to 99 %, with 0.7 81 to 92 % in gaps.
+_SHARED = 0.5
 
 
 @dataclass(frozen=True)

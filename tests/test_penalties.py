@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.field_of_view import edge_facts
 from fusionkit.errors import UserError
 from fusionkit.operators.linear.symmetric_gradient import symmetric_gradient_map
 from fusionkit.options import Spec
@@ -308,3 +309,23 @@ def test_refusals(spec: dict[str, Any], shape: tuple[int, ...], message: str) ->
     with pytest.raises(UserError, match=message) as error:
         build(spec, shape)
     assert str(error.value).startswith("terms[0]")
+
+
+@pytest.mark.parametrize("spec", [{"type": "tv"}, {"type": "vectorial_tv"}, {"type": "huber_tv", "smoothing": 1e-6}])
+@pytest.mark.parametrize("coarser", [0, 1])
+def test_total_variation_is_one_of_lengths(spec: dict[str, Any], coarser: int) -> None:
+    """A blob on pixels that are twice as high, or twice as wide, has the total variation that it has on square ones."""
+    y, x = np.mgrid[:64, :64]
+    fine = np.exp(-((y - 31.5) ** 2 + 2.0 * (x - 31.5) ** 2) / 200.0)[None]
+    pairs = fine.reshape(1, 32, 2, 64) if coarser == 0 else fine.reshape(1, 64, 32, 2)
+    coarse, edges = (
+        pairs.mean(axis=2 + coarser),
+        edge_facts(*(2.0 if axis == coarser else 1.0 for axis in (0, 1)), "nm"),
+    )
+
+    def value(image: np.ndarray, facts: Any) -> float:
+        dataset = Dataset({"maps": image}, ("Co",), metadata=facts)
+        context = Context(dataset, image.shape, ("Co",), np.dtype(np.float64))
+        return float(context.build("terms", Spec.model_validate(spec), "terms[0]").value(image))
+
+    assert 2.0 * value(coarse, edges) == pytest.approx(value(fine, {}), rel=5e-3)

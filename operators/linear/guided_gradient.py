@@ -94,6 +94,18 @@ def guided_gradient(options: GuidedGradientOptions, context: Context) -> GuidedG
     return guided_map(directional_field(read_guide(options.guide, context, options.smoothing), options.eta), context)
 
 
+def gradient_by_length(context: Context) -> GradientMap | GuidedGradientMap:
+    r"""The gradient with differences by length: those along the longer edge of a pixel that is not square count less.
+
+    With the edges h the factors are :math:`\min(h) / h`, so that nothing changes for square pixels.
+    """
+    edges = context.dataset.scan(context.shape).edges
+    if len(context.shape) < 2 or edges[0] == edges[1]:
+        return gradient_map(context.shape)
+    xi = np.sqrt(1.0 - edges.min() / edges)
+    return guided_map(np.broadcast_to(xi[:, None, None], (2, *context.shape[-2:])), context)
+
+
 def guided_map(xi: Array, context: Context) -> GuidedGradientMap:
     """The map for the unknown of ``context``, in its dtype."""
     return GuidedGradientMap(gradient_map(context.shape), np.ascontiguousarray(xi, context.dtype))

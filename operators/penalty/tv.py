@@ -12,7 +12,7 @@ from fusionkit.errors import UserError
 from fusionkit.operators.forward.power_sum import element_values
 from fusionkit.operators.functional.huber import GroupHuber
 from fusionkit.operators.functional.norms import L1, L21, WeightedL21
-from fusionkit.operators.linear.gradient import gradient_map
+from fusionkit.operators.linear.guided_gradient import gradient_by_length
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Options, Positive, Weight
 from fusionkit.terms import Array
@@ -32,7 +32,8 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     .. math:: T(x) = \lambda \sum_i f_i \|x_i\|_{TV}
               = \lambda \sum_{i} f_i \sum_{\mathrm{pixels}} \sqrt{(\partial_1 x_i)^2 + (\partial_2 x_i)^2}
 
-    with forward differences that are zero at the last row and column, in units of x per pixel. For x (n, ny, nx) the
+    with forward differences that are zero at the last row and column, in units of x per pixel; where pixels are not
+    square, those along the longer edge count less, as min(h) / h, so that T is one of lengths. For x (n, ny, nx) the
     dual variable is (2, n, ny, nx). Source: Rudin, Osher, Fatemi, Physica D 60, 259 (1992); Chambolle, Pock, J. Math.
     Imaging Vis. 40, 120 (2011).
 
@@ -47,7 +48,7 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     ------
     UserError : ``per_element`` names an unknown element, there are no maps, or it is auto and the weight is not.
     """
-    operator = gradient_map(context.shape)
+    operator = gradient_by_length(context)
     name, size = options.name or "tv", operator.range[0]
     if options.per_element is None:
         return ComposedPenalty(L21(size, options.weight), operator, name)
@@ -92,7 +93,7 @@ def anisotropic_tv(options: AnisotropicTVOptions, context: Context) -> ComposedP
     ----------
     weight : lambda >= 0.
     """
-    operator = gradient_map(context.shape)
+    operator = gradient_by_length(context)
     return ComposedPenalty(L1(options.weight), operator, options.name or "anisotropic_tv")
 
 
@@ -117,6 +118,6 @@ def huber_tv(options: HuberTVOptions, context: Context) -> ComposedPenalty:
     smoothing : alpha > 0, the slope below which the penalty is quadratic, in units of x per pixel.
     weight : lambda >= 0.
     """
-    operator = gradient_map(context.shape)
+    operator = gradient_by_length(context)
     functional = GroupHuber(operator.range[0], options.smoothing, options.weight)
     return ComposedPenalty(functional, operator, options.name or "huber_tv")

@@ -9,7 +9,7 @@ from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.functional.norms import L21, NormOptions
 from fusionkit.operators.functional.nuclear import nuclear
-from fusionkit.operators.linear.gradient import gradient_map
+from fusionkit.operators.linear.guided_gradient import gradient_by_length
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.options import Options, Weight
 
@@ -42,7 +42,7 @@ def vectorial_tv(options: VectorialTVOptions, context: Context) -> ComposedPenal
     """
     if len(context.shape) != 3:
         raise UserError(context.where, f"the unknown {context.shape} has no elements to couple", "use tv")
-    operator = gradient_map(context.shape)
+    operator = gradient_by_length(context)
     if options.coupling == "joint":
         functional = L21(operator.range[0] * operator.range[1], options.weight)
     else:

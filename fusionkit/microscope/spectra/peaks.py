@@ -65,7 +65,7 @@ def peaks(edges: Image, families: Mapping[Family, Lines], calibration: Calibrati
     for row, lines in zip(result, families.values(), strict=True):
         for energy, weight in lines:
             row += weight * _peak(edges, energy, calibration)
-        row /= sum(weight for _, weight in lines)
+        row /= sum(weight for _, weight in lines) or 1.0  # eXSpy lists lines of weight 0
     return result
 
 

@@ -98,9 +98,7 @@ def _warn_of_lines(signal: Signal, windows: Mapping[str, Window], result: Elemen
             estimate, shown = float(result.background[index].sum()), counts - own
             if shown + max(_BEYOND * own, noise) < estimate < counts + noise:  # beyond all counts there is a warning
                 problem = f"the background of {element} is estimated as {estimate:.4g} counts, where the spectra show"
-                _warn(
-                    f"{problem} shows {shown:.4g}: its windows lie on lines of other elements; write method: spectral"
-                )
+                _warn(f"{problem} {shown:.4g}: its windows lie on lines of other elements; write method: spectral")
 
 
 def _misplaced(signal: Signal, model: SpectralModel, element: str, window: Window, share: Image) -> str | None:

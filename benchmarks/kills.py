@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,8 @@ class Place:
             command = [sys.executable, "-c", _CHILD.format(_OFTEN * often), *words]
             process = subprocess.Popen(command, cwd=self.work, env=environment, stdout=text, stderr=text)
             if end is not None:
-                time.sleep(end[0])
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(end[0])
                 process.send_signal(end[1])
             status = process.wait(_LONGEST)
         return Ended(status, log.read_text(errors="replace"), time.monotonic() - started)
@@ -216,6 +218,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="kills-") as home:
         place = Place(Path(home))
         for index, name in enumerate(names):
+            place.run(CASES[name])  # compiles kernels
             place.reset()
             whole = place.run(CASES[name])
             assert whole.status == 0, whole.text

@@ -115,7 +115,7 @@ def fast_case(recipe: Recipe, shape: tuple[int, int, int], dtype: Any, seed: int
         image[random.random((ny, nx)) < 0.2] = np.nan
         maps[random.random(shape) < 0.1] = np.nan
         maps[:, random.random((ny, nx)) < 0.5] = np.nan
-    masked = {"masked": recipe.masked}
+    masked: dict[str, Any] = {"masked": recipe.masked}
     terms: list[Any] = []
     coupled = poisson = squares = None
     if recipe.coupled is not None:

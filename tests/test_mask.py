@@ -118,7 +118,7 @@ BLOCK = np.zeros(SHAPE[1:], bool)
 BLOCK[:, 2:4] = True
 NOWHERE = np.zeros(SHAPE[1:], bool)
 # data.mask, then where the image and the maps are left out
-FORMS: dict[str, tuple[Any, Array, Array]] = {
+FORMS: dict[str, tuple[Any, Any, Any]] = {
     "array": ("bad", OUT_OF_MAPS, OUT_OF_MAPS),
     "of the maps": ({"maps": "bad"}, NOWHERE, OUT_OF_MAPS),
     "pixels": ({"maps": LISTED}, NOWHERE, OUT_OF_MAPS),

@@ -87,7 +87,7 @@ def check_counts(maps: npt.NDArray[Any] | None, where: str, what: str, remedy: s
         raise UserError(where, f"{what} no counts: the maps are 0 everywhere", remedy)
 
 
-def check_scale(values: FloatArray, origin: Origin) -> None:
+def check_scale(values: npt.NDArray[Any], origin: Origin) -> None:
     """Refuse an array whose largest values have squares beyond float64."""
     most = max(float(np.fmax.reduce(values, None, initial=0.0)), -float(np.fmin.reduce(values, None, initial=0.0)))
     if most and not _LEAST < most < 1.0 / _LEAST:

@@ -41,10 +41,10 @@ def with_masks(dataset: Dataset, masks: Mapping[str, Mask], files: OpenFiles, wh
     UserError : a mask names no array, has other pixels than it, or leaves none of its pixels.
     """
     arrays, stacks = dict(dataset.arrays), [name for name in ("maps", *dataset.stacks) if name in dataset.arrays]
-    masked = dict.fromkeys(dataset.masked)
+    masked: dict[str, None] = dict.fromkeys(dataset.masked)
     for key, mask in masks.items():
         place = where if key == "all" else f"{where}.{key}"
-        known = list(dict.fromkeys([*(["haadf"] if "haadf" in arrays else []), *stacks]))
+        known: list[str] = [*(["haadf"] if "haadf" in arrays else []), *dict.fromkeys(stacks)]
         if key not in ("all", *known):
             raise UserError(
                 place, f"there is no data called '{key}'", f"write {' or '.join(known)}, or one mask for all"

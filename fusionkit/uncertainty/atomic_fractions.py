@@ -127,7 +127,7 @@ def region_sums(region: Region, x: Array, term: OfPixels | None) -> RegionSums:
     slope, expected = slope_and_information(term, x)
     departure = term.measured((term.data - data_mean(term, x)) / slope)
     # pixels that were not measured depart like the others
-    share = np.ones(len(x)) if term.missing is None else region.sums(~term.missing) / region.pixels
+    share = np.ones(len(x)) if term.missing is None else region.sums((~term.missing).astype(float)) / region.pixels
     more = np.divide(1.0, share, out=np.zeros(len(x)), where=share > 0.0)
     information = np.asarray(expected * slope**2, np.float64)
     # counts of the mean 0 (a Poisson term without epsilon at x = 0) have the variance 0

@@ -219,7 +219,7 @@ class Signal:
         if axis is None:
             return ""
         last = axis.offset + axis.scale * (axis.size - 1)
-        return f"{axis.offset:.4g} to {last:.4g} {self.energy_unit}" if np.isfinite(last) else "uneven"
+        return f"{axis.offset:.5g} to {last:.5g} {self.energy_unit}" if np.isfinite(last) else "uneven"
 
     def pixel(self) -> tuple[npt.NDArray[np.float64] | None, str | None]:
         """Edges of a pixel along y and x in nm; None if the file does not say."""

@@ -185,13 +185,15 @@ def _nothing_usable(listed: list[Entry], names: str) -> UserError:
         remedy = f"write the config by hand, with data.maps: {dump_line({frames[0]: frames[0]})} and data.prepare"
         return UserError(names, problem, f"{remedy}: [register_frames, sum_frames]")
     problem = "holds no image named after an element, and no spectrum image with named elements"
+    if any(entry.kind in ("EDX spectrum image", "EELS spectrum image") for entry in listed):
+        return UserError(names, problem, "name the elements, as in --elements Fe,O")
     return UserError(names, problem, f"write the config by hand, with {_by_hand(listed)}")
 
 
 def _by_hand(listed: list[Entry]) -> str:
-    """The key that assigns elements: to spectra, to a stack, or to images."""
+    """The key that assigns elements: to spectra of an unknown kind, to a stack, or to images."""
     if any(len(entry.shape) == 3 and "spectrum" in entry.kind for entry in listed):
-        return "data.spectra.maps.elements"
+        return "data.spectra.maps.windows"
     stack = next((f"{entry.name}/0" for entry in listed if len(entry.shape) == 3), None)
     image = next((e.name for e in listed if len(e.shape) == 2 and image_rank(e.name) > 0), "NAME")
     return f"data.maps: {dump_line({'Ti': stack or image})}"

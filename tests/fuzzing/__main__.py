@@ -45,6 +45,7 @@ def fuzz(name: str, seed: int, cases: range, until: float, findings: Path) -> li
                 (place / "fault.txt").write_text(problem)
                 problems.append(f"{name} {case}: {problem}")
             start = last + 1
+    print(f"{name}: {start - cases.start} cases", file=sys.stderr, flush=True)
     return problems
 
 

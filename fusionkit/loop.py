@@ -90,6 +90,7 @@ def _solve(
         require_bounds(solver, current.problem, start)
         method, given = ("init", (start,)) if former is None else ("resume", (start, former))
         state = call(solver, method, current.split, *given)
+        moved = not np.array_equal(on_host(state.x), start)  # the solver starts elsewhere
         del start  # the solver has its own copy
         iteration, status, is_unrelaxed = 0, None, True
         size, limit = size_of(state), time_limit(dict(solver.options))
@@ -98,6 +99,8 @@ def _solve(
         position = None if checkpoint is None else current.load(checkpoint, state, history)
         if position is None:
             _check(history, current, state, 0, started, on_check)
+            if moved and history.checks[-1].optimality <= solver.options.tolerance:
+                status = Status.CONVERGED
         else:
             history, state = current.restored(position)
             iteration, is_unrelaxed, started = position.iteration, position.is_unrelaxed, started - position.seconds

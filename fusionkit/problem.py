@@ -151,7 +151,7 @@ class Coupling:
     def squared_norms(self) -> tuple[float, ...]:
         """An upper bound of ||(K_j, A_j)||^2 for each term."""
         return tuple(
-            term.operator.norm**2 + (term.auxiliary.norm**2 if term.auxiliary is not None else 0.0)
+            term.squared_norm or term.operator.norm**2 + (term.auxiliary.norm**2 if term.auxiliary is not None else 0.0)
             for term in self.terms
         )
 

@@ -131,9 +131,13 @@ class Solver(ABC, Generic[S]):
     def init(self, split: Split, x0: Array) -> S:
         """The first state, from a feasible starting point."""
 
+    def from_zero(self, split: Split, x0: Array) -> S:
+        """The state at x0 with duals at zero, to which `resume` adds those of a former solve; by default `init`."""
+        return self.init(split, x0)
+
     def resume(self, split: Split, x0: Array, former: Former) -> S:
         """The first state, from a former solve of a similar problem; as `init` if it has no dual in common."""
-        state = self.init(split, x0)
+        state = self.from_zero(split, x0)
         if not any(term.name in former.duals for term in split.coupling.terms):
             return state
         steps = {name: step for name, step in former.steps.items() if 0.0 < step < np.inf}  # they may be from a file

@@ -268,11 +268,13 @@ class Composed(Term):
     functional : g, weight included; acts on the flattened range of K.
     operator : K.
     auxiliary : A, from the auxiliary unknown to the range of K; None without one.
+    squared_norm : an upper bound of ||(K, A)||^2; None for ||K||^2 + ||A||^2.
     """
 
     functional: Functional
     operator: LinearMap
     auxiliary: LinearMap | None = None
+    squared_norm: float | None = None
 
     def value(self, x: Array) -> float:
         """g(K x), with the auxiliary unknown at zero."""

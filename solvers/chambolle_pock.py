@@ -9,9 +9,9 @@ For :math:`G(x) + \sum_j g_j(K_j x + A_j w_j)`, with G all pixelwise terms and t
     (x, w, p)^+ &= (x, w, p) + \rho (\tilde x - x, \tilde w - w, \tilde p - p)
 
 Step condition: :math:`\tau \sum_j \sigma_j \|(K_j, A_j)\|^2 \le 1`, :math:`0 < \rho < 2`. A HAADF term is only weakly
-convex. Where it is concave and TV is the only penalty, the steps of each pixel follow its curvature
-(`fusionkit.engines.local_steps`); with other penalties tau is shortened when the certificate stalls. Iterations before
-a check have rho = 1, so that x is within the bounds and p in the domain of g*.
+convex. Where it is concave and TV or TGV is the only penalty, the steps of each pixel follow its curvature
+(`fusionkit.engines.local_steps`, also for the diagonal steps of TGV); with other penalties tau is shortened when the
+certificate stalls. Iterations before a check have rho = 1, so that x is within the bounds and p in the domain of g*.
 
 Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011), algorithm 1, the dual step first; relaxation:
 L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smooth term.
@@ -26,15 +26,17 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from fusionkit.certificate import Certificate
+from fusionkit.certificate import Certificate, norm
 from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.engines.choose import backend_of, joint_prox
-from fusionkit.engines.local_steps import MARGIN, local_boost, local_steps
+from fusionkit.engines.local_steps import LocalRule, diagonal_steps, local_boost, rule_of
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
-from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solver import Former, Solver, SolverOptions, State
+from fusionkit.solvers.flat_start import flat_start
 from fusionkit.solvers.steps import (
+    SHARE,
     Balance,
     StallRule,
     adapt_local_steps,
@@ -89,6 +91,24 @@ class ChambollePock(Solver[PrimalDualState]):
     options: ChambollePockOptions
 
     def init(self, split: Split, x0: Array) -> PrimalDualState:
+        """Flat maps if the penalty is so strong that these are better than x0; else x0, duals and fields at zero."""
+        return self._flattened(split, self.from_zero(split, x0))
+
+    def resume(self, split: Split, x0: Array, former: Former) -> PrimalDualState:
+        """The former duals, unless flat maps are better."""
+        return self._flattened(split, super().resume(split, x0, former))
+
+    def _flattened(self, split: Split, state: PrimalDualState) -> PrimalDualState:
+        flat = flat_start(split, state.x, state.auxiliary, state.duals, state.fused)
+        if flat is None:
+            return state
+        x, auxiliary, duals = flat
+        length = norm(duals[0][:2]) * split.coupling.squared_norms()[0] ** 0.5
+        tau = self.options.tau or (SHARE * norm(x) / length if length else state.tau)
+        sigmas = state.sigmas if self.options.sigma is not None else self._sigmas(split, tau)
+        return replace(state, x=x, auxiliary=auxiliary, duals=duals, tau=tau, sigmas=sigmas)
+
+    def from_zero(self, split: Split, x0: Array) -> PrimalDualState:
         """Duals and auxiliary unknowns at zero."""
         tau = self.options.tau or primal_step(backend_of(split).original(split), x0)
         coupling = split.coupling
@@ -139,14 +159,11 @@ class ChambollePock(Solver[PrimalDualState]):
         coupling = split.coupling
         first, second = state.buffers
         duals, slopes = [], []
-        tau, factor = np.asarray(state.tau, state.x.dtype), None
-        if state.boost is not None:
-            tau, factor = local_steps(state.boost, state.tau, state.x.dtype)
+        steps = diagonal_steps(split, state.tau, state.sigmas, state.boost, state.x.dtype)
         for index, image in enumerate(coupling.apply(state.x, state.auxiliary)):
             p = state.duals[index]
-            image *= image.dtype.type(state.sigmas[index])
-            if factor is not None:
-                image *= factor
+            for part, sigma in steps.duals[index]:
+                image[part] *= sigma
             image += p
             new = coupling.proxdual(index, image, state.sigmas[index])
             slope = np.multiply(new, 2, out=None if np.may_share_memory(new, image) else image)
@@ -154,12 +171,12 @@ class ChambollePock(Solver[PrimalDualState]):
             slopes.append(slope)
             duals.append(_relaxed(p, new, relaxation))
         prox_input = coupling.adjoint(slopes, first)
-        prox_input *= -tau
+        prox_input *= -steps.x
         prox_input += state.x
-        x = _relaxed(state.x, self._prox(split, prox_input, tau, state, out=second), relaxation)
+        x = _relaxed(state.x, self._prox(split, prox_input, steps.x, state, out=second), relaxation)
         auxiliary = tuple(
-            _relaxed(w, w - w.dtype.type(state.tau) * slope, relaxation)
-            for w, slope in zip(state.auxiliary, coupling.auxiliary_adjoint(slopes), strict=True)
+            _relaxed(w, w - step * slope, relaxation)
+            for w, step, slope in zip(state.auxiliary, steps.auxiliary, coupling.auxiliary_adjoint(slopes), strict=True)
         )
         # either the old x or the prox holds the new x; the other is free
         return replace(
@@ -181,19 +198,23 @@ class ChambollePock(Solver[PrimalDualState]):
         """Balance derived steps; if the certificate of a nonconvex problem stalls, make them more local or shorter."""
         if self.options.tau is not None or self.options.sigma is not None:
             return state
-        state = self._with_boost(split, state)
-        adapt = adapt_steps if state.boost is None else adapt_local_steps
-        rule, balance, factor = adapt(split, state.rule, state.balance, certificate)
+        local = rule_of(split)
+        state = self._with_boost(split, state, local)
+        if state.boost is None or local is None:
+            rule, balance, factor = adapt_steps(split, state.rule, state.balance, certificate)
+        else:
+            rule, balance, factor = adapt_local_steps(local, state.rule, state.balance, certificate)
         if factor == 1.0:
             return replace(state, rule=rule, balance=balance)
         tau = state.tau * factor
         return replace(state, tau=tau, sigmas=self._sigmas(split, tau), rule=rule, balance=balance)
 
-    def _with_boost(self, split: Split, state: PrimalDualState) -> PrimalDualState:
+    def _with_boost(self, split: Split, state: PrimalDualState, local: LocalRule | None) -> PrimalDualState:
         """The state with the local steps for its x, if the problem has any."""
-        if is_convex(split):
+        if local is None or is_convex(split):
             return state
-        scale = MARGIN / (state.rule.shrink**0.5 * state.sigmas[0]) if state.sigmas else 0.0
+        scale = local.margin / (state.rule.shrink**0.5 * state.sigmas[0])
+        scale -= local.later * local.margin / state.sigmas[0]
         engine, known = state.fused, (state.x, scale, state.boost)
         return replace(state, boost=local_boost(split, *known) if engine is None else engine.boost(*known))
 

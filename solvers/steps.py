@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fusionkit.certificate import Certificate, norm
+from fusionkit.engines.local_steps import LocalRule
 from fusionkit.errors import FusionkitWarning
 from fusionkit.problem import Split
 from fusionkit.terms import Array, HasDualBall
 
+SHARE = 0.1  # of the primal step that balances primal and dual
 _PATIENCE = 3  # checks without progress before a step is shortened
 
 
@@ -35,7 +37,7 @@ def primal_step(split: Split, x: Array) -> float:
     size = norm(x)
     if not (size > 0.0 and dual > 0.0 and length > 0.0 and np.isfinite(dual)):
         return 1.0 / length if length > 0.0 else 1.0
-    return 0.1 * size / (dual * length)
+    return SHARE * size / (dual * length)
 
 
 def _subgradient_square(split: Split, index: int, image: Array) -> float:
@@ -156,7 +158,7 @@ def adapt_steps(
 
 
 def adapt_local_steps(
-    split: Split, rule: StallRule, balance: Balance, certificate: Certificate
+    local: LocalRule, rule: StallRule, balance: Balance, certificate: Certificate
 ) -> tuple[StallRule, Balance, float]:
     """As `adapt_steps` for local steps, which ``rule.shrink`` shortens twice where the problem is concave.
 
@@ -165,8 +167,8 @@ def adapt_local_steps(
     """
     new = rule.update(certificate.optimality)
     if new.best < rule.best:
-        return (new, *balance.update(certificate, 0.0, 50.0))
-    if certificate.stationarity > 1000.0 * certificate.alignment:
+        return (new, *balance.update(certificate, local.low, local.high))
+    if certificate.stationarity > local.lag * certificate.alignment:
         return new, balance, 1.5 if new.shrink < rule.shrink else 1.0
     return new, balance, new.shrink / rule.shrink
 

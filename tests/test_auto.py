@@ -49,7 +49,8 @@ def test_float64_goes_on_where_float32_ends() -> None:
     assert problem.value(result.x) == pytest.approx(result.objective, rel=1e-6)
 
 
-def test_another_solver_goes_on_without_progress() -> None:
+def test_another_solver_goes_on_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusionkit.solvers.chambolle_pock.flat_start", lambda *_: None)
     problem, start = posed(20.0, 1000.0)
     result = solved(problem, start, "auto", max_iterations=600)
     assert result.status is Status.CONVERGED

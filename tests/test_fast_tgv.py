@@ -12,8 +12,11 @@ from fast_cases import RECIPES, FastCase, fast_case
 from fusionkit.build import Context
 from fusionkit.data.dataset import Dataset
 from fusionkit.engines.kernel_terms import TotalGeneralisedVariation
+from fusionkit.engines.local_steps import diagonal_steps, local_boost, local_steps
 from fusionkit.operators.penalty.tgv import TGVOptions, tgv
 from fusionkit.pixelwise import PixelwiseProx
+from fusionkit.problem import Box, Problem
+from fusionkit.solvers.chambolle_pock import ChambollePock
 from fusionkit.terms import Array
 
 fast_tgv: Any = pytest.importorskip("fusionkit.engines.cpu.tgv", reason="the compiled kernels need Numba")
@@ -39,23 +42,29 @@ def begin(case: FastCase, term: Any, seed: int = 4) -> Iterate:
     return x, w, 0.1 * p
 
 
-def iterated(case: FastCase, term: Any, old: Iterate, rho: float) -> Iterate:
+def iterated(case: FastCase, term: Any, old: Iterate, rho: float, boost: Array | None = None) -> Iterate:
     """One iteration of solvers/chambolle_pock.py, by the operators."""
     x, w, p = old
     number = x.dtype.type
-    moved = p + number(SIGMA) * (term.operator.apply(x) + term.auxiliary.apply(w))
+    tau, factor = local_steps(np.zeros(x.shape, np.uint8) if boost is None else boost, TAU, x.dtype)
+    image = term.operator.apply(x) + term.auxiliary.apply(w)
+    image[:2] *= number(SIGMA) * factor
+    image[2:] *= number(2.0 * SIGMA)
+    moved = p + image
     new = term.functional.proxdual(moved.ravel(), SIGMA).reshape(moved.shape)
     slope = 2 * new - p
-    v = x - number(TAU) * term.operator.adjoint(slope)
-    nearest = PixelwiseProx(case.terms, case.bounds)(v, TAU, case.bounds.prox(x, TAU), 1)
-    step = number(rho)
-    return x + step * (nearest - x), w - step * number(TAU) * term.auxiliary.adjoint(slope), p + step * (new - p)
+    v = x - tau * term.operator.adjoint(slope)
+    nearest = PixelwiseProx(case.terms, case.bounds)(v, tau, case.bounds.prox(x, TAU), 1)
+    step, of_w = number(rho), number(1.0 / SIGMA) / (3 * factor + 16)
+    return x + step * (nearest - x), w - step * of_w * term.auxiliary.adjoint(slope), p + step * (new - p)
 
 
-def stepped(case: FastCase, term: Any, old: Iterate, rho: float, threads: int = 1) -> Iterate:
+def stepped(
+    case: FastCase, term: Any, old: Iterate, rho: float, threads: int = 1, boost: Array | None = None
+) -> Iterate:
     x, w, p = (one.copy() for one in old)
     engine = fast_tgv.TGVEngine(case.spec, term.kernel, x.shape, x.dtype, threads=threads)
-    engine.step(x, (w,), (p,), (TAU, SIGMA), rho)
+    engine.step(x, (w,), (p,), (TAU, SIGMA), rho, boost)
     return x, w, p
 
 
@@ -75,6 +84,38 @@ def test_iteration_is_that_of_the_definition(
         close = np.isclose(found, wanted, rtol=near, atol=near)
         # a Newton step that decreases the objective by rounding alone may be taken by one and refused by the other
         assert close.mean() > (0.98 if name == "x" else 0.999), name
+
+
+@pytest.mark.parametrize("coupling", ["none", "joint"])
+def test_local_steps_are_those_of_the_definition(coupling: str) -> None:
+    shape = (3, 20, 257)
+    case = fast_case(RECIPES["fused"], shape, np.float64)
+    term = penalty(shape, 0.1, coupling, np.float64)
+    split = Problem((*case.terms, case.bounds, term), shape, dtype=np.dtype(np.float64)).sort(ChambollePock.slots)
+    engine = fast_tgv.TGVEngine(case.spec, term.kernel, shape, case.x.dtype, threads=2)
+    boost = engine.boost(case.x, 0.4, None)
+    np.testing.assert_array_equal(boost, local_boost(split, case.x, 0.4, None))
+    old = begin(case, term)
+    expected = iterated(case, term, old, 1.5, boost)
+    for name, found, wanted in zip("xwp", stepped(case, term, old, 1.5, 2, boost), expected, strict=True):
+        assert np.isclose(found, wanted, rtol=1e-12, atol=1e-12).mean() > 0.98, name
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 9), (3, 7, 5)])
+def test_steps_meet_the_step_condition(shape: tuple[int, int, int]) -> None:
+    term, random = penalty(shape, 1.0, "none", np.float64), np.random.default_rng(0)
+    boost, sigma = random.integers(0, 256, shape, np.uint8), 1.0 / term.squared_norm
+    problem = Problem((Box(name="box"), term), shape, dtype=np.dtype(np.float64))
+    steps = diagonal_steps(problem.sort(ChambollePock.slots), 1.0, (sigma,), boost, problem.dtype)
+    x, w, length = random.standard_normal(shape), random.standard_normal(term.auxiliary.domain), 0.0
+    for _ in range(300):  # power iterations on T^(1/2) K' Sigma K T^(1/2)
+        y = term.operator.apply(steps.x**0.5 * x) + term.auxiliary.apply(steps.auxiliary[0] ** 0.5 * w)
+        for part, step in steps.duals[0]:
+            y[part] *= step
+        x, w = steps.x**0.5 * term.operator.adjoint(y), steps.auxiliary[0] ** 0.5 * term.auxiliary.adjoint(y)
+        length = float(np.hypot(np.linalg.norm(x), np.linalg.norm(w)))
+        x, w = x / (length or 1.0), w / (length or 1.0)
+    assert length <= 1.0 + 1e-12
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

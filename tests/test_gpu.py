@@ -56,6 +56,7 @@ def on_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(devices, "find_device", lambda: device)
     # the device has one tau for all pixels, so the processor that it is compared with gets the same
     monkeypatch.setattr("fusionkit.engines.cpu.tv.TVEngine.boost", lambda *_: None)
+    monkeypatch.setattr("fusionkit.engines.cpu.tgv.TGVEngine.boost", lambda *_: None)
     monkeypatch.setattr("fusionkit.solvers.chambolle_pock.local_boost", lambda *_: None)
     return device
 

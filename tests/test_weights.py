@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,8 +126,17 @@ def test_a_solve_that_diverges_ends_its_direction_and_not_the_search() -> None:
             raise DivergedError("terms[0].weight", "the search diverged", "give a number")
         return Trial(weight, np.full(4, np.log(weight / 2.0) ** 2), (), 10)
 
-    trials = _path(attempt, attempt(1.0, None), None, maps=1)
+    trials = _path(attempt, attempt(1.0, None), None, "tv", maps=1)
     assert [trial.weight for trial in trials] == [1.0, 0.5, 2.0]
+
+
+def test_a_search_ends_where_the_maps_are_flat() -> None:
+    def attempt(weight: float, former: Trial | None) -> Trial:
+        flat: Any = SimpleNamespace(terms={"tv": 5.0 if weight < 4.0 else 1e-4})
+        return Trial(weight, np.full(4, 1.0 / weight), (flat,), 10)
+
+    trials = _path(attempt, attempt(1.0, None), None, "tv", maps=1)
+    assert max(trial.weight for trial in trials) == 4.0
 
 
 def test_the_truth_is_not_looked_at() -> None:

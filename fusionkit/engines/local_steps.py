@@ -6,26 +6,60 @@ pixels would have to suit the few worst of them. So the edges of a concave pixel
 b = 0, 1, ..., and the primal step follows from the edges e of a pixel: :math:`1 / \tau_i = 2 \sum_e \sigma_e`, with
 which :math:`\|\Sigma^{1/2} K T^{1/2}\| \le 1` for the forward differences K. b = 0 gives sigma and 1 / (8 sigma).
 
+With total generalised variation each difference also has a value of w: :math:`1 / \tau_i = 3 \sum_e \sigma_e`. The
+second differences take 2 sigma, and w at a pixel :math:`1 / \tau = 3 \sigma_e + 16 \sigma`, by the same rule.
+
 Source of diagonal steps: T. Pock, A. Chambolle, IEEE Int. Conf. Comput. Vis. (2011), 1762. Sigma by concavity is new.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionkit.engines.choose import lone_penalty
-from fusionkit.engines.kernel_terms import TotalVariation
+from fusionkit.engines.kernel_terms import Kernel, TotalGeneralisedVariation, TotalVariation, kernel_of
 from fusionkit.problem import Split
 from fusionkit.terms import Array
 
-MARGIN = 0.9  # sigma over the concavity c at first: from 0.6 to 1 DyScO3 and phantoms take about as many iterations
+SECOND = 2.0  # sigma of the second differences of TGV over that of the first: 1 and 4 take up to a third more
+
+
+class LocalRule(NamedTuple):
+    """How steps follow the curvature and the certificate; see docs/decisions.md.
+
+    Parameters
+    ----------
+    margin, later : sigma over the concavity c is margin (1 / sqrt(shrink) - later), with the
+        `fusionkit.solvers.steps.StallRule`: with ``later`` = 1 none before a first stall. TV: from 0.6 to 1 DyScO3 and
+        phantoms take about as many iterations.
+    low, high : stationarity over alignment that an improving solve keeps, by `fusionkit.solvers.steps.Balance`.
+    lag : above it a stall lengthens tau.
+    """
+
+    margin: float
+    later: float
+    low: float
+    high: float
+    lag: float
+
+
+RULES: dict[type[Kernel], LocalRule] = {
+    TotalVariation: LocalRule(0.9, 0.0, 0.0, 50.0, 1000.0),
+    TotalGeneralisedVariation: LocalRule(0.35, 1.0, 0.3, 20.0, 50.0),
+}
+
+
+def rule_of(split: Split) -> LocalRule | None:
+    """The rule for the penalty; None without TV or TGV as the one penalty, and on a GPU."""
+    return None if split.problem.engine == "cupy" else RULES.get(type(lone_penalty(split)))
 
 
 def local_boost(split: Split, x: Array, scale: float, former: Array | None) -> Array | None:
-    """b at each value, uint8 of the shape of x; None without total variation as the one penalty or without concavity.
+    """b at each value, uint8 of the shape of x; None without TV or TGV as the one penalty or without concavity.
 
     Parameters
     ----------
@@ -34,10 +68,10 @@ def local_boost(split: Split, x: Array, scale: float, former: Array | None) -> A
     scale : 1 + b / 4 at a pixel with the concavity c is at least ``scale`` c.
     former : b at the last look, which falls by a fifth at most: an orbit is more concave on one side.
     """
-    penalty = lone_penalty(split)
+    penalty, rule = lone_penalty(split), rule_of(split)
     concave = [term for term in split.pixelwise if not term.convex]
     parts = [part for term in concave if (part := term.concavity(x)) is not None]
-    if not isinstance(penalty, TotalVariation) or not parts:
+    if rule is None or not isinstance(penalty, TotalVariation | TotalGeneralisedVariation) or not parts:
         return None
     need = np.asarray(4.0 * scale * sum(parts))
     most = need.copy()
@@ -49,6 +83,37 @@ def local_boost(split: Split, x: Array, scale: float, former: Array | None) -> A
     if penalty.joint:
         new[:] = new.max(axis=0)
     return new
+
+
+class Steps(NamedTuple):
+    """Steps of one iteration.
+
+    Parameters
+    ----------
+    x : tau, a number or an array of the shape of x.
+    duals : of each composed term, parts of its dual variable with the sigma of each.
+    auxiliary : tau of each auxiliary unknown.
+    """
+
+    x: Any
+    duals: tuple[tuple[tuple[slice, Any], ...], ...]
+    auxiliary: tuple[Any, ...]
+
+
+def diagonal_steps(split: Split, tau: float, sigmas: Sequence[float], boost: Array | None, dtype: np.dtype) -> Steps:
+    """The steps that ``boost`` makes local and TGV scales; tau and sigma else."""
+    number, step, factor = dtype.type, dtype.type(tau), dtype.type(1.0)
+    if boost is not None:
+        step, factor = local_steps(boost, tau, dtype)
+    duals, auxiliary = [], []
+    for term, sigma in zip(split.coupling.terms, sigmas, strict=True):
+        is_tgv = isinstance(kernel_of(term), TotalGeneralisedVariation)
+        parts = [(slice(0, 2 if is_tgv else None), number(sigma) * factor)]
+        if is_tgv:
+            parts.append((slice(2, None), number(SECOND * sigma)))
+        duals.append(tuple(parts))
+        auxiliary.append(number(1.0 / sigma) / (3 * factor + number(8.0 * SECOND)) if is_tgv else number(tau))
+    return Steps(step, tuple(duals), tuple(auxiliary))
 
 
 def local_steps(boost: npt.NDArray[Any], tau: float, dtype: np.dtype) -> tuple[Array, Array]:

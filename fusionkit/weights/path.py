@@ -39,6 +39,7 @@ _LARGEST_RATIO = 8.0  # between the weight for one map and the best for all
 _LARGEST_DISTANCE = 3.0  # in steps, from the first to the lowest error
 _LEAST_LEVEL = 1e-3  # of the mean level: an empty map has no relative error
 _LEVEL_POWER = 1.5
+_NOTHING = 1e-3  # of the largest value of the weighted penalty on the path: the maps have become flat
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def minimise_along_path(
     full = share ** (-(2.0 - degree) / 2.0)
     near = task.near
     first = attempt(near.weight if near is not None else first_weight(*scale), near or task.rival)
-    trials = _path(attempt, first, task.rival, maps=len(task.dataset.elements) if PER_ELEMENT in task.searched else 1)
+    maps = len(task.dataset.elements) if PER_ELEMENT in task.searched else 1
+    trials = _path(attempt, first, task.rival, task.term, maps)
     best = min(trials, key=lambda trial: trial.error)
     ordered = sorted(trials, key=lambda trial: trial.weight)
     choice, error = parabola_minimum([trial.weight for trial in ordered], [trial.errors for trial in ordered])
@@ -112,10 +114,11 @@ def first_weight(strong: float, degree: float) -> float:
     return strong / BELOW ** (2.0 - degree)
 
 
-def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> list[Trial]:
+def _path(attempt: Attempt, first: Trial, rival: Trial | None, term: str, maps: int) -> list[Trial]:
     """Solve at decreasing weights until the error has risen, and at increasing ones if the first is the best.
 
-    With several maps the error of each map must have risen. A solve that diverges ends its direction.
+    With several maps the error of each map must have risen. A solve that diverges ends its direction, and so does one
+    whose maps cost no penalty: they solve the problem at every larger weight.
     """
     trials = [first]
     for factor in (1.0 / FACTOR, FACTOR):
@@ -130,11 +133,19 @@ def _path(attempt: Attempt, first: Trial, rival: Trial | None, maps: int) -> lis
                 break
             if rival is not None and cannot_win(trials, abs(trials[-1].error - edge.error), rival.error):
                 return trials
+            if factor > 1.0 and costs_nothing(trials, term):
+                break
             if all(has_risen(own, factor) for own in trials_by_map(trials, maps)) or _is_misled(trials):
                 break
         if not any(min(own, key=lambda t: t.error) is own[0] for own in trials_by_map(trials, maps)):
             break  # a smaller weight is better than the first, and hence than any larger one
     return trials
+
+
+def costs_nothing(trials: Sequence[Trial], term: str) -> bool:
+    """Whether the penalty has vanished at the last of these solutions."""
+    costs = [sum(result.terms.get(term, 0.0) for result in trial.results) for trial in trials]
+    return costs[-1] < _NOTHING * max(costs)
 
 
 def _is_misled(trials: Sequence[Trial]) -> bool:

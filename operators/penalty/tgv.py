@@ -68,13 +68,17 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
     )
     field = Field(second)
     kernel = TotalGeneralisedVariation(options.weight, options.ratio, options.coupling == "joint", field.norm)
-    return ComposedPenalty(
+    term = ComposedPenalty(
         StackedNorms(norms, (prod(grad.range), prod(second.range))),
         Lift(grad, second.range[0]),
         options.name or "tgv",
         field,
         kernel if len(context.shape) == 3 else None,
     )
+    axes = grad.range[0]
+    # the greatest column sum of |(K, A)|' |(K, A)|: 2 k differences of 3 values for x, 1 of 3 and 2 k of 2 for w
+    term.squared_norm = float(max(6 * axes, 4 * axes + 3))
+    return term
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,10 @@
 r"""One iteration of Chambolle and Pock's algorithm for pixelwise terms and total generalised variation.
 
 .. math::
-    (\tilde p, \tilde q) &= \mathrm{proj}(p + \sigma (\nabla x - M w),\ q + \sigma E w), \qquad
+    (\tilde p, \tilde q) &= \mathrm{proj}(p + \sigma (\nabla x - M w),\ q + 2 \sigma E w), \qquad
     (s, t) = 2 (\tilde p, \tilde q) - (p, q) \\
     \tilde x &= \mathrm{prox}_{\tau G}(x + \tau\,\mathrm{div}\,s), \qquad
-    \tilde w = w - \tau (E^\top t - M s)
+    \tilde w = w - \frac{1}{19 \sigma} (E^\top t - M s)
 
 followed by over-relaxation with rho. `fusionkit.operators.penalty.tgv` defines the operators. The dual pass stores
 (s, t), which the primal pass needs at neighbouring pixels. Dual components across a border start and stay at zero.
@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, scratch
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, read_only, scratch
 from fusionkit.engines.cpu.differences import pull
 from fusionkit.engines.cpu.joint_prox import fill, primal_step, prox_input
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.tgv_check import TGVCheck
 from fusionkit.engines.cpu.threads import run
+from fusionkit.engines.cpu.tv import boost_of, inverse_steps
+from fusionkit.engines.local_steps import SECOND
 from fusionkit.terms import Array, Arrays
 
 
@@ -39,22 +41,31 @@ def _move(p: Any, s: Any, new: Any, scale: Any, ahead: Any, behind: Any, at: Any
 
 
 @inlined
-def _ascend(p: Any, i: int, group: Any, sigma: Any, at: Any) -> None:
+def _ascend(p: Any, i: int, group: Any, boost: Any, sigmas: Any, at: Any) -> None:
     """p + sigma y at a chunk of map i, in place of the group y."""
     j, first, m = at
-    for c in range(5):
+    sigma, second, quarter = sigmas
+    for c in range(2):
         old, new = p[c, i, j, first : first + m], group[c][i]
+        if boost.shape[0] > 0:
+            more = boost[i, j, first : first + m]
+            for k in range(m):
+                new[k] += new[k] * (quarter * more[k])
         for k in range(m):
             new[k] = old[k] + sigma * new[k]
+    for c in range(2, 5):
+        old, new = p[c, i, j, first : first + m], group[c][i]
+        for k in range(m):
+            new[k] = old[k] + second * new[k]
 
 
 def _build_dual(stamp: int) -> Versions:
-    def dual(x: Any, w: Any, p: Any, s: Any, numbers: Any, joint: bool, row: int, end: int) -> None:
+    def dual(x: Any, w: Any, p: Any, s: Any, boost: Any, numbers: Any, joint: bool, row: int, end: int) -> None:
         """The dual step of rows, in place; ``s`` becomes 2 p~ - p."""
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, nx = x.shape[0], x.shape[2]
-        sigma, first_radius, second_radius, half, zero, one, ahead, behind = numbers
+        sigmas, first_radius, second_radius, half, zero, one, ahead, behind = numbers
         group = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
         first_scales, second_scales, rows = scratch(x), scratch(x), scratch(x)
         for j in range(row, end):
@@ -65,7 +76,7 @@ def _build_dual(stamp: int) -> Versions:
                     place = 0 if joint else i
                     fresh = not joint or i == 0
                     images(x, w, i, group, rows, half, at)
-                    _ascend(p, i, group, sigma, at)
+                    _ascend(p, i, group, boost, sigmas, at)
                     squares((group[0], group[1]), i, 2, first_scales[place], fresh, zero, m)
                     squares((group[2], group[3], group[4]), i, 3, second_scales[place], fresh, zero, m)
                 for place in range(1 if joint else n):
@@ -84,15 +95,27 @@ def _build_dual(stamp: int) -> Versions:
 
 def _build_primal(stamp: int) -> Versions:
     def descent(
-        x: Any, w: Any, s: Any, zeros: Any, fit: Any, primal: Any, half: Any, steps: int, moves: Any, rows: Any
+        x: Any,
+        w: Any,
+        s: Any,
+        zeros: Any,
+        fit: Any,
+        boost: Any,
+        primal: Any,
+        half: Any,
+        steps: int,
+        moves: Any,
+        rows: Any,
     ) -> None:
         """The primal step of rows, in place."""
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
-        tau, inverse, ahead, behind = primal
-        inverses = scratch(x)
+        inverse, quarter, of_w, ahead, behind = primal
+        inverses, inverses_w = scratch(x), scratch(x)[0]
         fill(inverses, inverse, n)
+        for k in range(CHUNK):
+            inverses_w[k] = of_w[0] + of_w[1]
         old, target, new = scratch(x), scratch(x), scratch(x)
         work = (scratch(x), scratch(x), scratch(x), scratch(x))
         parts = scratch(x)
@@ -104,10 +127,15 @@ def _build_primal(stamp: int) -> Versions:
                 at = (j, first, m)
                 for i in range(n):
                     field_pull(s, zeros, i, parts, half, at)
+                    inverse_steps(inverses[i], boost, i, inverse, quarter, at)
+                    if boost.shape[0] > 0:
+                        more = boost[i, j, first : first + m]
+                        for k in range(m):
+                            inverses_w[k] = of_w[0] * (fit.one + quarter * more[k]) + of_w[1]
                     for c in range(2):
                         wi, gi = w[c, i, j, first : first + m], parts[c]
                         for k in range(m):
-                            wi[k] -= tau * ahead * gi[k]
+                            wi[k] -= ahead * gi[k] / inverses_w[k]
                     copy(s[0, i, j, first : first + m], down, m)
                     copy(s[1, i, j, first : first + m], right[1:], m)
                     right[0] = s[1, i, j, first - 1] if first > 0 else fit.zero
@@ -151,16 +179,19 @@ class TGVEngine(TGVCheck):
         number, penalty = self.dtype.type, self.penalty
         half, ahead, behind = number(0.5**0.5), number(relaxation), number(1.0 - relaxation)
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
-        dual = (number(sigma), *radii, half, number(0), number(1), ahead, behind)
-        run(_DUAL.kept, [(x, w, p, s, dual, penalty.joint, *rows) for rows in self.shares])
-        primal = number(tau), number(1.0 / tau), ahead, behind
-        fixed = (x, w, s, self._outside, self.plain.fit, primal, half, self.plain.newton_steps, self._moves)
+        quarter = number(0.25)
+        sigmas = number(sigma), number(SECOND * sigma), quarter
+        boost = read_only(np.zeros((0, 0, 0)) if boost is None else boost, np.dtype(np.uint8))
+        dual = (sigmas, *radii, half, number(0), number(1), ahead, behind)
+        run(_DUAL.kept, [(x, w, p, s, boost, dual, penalty.joint, *rows) for rows in self.shares])
+        primal = number(1.0 / tau), quarter, (number(3.0 * sigma), number(8.0 * SECOND * sigma)), ahead, behind
+        fixed = (x, w, s, self._outside, self.plain.fit, boost, primal, half, self.plain.newton_steps, self._moves)
         run(_PRIMAL[self._kept], [(*fixed, rows) for rows in self.shares])
         return x, (p,)
 
     def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
-        """As `fusionkit.engines.engine.Engine`: none."""
-        return None
+        """As `fusionkit.engines.engine.Engine`."""
+        return boost_of(self.plain, self.penalty.joint, x, scale, former)
 
     def change(self) -> float:
         """As `fusionkit.engines.engine.Engine`."""

@@ -30,7 +30,7 @@ from fusionkit.terms import Array, Arrays
 
 
 @inlined
-def _inverse_steps(inverses: Any, boost: Any, i: int, inverse: Any, quarter: Any, at: Any) -> None:
+def inverse_steps(inverses: Any, boost: Any, i: int, inverse: Any, quarter: Any, at: Any) -> None:
     """1 / tau at a chunk of map i: the mean of 1 + boost / 4 over the edges of each pixel, times ``inverse``."""
     j, first, m = at
     if boost.shape[0] == 0:
@@ -138,7 +138,7 @@ def _build_iteration(stamp: int) -> Versions:
                     lefts[i] = right[m]
                     pull(above, down, right, pulled, (ny, nx), at)
                     copy(down, above, m)
-                    _inverse_steps(inverses[i], boost, i, inverse, numbers[3], at)
+                    inverse_steps(inverses[i], boost, i, inverse, numbers[3], at)
                     prox_input(x[i, j, first : first + m], pulled, inverses[i], fit, old[i], target[i], m)
                 moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
 
@@ -200,6 +200,21 @@ _EDGE, _ITERATION = _build_edges(STAMP), _build_iteration(STAMP)
 _CONCAVITY, _BOOST = _build_concavity(STAMP), _build_boost(STAMP)
 
 
+def boost_of(check: TVCheck, joint: bool, x: Array, scale: float, former: Array | None) -> Array | None:
+    """As `fusionkit.engines.local_steps.local_boost` for the pixelwise terms of ``check``."""
+    fit, dtype = check.fit, check.dtype
+    if not (fit.power and fit.gamma > 1.0):
+        return None
+    new: Any = np.empty(x.shape, np.uint8)
+    _, need = check.memory
+    former = read_only(np.zeros_like(new) if former is None else former, new.dtype)
+    x, factor = read_only(x, dtype), dtype.type(4.0 * scale)
+    run(_CONCAVITY.kept, [(x, need, fit, factor, rows) for rows in check.shares])
+    need = read_only(need, dtype)
+    run(_BOOST.kept, [(need, former, new, joint, rows) for rows in check.shares])
+    return new
+
+
 class TVEngine(TVCheck):
     """Iterations and checks; parameters as `TVCheck`. Memory is allocated by the first iteration only."""
 
@@ -238,16 +253,7 @@ class TVEngine(TVCheck):
 
     def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
         """As `fusionkit.engines.engine.Engine`."""
-        if not (self.fit.power and self.fit.gamma > 1.0):
-            return None
-        new: Any = np.empty(x.shape, np.uint8)
-        _, need = self.memory
-        former = read_only(np.zeros_like(new) if former is None else former, new.dtype)
-        x, factor, joint = read_only(x, self.dtype), self.dtype.type(4.0 * scale), self.joint
-        run(_CONCAVITY.kept, [(x, need, self.fit, factor, rows) for rows in self.shares])
-        need = read_only(need, self.dtype)
-        run(_BOOST.kept, [(need, former, new, joint, rows) for rows in self.shares])
-        return new
+        return boost_of(self, self.joint, x, scale, former)
 
     def change(self) -> float:
         """As `fusionkit.engines.engine.Engine`."""

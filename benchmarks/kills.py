@@ -119,7 +119,9 @@ class Place:
 
     def files(self) -> dict[str, Any]:
         """The contents of every file by its path; also of caches and temporary folders, by their paths only."""
-        contents = {str(path.relative_to(self.work)): _content(path) for path in _within(self.work)}
+        names = {path.relative_to(self.work): path for path in _within(self.work)}
+        # hidden ones are unfinished
+        contents = {str(n): None if any(p[:1] == "." for p in n.parts) else _content(path) for n, path in names.items()}
         others = [path for name in ("cache", "tmp") for path in _within(self._home / name)]
         return contents | {str(path.relative_to(self._home)): None for path in others}
 

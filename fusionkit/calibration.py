@@ -15,6 +15,10 @@ compensates (CoS phantom at 5 counts: 6 % too bright, here within its error). Le
 take thousands of steps if the image is more precise than the counts. S is the information on theta; its inverse is the
 covariance if the weights are those of the noise.
 
+S is the expectation of the score's slope. With few counts the slope may be twice that or more, and full steps overshoot
+for ever; a step back is therefore that of the secant, :math:`\delta\theta / (1 + \rho)` after one of
+:math:`-\delta\theta / \rho`.
+
 Sources: G. Chamberlain, J. Econometrics 34, 305 (1987), for the bound; V. Chernozhukov et al., Econometrics J. 21, C1
 (2018), for orthogonal scores; G. H. Golub, V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973), for the elimination of x.
 """
@@ -49,6 +53,9 @@ class Parameter:
     error: float
 
 
+Steps = Mapping[str, Mapping[str, float]]  # by the name of the term and of the parameter
+
+
 @dataclass(frozen=True)
 class Refit:
     """A step of the fitted parameters.
@@ -58,11 +65,13 @@ class Refit:
     problem : with the new parameters.
     change : relative change of the predictions, 0 at the optimum.
     parameters : before the step, by the name of the term and of the parameter.
+    steps : of the parameters, by the same names.
     """
 
     problem: Problem
     change: float
     parameters: Mapping[str, Mapping[str, Parameter]]
+    steps: Steps
 
 
 @runtime_checkable
@@ -92,9 +101,10 @@ def with_parameters(problem: Problem, values: Mapping[str, Mapping[str, float]])
     return _with(problem, {term.name: term.with_parameters(values[term.name]) for term in terms})
 
 
-def refit(problem: Problem, x: Array) -> Refit:
-    """One Newton step of every fitted parameter at the unknown ``x``, (n, ny, nx)."""
+def refit(problem: Problem, x: Array, former: Steps | None = None) -> Refit:
+    """One Newton step of every fitted parameter at the unknown ``x`` (n, ny, nx), after the ``former`` steps."""
     moved: dict[str, Term] = {}
+    taken: dict[str, Mapping[str, float]] = {}
     parameters: dict[str, dict[str, Parameter]] = {}
     change = 0.0
     for term in fitted_terms(problem):
@@ -104,11 +114,15 @@ def refit(problem: Problem, x: Array) -> Refit:
         fixed = term.at_limit(steps)
         if fixed:
             steps = sums.steps(tuple(name for name in names if name not in fixed), names)
-        moved[term.name] = term.stepped(steps)
-        change = max(change, sums.change(np.array([steps.get(name, 0.0) for name in names])))
+        before = (former or {}).get(term.name, {})
+        step, last = (np.array([one.get(name, 0.0) for name in names]) for one in (steps, before))
+        share = sums.share(step, last)
+        taken[term.name] = {name: share * value for name, value in steps.items()} if share < 1.0 else steps
+        moved[term.name] = term.stepped(taken[term.name])
+        change = max(change, sums.change(step))
         errors = term.errors(dict(zip(names, sums.errors(), strict=True)))
         parameters[term.name] = {name: Parameter(value, errors[name]) for name, value in term.parameters.items()}
-    return Refit(_with(problem, moved), change, parameters)
+    return Refit(_with(problem, moved), change, parameters, taken)
 
 
 def spell(parameters: Mapping[str, Mapping[str, Parameter]]) -> tuple[str, ...]:
@@ -144,6 +158,11 @@ class _Sums:
         errors = np.sqrt(vectors[:, determined] ** 2 @ (1.0 / values[determined])) / scale
         open_ = np.sum(vectors[:, ~determined] ** 2, axis=1) > _LEAST_SHARE
         return np.where(open_, np.inf, errors).tolist()
+
+    def share(self, step: Array, last: Array) -> float:
+        """The part of a step that is taken: all of it, unless it leads back along the last one."""
+        along, length = float(step @ self.lengths @ last), float(last @ self.lengths @ last)
+        return 1.0 if length == 0.0 or along >= 0.0 else length / (length - along)
 
     def change(self, step: Array) -> float:
         """Relative change of the prediction."""

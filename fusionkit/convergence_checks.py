@@ -206,7 +206,7 @@ class Position:
     iteration, seconds : so far.
     state : of the solver.
     is_unrelaxed : whether the last iteration was.
-    parameters : fitted ones by the names of term and parameter.
+    parameters, steps : fitted ones and their last steps, by the names of term and parameter.
     history, schedule : of the checks; no schedule where every look is one.
     watch : the next look and the question left to a `fusionkit.solvers.auto.Watch`; None without one.
     """
@@ -216,6 +216,7 @@ class Position:
     state: Any
     is_unrelaxed: bool
     parameters: Mapping[str, Mapping[str, float]]
+    steps: Mapping[str, Mapping[str, float]]
     history: History
     schedule: Schedule | None
     watch: tuple[int, int] | None

@@ -11,7 +11,17 @@ from dataclasses import replace
 import numpy as np
 
 from fusionkit.arrays import is_authors, on_host
-from fusionkit.calibration import Parameter, Refit, Restorable, fitted_terms, fitted_to, refit, spell, with_parameters
+from fusionkit.calibration import (
+    Parameter,
+    Refit,
+    Restorable,
+    Steps,
+    fitted_terms,
+    fitted_to,
+    refit,
+    spell,
+    with_parameters,
+)
 from fusionkit.certificate import Certificate, rounding_floor
 from fusionkit.checkpoint.encode import size_of
 from fusionkit.checkpoint.folder import Checkpoint
@@ -114,7 +124,8 @@ def _solve(
                 fitted = {term.name: term.parameters for term in fitted_terms(current.problem)}
                 looks = (history, current.schedule, None if watch is None else (watch.next, watch.paced))
                 seconds = solving_seconds() - started
-                checkpoint.save(POSITION, Position(iteration, seconds, state, is_unrelaxed, fitted, *looks))
+                steps = current.steps
+                checkpoint.save(POSITION, Position(iteration, seconds, state, is_unrelaxed, fitted, steps, *looks))
             if stop:
                 status = Status.INTERRUPTED
                 break
@@ -169,6 +180,7 @@ class _CurrentProblem:
 
     def __init__(self, solver: Solver, split: Split) -> None:
         self.solver, self.split, self.evaluator = solver, split, Evaluator(split)
+        self.steps: Steps = {}
         self._refit: Refit | None = None
         # parameters are fitted to the whole image, and an explicit interval means checks at it
         every_look = solver.options.check_every is not None or bool(fitted_terms(self.problem))
@@ -207,12 +219,12 @@ class _CurrentProblem:
 
     def load(self, checkpoint: Checkpoint, state: State, history: History) -> Position | None:
         """The position that an earlier run saved; None without one that fits the ``state``."""
-        template = Position(0, 0.0, state, True, {}, history, self.schedule, None)
+        template = Position(0, 0.0, state, True, {}, {}, history, self.schedule, None)
         return checkpoint.load(POSITION, template, _SAVED)
 
     def restored(self, position: Position) -> tuple[History, State]:
         """History and state at a position, whose fitted parameters the problem takes."""
-        history, self.schedule = position.history, position.schedule
+        history, self.schedule, self.steps = position.history, position.schedule, position.steps
         if history.best is not None:
             best = history.best = next(one for one in history.checks if one.iteration == history.best.iteration)
             values = {term: {k: v.value for k, v in named.items()} for term, named in best.parameters.items()}
@@ -232,7 +244,7 @@ class _CurrentProblem:
         terms, certificate = self.evaluator(state)
         if not fitted_terms(self.problem):
             return terms, certificate, {}
-        self._refit = refit(self.problem, on_host(state.x))
+        self._refit = refit(self.problem, on_host(state.x), self.steps)
         return terms, replace(certificate, calibration=self._refit.change), self._refit.parameters
 
     def advance(self, state: State) -> State:
@@ -240,6 +252,7 @@ class _CurrentProblem:
         if self._refit is None:
             return state
         self._replace_problem(self._refit.problem)
+        self.steps, self._refit = self._refit.steps, None
         return call(self.solver, "rebind", self.split, state)
 
     def _replace_problem(self, problem: Problem) -> None:

@@ -223,6 +223,22 @@ def test_z_contrast_is_linear_in_thickness() -> None:
     np.testing.assert_allclose(term.predict(2 * x), 2 * prediction, rtol=1e-5)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("preset", ["cos_nanoparticle", "films"])
+def test_steps_do_not_overshoot_for_ever_at_few_counts(preset: str) -> None:
+    """Full steps ended in a cycle of two."""
+    data = recording(preset, 0.05, 32)
+    terms = [
+        {"type": "haadf", "weight": 1e-12, "gain": "auto", "offset": "auto"},
+        {"type": "poisson", "epsilon": "auto"},
+        {"type": "joint_nonlocal", "similar": 40, "search": 12},
+        {"type": "nonnegative"},
+    ]
+    posed = compose(data, [Spec.model_validate(term) for term in terms], engine="numpy")
+    result = fitted(data, posed, tolerance=1e-3)
+    assert result.status is Status.CONVERGED
+    assert result.iterations <= 200
+
+
 def test_a_term_of_weight_zero_fits_nothing() -> None:
     data = recording("films", 20, 32)
     posed = problem(data, gain="auto")

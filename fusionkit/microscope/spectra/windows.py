@@ -8,7 +8,7 @@ Spectroscopy in the Electron Microscope, section 4.4.2).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -22,7 +22,7 @@ from fusionkit.microscope.spectra.lines import Window, window_of
 
 SMOOTH = 2.0  # pixels, of ``method: fit`` where no width is given
 _NEEDED = 100.0  # counts in a smoothed spectrum; with 300 an overlapping map has ghosts of 14 % at edges
-_TO_EXTRAPOLATE = 2500.0  # counts in each half of the window before an edge, for a background known within some 5 %
+_TO_EXTRAPOLATE = 150_000.0  # counts in each half of the window before an edge: its exponent gives B within 1 %
 _NARROWEST, _WIDEST = 0.4, 4.0  # pixels: narrower smoothing does nothing, wider smoothing mixes regions
 _BEYOND = 3.0  # standard errors of the counts by which a background may exceed them
 _SHARED = 0.25  # of the shorter of two windows: a larger overlap gives a warning
@@ -120,9 +120,17 @@ def count(
         return ElementMaps(tuple(windows), raw, None, signal.raw(raw, (counts_in_windows(signal, windows, raw, None),)))
     estimate = power_law if source.background == "power_law" else _interpolated
     beside = [by_range[one] for pair in sides for one in pair]
-    needed = _TO_EXTRAPOLATE if source.background == "power_law" else _NEEDED
-    width = smoothing_width(source.smooth, min(float(np.nanmean(image)) for image in beside), needed)
-    smooth = {one: _smoothed(image, width) for one, image in by_range.items()}
+    dose = min(float(np.nanmean(image)) for image in beside)
+    smooth = {one: _smoothed(image, smoothing_width(source.smooth, dose)) for one, image in by_range.items()}
+    if source.background == "power_law":  # the exponent, which extrapolates, takes more counts than the level
+        wide = smoothing_width(source.smooth, dose, _TO_EXTRAPOLATE)
+        halves = [one for pair in sides for one in pair]
+        levels = {one: smooth[one] for one in halves}
+        smooth |= {one: _smoothed(by_range[one], wide) for one in halves}
+        scales = [
+            sum(levels[one] for one in pair) / np.maximum(sum(smooth[one] for one in pair), 1e-12) for pair in sides
+        ]
+        estimate = _scaled(power_law, dict(zip(ranges, scales, strict=True)))
     background = np.stack([estimate(signal, one, pair, smooth) for one, pair in zip(ranges, sides, strict=True)])
     notes = (counts_in_windows(signal, windows, raw, background),)
     _warn_of_backgrounds(signal, windows, raw, background)
@@ -259,6 +267,11 @@ def smoothing_width(given: float | None, counts: float, needed: float = _NEEDED)
         return given
     width = float(np.sqrt(needed / (4.0 * np.pi * max(counts, 1e-12))))
     return 0.0 if width < _NARROWEST else min(width, _WIDEST)
+
+
+def _scaled(law: Callable[..., Image], scales: Mapping[Channels, Image]) -> Callable[..., Image]:
+    """The law with smoothed exponents, and the level of each pixel before each edge."""
+    return lambda signal, edge, halves, sums: scales[edge] * law(signal, edge, halves, sums)
 
 
 def counts_in_windows(signal: Signal, windows: dict[str, Window], raw: Image, background: Image | None) -> str:

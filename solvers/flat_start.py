@@ -21,7 +21,7 @@ from fusionkit.engines.sums import Sample
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.linear.symmetric_gradient import symmetric_gradient_map
 from fusionkit.problem import Split
-from fusionkit.terms import Array, Arrays
+from fusionkit.terms import Array, Arrays, HasDualBall
 
 _GAIN = 1e-6  # of the objective, the least for which flat maps replace a start
 _STRIDE = 8  # of the rows that decide
@@ -68,6 +68,8 @@ def flat_start(
     if not there < here + cost - _GAIN * (abs(here) + cost):
         return None
     term = split.coupling.terms[0]
+    functional = term.functional
+    assert isinstance(functional, HasDualBall)  # those of TV and TGV are norms
 
     def pull(at: Array) -> Array:
         """The gradient at flat maps without its flat part."""
@@ -76,7 +78,7 @@ def flat_start(
 
     def within(p: Array) -> Array:
         """The nearest dual variable in the balls."""
-        return term.functional.project_dual(p.astype(x.dtype).ravel()).reshape(p.shape)
+        return functional.project_dual(p.astype(x.dtype).ravel()).reshape(p.shape)
 
     p = np.zeros(term.operator.range)
     p[:2] = _along_axes(-_divided(pull(maps(first)), _eigenvalues(ny, nx)))
@@ -158,5 +160,5 @@ def _eigenvalues(ny: int, nx: int) -> Array:
 
 def _divided(right: Array, eigenvalues: Array) -> Array:
     """The array with its cosine transform along the last two axes divided by the eigenvalues."""
-    spectrum = scipy.fft.dctn(right, axes=(-2, -1), norm="ortho") / eigenvalues
+    spectrum = np.asarray(scipy.fft.dctn(right, axes=(-2, -1), norm="ortho")) / eigenvalues
     return np.asarray(scipy.fft.idctn(spectrum, axes=(-2, -1), norm="ortho"))

@@ -47,7 +47,7 @@ class LocalRule(NamedTuple):
     lag: float
 
 
-RULES: dict[type[Kernel], LocalRule] = {
+RULES: dict[type[Kernel | None], LocalRule] = {
     TotalVariation: LocalRule(0.9, 0.0, 0.0, 50.0, 1000.0),
     TotalGeneralisedVariation: LocalRule(0.35, 1.0, 0.3, 20.0, 50.0),
 }

@@ -18,7 +18,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.data.spectra import unmixed
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.spectra.fit import maximum_likelihood
-from fusionkit.microscope.spectra.sets import sets_of
+from fusionkit.microscope.spectra.channel_sets import sets_of
 from fusionkit.options import parse
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")

@@ -6,7 +6,7 @@ Single spectra hold a handful of counts. Their maximum-likelihood amounts are bi
 faint elements came out three times too large. The amounts a_k are therefore fitted to smoothed spectra, on blocks of
 pixels as large as the smoothing, and scaled to the fit of the sum of all spectra. They serve two methods:
 
-* ``method: spectral`` (`fusionkit.microscope.spectra.sets`). The background of each map is
+* ``method: spectral`` (`fusionkit.microscope.spectra.channel_sets`). The background of each map is
   :math:`\sum_k a_k \int T_k` over the families of no named element and the background.
 * ``method: fit``. Every count n_c is divided in proportion to its likely origins,
 

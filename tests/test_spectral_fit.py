@@ -17,8 +17,8 @@ from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
 from fusionkit.data.spectra import unmixed
 from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.microscope.spectra.fit import maximum_likelihood
 from fusionkit.microscope.spectra.channel_sets import sets_of
+from fusionkit.microscope.spectra.fit import maximum_likelihood
 from fusionkit.options import parse
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")

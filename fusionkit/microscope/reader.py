@@ -66,8 +66,8 @@ class MicroscopeRecording:
 
     def counts(self, source: SpectrumSource, where: str, masked: bool = False) -> ElementMaps:
         """Counts of elements from a spectrum image; see `fusionkit.data.spectra.SpectralRecording`."""
-        from fusionkit.microscope.spectra.fit import fit
         from fusionkit.microscope.spectra.channel_sets import count_in_sets
+        from fusionkit.microscope.spectra.fit import fit
         from fusionkit.microscope.spectra.window_doubts import checked_counts
 
         signal = self.spectrum_image(source.signal, f"{where}.signal")

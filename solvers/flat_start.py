@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft
-from scipy.optimize import minimize
 
 from fusionkit.certificate import norm
 from fusionkit.engines.choose import lone_penalty
@@ -48,11 +47,12 @@ def flat_start(
     n, ny, nx = x.shape
     rows, columns = np.arange(ny) - 0.5 * (ny - 1), np.arange(nx) - 0.5 * (nx - 1)
     rows, columns = rows / max(ny - 1, 1), columns / max(nx - 1, 1)
-    basis = np.stack([np.ones((ny, nx)), *(np.meshgrid(rows, columns, indexing="ij") if is_tgv else ())])
+    slopes = np.broadcast_arrays(rows[:, None], columns) if is_tgv else ()
+    basis = np.stack([np.ones((ny, nx), x.dtype), *(one.astype(x.dtype) for one in slopes)])
 
     def maps(coefficients: Array) -> Array:
-        flat = np.tensordot(coefficients.reshape(n, -1), basis, 1)
-        return split.bounds.prox(flat.astype(x.dtype), 1.0)
+        flat = np.tensordot(coefficients.reshape(n, -1).astype(x.dtype), basis, 1)
+        return split.bounds.prox(flat, 1.0)
 
     def misfit(at: Array) -> tuple[float, float]:
         """The value of the pixelwise terms and that of the penalty."""
@@ -62,11 +62,13 @@ def flat_start(
         some = engine.check(np.ascontiguousarray(at), auxiliary, duals, Sample(max(1, min(_STRIDE, ny // 32)), 0.0))
         return sum(some.values), some.penalty
 
-    squares = np.maximum((basis**2).sum(axis=(1, 2)), 1.0)  # the basis is orthogonal
+    squares = np.maximum((basis**2).sum(axis=(1, 2), dtype=np.float64), 1.0)  # the basis is orthogonal
     first = np.tensordot(x, basis, ([1, 2], [1, 2])) / squares
     (here, cost), (there, _) = misfit(x), misfit(maps(first))
     if not there < here + cost - _GAIN * (abs(here) + cost):
         return None
+    from scipy.optimize import minimize  # its import takes half as long as a small solve
+
     term = split.coupling.terms[0]
     functional = term.functional
     assert isinstance(functional, HasDualBall)  # those of TV and TGV are norms

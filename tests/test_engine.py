@@ -61,10 +61,12 @@ PROBLEMS: dict[str, tuple[tuple[Any, ...], bool]] = {
 
 
 def recording() -> Dataset:
-    """Two elements, 24 x 19 pixels, 5 counts per pixel."""
+    """Two elements, 24 x 19 pixels, 5 counts per pixel, with an edge: flat maps would be no solution."""
     rng = np.random.default_rng(3)
-    maps = rng.poisson(5.0, (2, 24, 19)).astype(float)
-    return Dataset({"haadf": 30 + rng.standard_normal((24, 19)), "maps": maps}, elements=("Co", "O"))
+    right = np.arange(19) >= 9
+    maps = rng.poisson(np.where(right, 8.0, 2.0), (2, 24, 19)).astype(float)
+    image = np.where(right, 50.0, 10.0) + rng.standard_normal((24, 19))
+    return Dataset({"haadf": image, "maps": maps}, elements=("Co", "O"))
 
 
 def problem_of(name: str, engine: Any, precision: Any = "single") -> Problem:

@@ -63,8 +63,10 @@ def on_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 def data_of(n: int, ny: int, nx: int) -> Dataset:
     rng = np.random.default_rng(3)
-    maps = rng.poisson(5.0, (n, ny, nx)).astype(float)
-    return Dataset({"haadf": 30 + rng.standard_normal((ny, nx)), "maps": maps}, elements=("Co", "O", "S", "Ti")[:n])
+    edge = np.add.outer(np.arange(ny), np.arange(nx)) >= max(ny, nx) // 2
+    maps = rng.poisson(np.where(edge, 8.0, 2.0), (n, ny, nx)).astype(float)
+    image = np.where(edge, 50.0, 10.0) + rng.standard_normal((ny, nx))
+    return Dataset({"haadf": image, "maps": maps}, elements=("Co", "O", "S", "Ti")[:n])
 
 
 def solved(data: Dataset, terms: Any, engine: Any, precision: Any = "single", **options: Any) -> Result:
@@ -161,7 +163,7 @@ def test_other_penalties_run_by_array_functions_and_the_notes_say_so(
     name: str, precision: str, on_device: Device
 ) -> None:
     actual = solved(recording(), UNFUSED[name], "cupy", precision)
-    check_alike(actual, solved(recording(), UNFUSED[name], "numpy", precision), {"single": 2e-5}.get(precision, 1e-11))
+    check_alike(actual, solved(recording(), UNFUSED[name], "numpy", precision), {"single": 2e-5}.get(precision, 1e-9))
     assert any("by array functions: there is no kernel for" in note for note in actual.notes)
 
 

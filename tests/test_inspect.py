@@ -227,7 +227,7 @@ def test_bruker_recording_is_fused_unedited(tmp_path: Path, capsys: pytest.Captu
     config, run = tmp_path / "x.yaml", tmp_path / "run"
     assert main(["inspect", str(BCF), "--write-config", str(config)]) == 0
     out = capsys.readouterr().out
-    assert "EDX spectrum image  64 x 64 x 2048  0.771 nm  Cu O Pd Ti  26005" in out
+    assert re.search(r"EDX spectrum image  64 x 64 x 2048  0.771 nm  .* Cu O Pd Ti +26005", out)
     assert main(["run", str(config), "--output", str(run), "--quiet"]) == 0
     seconds = time.process_time() - started
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
@@ -239,7 +239,7 @@ def test_bruker_recording_is_fused_unedited(tmp_path: Path, capsys: pytest.Captu
     raw, fused = result.inputs["maps"], result.x
     # sums over channels: whole numbers, no more than the file holds, nearly all of the named elements' lines
     assert np.array_equal(raw, np.rint(raw))
-    assert 0.3 * counts_above(0.2) < raw.sum() <= counts_above(0.2)
+    assert 0.25 * counts_above(0.2) < raw.sum() <= counts_above(0.2)
     for element, image in zip(summary["elements"], fused, strict=True):
         counts = summary["counts"][element]
         assert image.sum() == pytest.approx(counts["net"], rel=0.02, abs=2 * counts["error"])

@@ -213,7 +213,7 @@ CONTENTS: list[tuple[dict[str, Any], str, list[str]]] = [
     ({"O": np.zeros((6, 5))}, "max", [f"{MAP} is all zero"]),
     ({"O": np.full((6, 5), 7.0)}, "minmax", [f"{MAP} is constant (7)", "use normalize: max or none"]),
     ({"O": np.full((6, 5), -7.0)}, "max", [f"{MAP} has no positive value", "use normalize: minmax"]),
-    (with_values("O", ((0, 0), 1.7e308), ((0, 1), -1.7e308)), "minmax", [f"{MAP} spans"]),
+    (with_values("O", ((0, 0), 1.7e308), ((0, 1), -1.7e308)), "minmax", ["holds values up to 1.7e+308", "rescale"]),
 ]
 
 

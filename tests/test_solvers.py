@@ -8,6 +8,8 @@ from problems import PROBLEMS, SOLVERS, build, known, needs, refuses, solved
 
 from fusionkit.certificate import Certificate
 from fusionkit.compose_problem import make_solver
+from fusionkit.engines.kernel_terms import TotalVariation
+from fusionkit.engines.local_steps import RULES
 from fusionkit.errors import RefusalError
 from fusionkit.loop import solve
 from fusionkit.registry import table
@@ -102,9 +104,8 @@ def test_tables_name_registered_solvers_and_needs_only() -> None:
     ],
 )
 def test_local_steps_adapt(best: float, waited: int, alignment: float, factor: float) -> None:
-    split = fit(make_solver("chambolle_pock"), build("fused")[0])
     rule = StallRule(best, waited)
-    _, _, actual = adapt_local_steps(split, rule, Balance(), Certificate(1e-3, alignment, 0.0))
+    _, _, actual = adapt_local_steps(RULES[TotalVariation], rule, Balance(), Certificate(1e-3, alignment, 0.0))
     assert actual == pytest.approx(factor)
 
 

@@ -318,10 +318,8 @@ def test_total_variation_is_one_of_lengths(spec: dict[str, Any], coarser: int) -
     y, x = np.mgrid[:64, :64]
     fine = np.exp(-((y - 31.5) ** 2 + 2.0 * (x - 31.5) ** 2) / 200.0)[None]
     pairs = fine.reshape(1, 32, 2, 64) if coarser == 0 else fine.reshape(1, 64, 32, 2)
-    coarse, edges = (
-        pairs.mean(axis=2 + coarser),
-        edge_facts(*(2.0 if axis == coarser else 1.0 for axis in (0, 1)), "nm"),
-    )
+    coarse = pairs.mean(axis=2 + coarser)
+    edges = edge_facts(2.0, 1.0, "nm") if coarser == 0 else edge_facts(1.0, 2.0, "nm")
 
     def value(image: np.ndarray, facts: Any) -> float:
         dataset = Dataset({"maps": image}, ("Co",), metadata=facts)

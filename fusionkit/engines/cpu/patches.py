@@ -108,6 +108,18 @@ def _means(rows: Any, count: int, out: Any) -> None:
 
 
 @inlined
+def _collect(
+    data: Any, noise: Any, places: Any, count: int, channels: int, patch: int, values: Any, means: Any, variances: Any
+) -> None:
+    """The patches of a group in ``values``, their mean, and the mean variance of their noise."""
+    rows, columns = places
+    _gather(noise, rows, columns, count, channels, patch, values)
+    _means(values, count, variances)
+    _gather(data, rows, columns, count, channels, patch, values)
+    _means(values, count, means)
+
+
+@inlined
 def _spreads(means: Any, channels: int, floors: Any, out: Any) -> None:
     """The noise's standard deviation in each column, from the mean variance of the column and of its channel."""
     size = means.size // channels
@@ -145,15 +157,12 @@ def _build_low_rank(stamp: int) -> Any:
         channels, size = floors.size, floors.size * how.patch * how.patch
         of_features = features.shape[1] // cover.shape[1]
         best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
-        values, variances = np.empty((how.similar, size)), np.empty((how.similar, size))
-        means, spreads = np.empty(size), np.empty(size)
+        values = np.empty((how.similar, size))
+        means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
         for i, j in places:
             count = _nearest(features, i, j, of_features, how, best, rows, columns)
-            _gather(data, rows, columns, count, channels, how.patch, values)
-            _gather(noise, rows, columns, count, channels, how.patch, variances)
-            _means(variances, count, means)
-            _spreads(means, channels, floors, spreads)
-            _means(values, count, means)
+            _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+            _spreads(variances, channels, floors, spreads)
             white = (values[:count] - means) / spreads
             tall = count > size
             eigenvalues, vectors = np.linalg.eigh(white.T @ white if tall else white @ white.T)
@@ -201,14 +210,12 @@ def _build_wiener(stamp: int) -> Any:
         best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
         values, prior = np.empty((how.similar, size)), np.empty((how.similar, size))
         images = np.empty((how.similar, of_guide))
-        means, before, spreads, brightness = np.empty(size), np.empty(size), np.empty(size), np.empty(of_guide)
+        means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
+        before, brightness = np.empty(size), np.empty(of_guide)
         for i, j in places:
             count = _nearest(features, i, j, of_features, how, best, rows, columns)
-            _gather(noise, rows, columns, count, channels, how.patch, values)
-            _means(values, count, means)
-            _spreads(means, channels, floors, spreads)
-            _gather(data, rows, columns, count, channels, how.patch, values)
-            _means(values, count, means)
+            _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+            _spreads(variances, channels, floors, spreads)
             _gather(pilot, rows, columns, count, channels, how.patch, prior)
             _means(prior, count, before)
             white, known = np.empty((count, size + shown)), np.empty((count, size + shown))
@@ -251,10 +258,7 @@ def _build_mean_levels(stamp: int) -> Any:
         means, variances, ones = np.empty(size), np.empty(size), np.ones(size)
         for i, j in places:
             count = _nearest(features, i, j, of_features, how, best, rows, columns)
-            _gather(noise, rows, columns, count, channels, how.patch, values)
-            _means(values, count, variances)
-            _gather(data, rows, columns, count, channels, how.patch, values)
-            _means(values, count, means)
+            _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
             for channel in range(channels):
                 level, variance = means[channel::channels].mean(), variances[channel::channels].mean()
                 noise_of_level = max(variance, floors[channel]) / (count * how.patch * how.patch)

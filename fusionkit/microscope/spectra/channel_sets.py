@@ -102,7 +102,7 @@ def count_in_sets(reading: Reading, source: SpectrumSource, where: str, low_loss
     levels = _levels(parts, n, images, source.smooth)
     background = np.tensordot(members @ parts.shapes[n:].T, levels, axes=1)
     mixing = members @ shapes.T
-    errors = _standard_errors(members @ shapes.T, members @ noise) / _standard_errors(shapes.T, noise)
+    errors = _standard_errors(mixing, members @ noise) / _standard_errors(shapes.T, noise)
     note = f"Counts by the sum of all spectra: {parts.listed}. In a set of channels for each element they have at most"
     notes = (f"{note} {errors.max():.3g} times the standard error of whole spectra. {parts.facts}",)
     total = images.sum(axis=(1, 2), dtype=np.float64)

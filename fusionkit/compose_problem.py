@@ -31,6 +31,9 @@ def compose(
 ) -> Problem:
     """The problem with these terms.
 
+    `UserError` for an unknown name or option, data that a term cannot take, an engine that is not installed, or a
+    mistake in a term of an author (`fusionkit.check_term`).
+
     Parameters
     ----------
     dataset : the data; the unknown has the shape of its ``maps``, (n, ny, nx), unless ``labels`` are given.
@@ -38,11 +41,6 @@ def compose(
     labels : names of the coefficients of a problem without maps, which fix its shape (len(labels),).
     precision : ``single`` (float32) or ``double`` (float64) iterates.
     engine : ``numpy``, ``numba``, ``cupy`` or ``auto``; see `fusionkit.problem.Problem`.
-
-    Raises
-    ------
-    UserError : unknown name or option, data that a term cannot take, an engine that is not installed, or a mistake in a
-        term of an author (`fusionkit.check_term`).
     """
     return check_authors(_composed(dataset, terms, labels, precision, engine), dataset)
 

@@ -108,10 +108,8 @@ def estimate_norm(linear_map: LinearMap, iterations: int = 60, seed: int = 0) ->
 def require_adjoint(linear_map: LinearMap, where: str) -> None:
     """Refuse a user's map with a wrong adjoint; with it solvers would converge to a wrong solution.
 
-    Raises
-    ------
-    UserError : <K x, y> and <x, K'y> differ for random x and y or for y = K x, the norm is below ||K x|| / ||x|| for
-        such vectors, or a result has the wrong shape.
+    `UserError` if <K x, y> and <x, K'y> differ for random x and y or for y = K x, the norm is below ||K x|| / ||x|| for
+    such vectors, or a result has the wrong shape.
     """
     inner = linear_map.operator if isinstance(linear_map, PylopsMap) else linear_map
     if not is_authors(inner):

@@ -54,6 +54,8 @@ def solve(
 ) -> Result:
     """Minimise the objective of ``problem`` from ``x0`` with ``solver``.
 
+    `RefusalError` before the first iteration if the solver cannot take a term.
+
     Parameters
     ----------
     problem : the objective.
@@ -65,10 +67,6 @@ def solve(
         steps and the dual variables of the same name and shape.
     on_look : called at every look without a check, with the iteration and the estimated certificate.
     checkpoint : where the solve saves its position, and goes on from an earlier one with the same bits.
-
-    Raises
-    ------
-    RefusalError : before the first iteration, if the solver cannot take a term.
     """
     more = {"on_check": on_check, "stop_requested": stop_requested, "former": former, "on_look": on_look}
     if isinstance(solver, Auto):

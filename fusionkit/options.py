@@ -113,11 +113,8 @@ def parse(model: type[M], values: Mapping[str, Any], where: str) -> M:
 def options_model(factory: Any) -> type[Options]:
     """The options model of a factory: the annotation of its first parameter, or of the attribute ``options``.
 
-    The attribute counts for a class without a constructor of its own, such as a solver.
-
-    Raises
-    ------
-    UserError : there is no such annotation.
+    The attribute counts for a class without a constructor of its own, such as a solver. `UserError` if there is no such
+    annotation.
     """
     try:
         function = factory.__init__ if inspect.isclass(factory) else factory

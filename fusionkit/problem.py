@@ -284,13 +284,11 @@ class Problem:
     def sort(self, slots: Slots) -> Split:
         """Put every term into a slot.
 
+        `Unfit` if a term fits into no slot.
+
         Parameters
         ----------
         slots : of the solver.
-
-        Raises
-        ------
-        Unfit : a term fits into no slot.
         """
         smooth: list[Smooth] = []
         pixelwise: list[Pixelwise] = []

@@ -212,6 +212,8 @@ def prepare(
 ) -> Job:
     """Read the data and build problem, solver and starting point.
 
+    `UserError` if the configuration or the data are wrong. `RefusalError` if the solver cannot take a term.
+
     Parameters
     ----------
     config : a loaded configuration, the path of a YAML file or the name of a packaged config.
@@ -219,11 +221,6 @@ def prepare(
     read : reads the data, called like `fusionkit.data.load.load`; a caching one serves many runs.
     search : whether to search for ``weight: auto``, which takes solves; if not, a note names the method.
     checkpoint : where the run saves its state, see `fusionkit.results.resume`.
-
-    Raises
-    ------
-    UserError : the configuration or the data are wrong.
-    RefusalError : the solver cannot take a term.
     """
     started = time.perf_counter()
     loaded = config if isinstance(config, LoadedConfig) else load_config(fspath(config), overrides)
@@ -268,16 +265,14 @@ def check_formats(config: Config) -> None:
 def starting_point(init: str, problem: Problem, dataset: Dataset, folder: Path = Path()) -> Array:
     """The starting point that ``init`` names, of the shape and dtype of the problem.
 
+    `UserError` if the former result does not fit, or there are no maps to start from.
+
     Parameters
     ----------
     init : ``auto``, ``maps``, ``uniform``, or the path of a former ``result.h5``.
     problem : the problem.
     dataset : maps to start from.
     folder : base of the relative path of a former result; the current folder by default.
-
-    Raises
-    ------
-    UserError : the former result does not fit, or there are no maps to start from.
     """
     if init in ("auto", "maps", "uniform"):
         return start_from_data(init, problem, dataset)

@@ -29,9 +29,7 @@ _LARGEST_FACTOR = 30.0  # of the scaling at a pixel, up or down; beyond it noise
 def start_from_data(init: Init, problem: Problem, dataset: Dataset) -> Array:
     """The starting point ``auto``, ``maps`` or ``uniform``, made from the data, of the shape and dtype of the problem.
 
-    Raises
-    ------
-    UserError : there are no maps to start from.
+    `UserError` if there are no maps to start from.
     """
     maps, mixing = dataset.arrays.get("maps"), dataset.arrays.get("maps_mixing")
     if maps is not None and mixing is not None:

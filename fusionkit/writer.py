@@ -75,8 +75,9 @@ def write(
 ) -> RunRecord:
     """Write a run: ``result.h5`` and its config first, as a folder that appears whole, then the rest.
 
-    Whatever of the rest fails is a `FusionkitWarning`. A result that cannot be written to its folder goes to a
-    folder beside it, or to one for temporary files.
+    Whatever of the rest fails is a `FusionkitWarning`. A result that cannot be written to its folder goes to a folder
+    beside it, or to one for temporary files. `UserError` as by `check_output`, or if the disk cannot be written; it
+    names the place of the result if there is one.
 
     Parameters
     ----------
@@ -92,10 +93,6 @@ def write(
     Returns
     -------
     The run as written.
-
-    Raises
-    ------
-    UserError : as `check_output`, or the disk cannot be written; it names the place of the result if there is one.
     """
     start = time.perf_counter()
     config = dump(run.resolved_config)

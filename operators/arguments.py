@@ -22,17 +22,14 @@ REFUSALS = (TypeError, ValueError, LookupError, AttributeError, NotImplementedEr
 def resolve_arguments(arguments: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """The arguments with their references resolved.
 
-    ``{data: NAME}`` becomes that array of the dataset, ``{operator: SPEC}`` a ``pylops.LinearOperator`` on the
-    unknown, ``{functional: SPEC}`` a ``pyproximal.ProxOperator`` on a vector of the unknown's shape.
+    ``{data: NAME}`` becomes that array of the dataset, ``{operator: SPEC}`` a ``pylops.LinearOperator`` on the unknown,
+    ``{functional: SPEC}`` a ``pyproximal.ProxOperator`` on a vector of the unknown's shape. `UserError` at
+    ``arguments.NAME`` for a reference to nothing.
 
     Parameters
     ----------
     arguments : from the YAML file.
     context : of the object with these arguments; its ``shape`` is that of the unknown.
-
-    Raises
-    ------
-    UserError : at ``arguments.NAME``, for a reference to nothing.
     """
     inner = context.at("arguments")
     return {name: _resolve(value, inner.at(name)) for name, value in arguments.items()}
@@ -68,6 +65,8 @@ def call_with(
 ) -> Any:
     """``factory(**arguments)``, with lists converted to arrays for array parameters.
 
+    `UserError` if an argument is unknown or missing, or the factory rejects its value.
+
     Parameters
     ----------
     factory : the class.
@@ -75,10 +74,6 @@ def call_with(
     defaults : values of parameters that the arguments lack.
     dtype : of the arrays made from lists.
     where : config key of the arguments.
-
-    Raises
-    ------
-    UserError : an argument is unknown or missing, or the factory rejects its value.
     """
     parameters = inspect.signature(factory).parameters
     for name in arguments:

@@ -38,15 +38,13 @@ _SHAPE = (2, 6, 5)  # of the unknown where the term shows none
 def check_term(term: Term, x: Array | None = None) -> None:
     """Test every method of a term, and of its functional, operator and forward model.
 
+    `UserError`, which names the term, the method and the first mistake, if there is one.
+
     Parameters
     ----------
     term : the term.
     x : a point inside its domain, about the size of the solution, in the shape and dtype of the problem; None draws
         positive values, about its data or float32 values about 1.
-
-    Raises
-    ------
-    UserError : names the term, the method and the first mistake.
     """
     name = getattr(term, "name", None)
     where = name if isinstance(name, str) and name else type(term).__name__

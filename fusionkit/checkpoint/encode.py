@@ -51,16 +51,14 @@ def decode(
 ) -> Any:
     """The value of a node.
 
+    `ValueError`, `TypeError` or `KeyError` if the node is damaged or does not fit the template.
+
     Parameters
     ----------
     node : from `encode`.
     arrays : by place.
     template : a value of the same kind, which gives the class of a dataclass, the device and the shape of an array.
     kinds : classes of dataclasses without a template, by name.
-
-    Raises
-    ------
-    ValueError, TypeError, KeyError : the node is damaged or does not fit the template.
     """
     if not isinstance(node, dict):
         return node

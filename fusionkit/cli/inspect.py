@@ -56,9 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _choice(arguments: argparse.Namespace) -> Choice:
     """The chosen signals, elements and pixels.
 
-    Raises
-    ------
-    UserError : an element is unknown or listed twice, or the region is none; or a choice is given without a config.
+    `UserError` if an element is unknown or listed twice, or the region is none; or a choice is given without a config.
     """
     from fusionkit.data.elements import atomic_number
     from fusionkit.microscope.propose.sources import Choice

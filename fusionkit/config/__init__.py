@@ -191,15 +191,13 @@ def packaged_configs() -> dict[str, str]:
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     """Read and check a configuration.
 
+    `UserError` if the file cannot be read, a key is unknown, missing or has a wrong value (options of terms, solver and
+    phantom included), or two terms have the same name.
+
     Parameters
     ----------
     source : path of a YAML file, or the name of a packaged config.
     overrides : ``key.path=value`` each, see `fusionkit.config.overrides.override`.
-
-    Raises
-    ------
-    UserError : the file cannot be read, a key is unknown, missing or has a wrong value (options of terms, solver and
-        phantom included), or two terms have the same name.
     """
     return check_source(override_source(read_source(source), overrides))
 

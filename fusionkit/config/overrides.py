@@ -23,6 +23,8 @@ def override(
 ) -> dict[str, Any]:
     """A copy of the mapping with ``assignments`` applied.
 
+    `UserError` if this is no assignment, its value is not YAML, or there is no such entry.
+
     Parameters
     ----------
     raw : contents of the YAML file.
@@ -30,10 +32,6 @@ def override(
         ``name``, ``type`` or ``step`` (``terms.tv.weight=0.1``, ``terms.0.gamma=1.7``).
     defaults : values of top-level keys that the file leaves out.
     option : the option with the assignments, for errors.
-
-    Raises
-    ------
-    UserError : not an assignment, not YAML, or no such entry.
     """
     changed = copy.deepcopy(dict(raw))
     for assignment in assignments:

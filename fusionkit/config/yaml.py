@@ -74,9 +74,7 @@ for _name, _pattern in (*_SCALARS.items(), ("bool", _YAML_1_1_BOOL)):
 def read(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, which is UTF-8 text.
 
-    Raises
-    ------
-    UserError : the file is missing, empty, not text, not YAML or not a mapping.
+    `UserError` if the file is missing, empty, not text, not YAML or not a mapping.
     """
     name = str(path)
     if isdir(path):
@@ -100,12 +98,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str, name: str) -> Any:
-    """The value of one YAML document; errors call it ``name``.
-
-    Raises
-    ------
-    UserError : at line and column.
-    """
+    """The value of one YAML document; a `UserError` calls it ``name`` and has line and column."""
     try:
         _inspect(text, name)
         return yaml.load(text, _Loader)  # _Loader is a SafeLoader

@@ -38,11 +38,8 @@ class Origin:
 def to_float(values: npt.NDArray[Any], origin: Origin, masked: bool = False) -> FloatArray:
     """A float64 copy of real numbers of any type, in C order and native byte order; errors name their ``origin``.
 
-    Where ``masked``, NaN and masked values, which become NaN, mark what was not measured.
-
-    Raises
-    ------
-    UserError : the array is empty, complex, not numeric, or holds NaN, infinite or masked values.
+    Where ``masked``, NaN and masked values, which become NaN, mark what was not measured. `UserError` if the array is
+    empty, complex, not numeric, or holds NaN, infinite or masked values.
     """
     hidden = int(np.count_nonzero(getattr(values, "mask", False)))  # a NumPy masked array
     if hidden and not masked:

@@ -18,6 +18,8 @@ from fusionkit.errors import UserError
 class Dataset:
     """The solver's arrays by name, and facts about them.
 
+    `UserError` if elements and maps differ in number, or a value is not an array.
+
     Parameters
     ----------
     arrays : ``haadf`` (ny, nx), ``maps`` (n, ny, nx) and others by the names in the config.
@@ -37,10 +39,6 @@ class Dataset:
     counting : whether the maps are counts, rates or fractions; None if there are none, or it was not determined.
     origin : (y, x) of the centre of the first pixel in ``units``, from the file's axes; None if unknown.
     masked : names of the arrays in which NaN marks what was not measured (``data.mask``).
-
-    Raises
-    ------
-    UserError : elements and maps differ in number, or a value is not an array.
     """
 
     arrays: Mapping[str, Array]

@@ -19,9 +19,7 @@ def is_element(symbol: str) -> bool:
 def atomic_number(symbol: str, where: str = "elements") -> int:
     """Atomic number Z of the element, a chemical symbol in the correct case (``Co``, not ``CO``).
 
-    Raises
-    ------
-    UserError : no element has this symbol; it suggests the nearest.
+    `UserError` if no element has this symbol; it suggests the nearest.
     """
     if symbol not in _NUMBERS:
         # usually the case is wrong; difflib would prefer another symbol in the same case
@@ -32,12 +30,7 @@ def atomic_number(symbol: str, where: str = "elements") -> int:
 
 
 def atomic_weight(symbol: str, where: str = "elements") -> float:
-    """Standard atomic weight of the element, in g/mol.
-
-    Raises
-    ------
-    UserError : no element has this symbol.
-    """
+    """Standard atomic weight of the element, in g/mol. `UserError` if no element has this symbol."""
     return float(periodictable.elements[atomic_number(symbol, where)].mass)
 
 

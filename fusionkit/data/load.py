@@ -24,11 +24,9 @@ from fusionkit.data.recording import load_file
 def load(options: DataOptions, folder: Path, where: str = "data") -> Dataset:
     """The config's data: float64, read-only, elements in the config's order; relative paths start at ``folder``.
 
-    Raises
-    ------
-    UserError : the file cannot be read, an array is absent or unusable (not 2-D, of a different shape, complex, not
-        finite, without squares in float64, constant under ``minmax``), a preparation step fails, the maps contradict
-        ``maps_are``, or memory is too small.
+    `UserError` if the file cannot be read, an array is absent or unusable (not 2-D, of a different shape, complex, not
+    finite, without squares in float64, constant under ``minmax``), a preparation step fails, the maps contradict
+    ``maps_are``, or memory is too small.
     """
     if options.phantom is None:
         read = load_file(options, folder, where)
@@ -55,11 +53,8 @@ def _weight_note(dataset: Dataset) -> tuple[str, ...]:
 def normalise(dataset: Dataset, options: DataOptions, where: str) -> Dataset:
     """The dataset with image and maps normalised by ``options.normalize``, each on its own.
 
-    Ground truth and noise are scaled with them; counts from spectra and further arrays are unchanged.
-
-    Raises
-    ------
-    UserError : an image cannot be normalised.
+    Ground truth and noise are scaled with them; counts from spectra and further arrays are unchanged. `UserError` if an
+    image cannot be normalised.
     """
     if options.normalize == "none":
         return dataset

@@ -29,16 +29,14 @@ _AS = "give True or 1 for each pixel to leave out, and False or 0 for the others
 def with_masks(dataset: Dataset, masks: Mapping[str, Mask], files: OpenFiles, where: str) -> Dataset:
     """The dataset with NaN where its arrays were not measured, and a note on each.
 
+    `UserError` if a mask names no array, has other pixels than it, or leaves none of its pixels.
+
     Parameters
     ----------
     dataset : as read or simulated, before preparation.
     masks : by the name of the array; ``all`` for image and maps.
     files : where masks are read from.
     where : config key of ``masks``.
-
-    Raises
-    ------
-    UserError : a mask names no array, has other pixels than it, or leaves none of its pixels.
     """
     arrays, stacks = dict(dataset.arrays), [name for name in ("maps", *dataset.stacks) if name in dataset.arrays]
     masked: dict[str, None] = dict.fromkeys(dataset.masked)

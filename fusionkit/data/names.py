@@ -69,11 +69,8 @@ def element_in(recording: Recording, name: str) -> str | None:
 def map_names(elements: Mapping[str, str | None], source: str) -> dict[str, str]:
     """The name of each element's map; of several, the one in the fewest groups (``Co``, not ``truth/Co``).
 
-    Further ones that a reader numbered (``Co 2``) give a warning.
-
-    Raises
-    ------
-    UserError : two arrays could be the map of an element.
+    Further ones that a reader numbered (``Co 2``) give a warning. `UserError` if two arrays could be the map of an
+    element.
     """
     result: dict[str, str] = {}
     names, further = list(elements), list[str]()

@@ -36,15 +36,13 @@ class Scale:
 def scale_of(values: FloatArray, method: Normalisation, origin: Origin) -> Scale:
     """The affine map that normalises an image by ``method``.
 
+    `UserError` if the image is constant (``minmax``) or has no positive value (``max``).
+
     Parameters
     ----------
     values : the image, finite.
     method : ``minmax`` maps the least value to 0 and the greatest to 1; ``max`` the greatest to 1; ``none`` nothing.
     origin : for error messages.
-
-    Raises
-    ------
-    UserError : the image is constant (``minmax``) or has no positive value (``max``).
     """
     if method == "none":
         return Scale()

@@ -112,15 +112,13 @@ class SpectralRecording(Protocol):
     def counts(self, source: SpectrumSource, where: str, masked: bool = False) -> ElementMaps:
         """The counts of elements in a spectrum image.
 
+        `UserError` if there is no such spectrum image, or it lacks an element or window.
+
         Parameters
         ----------
         source : which image, elements, windows and background.
         where : config key of ``source``.
         masked : whether NaN marks pixels that were not measured; else it is refused.
-
-        Raises
-        ------
-        UserError : there is no such spectrum image, or it lacks an element or window.
         """
         ...
 

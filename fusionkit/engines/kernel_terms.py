@@ -238,15 +238,13 @@ class Unsupported(Exception):
 def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> PixelwiseSpec:
     """The pixelwise terms for the kernels.
 
+    `Unsupported`, which names the term and the reason, if one has no kernel.
+
     Parameters
     ----------
     terms : pixelwise terms.
     bounds : the intersection of all bounds.
     shape : of the unknown.
-
-    Raises
-    ------
-    Unsupported : names the term and the reason.
     """
     spec = PixelwiseSpec()
     for term in terms:

@@ -41,15 +41,13 @@ T = TypeVar("T")
 def guarded(path: Path, read: Callable[[], T], what: str = "the file") -> T:
     """``read()``, code of RosettaSciIO and the libraries below it, on a file that may be damaged.
 
+    `UserError` if a library is not installed, the file asks for more memory than there is, or it cannot be read.
+
     Parameters
     ----------
     path : the file, for messages.
     read : function without arguments.
     what : the object of the reading, for messages.
-
-    Raises
-    ------
-    UserError : a library is not installed, the file asks for more memory than there is, or it cannot be read.
     """
     try:
         return read()

@@ -26,14 +26,12 @@ SEM = 30.0  # keV: the highest beam energy of scanning microscopes for bulk spec
 def file_reader(filename: str, lazy: bool = False) -> list[dict[str, Any]]:
     """The signals of a file.
 
+    `UserError` if a table is not a map.
+
     Parameters
     ----------
     filename : its path.
     lazy : whether the spectra stay in the file.
-
-    Raises
-    ------
-    UserError : a table is not a map.
     """
     path = Path(filename)
     if path.suffix.lower() == ".h5oina":

@@ -59,14 +59,12 @@ class ReaderProcess:
     def ask(self, path: Path, what: str, request: str, *arguments: Any) -> Any:
         """The answer of the child to one request, a method of `_OpenFile`.
 
+        `UserError` if the request fails, or the child dies of it.
+
         Parameters
         ----------
         path, what : the file and what is read of it, for messages.
         request, arguments : the method and its arguments after ``path``.
-
-        Raises
-        ------
-        UserError : the request fails, or the child dies of it.
         """
         answered = False
         with self._lock:

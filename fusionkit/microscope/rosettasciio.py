@@ -48,9 +48,7 @@ _DEFAULT_OME_UNIT = "µm"  # of its schema
 def read_signals(path: Path) -> tuple[Signal, ...]:
     """Every signal of the file.
 
-    Raises
-    ------
-    UserError : a library is missing, or the file is damaged, empty or of another format.
+    `UserError` if a library is missing, or the file is damaged, empty or of another format.
     """
     modules = readers_for(path)
     for check in (check_hdf5, check_tiff):
@@ -79,9 +77,7 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
 def readers_for(path: Path) -> list[str]:
     """The modules that take files of this suffix, those of RosettaSciIO first and of these the likeliest.
 
-    Raises
-    ------
-    UserError : RosettaSciIO is not installed, or none of its readers takes the suffix.
+    `UserError` if RosettaSciIO is not installed, or none of its readers takes the suffix.
     """
     try:
         from rsciio import IO_PLUGINS

@@ -60,6 +60,8 @@ class Plan:
 def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisation | None, automatic: bool) -> Plan:
     """Units and terms.
 
+    `UserError` if arguments exclude each other, or the data cannot be normalised or converted to counts.
+
     Parameters
     ----------
     inputs : image and maps.
@@ -67,10 +69,6 @@ def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisa
     model : parameters of the default terms.
     normalize : as in a config; None for ``none``.
     automatic : whether to convert maps without negative values to counts.
-
-    Raises
-    ------
-    UserError : arguments exclude each other, or the data cannot be normalised or converted to counts.
     """
     _check_alternatives(terms, model, normalize, automatic)
     kind = guess(inputs.dataset.arrays["maps"])
@@ -154,9 +152,7 @@ def _check_parameters(dataset: Dataset, options: Mapping[str, Any], tv: float | 
 def _in_counts(dataset: Dataset) -> tuple[Dataset, tuple[Scale, ...]]:
     """The dataset with its maps in counts, and the value of one count of each map.
 
-    Raises
-    ------
-    UserError : the noise of the maps is not that of counts.
+    `UserError` if the noise of the maps is not that of counts.
     """
     converted = counted(dataset, guess(dataset.arrays["maps"]), "weight")
     facts = converted.counting

@@ -22,9 +22,7 @@ def is_path(thing: object) -> bool:
 def image_in(path: Path, where: str, element: str = "") -> RawArray:
     """The one image in a file: its HAADF image, or the map of ``element``.
 
-    Raises
-    ------
-    UserError : the file cannot be read, or several arrays are possible.
+    `UserError` if the file cannot be read, or several arrays are possible.
     """
     recording = _open(path, where)
     names = _elements_by_name(recording)
@@ -46,9 +44,7 @@ def image_in(path: Path, where: str, element: str = "") -> RawArray:
 def element_of_file(path: Path, where: str) -> str | None:
     """The element of the map in a file, by its metadata or name; None for no or several elements.
 
-    Raises
-    ------
-    UserError : the file cannot be read.
+    `UserError` if the file cannot be read.
     """
     named = map_names(_elements_by_name(_open(path, where)), str(path))
     return next(iter(named)) if len(named) == 1 else None
@@ -57,11 +53,8 @@ def element_of_file(path: Path, where: str) -> str | None:
 def maps_in(path: Path, where: str, elements: Sequence[str] | None) -> dict[str, RawArray]:
     """The maps in a file: of all elements named by its images, or of ``elements``.
 
-    A stack that does not name its elements, or not in a known order, holds the maps of ``elements``.
-
-    Raises
-    ------
-    UserError : the file cannot be read, or lacks a map.
+    A stack that does not name its elements, or not in a known order, holds the maps of ``elements``. `UserError` if the
+    file cannot be read, or lacks a map.
     """
     recording = _open(path, where)
     named = map_names(_elements_by_name(recording), str(path))

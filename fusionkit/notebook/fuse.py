@@ -81,9 +81,7 @@ class Fused:
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
         """Write maps and image in the format of the suffix: ``.hspy``, ``.zspy`` or ``.tif``.
 
-        Raises
-        ------
-        UserError : the suffix is unknown, a library is missing, or the file exists.
+        `UserError` if the suffix is unknown, a library is missing, or the file exists.
         """
         from fusionkit.config.yaml import dump
         from fusionkit.export.content import content_of
@@ -130,6 +128,8 @@ def fuse(
     R (`joint_nonlocal` or joint TGV), the model of the image (a power sum or linear in thickness) and its weight, from
     0, which leaves it out, to that of its noise; gain and offset are fitted. Maps that are not counts, which may hold
     negative values, have Gaussian noise, estimated for each; copies with more noise take the place of held-out counts.
+    `UserError` if the data or an option are wrong; its message says where, what is wrong and what to do. `RefusalError`
+    if the solver cannot take a term.
 
     Parameters
     ----------
@@ -156,11 +156,6 @@ def fuse(
     progress : whether a search of more than five seconds shows its trials and how long they may take.
     checkpoint : a path. The state of the unfinished call is saved every minute in the hidden folder
         ``.NAME.checkpoint`` beside it; the same call in a new process goes on from there, with the same bits.
-
-    Raises
-    ------
-    UserError : the data or an option are wrong; its message says where, what is wrong and what to do.
-    RefusalError : the solver cannot take a term.
     """
     started = time.perf_counter()
     check_choice("precision", precision, ("single", "double"))

@@ -126,16 +126,14 @@ def argument_names() -> Iterator[None]:
 def gather(haadf: Any, maps: Any, elements: Sequence[str] | None, mask: Any = None) -> Inputs:
     """Image and maps of any kind, checked.
 
+    `UserError` if an element is unknown, or an array is no image, not finite or of another shape.
+
     Parameters
     ----------
     haadf : the image (ny, nx): an array, a HyperSpy signal or the path of a file.
     maps : by element in a mapping; or a list, a stack, an EDX spectrum image or the path of a file.
     elements : of the maps, if the maps do not name them, or to map; else None.
     mask : as in `fusionkit.fuse`.
-
-    Raises
-    ------
-    UserError : an element is unknown, or an array is no image, not finite or of another shape.
     """
     if isinstance(elements, str):
         raise UserError("elements", f"is the text '{elements}'", "write a list: elements=['Co', 'O']")
@@ -249,10 +247,7 @@ def by_element(maps: Sequence[Any], elements: Sequence[str] | None) -> dict[str,
     """The maps by element, in the order of ``elements`` if given, else in their own.
 
     A map that names its element belongs to it, whatever the order of ``elements``; others are matched by position.
-
-    Raises
-    ------
-    UserError : the element of a map is unknown, or a map names another one than ``elements``.
+    `UserError` if the element of a map is unknown, or a map names another one than ``elements``.
     """
     own_names = [_own_name(one, f"maps[{index}]") for index, one in enumerate(maps)]
     if elements is None:

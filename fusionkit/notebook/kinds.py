@@ -138,9 +138,7 @@ def check_no_spectra(signal: Any, where: str) -> None:
 def parts_of(stack: Any, elements: Sequence[str] | None) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The signal of each element of a stack, (n, ny, nx), and notes.
 
-    Raises
-    ------
-    UserError : it is no stack of images, or its elements are not known.
+    `UserError` if it is no stack of images, or its elements are not known.
     """
     check_no_spectra(stack, "maps")
     axes, shape = stack.axes_manager, np.shape(stack.data)

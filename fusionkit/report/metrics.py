@@ -36,9 +36,7 @@ def psnr(x: Array, truth: Array) -> float:
 def ssim(x: Array, truth: Array) -> float:
     """Mean structural similarity of the maps (n, ny, nx); NaN if they are too small, not finite or all constant.
 
-    Raises
-    ------
-    ModuleNotFoundError : scikit-image is not installed, which `has_ssim` tests.
+    `ModuleNotFoundError` if scikit-image is not installed, which `has_ssim` tests.
     """
     from skimage.metrics import structural_similarity
 

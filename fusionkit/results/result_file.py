@@ -216,13 +216,11 @@ def _escape(name: str) -> str:
 def read_result(path: str | PathLike[str]) -> SavedResult:
     """Read the ``result.h5`` of a former run.
 
+    `UserError` if the file is missing, truncated, not HDF5, or was not written by fusionkit.
+
     Parameters
     ----------
     path : the file, or the output folder that holds it.
-
-    Raises
-    ------
-    UserError : the file is missing, truncated, not HDF5, or was not written by fusionkit.
     """
     path = Path(path).expanduser()
     path = path / NAME if isdir(path) else path

@@ -274,12 +274,7 @@ class Region:
 
 
 def regions_of(options: CompositionOptions, pixels: tuple[int, int]) -> tuple[Region, ...]:
-    """The whole image, then the rectangles of the config.
-
-    Raises
-    ------
-    UserError : a rectangle exceeds the image.
-    """
+    """The whole image, then the rectangles of the config. `UserError` if a rectangle exceeds the image."""
     ny, nx = pixels
     result = [Region(WHOLE, (0, ny), (0, nx))]
     for name, one in options.regions.items():

@@ -53,9 +53,7 @@ class Stopped(Exception):
 def by_curvature(problem: Problem, x: Array, level: float = 0.9) -> Uncertainty:
     """Error bars by the curvature at the solution ``x``, (n, ny, nx); see `fusionkit.uncertainty.curvature`.
 
-    Raises
-    ------
-    UserError : it has a term of another kind.
+    `UserError` if it has a term of another kind.
     """
     started = time.perf_counter()
     weights = total_variation(problem)
@@ -82,13 +80,11 @@ def by_bootstrap(
 ) -> tuple[Uncertainty, tuple[Any, ...]]:
     """Error bars by parametric bootstrap, which goes on from the ``checkpoint``; see `fusionkit.uncertainty.bootstrap`.
 
+    `Stopped` if the user stopped it.
+
     Returns
     -------
     The error bars, and what ``note`` has returned for each sample.
-
-    Raises
-    ------
-    Stopped : the user stopped it.
     """
     started = time.perf_counter()
 
@@ -185,9 +181,8 @@ class Assessment:
 def check(options: UncertaintyOptions, composition: CompositionOptions | None, problem: Problem) -> None:
     """Refuse, before the solve, options that cannot be assessed after it.
 
-    Raises
-    ------
-    UserError : the unknown is not a stack of maps, a term does not suit the method, or a region or k-factor is wrong.
+    `UserError` if the unknown is not a stack of maps, a term does not suit the method, or a region or k-factor is
+    wrong.
     """
     method = options.method
     key = "composition" if method == "none" else METHOD_KEY

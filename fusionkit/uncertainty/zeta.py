@@ -31,6 +31,8 @@ def mass_per_count(
 ) -> Array:
     """zeta A of each element, (n,), in kg/m^2 times electrons.
 
+    `UserError` if the iteration does not converge, since the specimen absorbs too much.
+
     Parameters
     ----------
     options : of the composition.
@@ -38,10 +40,6 @@ def mass_per_count(
     zeta : of each, (n,).
     counts : at a pixel, (n,).
     where : the region, for messages.
-
-    Raises
-    ------
-    UserError : the iteration does not converge, since the specimen absorbs too much.
     """
     absorption = options.absorption
     if absorption is None:

@@ -64,16 +64,14 @@ class SearchPlan:
 def plan_searches(dataset: Dataset, objective: Objective, checkpoint: Checkpoint | None = None) -> SearchPlan:
     """Weights of fits to data, and the searches that remain; solves nothing.
 
+    `UserError` if the data do not determine a weight, several penalties cannot be compared, or a method does not suit
+    its term.
+
     Parameters
     ----------
     dataset : the data; the ground truth and noise of a phantom are ignored.
     objective : objective in which some weights are automatic.
     checkpoint : of their solves.
-
-    Raises
-    ------
-    UserError : the data do not determine a weight, several penalties cannot be compared, or a method does not suit
-        its term.
     """
     places = auto_terms(objective.terms)
     specs = [with_placeholder(spec, f"terms[{index}]") for index, spec in enumerate(objective.terms)]
@@ -136,12 +134,8 @@ def choose_weights(
 ) -> tuple[ChosenWeight, ...]:
     """The weight of each term with ``weight: auto``, in the order of the terms.
 
-    A search saves its solves in the ``checkpoint``, and takes them from there if it is repeated.
-
-    Raises
-    ------
-    UserError : as `plan_searches`, or a solve of the search diverges.
-    RefusalError : the solver cannot take a term.
+    A search saves its solves in the ``checkpoint``, and takes them from there if it is repeated. `UserError` as in
+    `plan_searches`, or if a solve of the search diverges. `RefusalError` if the solver cannot take a term.
     """
     choices = plan_searches(dataset, objective, checkpoint)
     try:

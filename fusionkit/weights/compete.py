@@ -60,6 +60,8 @@ def compete(
 ) -> dict[int, ChosenWeight]:
     """The weight of each penalty by index; of several, all but the best get zero.
 
+    `UserError` if every search diverges, or a method does not suit the data.
+
     Parameters
     ----------
     searches : in the order of the terms; those after the first stop once they cannot win.
@@ -67,10 +69,6 @@ def compete(
     earlier : weights from a search with other weights of the fits: the best penalty is searched first, and each search
         starts at its earlier weight.
     best_trial : the trial with the best maps so far, as a starting point, or None.
-
-    Raises
-    ------
-    UserError : every search diverges, or a method does not suit the data.
     """
     former = earlier or {}
     results, diverged = list[ChosenWeight](), list[tuple[Task, Method, DivergedError]]()

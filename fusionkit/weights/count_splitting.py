@@ -66,9 +66,7 @@ def can_split(validation: list[Noisy], arrays: dict[str, Array]) -> bool:
 def count_splitting(task: Task) -> ChosenWeight:
     """The weight of a penalty by count splitting.
 
-    Raises
-    ------
-    UserError : the data are neither counts nor counts times a factor.
+    `UserError` if the data are neither counts nor counts times a factor.
     """
     attempt, start = held_out(task)
     natural = task.natural_weight
@@ -95,11 +93,8 @@ def _per_element(task: Task, chosen: ChosenWeight, trials: list[Trial]) -> Chose
 def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
     """A function that solves with half of the counts and validates with the other half, and the starting point.
 
-    Squared errors of each map are divided by its level; see `fusionkit.weights.path`.
-
-    Raises
-    ------
-    UserError : the data are neither counts, nor counts times a factor, nor maps of known noise.
+    Squared errors of each map are divided by its level; see `fusionkit.weights.path`. `UserError` if the data are
+    neither counts, nor counts times a factor, nor maps of known noise.
     """
     halves = _halves(task)
     training = {name: half.training for name, half in halves.items()}
@@ -205,11 +200,7 @@ class Halves:
 def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:
     """Split counts at random: whole numbers >= 0 of any shape, NaN where nothing was measured.
 
-    A ``share`` p of them is for training.
-
-    Raises
-    ------
-    UserError : a pixel holds more than float64 can count.
+    A ``share`` p of them is for training. `UserError` if a pixel holds more than float64 can count.
     """
     missing = np.isnan(counts)
     if (most := float(np.max(counts, where=~missing, initial=0.0))) > _MOST:

@@ -39,9 +39,7 @@ _INFLATION = 1.0 / 0.37 + 2.78
 def weight_of_image(data: Array, index: int, term: str) -> ChosenWeight:
     """1 / sigma^2 with the noise in an image or stack, in the units of the term, and its range of two standard errors.
 
-    Raises
-    ------
-    UserError : it is no image, or has no visible noise.
+    `UserError` if it is no image, or has no visible noise.
     """
     key = f"terms[{index}].weight"
     if data.ndim not in (2, 3) or min(data.shape[-2:]) < SMALLEST:
@@ -72,16 +70,14 @@ def weight_of_counts(
 ) -> ChosenWeight:
     """1 for counts, 1 / f for counts times f; with an f of its own for each map, the one that keeps the total counts.
 
+    `UserError` if the data are all 0, or have neither a smallest step nor noise.
+
     Parameters
     ----------
     data : counts, scaled counts or fractions; (n, ny, nx) for maps, each with its own factor or none.
     labels : of the maps.
     index, term : of the term.
     converted : whether the loader converted the data to counts.
-
-    Raises
-    ------
-    UserError : the data are all 0, or have neither a smallest step nor noise.
     """
     if converted or is_counts(data):
         note = f"The weight of {term} is 1, since its data are {'taken to ' * converted}counts."

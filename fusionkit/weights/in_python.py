@@ -23,17 +23,15 @@ def choose_weights(
 ) -> list[dict[str, Any]]:
     """The terms with a number for every ``weight: auto``, ready for `fusionkit.compose`.
 
+    `UserError` if the data do not determine a weight, or several penalties cannot be compared. `RefusalError` if the
+    solver cannot take a term.
+
     Parameters
     ----------
     dataset : the data.
     terms : of the objective, as in a config.
     solver : for the search: its name, or its name and options.
     precision, engine : as `fusionkit.compose`.
-
-    Raises
-    ------
-    UserError : the data do not determine a weight, or several penalties cannot be compared.
-    RefusalError : the solver cannot take a term.
     """
     specs = [
         term if isinstance(term, Spec) else parse(Spec, _as_mapping(term), f"terms[{index}]")

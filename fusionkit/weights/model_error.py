@@ -35,9 +35,7 @@ _MOST_RISES = 3  # consecutive weights without improvement also end it
 def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     """The weight of a fit to an image, at most ``noise``, that from its noise alone; and its model.
 
-    Raises
-    ------
-    UserError : there are no counts to split, or a solve diverges.
+    `UserError` if there are no counts to split, or a solve diverges.
     """
     models = get_args(ElasticModel) if MODEL in task.searched else ("",)
     without = held_out(task, scales=False)[0](0.0, task.near)

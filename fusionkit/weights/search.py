@@ -186,9 +186,7 @@ class Task:
     def validation_terms(self, problem: Problem) -> list[Noisy]:
         """The terms whose data validate the maps: those of counts and of maps with known noise, else fits to maps.
 
-        Raises
-        ------
-        UserError : no term has such data.
+        `UserError` if no term has such data.
         """
         fits = [cast(Noisy, term) for term in problem.terms if noise_kind(term)]
         validation = [fit for fit in fits if _is_split(fit)] or [fit for fit in fits if fit.data.ndim == 3]

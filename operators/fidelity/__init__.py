@@ -65,6 +65,9 @@ def fidelity(
 ) -> Fidelity:
     r"""The term :math:`w \sum_k \varphi(m_k(x); b_k)`, of the class that declares what it can do.
 
+    `UserError` if the weight is negative or not finite, or the data are complex, not finite, unlike the prediction in
+    shape, or outside the range of the loss.
+
     Parameters
     ----------
     name : of the term.
@@ -77,11 +80,6 @@ def fidelity(
     target : name of the data in the dataset.
     labels : elements of the unknown, for error messages.
     masked : whether NaN in the data marks what was not measured and is left out; otherwise it is refused.
-
-    Raises
-    ------
-    UserError : the weight is negative or not finite, or the data are complex, not finite, unlike the prediction in
-        shape, or outside the range of the loss.
     """
     where = where or name
     if not (isfinite(weight) and weight >= 0):

@@ -97,10 +97,8 @@ def estimated_noise(maps: Array) -> list[float]:
 def gaussian(options: GaussianOptions, context: Context) -> Fidelity:
     """The term ``gaussian``: w/2 sum_i ||x_i - b_i||^2 / sigma_i^2.
 
-    Raises
-    ------
-    UserError : there are no such maps, one for each element on the pixels of the unknown, or ``sigma`` names other
-        elements.
+    `UserError` if there are no such maps, one for each element on the pixels of the unknown, or ``sigma`` names other
+    elements.
     """
     data = context.array(options.data)
     if len(context.shape) != 3 or data.shape != context.shape:

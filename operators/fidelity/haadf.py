@@ -41,10 +41,8 @@ class HaadfOptions(PowerSumOptions):
 def haadf(options: HaadfOptions, context: Context) -> Fidelity:
     """The term ``haadf``: w/2 ||b_H - sum_i (Z_i x_i)^gamma||^2.
 
-    Raises
-    ------
-    UserError : there is no such image, ``z`` does not name exactly the elements, or ``model`` is auto and the weight
-        is not.
+    `UserError` if there is no such image, ``z`` does not name exactly the elements, or ``model`` is auto and the weight
+    is not.
     """
     if options.model == "auto":
         remedy = "write weight: {auto: count_splitting}, or name a model"

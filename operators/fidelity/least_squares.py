@@ -75,8 +75,6 @@ class LeastSquaresLoss(Loss):
 def least_squares(options: FidelityOptions, context: Context) -> Fidelity:
     """The term ``least_squares``: w/2 ||m(x) - b||^2 for the array ``data`` and the model ``forward``.
 
-    Raises
-    ------
-    UserError : there are no such data, or their shape is not that of the prediction.
+    `UserError` if there are no such data, or their shape is not that of the prediction.
     """
     return calibrated(from_options(options, "least_squares", LeastSquaresLoss(), context))

@@ -170,9 +170,7 @@ def least_epsilon(data: Array) -> float:
 def poisson(options: PoissonOptions, context: Context) -> Fidelity:
     """The term ``poisson``: w sum(m - b log(m + epsilon)) for the array ``data`` and the model ``forward``.
 
-    Raises
-    ------
-    UserError : there are no such data, they hold negative values, or their shape is not that of the prediction.
+    `UserError` if there are no such data, they hold negative values, or their shape is not that of the prediction.
     """
     data = context.array(options.data)
     epsilon = least_epsilon(data) if options.epsilon == "auto" else options.epsilon

@@ -58,14 +58,12 @@ class Fidelity(KeepsReadOnly, Term):
     def in_counts(self, units: Mapping[str, float], labels: tuple[str, ...]) -> Fidelity:
         """The term for an unknown in counts c: the maps are predicted from c, other data from f c.
 
+        `UserError` if an element has no unit, or the forward model cannot be rescaled.
+
         Parameters
         ----------
         units : f_i, the value of one count of an element in the original units of its map.
         labels : elements of the unknown.
-
-        Raises
-        ------
-        UserError : an element has no unit, or the forward model cannot be rescaled.
         """
         if self.target == "maps":
             return self

@@ -32,9 +32,7 @@ class AbsorptionOptions(Options):
 def absorption(options: AbsorptionOptions, context: Context) -> PixelwiseChain:
     """The forward model ``absorption``: the bright-field image I0 exp(-sum_i mu_i x_i).
 
-    Raises
-    ------
-    UserError : the unknown is no stack of maps, ``mu`` names an element without a map, or is 0 for all.
+    `UserError` if the unknown is no stack of maps, ``mu`` names an element without a map, or is 0 for all.
     """
     pixels, mu = pixels_of(context), element_values(options.mu, context.at("mu"), 0.0)
     if not mu.any():

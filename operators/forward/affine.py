@@ -26,9 +26,7 @@ class AffineOptions(Options):
 def affine(options: AffineOptions, context: Context) -> LinearForward:
     """The forward model ``affine``: X w + b for an unknown (p + 1,) whose last entry is the intercept b.
 
-    Raises
-    ------
-    UserError : there is no such array, it is not 2-D, or the unknown does not have p + 1 entries.
+    `UserError` if there is no such array, it is not 2-D, or the unknown does not have p + 1 entries.
     """
     matrix = context.array(options.matrix, "matrix")
     where = context.at("matrix").where

@@ -22,17 +22,14 @@ class GaussianBlur:
     r"""Convolution of the last two axes with a Gaussian, as a linear map.
 
     The image is mirrored at the outer edges of its border pixels. The kernel is symmetric, so the map is its own
-    adjoint; its rows and columns sum to 1, so it preserves the sum of a map and its norm is 1.
+    adjoint; its rows and columns sum to 1, so it preserves the sum of a map and its norm is 1. `UserError` if ``sigma``
+    is out of range.
 
     Parameters
     ----------
     domain : shape of the unknown, (..., ny, nx).
     sigma : standard deviation in pixels, from 1/8 to the longer side of the image (at least 8); the kernel ends at
         four sigma.
-
-    Raises
-    ------
-    UserError : ``sigma`` is out of range.
     """
 
     domain: tuple[int, ...]
@@ -81,9 +78,7 @@ class BlurOptions(Options):
 def blur(options: BlurOptions, context: Context) -> LinearForward:
     """The forward model ``blur``: maps convolved with a Gaussian probe of ``sigma`` pixels.
 
-    Raises
-    ------
-    UserError : the unknown is no stack of images, or ``sigma`` is out of range.
+    `UserError` if the unknown is no stack of images, or ``sigma`` is out of range.
     """
     if len(context.shape) < 2:
         raise UserError(

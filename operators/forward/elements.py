@@ -111,9 +111,7 @@ class ElementsOptions(Options):
 def elements(options: ElementsOptions, context: Context) -> Forward:
     """The forward model ``elements``: the maps of some elements, each times a factor, plus a known background.
 
-    Raises
-    ------
-    UserError : the unknown is no stack of maps, an element has no map, or the background does not fit.
+    `UserError` if the unknown is no stack of maps, an element has no map, or the background does not fit.
     """
     pixels_of(context)
     for symbol in options.elements:

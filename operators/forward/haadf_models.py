@@ -108,9 +108,7 @@ class PowerSumOptions(ElasticOptions):
 def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibration:
     """The forward model ``power_sum``.
 
-    Raises
-    ------
-    UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
+    `UserError` if the unknown is no stack of maps, or ``z`` does not name exactly its elements.
     """
     interval = options.gamma if isinstance(options.gamma, tuple) else None
     gamma = 0.5 * (options.gamma[0] + options.gamma[1]) if isinstance(options.gamma, tuple) else options.gamma
@@ -124,9 +122,7 @@ def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibrat
 def z_contrast(options: ZContrastOptions, context: Context) -> PowerSum | Calibration:
     """The forward model ``z_contrast``.
 
-    Raises
-    ------
-    UserError : the unknown is no stack of maps, or ``z`` does not name exactly its elements.
+    `UserError` if the unknown is no stack of maps, or ``z`` does not name exactly its elements.
     """
     return linear_in_thickness(options, options.gamma, context)
 

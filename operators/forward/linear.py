@@ -31,9 +31,7 @@ class LinearForwardOptions(Options):
 def pylops_forward(options: PylopsForwardOptions, context: Context) -> LinearForward:
     """The forward model ``pylops``: K x for the pylops operator named ``operator``.
 
-    Raises
-    ------
-    UserError : pylops has no such operator or rejects the arguments, or ``nonnegative`` is wrong.
+    `UserError` if pylops has no such operator or rejects the arguments, or ``nonnegative`` is wrong.
     """
     return _forward(pylops_map(options, context), options.nonnegative, context)
 
@@ -41,9 +39,7 @@ def pylops_forward(options: PylopsForwardOptions, context: Context) -> LinearFor
 def linear_forward(options: LinearForwardOptions, context: Context) -> LinearForward:
     """The forward model ``linear``: K x for a registered operator (``fusionkit list operators``).
 
-    Raises
-    ------
-    UserError : there is no such operator, or ``nonnegative`` is wrong.
+    `UserError` if there is no such operator, or ``nonnegative`` is wrong.
     """
     return _forward(context.build("operators", options.operator, "operator"), options.nonnegative, context)
 

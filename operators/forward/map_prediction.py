@@ -84,16 +84,14 @@ class MappedForward(Forward):
 def map_prediction(outer: LinearMap, inner: Forward, background: str | None, context: Context) -> Forward:
     """The forward model K m(x) for the linear map K = ``outer`` and the model m = ``inner``.
 
+    `UserError` if the background has the wrong shape, negative values, or an inner model that is not linear.
+
     Parameters
     ----------
     outer : without negative entries; its domain is ``inner.range``.
     inner : an identity or linear model gives a linear model.
     background : name of an array of the data to add; None for none.
     context : of the forward model.
-
-    Raises
-    ------
-    UserError : the background has the wrong shape, negative values, or an inner model that is not linear.
     """
     offset = None if background is None else background_of(background, tuple(outer.range), context)
     if isinstance(inner, Identity):

@@ -128,9 +128,7 @@ class ElementOptions(Options):
 def element(options: ElementOptions, context: Context) -> PowerSum:
     """The forward model ``element``: the map of one element, for data of that element alone.
 
-    Raises
-    ------
-    UserError : there is no map of this element.
+    `UserError` if there is no map of this element.
     """
     pixels = pixels_of(context)
     if options.element not in context.labels:
@@ -151,9 +149,7 @@ def pixels_of(context: Context) -> tuple[int, int]:
 def element_values(named: Mapping[str, float], context: Context, default: float) -> Array:
     """The values of the elements in the order of the unknown; ``default`` for an element without one.
 
-    Raises
-    ------
-    UserError : at the key of the context, if a name has no map.
+    `UserError` at the key of the context if a name has no map.
     """
     for element in named:
         if element not in context.labels:

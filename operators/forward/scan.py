@@ -127,9 +127,7 @@ class ScanOptions(Options):
 def scan(options: ScanOptions, context: Context) -> Forward:
     """The forward model ``scan``: sums or means over the pixels of another scan, coarser, finer or partial.
 
-    Raises
-    ------
-    UserError : the inner prediction is no image, or the other scan is not inside it.
+    `UserError` if the inner prediction is no image, or the other scan is not inside it.
     """
     inner: Forward = context.build("forwards", options.forward, "forward")
     if inner.fitted:

@@ -96,9 +96,7 @@ class SpectralOptions(Options):
 def spectral(options: SpectralOptions, context: Context) -> Forward:
     """The forward model ``spectral``: counts in sets of channels, to which every element contributes.
 
-    Raises
-    ------
-    UserError : the unknown is no stack of maps, or mixing or background do not fit or hold negative values.
+    `UserError` if the unknown is no stack of maps, or mixing or background do not fit or hold negative values.
     """
     pixels = pixels_of(context)
     matrix, where = context.array(options.mixing, "mixing"), context.at("mixing").where

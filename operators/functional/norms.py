@@ -219,14 +219,12 @@ def l1(options: NormOptions, context: Context) -> L1:
 def l21(options: L21Options, context: Context) -> L21:
     """The sum over groups of the Euclidean norm, times ``weight``.
 
+    `UserError` if the vector has fewer axes.
+
     Parameters
     ----------
     axes : number of leading axes that form a group: 1 groups the directions of a gradient (2, n, ny, nx), 2 groups
         directions and elements.
-
-    Raises
-    ------
-    UserError : the vector has fewer axes.
     """
     if options.axes > len(context.shape):
         raise UserError(context.at("axes").where, f"the vector has the shape {context.shape}", "group fewer axes")

@@ -80,9 +80,7 @@ def _row_lengths(rows: Array) -> Array:
 def nuclear(options: NormOptions, context: Context) -> PixelNuclear:
     """The nuclear norm at each pixel of a vector (k, n, ...), k <= 2, times ``weight``.
 
-    Raises
-    ------
-    UserError : the vector is not one 1 x n or 2 x n matrix at each pixel.
+    `UserError` if the vector is not one 1 x n or 2 x n matrix at each pixel.
     """
     shape = context.shape
     if len(shape) < 3 or shape[0] > 2:

@@ -48,15 +48,13 @@ class Guide:
 def read_guide(name: str, context: Context, smoothing: float | None = None) -> Guide:
     """The guide ``name`` of the dataset for an unknown of maps or of one image.
 
+    `UserError` if there is no such array, or its pixels are not those of the unknown.
+
     Parameters
     ----------
     name : of the array, an image with the pixels of the unknown.
     context : of the term.
     smoothing : standard deviation of the Gaussian in pixels; None derives it from the noise.
-
-    Raises
-    ------
-    UserError : there is no such array, or its pixels are not those of the unknown.
     """
     return guide_of(guide_image(name, context), smoothing)
 

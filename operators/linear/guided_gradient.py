@@ -81,15 +81,13 @@ class GuidedGradientOptions(Options):
 def guided_gradient(options: GuidedGradientOptions, context: Context) -> GuidedGradientMap:
     r"""The gradient without its part across the edges of a guide image: :math:`(I - \xi \xi^\top) \nabla x`.
 
+    `UserError` if there is no such image, or its pixels are not those of the unknown.
+
     Parameters
     ----------
     guide : name of the image v, (ny, nx), among the data.
     eta : slope of v, in its unit per pixel, at which |xi|^2 = 1/2; None derives it from the noise of v.
     smoothing : standard deviation of the Gaussian that smooths v, in pixels; None derives it as well.
-
-    Raises
-    ------
-    UserError : there is no such image, or its pixels are not those of the unknown.
     """
     return guided_map(directional_field(read_guide(options.guide, context, options.smoothing), options.eta), context)
 

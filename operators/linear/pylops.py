@@ -37,11 +37,8 @@ def pylops_map(options: PylopsOptions, context: Context) -> PylopsMap:
     """The linear operator ``operator`` of pylops with ``arguments``.
 
     Arguments may be numbers, texts, lists, ``{data: NAME}`` for an array of the dataset and ``{operator: SPEC}`` for
-    another operator. ``dims`` defaults to the shape of the unknown and ``dtype`` to that of the problem.
-
-    Raises
-    ------
-    UserError : there is no such operator, or it rejects the arguments.
+    another operator. ``dims`` defaults to the shape of the unknown and ``dtype`` to that of the problem. `UserError` if
+    there is no such operator, or it rejects the arguments.
     """
     arguments = resolve_arguments(options.arguments, context)
     return pylops_operator(options.operator, arguments, context.shape, context.dtype, context.where)
@@ -52,6 +49,9 @@ def pylops_operator(
 ) -> PylopsMap:
     """The linear operator that pylops calls ``name``.
 
+    `UserError` if there is no such operator, it is not linear, rejects the arguments, or does not have the size of the
+    unknown; or its values are complex.
+
     Parameters
     ----------
     name : of a class of pylops, ``pylops.signalprocessing``, ``.medical``, ``.waveeqprocessing`` or ``.avo``.
@@ -60,11 +60,6 @@ def pylops_operator(
     domain : shape of the unknown.
     dtype : of the unknown.
     where : config key of the spec with ``operator`` and ``arguments``, for error messages.
-
-    Raises
-    ------
-    UserError : there is no such operator, it is not linear, rejects the arguments, or does not have the size of the
-        unknown; or its values are complex.
     """
     factory = _maker_of(name, f"{where}.operator")
     defaults = {"dims": domain, "dtype": dtype}

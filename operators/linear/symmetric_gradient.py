@@ -20,9 +20,7 @@ from fusionkit.terms import Array
 def symmetric_gradient(options: NoOptions, context: Context) -> SymmetricGradientMap:
     """The symmetrised gradient (`SymmetricGradientMap`) of an unknown that is a vector field.
 
-    Raises
-    ------
-    UserError : the first axis of the unknown is not one component for each image axis.
+    `UserError` if the first axis of the unknown is not one component for each image axis.
     """
     shape = context.shape
     if len(shape) < 2 or shape[0] != len(image_axes(shape[1:])):

@@ -99,15 +99,13 @@ class NormPenaltyOptions(Options):
 def penalty(options: PenaltyOptions, context: Context) -> Composed | Proximable:
     r"""Any functional of any linear map: :math:`T(x) = \mathrm{weight} \cdot g(K x)`.
 
+    `UserError` if a name or option does not exist, or ``functional`` has a weight.
+
     Parameters
     ----------
     functional : g, the name of a functional.
     operator : K, the name of an operator; the identity by default.
     weight : >= 0.
-
-    Raises
-    ------
-    UserError : a name or option does not exist, or ``functional`` has a weight.
     """
     # a resolved config writes out the default weight of the functional
     if options.functional.options.get("weight", 1.0) != 1.0:

@@ -52,13 +52,11 @@ def nonnegative(options: NonnegativeOptions, context: Context) -> Box:
 def box(options: BoxOptions, context: Context) -> Box:
     """lower <= x <= upper at every pixel.
 
+    `UserError` if lower is above upper.
+
     Parameters
     ----------
     lower, upper : bounds in units of x; null for none.
-
-    Raises
-    ------
-    UserError : lower is above upper.
     """
     lower = -inf if options.lower is None else options.lower
     return Box(lower, inf if options.upper is None else options.upper, options.name or "box")

@@ -38,7 +38,8 @@ def directional_tv(options: DirectionalTVOptions, context: Context) -> ComposedP
 
     with the differences of `tv`. Where the guide v is flat it is the vectorial TV; an edge of the maps at an edge of v
     costs next to nothing, whatever its sign and height, and is not required. ``coupling: none`` takes the length of
-    each map separately, as the source does. Source: Ehrhardt, Betcke, SIAM J. Imaging Sci. 9, 1084 (2016).
+    each map separately, as the source does. Source: Ehrhardt, Betcke, SIAM J. Imaging Sci. 9, 1084 (2016). `UserError`
+    if there is no such image, or its pixels are not those of the unknown.
 
     Parameters
     ----------
@@ -47,10 +48,6 @@ def directional_tv(options: DirectionalTVOptions, context: Context) -> ComposedP
     smoothing : standard deviation of the Gaussian that smooths v, in pixels; None derives it as well.
     weight : lambda >= 0.
     coupling : joint or none, as above; joint is nearer to the truth on nanoparticle and films.
-
-    Raises
-    ------
-    UserError : there is no such image, or its pixels are not those of the unknown.
     """
     return guided_penalty(guided_gradient(options, context), options, options.name or "directional_tv")
 
@@ -75,9 +72,10 @@ def structure_tensor_tv(options: StructureTensorTVOptions, context: Context) -> 
               D = I - c\, e_1 e_1^\top, \qquad c = \frac{\mu_1 - \mu_2}{\mu_1 + \mu_2 + \eta^2}
 
     with the eigenvalues mu_1 >= mu_2 and the first eigenvector e_1 of the structure tensor :math:`G_\rho * (\nabla v
-    \nabla v^\top)` of the guide v. At corners, and where slopes are noise alone, mu_1 is about mu_2, and T is
-    the vectorial TV; with rho towards 0 it is `directional_tv`. Sources: J. Weickert, Int. J. Comput. Vis. 31, 111
-    (1999); M. Grasmair, F. Lenzen, Appl. Math. Optim. 62, 323 (2010).
+    \nabla v^\top)` of the guide v. At corners, and where slopes are noise alone, mu_1 is about mu_2, and T is the
+    vectorial TV; with rho towards 0 it is `directional_tv`. Sources: J. Weickert, Int. J. Comput. Vis. 31, 111 (1999);
+    M. Grasmair, F. Lenzen, Appl. Math. Optim. 62, 323 (2010). `UserError` if there is no such image, or its pixels are
+    not those of the unknown.
 
     Parameters
     ----------
@@ -88,10 +86,6 @@ def structure_tensor_tv(options: StructureTensorTVOptions, context: Context) -> 
         than 1.5 on `films` and `cos_nanoparticle`; 6 is no better on `films`.
     weight : lambda >= 0.
     coupling : joint, or none for the length of each map separately.
-
-    Raises
-    ------
-    UserError : there is no such image, or its pixels are not those of the unknown.
     """
     guide = read_guide(options.guide, context, options.smoothing)
     operator = guided_map(tensor_field(guide, options.window, options.eta), context)

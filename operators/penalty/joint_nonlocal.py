@@ -191,6 +191,9 @@ class JointNonlocal(Pixelwise, Smooth, Proximable):
 def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonlocal:
     """Maps are pulled towards a consensus of groups of similar patches, of all elements and of the image.
 
+    `UserError` if the data do not have the elements and pixels of the unknown, the guide is not an image of these
+    pixels, the image is smaller than a patch, or a share names an unknown element.
+
     Parameters
     ----------
     data : name of the maps, (n, ny, nx), one of each element on the pixels of the unknown. Counts, or counts times a
@@ -207,11 +210,6 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
         pixels between references.
     renewals : how often groups and covariances are recomputed.
     weight : w >= 0. At 1 the consensus weighs as much as the counts; its variance is a thirtieth of theirs or less.
-
-    Raises
-    ------
-    UserError : the data do not have the elements and pixels of the unknown, the guide is not an image of these pixels,
-        the image is smaller than a patch, or a share names an unknown element.
     """
     maps = np.asarray(context.array(options.data), np.float64)
     if len(context.shape) != 3 or maps.shape != context.shape:

@@ -113,10 +113,7 @@ def functional(options: PyproximalOptions, context: Context) -> NamedProx:
     Arguments may be numbers, texts, lists, ``{data: NAME}`` for an array of the dataset (flattened), ``{operator:
     SPEC}`` for a linear operator and ``{functional: SPEC}`` for another function. If required and missing, ``n``
     becomes the size of the vector, ``dim`` and ``dims`` its shape, ``ndim`` and ``k`` the size of its first axis.
-
-    Raises
-    ------
-    UserError : there is no such function, or it rejects the arguments.
+    `UserError` if there is no such function, or it rejects the arguments.
     """
     maker = _maker_of(options.operator, context.at("operator").where)
     arguments = resolve_arguments(options.arguments, context)

@@ -42,18 +42,14 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
     A w = (-M w, E w), stacked along the first axis; ``value`` takes w = 0, which is the TV, an upper bound.
 
     ``none`` takes the lengths of each map separately, ``joint`` those of all maps together, so that edges and creases
-    are at the same pixels of all. Sources: Bredies, Kunisch, Pock, SIAM J. Imaging Sci. 3, 492 (2010);
-    joint: Knoll et al., IEEE Trans. Med. Imaging 36, 1 (2017).
+    are at the same pixels of all. Sources: Bredies, Kunisch, Pock, SIAM J. Imaging Sci. 3, 492 (2010); joint: Knoll et
+    al., IEEE Trans. Med. Imaging 36, 1 (2017). `UserError` if ``joint`` for an unknown without maps.
 
     Parameters
     ----------
     weight : alpha_1 >= 0.
     ratio : alpha_0 / alpha_1 > 0, in pixels: the larger, the longer a ramp must be to cost less than an edge.
     coupling : none or joint.
-
-    Raises
-    ------
-    UserError : ``joint`` for an unknown without maps.
     """
     if options.coupling == "joint" and len(context.shape) != 3:
         raise UserError(

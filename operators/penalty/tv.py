@@ -35,7 +35,8 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     with forward differences that are zero at the last row and column, in units of x per pixel; where pixels are not
     square, those along the longer edge count less, as min(h) / h, so that T is one of lengths. For x (n, ny, nx) the
     dual variable is (2, n, ny, nx). Source: Rudin, Osher, Fatemi, Physica D 60, 259 (1992); Chambolle, Pock, J. Math.
-    Imaging Vis. 40, 120 (2011).
+    Imaging Vis. 40, 120 (2011). `UserError` if ``per_element`` names an unknown element, there are no maps, or it is
+    auto and the weight is not.
 
     Parameters
     ----------
@@ -43,10 +44,6 @@ def tv(options: TVOptions, context: Context) -> ComposedPenalty:
     per_element : f_i of each element, 1 if it is not named; ``counts`` takes :math:`1/\sqrt{\bar b_i}`, the noise
         of the gradient of the likelihood, relative to its geometric mean; ``auto``, with ``weight: auto``, searches
         them. None for 1.
-
-    Raises
-    ------
-    UserError : ``per_element`` names an unknown element, there are no maps, or it is auto and the weight is not.
     """
     operator = gradient_by_length(context)
     name, size = options.name or "tv", operator.range[0]

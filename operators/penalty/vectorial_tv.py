@@ -29,16 +29,13 @@ def vectorial_tv(options: VectorialTVOptions, context: Context) -> ComposedPenal
               T(x) = \lambda \sum_{\mathrm{pixels}} \|J\|_* \ (\mathrm{nuclear})
 
     with the differences of `tv`. ``joint`` favours edges at the same pixels, ``nuclear`` parallel ones. Source:
-    Bresson, Chan, Inverse Probl. Imaging 2, 455 (2008); Holt, IEEE Trans. Image Process. 23, 3975 (2014).
+    Bresson, Chan, Inverse Probl. Imaging 2, 455 (2008); Holt, IEEE Trans. Image Process. 23, 3975 (2014). `UserError`
+    if the unknown is not (n, ny, nx).
 
     Parameters
     ----------
     coupling : joint or nuclear.
     weight : lambda >= 0.
-
-    Raises
-    ------
-    UserError : the unknown is not (n, ny, nx).
     """
     if len(context.shape) != 3:
         raise UserError(context.where, f"the unknown {context.shape} has no elements to couple", "use tv")

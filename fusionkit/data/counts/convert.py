@@ -23,9 +23,7 @@ _COUNTS_LIKE = (0.5, 1.5)  # exponent of variance against mean: phantoms give 0.
 def counted(dataset: Dataset, kind: Kind | None, where: str = "data.maps_are") -> Dataset:
     """The dataset with its maps in counts if ``kind`` is given; else unchanged, with a guess and a note on it.
 
-    Raises
-    ------
-    UserError : there are no maps, or they are not of this kind.
+    `UserError` if there are no maps, or they are not of this kind.
     """
     maps = dataset.arrays.get("maps")
     if kind is None:

@@ -47,16 +47,14 @@ TABLE = {
 def simulate(preset: str, options: Mapping[str, Any], output: Path, overwrite: bool = False) -> None:
     """Write a phantom as a recording: ``HAADF``, an array an element, ``truth/ELEMENT``, ``pixel_size``, ``units``.
 
+    `UserError` if the preset or an option is unknown, the suffix is, or the file exists or cannot be written.
+
     Parameters
     ----------
     preset : name of the phantom.
     options : its options.
     output : the file, ``.npz``, ``.h5`` or ``.hdf5``.
     overwrite : whether a file that exists is replaced.
-
-    Raises
-    ------
-    UserError : the preset or an option is unknown, the suffix is, or the file exists or cannot be written.
     """
     from fusionkit.data.new_file import check_new
     from fusionkit.data.phantoms.file import SUFFIXES, write

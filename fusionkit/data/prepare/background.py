@@ -40,11 +40,8 @@ def background(options: BackgroundOptions, dataset: Dataset, where: str) -> Data
     """Subtract the mean over an empty region from the HAADF image; report that of the maps.
 
     The image may become negative: least squares expects noise of both signs, and clipping at 0 would raise the mean of
-    empty regions.
-
-    Raises
-    ------
-    UserError : the region is not within the scan, there is no image, or the model adds the background already.
+    empty regions. `UserError` if the region is not within the scan, there is no image, or the model adds the background
+    already.
     """
     image, maps = dataset.arrays.get("haadf"), dataset.arrays.get("maps")
     if image is None and (maps is None or not options.maps):

@@ -45,10 +45,8 @@ class BinOptions(Options):
 def bin_pixels(options: BinOptions, dataset: Dataset, where: str) -> Dataset:
     """Add up counts and ground truth in coarser pixels, and average the HAADF image.
 
-    Raises
-    ------
-    UserError : fewer than two pixels remain along an axis, or it is unknown whether a further array with the scan's
-        pixels adds up.
+    `UserError` if fewer than two pixels remain along an axis, or it is unknown whether a further array with the scan's
+    pixels adds up.
     """
     images, factor = scanned(dataset, options.of, where), options.factor
     shape = next(iter(images.values())).shape[-2:]

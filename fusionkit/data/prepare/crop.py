@@ -33,9 +33,7 @@ class CropOptions(Options):
 def crop(options: CropOptions, dataset: Dataset, where: str) -> Dataset:
     """Crop image, maps, ground truth and every further array on the same pixels to a rectangle.
 
-    Raises
-    ------
-    UserError : the rectangle is not within the scan, or has fewer than two pixels along an axis.
+    `UserError` if the rectangle is not within the scan, or has fewer than two pixels along an axis.
     """
     images = scanned(dataset, options.of, where)
     shape = next(iter(images.values())).shape[-2:]

@@ -40,9 +40,7 @@ class RegisterFramesOptions(Options):
 def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str) -> Dataset:
     """Move frames onto the first one, by whole pixels, and crop them to the pixels that all cover.
 
-    Raises
-    ------
-    UserError : there are no frames, image and maps do not have as many, or a shift is not credible.
+    `UserError` if there are no frames, image and maps do not have as many, or a shift is not credible.
     """
     framed, count = _framed(dataset, where)
     name = options.reference or ("haadf" if "haadf" in framed else "maps")
@@ -72,9 +70,7 @@ def register_frames(options: RegisterFramesOptions, dataset: Dataset, where: str
 def sum_frames(options: NoOptions, dataset: Dataset, where: str) -> Dataset:
     """Combine frames: add counts of the maps, average the HAADF image.
 
-    Raises
-    ------
-    UserError : there are no frames, or image and maps do not have as many.
+    `UserError` if there are no frames, or image and maps do not have as many.
     """
     framed, count = _framed(dataset, where)
     new = {name: array.mean(axis=-3) if name == "haadf" else array.sum(axis=-3) for name, array in framed.items()}

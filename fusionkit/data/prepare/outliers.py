@@ -41,9 +41,7 @@ class OutlierOptions(Options):
 def outliers(options: OutlierOptions, dataset: Dataset, where: str) -> Dataset:
     """Replace hot pixels of the HAADF image, or spikes of the maps, by a local median.
 
-    Raises
-    ------
-    UserError : there is no such image.
+    `UserError` if there is no such image.
     """
     of: tuple[Of, ...] = ("haadf", "maps") if options.of == "all" else (options.of,)
     estimates = [f"{name}_background" for name in counted(dataset)]  # smooth, and not counts

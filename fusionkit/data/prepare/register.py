@@ -50,9 +50,7 @@ class RegisterOptions(Options):
 def register(options: RegisterOptions, dataset: Dataset, where: str) -> Dataset:
     """Move the HAADF image onto the maps, or the maps onto the image, and crop both to the pixels that they share.
 
-    Raises
-    ------
-    UserError : image or maps lack or have frames or other pixels, or their shift is not credible.
+    `UserError` if image or maps lack or have frames or other pixels, or their shift is not credible.
     """
     for name, dimensions in (("haadf", 2), ("maps", 3)):
         if name not in dataset.arrays:

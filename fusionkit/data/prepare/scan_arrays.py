@@ -34,16 +34,14 @@ def _on_pixels_of_maps(stacks: Mapping[str, Array]) -> dict[str, Array]:
 def scanned(dataset: Dataset, of: str, where: str, remedy: str = "") -> dict[str, Array]:
     """The HAADF image, the stacks on the pixels of the maps, or both, by name: images of one scan.
 
+    `UserError` if there are none, or they do not have the same pixels.
+
     Parameters
     ----------
     dataset : input of the step.
     of : an `Of`, or the name of one stack.
     where : config key of the step.
     remedy : for scans that differ, from a step without an option ``of``.
-
-    Raises
-    ------
-    UserError : there are none, or they do not have the same pixels.
     """
     image = {"haadf": dataset.arrays["haadf"]} if "haadf" in dataset.arrays else {}
     stacks = counted(dataset)

@@ -63,16 +63,14 @@ class Shift:
 def measure(moving: Array, reference: Array, largest: float | None, where: str, what: str) -> Shift:
     """The shift of ``moving`` onto ``reference``, of the same shape (ny, nx).
 
+    `UserError` if an image is constant, scikit-image is missing, or the shift is not credible.
+
     Parameters
     ----------
     moving, reference : images in units in which their noise is about uniform; not changed.
     largest : greatest shift in pixels along an axis; None for a quarter of each.
     where : config key of the step.
     what : the moving image, for messages.
-
-    Raises
-    ------
-    UserError : an image is constant, scikit-image is missing, or the shift is not credible.
     """
     correlate = _phase_cross_correlation(where)
     window = _window(reference.shape)

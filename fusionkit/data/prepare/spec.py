@@ -26,9 +26,7 @@ def step_options(spec: Step, where: str) -> Options:
 def carry_out(dataset: Dataset, steps: Sequence[Step], where: str) -> Dataset:
     """The dataset after all steps of the config, one after the other; ``where`` is the config key of their list.
 
-    Raises
-    ------
-    UserError : a step fails, or image and maps end up with frames or on different grids.
+    `UserError` if a step fails, or image and maps end up with frames or on different grids.
     """
     for index, spec in enumerate(steps):
         options = step_options(spec, f"{where}[{index}]")

@@ -105,15 +105,13 @@ class Reader(Protocol):
 def open_recording(path: Path, reader: str | None = None, where: str = "data") -> Recording:
     """Open the file with the reader of that name, or with the one for its suffix.
 
+    `UserError` if the file is missing, empty, damaged or of a format that no reader takes.
+
     Parameters
     ----------
     path : the file.
     reader : name of the reader; None to go by the suffix.
     where : config key of the data, for error messages; empty if the file comes from the command line.
-
-    Raises
-    ------
-    UserError : the file is missing, empty, damaged or of a format that no reader takes.
     """
     key, named = (f"{where}.path", f"{where}.reader") if where else (str(path), "--reader")
     start = "relative paths start at the config's folder" if where else "check its name"

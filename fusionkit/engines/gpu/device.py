@@ -49,12 +49,7 @@ class Device(Protocol):
 
 
 class CudaDevice:
-    """The current CUDA device; see `Device`.
-
-    Raises
-    ------
-    UserError : CuPy is not installed, or there is no device.
-    """
+    """The current CUDA device; see `Device`. `UserError` if CuPy is not installed, or there is no device."""
 
     def __init__(self) -> None:
         try:
@@ -87,10 +82,5 @@ class CudaDevice:
 
 @cache
 def find_device() -> Device:
-    """The current CUDA device, by CuPy.
-
-    Raises
-    ------
-    UserError : CuPy is not installed, or there is no device.
-    """
+    """The current CUDA device, by CuPy. `UserError` if CuPy is not installed, or there is no device."""
     return CudaDevice()

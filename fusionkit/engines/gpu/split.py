@@ -133,12 +133,7 @@ def _put(arrays: Sequence[Array]) -> Arrays:
 
 
 def on_device(split: Split) -> DeviceSplit:
-    """The problem on the device.
-
-    Raises
-    ------
-    RefusalError : a term cannot run there.
-    """
+    """The problem on the device. `RefusalError` if a term cannot run there."""
     for term in (*split.smooth, *(() if split.proximable is None else (split.proximable,))):
         raise _refusal(f"the term '{term.name}'")
     terms = []

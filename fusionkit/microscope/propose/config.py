@@ -38,16 +38,14 @@ def propose(
 ) -> str:
     """The config, YAML text.
 
+    `UserError` if the files hold no image, or no maps and no spectrum image whose elements are known.
+
     Parameters
     ----------
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
     reader : name of the reader; None if the suffixes select it.
     choice : of signals, elements and pixels.
-
-    Raises
-    ------
-    UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
     """
     data, scans, same_technique = sources(recordings, folder, reader, choice)
     options = parse(DataOptions, {**data, "grid": "haadf"}, "data")  # a grid permits any shapes

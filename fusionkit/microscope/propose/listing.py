@@ -51,12 +51,7 @@ class Entry:
 
 
 def entries(recording: Recording) -> list[Entry]:
-    """Every signal of a recording; reads all values.
-
-    Raises
-    ------
-    UserError : the values of one cannot be read.
-    """
+    """Every signal of a recording; reads all values. `UserError` if the values of one cannot be read."""
     if isinstance(recording, MicroscopeRecording):
         return [_of_signal(recording, signal) for signal in recording.signals.values()]
     return [_of_array(recording, name) for name in recording.names() if recording.shape(name)]

@@ -52,16 +52,14 @@ def sources(
 ) -> tuple[Mappings, dict[str, Scan], frozenset[str]]:
     """The config's ``data``, the scans of further stacks by name, and which of these share the technique of the maps.
 
+    `UserError` if the files hold no image, or no maps and no spectrum image whose elements are known.
+
     Parameters
     ----------
     recordings : the opened files.
     folder : of the config; the files are named relative to it.
     reader : name of the reader; None if the suffixes select it.
     choice : of signals and elements.
-
-    Raises
-    ------
-    UserError : the files hold no image, or no maps and no spectrum image whose elements are known.
     """
     listed = [(path, recording, entry) for path, recording in recordings.items() for entry in entries(recording)]
     files = {path: _relative(path, folder) for path in recordings}

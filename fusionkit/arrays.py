@@ -1,7 +1,5 @@
 """Code for NumPy and CuPy arrays alike, and arrays that stay read-only in copies and pickles."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, TypeVar

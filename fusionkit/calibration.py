@@ -23,8 +23,6 @@ Sources: G. Chamberlain, J. Econometrics 34, 305 (1987), for the bound; V. Chern
 (2018), for orthogonal scores; G. H. Golub, V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973), for the elimination of x.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable

@@ -22,8 +22,6 @@ variable for them, so the number does not depend on the solver. The exception is
 prox, such as Poisson with epsilon = 0: it belongs to P, whose residual may differ by a factor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Problems and solvers from the names of their parts: for scripts, notebooks and configs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ it or the tolerance may be met. Otherwise every look is a check. Costs are count
 runs are repeatable bit for bit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Errors that the user can mend, in one line (where, what is wrong, what to do), and reports of fusionkit's faults."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

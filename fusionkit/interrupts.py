@@ -1,7 +1,5 @@
 """Ctrl-C, SIGTERM and SIGHUP: they end a solve in order, and libraries do not swallow them."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

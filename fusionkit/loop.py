@@ -1,7 +1,5 @@
 """The iteration loop of every solver: checks, stopping, the trace, and the best iterate of an early end."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import time

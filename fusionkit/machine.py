@@ -1,7 +1,5 @@
 """Memory and threads: what a run needs and uses, what the machine has, and a limit on threads."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

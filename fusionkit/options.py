@@ -1,7 +1,5 @@
 """Typed options of terms, solvers and readers as pydantic models; their first error becomes a `UserError`."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType

@@ -10,8 +10,6 @@ Newton's method starts at the solver's current iterate, so a few steps suffice. 
 (2022); the joint prox is new here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ an installed distribution with an entry point in the group ``fusionkit.plugins``
 whose factories are objects or such strings. A name in a config is never an import path.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The result of a solve, with its status and its trace."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

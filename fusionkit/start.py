@@ -6,8 +6,6 @@ at each pixel so that the elastic model reproduces the image. For a model that i
 sum_i (Z_i x_i)^gamma, the factor is (b_H / m(x))^(1/gamma).
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -17,8 +17,6 @@ The unknown ``x`` may have any shape; chemical maps are (n, ny, nx): n elements,
 weight of the term and accumulate in float64. No method modifies its input; ``out``, if given, receives the result.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The output folder of a run: the result first, whole and synced; then what is made from it, as far as it succeeds."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import tempfile

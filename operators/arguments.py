@@ -1,7 +1,5 @@
 """Arguments in a YAML file for a class of another library: resolved and checked, with errors in one line."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -4,8 +4,6 @@ The gradient is compared with differences of the values, and a prox with the val
 :math:`T(z) + \|z - v\|^2 / (2 t)` about it. Nothing is tested where a value is infinite.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any

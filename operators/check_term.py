@@ -3,8 +3,6 @@
 Values decide (`fusionkit.operators.check_function`); the curvature is compared with second differences of them.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

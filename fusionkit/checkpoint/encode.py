@@ -4,8 +4,6 @@ A dataclass, a tuple, a list or a mapping becomes ``{kind: contents}``, an array
 no state (buffers, engines) have the metadata `SCRATCH` and keep the value of the template.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace

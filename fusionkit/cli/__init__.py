@@ -5,8 +5,6 @@ fusionkit, 129, 130 or 143 interrupted. Nothing heavy is imported here, so that 
 command imports what it needs.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import os

@@ -1,7 +1,5 @@
 """``fusionkit batch``: one configuration on several files."""
 
-from __future__ import annotations
-
 import argparse
 
 from fusionkit.cli.parser import add_config

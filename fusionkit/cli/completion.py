@@ -1,7 +1,5 @@
 """``fusionkit completion``: a script for a shell to complete commands, options, names and files."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import shlex

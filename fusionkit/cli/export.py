@@ -1,7 +1,5 @@
 """``fusionkit export``: the maps of a finished run in the format of another program."""
 
-from __future__ import annotations
-
 import argparse
 from os.path import isdir
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``fusionkit list``: the names that a config can use, plug-ins included, and the options of each."""
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import re

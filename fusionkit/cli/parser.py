@@ -5,8 +5,6 @@ returns the exit status; ``arguments.warnings`` lists the warnings so far. Neith
 command imports anything heavy, so that ``--help`` answers at once.
 """
 
-from __future__ import annotations
-
 import argparse
 from importlib import import_module
 from typing import NoReturn

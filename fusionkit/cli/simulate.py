@@ -1,7 +1,5 @@
 """``fusionkit simulate``: write a phantom as a recording."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``fusionkit validate``: check a config and describe its problem."""
 
-from __future__ import annotations
-
 import argparse
 
 from fusionkit.cli import DONE

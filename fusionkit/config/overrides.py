@@ -1,7 +1,5 @@
 """``key.path=value`` overrides of a config, from the command line or a sweep."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The resolved configuration, with every default written out: it gives the same maps from any folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

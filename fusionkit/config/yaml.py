@@ -4,8 +4,6 @@ Scalars follow YAML 1.2: only ``true`` and ``false`` are booleans, so that the e
 is a number.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from os.path import isdir, isfile

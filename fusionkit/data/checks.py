@@ -1,7 +1,5 @@
 """Checks of one input array; a failure is a `UserError` that names the config key, the array and the file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The frozen `Dataset` of a reconstruction, and its precision."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal

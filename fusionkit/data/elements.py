@@ -1,7 +1,5 @@
 """Chemical elements by symbol: atomic number and atomic weight, from ``periodictable``."""
 
-from __future__ import annotations
-
 import periodictable
 
 from fusionkit.errors import UserError

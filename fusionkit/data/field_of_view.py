@@ -1,7 +1,5 @@
 """Fields of view: whether two scans show the same field, and which pixels they share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """From the config's ``data`` to a `Dataset`: read or simulate, check, prepare, normalise, convert to counts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

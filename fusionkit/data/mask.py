@@ -3,8 +3,6 @@
 The terms leave them out (`fusionkit.operators.fidelity`); the penalties and the terms of other data still see them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

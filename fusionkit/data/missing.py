@@ -1,7 +1,5 @@
 """Images in which NaN marks pixels that were not measured: smoothed and filled from the others."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.arrays import Array

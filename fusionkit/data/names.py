@@ -1,7 +1,5 @@
 """The meaning of array names in a recording: HAADF image, map of an element, image of a stack."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """A new file that fusionkit writes for the user: a config, a page, a phantom."""
 
-from __future__ import annotations
-
 import ctypes
 import glob
 import os

@@ -4,8 +4,6 @@ Their standard deviation is 6 s for white noise of the standard deviation s. Sou
 Vis. Image Underst. 64, 300 (1996); of the median: D. L. Donoho, I. M. Johnstone, Biometrika 81, 425 (1994).
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

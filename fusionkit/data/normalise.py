@@ -1,7 +1,5 @@
 """Normalisation of one image: ``minmax``, ``max`` or ``none``, each image on its own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

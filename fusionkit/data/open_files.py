@@ -1,7 +1,5 @@
 """The files that a config's ``data`` names, each opened once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pixel size and origin of the unknown, from those of the arrays of a recording."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt

@@ -1,7 +1,5 @@
 """The arrays that a config names, read from recordings and checked before and after reading."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

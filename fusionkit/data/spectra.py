@@ -1,7 +1,5 @@
 """Maps of counts from the spectrum images that a config's ``data.spectra`` names."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """The operations that differ between NumPy, compiled kernels and a GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol
 

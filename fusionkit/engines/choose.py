@@ -4,8 +4,6 @@ A term with a ``kernel`` (`fusionkit.engines.kernel_terms`) may run compiled. A 
 the kernels do not take, runs in NumPy, and the notes of the result say why.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec

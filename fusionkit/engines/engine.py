@@ -1,7 +1,5 @@
 """The protocol of engines, which run whole iterations and checks of a solve in kernels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

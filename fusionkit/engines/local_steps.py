@@ -12,8 +12,6 @@ second differences take 2 sigma, and w at a pixel :math:`1 / \tau = 3 \sigma_e +
 Source of diagonal steps: T. Pock, A. Chambolle, IEEE Int. Conf. Comput. Vis. (2011), 1762. Sigma by concavity is new.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

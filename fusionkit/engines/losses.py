@@ -6,8 +6,6 @@ its fields in the dtype of the unknown. Numba compiles the methods and calls the
 conditions as expressions (``a if s else b``); `log`, `exp` and NumPy's functions of one number are inlined.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np

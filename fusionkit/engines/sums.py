@@ -1,7 +1,5 @@
 """Values of the terms and the certificate of an iterate, from sums over the image that kernels accumulate."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

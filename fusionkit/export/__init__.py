@@ -4,8 +4,6 @@ A writer is a class without parameters (`fusionkit.export.writers.Writer`); a pl
 RosettaSciIO and tifffile are optional and imported only when such a file is written; HyperSpy is never imported.
 """
 
-from __future__ import annotations
-
 TABLE = {
     "writers": {
         "hspy": "fusionkit.export.hspy:HspyWriter",

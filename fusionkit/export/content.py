@@ -1,7 +1,5 @@
 """The content of an exported file, from a run that just ended or from one read from its folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 

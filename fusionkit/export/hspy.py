@@ -1,7 +1,5 @@
 """HyperSpy's HDF5 files and Zarr folders: ``hs.load`` returns a list of `Signal2D` in the order of the maps."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory

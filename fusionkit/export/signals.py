@@ -1,7 +1,5 @@
 """HyperSpy's signals as the dictionaries that RosettaSciIO writes, a two-dimensional signal for each image."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """TIFF as ImageJ writes it: a stack with a labelled slice for each map, the pixel size and its unit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Writers of other programs' formats: their protocol, finding one by name or suffix, and writing a file."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec

@@ -3,8 +3,6 @@
 A function takes and returns an entry of a reader: ``data``, ``axes`` in the order of the array, and metadata.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

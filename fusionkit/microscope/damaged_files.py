@@ -4,8 +4,6 @@
 `fusionkit.microscope.reader_process`.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import sys

@@ -1,7 +1,5 @@
 """Metadata of a signal: elements, lines and the facts of the recording that reach the results."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 `file_reader` returns what a reader of RosettaSciIO does, a dictionary for each signal.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zipfile

@@ -6,8 +6,6 @@ does not import the caller's main module, and ends with its `ReaderProcess`, wit
 pickles; protocol 5 writes the bytes of an array to the pipe without a copy.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

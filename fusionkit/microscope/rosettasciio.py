@@ -5,8 +5,6 @@ would apply: it has the elements of Velox and the microscope and beam energy of 
 not interpret ImageJ's labels and OME's XML; they are parsed here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy

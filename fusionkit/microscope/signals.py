@@ -1,7 +1,5 @@
 """The signals of a microscope's file: images, spectra and spectrum images, with axes and metadata."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

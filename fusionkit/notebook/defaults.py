@@ -1,7 +1,5 @@
 """Defaults of `fusionkit.fuse`: units, terms and solver, with a note on each choice."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Images and maps from files: which array of a file is the image, and which element each map belongs to."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Inputs of `fusionkit.fuse`: image and maps of any kind, by element, read by the loader of configs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

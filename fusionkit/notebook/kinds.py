@@ -1,7 +1,5 @@
 """The kinds of input and output maps: arrays by element, or HyperSpy signals, without importing HyperSpy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The comparison of runs: a table of their numbers, and notes on what is not comparable."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The maps of several runs that can be shown side by side: the largest group on the same pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The page of a comparison: table, maps side by side, and convergence of all runs."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.config.yaml import dump

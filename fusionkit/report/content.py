@@ -1,7 +1,5 @@
 """The content of a page, independent of HTML: reports and comparisons share these types."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal

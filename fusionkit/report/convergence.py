@@ -1,7 +1,5 @@
 """Charts of the solve: the objective and its terms, the objective above its lowest value, the optimality."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ The content is JSON with ``<``, ``>`` and ``&`` escaped, so that no text of a us
 scripts insert text as text, never as HTML.
 """
 
-from __future__ import annotations
-
 import html
 import json
 from dataclasses import asdict, replace

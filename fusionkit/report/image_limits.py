@@ -1,7 +1,5 @@
 """Colour limits, block averaging and the unit of an image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -6,8 +6,6 @@ numbers of a small range are exact. Other images get 4094 steps over their range
 steps, then fewer pixels.
 """
 
-from __future__ import annotations
-
 import base64
 import zlib
 from collections.abc import Mapping

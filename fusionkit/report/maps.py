@@ -1,7 +1,5 @@
 """The image panels of a run's page: each element raw and fused, each image with its model and residual."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice

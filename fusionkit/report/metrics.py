@@ -7,8 +7,6 @@ r"""Errors of maps against the ground truth, without rescaling.
 SSIM: Wang et al., IEEE Trans. Image Process. 13, 600 (2004), as implemented by scikit-image, averaged over the maps.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 import numpy as np

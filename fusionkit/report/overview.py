@@ -1,7 +1,5 @@
 """A run in the words of microscopy: what was recorded, what came of it, and whether to believe it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.results.record import RunRecord, percent

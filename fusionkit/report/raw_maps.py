@@ -1,7 +1,5 @@
 """The raw map of each element, from any stack of the data, in the unit of the fused map."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -9,8 +9,6 @@ with P the distribution function of Poisson(m). They are exactly standard normal
 at a thousand, unlike Pearson's (b - m) / sqrt(m). Source: Dunn & Smyth, J. Comput. Graph. Stat. 5, 236 (1996).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any

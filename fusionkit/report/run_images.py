@@ -1,7 +1,5 @@
 """The images of a run with their colour limits, for its figures and its page: the elements, and the fitted images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

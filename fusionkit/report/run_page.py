@@ -1,7 +1,5 @@
 """The report of one run: its content as a `Page`."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.config.yaml import dump

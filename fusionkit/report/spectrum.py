@@ -1,7 +1,5 @@
 """Sums of spectra with their models, a part for each element, and the residual."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -8,8 +8,6 @@ next. With the value s of the sample and v of all rows, both known at some check
 For the numbers of the certificate, which fall by decades, the same is done with their logarithms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

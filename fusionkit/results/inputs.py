@@ -1,7 +1,5 @@
 """The input files of a run, known by size and checksum: their times tell neither whether they changed nor when."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The lock of an output folder: one process at a time writes there."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -17,8 +17,6 @@ root attributes         ``elements``, ``labels``, ``status``, ``objective``, ``o
 Names may contain any character: ``%``, ``/`` and a leading dot are percent-encoded, since HDF5 gives them a meaning.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Which checkpoint belongs to a run: the same configuration, files and source give the same bits."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """``summary.json``: the outcome and the origin of a run as strict JSON."""
 
-from __future__ import annotations
-
 import json
 import math
 import platform

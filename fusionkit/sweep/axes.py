@@ -1,7 +1,5 @@
 """The axes of a sweep, each a key of the config and its values, from the config's ``sweep`` or the command line."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Folder names of points: readable, determined by the values, and valid on every file system."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter

@@ -1,7 +1,5 @@
 """``index.html`` of a sweep: the maps in a grid over the swept values, and the table; one file without scripts."""
 
-from __future__ import annotations
-
 import base64
 import itertools
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The plan of a sweep: its points are all combinations of the values, each a checked config with its own folder."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 from collections.abc import Collection, Mapping, Sequence

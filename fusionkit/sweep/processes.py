@@ -4,8 +4,6 @@ If a worker dies, its point is tried once more in a new process and fails if tha
 with `concurrent.futures.ProcessPoolExecutor`, which gives up all points when a process dies.
 """
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Carrying out a plan: run the points that are missing, then write table and page of all points."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The table of a sweep, with a row for each point from its run folder."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Solving a point of a sweep, and the loop of a worker process, which reads tasks and prints outcomes as lines."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -20,8 +20,6 @@ S. D. Babacan, R. Molina, A. K. Katsaggelos, IEEE Trans. Image Process. 17, 326 
 Functions in Quantum Physics (2006), chapter 5.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import ellipkm1

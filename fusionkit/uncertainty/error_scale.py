@@ -32,8 +32,6 @@ width of G; without G the noise of the estimate would be six times as large. Sou
 (1981).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

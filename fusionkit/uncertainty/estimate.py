@@ -1,7 +1,5 @@
 """Error bars and composition of a finished solve, by curvature or bootstrap."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing

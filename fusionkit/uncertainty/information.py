@@ -6,8 +6,6 @@ For counts that is w / (x + epsilon) on the diagonal, and for the HAADF image ra
 b / (x + epsilon)^2 would be zero at every pixel without counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ map: of all pixels that contain the element, the share of the level has the trut
 an edge may miss it in most recordings. Source: D. Nychka, J. Am. Stat. Assoc. 83, 1134 (1988).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist

@@ -1,7 +1,5 @@
 """Checks of the assumptions of error bars: weights match the noise, and the models explain the data."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.data.counts.scale import step_of

@@ -5,8 +5,6 @@ pixels without the element show which. Their mean, between 0 and epsilon, is tak
 them it is epsilon.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
 

@@ -10,8 +10,6 @@ j. A is found by iteration. Coefficients and atomic weights are those of eXSpy, 
 Watanabe, D. B. Williams, J. Microsc. 221, 89 (2006).
 """
 
-from __future__ import annotations
-
 import warnings
 from functools import cache
 from typing import Any

@@ -14,8 +14,6 @@ any other                differentiable; smooth where loss and model are
 =======================  ===================================================================================
 """
 
-from __future__ import annotations
-
 from math import isfinite, prod
 from typing import Any
 

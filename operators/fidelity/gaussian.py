@@ -5,8 +5,6 @@ r"""Gaussian likelihood of maps that are not counts: fractions, per cent, net ma
 A negative value is noise around a small mean, so the maps keep their zero and their totals.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal
 

@@ -7,8 +7,6 @@ convex for gamma != 1, couples the elements at each pixel, and its gradient has 
 Source: Schwartz et al., npj Comput. Mater. 8, 16 (2022).
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from fusionkit.build import Context

@@ -5,8 +5,6 @@ r"""Least squares: the negative log-likelihood of Gaussian noise, for any forwar
 For noise of variance s^2, in the squared unit of the data, w = 1 / s^2 makes T the negative log-likelihood.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 r"""Losses :math:`\varphi(m; b)`, elementwise and convex, which compare a prediction with the data."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Data-fidelity terms of pixelwise forward models: they take part in the joint prox."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.engines.kernel_terms import Kernel, LossOfMaps, LossOfMixture

@@ -7,8 +7,6 @@ Comput. Mater. 8, 16 (2022); for the prox, M. A. T. Figueiredo, J. M. Bioucas-Di
 (2010).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal

@@ -6,8 +6,6 @@ Sources: L. Reimer, H. Kohl, Transmission Electron Microscopy, 5th ed. (Springer
 contrast); the Lambert-Beer law.
 """
 
-from __future__ import annotations
-
 from fusionkit.build import Context
 from fusionkit.engines.losses import Attenuation
 from fusionkit.errors import UserError

@@ -1,7 +1,5 @@
 r"""An affine model of a data matrix: :math:`m(w) = X w + b`, the forward model of linear regression."""
 
-from __future__ import annotations
-
 import numpy as np
 import pylops
 

@@ -1,7 +1,5 @@
 r"""A Gaussian probe: every map convolved with the same normalised Gaussian, mirrored at the edges."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ s is the sensitivity of that spectrometer relative to the one that defines the c
 background.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """The identity as forward model, for data that are the unknown plus noise."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Any linear operator as a forward model: one of pylops, or a registered operator, by its name."""
 
-from __future__ import annotations
-
 import numpy as np
 from pydantic import Field
 

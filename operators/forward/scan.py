@@ -8,8 +8,6 @@ with A and B the overlap of the rectangle with each row and column. The counts o
 than the image, or covers a part of it, are thus compared as they were recorded, without resampling.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal

@@ -5,8 +5,6 @@ r"""Counts in sets of channels, to which every element contributes: spectra with
 M_ki is the share of the counts of element i in the set k, B a known background. It acts on each pixel by itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The Huber function of groups: quadratic near zero, linear beyond."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.build import Context

@@ -4,8 +4,6 @@ Each acts on a flat vector and includes its weight, :math:`\sigma \ge 0`. The co
 its dual ball, so ``proxdual`` is ``project_dual`` for any step.
 """
 
-from __future__ import annotations
-
 from math import prod
 from typing import Protocol, TypeGuard, final, runtime_checkable
 

@@ -1,7 +1,5 @@
 """The nuclear norm of the Jacobian at each pixel, which favours parallel edges of all elements."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import prod
 

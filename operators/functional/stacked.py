@@ -1,7 +1,5 @@
 """A sum of norms, each of a part of the vector."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -10,8 +10,6 @@ and the mean square length of a slope of noise alone is :math:`\sigma^2 \,\mathr
 Source: C. M. Stein, Ann. Stat. 9, 1135 (1981).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

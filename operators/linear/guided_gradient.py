@@ -1,7 +1,5 @@
 r"""The gradient of maps without its part across the edges of a guide image: :math:`(I - \xi \xi^\top) \nabla x`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

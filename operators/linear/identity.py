@@ -1,7 +1,5 @@
 """The identity as a linear operator, so that a penalty may act on x itself."""
 
-from __future__ import annotations
-
 from fusionkit.build import Context
 from fusionkit.linear import IdentityMap
 from fusionkit.options import NoOptions

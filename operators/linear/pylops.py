@@ -1,7 +1,5 @@
 """Any ``pylops.LinearOperator`` by its name in that library."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache

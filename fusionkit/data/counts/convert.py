@@ -4,8 +4,6 @@ The Poisson term of counts is a likelihood. Forward models of other data expect 
 f c; see `fusionkit.operators.fidelity.Fidelity.in_counts`.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether maps are counts, rates or fractions, guessed from their values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

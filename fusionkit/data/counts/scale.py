@@ -12,8 +12,6 @@ edges and are left out, with a correction for the lost tails of the normal distr
 J. Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

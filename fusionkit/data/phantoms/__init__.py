@@ -1,7 +1,5 @@
 """Simulated recordings: their options, simulation, and writing one to a file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -11,8 +11,6 @@ The ground truth x therefore reproduces the HAADF image up to its noise under th
 and the same gamma. Model: Schwartz et al., npj Comput. Mater. 8, 16 (2022).
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from math import prod
 from typing import Annotated, ClassVar, Literal

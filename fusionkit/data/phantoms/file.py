@@ -1,7 +1,5 @@
 """Writing a simulated recording to a file that the readers take."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

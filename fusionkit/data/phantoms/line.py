@@ -1,7 +1,5 @@
 r"""Data of a linear regression: :math:`y = X w + b + \mathcal N(0, \sigma^2)`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import numpy as np

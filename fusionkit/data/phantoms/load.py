@@ -1,7 +1,5 @@
 """Data of a phantom: simulation, then selection and order as for a recording."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from fusionkit.data.dataset import Dataset

@@ -4,8 +4,6 @@ Counts minus a mean are not counts: their Poisson likelihood is wrong, and negat
 the maps belongs in the model (the Poisson term's ``epsilon``), so it is subtracted only with ``maps: true``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Cropping to a rectangle of the scan."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Image, maps or both are arrays (frames, ny, nx) in the file. Sums of counts are 
 pixels, without interpolation.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

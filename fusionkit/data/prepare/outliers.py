@@ -7,8 +7,6 @@ the local one follows the structure. For counts s is sqrt(m + 1) with the mean m
 three, and only high ones are spikes. A median of 25 values is one of them: whole numbers stay whole.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 

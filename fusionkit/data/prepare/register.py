@@ -7,8 +7,6 @@ splines between its pixels change little, while interpolated counts are not coun
 default, and so does the image if the fraction may be chance.
 """
 
-from __future__ import annotations
-
 from math import ceil, floor
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """The images of the scan among the arrays of a dataset, and datasets with changed ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal

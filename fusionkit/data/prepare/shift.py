@@ -16,8 +16,6 @@ Source: M. Guizar-Sicairos, S. T. Thurman, J. R. Fienup, Opt. Lett. 33, 156 (200
 77 (1992) for surrogates.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A preparation step in the config, and running all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from fusionkit.data.dataset import Dataset

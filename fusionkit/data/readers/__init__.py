@@ -4,8 +4,6 @@ A reader is a class without parameters that offers ``suffixes`` and ``open``; a 
 A file that cannot be read is a `UserError` that names it.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

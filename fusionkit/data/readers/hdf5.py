@@ -1,7 +1,5 @@
 """HDF5 files (``.h5``, ``.hdf5``): arrays are named by their paths in the file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

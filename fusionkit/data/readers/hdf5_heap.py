@@ -3,8 +3,6 @@
 Texts of variable length lie in a global heap. Format: HDF5 File Format Specification 3.0, section III.E.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 from pathlib import Path

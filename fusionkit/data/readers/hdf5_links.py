@@ -1,7 +1,5 @@
 """Other files that an item of an HDF5 file reads by external links or as raw or virtual dataset: in its folder only."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

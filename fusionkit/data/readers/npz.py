@@ -1,7 +1,5 @@
 """NumPy archives (``.npz``), without pickles."""
 
-from __future__ import annotations
-
 import lzma
 import struct
 import tokenize

@@ -1,7 +1,5 @@
 """Compilation of the kernels: SIMD options, and a cache on disk that depends on all kernel sources."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from contextlib import suppress

@@ -6,8 +6,6 @@ the differences for x (n, ny, nx) with the dual variable p (2, n, ny, nx). ``fie
 share a dual ball.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -12,8 +12,6 @@ last place of float32. float64 numbers use the C library.
 Source of the polynomials: S. L. Moshier, Cephes mathematical library, logf and exp2f (1989).
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -3,8 +3,6 @@
 ``mixture`` is a `Mixture` or an empty tuple. It uses rows 5 and 6 of the scratch ``rows`` in a Newton step.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

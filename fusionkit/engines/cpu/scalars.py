@@ -5,8 +5,6 @@ compiles each combination on its own, and an absent one costs nothing. A loss of
 rows 5 to 9 of the scratch ``rows``: a chain keeps its slope in rows that no other loss writes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple

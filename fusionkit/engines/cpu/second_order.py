@@ -1,7 +1,5 @@
 """Building blocks of TGV kernels: second-order differences of a chunk, defined by `fusionkit.operators.penalty.tgv`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

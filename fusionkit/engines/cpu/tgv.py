@@ -10,8 +10,6 @@ followed by over-relaxation with rho. `fusionkit.operators.penalty.tgv` defines 
 (s, t), which the primal pass needs at neighbouring pixels. Dual components across a border start and stay at zero.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any

@@ -5,8 +5,6 @@ loops optimise the same code three times (16 s of compilation instead of 5), and
 while they wait for one that is not running.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

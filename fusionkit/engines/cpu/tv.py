@@ -12,8 +12,6 @@ three maps. Each thread has a share of the rows. The dual step of a share's last
 next share overwrites the values that it needs. The result does not depend on the shares.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any

@@ -1,7 +1,5 @@
 """The device of the GPU engine: its protocol, and this machine's CUDA device through CuPy."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """The CUDA C++ source of the kernels, specialised for a problem by macros, and their structures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.resources import files

@@ -3,8 +3,6 @@
 The terms are those of `fusionkit.microscope.propose.default_terms`.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path

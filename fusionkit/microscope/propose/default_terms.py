@@ -4,8 +4,6 @@ For counts, each run chooses weights, penalty, elastic model, gain, offset and e
 config suits other files as well. Only if image and maps differ in pixels, the units of the image are fitted beforehand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 (image - offset) * scale is the image in units of sum_i (Z_i x_i)^gamma.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

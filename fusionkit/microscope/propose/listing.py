@@ -1,7 +1,5 @@
 """The signals of a recording as a table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The position of further scans in the field of view of image and maps, and the config options for it."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The sources of a proposed config: the image, the maps or spectra, and their files."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Mapping

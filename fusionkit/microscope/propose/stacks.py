@@ -1,7 +1,5 @@
 """Comparable counts of several stacks: background subtracted, in one unit, on the same pixels."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.arrays import Array

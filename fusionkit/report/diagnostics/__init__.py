@@ -5,8 +5,6 @@ complete models of the packaged configs, phantoms and DyScO3, and those of the s
 element, a wrong exponent or weight, a background, a shift. Comments beside the thresholds give these values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from itertools import chain
 

@@ -13,8 +13,6 @@ held-out counts left the image out because the counts suffice. e is the error th
 over the pixels as the counts are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations

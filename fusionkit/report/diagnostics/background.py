@@ -4,8 +4,6 @@ Where the maps have almost no counts, the image should equal the offset of its m
 should equal epsilon. Any excess, relative to the bright parts, is a background; pixels next to matter are ignored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

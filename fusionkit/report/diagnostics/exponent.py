@@ -6,8 +6,6 @@ gamma / g. In bins of the fused brightness :math:`t = \sum_i Z_i x_i`, the count
 the image is more precise than the counts, t hardly depends on them, so their noise does not bias the fit of p.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import log
 

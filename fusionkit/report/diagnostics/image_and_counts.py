@@ -1,7 +1,5 @@
 """The image term and the counts term of a fusion, for the diagnostics that compare both."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

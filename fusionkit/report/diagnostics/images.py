@@ -1,7 +1,5 @@
 """Images that show nothing, or that were left out; whether one fits the maps is part of the verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

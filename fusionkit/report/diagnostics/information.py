@@ -10,8 +10,6 @@ variance :math:`1/d_i` of element i by the share
 by the Sherman-Morrison formula. The shares of a pixel sum to less than 1; averages weight pixels by x_i.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Each recorded map with its expectation from the model, for every stack of the data."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Lost and empty maps, the dose, and the error if the truth is known."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

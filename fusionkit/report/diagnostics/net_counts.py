@@ -8,8 +8,6 @@ Source: L. A. Currie, Anal. Chem. 40, 586 (1968). Maps that are not counts have 
 it as limit.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.data.missing import known

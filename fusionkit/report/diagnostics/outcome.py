@@ -1,7 +1,5 @@
 """Diagnostics of the solve: it did not converge, a faint map is inaccurate, error bars are missing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether the image and the maps are aligned."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """``convergence.png``: objective, terms, and optimality with its parts against the iteration."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import ceil
 from typing import Any

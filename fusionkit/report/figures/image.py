@@ -1,7 +1,5 @@
 """An image panel of a figure, with a colour bar and a scale bar."""
 
-from __future__ import annotations
-
 import math
 
 import matplotlib as mpl

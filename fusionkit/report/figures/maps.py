@@ -1,7 +1,5 @@
 """``maps.png``: raw and fused maps beside the HAADF image, its model and the residual."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The PNG files of a run, drawn without a display and without matplotlib's global state."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

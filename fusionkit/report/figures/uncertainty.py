@@ -1,7 +1,5 @@
 """``uncertainty.png``: each fused map above its standard deviation."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 
 from fusionkit.report.figures.image import draw_colour_bar, draw_image, draw_scale_bar

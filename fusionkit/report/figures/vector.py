@@ -1,7 +1,5 @@
 """``maps.png`` of an unknown that is not maps: its coefficients, and data against prediction."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -39,15 +39,10 @@ _UNDETERMINED = 1e-9  # relative information below which the data do not determi
 
 @dataclass(frozen=True)
 class Parameter:
-    """A fitted parameter.
+    """A fitted parameter."""
 
-    Parameters
-    ----------
-    value : the fit, in the parameter's unit.
-    error : standard deviation if the objective is a negative log posterior; ``inf`` if the data do not determine it.
-    """
-
-    value: float
+    value: float  # the fit, in the parameter's unit
+    # standard deviation if the objective is a negative log posterior; ``inf`` if the data do not determine it
     error: float
 
 
@@ -56,20 +51,12 @@ Steps = Mapping[str, Mapping[str, float]]  # by the name of the term and of the 
 
 @dataclass(frozen=True)
 class Refit:
-    """A step of the fitted parameters.
+    """A step of the fitted parameters."""
 
-    Parameters
-    ----------
-    problem : with the new parameters.
-    change : relative change of the predictions, 0 at the optimum.
-    parameters : before the step, by the name of the term and of the parameter.
-    steps : of the parameters, by the same names.
-    """
-
-    problem: Problem
-    change: float
-    parameters: Mapping[str, Mapping[str, Parameter]]
-    steps: Steps
+    problem: Problem  # with the new parameters
+    change: float  # relative change of the predictions, 0 at the optimum
+    parameters: Mapping[str, Mapping[str, Parameter]]  # before the step, by the name of the term and of the parameter
+    steps: Steps  # of the parameters, by the same names
 
 
 @runtime_checkable

@@ -115,17 +115,11 @@ def _term(context: Context, term: Term | Spec | Mapping[str, Any] | str, key: st
 
 @dataclass(frozen=True)
 class Objective:
-    """The specs of a problem and its solver in a configuration.
+    """The specs of a problem and its solver in a configuration."""
 
-    Parameters
-    ----------
-    terms : of the objective.
-    solver : the algorithm.
-    labels, precision, engine : see `compose`.
-    """
-
-    terms: Sequence[Spec]
+    terms: Sequence[Spec]  # of the objective
     solver: Spec
+    # labels, precision, engine: see `compose`
     labels: Sequence[str] | None = None
     precision: Precision = "single"
     engine: Engine = "auto"

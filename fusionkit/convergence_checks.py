@@ -52,24 +52,18 @@ class Check:
 
 @dataclass
 class History:
-    """The checks of one solve and its best iterate; lives as long as the solve.
+    """The checks of one solve and its best iterate; lives as long as the solve."""
 
-    Parameters
-    ----------
-    by_prox : terms taken by their prox; a constraint among them may be infinite until the solve has converged.
-    checks, best : all checks, and that of the best iterate.
-    best_x : the best iterate; None for the starting point.
-    best_problem : the problem with the parameters of the best iterate.
-    looks : optimality of the samples, or of the checks without samples.
-    samples : iteration, seconds, estimated certificate and values of each look.
-    """
-
+    # terms taken by their prox; a constraint among them may be infinite until the solve has converged
     by_prox: frozenset[str] = field(default=frozenset(), metadata=SCRATCH)
+    # checks, best: all checks, and that of the best iterate
     checks: list[Check] = field(default_factory=list)
     best: Check | None = None
-    best_x: Array | None = None
+    best_x: Array | None = None  # the best iterate; None for the starting point
+    # the problem with the parameters of the best iterate
     best_problem: Problem | None = field(default=None, metadata=SCRATCH)
-    looks: list[float] = field(default_factory=list)
+    looks: list[float] = field(default_factory=list)  # optimality of the samples, or of the checks without samples
+    # iteration, seconds, estimated certificate and values of each look
     samples: list[tuple[int, float, Certificate, Evaluation]] = field(default_factory=list)
 
     def add(self, check: Check, problem: Problem) -> None:
@@ -163,15 +157,10 @@ def columns(checks: Sequence[Check]) -> dict[str, Array]:
 
 @dataclass
 class Schedule:
-    """Decides at each look whether a check follows; lives as long as the solve.
+    """Decides at each look whether a check follows; lives as long as the solve."""
 
-    Parameters
-    ----------
-    tolerance : of the solve.
-    spent, last : what looks and checks have cost so far, in iterations, and the certificate of the last look.
-    """
-
-    tolerance: float
+    tolerance: float  # of the solve
+    # spent, last: what looks and checks have cost so far, in iterations, and the certificate of the last look
     spent: float = 0.0
     last: Certificate | None = None
 
@@ -197,24 +186,18 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a solve is between two iterations: all that its course from there depends on.
+    """Where a solve is between two iterations: all that its course from there depends on."""
 
-    Parameters
-    ----------
-    iteration, seconds : so far.
-    state : of the solver.
-    is_unrelaxed : whether the last iteration was.
-    parameters, steps : fitted ones and their last steps, by the names of term and parameter.
-    history, schedule : of the checks; no schedule where every look is one.
-    watch : the next look and the question left to a `fusionkit.solvers.auto.Watch`; None without one.
-    """
-
+    # iteration, seconds: so far
     iteration: int
     seconds: float
-    state: Any
-    is_unrelaxed: bool
+    state: Any  # of the solver
+    is_unrelaxed: bool  # whether the last iteration was
+    # parameters, steps: fitted ones and their last steps, by the names of term and parameter
     parameters: Mapping[str, Mapping[str, float]]
     steps: Mapping[str, Mapping[str, float]]
+    # history, schedule: of the checks; no schedule where every look is one
     history: History
     schedule: Schedule | None
+    # the next look and the question left to a `fusionkit.solvers.auto.Watch`; None without one
     watch: tuple[int, int] | None

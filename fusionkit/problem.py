@@ -64,16 +64,10 @@ class Slots:
 
 @dataclass(frozen=True, eq=False)
 class Lifted(Composed):
-    """A proximable term as a functional of the identity map, with a dual variable of its own.
+    """A proximable term as a functional of the identity map, with a dual variable of its own."""
 
-    Parameters
-    ----------
-    term : the proximable term.
-    shape : shape of the unknown.
-    """
-
-    term: Proximable
-    shape: tuple[int, ...]
+    term: Proximable  # the proximable term
+    shape: tuple[int, ...]  # shape of the unknown
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.term.name)
@@ -101,13 +95,9 @@ class _FlatFunctional(Functional):
 
 @dataclass(frozen=True)
 class Coupling:
-    r"""The stacked map :math:`(x, w) \mapsto (K_j x + A_j w_j)_j` of the composed terms.
+    r"""The stacked map :math:`(x, w) \mapsto (K_j x + A_j w_j)_j` of the composed terms."""
 
-    Parameters
-    ----------
-    terms : the composed terms; term j has the dual variable p_j, of the shape of the range of K_j.
-    """
-
+    # the composed terms; term j has the dual variable p_j, of the shape of the range of K_j
     terms: tuple[Composed, ...]
 
     def zeros(self, dtype: np.dtype) -> Arrays:

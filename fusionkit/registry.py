@@ -29,32 +29,19 @@ _BUILT_IN = {
 
 @dataclass(frozen=True)
 class Entry:
-    """The factory behind a name.
+    """The factory behind a name."""
 
-    Parameters
-    ----------
-    factory : the factory, or its ``module:attribute``.
-    plugin : name of the plug-in that provides it; empty for a built-in one.
-    """
-
-    factory: Any
-    plugin: str = ""
+    factory: Any  # the factory, or its ``module:attribute``
+    plugin: str = ""  # name of the plug-in that provides it; empty for a built-in one
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plug-in.
+    """An installed plug-in."""
 
-    Parameters
-    ----------
-    name : of its entry point.
-    tables : factories by name, by kind.
-    missing : the library that it lacks; empty for none.
-    """
-
-    name: str
-    tables: Mapping[str, Mapping[str, Any]]
-    missing: str = ""
+    name: str  # of its entry point
+    tables: Mapping[str, Mapping[str, Any]]  # factories by name, by kind
+    missing: str = ""  # the library that it lacks; empty for none
 
 
 @cache

@@ -144,22 +144,13 @@ class InCounts(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Linearisation:
-    r"""The least-squares term :math:`\frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2`, linearised at a block of pixels.
+    r"""The least-squares term :math:`\frac{w}{2} \sum_k (h_k(x; \theta) - b_k)^2`, linearised at a block of pixels."""
 
-    Parameters
-    ----------
-    weight : w.
-    prediction : h, shape (rows, nx).
-    residual : h - b, shape (rows, nx).
-    slope : :math:`\partial h / \partial x_i`, shape (n, rows, nx).
-    directions : :math:`\partial h / \partial \theta_k`, shape (parameters, rows, nx).
-    """
-
-    weight: float
-    prediction: Array
-    residual: Array
-    slope: Array
-    directions: Array
+    weight: float  # w
+    prediction: Array  # h, shape (rows, nx)
+    residual: Array  # h - b, shape (rows, nx)
+    slope: Array  # :math:`\partial h / \partial x_i`, shape (n, rows, nx)
+    directions: Array  # :math:`\partial h / \partial \theta_k`, shape (parameters, rows, nx)
 
 
 @runtime_checkable

@@ -136,22 +136,13 @@ class Config(Options):
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A checked configuration and its origin.
-
-    Parameters
-    ----------
-    config : the configuration.
-    folder : base of its relative paths: the config's folder, or the current one for a packaged config.
-    name : of the config, without suffix.
-    raw : contents of the YAML file, overrides applied.
-    packaged : whether it is one of the packaged configs.
-    """
+    """A checked configuration and its origin."""
 
     config: Config
-    folder: Path
-    name: str
-    raw: Mapping[str, Any]
-    packaged: bool = False
+    folder: Path  # base of its relative paths: the config's folder, or the current one for a packaged config
+    name: str  # of the config, without suffix
+    raw: Mapping[str, Any]  # contents of the YAML file, overrides applied
+    packaged: bool = False  # whether it is one of the packaged configs
 
     def path(self, text: str) -> Path:
         """A path of the config, absolute."""
@@ -167,15 +158,10 @@ class LoadedConfig:
 
 @dataclass(frozen=True)
 class Source:
-    """The contents of a YAML file, not yet checked, and their origin.
-
-    Parameters
-    ----------
-    raw : the mapping.
-    folder, name, packaged : as in `LoadedConfig`.
-    """
+    """The contents of a YAML file, not yet checked, and their origin."""
 
     raw: Mapping[str, Any]
+    # folder, name, packaged: as in `LoadedConfig`
     folder: Path
     name: str
     packaged: bool = False

@@ -15,18 +15,11 @@ _LEAST = 1e-150
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an array comes from.
+    """Where an array comes from."""
 
-    Parameters
-    ----------
-    key : config key that names it (``data.maps.Co``).
-    name : its name in the source.
-    source : the file, or the phantom.
-    """
-
-    key: str
-    name: str
-    source: str
+    key: str  # config key that names it (``data.maps.Co``)
+    name: str  # its name in the source
+    source: str  # the file, or the phantom
 
     def error(self, problem: str, remedy: str = "") -> UserError:
         """The error at the config key, about this array."""

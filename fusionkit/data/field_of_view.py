@@ -12,20 +12,13 @@ _SAME = 0.05  # relative difference of sizes: scans are seldom whole multiples o
 
 @dataclass(frozen=True)
 class Scan:
-    """The pixels of a scan.
+    """The pixels of a scan."""
 
-    Parameters
-    ----------
-    shape : (ny, nx).
-    pixel_size : edge of a pixel in ``units``, or its height and width; None if unknown.
-    units : unit of ``pixel_size`` and ``origin``.
-    origin : (y, x) of the centre of the first pixel; None if unknown.
-    """
-
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # (ny, nx)
+    # edge of a pixel in ``units``, or its height and width; None if unknown
     pixel_size: float | tuple[float, float] | None = None
-    units: str | None = None
-    origin: tuple[float, float] | None = None
+    units: str | None = None  # unit of ``pixel_size`` and ``origin``
+    origin: tuple[float, float] | None = None  # (y, x) of the centre of the first pixel; None if unknown
 
     @property
     def edges(self) -> npt.NDArray[np.float64]:
@@ -58,12 +51,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Fields:
-    """Two scans whose pixel sizes are known in one unit; see `fields`.
-
-    Parameters
-    ----------
-    image, maps : the scans.
-    """
+    """Two scans whose pixel sizes are known in one unit; see `fields`."""
 
     image: Scan
     maps: Scan

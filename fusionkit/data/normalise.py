@@ -12,13 +12,9 @@ Normalisation = Literal["minmax", "max", "none"]
 
 @dataclass(frozen=True)
 class Scale:
-    r"""The affine map :math:`v \mapsto (v - \mathrm{offset}) / \mathrm{factor}`.
+    r"""The affine map :math:`v \mapsto (v - \mathrm{offset}) / \mathrm{factor}`."""
 
-    Parameters
-    ----------
-    offset, factor : in the units of the image; the factor is positive.
-    """
-
+    # offset, factor: in the units of the image; the factor is positive
     offset: float = 0.0
     factor: float = 1.0
 

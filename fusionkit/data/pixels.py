@@ -11,18 +11,11 @@ _SAME_RATIO = 0.03  # relative difference between the ratios of the two axes of 
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """Size and place of pixels.
+    """Size and place of pixels."""
 
-    Parameters
-    ----------
-    size : edge of a pixel in ``units``; None if unknown.
-    units : unit of ``size`` and ``origin``; None if unknown.
-    origin : (y, x) of the centre of the first pixel; None if unknown.
-    """
-
-    size: float | None = None
-    units: str | None = None
-    origin: tuple[float, float] | None = None
+    size: float | None = None  # edge of a pixel in ``units``; None if unknown
+    units: str | None = None  # unit of ``size`` and ``origin``; None if unknown
+    origin: tuple[float, float] | None = None  # (y, x) of the centre of the first pixel; None if unknown
 
 
 def pixel_grid(

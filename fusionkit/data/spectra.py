@@ -16,25 +16,17 @@ from fusionkit.errors import UserError
 
 @dataclass(frozen=True)
 class ElementMaps:
-    """Maps of counts and facts about them.
+    """Maps of counts and facts about them."""
 
-    Parameters
-    ----------
-    elements : chemical symbols, one for each map.
-    maps : counts, (n, ny, nx); net counts if the background is subtracted.
-    background : estimated background in the same windows; None without one, or if it is subtracted.
-    mixing : share of the counts of each element (columns) in each map, (n, n); None if each map is of one element.
-    facts : pixel size, notes and metadata; its values are the maps.
-    spectrum : sum of all spectra and its model, a row each: energy and width of each bin in keV, counts, the background
-        with what nobody named, and every element; then for each region one that starts with its first and last row and
-        column, and the counts and parts as before, (n + 4 + (n + 3) regions, bins); None without a model.
-    """
-
-    elements: tuple[str, ...]
-    maps: FloatArray
-    background: FloatArray | None
-    facts: RawArray
+    elements: tuple[str, ...]  # chemical symbols, one for each map
+    maps: FloatArray  # counts, (n, ny, nx); net counts if the background is subtracted
+    background: FloatArray | None  # estimated background in the same windows; None without one, or if it is subtracted
+    facts: RawArray  # pixel size, notes and metadata; its values are the maps
+    # share of the counts of each element (columns) in each map, (n, n); None if each map is of one element
     mixing: FloatArray | None = None
+    # sum of all spectra and its model, a row each: energy and width of each bin in keV, counts, the background with
+    # what nobody named, and every element; then for each region one that starts with its first and last row and column,
+    # and the counts and parts as before, (n + 4 + (n + 3) regions, bins); None without a model
     spectrum: FloatArray | None = None
 
     def arrays(self, name: str) -> dict[str, FloatArray]:
@@ -52,21 +44,14 @@ OTHERS = "background and unnamed lines"
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The sum of the spectra of a stack, or of a region of it.
+    """The sum of the spectra of a stack, or of a region of it."""
 
-    Parameters
-    ----------
-    name : of the stack, with the rows and columns of a region.
-    energies, widths : of the bins, in keV.
-    counts : in each bin.
-    parts : of the model, by element, and `OTHERS`.
-    """
-
-    name: str
+    name: str  # of the stack, with the rows and columns of a region
+    # energies, widths: of the bins, in keV
     energies: Array
     widths: Array
-    counts: Array
-    parts: dict[str, Array]
+    counts: Array  # in each bin
+    parts: dict[str, Array]  # of the model, by element, and `OTHERS`
 
     @property
     def model(self) -> Array:

@@ -27,22 +27,17 @@ SECOND = 2.0  # sigma of the second differences of TGV over that of the first: 1
 
 
 class LocalRule(NamedTuple):
-    """How steps follow the curvature and the certificate; see docs/decisions.md.
+    """How steps follow the curvature and the certificate; see docs/decisions.md."""
 
-    Parameters
-    ----------
-    margin, later : sigma over the concavity c is margin (1 / sqrt(shrink) - later), with the
-        `fusionkit.solvers.steps.StallRule`: with ``later`` = 1 none before a first stall. TV: from 0.6 to 1 DyScO3 and
-        phantoms take about as many iterations.
-    low, high : stationarity over alignment that an improving solve keeps, by `fusionkit.solvers.steps.Balance`.
-    lag : above it a stall lengthens tau.
-    """
-
+    # margin, later: sigma over the concavity c is margin (1 / sqrt(shrink) - later), with the
+    # `fusionkit.solvers.steps.StallRule`: with ``later`` = 1 none before a first stall. TV: from 0.6 to 1 DyScO3 and
+    # phantoms take about as many iterations.
     margin: float
     later: float
+    # low, high: stationarity over alignment that an improving solve keeps, by `fusionkit.solvers.steps.Balance`
     low: float
     high: float
-    lag: float
+    lag: float  # above it a stall lengthens tau
 
 
 RULES: dict[type[Kernel | None], LocalRule] = {
@@ -84,18 +79,12 @@ def local_boost(split: Split, x: Array, scale: float, former: Array | None) -> A
 
 
 class Steps(NamedTuple):
-    """Steps of one iteration.
+    """Steps of one iteration."""
 
-    Parameters
-    ----------
-    x : tau, a number or an array of the shape of x.
-    duals : of each composed term, parts of its dual variable with the sigma of each.
-    auxiliary : tau of each auxiliary unknown.
-    """
-
-    x: Any
+    x: Any  # tau, a number or an array of the shape of x
+    # of each composed term, parts of its dual variable with the sigma of each
     duals: tuple[tuple[tuple[slice, Any], ...], ...]
-    auxiliary: tuple[Any, ...]
+    auxiliary: tuple[Any, ...]  # tau of each auxiliary unknown
 
 
 def diagonal_steps(split: Split, tau: float, sigmas: Sequence[float], boost: Array | None, dtype: np.dtype) -> Steps:

@@ -13,37 +13,24 @@ SUMS = 12  # then value and squared gradient of each further loss of the maps, a
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Values and certificate of an iterate.
+    """Values and certificate of an iterate."""
 
-    Parameters
-    ----------
-    values : weighted values of the pixelwise terms, in the order of `PixelwiseSpec.weights`.
-    penalty : weighted value of the penalty.
-    certificate : None if only one summand of the gradient is not zero: the sums then lack its scale
-        (`fusionkit.certificate.certify` computes it).
-    scale : the denominator of the alignment.
-    order : index of each pixelwise term of the problem in ``values``.
-    """
-
-    values: tuple[float, ...]
-    penalty: float
+    values: tuple[float, ...]  # weighted values of the pixelwise terms, in the order of `PixelwiseSpec.weights`
+    penalty: float  # weighted value of the penalty
+    # None if only one summand of the gradient is not zero: the sums then lack its scale
+    # (`fusionkit.certificate.certify` computes it)
     certificate: Certificate | None
-    scale: float = 0.0
-    order: tuple[int, ...] = ()
+    scale: float = 0.0  # the denominator of the alignment
+    order: tuple[int, ...] = ()  # index of each pixelwise term of the problem in ``values``
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The rows that a sampled check evaluates.
+    """The rows that a sampled check evaluates."""
 
-    Parameters
-    ----------
-    stride : distance between the rows.
-    change : ||x+ - x|| / tau of the last iteration over all rows, in place of ||x - clip(x - t r)|| / t: near the
-        solution single pixels determine it, which a sample would miss.
-    """
-
-    stride: int
+    stride: int  # distance between the rows
+    # ||x+ - x|| / tau of the last iteration over all rows, in place of ||x - clip(x - t r)|| / t: near the solution
+    # single pixels determine it, which a sample would miss
     change: float
 
 

@@ -37,22 +37,13 @@ _PATHS = {
 
 @dataclass(frozen=True)
 class Facts:
-    """Metadata of a signal.
+    """Metadata of a signal."""
 
-    Parameters
-    ----------
-    title : may be empty.
-    signal_type : HyperSpy's term (``EDS_TEM``, ``EELS``); empty if there is none.
-    elements : chemical symbols; others are left out.
-    lines : X-ray lines that the file names (``Cu_Ka``).
-    metadata : facts by name, numbers and texts.
-    """
-
-    title: str = ""
-    signal_type: str = ""
-    elements: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
-    metadata: Mapping[str, float | str] = field(default_factory=dict)
+    title: str = ""  # may be empty
+    signal_type: str = ""  # HyperSpy's term (``EDS_TEM``, ``EELS``); empty if there is none
+    elements: tuple[str, ...] = ()  # chemical symbols; others are left out
+    lines: tuple[str, ...] = ()  # X-ray lines that the file names (``Cu_Ka``)
+    metadata: Mapping[str, float | str] = field(default_factory=dict)  # facts by name, numbers and texts
 
 
 def facts_of(metadata: Mapping[str, Any]) -> Facts:

@@ -25,16 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MicroscopeRecording:
-    """The signals of a microscope's file.
+    """The signals of a microscope's file."""
 
-    Parameters
-    ----------
-    path : the file.
-    signals : its signals by name.
-    """
-
-    path: Path
-    signals: dict[str, Signal]
+    path: Path  # the file
+    signals: dict[str, Signal]  # its signals by name
     _readings: dict[str, Reading] = field(default_factory=dict, repr=False, compare=False)
 
     def reading(self, signal: Signal) -> Reading:

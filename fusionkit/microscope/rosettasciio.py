@@ -206,18 +206,11 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class TiffDescription:
-    """Facts about images from the texts of a TIFF.
+    """Facts about images from the texts of a TIFF."""
 
-    Parameters
-    ----------
-    labels : of the images of a stack, in their order; empty if they have no names.
-    unit : of the pixels' edges; empty if unknown.
-    edges : of a pixel along y and x in ``unit``; None if the texts do not give them.
-    """
-
-    labels: tuple[str, ...] = ()
-    unit: str = ""
-    edges: tuple[float, float] | None = None
+    labels: tuple[str, ...] = ()  # of the images of a stack, in their order; empty if they have no names
+    unit: str = ""  # of the pixels' edges; empty if unknown
+    edges: tuple[float, float] | None = None  # of a pixel along y and x in ``unit``; None if the texts do not give them
 
 
 def describe_tiff(original: Mapping[str, Any]) -> TiffDescription:

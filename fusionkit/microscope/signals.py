@@ -24,23 +24,15 @@ _ENERGIES = ("kev", "ev")
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a signal: value = offset + scale * index.
+    """One axis of a signal: value = offset + scale * index."""
 
-    Parameters
-    ----------
-    name : as in the file; may be empty.
-    size : number of entries.
-    scale, offset : in ``units``.
-    units : as in the file; empty if unknown.
-    is_signal : whether a spectrum or image runs along it; None if the file does not say.
-    """
-
-    name: str
-    size: int
+    name: str  # as in the file; may be empty
+    size: int  # number of entries
+    # scale, offset: in ``units``
     scale: float = 1.0
     offset: float = 0.0
-    units: str = ""
-    is_signal: bool | None = None
+    units: str = ""  # as in the file; empty if unknown
+    is_signal: bool | None = None  # whether a spectrum or image runs along it; None if the file does not say
 
 
 class Values(Protocol):
@@ -73,14 +65,9 @@ class Values(Protocol):
 
 @dataclass(frozen=True)
 class ArrayValues:
-    """Values in this process.
+    """Values in this process."""
 
-    Parameters
-    ----------
-    array : NumPy or dask.
-    """
-
-    array: Any
+    array: Any  # NumPy or dask
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -139,24 +126,14 @@ def _computed(array: Any) -> Any:
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal of a file; its values are read when they are needed.
+    """One signal of a file; its values are read when they are needed."""
 
-    Parameters
-    ----------
-    name : unique in its file; the title if that is unique.
-    path : the file.
-    data : the values.
-    axes : one for each axis of ``data``.
-    facts : elements, lines and metadata.
-    notes : for the user, one sentence each.
-    """
-
-    name: str
-    path: Path
-    data: Values = field(repr=False)
-    axes: tuple[Axis, ...]
-    facts: Facts
-    notes: tuple[str, ...] = ()
+    name: str  # unique in its file; the title if that is unique
+    path: Path  # the file
+    data: Values = field(repr=False)  # the values
+    axes: tuple[Axis, ...]  # one for each axis of ``data``
+    facts: Facts  # elements, lines and metadata
+    notes: tuple[str, ...] = ()  # for the user, one sentence each
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -25,34 +25,20 @@ SOLVER: dict[str, Any] = {"type": "auto", "max_iterations": 1000, "tolerance": 1
 
 @dataclass(frozen=True)
 class Model:
-    """Parameters of the default terms; None derives them from the data.
+    """Parameters of the default terms; None derives them from the data."""
 
-    Parameters
-    ----------
-    z : ``relative``, ``absolute`` or a value for each element.
-    gamma : exponent of the image.
-    tv : weight of a total variation in place of the penalties that held-out counts select.
-    """
-
-    z: str | Mapping[str, float] | None = None
-    gamma: float | None = None
-    tv: float | None = None
+    z: str | Mapping[str, float] | None = None  # ``relative``, ``absolute`` or a value for each element
+    gamma: float | None = None  # exponent of the image
+    tv: float | None = None  # weight of a total variation in place of the penalties that held-out counts select
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The problem to solve.
+    """The problem to solve."""
 
-    Parameters
-    ----------
-    dataset : the data in the units of the model, with a note on each choice.
-    terms : of the objective.
-    scales : from the unit of each input map to that of the model.
-    """
-
-    dataset: Dataset
-    terms: Sequence[Spec | dict[str, Any] | str]
-    scales: tuple[Scale, ...]
+    dataset: Dataset  # the data in the units of the model, with a note on each choice
+    terms: Sequence[Spec | dict[str, Any] | str]  # of the objective
+    scales: tuple[Scale, ...]  # from the unit of each input map to that of the model
 
 
 def plan(inputs: Inputs, terms: Terms | None, model: Model, normalize: Normalisation | None, automatic: bool) -> Plan:

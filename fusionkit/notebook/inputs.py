@@ -43,18 +43,11 @@ _BY_NAME = "give the maps as {'Co': ..., 'O': ...}"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Image and maps.
+    """Image and maps."""
 
-    Parameters
-    ----------
-    dataset : ``haadf`` and ``maps`` in the units of the inputs, float64.
-    options : the config's ``data`` for them.
-    kind : how fused maps are returned.
-    """
-
-    dataset: Dataset
-    options: DataOptions
-    kind: Kind
+    dataset: Dataset  # ``haadf`` and ``maps`` in the units of the inputs, float64
+    options: DataOptions  # the config's ``data`` for them
+    kind: Kind  # how fused maps are returned
 
 
 class ArraysInMemory(OpenFiles):

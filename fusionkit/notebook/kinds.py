@@ -17,16 +17,10 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True)
 class Kind:
-    """How fused maps are returned: as arrays, or as HyperSpy signals with the axes and metadata of the inputs.
+    """How fused maps are returned: as arrays, or as HyperSpy signals with the axes and metadata of the inputs."""
 
-    Parameters
-    ----------
-    singles : the input signal of each element; empty for arrays.
-    whole : the input signal that holds all maps; None without one.
-    """
-
-    singles: Mapping[str, Any] = field(default_factory=dict)
-    whole: Any = None
+    singles: Mapping[str, Any] = field(default_factory=dict)  # the input signal of each element; empty for arrays
+    whole: Any = None  # the input signal that holds all maps; None without one
 
     def maps(self, fused: Mapping[str, Array], about: Mapping[str, float | str]) -> dict[str, Any]:
         """The maps (ny, nx) by element; ``about`` becomes ``metadata.fusionkit`` of a signal."""

@@ -16,22 +16,13 @@ _MOST_DIFFERENCES = 4  # listed in a line
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison of runs.
+    """A comparison of runs."""
 
-    Parameters
-    ----------
-    runs : at least two.
-    rows : name of a quantity and its text for each run.
-    notes : what is not comparable and why, a line each.
-    one_objective : whether all runs minimise the same objective.
-    maps : the maps to show side by side.
-    """
-
-    runs: tuple[SavedRun, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-    one_objective: bool
-    maps: ComparableMaps
+    runs: tuple[SavedRun, ...]  # at least two
+    rows: tuple[tuple[str, ...], ...]  # name of a quantity and its text for each run
+    notes: tuple[str, ...]  # what is not comparable and why, a line each
+    one_objective: bool  # whether all runs minimise the same objective
+    maps: ComparableMaps  # the maps to show side by side
 
 
 def compare(runs: tuple[SavedRun, ...]) -> Comparison:

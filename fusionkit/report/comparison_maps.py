@@ -8,20 +8,12 @@ from fusionkit.results.saved import SavedRun
 
 @dataclass(frozen=True)
 class ComparableMaps:
-    """Maps to show side by side.
+    """Maps to show side by side."""
 
-    Parameters
-    ----------
-    runs : the runs, the first as the reference; empty if no two match.
-    elements : labels of the maps that all of them have.
-    notes : what is not shown and why, a line each.
-    one_scale : whether all pixels have the same size in the same unit.
-    """
-
-    runs: tuple[SavedRun, ...] = ()
-    elements: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    one_scale: bool = True
+    runs: tuple[SavedRun, ...] = ()  # the runs, the first as the reference; empty if no two match
+    elements: tuple[str, ...] = ()  # labels of the maps that all of them have
+    notes: tuple[str, ...] = ()  # what is not shown and why, a line each
+    one_scale: bool = True  # whether all pixels have the same size in the same unit
 
 
 def comparable_maps(runs: Sequence[SavedRun]) -> ComparableMaps:

@@ -25,44 +25,25 @@ class Derived:
 
 @dataclass(frozen=True)
 class Layer:
-    """One image of a panel.
+    """One image of a panel."""
 
-    Parameters
-    ----------
-    name : ``raw``, ``fused`` or the name of a run; all panels show layers of the same name together.
-    image : key in ``Page.images``.
-    limits : colour limits.
-    beyond : whether values lie below and above the limits.
-    colours : the colour map.
-    profile : style in the line profile; None to omit it.
-    """
-
-    name: str
-    image: str
-    limits: Limits
-    beyond: tuple[bool, bool] = (False, False)
-    colours: Colours = "maps"
-    profile: Style | None = "line"
+    name: str  # ``raw``, ``fused`` or the name of a run; all panels show layers of the same name together
+    image: str  # key in ``Page.images``
+    limits: Limits  # colour limits
+    beyond: tuple[bool, bool] = (False, False)  # whether values lie below and above the limits
+    colours: Colours = "maps"  # the colour map
+    profile: Style | None = "line"  # style in the line profile; None to omit it
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Layers of one field of view.
+    """Layers of one field of view."""
 
-    Parameters
-    ----------
-    label : the element, or the name of the image.
-    unit : of every layer.
-    layers : the first two are shown first.
-    profiles : heading of the profile chart, shared with other panels.
-    overlay : whether it is part of the coloured overlay of the elements.
-    """
-
-    label: str
-    unit: str
-    layers: tuple[Layer, ...]
-    profiles: str
-    overlay: bool = False
+    label: str  # the element, or the name of the image
+    unit: str  # of every layer
+    layers: tuple[Layer, ...]  # the first two are shown first
+    profiles: str  # heading of the profile chart, shared with other panels
+    overlay: bool = False  # whether it is part of the coloured overlay of the elements
 
 
 @dataclass(frozen=True)
@@ -77,24 +58,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over one axis.
+    """Curves over one axis."""
 
-    Parameters
-    ----------
-    title, x_label, y_label : headings.
-    curves : at least one.
-    log : whether the y axis is logarithmic; values <= 0 then leave gaps.
-    ticks : names of x = 0, 1, 2, ...; empty for numbers.
-    note : a sentence below the chart.
-    """
-
+    # title, x_label, y_label: headings
     title: str
     x_label: str
     y_label: str
-    curves: tuple[Curve, ...]
-    log: bool = False
-    ticks: tuple[str, ...] = ()
-    note: str = ""
+    curves: tuple[Curve, ...]  # at least one
+    log: bool = False  # whether the y axis is logarithmic; values <= 0 then leave gaps
+    ticks: tuple[str, ...] = ()  # names of x = 0, 1, 2, ...; empty for numbers
+    note: str = ""  # a sentence below the chart
 
 
 @dataclass(frozen=True)
@@ -119,44 +92,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """A page.
+    """A page."""
 
-    Parameters
-    ----------
-    title : of the window and the page.
-    subtitle : one line below the title.
-    verdict : the status in a word or two; may be empty.
-    level : of the verdict, which colours it.
-    facts : names and values.
-    diagnostics : sentences, warnings first.
-    panels : of images; may be empty.
-    images : by key, (ny, nx) each.
-    derived : images that the page computes, by key.
-    pixels : (ny, nx) of the field of view.
-    field_width : width of the field of view in ``units``; None if unknown.
-    units : unit of length.
-    side_by_side : whether the page opens with layers side by side rather than with a slider between two.
-    sections : of charts.
-    tables, details : tables that are open, and folded.
-    texts : heading and text of further folded parts.
-    footer : the last sentence.
-    """
-
-    title: str
-    subtitle: str = ""
-    verdict: str = ""
-    level: Level = "good"
-    facts: tuple[tuple[str, str], ...] = ()
-    diagnostics: tuple[Diagnostic, ...] = ()
-    panels: tuple[Panel, ...] = ()
-    images: Mapping[str, Array] = field(default_factory=dict)
-    derived: Mapping[str, Derived] = field(default_factory=dict)
-    pixels: tuple[int, int] | None = None
-    field_width: float | None = None
-    units: str | None = None
-    side_by_side: bool = False
-    sections: tuple[Section, ...] = ()
+    title: str  # of the window and the page
+    subtitle: str = ""  # one line below the title
+    verdict: str = ""  # the status in a word or two; may be empty
+    level: Level = "good"  # of the verdict, which colours it
+    facts: tuple[tuple[str, str], ...] = ()  # names and values
+    diagnostics: tuple[Diagnostic, ...] = ()  # sentences, warnings first
+    panels: tuple[Panel, ...] = ()  # of images; may be empty
+    images: Mapping[str, Array] = field(default_factory=dict)  # by key, (ny, nx) each
+    derived: Mapping[str, Derived] = field(default_factory=dict)  # images that the page computes, by key
+    pixels: tuple[int, int] | None = None  # (ny, nx) of the field of view
+    field_width: float | None = None  # width of the field of view in ``units``; None if unknown
+    units: str | None = None  # unit of length
+    side_by_side: bool = False  # whether the page opens with layers side by side rather than with a slider between two
+    sections: tuple[Section, ...] = ()  # of charts
+    # tables, details: tables that are open, and folded
     tables: tuple[Table, ...] = ()
     details: tuple[Table, ...] = ()
-    texts: tuple[tuple[str, str], ...] = ()
-    footer: str = ""
+    texts: tuple[tuple[str, str], ...] = ()  # heading and text of further folded parts
+    footer: str = ""  # the last sentence

@@ -23,40 +23,26 @@ _WIDEST = 16_000  # range of whole numbers that stay exact: their mapped differe
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image as text.
+    """An image as text."""
 
-    Parameters
-    ----------
-    ny, nx : its shape.
-    low, step : value = low + step * code.
-    missing : the code of values that are not finite.
-    exact : whether the codes reproduce the values exactly.
-    data : base64 of zlib data.
-    """
-
+    # ny, nx: its shape
     ny: int
     nx: int
+    # low, step: value = low + step * code
     low: float
     step: float
-    missing: int
-    exact: bool
-    data: str
+    missing: int  # the code of values that are not finite
+    exact: bool  # whether the codes reproduce the values exactly
+    data: str  # base64 of zlib data
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """All images of a page.
+    """All images of a page."""
 
-    Parameters
-    ----------
-    images : by key.
-    levels : steps over the range of those that are not exact.
-    largest : most pixels along an edge, to which larger images were averaged; None if none was.
-    """
-
-    images: Mapping[str, Encoded]
-    levels: int
-    largest: int | None
+    images: Mapping[str, Encoded]  # by key
+    levels: int  # steps over the range of those that are not exact
+    largest: int | None  # most pixels along an edge, to which larger images were averaged; None if none was
 
 
 def encode_all(images: Mapping[str, Array], budget: int = BUDGET) -> Pictures:

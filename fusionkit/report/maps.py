@@ -17,15 +17,10 @@ _SMALLEST = 8  # pixels along an edge; smaller arrays are not shown as images
 
 @dataclass(frozen=True)
 class Gallery:
-    """Panels with their images.
+    """Panels with their images."""
 
-    Parameters
-    ----------
-    panels : in their order.
-    images, derived : by key, as in `content.Page`.
-    """
-
-    panels: tuple[Panel, ...]
+    panels: tuple[Panel, ...]  # in their order
+    # images, derived: by key, as in `content.Page`
     images: dict[str, Array]
     derived: dict[str, Derived]
 

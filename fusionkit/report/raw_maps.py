@@ -14,16 +14,11 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True)
 class RawMaps:
-    """The raw map of each element, in the unit of its fused map.
+    """The raw map of each element, in the unit of its fused map."""
 
-    Parameters
-    ----------
-    images : data minus the background of the model, over its factor, of any size; None for elements without data.
-    name : of all of them, ``raw`` or ``raw − background``.
-    """
-
+    # data minus the background of the model, over its factor, of any size; None for elements without data
     images: tuple[Array | None, ...]
-    name: str
+    name: str  # of all of them, ``raw`` or ``raw − background``
 
 
 def raw_of(record: RunRecord, count: int) -> RawMaps:

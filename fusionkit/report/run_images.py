@@ -21,22 +21,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class ElementImages:
-    """The maps of one element.
+    """The maps of one element."""
 
-    Parameters
-    ----------
-    name : of the element.
-    raw_name : what the raw map is, ``raw`` or ``raw − background``.
-    raw : with limits of its own if its pixels differ from those of the fused map, since these hold other counts.
-    fused : the solution.
-    truth : the ground truth; None if unknown.
-    """
-
-    name: str
-    raw_name: str
+    name: str  # of the element
+    raw_name: str  # what the raw map is, ``raw`` or ``raw − background``
+    # with limits of its own if its pixels differ from those of the fused map, since these hold other counts
     raw: Shown | None
-    fused: Shown
-    truth: Shown | None
+    fused: Shown  # the solution
+    truth: Shown | None  # the ground truth; None if unknown
 
     @property
     def removed(self) -> Shown | None:

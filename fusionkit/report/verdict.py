@@ -155,16 +155,10 @@ def _graded(value: float, limits: tuple[float, float], element: str, text: str) 
 
 @dataclass(frozen=True)
 class Residual:
-    """The residual of a map.
+    """The residual of a map."""
 
-    Parameters
-    ----------
-    size : its root mean square over that of noise.
-    structure : its smooth part beyond noise, over the map; 0 where noise explains it.
-    """
-
-    size: float
-    structure: float
+    size: float  # its root mean square over that of noise
+    structure: float  # its smooth part beyond noise, over the map; 0 where noise explains it
 
 
 def _residual(one: MapExpectation) -> Residual:

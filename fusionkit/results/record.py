@@ -71,23 +71,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class NetCounts:
-    """Counts of one map, or its sum in its own unit if it is not of counts.
+    """Counts of one map, or its sum in its own unit if it is not of counts."""
 
-    Parameters
-    ----------
-    net, error : above the background, and their standard error.
-    fused : of the fused map.
-    limit : net counts below which the element is not detected.
-    epsilon : of the Poisson term, in all pixels; a background, or only there to keep the logarithm finite.
-    unit : ``counts``; empty if the map is not of counts.
-    """
-
+    # net, error: above the background, and their standard error
     net: float
     error: float
-    fused: float
-    limit: float
-    epsilon: float = 0.0
-    unit: str = "counts"
+    fused: float  # of the fused map
+    limit: float  # net counts below which the element is not detected
+    epsilon: float = 0.0  # of the Poisson term, in all pixels; a background, or only there to keep the logarithm finite
+    unit: str = "counts"  # ``counts``; empty if the map is not of counts
 
     @property
     def detected(self) -> bool:

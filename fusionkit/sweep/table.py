@@ -24,25 +24,17 @@ THUMBNAIL = 128  # most pixels along an edge
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome of a point.
+    """The outcome of a point."""
 
-    Parameters
-    ----------
-    point : the point.
-    status : as in ``summary.json``, or ``failed``, or ``not run``.
-    numbers : verdict and its measures, objective, each term, optimality, iterations, seconds of the solve, and
-        relative errors if the truth is known.
-    error : why it failed.
-    maps : the fused maps by element, reduced to at most `THUMBNAIL` pixels along an edge; empty if it has none.
-    unit : of the maps.
-    """
-
-    point: Point
-    status: str
+    point: Point  # the point
+    status: str  # as in ``summary.json``, or ``failed``, or ``not run``
+    # verdict and its measures, objective, each term, optimality, iterations, seconds of the solve, and relative errors
+    # if the truth is known
     numbers: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""
+    error: str = ""  # why it failed
+    # the fused maps by element, reduced to at most `THUMBNAIL` pixels along an edge; empty if it has none
     maps: Mapping[str, Array] = field(default_factory=dict)
-    unit: str = ""
+    unit: str = ""  # of the maps
 
     @property
     def outcome(self) -> str:

@@ -35,33 +35,22 @@ _DOUBT = 0.5  # least standard deviation of a bias relative to its estimate
 
 @dataclass(frozen=True)
 class Composition:
-    """Counts and atomic fractions over one region.
+    """Counts and atomic fractions over one region."""
 
-    Parameters
-    ----------
-    region : where.
-    elements : symbols.
-    counts : N of each element with the ends of its interval, (estimate, low, high), in the unit of the maps.
-    fractions, low, high : of each element, in [0, 1], with an interval of the probability ``interval``.
-    fused : fractions of the fused maps, uncorrected.
-    raw : fractions of the raw counts; empty without counts on these pixels.
-    method : ``bootstrap`` or ``counts``.
-    interval : probability of the intervals.
-    quantity : ``atomic fraction``, or without k-factors ``fraction of counts``.
-    mass_thickness : in kg/m^2 with the ends of its interval, (estimate, low, high); None without zeta-factors.
-    """
-
-    region: Region
-    elements: tuple[str, ...]
+    region: Region  # where
+    elements: tuple[str, ...]  # symbols
+    # N of each element with the ends of its interval, (estimate, low, high), in the unit of the maps
     counts: tuple[tuple[float, float, float], ...]
+    # fractions, low, high: of each element, in [0, 1], with an interval of the probability ``interval``
     fractions: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-    fused: tuple[float, ...]
-    raw: tuple[float, ...]
-    method: str
-    interval: float
-    quantity: str = "fraction of counts"
+    fused: tuple[float, ...]  # fractions of the fused maps, uncorrected
+    raw: tuple[float, ...]  # fractions of the raw counts; empty without counts on these pixels
+    method: str  # ``bootstrap`` or ``counts``
+    interval: float  # probability of the intervals
+    quantity: str = "fraction of counts"  # ``atomic fraction``, or without k-factors ``fraction of counts``
+    # in kg/m^2 with the ends of its interval, (estimate, low, high); None without zeta-factors
     mass_thickness: tuple[float, float, float] | None = None
 
     def with_mass(self, per_count: Array, errors: Array) -> Composition:
@@ -92,20 +81,12 @@ class Composition:
 
 @dataclass(frozen=True)
 class RegionSums:
-    """Sums over one region.
+    """Sums over one region."""
 
-    Parameters
-    ----------
-    fused : N of the fused maps, shape (n,).
-    raw : N of the data without background; None without data on the pixels of the maps.
-    variance : of ``raw``, without that of the background.
-    background : variance of the sum of the background.
-    """
-
-    fused: Array
-    raw: Array | None = None
-    variance: Array | None = None
-    background: Array | None = None
+    fused: Array  # N of the fused maps, shape (n,)
+    raw: Array | None = None  # N of the data without background; None without data on the pixels of the maps
+    variance: Array | None = None  # of ``raw``, without that of the background
+    background: Array | None = None  # variance of the sum of the background
 
     def only(self, indices: Sequence[int]) -> RegionSums:
         """The sums of some elements."""
@@ -140,13 +121,9 @@ def region_sums(region: Region, x: Array, term: OfPixels | None) -> RegionSums:
 
 @dataclass(frozen=True)
 class Factors:
-    """k of each element, and its relative standard error.
+    """k of each element, and its relative standard error."""
 
-    Parameters
-    ----------
-    values, errors : (n,).
-    """
-
+    # values, errors: (n,)
     values: Array
     errors: Array
 
@@ -250,15 +227,10 @@ def _of_samples(
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of pixels.
+    """A rectangle of pixels."""
 
-    Parameters
-    ----------
-    name : in the config.
-    rows, columns : first and last, the last one not included.
-    """
-
-    name: str
+    name: str  # in the config
+    # rows, columns: first and last, the last one not included
     rows: tuple[int, int]
     columns: tuple[int, int]
 

@@ -50,34 +50,21 @@ TOLERANCE = 1e-3  # of the solves: 1e-4 or 3e-5 change the standard deviations b
 
 @dataclass(frozen=True)
 class Sample:
-    """One simulated recording, solved.
+    """One simulated recording, solved."""
 
-    Parameters
-    ----------
-    x : the solution, (n, ny, nx).
-    squared : q* of `fusionkit.uncertainty.error_scale`, (n,); None without counts to compare the bias with.
-    """
-
-    x: Array
+    x: Array  # the solution, (n, ny, nx)
+    # q* of `fusionkit.uncertainty.error_scale`, (n,); None without counts to compare the bias with
     squared: Array | None = None
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Bias and variance of the solutions of simulated data.
+    """Bias and variance of the solutions of simulated data."""
 
-    Parameters
-    ----------
-    bias : mean of the samples minus the solution behind them.
-    variance : unbiased variance of a sample.
-    factors : c of each element, (n,).
-    samples : their number.
-    """
-
-    bias: Array
-    variance: Array
-    factors: Array
-    samples: int
+    bias: Array  # mean of the samples minus the solution behind them
+    variance: Array  # unbiased variance of a sample
+    factors: Array  # c of each element, (n,)
+    samples: int  # their number
 
     def standard_deviation(self) -> Array:
         """Standard deviation of the error, bias included, (n, ny, nx)."""
@@ -113,20 +100,15 @@ class _Sums:
 
 @dataclass
 class Tally:
-    """What the samples so far add up to, which a checkpoint can hold.
+    """What the samples so far add up to, which a checkpoint can hold."""
 
-    Parameters
-    ----------
-    moves, squares : of the solutions minus the solution behind them, and of `Sample.squared`.
-    smooth, lengths : the moves as the smoothed residuals see them, and their squared lengths, (n,).
-    notes : what the caller noted of each sample.
-    """
-
+    # moves, squares: of the solutions minus the solution behind them, and of `Sample.squared`
     moves: _Sums
     squares: _Sums
+    # smooth, lengths: the moves as the smoothed residuals see them, and their squared lengths, (n,)
     smooth: Array
     lengths: Array
-    notes: tuple[Any, ...] = ()
+    notes: tuple[Any, ...] = ()  # what the caller noted of each sample
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> Tally:
@@ -193,18 +175,11 @@ _NOISES = ("poisson", "normal")
 
 @dataclass(frozen=True)
 class Model:
-    """Expected data and their noise.
+    """Expected data and their noise."""
 
-    Parameters
-    ----------
-    terms : the fits to data, one for each array.
-    expected : data of each.
-    variances : of the normal noise of each; unused for counts.
-    """
-
-    terms: tuple[Fidelity, ...]
-    expected: tuple[Array, ...]
-    variances: tuple[float | Array, ...]
+    terms: tuple[Fidelity, ...]  # the fits to data, one for each array
+    expected: tuple[Array, ...]  # data of each
+    variances: tuple[float | Array, ...]  # of the normal noise of each; unused for counts
 
     def draw(self, dataset: Dataset, random: np.random.Generator) -> Dataset:
         """The dataset with simulated data."""

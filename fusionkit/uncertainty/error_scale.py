@@ -46,18 +46,11 @@ USUAL = 1.5  # from phantoms at 5, 20 and 100 counts, where 1 covers 2 % less of
 
 @dataclass(frozen=True)
 class CountResiduals:
-    """Residuals of the recorded counts, to compare the bias with.
+    """Residuals of the recorded counts, to compare the bias with."""
 
-    Parameters
-    ----------
-    offset : mean of the data minus the prediction, (n, ny, nx).
-    slope : derivative of the data by the unknown, (n, ny, nx).
-    observed : q of the recording, (n,).
-    """
-
-    offset: Array
-    slope: Array
-    observed: Array
+    offset: Array  # mean of the data minus the prediction, (n, ny, nx)
+    slope: Array  # derivative of the data by the unknown, (n, ny, nx)
+    observed: Array  # q of the recording, (n,)
 
     def squared(self, term: OfPixels, x: Array) -> Array:
         """q of the data of ``term`` for their solution x, (n,)."""

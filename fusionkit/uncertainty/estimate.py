@@ -164,16 +164,10 @@ def _samples(
 
 @dataclass(frozen=True)
 class Assessment:
-    """Error bars and composition of a result, as the options request them.
+    """Error bars and composition of a result, as the options request them."""
 
-    Parameters
-    ----------
-    uncertainty : error bars of the maps.
-    compositions : one for each region.
-    """
-
-    uncertainty: Uncertainty | None = None
-    compositions: tuple[Composition, ...] = ()
+    uncertainty: Uncertainty | None = None  # error bars of the maps
+    compositions: tuple[Composition, ...] = ()  # one for each region
 
 
 def check(options: UncertaintyOptions, composition: CompositionOptions | None, problem: Problem) -> None:

@@ -23,16 +23,10 @@ _SHARED = 0.5
 
 @dataclass(frozen=True)
 class Information:
-    r"""The information at each pixel, :math:`\mathrm{diag}(d) + \sum_k u_k u_k^\top`.
+    r"""The information at each pixel, :math:`\mathrm{diag}(d) + \sum_k u_k u_k^\top`."""
 
-    Parameters
-    ----------
-    diagonal : d, shape (n, ny, nx).
-    couplings : u_k, shape (n, ny, nx) each.
-    """
-
-    diagonal: Array
-    couplings: tuple[Array, ...]
+    diagonal: Array  # d, shape (n, ny, nx)
+    couplings: tuple[Array, ...]  # u_k, shape (n, ny, nx) each
 
     def matrices(self, rows: slice) -> Array:
         """The matrix of each pixel of these rows, shape (rows, nx, n, n), float64."""

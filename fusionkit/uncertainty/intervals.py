@@ -18,24 +18,14 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Error bars of fused maps.
+    """Error bars of fused maps."""
 
-    Parameters
-    ----------
-    method : ``curvature`` or ``bootstrap``.
-    standard_deviation : of the error of each value, bias included, of the shape and in the units of the unknown.
-    interval : the level of intervals.
-    seconds : time of the estimate.
-    facts : numbers of the method by name.
-    notes : for the user, a sentence each.
-    """
-
-    method: str
-    standard_deviation: Array
-    interval: float
-    seconds: float
-    facts: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    method: str  # ``curvature`` or ``bootstrap``
+    standard_deviation: Array  # of the error of each value, bias included, of the shape and in the units of the unknown
+    interval: float  # the level of intervals
+    seconds: float  # time of the estimate
+    facts: Mapping[str, float] = field(default_factory=dict)  # numbers of the method by name
+    notes: tuple[str, ...] = ()  # for the user, a sentence each
 
     @property
     def reach(self) -> float:

@@ -26,15 +26,10 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True, eq=False)
 class GaussianLoss(Loss):
-    r""":math:`\varphi(m; b) = (m - b)^2 / (2 \sigma_i^2)` of maps.
-
-    Parameters
-    ----------
-    sigma : standard deviation of the noise of each map, (n, 1, 1).
-    """
+    r""":math:`\varphi(m; b) = (m - b)^2 / (2 \sigma_i^2)` of maps."""
 
     noise = "normal"
-    sigma: Array = field(repr=False)
+    sigma: Array = field(repr=False)  # standard deviation of the noise of each map, (n, 1, 1)
 
     def values(self, m: Array, b: Array) -> Array:
         """(m - b)^2 / (2 sigma^2)."""

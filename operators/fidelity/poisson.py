@@ -35,17 +35,12 @@ class PoissonLoss(Loss):
 
     Values continue smoothly below 0, for m > -epsilon, so that rounding of a prediction does not make them infinite;
     the prox stays in the domain.
-
-    Parameters
-    ----------
-    epsilon : background, >= 0, in the unit of the data; for 0 the slope is unbounded at m = 0.
-    floor : derivatives use m + epsilon >= floor.
     """
 
     noise = "poisson"
 
-    epsilon: float = 0.1
-    floor: float = FLOOR
+    epsilon: float = 0.1  # background, >= 0, in the unit of the data; for 0 the slope is unbounded at m = 0
+    floor: float = FLOOR  # derivatives use m + epsilon >= floor
 
     def __post_init__(self) -> None:
         if not (isfinite(self.epsilon) and self.epsilon >= 0):

@@ -22,15 +22,10 @@ class GaussianBlur:
     The image is mirrored at the outer edges of its border pixels. The kernel is symmetric, so the map is its own
     adjoint; its rows and columns sum to 1, so it preserves the sum of a map and its norm is 1. `UserError` if ``sigma``
     is out of range.
-
-    Parameters
-    ----------
-    domain : shape of the unknown, (..., ny, nx).
-    sigma : standard deviation in pixels, from 1/8 to the longer side of the image (at least 8); the kernel ends at
-        four sigma.
     """
 
-    domain: tuple[int, ...]
+    domain: tuple[int, ...]  # shape of the unknown, (..., ny, nx)
+    # standard deviation in pixels, from 1/8 to the longer side of the image (at least 8); the kernel ends at four sigma
     sigma: float
     norm: float = 1.0
 

@@ -24,22 +24,13 @@ _LARGEST_GAMMA_STEP = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Calibration(PixelwiseForward):
-    r""":math:`h(x) = o + g \sum_i \max(Z_i x_i, 0)^\gamma` at each pixel.
+    r""":math:`h(x) = o + g \sum_i \max(Z_i x_i, 0)^\gamma` at each pixel."""
 
-    Parameters
-    ----------
-    model : m.
-    gain : g > 0, in the unit of the image per unit of m.
-    offset : o, in the unit of the image.
-    fitted : which of ``gain``, ``offset`` and ``gamma`` are fitted together with the maps.
-    interval : least and greatest value of a fitted gamma.
-    """
-
-    model: PowerSum
-    gain: float = 1.0
-    offset: float = 0.0
-    fitted: tuple[str, ...] = ()
-    interval: tuple[float, float] = (1.0, 4.0)
+    model: PowerSum  # m
+    gain: float = 1.0  # g > 0, in the unit of the image per unit of m
+    offset: float = 0.0  # o, in the unit of the image
+    fitted: tuple[str, ...] = ()  # which of ``gain``, ``offset`` and ``gamma`` are fitted together with the maps
+    interval: tuple[float, float] = (1.0, 4.0)  # least and greatest value of a fitted gamma
 
     def __post_init__(self) -> None:
         for name in ("range", "linear", "smooth"):

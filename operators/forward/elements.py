@@ -24,18 +24,11 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True)
 class Selection:
-    """Some entries of the first axis, each times a factor, as a linear map.
+    """Some entries of the first axis, each times a factor, as a linear map."""
 
-    Parameters
-    ----------
-    domain : shape of the unknown, (n, ...).
-    indices : of the entries, without repetition.
-    factors : of each entry.
-    """
-
-    domain: tuple[int, ...]
-    indices: tuple[int, ...]
-    factors: tuple[float, ...]
+    domain: tuple[int, ...]  # shape of the unknown, (n, ...)
+    indices: tuple[int, ...]  # of the entries, without repetition
+    factors: tuple[float, ...]  # of each entry
 
     @property
     def range(self) -> tuple[int, ...]:

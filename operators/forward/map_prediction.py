@@ -14,13 +14,9 @@ from fusionkit.terms import Array, LinearMap
 
 @dataclass(frozen=True, eq=False)
 class ChainedMap:
-    """K L x for two linear maps.
+    """K L x for two linear maps."""
 
-    Parameters
-    ----------
-    outer, inner : K and L; the range of L is the domain of K.
-    """
-
+    # outer, inner: K and L; the range of L is the domain of K
     outer: LinearMap
     inner: LinearMap
 
@@ -50,16 +46,10 @@ class ChainedMap:
 
 @dataclass(frozen=True, eq=False)
 class MappedForward(Forward):
-    """A linear map of the prediction of a model that is no `LinearForward`.
+    """A linear map of the prediction of a model that is no `LinearForward`."""
 
-    Parameters
-    ----------
-    outer : the linear map K, without negative entries.
-    inner : the model m.
-    """
-
-    outer: LinearMap
-    inner: Forward
+    outer: LinearMap  # the linear map K, without negative entries
+    inner: Forward  # the model m
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "range", tuple(self.outer.range))

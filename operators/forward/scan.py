@@ -28,20 +28,13 @@ Ends = Annotated[list[NonNegative], Field(min_length=2, max_length=2)]
 
 @dataclass(frozen=True, eq=False)
 class ScanMap:
-    """Sums or means of the last two axes over the pixels of another scan, as a linear map.
+    """Sums or means of the last two axes over the pixels of another scan, as a linear map."""
 
-    Parameters
-    ----------
-    domain : shape of its input, (..., ny, nx).
-    pixels : (my, mx) of the other scan.
-    region : ((top, bottom), (left, right)) of the other scan, in pixels of the domain.
-    mean : whether a pixel holds the mean over its area, as for an image; otherwise the sum, as for counts.
-    """
-
-    domain: tuple[int, ...]
-    pixels: tuple[int, int]
+    domain: tuple[int, ...]  # shape of its input, (..., ny, nx)
+    pixels: tuple[int, int]  # (my, mx) of the other scan
+    # ((top, bottom), (left, right)) of the other scan, in pixels of the domain
     region: tuple[tuple[float, float], tuple[float, float]]
-    mean: bool
+    mean: bool  # whether a pixel holds the mean over its area, as for an image; otherwise the sum, as for counts
 
     @property
     def range(self) -> tuple[int, ...]:

@@ -22,16 +22,10 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True, eq=False)
 class Mixing:
-    """A matrix that acts on the first axis, as a linear map.
+    """A matrix that acts on the first axis, as a linear map."""
 
-    Parameters
-    ----------
-    domain : shape of the unknown, (n, ny, nx).
-    matrix : M, (k, n).
-    """
-
-    domain: tuple[int, ...]
-    matrix: Array
+    domain: tuple[int, ...]  # shape of the unknown, (n, ny, nx)
+    matrix: Array  # M, (k, n)
 
     @property
     def range(self) -> tuple[int, ...]:

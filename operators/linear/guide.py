@@ -29,18 +29,12 @@ _ROUNDING = 1e-6  # of the steepest slope, the least noise of an image without a
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """Slopes and noise of a guide image.
+    """Slopes and noise of a guide image."""
 
-    Parameters
-    ----------
-    slopes : forward differences of the smoothed image along both axes, zero at the last row and column, (2, ny, nx).
-    noise : root mean square length of a slope of noise alone, in the unit of the image per pixel, > 0.
-    smoothing : standard deviation of the Gaussian, in pixels.
-    """
-
+    # forward differences of the smoothed image along both axes, zero at the last row and column, (2, ny, nx)
     slopes: Array
-    noise: float
-    smoothing: float
+    noise: float  # root mean square length of a slope of noise alone, in the unit of the image per pixel, > 0
+    smoothing: float  # standard deviation of the Gaussian, in pixels
 
 
 def read_guide(name: str, context: Context, smoothing: float | None = None) -> Guide:

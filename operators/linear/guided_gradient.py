@@ -19,15 +19,10 @@ class GuidedGradientMap:
 
     D is symmetric, with the eigenvalues 1 along the level lines of the guide and :math:`1 - |\xi|^2` across them, so
     :math:`\|K\| \le \|\nabla\|`.
-
-    Parameters
-    ----------
-    gradient : of maps (n, ny, nx) or of one image (ny, nx).
-    xi : the field, shape (2, ny, nx), with |xi| <= 1 at each pixel.
     """
 
-    gradient: GradientMap
-    xi: Array
+    gradient: GradientMap  # of maps (n, ny, nx) or of one image (ny, nx)
+    xi: Array  # the field, shape (2, ny, nx), with |xi| <= 1 at each pixel
 
     @property
     def domain(self) -> tuple[int, ...]:

@@ -26,15 +26,10 @@ def laplacian(options: NoOptions, context: Context) -> LaplacianMap:
 
 @dataclass(frozen=True, eq=False)
 class LaplacianMap:
-    """Minus the divergence of the gradient, negative; its own adjoint.
-
-    Parameters
-    ----------
-    gradient : of the unknown.
-    """
+    """Minus the divergence of the gradient, negative; its own adjoint."""
 
     any_array: ClassVar[bool] = True
-    gradient: GradientMap
+    gradient: GradientMap  # of the unknown
 
     @property
     def domain(self) -> tuple[int, ...]:

@@ -47,16 +47,11 @@ class SymmetricGradientMap:
     norm of the symmetric matrix. Differences are zero at the first row and column, so that E after the gradient is the
     centred second difference. :math:`\|E\|^2 \le 4 k`. Source: Bredies, Kunisch, Pock, SIAM J. Imaging Sci. 3, 492
     (2010); Knoll et al., Magn. Reson. Med. 65, 480 (2011).
-
-    Parameters
-    ----------
-    shape : of one component, (n, ny, nx) or another that `gradient_map` takes.
-    axes : of the differences.
     """
 
     any_array: ClassVar[bool] = True
-    shape: tuple[int, ...]
-    axes: tuple[int, ...]
+    shape: tuple[int, ...]  # of one component, (n, ny, nx) or another that `gradient_map` takes
+    axes: tuple[int, ...]  # of the differences
 
     @property
     def domain(self) -> tuple[int, ...]:

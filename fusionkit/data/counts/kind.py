@@ -24,21 +24,15 @@ _REMEDY = {
 
 @dataclass(frozen=True)
 class Counting:
-    """The kind of the maps, and their units.
+    """The kind of the maps, and their units."""
 
-    Parameters
-    ----------
-    kind : ``counts``, ``rates`` or ``fractions``.
-    guessed : whether the config does not state it.
-    units : one count of each map in the map's original units, by element; empty if the maps were not converted.
-    errors : relative standard error of each unit that was estimated from the noise.
-    exponents : p in variance ~ mean^p of each map for which it was estimated: 1 for counts.
-    """
-
-    kind: Kind
-    guessed: bool = False
+    kind: Kind  # ``counts``, ``rates`` or ``fractions``
+    guessed: bool = False  # whether the config does not state it
+    # one count of each map in the map's original units, by element; empty if the maps were not converted
     units: Mapping[str, float] = field(default_factory=dict)
+    # relative standard error of each unit that was estimated from the noise
     errors: Mapping[str, float] = field(default_factory=dict)
+    # p in variance ~ mean^p of each map for which it was estimated: 1 for counts
     exponents: Mapping[str, float] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:

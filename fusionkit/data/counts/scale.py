@@ -31,20 +31,14 @@ _INFLATION = 1.0 + 2.78
 
 @dataclass(frozen=True)
 class MeanVariance:
-    """The relation of variance and mean in a map.
+    """The relation of variance and mean in a map."""
 
-    Parameters
-    ----------
-    factor : f, variance over mean: one count in the units of the map.
-    error : relative standard error of f.
-    exponent : p of variance ~ mean^p over bins of the mean: 1 for counts, 0 for noise that is the same everywhere;
-        None if the means differ too little.
-    means, variances : of the bins.
-    """
-
-    factor: float
-    error: float
+    factor: float  # f, variance over mean: one count in the units of the map
+    error: float  # relative standard error of f
+    # p of variance ~ mean^p over bins of the mean: 1 for counts, 0 for noise that is the same everywhere; None if the
+    # means differ too little
     exponent: float | None
+    # means, variances: of the bins
     means: tuple[float, ...]
     variances: tuple[float, ...]
 

@@ -39,19 +39,13 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Shift:
-    """The shift of one image onto another.
+    """The shift of one image onto another."""
 
-    Parameters
-    ----------
-    rows, columns : in pixels; positive ones move the moving image towards larger indices.
-    correlation : of the two images after the shift, slow variations removed.
-    by_chance : the greatest correlation that is refused as chance.
-    """
-
+    # rows, columns: in pixels; positive ones move the moving image towards larger indices
     rows: float
     columns: float
-    correlation: float
-    by_chance: float
+    correlation: float  # of the two images after the shift, slow variations removed
+    by_chance: float  # the greatest correlation that is refused as chance
 
     def __str__(self) -> str:
         text = f"({self.rows:.2f}, {self.columns:.2f}) pixels"

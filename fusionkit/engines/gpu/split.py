@@ -33,20 +33,12 @@ INSTEAD = "'engine: auto' runs it on the processor"
 
 @dataclass(frozen=True)
 class DeviceSplit(Split):
-    """A problem whose terms take arrays of the device; the pixelwise ones are in ``smooth``.
+    """A problem whose terms take arrays of the device; the pixelwise ones are in ``smooth``."""
 
-    Parameters
-    ----------
-    spec : the pixelwise terms with the bounds.
-    tv : the total variation if it is the only penalty, else None.
-    fused : whether the kernels take the penalties and run whole iterations.
-    host : the same problem on the processor.
-    """
-
-    spec: PixelwiseSpec = field(kw_only=True)
-    tv: TotalVariation | None = field(kw_only=True)
-    fused: bool = field(kw_only=True)
-    host: Split = field(kw_only=True)
+    spec: PixelwiseSpec = field(kw_only=True)  # the pixelwise terms with the bounds
+    tv: TotalVariation | None = field(kw_only=True)  # the total variation if it is the only penalty, else None
+    fused: bool = field(kw_only=True)  # whether the kernels take the penalties and run whole iterations
+    host: Split = field(kw_only=True)  # the same problem on the processor
 
     @cached_property
     def prox(self) -> DeviceProx:

@@ -43,21 +43,14 @@ Weight = float | str | dict[str, str]
 
 @dataclass(frozen=True)
 class Proposal:
-    """Units and terms.
+    """Units and terms."""
 
-    Parameters
-    ----------
-    offset, scale : (value - offset) * scale is the image in units of the model.
-    terms : of the config, each with a remark.
-    grid : ``haadf`` or ``maps`` where their pixels differ.
-    size : number of unknowns.
-    """
-
+    # offset, scale: (value - offset) * scale is the image in units of the model
     offset: float
     scale: float
-    terms: Terms
-    grid: str | None
-    size: int
+    terms: Terms  # of the config, each with a remark
+    grid: str | None  # ``haadf`` or ``maps`` where their pixels differ
+    size: int  # number of unknowns
 
 
 def default_terms(

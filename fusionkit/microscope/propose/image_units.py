@@ -23,19 +23,13 @@ _BLUR = 1.5  # pixels, of the Gaussian that smooths both image and powers
 
 @dataclass(frozen=True)
 class ImageUnits:
-    """Units of the image, its weight, and z of each element.
+    """Units of the image, its weight, and z of each element."""
 
-    Parameters
-    ----------
-    offset, scale : (value - offset) * scale is the image in units of the model.
-    weight : 1 over the variance of the residual.
-    z : a value for each element, or ``relative``.
-    """
-
+    # offset, scale: (value - offset) * scale is the image in units of the model
     offset: float
     scale: float
-    weight: float = 1.0
-    z: str | Mapping[str, float] = "relative"
+    weight: float = 1.0  # 1 over the variance of the residual
+    z: str | Mapping[str, float] = "relative"  # a value for each element, or ``relative``
 
 
 @dataclass(frozen=True)

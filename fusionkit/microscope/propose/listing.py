@@ -15,32 +15,18 @@ _HEADINGS = ("signal", "kind", "shape", "pixel", "energies", "elements", "total"
 
 @dataclass(frozen=True)
 class Entry:
-    """One signal.
+    """One signal."""
 
-    Parameters
-    ----------
-    name : as a config names it.
-    kind : ``image``, ``EDX spectrum image``, ...
-    shape : of its values.
-    edges : of a pixel along y and x in ``units``; None if unknown.
-    units : unit of ``edges`` and ``origin``.
-    elements : from the file, or the element in its name.
-    total : sum of its values; NaN if they are not numbers.
-    pixels : of the scan, (ny, nx): the shape without energies.
-    origin : (y, x) of the centre of the first pixel; None if unknown.
-    energies : of the first and the last channel, with their unit; empty if there are none.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    edges: tuple[float, float] | None
-    units: str | None
-    elements: tuple[str, ...]
-    total: float
-    pixels: tuple[int, ...] = ()
-    origin: tuple[float, float] | None = None
-    energies: str = ""
+    name: str  # as a config names it
+    kind: str  # ``image``, ``EDX spectrum image``, ...
+    shape: tuple[int, ...]  # of its values
+    edges: tuple[float, float] | None  # of a pixel along y and x in ``units``; None if unknown
+    units: str | None  # unit of ``edges`` and ``origin``
+    elements: tuple[str, ...]  # from the file, or the element in its name
+    total: float  # sum of its values; NaN if they are not numbers
+    pixels: tuple[int, ...] = ()  # of the scan, (ny, nx): the shape without energies
+    origin: tuple[float, float] | None = None  # (y, x) of the centre of the first pixel; None if unknown
+    energies: str = ""  # of the first and the last channel, with their unit; empty if there are none
 
     @property
     def scan(self) -> Scan:

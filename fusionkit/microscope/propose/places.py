@@ -13,13 +13,9 @@ _DIGITS = 3  # of a pixel
 
 @dataclass(frozen=True)
 class Part:
-    """The part of the field that a scan covers, as shares of its height and width.
+    """The part of the field that a scan covers, as shares of its height and width."""
 
-    Parameters
-    ----------
-    rows, columns : its ends, from 0 to 1.
-    """
-
+    # rows, columns: its ends, from 0 to 1
     rows: tuple[float, float]
     columns: tuple[float, float]
 
@@ -34,16 +30,10 @@ class Part:
 
 @dataclass(frozen=True)
 class OtherStacks:
-    """Facts about further stacks, by name.
+    """Facts about further stacks, by name."""
 
-    Parameters
-    ----------
-    parts : of the field, for stacks that cover a part of it.
-    same_technique : stacks of the technique of ``maps``, whose counts are comparable.
-    """
-
-    parts: Mapping[str, Part] = field(default_factory=dict)
-    same_technique: frozenset[str] = frozenset()
+    parts: Mapping[str, Part] = field(default_factory=dict)  # of the field, for stacks that cover a part of it
+    same_technique: frozenset[str] = frozenset()  # stacks of the technique of ``maps``, whose counts are comparable
 
 
 def places(whole: Scan, scans: Mapping[str, Scan]) -> tuple[dict[str, Part], list[dict[str, Any]]]:

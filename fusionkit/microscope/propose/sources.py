@@ -27,18 +27,13 @@ _Listed = tuple[Path, Recording, Entry]
 
 @dataclass(frozen=True)
 class Choice:
-    """What a user chooses where files hold several signals.
+    """What a user chooses where files hold several signals."""
 
-    Parameters
-    ----------
-    elements : symbols; empty for those that the file names, or that its spectra show.
-    image, spectra : names of the HAADF image and of the spectrum image; None for the likeliest.
-    region : first and last row, then columns, of the pixels to use; None for all.
-    """
-
-    elements: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()  # symbols; empty for those that the file names, or that its spectra show
+    # image, spectra: names of the HAADF image and of the spectrum image; None for the likeliest
     image: str | None = None
     spectra: str | None = None
+    # first and last row, then columns, of the pixels to use; None for all
     region: tuple[tuple[int, int], tuple[int, int]] | None = None
 
 

@@ -47,22 +47,13 @@ _GAMMAS = (0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.4, 2.8)  # tried in place of the giv
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an image agrees with the maps.
+    """How an image agrees with the maps."""
 
-    Parameters
-    ----------
-    misfit : the variance of the residual over the expected one, of pixels or of the smoothed residual.
-    explained : share of the variance of the image that the model explains.
-    inverted : whether the image is dark where the maps are bright.
-    swapped : two elements whose exchange explains the image, or None.
-    remedy : what made the image fit when it was tried, a sentence; empty if nothing did.
-    """
-
-    misfit: float
-    explained: float
-    inverted: bool = False
-    swapped: tuple[str, str] | None = None
-    remedy: str = ""
+    misfit: float  # the variance of the residual over the expected one, of pixels or of the smoothed residual
+    explained: float  # share of the variance of the image that the model explains
+    inverted: bool = False  # whether the image is dark where the maps are bright
+    swapped: tuple[str, str] | None = None  # two elements whose exchange explains the image, or None
+    remedy: str = ""  # what made the image fit when it was tried, a sentence; empty if nothing did
 
 
 def agreement(record: RunRecord, limit: float) -> Agreement | None:

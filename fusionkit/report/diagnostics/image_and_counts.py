@@ -20,24 +20,14 @@ from fusionkit.terms import Array, Term
 
 @dataclass(frozen=True)
 class ImageAndCounts:
-    """The terms of an image and of counts on the same pixels.
+    """The terms of an image and of counts on the same pixels."""
 
-    Parameters
-    ----------
-    image : the term of the image, with a pixelwise model and normal noise.
-    counts : the Poisson term of the maps themselves.
-    x : the fused maps, (n, ny, nx), float64.
-    raw : the recorded maps, of the same shape.
-    labels : of the maps.
-    in_counts : whether the maps are counts times a known factor, 1 / weight.
-    """
-
-    image: PixelwiseFidelity
-    counts: Fidelity
-    x: Array
-    raw: Array
-    labels: tuple[str, ...]
-    in_counts: bool = True
+    image: PixelwiseFidelity  # the term of the image, with a pixelwise model and normal noise
+    counts: Fidelity  # the Poisson term of the maps themselves
+    x: Array  # the fused maps, (n, ny, nx), float64
+    raw: Array  # the recorded maps, of the same shape
+    labels: tuple[str, ...]  # of the maps
+    in_counts: bool = True  # whether the maps are counts times a known factor, 1 / weight
 
     @property
     def epsilon(self) -> float:

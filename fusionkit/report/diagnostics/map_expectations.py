@@ -15,27 +15,16 @@ from fusionkit.terms import Array
 
 @dataclass(frozen=True)
 class MapExpectation:
-    """A recorded map and its expectation.
+    """A recorded map and its expectation."""
 
-    Parameters
-    ----------
-    name : of the element, followed by that of the stack unless it is ``maps``.
-    raw : the recorded map, (ny, nx).
-    mean : the expectation including background and epsilon, of the same shape.
-    background : part of both that belongs to no element or to others, of the same shape or one number.
-    epsilon : of its Poisson term.
-    scale : factor from values to counts; None if they are not counts.
-    share : of the element's counts that the map holds.
-    missing : where nothing was measured, and raw, mean and background are 0; None for nowhere.
-    """
-
-    name: str
-    raw: Array
-    mean: Array
-    background: Array | float
-    epsilon: float
-    scale: float | None
-    share: float = 1.0
+    name: str  # of the element, followed by that of the stack unless it is ``maps``
+    raw: Array  # the recorded map, (ny, nx)
+    mean: Array  # the expectation including background and epsilon, of the same shape
+    background: Array | float  # part of both that belongs to no element or to others, of the same shape or one number
+    epsilon: float  # of its Poisson term
+    scale: float | None  # factor from values to counts; None if they are not counts
+    share: float = 1.0  # of the element's counts that the map holds
+    # where nothing was measured, and raw, mean and background are 0; None for nowhere
     missing: npt.NDArray[np.bool_] | None = None
 
     @property

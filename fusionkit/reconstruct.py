@@ -40,12 +40,12 @@ from fusionkit.machine import (
 from fusionkit.options import Spec
 from fusionkit.problem import Problem, capabilities
 from fusionkit.report.diagnostics import diagnose
-from fusionkit.report.diagnostics.net_counts import net_counts
+from fusionkit.report.diagnostics.maps import net_counts
 from fusionkit.report.verdict import judge
 from fusionkit.result import Result, Status
-from fusionkit.results.inputs import fingerprints
 from fusionkit.results.record import Diagnostic, RunRecord, predictions_of
 from fusionkit.results.result_file import SavedResult, read_result
+from fusionkit.results.resume import fingerprints
 from fusionkit.solver import Solver, fit, solve_bytes
 from fusionkit.start import start_from_data
 from fusionkit.terms import Array, Bounds
@@ -72,7 +72,7 @@ class Job:
     setup_seconds : duration of the preparation.
     memory : estimated peak memory of this process, in bytes.
     weights : weights chosen from the data.
-    files : size and checksum of each input file, see `fusionkit.results.inputs`.
+    files : size and checksum of each input file, see `fusionkit.results.resume`.
     checkpoint : where the unfinished run saves its state; None for nowhere.
     former : the result that the configuration starts from; None for another start.
     """

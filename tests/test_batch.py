@@ -14,8 +14,7 @@ from fusionkit.cli import main
 from fusionkit.config import yaml as yamlio
 from fusionkit.errors import UserError
 from fusionkit.sweep import run as carry_out
-from fusionkit.sweep.axes import file_axis
-from fusionkit.sweep.naming import names_of_files
+from fusionkit.sweep.axes import file_axis, names_of_files
 from fusionkit.sweep.worker import Task
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

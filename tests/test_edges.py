@@ -15,7 +15,7 @@ from fusionkit.data.options import DataOptions
 from fusionkit.data.spectra import OTHERS, Spectrum, spectra_in, unmixed
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.export.content import Content
-from fusionkit.export.signals import signals_of
+from fusionkit.export.hspy import signals_of
 from fusionkit.microscope.spectra.peaks import Calibration, calibrated, peaks, with_weights
 from fusionkit.options import parse
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fusionkit.data.readers import open_recording
-from fusionkit.data.readers.hdf5_heap import heaps_are_sound
+from fusionkit.data.readers.hdf5_safety import heaps_are_sound
 from fusionkit.errors import UserError
 
 ARRAYS = {name: np.random.default_rng(1).poisson(3.0, (12, 10)).astype(np.float32) for name in ("HAADF", "Co", "O")}

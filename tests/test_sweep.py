@@ -27,8 +27,7 @@ from fusionkit.report.metrics import nrmse
 from fusionkit.results.result_file import read_result
 from fusionkit.sweep import processes
 from fusionkit.sweep import run as carry_out
-from fusionkit.sweep.axes import assignment, axes_of, axis
-from fusionkit.sweep.naming import join, slug
+from fusionkit.sweep.axes import assignment, axes_of, axis, join, slug
 from fusionkit.sweep.plan import Point, _read_names
 from fusionkit.sweep.processes import run_here
 from fusionkit.sweep.table import Row, write_table

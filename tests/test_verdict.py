@@ -17,7 +17,7 @@ from benchmarks.verdicts import BROKEN, sound
 from fusionkit.calibration import Parameter
 from fusionkit.cli import main
 from fusionkit.data.dataset import Dataset
-from fusionkit.report.diagnostics.net_counts import net_counts
+from fusionkit.report.diagnostics.maps import net_counts
 from fusionkit.report.html import render
 from fusionkit.report.run_page import run_page
 from fusionkit.report.verdict import judge

@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import get_args
 
-from fusionkit.engines.backend import Backend, JointProx
-from fusionkit.engines.engine import Engine
+from fusionkit.engines.engine import Backend, Engine, JointProx
 from fusionkit.engines.kernel_terms import ENGINES, Kernel, PixelwiseSpec, Unsupported, describe, kernel_of
 from fusionkit.errors import UserError
 from fusionkit.problem import Engine as EngineName
@@ -38,21 +37,17 @@ class Compiled(Backend):
     """Kernels compiled by Numba for the terms that they take, NumPy for the rest."""
 
     def require(self) -> None:
-        """As `Backend`."""
         if problem := _numba_problem():
             raise UserError("engine", problem, "use 'auto' or 'numpy', or mend that")
 
     def joint_prox(self, split: Split) -> JointProx:
-        """As `Backend`."""
         spec = self._spec(split)
         return super().joint_prox(split) if isinstance(spec, str) else CompiledProx(spec)
 
     def fuses(self, split: Split) -> bool:
-        """As `Backend`."""
         return not isinstance(self._spec(split), str) and type(lone_penalty(split)) in ENGINES
 
     def engine(self, split: Split, newton_steps: int, former: Engine | None = None) -> Engine | None:
-        """As `Backend`."""
         spec, penalty, problem = self._spec(split), lone_penalty(split), split.problem
         if isinstance(spec, str) or penalty is None or type(penalty) not in ENGINES:
             return None
@@ -61,18 +56,15 @@ class Compiled(Backend):
         return engine(spec, penalty, problem.shape, problem.dtype, newton_steps, kept)
 
     def used(self, split: Split) -> str:
-        """As `Backend`."""
         return "numpy" if isinstance(self._spec(split), str) else "numba"
 
     def notes(self, split: Split) -> tuple[str, ...]:
-        """As `Backend`."""
         reason = self._spec(split)
         if not isinstance(reason, str) or not reason:
             return ()
         return (f"the pixelwise terms run in NumPy: {reason}; iterations take about 10 times as long",)
 
     def announce(self, split: Split) -> None:
-        """As `Backend`."""
         spec = self._spec(split)
         if not isinstance(spec, str):
             from fusionkit.engines.cpu.joint_prox import announce

@@ -18,8 +18,7 @@ import numpy as np
 
 from fusionkit.arrays import Array
 from fusionkit.data.readers import check_claim
-from fusionkit.data.readers.hdf5_heap import heaps_are_sound
-from fusionkit.data.readers.hdf5_links import refuse_links
+from fusionkit.data.readers.hdf5_safety import heaps_are_sound, refuse_links
 from fusionkit.errors import UserError, printable
 from fusionkit.machine import available
 from fusionkit.microscope.corrections import scan_shape

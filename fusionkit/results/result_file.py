@@ -31,7 +31,7 @@ import h5py
 import numpy as np
 
 from fusionkit.arrays import Frozen
-from fusionkit.data.readers.hdf5_links import refuse_links
+from fusionkit.data.readers.hdf5_safety import refuse_links
 from fusionkit.errors import UserError
 from fusionkit.results.record import RunRecord
 from fusionkit.results.summary import versions

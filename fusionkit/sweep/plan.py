@@ -17,11 +17,10 @@ from fusionkit.errors import UserError, file_errors
 from fusionkit.reconstruct import check_formats
 from fusionkit.report.comparison import differences
 from fusionkit.results import result_file
-from fusionkit.results.inputs import fingerprints
+from fusionkit.results.resume import fingerprints
 from fusionkit.results.saved import read_summary
 from fusionkit.results.summary import INCOMPLETE
-from fusionkit.sweep.axes import Axis, assignment
-from fusionkit.sweep.naming import join
+from fusionkit.sweep.axes import Axis, assignment, join
 from fusionkit.weights.auto import restore_auto
 
 CONFIG, TABLE, PAGE = "sweep.yaml", "table.csv", "index.html"  # files beside the folders of the points

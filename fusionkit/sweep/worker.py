@@ -19,9 +19,8 @@ from fusionkit.data.options import DataOptions
 from fusionkit.errors import UserError, describe_fault
 from fusionkit.machine import limit_threads
 from fusionkit.reconstruct import Reader, prepare
-from fusionkit.results.inputs import fingerprints
 from fusionkit.results.lock import locked
-from fusionkit.results.resume import checkpoint_of
+from fusionkit.results.resume import checkpoint_of, fingerprints
 from fusionkit.terminal import one_line_warnings
 from fusionkit.writer import write
 

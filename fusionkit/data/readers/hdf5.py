@@ -10,8 +10,7 @@ import h5py
 import numpy.typing as npt
 
 from fusionkit.data.readers import RawArray, calibration, check_claim, damage, oblong
-from fusionkit.data.readers.hdf5_heap import heaps_are_sound
-from fusionkit.data.readers.hdf5_links import other_files
+from fusionkit.data.readers.hdf5_safety import heaps_are_sound, other_files
 from fusionkit.data.readers.npz import memory_map
 from fusionkit.errors import UserError
 

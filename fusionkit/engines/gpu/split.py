@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.arrays import takes_any_array
-from fusionkit.engines.backend import Backend, JointProx
-from fusionkit.engines.engine import Engine
+from fusionkit.engines.engine import Backend, Engine, JointProx
 from fusionkit.engines.gpu import device as devices
 from fusionkit.engines.gpu.engine import DeviceEngine
 from fusionkit.engines.kernel_terms import (
@@ -157,25 +156,20 @@ class DeviceBackend(Backend):
     """Kernels on a GPU, and the array module for penalties without a kernel."""
 
     def require(self) -> None:
-        """As `Backend`."""
         devices.find_device()
 
     def place(self, split: Split, solver: str, runs_on_device: bool) -> DeviceSplit:
-        """As `Backend`."""
         if not runs_on_device:
             raise RefusalError("engine", f"cupy runs the solver chambolle_pock, not {solver}", INSTEAD)
         return on_device(split)
 
     def original(self, split: Split) -> Split:
-        """As `Backend`."""
         return _placed(split).host
 
     def put(self, arrays: Sequence[Array]) -> Arrays:
-        """As `Backend`."""
         return _put(arrays)
 
     def joint_prox(self, split: Split) -> JointProx:
-        """As `Backend`."""
         return _placed(split).prox
 
     def fuses(self, split: Split) -> bool:
@@ -183,7 +177,6 @@ class DeviceBackend(Backend):
         return True
 
     def engine(self, split: Split, newton_steps: int, former: Engine | None = None) -> DeviceEngine | None:
-        """As `Backend`."""
         placed, problem = _placed(split), split.problem
         if not placed.fused:
             return None
@@ -192,15 +185,12 @@ class DeviceBackend(Backend):
         return DeviceEngine(placed.spec, placed.tv, problem.shape, problem.dtype, newton_steps, device, kept)
 
     def used(self, split: Split) -> str:
-        """As `Backend`."""
         return "cupy"
 
     def device(self) -> str:
-        """As `Backend`."""
         return devices.find_device().name
 
     def notes(self, split: Split) -> tuple[str, ...]:
-        """As `Backend`."""
         if not isinstance(split, DeviceSplit) or split.fused:
             return ()
         names = ", ".join(term.name for term in split.coupling.terms)

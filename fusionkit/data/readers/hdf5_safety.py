@@ -1,5 +1,7 @@
-"""Other files that an item of an HDF5 file reads by external links or as raw or virtual dataset: in its folder only."""
+"""What an HDF5 file may not do: lead to files outside its folder, or make libhdf5 (1.14) loop for ever."""
 
+import mmap
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +60,38 @@ def _checked(path: Path, target: Path) -> Path:
     if target.exists() and not target.is_file():
         raise UserError(str(path), f"leads to '{target}', which is not a regular file", "copy the data into the file")
     return target
+
+
+_SIGNATURE = b"GCOL\x01\x00\x00\x00"
+_HEADER = 16  # of a heap and of an object in it
+
+
+def heaps_are_sound(path: Path) -> bool:
+    """Whether every global heap in the file, where texts of variable length lie, is a chain that ends where it ends.
+
+    libhdf5 follows any other for ever. Format: HDF5 File Format Specification 3.0, section III.E.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_SIGNATURE)
+        while start >= 0:
+            if not _is_chain(content, start):
+                return False
+            start = content.find(_SIGNATURE, start + 1)
+    return True
+
+
+def _is_chain(content: mmap.mmap, start: int) -> bool:
+    if start + _HEADER > len(content):
+        return False
+    end = start + struct.unpack_from("<Q", content, start + 8)[0]
+    if end > len(content):
+        return False
+    position = start + _HEADER
+    while position + _HEADER <= end:
+        index, size = struct.unpack_from("<H6xQ", content, position)
+        # free space (index 0) counts its header, objects do not and are padded to 8 bytes
+        step = size if index == 0 else _HEADER + (size + 7) // 8 * 8
+        if step < 1 or position + step > end:
+            return False
+        position += step
+    return True

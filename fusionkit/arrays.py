@@ -35,6 +35,14 @@ def empty_like(array: Array, shape: tuple[int, ...]) -> Array:
     return get_array_module(array).empty(shape, array.dtype)
 
 
+def into(out: Array | None, result: Array) -> Array:
+    """The result, in ``out`` if that is an array."""
+    if out is None:
+        return result
+    np.copyto(out, result)
+    return out
+
+
 def on_host(array: Any) -> Array:
     """The array as a NumPy array, without a copy if it is one."""
     return array if isinstance(array, np.ndarray) else array.get()

@@ -31,7 +31,7 @@ TABLE = {
         "sum": "fusionkit.operators.forward.power_sum:total",
         "element": "fusionkit.operators.forward.power_sum:element",
         "absorption": "fusionkit.operators.forward.absorption:absorption",
-        "affine": "fusionkit.operators.forward.affine:affine",
+        "affine": "fusionkit.operators.forward.linear:affine",
         "elements": "fusionkit.operators.forward.elements:elements",
         "spectral": "fusionkit.operators.forward.spectral:spectral",
         "scan": "fusionkit.operators.forward.scan:scan",
@@ -49,7 +49,7 @@ TABLE = {
         "pyproximal": "fusionkit.operators.penalty.pyproximal:functional",
     },
     "operators": {
-        "identity": "fusionkit.operators.linear.identity:identity",
+        "identity": "fusionkit.operators.linear:identity",
         "gradient": "fusionkit.operators.linear.gradient:gradient",
         "guided_gradient": "fusionkit.operators.linear.guided_gradient:guided_gradient",
         "laplacian": "fusionkit.operators.linear.laplacian:laplacian",

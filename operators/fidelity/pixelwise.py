@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from fusionkit.arrays import into
 from fusionkit.engines.kernel_terms import Kernel, LossOfMaps, LossOfMixture
 from fusionkit.operators.fidelity.loss import prox_of, weighted_sum
 from fusionkit.operators.fidelity.term import ComposedFidelity, Fidelity
-from fusionkit.operators.forward import Jet, PixelwiseChain, PixelwiseForward
+from fusionkit.operators.forward import Jet, LinearForward, PixelwiseChain, PixelwiseForward
 from fusionkit.operators.forward.elements import SelectedMaps, Selection
 from fusionkit.operators.forward.spectral import MixedMaps, Mixing
 from fusionkit.terms import Array, Expansion, Pixelwise, Proximable, Smooth
@@ -13,19 +14,28 @@ from fusionkit.terms import Array, Expansion, Pixelwise, Proximable, Smooth
 _RIDGE = 1e-9  # of a Fisher matrix, relative to its trace
 
 
-class SelectedFidelity(ComposedFidelity, Pixelwise):
-    """A loss of some of the maps with factors and background: pixelwise, without coupling, and composed as well."""
-
-    def expand(self, x: Array, rows: slice) -> Expansion:
-        r"""g = w s phi'(m; b) and c = w s^2 phi''(m; b) of the chosen maps, 0 for the others; without coupling."""
-        first, second = self._slopes(self._predict(x, rows), rows)
-        return Expansion(self._spread(first, x, 1), self._spread(second, x, 2))
+class LinearPixelwiseFidelity(ComposedFidelity, Pixelwise):
+    """A loss of sums of the maps of each pixel: pixelwise, without coupling, and composed as well."""
 
     def pixel_values(self, x: Array, rows: slice) -> Array:
         """Weighted value at each pixel, shape (rows, nx)."""
         values = self.measured(self.loss.values(self._predict(x, rows), self.data[:, rows]), rows).sum(axis=0)
         values *= self.weight
         return values
+
+    def _predict(self, x: Array, rows: slice) -> Array:
+        assert isinstance(self.forward, LinearForward)
+        prediction, offset = self.forward.linear_map.apply(x), self.forward.offset
+        return prediction if offset is None else prediction + offset[:, rows]
+
+
+class SelectedFidelity(LinearPixelwiseFidelity):
+    """A loss of some of the maps with factors and background."""
+
+    def expand(self, x: Array, rows: slice) -> Expansion:
+        r"""g = w s phi'(m; b) and c = w s^2 phi''(m; b) of the chosen maps, 0 for the others; without coupling."""
+        first, second = self._slopes(self._predict(x, rows), rows)
+        return Expansion(self._spread(first, x, 1), self._spread(second, x, 2))
 
     def information(self, x: Array, rows: slice) -> Array:
         """w s^2 times the expected second derivative of the loss at each value, (n, rows, nx)."""
@@ -41,10 +51,6 @@ class SelectedFidelity(ComposedFidelity, Pixelwise):
     def selection(self) -> Selection:
         """The chosen maps and their factors."""
         return self._maps.linear_map
-
-    def _predict(self, x: Array, rows: slice) -> Array:
-        prediction, offset = self._maps.linear_map.apply(x), self._maps.offset
-        return prediction if offset is None else prediction + offset[:, rows]
 
     def _spread(self, values: Array, x: Array, power: int) -> Array:
         """w s^power times the values at the chosen maps, 0 for the others."""
@@ -65,8 +71,8 @@ class SmoothSelectedFidelity(SelectedFidelity, Smooth):
     smooth = True
 
 
-class MixedFidelity(ComposedFidelity, Pixelwise):
-    r"""A loss of sums of all maps with their shares: pixelwise, and composed as well.
+class MixedFidelity(LinearPixelwiseFidelity):
+    r"""A loss of sums of all maps with their shares.
 
     Its second derivative :math:`M^\top \mathrm{diag}(w \varphi'') M` is replaced by a diagonal that is no smaller,
     :math:`c_i = w \sum_k \varphi''_k M_{ki} \sum_j M_{kj}`.
@@ -78,12 +84,6 @@ class MixedFidelity(ComposedFidelity, Pixelwise):
         first *= self.weight
         second *= self.weight * self._mixing.matrix.sum(axis=1, dtype=x.dtype).reshape(-1, 1, 1)
         return Expansion(self._mixing.adjoint(first), self._mixing.adjoint(second))
-
-    def pixel_values(self, x: Array, rows: slice) -> Array:
-        """Weighted value at each pixel, shape (rows, nx)."""
-        values = self.measured(self.loss.values(self._predict(x, rows), self.data[:, rows]), rows).sum(axis=0)
-        values *= self.weight
-        return values
 
     def information(self, x: Array, rows: slice) -> Array:
         """What the data tell of each element while the others are unknown: 1 / diag(F^-1), F the Fisher matrix."""
@@ -102,11 +102,6 @@ class MixedFidelity(ComposedFidelity, Pixelwise):
         if scalars is None or not isinstance(model, MixedMaps):
             return None
         return LossOfMixture(scalars, self.weight, self.data, model.linear_map.matrix, model.offset)
-
-    def _predict(self, x: Array, rows: slice) -> Array:
-        assert isinstance(self.forward, MixedMaps)
-        prediction, offset = self._mixing.apply(x), self.forward.offset
-        return prediction if offset is None else prediction + offset[:, rows]
 
     @property
     def _mixing(self) -> Mixing:
@@ -226,11 +221,7 @@ class IdentityFidelity(PixelwiseFidelity, Proximable):
 
     def prox(self, v: Array, step: float, out: Array | None = None) -> Array:
         """The exact prox of the loss at ``v`` with the step ``step`` times the weight."""
-        result = prox_of(self.loss, v, self.data, self.missing, step * self.weight)
-        if out is None:
-            return result
-        np.copyto(out, result)
-        return out
+        return into(out, prox_of(self.loss, v, self.data, self.missing, step * self.weight))
 
 
 class SmoothIdentityFidelity(IdentityFidelity, Smooth):

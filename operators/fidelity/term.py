@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.arrays import KeepsReadOnly
+from fusionkit.arrays import KeepsReadOnly, into
 from fusionkit.errors import UserError
 from fusionkit.linear import require_adjoint
 from fusionkit.operators.fidelity.loss import Loss, LossFunctional, missing_in, weighted_sum, without
@@ -82,11 +82,7 @@ class Fidelity(KeepsReadOnly, Term):
         """w J(x)' phi'(m(x); b), where the value is differentiable."""
         residual = self.measured(self.loss.derivative(self.forward.apply(x), self.data))
         residual *= self.weight
-        gradient = self.forward.adjoint(x, residual)
-        if out is None:
-            return gradient
-        np.copyto(out, gradient)
-        return out
+        return into(out, self.forward.adjoint(x, residual))
 
     @cached_property
     def missing(self) -> npt.NDArray[np.bool_] | None:

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse
 from pydantic import Field
 
+from fusionkit.arrays import into
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward
@@ -66,13 +67,8 @@ class ScanMap:
         self, x: Array, rows: scipy.sparse.csr_array, columns: scipy.sparse.csr_array, out: Array | None
     ) -> Array:
         images = x.reshape(-1, *x.shape[-2:])
-        reduced = [(columns.astype(x.dtype) @ (rows.astype(x.dtype) @ one).T).T for one in images]
-        result = np.stack(reduced)
-        result = result.reshape(*x.shape[:-2], *result.shape[1:])
-        if out is None:
-            return np.ascontiguousarray(result)
-        np.copyto(out, result)
-        return out
+        result = np.stack([(columns.astype(x.dtype) @ (rows.astype(x.dtype) @ one).T).T for one in images])
+        return into(out, np.ascontiguousarray(result.reshape(*x.shape[:-2], *result.shape[1:])))
 
 
 def _overlap(first: float, last: float, count: int, size: int, mean: bool) -> scipy.sparse.csr_array:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusionkit.arrays import into
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward, LinearForward
@@ -39,19 +40,11 @@ class Mixing:
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """M x at each pixel."""
-        return _into(self.matrix.astype(x.dtype, copy=False), x, out)
+        return into(out, np.tensordot(self.matrix.astype(x.dtype, copy=False), x, axes=1))
 
     def adjoint(self, y: Array, out: Array | None = None) -> Array:
         """M' y at each pixel."""
-        return _into(self.matrix.T.astype(y.dtype, copy=False), y, out)
-
-
-def _into(matrix: Array, x: Array, out: Array | None) -> Array:
-    result = np.tensordot(matrix, x, axes=1)
-    if out is None:
-        return result
-    np.copyto(out, result)
-    return out
+        return into(out, np.tensordot(self.matrix.T.astype(y.dtype, copy=False), y, axes=1))
 
 
 @dataclass(frozen=True, eq=False)

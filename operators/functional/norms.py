@@ -10,6 +10,7 @@ from typing import Protocol, TypeGuard, final, runtime_checkable
 import numpy as np
 from pydantic import Field
 
+from fusionkit.arrays import into
 from fusionkit.build import Context
 from fusionkit.engines.kernel_terms import Kernel, TotalVariation
 from fusionkit.errors import UserError
@@ -132,11 +133,7 @@ class WeightedL21(Norm):
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Scale each group that is longer than its weight to that length; ``out`` may be ``p``."""
-        clipped = self._clipped(p, 1.0)
-        if out is None:
-            return clipped
-        np.copyto(out, clipped)
-        return out
+        return into(out, self._clipped(p, 1.0))
 
     def _clipped(self, x: Array, tau: float) -> Array:
         """Each group, scaled to ``tau`` times its weight if it is longer."""

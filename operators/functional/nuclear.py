@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from fusionkit.arrays import into
 from fusionkit.build import Context
 from fusionkit.errors import UserError
 from fusionkit.functional import Norm, Vector
@@ -41,11 +42,7 @@ class PixelNuclear(Norm):
 
     def project_dual(self, p: Array, out: Array | None = None) -> Array:
         """Clip every singular value at the weight; ``out`` may be ``p``."""
-        clipped = self._scale_rows(p, lambda length: shrink(length, self.sigma))
-        if out is None:
-            return clipped
-        np.copyto(out, clipped)
-        return out
+        return into(out, self._scale_rows(p, lambda length: shrink(length, self.sigma)))
 
     def _rotate(self, x: Array) -> tuple[Array, Array, Array]:
         """The rows of J, rotated to be orthogonal, with cosine and sine of the angle at each pixel."""

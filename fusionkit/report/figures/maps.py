@@ -1,13 +1,14 @@
-"""``maps.png``: raw and fused maps beside the HAADF image, its model and the residual."""
+"""``maps.png``: raw and fused maps beside image, model and residual; ``uncertainty.png``: fused maps and error bars."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
 from fusionkit.report.figures.image import draw_colour_bar, draw_image, draw_scale_bar
 from fusionkit.report.figures.vector import vector_figure
+from fusionkit.report.image_limits import image_limits
 from fusionkit.report.raw_maps import unit_of
 from fusionkit.report.run_images import Shown, element_images, fitted_images
 from fusionkit.report.trace import status_line
@@ -96,27 +97,43 @@ def maps_figure(record: RunRecord) -> Figure:
     if record.result.x.ndim != 3:
         return vector_figure(record)
     groups = [*_fits(record), *_elements(record)]
-    ny, nx = record.result.x.shape[-2:]
-    grid = _arrange(len(groups), len(groups[0]), min(max(nx / ny, _NARROWEST), 4.0))
+    return _figure(groups, _arrange(len(groups), len(groups[0]), *_edges(record)), status_line(record.result), record)
+
+
+def uncertainty_figure(record: RunRecord) -> Figure:
+    """A column for each element of a run with error bars: the fused map above its standard deviation."""
+    error_bars, unit = record.uncertainty, unit_of(record)
+    if error_bars is None:
+        raise ValueError("the run has no error bars")
+    columns: list[_Group] = []
+    for name, *images in zip(record.result.labels, record.result.x, error_bars.standard_deviation, strict=True):
+        pairs = zip(images, ("fused", "standard deviation"), strict=True)
+        shown = ((Shown(image, image_limits([image])), f"{name} {word}") for image, word in pairs)
+        columns.append(tuple(_Panel(one, "inferno", title, unit) for one, title in shown))
+    reach = f"a {100 * error_bars.interval:g} % interval is ± {error_bars.reach:.3g} standard deviations"
+    grid = _Grid(len(columns), 2, 1, False, *_edges(record))
+    return _figure(columns, grid, f"Error bars by {error_bars.method}: {reach}", record)
+
+
+def _figure(groups: Sequence[_Group], grid: _Grid, title: str, record: RunRecord) -> Figure:
     figure = Figure(figsize=grid.size)
     for group, panels in enumerate(groups):
         for kind, panel in enumerate(panels):
             if panel is not None:
                 _draw(figure, panel, grid, (group, kind), record)
-    figure.suptitle(
-        status_line(record.result),
-        x=_MARGIN / grid.size[0],
-        y=1 - 0.12 / grid.size[1],
-        ha="left",
-        va="top",
-        fontsize=11,
-    )
+    figure.suptitle(title, x=_MARGIN / grid.size[0], y=1 - 0.12 / grid.size[1], ha="left", va="top", fontsize=11)
     return figure
 
 
-def _arrange(groups: int, kinds: int, aspect: float) -> _Grid:
+def _edges(record: RunRecord) -> tuple[float, float]:
+    """Width and height of a panel, with the shape of the maps but for very long ones."""
+    ny, nx = record.result.x.shape[-2:]
+    aspect = min(max(nx / ny, _NARROWEST), 4.0)
+    return _SIDE * aspect**0.5, _SIDE / aspect**0.5
+
+
+def _arrange(groups: int, kinds: int, width: float, height: float) -> _Grid:
     """The grid that fills a slide best."""
-    width, height = _SIDE * aspect**0.5, _SIDE / aspect**0.5
     grids = [
         _Grid(groups, kinds, bands, in_rows, width, height)
         for bands in range(1, min(groups, 4) + 1)

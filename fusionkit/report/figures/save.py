@@ -7,9 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fusionkit.report.figures.convergence import convergence_figure
-from fusionkit.report.figures.maps import maps_figure
+from fusionkit.report.figures.maps import maps_figure, uncertainty_figure
 from fusionkit.report.figures.spectrum import spectrum_figure
-from fusionkit.report.figures.uncertainty import uncertainty_figure
 from fusionkit.report.figures.weights import weights_figure
 from fusionkit.report.spectrum import spectra_of
 from fusionkit.results.record import RunRecord

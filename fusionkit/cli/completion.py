@@ -65,13 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
             action.complete = completions[action.metavar]  # type: ignore[attr-defined]  # defined by shtab, not argparse
     preamble = _CONFIGS[arguments.shell].format(names=_quoted(packaged_configs(), arguments.shell))
     script = shtab.complete(parser, arguments.shell, preamble=preamble)
-    print(_complete_repeated(script) if arguments.shell == "zsh" else script)
+    if arguments.shell == "zsh":  # shtab writes ``(*):``, which stops after the first of repeated arguments
+        script = re.sub(r'^(\s*")\(\*\):', r"\1*:", script, flags=re.MULTILINE)
+    print(script)
     return DONE
-
-
-def _complete_repeated(script: str) -> str:
-    """Make a zsh script complete all repeated arguments: shtab writes ``(*):``, which stops after the first."""
-    return re.sub(r'^(\s*")\(\*\):', r"\1*:", script, flags=re.MULTILINE)
 
 
 def _quoted(names: Iterable[str], shell: str) -> str:

@@ -40,7 +40,7 @@ class OpenFiles:
         text, reader = (path, reader) if own else (self._path, reader or self._reader)
         if text is None:
             raise UserError(key, "names no file, and data.path is not given", "add 'path' here or to data")
-        place = (self._absolute(text), reader)
+        place = (self._folder / Path(text).expanduser(), reader)
         if place not in self._opened:
             recording = self._preopened.get(place[0].resolve()) if self._preopened else None
             self._opened[place] = recording or open_recording(*place, key if own else self._where)
@@ -57,9 +57,6 @@ class OpenFiles:
     def source(self) -> str:
         """The files that were opened, the config's ``data.path`` first."""
         return ", ".join(dict.fromkeys(_shown(path) for path, _ in self._opened))
-
-    def _absolute(self, text: str) -> Path:
-        return self._folder / Path(text).expanduser()
 
 
 def _shown(path: Path) -> str:

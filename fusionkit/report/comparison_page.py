@@ -68,7 +68,8 @@ def _gallery(runs: tuple[SavedRun, ...], elements: tuple[str, ...]) -> Gallery:
         for name, (image, *others), style in extra:
             if image is not None:
                 images[f"{element} {name}"] = image
-                layer_name = name if _all_equal(image, others) else f"{name} of {runs[0].name}"
+                is_common = all(other is not None and np.array_equal(image, other) for other in others)
+                layer_name = name if is_common else f"{name} of {runs[0].name}"
                 layers.append(layer(layer_name, f"{element} {name}", limits, image, "maps", style))
         layers += _differences(element, maps, derived)
         panels.append(Panel(element, unit, tuple(layers), element, overlay=True))
@@ -85,11 +86,6 @@ def _raw(run: SavedRun, recorded: RawMaps, element: str) -> Array | None:
     """The raw map of an element; None if it has other pixels than the fused map."""
     image = recorded.images[run.saved.labels.index(element)]
     return image if image is not None and image.shape == run.saved.x.shape[1:] else None
-
-
-def _all_equal(image: Array, others: list[Array | None]) -> bool:
-    """Whether every run has this image."""
-    return all(other is not None and np.array_equal(image, other) for other in others)
 
 
 def _differences(element: str, maps: dict[str, Array], derived: dict[str, Derived]) -> list[Layer]:

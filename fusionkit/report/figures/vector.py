@@ -68,7 +68,8 @@ def _draw_prediction(axes: Axes, name: str, data: Array, model: Array) -> None:
         ends = (low - margin, high + margin)
         axes.plot(ends, ends, color="0.5", linestyle="--", linewidth=1.0, label="prediction = data", zorder=1)
         axes.set(xlim=ends, ylim=ends)
-    axes.plot(predicted, observed, linestyle="none", marker="o", markersize=4, alpha=_opacity(data.size), color="C0")
+    opacity = float(np.clip(30.0 / data.size**0.7, 0.1, 0.8))
+    axes.plot(predicted, observed, linestyle="none", marker="o", markersize=4, alpha=opacity, color="C0")
     axes.set_aspect("equal", adjustable="box")
     axes.set(xlabel=f"{name} predicted", ylabel=f"{name} given")
     axes.set_title("Data against prediction", fontsize=11)
@@ -78,7 +79,3 @@ def _finite(values: Array) -> Array:
     """The values with NaN, which is not drawn, for any that is not finite."""
     values = np.asarray(values, np.float64)
     return np.where(np.isfinite(values), values, np.nan)
-
-
-def _opacity(count: int) -> float:
-    return float(np.clip(30.0 / count**0.7, 0.1, 0.8))

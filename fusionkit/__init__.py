@@ -22,27 +22,13 @@ if TYPE_CHECKING:
     from fusionkit.results.result_file import read_result
     from fusionkit.weights.in_python import choose_weights
 
+# fmt: off
 __all__ = [
-    "Dataset",
-    "Fused",
-    "FusionkitWarning",
-    "Job",
-    "Problem",
-    "RefusalError",
-    "Result",
-    "Status",
-    "UserError",
-    "check_term",
-    "choose_weights",
-    "compose",
-    "fuse",
-    "load_config",
-    "make_solver",
-    "prepare",
-    "read_result",
-    "solve",
-    "starting_point",
+    "Dataset", "Fused", "FusionkitWarning", "Job", "Problem", "RefusalError", "Result", "Status", "UserError",
+    "check_term", "choose_weights", "compose", "fuse", "load_config", "make_solver", "prepare", "read_result",
+    "solve", "starting_point",
 ]
+# fmt: on
 
 _HOMES = {
     "Dataset": "data.dataset",

@@ -28,9 +28,7 @@ _NORMALISED: tuple[float, float, float] = (1.0, 0.24, 0.1)
 
 PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
 _LARGE_OFFSET = 30.0  # in ranges of the image
-_SPARSE = (
-    0.5  # of the pixels were not measured: patches are mostly filled, and held-out counts see none of these pixels
-)
+_SPARSE = 0.5  # of the pixels not measured: patches are mostly filled, and held-out counts see none of these pixels
 _PATCH = 16  # pixels along the shorter axis from which patches are compared
 _IMAGE = "  # at most 1 / s²; model and weight best predict held-out counts"
 _OF_A_STACK = ("_background", "_mixing", "_spectrum")  # ends of the names of arrays that belong to a stack

@@ -48,7 +48,20 @@ class SolveLines(SolveProgress):
             self._next += max(1, -(-check.max_iterations // _LINES))
 
 
-class SolveBar(SolveProgress):
+class _WithBar:
+    """A bar within the context."""
+
+    _bar: RichProgress
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+
+class SolveBar(_WithBar, SolveProgress):
     """A bar on a terminal, below other output on stderr."""
 
     def __init__(self) -> None:
@@ -57,14 +70,6 @@ class SolveBar(SolveProgress):
         self._bar = _bar(TextColumn("{task.description}"))
         self._task = self._bar.add_task("starting", total=None)
         self._objective = ""
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Remove the bar."""
-        self._bar.stop()
 
     def show(self, check: Check) -> None:
         """Move the bar and show objective and optimality beside it."""
@@ -112,7 +117,7 @@ class SweepLines(SweepProgress):
             print(f"{self._done}/{self._total}  {row.point.name}  {_outcome(row)}", file=sys.stderr, flush=True)
 
 
-class SweepBar(SweepProgress):
+class SweepBar(_WithBar, SweepProgress):
     """A bar on a terminal, below failures."""
 
     def __init__(self, total: int) -> None:
@@ -121,14 +126,6 @@ class SweepBar(SweepProgress):
         super().__init__(total)
         self._bar = _bar(TextColumn("{task.description}", markup=False))
         self._task = self._bar.add_task("points", total=total)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Remove the bar."""
-        self._bar.stop()
 
     def show(self, row: Row) -> None:
         """Move the bar and show the last point beside it."""

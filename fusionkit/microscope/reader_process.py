@@ -107,19 +107,22 @@ class RemoteValues:
 
     def read(self) -> npt.NDArray[Any]:
         """All values."""
-        return self.process.ask(self.path, f"'{self.name}'", "read", self.name)
+        return self._ask("read")
 
     def total(self) -> float:
         """Sum of all values in float64; NaN if they are not numbers."""
-        return self.process.ask(self.path, f"'{self.name}'", "total", self.name)
+        return self._ask("total")
 
     def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
         """Sums over ranges of channels along ``axis``."""
-        return self.process.ask(self.path, f"'{self.name}'", "sums", self.name, axis, list(ranges))
+        return self._ask("sums", axis, list(ranges))
 
     def binned(self, axis: int, ranges: Sequence[Channels]) -> npt.NDArray[Any]:
         """Sums over ranges of channels along ``axis``, (ranges, ny, nx), in small integers if they hold the values."""
-        return self.process.ask(self.path, f"'{self.name}'", "binned", self.name, axis, list(ranges))
+        return self._ask("binned", axis, list(ranges))
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        return self.process.ask(self.path, f"'{self.name}'", "values", self.name, method, *arguments)
 
 
 class _OpenFile:
@@ -135,17 +138,8 @@ class _OpenFile:
         self._signals = {one.name: one for one in read_signals(path)}
         return [(one.name, one.shape, one.axes, one.facts, one.notes) for one in self._signals.values()]
 
-    def read(self, path: Path, name: str) -> npt.NDArray[Any]:
-        return guarded(path, self._signals[name].data.read, f"'{name}'")
-
-    def total(self, path: Path, name: str) -> float:
-        return guarded(path, self._signals[name].data.total, f"'{name}'")
-
-    def sums(self, path: Path, name: str, axis: int, ranges: list[Channels]) -> list[Image]:
-        return guarded(path, lambda: self._signals[name].data.sums(axis, ranges), f"'{name}'")
-
-    def binned(self, path: Path, name: str, axis: int, ranges: list[Channels]) -> npt.NDArray[Any]:
-        return guarded(path, lambda: self._signals[name].data.binned(axis, ranges), f"'{name}'")
+    def values(self, path: Path, name: str, method: str, *arguments: Any) -> Any:
+        return guarded(path, lambda: getattr(self._signals[name].data, method)(*arguments), f"'{name}'")
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:

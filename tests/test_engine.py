@@ -56,7 +56,7 @@ PROBLEMS: dict[str, tuple[tuple[Any, ...], bool]] = {
     "each its own": ((*FUSED[:2], {"type": "tv", "weight": 0.3, "per_element": {"Co": 2.0}}, "nonnegative"), True),
     "guided": ((*FUSED[:2], {"type": "directional_tv", "weight": 0.3, "coupling": "none"}, "nonnegative"), True),
     "guided and coupled": ((*FUSED[:2], {"type": "structure_tensor_tv", "weight": 0.5}, "nonnegative"), True),
-    "two detectors": ((*FUSED, {"type": "haadf", "gamma": 1.2, "name": "second"}), False),
+    "two detectors": ((*FUSED, {"type": "haadf", "gamma": 1.2, "name": "second"}), True),
 }
 
 

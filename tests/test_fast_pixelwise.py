@@ -149,10 +149,10 @@ def test_what_the_kernels_do_not_know_is_not_supported() -> None:
     terms, spec = described(case.spec), case.spec
     assert spec.coupled is not None
     root, shape = Described(replace(spec.coupled, gamma=0.5)), case.x.shape
-    box = Box(np.zeros(shape), np.inf)
+    box, others = Box(np.zeros(shape), np.inf), [Described(replace(spec.coupled), f"other {k}") for k in range(3)]
     for wrong, bounds, of, reason in (
         ([Described(None)], case.bounds, shape, "no kernel is compiled for described"),
-        ([*terms, Described(spec.coupled, "second")], case.bounds, shape, "second is the second term that couples"),
+        ([*terms, *others], case.bounds, shape, "other 2 couples the elements after 3 other terms"),
         ([root], case.bounds, shape, "exponents from 1 to 4, but that of described is 0.5"),
         (terms, box, shape, "the bounds differ between values"),
         (terms, case.bounds, (33, 4, 5), "at most 32 elements, but there are 33"),

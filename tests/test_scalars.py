@@ -23,6 +23,8 @@ pytest.importorskip("numba", reason="the compiled kernels need Numba")
 
 IMAGE = {"name": "image", "data": "haadf", "weight": 0.1}
 ABSORPTION = {"type": "absorption", "mu": {"Co": 0.05, "O": 0.02}, "incident": 60.0}
+SECOND = {"type": "haadf", "gamma": 1.2, "name": "second image", "weight": 0.3}
+COUNTED = {"type": "poisson", "name": "counted", "data": "haadf", "forward": {"type": "power_sum", "gamma": 1.5}}
 MIXTURE = {"type": "poisson", "weight": 0.7, "forward": "spectral"}  # every element contributes to every map
 BESIDE = (
     *({"type": "poisson", "name": name, "data": "other", "weight": 0.3} for name in ("own", "second")),
@@ -34,9 +36,14 @@ BESIDE = (
     },
     {"type": "least_squares", "data": "other"},
 )
-# each is compiled on its own: both losses of an image, both chains, a mixture, an author's loss, and several losses
+# each is compiled on its own: losses of images with chains and powers, a mixture, an author's loss, several losses
 KINDS: dict[str, tuple[Any, ...]] = {
-    "chain": ({"type": "least_squares", **IMAGE, "forward": ABSORPTION}, {"type": "poisson", "data": "other"}),
+    "chains": (
+        {"type": "least_squares", **IMAGE, "forward": ABSORPTION},
+        {"type": "poisson", "data": "other"},
+        SECOND,
+        COUNTED,
+    ),
     "sum and mixture": ({"type": "poisson", **IMAGE, "forward": "sum"}, MIXTURE),
     "mixture beside losses": (FUSED[0], *BESIDE, MIXTURE),
 }
@@ -72,8 +79,9 @@ def test_losses_and_chains_run_compiled(kind: str) -> None:
 
 
 def test_the_note_says_which_term_falls_back_and_why() -> None:
-    result = run(compose(recording(), [*FUSED, {"type": "haadf", "gamma": 1.2, "name": "second"}]), max_iterations=2)
-    reason = "second is the second term that couples the elements, but the kernels take one"
+    more = [{"type": "haadf", "gamma": 1.2, "name": name} for name in ("second", "third", "fourth")]
+    result = run(compose(recording(), [*FUSED, *more]), max_iterations=2)
+    reason = "fourth couples the elements after 3 other terms, the most in kernels"
     assert result.notes == (f"the pixelwise terms run in NumPy: {reason}; iterations take about 10 times as long",)
 
 

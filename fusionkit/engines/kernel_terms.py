@@ -17,7 +17,7 @@ from fusionkit.engines.losses import LeastSquares, LossScalars, Poisson, ScalarF
 from fusionkit.terms import Array, Bounds, Term
 
 MOST_ELEMENTS = 32  # the kernels hold a chunk of each map on the stack
-_LAST = -1  # place of the mixture among the weights until all others are known
+MOST_IMAGES = 3  # terms that couple the elements of a pixel
 
 
 class Kernel:
@@ -120,7 +120,7 @@ class LossOfMixture(Kernel):
 
 @dataclass(frozen=True, eq=False)
 class LossOfSum(Kernel):
-    r""":math:`w \sum \varphi(f(\sum_i z_i x_i); b)`, one value at each pixel.
+    r""":math:`w \sum \varphi(f(s); b)`, one value :math:`s = \sum_i (z_i x_i)^\gamma` at each pixel.
 
     Parameters
     ----------
@@ -129,6 +129,7 @@ class LossOfSum(Kernel):
     data : b, shape (ny, nx).
     z : z_i, shape (n,).
     chain : f; None for the sum itself.
+    gamma, floor : as in `PowerSumLeastSquares`; for gamma = 1 the plain sum.
     """
 
     loss: LossScalars
@@ -136,6 +137,8 @@ class LossOfSum(Kernel):
     data: Array
     z: Array
     chain: ScalarFunction | None = None
+    gamma: float = 1.0
+    floor: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,11 +205,12 @@ class PixelwiseSpec:
 
     Parameters
     ----------
-    coupled : the fidelity that couples the elements of a pixel.
+    coupled : the first fidelity that couples the elements of a pixel.
     poisson, squares : fidelities of the maps themselves.
     lower, upper : bounds of every value; infinite for none.
     others : further losses of the maps.
     mixture : a loss of sums of the maps.
+    images : further fidelities that couple the elements.
     order : index of each described term in `weights`.
     """
 
@@ -217,18 +221,23 @@ class PixelwiseSpec:
     upper: float = np.inf
     others: tuple[LossOfMaps, ...] = ()
     mixture: LossOfMixture | None = None
+    images: tuple[LossOfSum, ...] = ()
     order: tuple[int, ...] = ()
 
     @property
-    def weights(self) -> tuple[float, ...]:
-        """The weights of the coupled term, Poisson, squares and `further`; 0 for an absent one."""
-        fits = (self.coupled, self.poisson, self.squares, *self.further)
-        return tuple(fit.weight if fit else 0.0 for fit in fits)
+    def fits(self) -> tuple[Any, ...]:
+        """The coupled term, Poisson, squares and `further`; None for an absent one."""
+        return (self.coupled, self.poisson, self.squares, *self.further)
 
     @property
-    def further(self) -> tuple[LossOfMaps | LossOfMixture, ...]:
-        """The further losses of the maps, and the mixture, if any."""
-        return self.others if self.mixture is None else (*self.others, self.mixture)
+    def weights(self) -> tuple[float, ...]:
+        """The weights of `fits`; 0 for an absent one."""
+        return tuple(fit.weight if fit else 0.0 for fit in self.fits)
+
+    @property
+    def further(self) -> tuple[LossOfMaps | LossOfMixture | LossOfSum, ...]:
+        """The further losses of the maps, the mixture, if any, and the further images."""
+        return (*self.others, *(() if self.mixture is None else (self.mixture,)), *self.images)
 
 
 class Unsupported(Exception):
@@ -246,11 +255,25 @@ def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> P
     bounds : the intersection of all bounds.
     shape : of the unknown.
     """
-    spec = PixelwiseSpec()
-    for term in terms:
-        spec = _with_term(spec, term)
-    last = 3 + len(spec.others)
-    spec = replace(spec, order=tuple(last if index == _LAST else index for index in spec.order))
+    kernels = [_checked(term) for term in terms]
+    first = {kind: next((one for one in kernels if isinstance(one, kind)), None) for kind in _SPECIAL}
+    images = [one for one in kernels if isinstance(one, PowerSumLeastSquares | LossOfSum)]
+    coupled = first[PowerSumLeastSquares] or next(iter(images), None)
+    kernels = [one if one is coupled or one in first.values() else _general(one) for one in kernels]
+    spec = PixelwiseSpec(
+        coupled,
+        first[PoissonMaps],
+        first[LeastSquaresMaps],
+        others=tuple(one for one in kernels if isinstance(one, LossOfMaps)),
+        mixture=next((one for one in kernels if isinstance(one, LossOfMixture)), None),
+        images=tuple(one for one in kernels if isinstance(one, LossOfSum) and one is not coupled),
+    )
+    for term, kernel in zip(terms, kernels, strict=True):
+        if kernel in spec.images[MOST_IMAGES - 1 :]:
+            raise Unsupported(f"{term.name} couples the elements after {MOST_IMAGES} other terms, the most in kernels")
+        if kernel not in spec.fits:
+            raise Unsupported(f"{term.name} is the second mixture of the maps, but the kernels take one")
+    spec = replace(spec, order=tuple(spec.fits.index(kernel) for kernel in kernels))
     if len(shape) != 3 or 0 in shape:
         raise Unsupported(f"the kernels take maps (n, ny, nx), but the unknown has the shape {shape}")
     if shape[0] > MOST_ELEMENTS:
@@ -260,32 +283,33 @@ def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> P
     return replace(spec, lower=float(bounds.lower), upper=float(bounds.upper))
 
 
-def _with_term(spec: PixelwiseSpec, term: Term) -> PixelwiseSpec:
+_SPECIAL: tuple[Any, ...] = (PowerSumLeastSquares, PoissonMaps, LeastSquaresMaps)  # the first of each has its own code
+
+
+def _checked(term: Term) -> Kernel:
+    """The kernel of a term, if it is one of pixels within its limits."""
     kernel = kernel_of(term)
     match kernel:
-        case PowerSumLeastSquares() | LossOfSum() if spec.coupled is not None:
-            raise Unsupported(f"{term.name} is the second term that couples the elements, but the kernels take one")
-        case PowerSumLeastSquares() if not 1 <= kernel.gamma <= 4:
+        case PowerSumLeastSquares() | LossOfSum() if not 1 <= kernel.gamma <= 4:
             raise Unsupported(f"the kernels take exponents from 1 to 4, but that of {term.name} is {kernel.gamma:g}")
-        case PowerSumLeastSquares() | LossOfSum():
-            return replace(spec, coupled=kernel, order=(*spec.order, 0))
-        case LossOfMixture() if spec.mixture is not None:
-            raise Unsupported(f"{term.name} is the second mixture of the maps, but the kernels take one")
         case LossOfMixture() if len(kernel.data) > MOST_ELEMENTS:
             raise Unsupported(f"the kernels take at most {MOST_ELEMENTS} data a pixel, but {term.name} has more")
-        case LossOfMixture():
-            return replace(spec, mixture=kernel, order=(*spec.order, _LAST))
-        case PoissonMaps() if spec.poisson is None:
-            return replace(spec, poisson=kernel, order=(*spec.order, 1))
-        case LeastSquaresMaps() if spec.squares is None:
-            return replace(spec, squares=kernel, order=(*spec.order, 2))
+        case PoissonMaps() | LeastSquaresMaps() | LossOfMaps() | LossOfMixture() | PowerSumLeastSquares() | LossOfSum():
+            return kernel
+    raise Unsupported(f"no kernel is compiled for {term.name}")
+
+
+def _general(kernel: Kernel) -> Kernel:
+    """The kernel by scalars; unchanged if it has no such form."""
+    match kernel:
         case PoissonMaps():
-            kernel = LossOfMaps(Poisson(kernel.epsilon, kernel.floor), kernel.weight, kernel.maps)
+            return LossOfMaps(Poisson(kernel.epsilon, kernel.floor), kernel.weight, kernel.maps)
         case LeastSquaresMaps():
-            kernel = LossOfMaps(LeastSquares(), kernel.weight, kernel.maps)
-    if not isinstance(kernel, LossOfMaps):
-        raise Unsupported(f"no kernel is compiled for {term.name}")
-    return replace(spec, others=(*spec.others, kernel), order=(*spec.order, 3 + len(spec.others)))
+            return LossOfMaps(LeastSquares(), kernel.weight, kernel.maps)
+        case PowerSumLeastSquares():
+            one = kernel
+            return LossOfSum(LeastSquares(), one.weight, one.image, one.z, None, one.gamma, one.floor)
+    return kernel
 
 
 def power_parts(y: float, dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -82,8 +83,11 @@ class PixelwiseForward(Forward):
         return self
 
     @property
-    def chain(self) -> tuple[Array, ScalarFunction | None] | None:
-        """(z, f) where m = f(sum_i z_i x_i), f for one value or None for the sum itself; None for another model."""
+    def chain(self) -> tuple[Any, ...] | None:
+        """(z, f) where m = f(sum_i z_i x_i), f for one value or None for the sum itself; None for another model.
+
+        For sums of powers, (z, f, gamma, floor) as in `fusionkit.engines.kernel_terms.LossOfSum`.
+        """
         return None
 
     def adjoint(self, x: Array, r: Array) -> Array:
@@ -125,10 +129,14 @@ class PixelwiseChain(PixelwiseForward):
         return Jet(f.value(jet.prediction), slope * jet.slope, bend)
 
     @property
-    def chain(self) -> tuple[Array, ScalarFunction] | None:
-        """(z, f) if s is a sum and f can be compiled."""
+    def chain(self) -> tuple[Any, ...] | None:
+        """That of s with f, if s is a sum and f can be compiled."""
         inner = self.inner.chain
-        return (inner[0], self.function) if inner and inner[1] is None and isinstance(self.function, tuple) else None
+        return (
+            (inner[0], self.function, *inner[2:])
+            if inner and inner[1] is None and isinstance(self.function, tuple)
+            else None
+        )
 
     def at_rows(self, rows: slice) -> PixelwiseChain:
         """The function of the inner model of these rows."""

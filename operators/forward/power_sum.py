@@ -90,9 +90,9 @@ class PowerSum(PixelwiseForward):
         return replace(self, z=self._column.ravel() * factors)
 
     @property
-    def chain(self) -> tuple[Array, None] | None:
-        """The sum of Z_i x_i where gamma is 1."""
-        return (self._column.ravel(), None) if self.gamma == 1 else None
+    def chain(self) -> tuple[Array, None, float, float]:
+        """The sum of powers of Z_i x_i."""
+        return self._column.ravel(), None, self.gamma, self.floor
 
     def _scaled(self, x: Array) -> Array:
         scaled = x * self._column.astype(x.dtype)

@@ -22,7 +22,7 @@ from numba.core.typed_passes import AnnotateTypes
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
-from fusionkit.engines.kernel_terms import MOST_ELEMENTS
+from fusionkit.engines.kernel_terms import MOST_ELEMENTS, MOST_IMAGES
 
 njit: Any = _njit  # its annotations lack some of its options
 
@@ -141,18 +141,26 @@ def announce_compilation(compiled: Any, dtype: npt.DTypeLike) -> None:
             mark.touch()
 
 
-@intrinsic
-def _stack(typingctx: Any, like: Any) -> Any:  # pyright: ignore[reportUnusedParameter] numba's interface
-    """A pointer to ELEMENTS * ROW values, of the dtype of the array ``like``, on the caller's stack."""
-    dtype = like.dtype
+def _stack(rows: int) -> Any:
+    """A compiled function of an array: a pointer to rows * ROW values of its dtype on the caller's stack."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value = context.get_data_type(dtype)
-        memory = cgutils.alloca_once(builder, ir.ArrayType(value, ELEMENTS * ROW))
-        memory.align = 64
-        return builder.bitcast(memory, value.as_pointer())
+    @intrinsic
+    def pointer(typingctx: Any, like: Any) -> Any:  # pyright: ignore[reportUnusedParameter] numba's interface
+        dtype = like.dtype
 
-    return types.CPointer(dtype)(like), codegen
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            value = context.get_data_type(dtype)
+            memory = cgutils.alloca_once(builder, ir.ArrayType(value, rows * ROW))
+            memory.align = 64
+            return builder.bitcast(memory, value.as_pointer())
+
+        return types.CPointer(dtype)(like), codegen
+
+    return pointer
+
+
+_WIDE = (MOST_IMAGES + 1) * ELEMENTS
+_narrow_stack, _wide_stack = _stack(ELEMENTS), _stack(_WIDE)
 
 
 @inlined
@@ -161,8 +169,13 @@ def scratch(like: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
     The compiler knows that it overlaps no other array, so loops that write to it vectorise without checks.
     """
-    pointer: Any = _stack(like)  # pyright: ignore[reportCallIssue] the compiler passes the typing context
-    return carray(pointer, (ELEMENTS, ROW))
+    return carray(_narrow_stack(like), (ELEMENTS, ROW))
+
+
+@inlined
+def couplings(like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """As `scratch`, with rows for each element and image, and one more for each element."""
+    return carray(_wide_stack(like), (_WIDE, ROW))
 
 
 @inlined

@@ -18,6 +18,7 @@ from fusionkit.engines.cpu.compile import (
     announce_compilation,
     apart,
     copy,
+    couplings,
     inlined,
     kernel,
     merged,
@@ -26,7 +27,7 @@ from fusionkit.engines.cpu.compile import (
 )
 from fusionkit.engines.cpu.mixture import Mixture, mixture_of
 from fusionkit.engines.cpu.newton import newton
-from fusionkit.engines.cpu.scalars import Chain, Other, chain_of, others_of, ours
+from fusionkit.engines.cpu.scalars import Chain, Other, chains_of, others_of, ours
 from fusionkit.engines.cpu.threads import run, shares, thread_count
 from fusionkit.engines.kernel_terms import PixelwiseSpec, PowerSumLeastSquares, power_parts
 from fusionkit.terms import Array
@@ -43,8 +44,9 @@ class Fit(NamedTuple):
     tiny: Any
     infinite: Any
     rounding: Any
-    coupled: bool  # a term couples the elements of a pixel
-    power: bool  # that term is a power sum
+    images: int  # terms that couple the elements of a pixel
+    coupled: bool  # whether there are any
+    power: bool  # the first is a power sum
     linear: bool
     bounded: bool  # `newton.decreases` has bounds of the power
     z: Array
@@ -67,8 +69,8 @@ class Fit(NamedTuple):
     lower: Any
     upper: Any
     others: tuple[Other, ...]
-    chain: Chain | tuple[()]
-    mixture: Mixture | tuple[()]
+    chains: tuple[Chain, ...]
+    mixture: tuple[Mixture, ...]
 
 
 def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Fit:
@@ -95,6 +97,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
         tiny=number(2.0**-126),
         infinite=number(np.inf),
         rounding=number(8 * np.finfo(dtype).eps),  # as in fusionkit.pixelwise
+        images=(spec.coupled is not None) + len(spec.images),
         coupled=spec.coupled is not None,
         power=coupled is not None,
         linear=gamma == 1.0,
@@ -119,7 +122,7 @@ def fit_of(spec: PixelwiseSpec, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
         lower=number(spec.lower),
         upper=number(spec.upper),
         others=others_of(spec, shape[0], dtype),
-        chain=chain_of(spec, dtype),
+        chains=chains_of(spec, dtype),
         mixture=mixture_of(spec, dtype),
     )
 
@@ -182,7 +185,7 @@ def _build(stamp: int) -> Versions:
         x, target, new = scratch(v), scratch(v), scratch(v)
         inverses = scratch(v)
         fill(inverses, inverse, n)
-        work = (scratch(v), scratch(v), scratch(v), scratch(v))
+        work = (couplings(v), scratch(v), scratch(v), scratch(v))
         for j in range(row, end):
             for first in range(0, nx, CHUNK):
                 m = min(CHUNK, nx - first)

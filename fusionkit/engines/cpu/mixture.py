@@ -1,6 +1,6 @@
 """A loss of sums of all maps (`LossOfMixture`), compiled into Newton steps and checks.
 
-``mixture`` is a `Mixture` or an empty tuple. It uses rows 5 and 6 of the scratch ``rows`` in a Newton step.
+Functions take a tuple of none or one `Mixture`. It uses rows 5 and 6 of the scratch ``rows`` in a Newton step.
 """
 
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fusionkit.engines.cpu.compile import dot, inlined, read_only, total
-from fusionkit.engines.cpu.scalars import curvature_of, if_present, in_dtype, slope_of, value_of
+from fusionkit.engines.cpu.scalars import curvature_of, each, in_dtype, slope_of, value_of
 from fusionkit.engines.kernel_terms import PixelwiseSpec
 from fusionkit.engines.sums import SUMS
 from fusionkit.terms import Array
@@ -19,26 +19,29 @@ class Mixture(NamedTuple):
 
     loss: Any
     weight: Any
+    column: int  # of its sums
     matrix: Array
     sums: Array  # of the rows of the matrix
     data: Array
     background: Array
 
 
-def mixture_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> Mixture | tuple[()]:
+def mixture_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> tuple[Mixture, ...]:
     """The mixture for the kernels; an empty tuple without one."""
     term = spec.mixture
     if term is None:
         return ()
     background = np.zeros_like(term.data) if term.background is None else term.background
-    return Mixture(
+    mixture = Mixture(
         in_dtype(term.loss, dtype),
         dtype.type(term.weight),
+        SUMS + 2 * len(spec.others),
         read_only(term.matrix, dtype),
         read_only(np.asarray(term.matrix.sum(axis=1)), dtype),
         read_only(term.data, dtype),
         read_only(background, dtype),
     )
+    return (mixture,)
 
 
 @inlined
@@ -55,7 +58,7 @@ def _mean(mixture: Any, x: Any, c: int, mean: Any, elements: int, at: Any) -> No
                 mean[k] += share * xi[k]
 
 
-@if_present
+@each
 @inlined
 def expand_mixture(mixture: Any, x: Any, g: Any, c: Any, elements: int, rows: Any, at: Any) -> None:
     """Add the gradient to g and the majorant of the curvature to c."""
@@ -77,7 +80,7 @@ def expand_mixture(mixture: Any, x: Any, g: Any, c: Any, elements: int, rows: An
                     ci[k] += share * bend[k]
 
 
-@if_present
+@each
 @inlined
 def change_mixture(mixture: Any, x: Any, new: Any, change: Any, before: Any, elements: int, rows: Any, at: Any) -> None:
     """Add the change of the term from x to ``new``, and the size of its former value."""
@@ -93,7 +96,7 @@ def change_mixture(mixture: Any, x: Any, new: Any, change: Any, before: Any, ele
             before[k] += abs(value)
 
 
-@if_present
+@each
 @inlined
 def bound_mixture(mixture: Any, x: Any, new: Any, change: Any, size: Any, elements: int, rows: Any, at: Any) -> None:
     """Add an upper bound of the change of the convex term: its slope at ``new`` times the move."""
@@ -109,11 +112,9 @@ def bound_mixture(mixture: Any, x: Any, new: Any, change: Any, size: Any, elemen
             size[k] += abs(part)
 
 
-@if_present
+@each
 @inlined
-def collect_mixture(
-    mixture: Any, x: Any, slopes: Any, others: int, rows: Any, elements: int, sums: Any, at: Any
-) -> None:
+def collect_mixture(mixture: Any, x: Any, slopes: Any, rows: Any, elements: int, sums: Any, at: Any) -> None:
     """Add the value of the term to the sums; ``slopes`` = w phi', a row for each datum of a pixel."""
     j, first, m = at
     value = rows[1]
@@ -122,14 +123,14 @@ def collect_mixture(
         _mean(mixture, x, index, slope, elements, at)
         for k in range(m):
             value[k] = value_of(mixture.loss, slope[k], b[k])
-        sums[SUMS + 2 * others] += total(value, m)
+        sums[mixture.column] += total(value, m)
         for k in range(m):
             slope[k] = mixture.weight * slope_of(mixture.loss, slope[k], b[k])
 
 
-@if_present
+@each
 @inlined
-def pull_mixture(mixture: Any, r: Any, slopes: Any, i: int, others: int, rows: Any, sums: Any, m: int) -> None:
+def pull_mixture(mixture: Any, r: Any, slopes: Any, i: int, rows: Any, sums: Any, m: int) -> None:
     """Add the gradient with respect to element i to r, and its square to the sums."""
     gradient = rows[0]
     for k in range(m):
@@ -141,4 +142,4 @@ def pull_mixture(mixture: Any, r: Any, slopes: Any, i: int, others: int, rows: A
                 gradient[k] += share * slope[k]
     for k in range(m):
         r[k] += gradient[k]
-    sums[SUMS + 2 * others + 1] += dot(gradient, gradient, m)
+    sums[mixture.column + 1] += dot(gradient, gradient, m)

@@ -19,16 +19,15 @@ from fusionkit.engines.cpu.maths import power, rough_log
 from fusionkit.engines.cpu.mixture import bound_mixture, change_mixture, expand_mixture
 from fusionkit.engines.cpu.scalars import (
     bound_others,
-    change_chain,
+    change_chains,
     change_others,
-    couple_chain,
-    expand_chain,
+    expand_chains,
     expand_others,
-    sum_chain,
 )
 from fusionkit.engines.losses import log
 
 _ATTEMPTS = 8  # step lengths to try, as in fusionkit.pixelwise
+_TOTAL, _ACROSS, _SHARE = 16, 20, 24  # rows of scratch for each image
 
 
 @inlined
@@ -57,7 +56,6 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
     """Gradient g, diagonal curvature c and coupling u (in place of y) of all terms and the quadratic."""
     j, first, m = at
     zero, one, prediction = fit.zero, fit.one, rows[0]
-    expand_chain(fit.chain, rows, at)
     for i in range(fit.elements):
         xi, vi, gi, ci, weight = x[i], v[i], g[i], c[i], inverse[i]
         for k in range(m):
@@ -77,8 +75,7 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
             for k in range(m):
                 gi[k] += w * (xi[k] - (xi[k] if np.isnan(b[k]) else b[k]))
                 ci[k] += zero if np.isnan(b[k]) else w
-        expand_others(fit.others, 0, xi, gi, ci, i, rows, at)
-        couple_chain(fit.chain, gi, y[i], i, rows, m)
+        expand_others(fit.others, xi, gi, ci, i, rows, at)
         if fit.power:
             image, yi, z = fit.image[j, first : first + m], y[i], fit.z[i]
             slope, bend = fit.gamma * z, fit.gamma * (fit.gamma - one) * z * z
@@ -93,45 +90,101 @@ def expand(x: Any, v: Any, y: Any, g: Any, c: Any, rows: Any, fit: Any, inverse:
                 gi[k] += residual * (slope * yi[k])
                 ci[k] += zero if curvature < zero else curvature
                 yi[k] = (zero if missing else root) * (slope * yi[k])
+    expand_chains(fit.chains, x, y, g, c, rows, fit.elements, at)
     expand_mixture(fit.mixture, x, g, c, fit.elements, rows, at)
 
 
 @inlined
 def newton_direction(x: Any, u: Any, g: Any, c: Any, rows: Any, fit: Any, m: int) -> None:
-    """The projected Newton direction in place of g, by the Sherman-Morrison formula; overwrites c."""
-    along, across, total = rows[1], rows[2], rows[3]
+    """The projected Newton direction in place of g, by the Sherman-Morrison formula; overwrites c.
+
+    ``u`` has a row for each element and image, and one for each element beyond them for several images.
+    """
+    n, along, across, more = fit.elements, rows[1], rows[_ACROSS], rows[4]
     zero, one = fit.zero, fit.one
     for k in range(m):
         along[k] = zero
         across[k] = one
-        total[k] = zero
-    if fit.coupled:
-        for i in range(fit.elements):
-            ui = u[i]
+        more[k] = zero
+    for a in range(fit.images):
+        total = rows[_TOTAL + a]
+        for k in range(m):
+            total[k] = zero
+        for i in range(n):
+            ui = u[a * n + i]
             for k in range(m):
                 total[k] += abs(ui[k])
-    for i in range(fit.elements):
-        xi, ui, gi, ci = x[i], u[i], g[i], c[i]
+    total = rows[_TOTAL]
+    for i in range(n):
+        xi, ui, gi, ci, free = x[i], u[i], g[i], c[i], u[fit.images * n + i]
+        if fit.images > 1:
+            for k in range(m):
+                more[k] = zero
+        for a in range(1, fit.images):
+            further, its = u[a * n + i], rows[_TOTAL + a]
+            for k in range(m):
+                more[k] += abs(further[k]) * its[k]
         for k in range(m):
             # as in fusionkit.pixelwise: an element that the diagonal majorant moves to a bound stays there
-            majorant = ci[k] + abs(ui[k]) * total[k] if fit.coupled else ci[k]
+            majorant = ci[k] + abs(ui[k]) * total[k] + more[k] if fit.coupled else ci[k]
             down, up = xi[k] - fit.lower, xi[k] - fit.upper
             sinks = (gi[k] > zero) & (gi[k] >= down * majorant)
             rises = (gi[k] < zero) & (gi[k] <= up * majorant)
             reciprocal = one / ci[k]
-            free = gi[k] * reciprocal
-            gi[k] = down if sinks else (up if rises else free)
+            gi[k] = down if sinks else (up if rises else gi[k] * reciprocal)
             if fit.coupled:
                 ci[k] = zero if sinks | rises else ui[k] * reciprocal
                 along[k] += ui[k] * gi[k]
                 across[k] += ui[k] * ci[k]
+            if fit.images > 1:
+                free[k] = zero if sinks | rises else reciprocal
     if fit.coupled:
+        _correct(g, c, 0, along, across, n, m)
+    for a in range(1, fit.images):
+        _add_image(u, g, c, rows, a, fit, m)
+
+
+@inlined
+def _correct(g: Any, s: Any, first: int, along: Any, across: Any, n: int, m: int) -> None:
+    """g - s along / across, s in the rows from ``first``; overwrites ``along``."""
+    for k in range(m):
+        along[k] /= across[k]
+    for i in range(n):
+        gi, si = g[i], s[first + i]
         for k in range(m):
-            along[k] /= across[k]
-        for i in range(fit.elements):
-            gi, ci = g[i], c[i]
+            gi[k] -= si[k] * along[k]
+
+
+@inlined
+def _add_image(u: Any, g: Any, c: Any, rows: Any, a: int, fit: Any, m: int) -> None:
+    """Correct the direction for image a > 0 by s = H^-1 u, with H that of the images before, which replaces u."""
+    n, along, across = fit.elements, rows[1], rows[_ACROSS + a]
+    for b in range(a):
+        share, below = rows[_SHARE + b], rows[_ACROSS + b]
+        for k in range(m):
+            share[k] = fit.zero
+        for i in range(n):
+            si, ui = (c[i] if b == 0 else u[b * n + i]), u[a * n + i]
             for k in range(m):
-                gi[k] -= ci[k] * along[k]
+                share[k] += si[k] * ui[k]
+        for k in range(m):
+            share[k] /= below[k]
+    for k in range(m):
+        along[k] = fit.zero
+        across[k] = fit.one
+    for i in range(n):
+        ui, gi, free, new = u[a * n + i], g[i], u[fit.images * n + i], rows[4]
+        for k in range(m):
+            new[k] = free[k] * ui[k]
+        for b in range(a):
+            si, share = (c[i] if b == 0 else u[b * n + i]), rows[_SHARE + b]
+            for k in range(m):
+                new[k] -= si[k] * share[k]
+        for k in range(m):
+            along[k] += ui[k] * gi[k]
+            across[k] += ui[k] * new[k]
+            ui[k] = new[k]
+    _correct(g, u, a * n, along, across, n, m)
 
 
 @inlined
@@ -178,8 +231,8 @@ def change_of(x: Any, v: Any, new: Any, y: Any, rows: Any, fit: Any, inverse: An
                 gain = (ni[k] - xi[k]) * ((ni[k] - b[k]) + off)
                 change[k] += w * (zero if np.isnan(b[k]) else gain)
                 before[k] += w * (zero if np.isnan(b[k]) else off * off)
-        change_others(fit.others, 0, xi, ni, change, before, i, rows, at)
-    change_chain(fit.chain, new, rows, change, before, fit.elements, at)
+        change_others(fit.others, xi, ni, change, before, i, rows, at)
+    change_chains(fit.chains, new, y, rows, change, before, fit.elements, at)
     change_mixture(fit.mixture, x, new, change, before, fit.elements, rows, at)
     if fit.power:
         predict(new, y, after, fit, m)
@@ -236,7 +289,7 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
                 part = zero if np.isnan(b[k]) else part
                 change[k] += part
                 size[k] += abs(part)
-        bound_others(fit.others, 0, xi, ni, change, size, i, rows, at)
+        bound_others(fit.others, xi, ni, change, size, i, rows, at)
         if fit.power:
             ui, z = u[i], fit.z[i]
             floor, steep = fit.floor / z, fit.gamma * z * fit.floor_power * np.sqrt(fit.coupled_weight)
@@ -249,7 +302,7 @@ def decreases(x: Any, v: Any, new: Any, u: Any, rows: Any, fit: Any, inverse: An
                 slope = steep if (slope < steep) & (d > zero) else slope
                 falls = one + down * ratio if (xi[k] >= floor) & (ratio >= -one) else zero
                 high[k] += slope * d * (one + up * ratio if d > zero else falls)
-    change_chain(fit.chain, new, rows, change, size, fit.elements, at)
+    change_chains(fit.chains, new, u, rows, change, size, fit.elements, at)
     bound_mixture(fit.mixture, x, new, change, size, fit.elements, rows, at)
     if fit.power:
         prediction, image, root = rows[0], fit.image[j, first : first + m], np.sqrt(fit.coupled_weight)
@@ -282,7 +335,6 @@ def newton(x: Any, v: Any, new: Any, work: Any, fit: Any, inverse: Any, steps: i
                 copy(new[i], x[i], m)
         if fit.power:
             predict(x, y, rows[0], fit, m)
-        sum_chain(fit.chain, x, rows[0], fit.elements, m)
         expand(x, v, y, g, c, rows, fit, inverse, at)
         newton_direction(x, y, g, c, rows, fit, m)
         clipped(x, g, new, fit, m)

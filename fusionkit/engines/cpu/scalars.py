@@ -1,8 +1,8 @@
 r"""Losses and chains given as scalars (`fusionkit.engines.losses`), compiled into Newton steps and checks.
 
-``others`` is a tuple of `Other`, ``chain`` a `Chain` or an empty tuple. Their types hold the scalar classes, so Numba
-compiles each combination on its own, and an absent one costs nothing. A loss of a datum that is NaN is 0. They use
-rows 5 to 9 of the scratch ``rows``: a chain keeps its slope in rows that no other loss writes.
+``others`` is a tuple of `Other`, ``chains`` one of `Chain`. Their types hold the scalar classes, so Numba compiles each
+combination on its own, and an absent one costs nothing. A loss of a datum that is NaN is 0. They use rows 5 to 9 of the
+scratch ``rows``, and rows `KEPT` + place for what is kept of a chain.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,13 @@ from numba import types
 from numba.extending import overload
 
 from fusionkit.engines.cpu.compile import OPTIONS, dot, inlined, read_only, total
-from fusionkit.engines.kernel_terms import LossOfMaps, LossOfSum, PixelwiseSpec
+from fusionkit.engines.cpu.maths import power
+from fusionkit.engines.kernel_terms import LossOfMaps, LossOfSum, PixelwiseSpec, power_parts
 from fusionkit.engines.losses import Unchanged
 from fusionkit.engines.sums import COUPLED, SUMS
 from fusionkit.terms import Array
 
+KEPT = 10
 _inlined: Any = {**OPTIONS, "forceinline": True}
 
 
@@ -27,6 +29,7 @@ class Other(NamedTuple):
 
     loss: Any
     weight: Any
+    column: int  # of its sums
     places: Array  # index into the data for each element, -1 for none
     factors: Array  # of each element
     data: Array
@@ -41,14 +44,23 @@ class Chain(NamedTuple):
     weight: Any
     z: Array
     data: Array
+    place: int  # among the terms that couple the elements
+    column: int  # of its sums
+    linear: bool
+    concave: bool  # in single values, as `fusionkit.terms.Pixelwise.concavity` tells
+    gamma: Any
+    less: Any  # gamma - 1
+    parts: tuple[Any, Any, Any]  # of the power
+    floor: Any
+    floor_power: Any
 
 
 def others_of(spec: PixelwiseSpec, elements: int, dtype: np.dtype[Any]) -> tuple[Other, ...]:
     """The further losses of the maps for the kernels."""
-    return tuple(_other(term, elements, dtype) for term in spec.others)
+    return tuple(_other(term, SUMS + 2 * k, elements, dtype) for k, term in enumerate(spec.others))
 
 
-def _other(term: LossOfMaps, elements: int, dtype: np.dtype[Any]) -> Other:
+def _other(term: LossOfMaps, column: int, elements: int, dtype: np.dtype[Any]) -> Other:
     indices = list(range(elements) if term.indices is None else term.indices)
     places, factors = np.full(elements, -1), np.ones(elements)
     places[indices] = np.arange(len(indices))
@@ -57,6 +69,7 @@ def _other(term: LossOfMaps, elements: int, dtype: np.dtype[Any]) -> Other:
     return Other(
         in_dtype(term.loss, dtype),
         dtype.type(term.weight),
+        column,
         read_only(places, np.int64),
         read_only(factors, dtype),
         read_only(term.data, dtype),
@@ -64,21 +77,40 @@ def _other(term: LossOfMaps, elements: int, dtype: np.dtype[Any]) -> Other:
     )
 
 
-def chain_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> Chain | tuple[()]:
-    """The coupled term if it is given as scalars, else an empty tuple."""
-    term = spec.coupled
-    if not isinstance(term, LossOfSum):
-        return ()
-    chain = in_dtype(Unchanged() if term.chain is None else term.chain, dtype)
-    z, data = read_only(np.ravel(term.z), dtype), read_only(term.data, dtype)
-    return Chain(in_dtype(term.loss, dtype), chain, dtype.type(term.weight), z, data)
+def chains_of(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> tuple[Chain, ...]:
+    """The terms that couple the elements and are given as scalars."""
+    first = SUMS + 2 * (len(spec.further) - len(spec.images))
+    chains = [_chain(term, place, first + 2 * (place - 1), dtype) for place, term in enumerate(spec.images, 1)]
+    if isinstance(spec.coupled, LossOfSum):
+        chains.insert(0, _chain(spec.coupled, 0, COUPLED, dtype))
+    return tuple(chains)
+
+
+def _chain(term: LossOfSum, place: int, column: int, dtype: np.dtype[Any]) -> Chain:
+    number, less = dtype.type, term.gamma - 1.0
+    return Chain(
+        in_dtype(term.loss, dtype),
+        in_dtype(Unchanged() if term.chain is None else term.chain, dtype),
+        number(term.weight),
+        read_only(np.ravel(term.z), dtype),
+        read_only(term.data, dtype),
+        place,
+        column,
+        term.gamma == 1.0,
+        term.gamma > 1.0 and term.chain is None,
+        number(term.gamma),
+        number(less),
+        power_parts(less, dtype),
+        number(term.floor),
+        number(term.floor**less),
+    )
 
 
 def ours(spec: PixelwiseSpec) -> bool:
     """Whether all scalar classes are fusionkit's own; only their kernels are cached on disk."""
-    parts: list[Any] = [term.loss for term in spec.further]
-    if isinstance(spec.coupled, LossOfSum):
-        parts += [spec.coupled.loss, spec.coupled.chain or Unchanged()]
+    images = [term for term in (spec.coupled, *spec.images) if isinstance(term, LossOfSum)]
+    parts: list[Any] = [term.loss for term in (*spec.further, *images)]
+    parts += [term.chain or Unchanged() for term in images]
     return all(type(part).__module__ == Unchanged.__module__ for part in parts)
 
 
@@ -119,49 +151,26 @@ def _calls(name: str) -> Callable[..., Any]:
 value_of, slope_of, curvature_of = _calls("value"), _calls("slope"), _calls("curvature")
 
 
-def _each(part: Any) -> Callable[..., Any]:
-    """A compiled function (others, column, *arguments) that calls ``part`` for each of ``others`` and its column."""
+def each(part: Any) -> Callable[..., Any]:
+    """A compiled function (terms, *arguments) that calls ``part`` for each of the terms."""
 
-    def function(others: Any, column: Any, *arguments: Any) -> Any:
+    def function(terms: Any, *arguments: Any) -> Any:
         raise NotImplementedError("only for compiled functions")
 
     @overload(function, jit_options=_inlined)
-    def implementation(others: Any, column: Any, *arguments: Any) -> Any:
-        if len(others) == 0:
+    def implementation(terms: Any, *arguments: Any) -> Any:
+        if len(terms) == 0:
 
-            def nothing(others: Any, column: Any, *arguments: Any) -> Any:
+            def nothing(terms: Any, *arguments: Any) -> Any:
                 return None
 
             return nothing
 
-        def first_and_rest(others: Any, column: Any, *arguments: Any) -> Any:
-            part(others[0], column, *arguments)
-            function(others[1:], column + 2, *arguments)
+        def first_and_rest(terms: Any, *arguments: Any) -> Any:
+            part(terms[0], *arguments)
+            function(terms[1:], *arguments)
 
         return first_and_rest
-
-    return function
-
-
-def if_present(part: Any) -> Callable[..., Any]:
-    """A compiled function (chain, *arguments) that calls ``part`` if there is a chain."""
-
-    def function(chain: Any, *arguments: Any) -> Any:
-        raise NotImplementedError("only for compiled functions")
-
-    @overload(function, jit_options=_inlined)
-    def implementation(chain: Any, *arguments: Any) -> Any:
-        if len(chain) == 0:
-
-            def nothing(chain: Any, *arguments: Any) -> Any:
-                return None
-
-            return nothing
-
-        def call(chain: Any, *arguments: Any) -> Any:
-            part(chain, *arguments)
-
-        return call
 
     return function
 
@@ -180,9 +189,9 @@ def _means(other: Any, xi: Any, i: int, mean: Any, at: Any) -> None:
             mean[k] = s * xi[k]
 
 
-@_each
+@each
 @inlined
-def expand_others(other: Any, column: int, xi: Any, gi: Any, ci: Any, i: int, rows: Any, at: Any) -> None:
+def expand_others(other: Any, xi: Any, gi: Any, ci: Any, i: int, rows: Any, at: Any) -> None:
     """Add gradient and curvature with respect to element i."""
     j, first, m = at
     if other.places[i] >= 0:
@@ -195,11 +204,9 @@ def expand_others(other: Any, column: int, xi: Any, gi: Any, ci: Any, i: int, ro
             ci[k] += square * curvature_of(other.loss, mean[k], b[k])
 
 
-@_each
+@each
 @inlined
-def change_others(
-    other: Any, column: int, xi: Any, ni: Any, change: Any, before: Any, i: int, rows: Any, at: Any
-) -> None:
+def change_others(other: Any, xi: Any, ni: Any, change: Any, before: Any, i: int, rows: Any, at: Any) -> None:
     """Add the change of the loss of element i from x to ``new``, and its former value."""
     j, first, m = at
     if other.places[i] >= 0:
@@ -212,9 +219,9 @@ def change_others(
             before[k] += value
 
 
-@_each
+@each
 @inlined
-def bound_others(other: Any, column: int, xi: Any, ni: Any, change: Any, size: Any, i: int, rows: Any, at: Any) -> None:
+def bound_others(other: Any, xi: Any, ni: Any, change: Any, size: Any, i: int, rows: Any, at: Any) -> None:
     """Add an upper bound of the change of the convex loss: its slope at ``new`` times the move."""
     j, first, m = at
     if other.places[i] >= 0:
@@ -227,9 +234,9 @@ def bound_others(other: Any, column: int, xi: Any, ni: Any, change: Any, size: A
             size[k] += abs(part)
 
 
-@_each
+@each
 @inlined
-def collect_others(other: Any, column: int, xi: Any, r: Any, i: int, rows: Any, sums: Any, at: Any) -> None:
+def collect_others(other: Any, xi: Any, r: Any, i: int, rows: Any, sums: Any, at: Any) -> None:
     """Add the gradient with respect to element i to r, and value and squared gradient to the sums."""
     j, first, m = at
     if other.places[i] >= 0:
@@ -238,33 +245,52 @@ def collect_others(other: Any, column: int, xi: Any, r: Any, i: int, rows: Any, 
         factor = other.weight * other.factors[i]
         for k in range(m):
             value[k] = value_of(other.loss, mean[k], b[k])
-        sums[SUMS + column] += total(value, m)
+        sums[other.column] += total(value, m)
         for k in range(m):
             mean[k] = factor * slope_of(other.loss, mean[k], b[k])
             r[k] += mean[k]
-        sums[SUMS + column + 1] += dot(mean, mean, m)
+        sums[other.column + 1] += dot(mean, mean, m)
 
 
 @inlined
-def _sum(chain: Any, x: Any, s: Any, elements: int, m: int) -> None:
-    """s = sum_i z_i x_i."""
+def _sum(chain: Any, x: Any, y: Any, s: Any, elements: int, m: int) -> None:
+    """s = sum_i (z_i x_i)^gamma; y = (z_i x_i)^(gamma - 1) in the chain's rows, untouched for gamma = 1."""
+    zero = chain.weight - chain.weight
     for k in range(m):
-        s[k] = chain.weight - chain.weight
+        s[k] = zero
     for i in range(elements):
-        xi, z = x[i], chain.z[i]
-        for k in range(m):
-            s[k] += z * xi[k]
+        xi, yi, z = x[i], y[chain.place * elements + i], chain.z[i]
+        if chain.linear:
+            for k in range(m):
+                s[k] += z * xi[k]
+        else:
+            for k in range(m):
+                t = z * xi[k]
+                t = zero if t < zero else t
+                raised = power(t, chain.parts)
+                yi[k] = raised
+                s[k] += raised * t
 
 
-sum_chain = if_present(_sum)
-
-
-@if_present
 @inlined
-def expand_chain(chain: Any, rows: Any, at: Any) -> None:
-    """rows[8] = w phi' f' and rows[9] = sqrt(max(w (phi'' f'^2 + phi' f''), 0)), for s in rows[0]."""
+def _bend(chain: Any, z: Any, x: Any, raised: Any) -> Any:
+    """The second derivative of (z x)^gamma by x, at its floor below that."""
+    t = z * x
+    t = chain.floor if t < chain.floor else t
+    raised = chain.floor_power if raised < chain.floor_power else raised
+    return chain.gamma * chain.less * z * z * raised / t
+
+
+@each
+@inlined
+def expand_chains(chain: Any, x: Any, y: Any, g: Any, c: Any, rows: Any, elements: int, at: Any) -> None:
+    """Add the gradient to g and the curvature to c; the couplings go into the chain's rows of y, s is kept.
+
+    With w phi' f' and sqrt(max(w (phi'' f'^2 + phi' f''), 0)) at s.
+    """
     j, first, m = at
-    s, slope, root, b = rows[0], rows[8], rows[9], chain.data[j, first : first + m]
+    s, slope, root, b = rows[KEPT + chain.place], rows[8], rows[9], chain.data[j, first : first + m]
+    _sum(chain, x, y, s, elements, m)
     for k in range(m):
         mean, by_sum = value_of(chain.chain, s[k]), slope_of(chain.chain, s[k])
         first_derivative = slope_of(chain.loss, mean, b[k])
@@ -272,51 +298,70 @@ def expand_chain(chain: Any, rows: Any, at: Any) -> None:
         second = chain.weight * (second + first_derivative * curvature_of(chain.chain, s[k]))
         slope[k] = chain.weight * first_derivative * by_sum
         root[k] = np.sqrt(second if second > 0 else second - second)
+    for i in range(elements):
+        xi, ui, gi, ci, z = x[i], y[chain.place * elements + i], g[i], c[i], chain.z[i]
+        steep = chain.gamma * z
+        if chain.linear:
+            for k in range(m):
+                gi[k] += z * slope[k]
+                ui[k] = z * root[k]
+        else:
+            for k in range(m):
+                curvature = slope[k] * _bend(chain, z, xi[k], ui[k])
+                gi[k] += slope[k] * (steep * ui[k])
+                ci[k] += curvature if curvature > 0 else curvature - curvature
+                ui[k] = root[k] * (steep * ui[k])
 
 
-@if_present
+@each
 @inlined
-def couple_chain(chain: Any, gi: Any, yi: Any, i: int, rows: Any, m: int) -> None:
-    """Add the gradient with respect to element i; y = the coupling u."""
-    slope, root, z = rows[8], rows[9], chain.z[i]
-    for k in range(m):
-        gi[k] += z * slope[k]
-        yi[k] = z * root[k]
-
-
-@if_present
-@inlined
-def change_chain(chain: Any, new: Any, rows: Any, change: Any, before: Any, elements: int, at: Any) -> None:
-    """Add the change of the term from the sum in rows[0] to that of ``new``, and the size of its former value."""
+def change_chains(chain: Any, new: Any, y: Any, rows: Any, change: Any, before: Any, elements: int, at: Any) -> None:
+    """Add the change of the term from the kept sum to that of ``new``, and the size of its former value."""
     j, first, m = at
-    s, after, b = rows[0], rows[5], chain.data[j, first : first + m]
-    _sum(chain, new, after, elements, m)
+    s, after, b = rows[KEPT + chain.place], rows[5], chain.data[j, first : first + m]
+    _sum(chain, new, y, after, elements, m)
     for k in range(m):
         value = chain.weight * value_of(chain.loss, value_of(chain.chain, s[k]), b[k])
         change[k] += chain.weight * value_of(chain.loss, value_of(chain.chain, after[k]), b[k]) - value
         before[k] += abs(value)
 
 
-@if_present
+@each
 @inlined
-def collect_chain(chain: Any, x: Any, residual: Any, rows: Any, elements: int, sums: Any, at: Any) -> None:
-    """Add the value of the term to the sums; ``residual`` = w phi' f'."""
+def collect_chains(chain: Any, x: Any, y: Any, rows: Any, elements: int, sums: Any, at: Any) -> None:
+    """Add the value of the term to the sums; w phi' f' is kept."""
     j, first, m = at
-    s, value, b = rows[0], rows[1], chain.data[j, first : first + m]
-    _sum(chain, x, s, elements, m)
+    s, value, b = rows[KEPT + chain.place], rows[1], chain.data[j, first : first + m]
+    _sum(chain, x, y, s, elements, m)
     for k in range(m):
         mean = value_of(chain.chain, s[k])
         value[k] = value_of(chain.loss, mean, b[k])
-        residual[k] = chain.weight * slope_of(chain.loss, mean, b[k]) * slope_of(chain.chain, s[k])
-    sums[COUPLED] += total(value, m)
+        s[k] = chain.weight * slope_of(chain.loss, mean, b[k]) * slope_of(chain.chain, s[k])
+    sums[chain.column] += total(value, m)
 
 
-@if_present
+@each
 @inlined
-def pull_chain(chain: Any, r: Any, residual: Any, i: int, rows: Any, sums: Any, m: int) -> None:
+def pull_chains(chain: Any, r: Any, y: Any, i: int, rows: Any, elements: int, sums: Any, m: int) -> None:
     """Add the gradient with respect to element i to r, and its square to the sums."""
-    slope, z = rows[0], chain.z[i]
+    residual, slope, yi, z = rows[KEPT + chain.place], rows[0], y[chain.place * elements + i], chain.z[i]
+    steep = chain.gamma * z
     for k in range(m):
-        slope[k] = z * residual[k]
+        slope[k] = residual[k] * (z if chain.linear else steep * yi[k])
         r[k] += slope[k]
-    sums[COUPLED + 1] += dot(slope, slope, m)
+    sums[chain.column + 1] += dot(slope, slope, m)
+
+
+@each
+@inlined
+def concave_chains(chain: Any, x: Any, y: Any, need: Any, factor: Any, rows: Any, elements: int, at: Any) -> None:
+    """Add the concavity times ``factor`` to ``need`` (n, ny, nx)."""
+    j, first, m = at
+    s, b = rows[KEPT + chain.place], chain.data[j, first : first + m]
+    if chain.concave:
+        _sum(chain, x, y, s, elements, m)
+        for i in range(elements):
+            xi, yi, out, z = x[i], y[chain.place * elements + i], need[i, j, first : first + m], chain.z[i]
+            for k in range(m):
+                slope = factor * chain.weight * slope_of(chain.loss, s[k], b[k])
+                out[k] -= slope * _bend(chain, z, xi[k], yi[k])

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, read_only, scratch
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, couplings, inlined, kernel, read_only, scratch
 from fusionkit.engines.cpu.differences import pull
 from fusionkit.engines.cpu.joint_prox import fill, primal_step, prox_input
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
@@ -115,7 +115,7 @@ def _build_primal(stamp: int) -> Versions:
         for k in range(CHUNK):
             inverses_w[k] = of_w[0] + of_w[1]
         old, target, new = scratch(x), scratch(x), scratch(x)
-        work = (scratch(x), scratch(x), scratch(x), scratch(x))
+        work = (couplings(x), scratch(x), scratch(x), scratch(x))
         parts = scratch(x)
         down, right, pulled = parts[1], parts[2], parts[3]
         for j in range(rows[0], rows[1]):

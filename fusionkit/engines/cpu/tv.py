@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, inlined, kernel, read_only, scratch
+from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, couplings, inlined, kernel, read_only, scratch
 from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, dual_numbers, project_out, pull, relax
 from fusionkit.engines.cpu.joint_prox import fill, primal_step, prox_input
 from fusionkit.engines.cpu.newton import predict
+from fusionkit.engines.cpu.scalars import concave_chains
 from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.cpu.tv_check import TVCheck
 from fusionkit.terms import Array, Arrays
@@ -104,7 +105,7 @@ def _build_iteration(stamp: int) -> Versions:
         inverse, ahead, behind = primal
         old, target, new, inverses = scratch(x), scratch(x), scratch(x), scratch(x)
         fill(inverses, inverse, n)
-        work = (scratch(x), scratch(x), scratch(x), scratch(x))
+        work = (couplings(x), scratch(x), scratch(x), scratch(x))
         duals, lefts = scratch(x), scratch(x)[0]
         down, right, pulled = duals[0], duals[1], duals[2]
         downs, rights, spare = scratch(x), scratch(x), scratch(x)
@@ -145,27 +146,32 @@ def _build_iteration(stamp: int) -> Versions:
 
 def _build_concavity(stamp: int) -> Versions:
     def concavity(x: Any, need: Any, fit: Any, factor: Any, rows: Any) -> None:
-        """need = factor times minus the second derivative of the power sum's fit."""
+        """need = factor times minus the second derivative of the fits of power sums."""
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, _, nx = x.shape
-        point, y, prediction = scratch(x), scratch(x), scratch(x)[0]
+        point, y, work = scratch(x), couplings(x), scratch(x)
+        prediction = work[0]
         for j in range(rows[0], rows[1]):
             for first in range(0, nx, CHUNK):
                 m = min(CHUNK, nx - first)
                 for i in range(n):
                     copy(x[i, j, first : first + m], point[i], m)
-                predict(point, y, prediction, fit, m)
-                image = fit.image[j, first : first + m]
                 for i in range(n):
-                    xi, yi, z, out = point[i], y[i], fit.z[i], need[i, j, first : first + m]
-                    bend = factor * fit.coupled_weight * fit.gamma * (fit.gamma - fit.one) * z * z
-                    for k in range(m):
-                        s = z * xi[k]
-                        s = fit.floor if s < fit.floor else s
-                        raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
-                        off = image[k] - prediction[k]
-                        out[k] = (fit.zero if np.isnan(image[k]) else off) * (bend * raised / s)
+                    need[i, j, first : first + m] = fit.zero
+                if fit.power:
+                    predict(point, y, prediction, fit, m)
+                    image = fit.image[j, first : first + m]
+                    for i in range(n):
+                        xi, yi, z, out = point[i], y[i], fit.z[i], need[i, j, first : first + m]
+                        bend = factor * fit.coupled_weight * fit.gamma * (fit.gamma - fit.one) * z * z
+                        for k in range(m):
+                            s = z * xi[k]
+                            s = fit.floor if s < fit.floor else s
+                            raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
+                            off = image[k] - prediction[k]
+                            out[k] = (fit.zero if np.isnan(image[k]) else off) * (bend * raised / s)
+                concave_chains(fit.chains, point, y, need, factor, work, n, (j, first, m))
 
     return kernel(concavity)
 
@@ -201,7 +207,7 @@ _CONCAVITY, _BOOST = _build_concavity(STAMP), _build_boost(STAMP)
 def boost_of(check: TVCheck, joint: bool, x: Array, scale: float, former: Array | None) -> Array | None:
     """As `fusionkit.engines.local_steps.local_boost` for the pixelwise terms of ``check``."""
     fit, dtype = check.fit, check.dtype
-    if not (fit.power and fit.gamma > 1.0):
+    if not (fit.power and fit.gamma > 1.0) and not any(chain.concave for chain in fit.chains):
         return None
     new: Any = np.empty(x.shape, np.uint8)
     _, need = check.memory

@@ -12,12 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, dot, inlined, kernel, read_only, scratch, total
+from fusionkit.engines.cpu.compile import (
+    CHUNK,
+    STAMP,
+    Versions,
+    copy,
+    couplings,
+    dot,
+    inlined,
+    kernel,
+    read_only,
+    scratch,
+    total,
+)
 from fusionkit.engines.cpu.differences import differences, factors_of, field_of, project_out, pull
 from fusionkit.engines.cpu.joint_prox import fit_of
 from fusionkit.engines.cpu.mixture import collect_mixture, pull_mixture
 from fusionkit.engines.cpu.newton import predict
-from fusionkit.engines.cpu.scalars import collect_chain, collect_others, ours, pull_chain
+from fusionkit.engines.cpu.scalars import collect_chains, collect_others, ours, pull_chains
 from fusionkit.engines.cpu.threads import run, shares, spread, thread_count
 from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalVariation
 from fusionkit.engines.losses import log
@@ -54,14 +66,14 @@ def _coupled(prediction: Any, residual: Any, rows: Any, fit: Any, sums: Any, at:
 
 @inlined
 def _gradients(
-    xi: Any, yi: Any, i: int, r: Any, residual: Any, slopes: Any, rows: Any, fit: Any, sums: Any, at: Any
+    xi: Any, y: Any, i: int, r: Any, residual: Any, slopes: Any, rows: Any, fit: Any, sums: Any, at: Any
 ) -> None:
     """Add the gradients of the terms for one map to r, and their values and squares to the sums."""
     j, first, m = at
     slope, value = rows[0], rows[1]
     zero, one = fit.zero, fit.one
     if fit.power:
-        factor = fit.gamma * fit.z[i]
+        factor, yi = fit.gamma * fit.z[i], y[i]
         for k in range(m):
             slope[k] = residual[k] * (factor * yi[k])
             r[k] += slope[k]
@@ -88,9 +100,9 @@ def _gradients(
             r[k] += slope[k]
         sums[SQUARES] += total(value, m)
         sums[SQUARES + 1] += dot(slope, slope, m)
-    pull_chain(fit.chain, r, residual, i, rows, sums, m)
-    collect_others(fit.others, 0, xi, r, i, rows, sums, at)
-    pull_mixture(fit.mixture, r, slopes, i, len(fit.others), rows, sums, m)
+    pull_chains(fit.chains, r, y, i, rows, fit.elements, sums, m)
+    collect_others(fit.others, xi, r, i, rows, sums, at)
+    pull_mixture(fit.mixture, r, slopes, i, rows, sums, m)
 
 
 @inlined
@@ -180,7 +192,7 @@ def _build_sums(stamp: int) -> Versions:
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
-        point, y, rows, duals = scratch(x), scratch(x), scratch(x), scratch(x)
+        point, y, rows, duals = scratch(x), couplings(x), scratch(x), scratch(x)
         prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
         higher, spare, slopes = scratch(x)[0], scratch(x)[0], scratch(x)
         for j in range(span[0], span[1], span[2]):
@@ -191,8 +203,8 @@ def _build_sums(stamp: int) -> Versions:
                 at = (j, first, m)
                 for i in range(n):
                     copy(x[i, j, first : first + m], point[i], m)
-                collect_chain(fit.chain, point, residual, rows, n, sums, at)
-                collect_mixture(fit.mixture, point, slopes, len(fit.others), rows, n, sums, at)
+                collect_chains(fit.chains, point, y, rows, n, sums, at)
+                collect_mixture(fit.mixture, point, slopes, rows, n, sums, at)
                 if fit.power:
                     predict(point, y, prediction, fit, m)
                     _coupled(prediction, residual, rows, fit, sums, at)
@@ -221,7 +233,7 @@ def _build_sums(stamp: int) -> Versions:
                         pull(higher, down, right, pulled, (ny, nx), at)
                     sums[DUAL_GRADIENT] += dot(pulled, pulled, m)
                     sums[SIZE] += dot(point[i], point[i], m)
-                    _gradients(point[i], y[i], i, pulled, residual, slopes, rows, fit, sums, at)
+                    _gradients(point[i], y, i, pulled, residual, slopes, rows, fit, sums, at)
                     copy(pulled, residuals[i, j, first : first + m], m)
 
     return kernel(collect)

@@ -136,7 +136,7 @@ def on_device(split: Split) -> DeviceSplit:
         spec = describe(split.pixelwise, split.bounds, split.problem.shape)
     except Unsupported:
         spec = None
-    if spec is None or spec.others or spec.mixture or isinstance(spec.coupled, LossOfSum):
+    if spec is None or spec.others or spec.mixture or spec.images or isinstance(spec.coupled, LossOfSum):
         names = ", ".join(term.name for term in (*split.pixelwise, split.bounds))
         raise _refusal(f"the combination of {names}")
     kernels = [kernel_of(term) for term in split.coupling.terms]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import json
 import re
 import struct
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import tifffile
+from bcf_files import write_bcf
 from jeol_files import write_pts
 from velox_files import write_velox_spectra
 
@@ -198,6 +202,68 @@ def write_dm(path: Path) -> None:
     path.write_bytes(head + root + b"\0" * 8)
 
 
+def write_oxford(path: Path) -> None:
+    """An H5OINA file of AZtec: spectra, maps and an electron image."""
+    cube, seconds = spectra(), np.full((30, 1), 0.02, np.float32)
+    header = {"X Cells": 5, "Y Cells": 6, "X Step": 0.1, "Y Step": 0.2, "Channel Width": 200.0, "Start Channel": 0.0}
+    with h5py.File(path, "w") as file:
+        for name, value in {**header, "Beam Voltage": 200.0}.items():
+            file[f"1/EDS/Header/{name}"] = [value]
+        file["1/EDS/Header/Relative Offset"] = [[0.25, 0.5]]  # x, y
+        file["1/EDS/Data/Live Time"] = seconds
+        file["1/EDS/Data/Window Integral/Co Ka1"] = cube[..., 35].reshape(30, 1) / seconds
+        file.create_dataset("1/EDS/Data/Spectrum", data=cube.reshape(30, -1).astype("i4"), compression="lzf")
+        for name in ("X", "Y"):
+            file[f"1/Electron Image/Header/{name} Cells"], file[f"1/Electron Image/Header/{name} Step"] = [5], [0.4]
+        file["1/Electron Image/Header/Y Cells"][0] = 6
+        file["1/Electron Image/Data/BSE/HAADF 2"] = image().reshape(-1, 1)
+
+
+def write_nion(path: Path) -> None:
+    """An archive of Nion Swift: spectra (``.ndata1``) or an image."""
+    data = spectra() if path.suffix == ".ndata1" else image()
+    axes = [{"offset": 0.0, "scale": 0.5, "units": unit} for unit in ("nm", "nm", "eV")[: data.ndim]]
+    with zipfile.ZipFile(path, "w") as archive, archive.open("data.npy", "w") as stream:
+        np.lib.format.write_array(stream, data)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("metadata.json", json.dumps({"title": "HAADF", "spatial_calibrations": axes}))
+
+
+def write_elid(path: Path) -> None:
+    """A project of Phenom with an image and a map of spectra, of version 0."""
+    tiff = io.BytesIO()
+    scan = "<acquisition><scan><spotSize>3</spotSize><scanScale>1</scanScale><detectors><a>1</a></detectors></scan></acquisition>"
+    edges = '<pixelWidth unit="nm">1</pixelWidth><pixelHeight unit="nm">1</pixelHeight>'
+    facts = f'<FeiImage>{edges}<workingDistance unit="mm">5</workingDistance>{scan}</FeiImage>'
+    tifffile.imwrite(tiff, image(), metadata=None, extratags=[(34683, "s", 0, facts, True)])
+    eds = struct.pack("<8d", 15e3, 0.6, 0.0, 1.0, 1.1, 1e-6, 1e-7, 130.0) + struct.pack("<I", 1) + b"a"
+    spectrum = struct.pack("<ddI", 0.0, 200.0, CHANNELS) + bytes(CHANNELS)
+    common = struct.pack("<I", 0) + spectrum + eds + bytes(16) + b"\1" + struct.pack("<iI", 1, 0)
+    head = struct.pack("<4dI3I2d", 0, 0, 1, 1, 0, SHAPE[1], SHAPE[0], CHANNELS, 0.0, 200.0)
+    counted = b"\4" + common + head + eds + bytes(2) + spectra().astype(np.uint8).tobytes() + struct.pack("<2d", 1, 1)
+    picture = struct.pack("<I", tiff.tell()) + tiff.getvalue() + struct.pack("<I", 5) + b"HAADF"
+    path.write_bytes(bz2.compress(struct.pack("<4siI", b"EID2", 0, 1) + picture + struct.pack("<I", 1) + counted))
+
+
+def write_emi(path: Path) -> None:
+    """A TIA file with facts of the series beside it."""
+    write_ser(path.with_name(f"{path.stem}_1.ser"))
+    facts = "<Uuid>1</Uuid><AcquireDate>Mon Nov 2 10:11:12 2026</AcquireDate><Manufacturer>FEI</Manufacturer>"
+    row = "<Data><Label>High tension</Label><Value>200</Value><Unit>kV</Unit></Data>"
+    facts += f"<ExperimentalDescription><Root>{row}</Root></ExperimentalDescription>"
+    path.write_bytes(f"JL..<ObjectInfo>{facts}</ObjectInfo>..".encode())
+
+
+def write_table(path: Path) -> None:
+    """A map as a table of numbers."""
+    np.savetxt(path, image(), "%d", "," if path.suffix == ".csv" else "\t")
+
+
+def one_spectrum() -> dict[str, Any]:
+    whole = spectrum_signal()
+    return {**whole, "data": whole["data"].sum((0, 1)), "axes": numbered(whole["axes"][2:])}
+
+
 # suffix: function that writes such a file
 FORMATS: dict[str, list[Callable[[Path], None]]] = {
     "hspy": [written_by("rsciio.hspy", spectrum_signal), written_by("rsciio.hspy", image_signal)],
@@ -215,6 +281,15 @@ FORMATS: dict[str, list[Callable[[Path], None]]] = {
     "prz": [written_by("rsciio.pantarhei", spectrum_signal)],
     "pts": [write_pts],
     "rpl": [written_by("rsciio.ripple", spectrum_signal)],
+    "bcf": [write_bcf, lambda path: write_bcf(path, compressed=False)],
+    "h5oina": [write_oxford],
+    "ndata": [write_nion],
+    "ndata1": [write_nion],
+    "elid": [write_elid],
+    "emi": [write_emi],
+    "txt": [write_table],
+    "csv": [write_table],
+    "msa": [written_by("rsciio.msa", one_spectrum)],
     "png": [written_by("rsciio.image", lambda: image_signal(data=image().astype(np.uint8)))],
 }
 

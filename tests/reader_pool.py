@@ -20,6 +20,10 @@ class Pool:
         self._idle: list[ReaderProcess] = []
         self._memory = memory
 
+    def pids(self) -> list[int]:
+        """The idle processes."""
+        return [one.pid for one in self._idle if one._child.poll() is None]
+
     def __call__(self) -> ReaderProcess:
         """A process; it returns to the pool when the caller drops it."""
         while self._idle:

@@ -4,11 +4,14 @@
 `fusionkit.microscope.reader_process`.
 """
 
+import math
+import os
 import re
 import struct
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -29,6 +32,12 @@ MOST_VALUES_PER_BYTE = 2_000
 ALWAYS_ALLOWED = 2**25  # bytes that need no check
 
 _SPARE = 2**28  # bytes of address space that are not memory yet: stacks of threads, pages of libraries
+_MEMORY = 250_000_000  # bytes that reading any file may take: libraries are most of them
+_MOST_TO_OPEN = 500  # bytes of memory for each of the file, of which some readers keep the values
+_STACK = 2**23  # bytes of address space for the stack of a thread
+# of the processor: the Python code for Bruker's maps takes 2 s a MB of a file, 10 if that is compressed
+_SECONDS, _SECONDS_PER_MB = 45, 60
+_MOST_FILES = 100_000  # beside a file, whose folder may be a home
 _END_OF_PIXEL = 65535  # in a stream of events of Velox
 _MISSING_PACKAGE = re.compile(r"requires the '(\w+)' package")  # tifffile, about compressions
 
@@ -73,10 +82,16 @@ def _first_line(error: Exception) -> str:
     return (lines[0][:100] if lines else "") or type(error).__name__
 
 
-def bound_memory() -> None:
-    """Limit the address space of this process to used and free memory, if the system supports it.
+def bound(size: int, whole: bool = True) -> None:
+    """Limit the memory and the processor time of this process for reading a file, if the system supports it.
 
-    A damaged header may ask for terabytes; the system would grant them and kill the process on access.
+    A damaged header may ask for terabytes, which the system would grant until it kills the process on access, and a
+    damaged table of contents may lead a parser in a circle.
+
+    Parameters
+    ----------
+    size : bytes of the file and those beside it, see `bytes_of`.
+    whole : whether values are read, not only what there is.
     """
     if sys.platform == "win32":  # pragma: no cover  # it refuses what it does not have
         return
@@ -84,17 +99,36 @@ def bound_memory() -> None:
 
     import psutil
 
-    bound = psutil.Process().memory_info().vms + available() + _SPARE
-    limits = [limit for limit in _limits() if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(bound, *limits) if limits else bound, _limits()[1]))
+    process, threads = psutil.Process(), _STACK * (os.cpu_count() or 1)
+    limits = {
+        resource.RLIMIT_AS: process.memory_info().vms + available() + _SPARE,
+        resource.RLIMIT_CPU: math.ceil(sum(os.times()[:2]) + _SECONDS + _SECONDS_PER_MB * size / 1e6),
+        resource.RLIMIT_CORE: 0,
+    }
+    if sys.platform == "linux":  # elsewhere it limits the heap only
+        most = (MOST_VALUES_PER_BYTE if whole else _MOST_TO_OPEN) * size
+        limits[resource.RLIMIT_DATA] = process.memory_info().data + threads + _MEMORY + most
+    for kind, most in limits.items():
+        own = [limit for limit in _limits(kind) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(most, *own) if own else most, _limits(kind)[1]))
 
 
 @cache
-def _limits() -> tuple[int, int]:
+def _limits(kind: int) -> tuple[int, int]:
     """The limits that this process started with."""
     import resource
 
-    return resource.getrlimit(resource.RLIMIT_AS)
+    return resource.getrlimit(kind)
+
+
+def bytes_of(path: Path) -> int:
+    """Bytes of a folder, or of a file and those beside it that share its name: an .rpl has its values in a .raw."""
+    leads = path.is_dir() or path.suffix.lower() == ".asw"  # JEOL's .asw leads to files in folders beside it
+    files = (path if path.is_dir() else path.parent).rglob("*") if leads else path.parent.glob("*")
+    stem = "" if leads else path.stem
+    return sum(
+        file.stat().st_size for file in islice(files, _MOST_FILES) if file.name.startswith(stem) and file.is_file()
+    )
 
 
 def mend(module: str) -> None:

@@ -22,9 +22,10 @@ from typing import IO, Any, BinaryIO, cast
 import numpy.typing as npt
 
 from fusionkit.errors import UserError
-from fusionkit.microscope.damaged_files import bound_memory, guarded
+from fusionkit.microscope.damaged_files import bound, bytes_of, guarded
 from fusionkit.microscope.signals import Channels, Image, Signal
 
+_MEANINGS = {"SIGKILL": "as when memory runs out", "SIGXCPU": "it took far too long for a file of this size"}
 _DAMAGED = "it is damaged, or needs a machine with more memory: copy or save it again"
 
 
@@ -93,7 +94,7 @@ def _cause(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
     name = signal.Signals(-status).name
-    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+    return f"{name}, {_MEANINGS[name]}" if name in _MEANINGS else name
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     served = _OpenFile()
     while True:
         request, *arguments = queue.get()
-        bound_memory()
+        bound(bytes_of(arguments[0]), request != "open")
         error = answer = None
         try:
             answer = getattr(served, request)(*arguments)

@@ -24,6 +24,7 @@ from fusionkit.microscope.damaged_files import (
     ALWAYS_ALLOWED,
     EXTRA,
     MOST_VALUES_PER_BYTE,
+    bytes_of,
     check_hdf5,
     check_tiff,
     guarded,
@@ -102,7 +103,7 @@ def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
         if len(entry["axes"]) != data.ndim or tuple(axis.size for axis in axes) != tuple(data.shape):
             raise ValueError(f"the axes of '{name}' do not fit its values")
         data, axes = _ascending(data, axes)
-        if data.nbytes > MOST_VALUES_PER_BYTE * _size(path) + ALWAYS_ALLOWED:
+        if data.nbytes > MOST_VALUES_PER_BYTE * bytes_of(path) + ALWAYS_ALLOWED:
             raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
         description = describe_tiff(entry.get("original_metadata") or {})
         whole = _as_row(Signal(name, path, ArrayValues(data), _sized(axes, description), facts), data)
@@ -129,14 +130,6 @@ def _unique(base: str, taken: Iterable[str]) -> str:
         count += 1
         name = f"{base} {count}"
     return name
-
-
-def _size(path: Path) -> int:
-    """Bytes of a folder, or of a file and those beside it that share its name: an .rpl has its values in a .raw."""
-    leads = path.is_dir() or path.suffix.lower() == ".asw"  # JEOL's .asw leads to files in folders beside it
-    files = (path if path.is_dir() else path.parent).rglob("*") if leads else path.parent.glob("*")
-    stem = "" if leads else path.stem
-    return sum(file.stat().st_size for file in files if file.name.startswith(stem) and file.is_file())
 
 
 def _ascending(values: Any, axes: tuple[Axis, ...]) -> tuple[Any, tuple[Axis, ...]]:

@@ -19,6 +19,7 @@ from fusionkit.checkpoint.folder import Checkpoint, beside
 from fusionkit.config import LoadedConfig
 from fusionkit.config.overrides import INIT_WORDS
 from fusionkit.config.resolved import resolved
+from fusionkit.data.readers import FOLDERS
 from fusionkit.errors import UserError, file_errors
 from fusionkit.registry import plugins
 from fusionkit.results.saved import read_summary
@@ -95,8 +96,8 @@ def fingerprints(config: Mapping[str, Any], folder: Path = Path()) -> dict[str, 
 
 
 def _parts(path: Path) -> list[Path]:
-    if path.is_dir():  # .zspy
-        return sorted(each for each in path.rglob("*") if each.is_file())
+    if path.is_dir():  # no reader takes another folder, which may be as large as a home
+        return sorted(each for each in path.rglob("*") if each.is_file()) if path.suffix.lower() in FOLDERS else []
     raw = path.with_suffix(".raw")
     parts = [path, raw] if path.suffix.lower() in _WITH_RAW else [path]
     return [part for part in parts if part.is_file()]  # a pipe would never end

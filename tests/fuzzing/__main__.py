@@ -17,19 +17,28 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from fuzzing.kinds import KINDS, Kind, fault
+from reader_pool import Pool
 
-_BATCH = 100  # cases in one child process
+import fusionkit.microscope.reader as microscope
+from fusionkit import cli
+from fuzzing.kinds import KINDS, Kind, fault
+from fuzzing.mutate import mutate_bytes
+
+_BATCH = 500  # cases in one child process
+_FAST = "/dev/shm"  # a file system in memory
 _LONGEST = 60  # seconds of a case
 _MEMORY = 8 << 30  # bytes of addresses of a child
+_MOST_MEMORY = 300_000_000  # bytes that a case may take beside three times its files
 
 
 def fuzz(name: str, seed: int, cases: range, until: float, findings: Path) -> list[str]:
     """Run mutated inputs of one kind in child processes, and report those that end badly."""
     kind, problems = KINDS[name], []
-    with tempfile.TemporaryDirectory(prefix="fuzzing-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="fuzzing-", dir=_FAST if os.path.isdir(_FAST) else None) as temporary:
         valid, work = Path(temporary) / "valid", Path(temporary) / "work"
         work.mkdir()
         seeds = kind.seeds(work)
@@ -56,26 +65,56 @@ def _prepare(kind: Kind, name: str, seeds: list[str], seed: int, case: int, vali
     chance = random.Random(f"{name}/{seed}/{case}")
     chosen = chance.choice(seeds)
     mutated = "c.yaml" if name == "config" else chosen
-    (work / mutated).write_bytes(kind.mutate((valid / chosen).read_bytes(), chance))
+    content = (valid / chosen).read_bytes()
+    change = chance.choice(kind.mutate) if content else mutate_bytes
+    (work / mutated).write_bytes(change(content, chance))
     return mutated
+
+
+@contextmanager
+def peak_below(limit: int, readers: Pool) -> Iterator[list[str]]:
+    """Add a problem if this process or one that reads for it takes more memory within than ``limit``."""
+    problems: list[str] = []
+    before = {pid: status_bytes(pid, "VmRSS") for pid in (os.getpid(), *readers.pids())}
+    for pid in before:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    yield problems
+    for pid in (os.getpid(), *readers.pids()):
+        taken = status_bytes(pid, "VmHWM") - before.get(pid, 0)
+        if taken > limit:
+            who = "the process" if pid == os.getpid() else "its reader"
+            problems.append(f"{taken / 1e6:.0f} MB of memory in {who}")
+
+
+def status_bytes(pid: int, key: str) -> int:
+    """VmRSS (now) or VmHWM (peak) of a process; 0 if it has ended."""
+    with suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), 0)
+    return 0
 
 
 def _in_child(
     name: str, kind: Kind, seeds: list[str], seed: int, cases: range, valid: Path, work: Path
 ) -> tuple[int, list[tuple[int, str]]]:
     """The last case that was run, and the cases that ended badly: by a fault, a signal or a hang."""
-    ends = os.pipe()
+    ends, readers = os.pipe(), Pool()
     child = os.fork()
     if child == 0:
         os.close(ends[0])
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        # starting a process takes a second, and making the parser as long as reading a small file
+        microscope.ReaderProcess, cli.build_parser = readers, cache(cli.build_parser)  # type: ignore[misc,assignment]
         with os.fdopen(ends[1], "w") as channel:
             for case in cases:
                 signal.alarm(_LONGEST)
                 print(json.dumps([case, None]), file=channel, flush=True)
                 try:
                     mutated = _prepare(kind, name, seeds, seed, case, valid, work)
-                    problem = "\n".join(filter(None, (fault(command, work) for command in kind.use(mutated))))
+                    largest = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
+                    with peak_below(_MOST_MEMORY + 3 * largest, readers) as problems:
+                        problems += filter(None, (fault(command, work) for command in kind.use(mutated)))
+                    problem = "\n".join(problems)
                 except BaseException:  # noqa: BLE001 - a child must not return to the code of its parent
                     problem = traceback.format_exc()
                 print(json.dumps([case, problem]), file=channel, flush=True)

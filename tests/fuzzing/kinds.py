@@ -20,7 +20,7 @@ from microscope_files import FORMATS
 
 from fusionkit import read_result
 from fusionkit.cli import main
-from fuzzing.mutate import mutate_bytes, mutate_config, mutate_text, mutate_zip
+from fuzzing.mutate import mutate_bytes, mutate_bz2, mutate_config, mutate_hdf5, mutate_text, mutate_zip
 
 Mutate = Callable[[bytes, random.Random], bytes]
 TERMS: list[dict[str, Any]] = [
@@ -63,12 +63,12 @@ class Kind:
     ----------
     seeds : writes valid files into a folder and returns those to mutate, relative to it.
     use : reads a mutated file in a copy of the folder; returns the command lines to run there.
-    mutate : the change of the bytes.
+    mutate : the changes of the bytes, of which one is chosen.
     """
 
     seeds: Callable[[Path], list[str]]
     use: Callable[[str], Iterable[list[str]]]
-    mutate: Mutate = mutate_bytes
+    mutate: tuple[Mutate, ...] = (mutate_bytes,)
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -192,25 +192,43 @@ def _checkpoints(folder: Path) -> list[str]:
 
 def _microscope(format_: str) -> Callable[[Path], list[str]]:
     def seeds(folder: Path) -> list[str]:
-        names = []
         for index, write in enumerate(FORMATS[format_]):
-            path = folder / f"{index}.{format_}"
-            write(path)
-            names.append(path.name)
-        return names
+            write(folder / f"{index}.{format_}")
+        return [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
 
     return seeds
 
 
+def _inspect(format_: str) -> Callable[[str], Iterable[list[str]]]:
+    """Commands that read a file if it, or a file in it or beside it, is mutated, and run the config made for it."""
+
+    def use(name: str) -> Iterable[list[str]]:
+        path = f"{name[0]}.{format_}"  # beside a .raw or .ser, or the folder of a .zspy
+        yield ["inspect", path, "--write-config", "p.yaml"]
+        yield [*RUN_PROPOSED, "--set", "solver.max_iterations=3", "--set", "engine=numpy"]
+
+    return use
+
+
+RUN_PROPOSED = ["run", "p.yaml", "--output", "out", "--quiet", "--set", "output={figures: false, report: false}"]
+HDF5 = (mutate_bytes, mutate_hdf5, mutate_hdf5)
+MUTATE: dict[str, tuple[Mutate, ...]] = {
+    **dict.fromkeys(("hspy", "emd", "nxs", "h5oina"), HDF5),
+    **dict.fromkeys(("ndata", "ndata1", "prz"), (mutate_zip,)),
+    **dict.fromkeys(("rpl", "emi", "txt", "csv", "msa"), (mutate_text,)),
+    "zspy": (mutate_text,),
+    "elid": (mutate_bytes, mutate_bz2, mutate_bz2),
+    "bcf": (mutate_bytes, mutate_text),
+}
 KINDS: dict[str, Kind] = {
-    "config": Kind(_configs, lambda name: _run(name), _new_config),
-    "npz": Kind(_data("d.npz"), _read, mutate_zip),
-    "hdf5": Kind(_data("d.h5"), _read),
+    "config": Kind(_configs, lambda name: _run(name), (_new_config,)),
+    "npz": Kind(_data("d.npz"), _read, (mutate_zip,)),
+    "hdf5": Kind(_data("d.h5"), _read, HDF5),
     "tiff": Kind(_data("HAADF.tif", many=True), _read),
-    "result": Kind(_results, _use_result, mutate_text),
-    "sweep": Kind(_sweep, lambda name: [SWEEP], mutate_text),
-    "checkpoint": Kind(_checkpoints, lambda name: _run("c.yaml"), mutate_zip),
-    **{one: Kind(_microscope(one), lambda name: [["inspect", name]]) for one in FORMATS if one != "zspy"},  # a folder
+    "result": Kind(_results, _use_result, (mutate_text, mutate_hdf5)),
+    "sweep": Kind(_sweep, lambda name: [SWEEP], (mutate_text,)),
+    "checkpoint": Kind(_checkpoints, lambda name: _run("c.yaml"), (mutate_zip,)),
+    **{one: Kind(_microscope(one), _inspect(one), MUTATE.get(one, (mutate_bytes,))) for one in FORMATS},
 }
 
 
@@ -224,6 +242,8 @@ def quiet(command: list[str], folder: Path) -> tuple[int, str]:
 
 def fault(command: list[str], folder: Path) -> str:
     """What is wrong with the end of a command; empty if nothing is."""
+    if command[0] == "run" and not (folder / command[1]).exists():
+        return ""  # the command before this one refused to write it
     status, text = quiet(command, folder)
     if "Traceback" in text or "fault of fusionkit" in text or status not in (0, 2, 3, 4):
         return f"exit status {status}: {text[-3000:]}"

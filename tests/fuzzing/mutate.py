@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import copy
 import io
 import math
@@ -10,6 +11,9 @@ import re
 import struct
 import zipfile
 from typing import Any
+
+import h5py
+import numpy as np
 
 EDGES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1]
 VALUES: list[Any] = [None, True, False, 0, 1, -1, 2, 7, -0.0, 0.5, 1e-12, 1e-30, 5e-324, 1e12, 1e30, 1e300]
@@ -76,6 +80,73 @@ def mutate_zip(data: bytes, chance: random.Random) -> bytes:
                 )
             new.writestr(name, content)
     return result.getvalue()
+
+
+def mutate_bz2(data: bytes, chance: random.Random) -> bytes:
+    """What a file compressed as a whole holds changed."""
+    return bz2.compress(mutate_bytes(bz2.decompress(data), chance))
+
+
+SHAPES = [(), (0,), (1,), (3,), (6, 5), (5, 6), (1, 1, 1), (2, 3, 4), (6, 5, 1), (6, 5, 40), (1, 2, 3, 4, 5)]
+DTYPES = ["?", "i1", "u1", "<u2", ">u2", "<i4", "<u8", "<f2", "<f4", ">f8", "<c8", "S3", "O"]
+
+
+def mutate_hdf5(data: bytes, chance: random.Random) -> bytes:
+    """A dataset or an attribute replaced by one of another shape, type or value, exchanged or left out."""
+    stream = io.BytesIO(data)
+    try:
+        with h5py.File(stream, "r+") as file:
+            names: list[str] = []
+            file.visit(names.append)
+            for _ in range(chance.choice([1, 1, 2])):
+                _change_hdf5(file, chance.choice(["/", *names]), names, chance)
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError):  # what was changed first cannot be opened
+        return mutate_text(data, chance)
+    return stream.getvalue()
+
+
+def _change_hdf5(file: h5py.File, name: str, names: list[str], chance: random.Random) -> None:
+    item = file[name]
+    if item.attrs and chance.random() < 0.4:
+        key = chance.choice(list(item.attrs))
+        if chance.random() < 0.2:
+            del item.attrs[key]
+        else:
+            item.attrs[key] = _hdf5_value(item.attrs[key], chance)
+    elif name != "/":
+        old = item[()] if isinstance(item, h5py.Dataset) else 0
+        other = file[chance.choice(names)]
+        del file[name]
+        if chance.random() < 0.15:
+            file[name] = other  # a hard link, perhaps to a group above
+        elif chance.random() < 0.9:
+            file[name] = _hdf5_value(old, chance)
+
+
+def _hdf5_value(old: Any, chance: random.Random) -> Any:
+    """Another value: of other shape, type or content; texts changed as texts."""
+    text = old[0] if isinstance(old, np.ndarray) and old.dtype == object and old.size else old
+    if isinstance(text, str | bytes) and chance.random() < 0.7:
+        raw = text.encode() if isinstance(text, str) else text
+        changed = mutate_text(raw, chance).decode(errors="replace").replace("\0", "")
+        return np.array([changed], h5py.string_dtype()) if isinstance(old, np.ndarray) else changed
+    if isinstance(old, np.ndarray) and old.dtype.kind in "iuf" and chance.random() < 0.5:
+        if chance.random() < 0.3:
+            return old.astype(chance.choice(DTYPES[:10]))
+        new = old.copy()
+        if new.size:
+            with np.errstate(all="ignore"):
+                new.flat[chance.randrange(new.size)] = np.array(
+                    chance.choice([-1, 0, np.nan, np.inf, 1e300, 7])
+                ).astype(new.dtype)
+        return new
+    dtype, shape = chance.choice(DTYPES), chance.choice(SHAPES)
+    if dtype in ("O", "S3"):
+        value = chance.choice(["", "x", "nm", "{}", "[1]", "a" * 300])
+        return np.full(shape, value, h5py.string_dtype() if dtype == "O" else "S3")
+    fill = chance.choice([0, 1, 2, 100, -1, 3.5])
+    with np.errstate(all="ignore"):
+        return np.full(shape, fill).astype(dtype)
 
 
 def mutate_config(config: dict[str, Any], chance: random.Random) -> dict[str, Any]:

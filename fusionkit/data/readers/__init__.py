@@ -27,7 +27,7 @@ TABLE = {
 }
 
 
-_FOLDERS = (".zspy",)  # formats that are folders
+FOLDERS = (".zspy",)  # formats that are folders
 # bytes that any file may claim for an array, and beyond them a multiple of its own size: counts shrink up to 60-fold,
 # zeros 1032-fold
 _HARMLESS, _MOST_SHRINKAGE = 1 << 26, 100
@@ -119,7 +119,7 @@ def open_recording(path: Path, reader: str | None = None, where: str = "data") -
 
 def _check_file(path: Path, where: str, start: str) -> None:
     try:
-        if path.is_dir() and path.suffix.lower() not in _FOLDERS:
+        if path.is_dir() and path.suffix.lower() not in FOLDERS:
             raise UserError(where, f"'{path}' is a folder", "name a file in it")
         if not path.exists():
             raise UserError(where, f"there is no file '{path}'", start)

@@ -1,6 +1,6 @@
 """A small spectrum image with an image in Bruker's container, which RosettaSciIO reads but does not write.
 
-The layout is the one that `rsciio.bruker` documents: chunks of a fixed size, a tree of entries, and a table of chunks for each.
+The layout is the one that `rsciio.bruker` documents: chunks of a fixed size, a tree of entries, and the chunks of each.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def _header() -> bytes:
 <ClassInstance Type="TRTSpectrumHardwareHeader"><Amplification>20000</Amplification><RealTime>1000</RealTime>
 <LifeTime>900</LifeTime></ClassInstance>
 <ClassInstance Type="TRTDetectorHeader"><Type>XFlash</Type><DetLayers>{layers}</DetLayers></ClassInstance>
-<ClassInstance Type="TRTESMAHeader"><PrimaryEnergy>200</PrimaryEnergy><ElevationAngle>22</ElevationAngle></ClassInstance>
+<ClassInstance Type="TRTESMAHeader"><PrimaryEnergy>200</PrimaryEnergy><ElevationAngle>22</ElevationAngle>
+</ClassInstance>
 </TRTHeaderedClass><ClassInstance Type="TRTSpectrumHeader">{when}<CalibAbs>0</CalibAbs><CalibLin>{WIDTH}</CalibLin>
 </ClassInstance><Channels>{spectrum}</Channels></ClassInstance></SpectrumData0>
 </ClassInstance></TRTSpectrumDatabase>""".encode()

@@ -232,9 +232,10 @@ def write_nion(path: Path) -> None:
 def write_elid(path: Path) -> None:
     """A project of Phenom with an image and a map of spectra, of version 0."""
     tiff = io.BytesIO()
-    scan = "<acquisition><scan><spotSize>3</spotSize><scanScale>1</scanScale><detectors><a>1</a></detectors></scan></acquisition>"
+    scan = "<spotSize>3</spotSize><scanScale>1</scanScale><detectors><a>1</a></detectors>"
     edges = '<pixelWidth unit="nm">1</pixelWidth><pixelHeight unit="nm">1</pixelHeight>'
-    facts = f'<FeiImage>{edges}<workingDistance unit="mm">5</workingDistance>{scan}</FeiImage>'
+    acquired = f"<acquisition><scan>{scan}</scan></acquisition>"
+    facts = f'<FeiImage>{edges}<workingDistance unit="mm">5</workingDistance>{acquired}</FeiImage>'
     tifffile.imwrite(tiff, image(), metadata=None, extratags=[(34683, "s", 0, facts, True)])
     eds = struct.pack("<8d", 15e3, 0.6, 0.0, 1.0, 1.1, 1e-6, 1e-7, 130.0) + struct.pack("<I", 1) + b"a"
     spectrum = struct.pack("<ddI", 0.0, 200.0, CHANNELS) + bytes(CHANNELS)

@@ -13,7 +13,18 @@ import yaml
 from fuzzing.__main__ import fuzz
 from fuzzing.kinds import arrays, config, quiet
 
-SHORT = {"config": 25, "npz": 15, "hdf5": 15, "tiff": 10, "result": 6, "sweep": 6, "checkpoint": 10, "dm3": 3}
+SHORT = {
+    "config": 25,
+    "npz": 15,
+    "hdf5": 15,
+    "tiff": 10,
+    "result": 6,
+    "sweep": 6,
+    "checkpoint": 10,
+    "dm3": 6,
+    "bcf": 6,
+    "hspy": 6,
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="cases run in forked processes")

@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from bcf_files import write_bcf
 from test_writer import RUN
 
 import fusionkit as fk
@@ -22,9 +23,13 @@ from fusionkit.cli import main
 from fusionkit.data.readers import open_recording
 from fusionkit.errors import UserError
 from fusionkit.microscope.damaged_files import check_hdf5
+from fusionkit.microscope.reader_process import ReaderProcess
+from fusionkit.microscope.rosettasciio import read_signals
 from fusionkit.results.result_file import read_result
+from fusionkit.results.resume import fingerprints
 
 IMAGE = np.arange(12.0).reshape(3, 4)
+RANDOM = np.frombuffer(np.random.default_rng(0).bytes(300_000), np.uint8)
 
 
 def linked(folder: Path, target: str, name: str = "/image") -> None:
@@ -113,10 +118,11 @@ def member(array: np.ndarray, after: int = 0, shape: str | None = None) -> bytes
         ({"image": member(IMAGE, shape="(9**9,),")}, "not readable"),
         ({"image": member(IMAGE, shape="(3, 40),")}, "ends early"),
         ({"image": member(np.zeros(9_000_000))}, "claims 0.072 GB"),
+        ({"image": member(np.zeros(9_000_000, np.uint8)), "other": member(RANDOM)}, "claims 0.009 GB"),
         ({"image": member(IMAGE), "pixel_size": member(np.zeros(10_000_000))}, ""),
         ({"image": member(IMAGE), "units": member(np.array("n" * 10_000_000))}, ""),
     ],
-    ids=["zeros", "expression", "shape", "constant", "pixel_size", "units"],
+    ids=["zeros", "expression", "shape", "constant", "padded", "pixel_size", "units"],
 )
 def test_bombs_in_archives_cost_little(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -131,6 +137,78 @@ def test_bombs_in_archives_cost_little(tmp_path: Path, members: dict[str, bytes]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 30_000_000
+
+
+def as_hdf5(path: Path, image: np.ndarray) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("image", data=image, compression="gzip")
+        file["other"] = RANDOM
+
+
+def as_nion(path: Path, image: np.ndarray) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.npy", member(image))
+        archive.writestr("metadata.json", "{}")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.h5", as_hdf5),
+        ("a.hspy", as_hdf5),
+        ("a.ndata", as_nion),
+        ("a.tif", lambda path, image: pytest.importorskip("tifffile").imwrite(path, image, compression="zlib")),
+        ("a.png", lambda path, image: pytest.importorskip("PIL.Image").fromarray(image).save(path)),
+    ],
+)
+def test_deflated_zeros_are_refused_whatever_stands_beside_them(
+    tmp_path: Path, name: str, write: Callable[[Path, np.ndarray], None]
+) -> None:
+    """9 million values in 9 kB, which become 72 MB in float64; beside a noisy image they are an absent element."""
+    write(tmp_path / name, np.zeros((3000, 3000), np.uint8))
+    with pytest.raises(UserError, match="claims"):
+        read_signals(tmp_path / name) if name != "a.h5" else open_recording(tmp_path / name).read("image")
+
+
+def test_the_map_of_an_absent_element_is_none_beside_noise(tmp_path: Path) -> None:
+    image = np.frombuffer(np.random.default_rng(0).bytes(4_600_000), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", image=image, map=np.zeros((3000, 3000), np.uint8))
+    assert not open_recording(tmp_path / "a.npz").read("map").values.any()
+
+
+def test_a_result_of_deflated_zeros_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "result.h5", "w") as file:
+        file.create_dataset("maps", data=np.zeros((1, 3000, 3000), np.uint8), compression="gzip")
+        facts = {"elements": ["Co"], "labels": ["Co"]} | dict.fromkeys(("objective", "optimality"), 0.0)
+        file.attrs.update({**facts, **dict.fromkeys(("status", "config", "fusionkit_version"), "")})
+    with pytest.raises(UserError, match=r"'/maps' claims 0\.009 GB"):
+        read_result(tmp_path)
+
+
+def test_the_memory_and_time_of_a_reader_are_bounded(tmp_path: Path) -> None:
+    """RosettaSciIO follows the parents of entries until memory ends, which is that of a small file."""
+    resource = pytest.importorskip("resource", reason="this system has no limits on memory")
+    write_bcf(tmp_path / "a.bcf")
+    content = bytearray((tmp_path / "a.bcf").read_bytes())
+    entry = content.index(b"EDSDatabase") - 224
+    content[entry + 40 : entry + 44] = bytes(4)  # its own parent
+    (tmp_path / "a.bcf").write_bytes(content)
+    process = ReaderProcess()
+    with pytest.raises(UserError, match="asks for more memory than there is"):
+        process.open(tmp_path / "a.bcf")
+    peak = next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "VmHWM" in line)
+    assert int(peak.split()[1]) < 340_000  # kB
+    # RosettaSciIO waits for ever for the lost end of an .elid
+    seconds = resource.prlimit(process.pid, resource.RLIMIT_CPU)[0]
+    assert 45 < seconds < 60
+
+
+def test_a_folder_in_place_of_a_file_is_not_searched(tmp_path: Path) -> None:
+    """The checksum of ``path: ~`` was that of all files of a home."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "file").write_text("x")
+    config = {"data": {"path": str(tmp_path)}, "init": "auto"}
+    assert fingerprints(config)[str(tmp_path)]["size"] == 0
 
 
 @pytest.mark.parametrize("size", [0.0, -1.0, np.inf, np.nan])

@@ -110,7 +110,7 @@ def test_values_are_those_of_the_file(file: Path) -> None:
     np.testing.assert_array_equal(second, spectra()[..., 5:9].sum(axis=2))
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGXCPU])
 def test_a_crash_is_one_line_about_the_file(file: Path, number: signal.Signals) -> None:
     process = ReaderProcess()
     (one,) = process.open(file)

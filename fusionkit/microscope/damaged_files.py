@@ -194,6 +194,7 @@ def _mend_velox(_: Any) -> None:
 
 _MOST_DEFLATED = 1100  # bytes of values per byte of deflate
 _SMALL_CHUNK = 2**24  # bytes
+_SPECTRA = "/Spectrum"  # of all pixels of an .h5oina, most of them without a count
 
 
 def check_hdf5(path: Path) -> None:
@@ -211,8 +212,9 @@ def check_hdf5(path: Path) -> None:
 
     def visit(_: str | bytes, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.chunks is not None:
-            if item.ndim == 2:  # an image, which is read as a whole
-                check_claim(path, f"'{printable(str(item.name))}'", item.nbytes, size)
+            if item.ndim == 2 and not str(item.name).endswith(_SPECTRA):  # an image, which is read as a whole
+                what, stored = f"'{printable(str(item.name))}'", item.id.get_storage_size()
+                check_claim(path, what, item.shape, item.dtype, stored, size)
             if prod(item.chunks) * item.dtype.itemsize > _MOST_DEFLATED * size + _SMALL_CHUNK:
                 raise ValueError("a chunk claims more than the file can hold")
             item.id.chunk_iter(check_chunk)
@@ -226,7 +228,7 @@ def check_hdf5(path: Path) -> None:
         file.visititems(visit)
 
 
-_MOST_SHRINKAGE = 100  # values of an image per byte of a file
+_MOST_SHRINKAGE, _MOST_VALUES = 50, 2**23  # values of the images per byte of a file, and of any file
 _ORDERS = {b"II": "<", b"MM": ">", b"EP": "<"}  # those that tifffile knows
 _BIG = 43  # the version of files beyond 4 GB
 _MOST_TAGS = 4096  # of a directory; tifffile stops there
@@ -246,14 +248,15 @@ def check_tiff(path: Path) -> None:
     """
     if path.is_dir():
         return
-    size, seen = path.stat().st_size, set[int]()
+    size, seen, values = path.stat().st_size, set[int](), 0
     with path.open("rb") as file:
         for offset, tags in _directories(file, size):
             if offset in seen:
                 raise ValueError("its directories lead in a circle")
             seen.add(offset)
-            if _values(tags) > _MOST_SHRINKAGE * size + ALWAYS_ALLOWED:
-                raise ValueError(f"an image claims {_values(tags):.3g} values, far more than the file can hold")
+            values += _values(tags)
+            if values > _MOST_SHRINKAGE * size + _MOST_VALUES:
+                raise ValueError(f"an image claims {values:.3g} values, far more than the file can hold")
 
 
 def _directories(file: BinaryIO, size: int) -> Iterator[tuple[int, dict[int, int]]]:

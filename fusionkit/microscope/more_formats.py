@@ -6,6 +6,7 @@
 import json
 import re
 import zipfile
+from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import h5py
 import numpy as np
 
 from fusionkit.data.names import element_named
+from fusionkit.data.readers.npz import read_member
 from fusionkit.errors import UserError
 
 SUFFIXES = (".h5oina", ".ndata", ".ndata1", ".txt", ".tsv", ".csv")
+_MOST_METADATA = 1 << 23  # bytes
 _FEWEST_COLUMNS = 4  # of a map; a table of fewer is a spectrum or a log
 SEM = 30.0  # keV: the highest beam energy of scanning microscopes for bulk specimens
 
@@ -128,8 +131,9 @@ def _number(group: Any, name: str) -> float | None:
 def _nion(path: Path) -> dict[str, Any]:
     """The array of an archive of Nion Swift."""
     with zipfile.ZipFile(path) as archive:
-        with archive.open("data.npy") as stream:
-            data = np.lib.format.read_array(stream, allow_pickle=False)
+        data = read_member(path, archive, archive.getinfo("data.npy"), "its array")
+        if archive.getinfo("metadata.json").file_size > _MOST_METADATA:
+            raise ValueError("its metadata are too long")
         facts = json.loads(archive.read("metadata.json"))
     inner = facts.get("data_source") or facts  # as in the library, or as exported
     listed = inner.get("spatial_calibrations") or inner.get("dimensional_calibrations") or [{}] * data.ndim
@@ -145,24 +149,25 @@ def _nion(path: Path) -> dict[str, Any]:
 
 def _table(path: Path) -> dict[str, Any]:
     """A map as a table of numbers, as Esprit and AZtec export it, titled by the element that ends the file's name."""
-    rows: list[list[float]] = []
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        text = line.replace(",", ".") if ";" in line or "\t" in line else line  # a comma is a decimal point there
-        parts = [part for part in re.split(r"[;,\t ]+", text.strip()) if part]
-        try:
-            row = [float(part) for part in parts]
-        except ValueError:
-            row = []  # a heading
-            if rows:
-                raise _no_map(path, f"has text below its numbers: '{line[:30]}'") from None
-        if row:
-            rows.append(row)
-    lengths = {len(row) for row in rows}
+    values, lengths = array("d"), set[int]()
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        for line in lines:
+            text = line.replace(",", ".") if ";" in line or "\t" in line else line  # a comma is a decimal point there
+            parts = [part for part in re.split(r"[;,\t ]+", text.strip()) if part]
+            try:
+                row = [float(part) for part in parts]
+            except ValueError:
+                row = []  # a heading
+                if lengths:
+                    raise _no_map(path, f"has text below its numbers: '{line.rstrip()[:30]}'") from None
+            if row:
+                values.extend(row)
+                lengths.add(len(row))
     if len(lengths) != 1 or min(lengths) < _FEWEST_COLUMNS:
         raise _no_map(path, f"has rows of {min(lengths)} to {max(lengths)} numbers" if lengths else "holds no numbers")
     ends = [match[1] for match in re.finditer(r"(?=(?:^|[ _.(-])(.+?)\)?$)", path.stem)]
     title = next((end for end in ends if element_named(end) is not None), path.stem)
-    data = np.array(rows)
+    data = np.frombuffer(values).reshape(-1, *lengths)
     return _signal(data, [_axis(a, n, navigate=False) for a, n in zip("yx", data.shape, strict=True)], title)
 
 

@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from fusionkit.data.names import element_named
-from fusionkit.errors import UserError
+from fusionkit.data.readers import check_claim
+from fusionkit.errors import UserError, printable
 from fusionkit.microscope import more_formats
 from fusionkit.microscope.corrections import corrected
 from fusionkit.microscope.damaged_files import (
@@ -92,6 +93,7 @@ def readers_for(path: Path) -> list[str]:
 
 def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
     named: dict[str, Signal] = {}
+    size = bytes_of(path)
     for one in import_module(module).file_reader(str(path), lazy=lazy):
         entry = corrected(module, one)
         facts = facts_of(metadata_of(entry))
@@ -103,10 +105,12 @@ def _read(path: Path, module: str, lazy: bool) -> tuple[Signal, ...]:
         if len(entry["axes"]) != data.ndim or tuple(axis.size for axis in axes) != tuple(data.shape):
             raise ValueError(f"the axes of '{name}' do not fit its values")
         data, axes = _ascending(data, axes)
-        if data.nbytes > MOST_VALUES_PER_BYTE * bytes_of(path) + ALWAYS_ALLOWED:
+        if data.nbytes > MOST_VALUES_PER_BYTE * size + ALWAYS_ALLOWED:
             raise ValueError(f"'{name}' claims {data.nbytes / 1e9:.3g} GB, far more than the file can hold")
         description = describe_tiff(entry.get("original_metadata") or {})
         whole = _as_row(Signal(name, path, ArrayValues(data), _sized(axes, description), facts), data)
+        if whole.kind == "image":
+            check_claim(path, f"'{printable(name)}'", data.shape, data.dtype, size, size)
         named[name] = whole
         named |= {one.name: one for one in layers(whole, data, description.labels) if one.name not in named}
     if not named:

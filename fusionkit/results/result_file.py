@@ -31,6 +31,7 @@ import h5py
 import numpy as np
 
 from fusionkit.arrays import Frozen
+from fusionkit.data.readers import check_claim
 from fusionkit.data.readers.hdf5_safety import refuse_links
 from fusionkit.errors import UserError
 from fusionkit.results.record import RunRecord
@@ -304,6 +305,10 @@ def _numbers(file: h5py.File, name: str, path: Path) -> Mapping[str, float]:
 
 
 def _real(dataset: h5py.Dataset, path: Path) -> Array:
+    if dataset.shape is not None:
+        check_claim(
+            path, f"'{dataset.name}'", dataset.shape, dataset.dtype, dataset.id.get_storage_size(), path.stat().st_size
+        )
     array = np.asarray(dataset[()])
     if array.dtype.kind not in "fiub":
         raise UserError(str(path), f"'{dataset.name}' does not hold real numbers", "use another file")

@@ -32,6 +32,7 @@ _BATCH = 500  # cases in one child process
 _FAST = "/dev/shm"  # a file system in memory
 _LONGEST = 60  # seconds of a case
 _MEMORY = 8 << 30  # bytes of addresses of a child
+_LIBRARIES = 100_000_000  # bytes of a process that has just started
 _MOST_MEMORY = 300_000_000  # bytes that a case may take beside three times its files
 
 
@@ -80,7 +81,7 @@ def peak_below(limit: int, readers: Pool) -> Iterator[list[str]]:
         Path(f"/proc/{pid}/clear_refs").write_text("5")
     yield problems
     for pid in (os.getpid(), *readers.pids()):
-        taken = status_bytes(pid, "VmHWM") - before.get(pid, 0)
+        taken = status_bytes(pid, "VmHWM") - before.get(pid, _LIBRARIES)
         if taken > limit:
             who = "the process" if pid == os.getpid() else "its reader"
             problems.append(f"{taken / 1e6:.0f} MB of memory in {who}")
@@ -105,20 +106,22 @@ def _in_child(
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         # starting a process takes a second, and making the parser as long as reading a small file
         microscope.ReaderProcess, cli.build_parser = readers, cache(cli.build_parser)  # type: ignore[misc,assignment]
-        with os.fdopen(ends[1], "w") as channel:
-            for case in cases:
-                signal.alarm(_LONGEST)
-                print(json.dumps([case, None]), file=channel, flush=True)
-                try:
-                    mutated = _prepare(kind, name, seeds, seed, case, valid, work)
-                    largest = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
-                    with peak_below(_MOST_MEMORY + 3 * largest, readers) as problems:
-                        problems += filter(None, (fault(command, work) for command in kind.use(mutated)))
-                    problem = "\n".join(problems)
-                except BaseException:  # noqa: BLE001 - a child must not return to the code of its parent
-                    problem = traceback.format_exc()
-                print(json.dumps([case, problem]), file=channel, flush=True)
-        os._exit(0)
+        try:
+            with os.fdopen(ends[1], "w") as channel:
+                for case in cases:
+                    signal.alarm(_LONGEST)
+                    print(json.dumps([case, None]), file=channel, flush=True)
+                    try:
+                        mutated = _prepare(kind, name, seeds, seed, case, valid, work)
+                        largest = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
+                        with peak_below(_MOST_MEMORY + 3 * largest, readers) as problems:
+                            problems += filter(None, (fault(command, work) for command in kind.use(mutated)))
+                        problem = "\n".join(problems)
+                    except BaseException:  # noqa: BLE001 - each fault is a finding
+                        problem = traceback.format_exc()
+                    print(json.dumps([case, problem]), file=channel, flush=True)
+        finally:  # a child must not return to the code of its parent
+            os._exit(0)
     os.close(ends[1])
     with os.fdopen(ends[0]) as lines:
         seen = dict(json.loads(line) for line in lines)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -28,9 +29,9 @@ TABLE = {
 
 
 FOLDERS = (".zspy",)  # formats that are folders
-# bytes that any file may claim for an array, and beyond them a multiple of its own size: counts shrink up to 60-fold,
-# zeros 1032-fold
-_HARMLESS, _MOST_SHRINKAGE = 1 << 26, 100
+# bytes in float64 that any array may claim, and beyond them how often its stored bytes, or those of its file: deflated
+# maps of 1 count in 100 pixels grow 240- (float64) to 390-fold (uint8), zeros 1032-fold and more
+_HARMLESS, _MOST_GROWTH, _MOST_OF_FILE = 1 << 26, 400, 16
 _EVEN = 1e-3  # relative difference below which the edges of a pixel are equal
 _SHOWN = 16  # suffixes in a message
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
@@ -190,10 +191,11 @@ def describe(recording: Recording, limit: int = 12) -> str:
     return (", ".join(shown[:limit]) or "single values only") + more
 
 
-def check_claim(path: Path, what: str, size: int, stored: int) -> None:
-    """Refuse an array of ``size`` bytes that the ``stored`` bytes of its files can hardly hold, or not at all."""
-    if size > _HARMLESS and size > _MOST_SHRINKAGE * stored:
-        claim = f"{what} claims {size / 1e9:.3g} GB, far more than the file can hold"
+def check_claim(path: Path, what: str, shape: tuple[int, ...], dtype: np.dtype[Any], stored: int, whole: int) -> None:
+    """Refuse an array that its ``stored`` bytes can hardly hold, unless it is small beside the ``whole`` file."""
+    values = prod(shape)
+    if values * max(dtype.itemsize, 8) > max(_HARMLESS, _MOST_GROWTH * stored, _MOST_OF_FILE * whole):
+        claim = f"{what} claims {values * dtype.itemsize / 1e9:.3g} GB, far more than the file can hold"
         raise UserError(str(path), claim, "it is damaged, or constant: save it without compression")
 
 

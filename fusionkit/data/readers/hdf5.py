@@ -90,8 +90,9 @@ class Hdf5Recording:
             raise UserError(str(self.path), f"dataset '{name}' is empty", "name one that holds values")
         if dataset.dtype.kind not in _NUMBERS:
             raise UserError(str(self.path), f"dataset '{name}' holds no numbers", "name one that does")
-        stored = sum(file.stat().st_size for file in files if file.exists())
-        check_claim(self.path, f"dataset '{name}'", dataset.nbytes, stored)
+        whole = sum(file.stat().st_size for file in files if file.exists())
+        stored = whole if dataset.is_virtual or dataset.external else dataset.id.get_storage_size()
+        check_claim(self.path, f"dataset '{name}'", dataset.shape, dataset.dtype, stored, whole)
 
 
 class Hdf5Reader:

@@ -79,16 +79,21 @@ class NpzRecording:
             member = archive.getinfo(f"{name}.npy")
             if _is_plain(member, *self.headers[name]):
                 return _map_member(self.path, member)
-            shape, dtype = self.headers[name]
-            size = prod(shape) * dtype.itemsize
-            check_claim(self.path, f"array '{name}'", size, self.path.stat().st_size)
-            if size > member.file_size:
-                raise EOFError("the array ends early")
-            with archive.open(member) as stream:
-                array = npy.read_array(stream, allow_pickle=False)
-                if stream.read(1):  # zipfile compares the checksum at the end
-                    raise ValueError("the array is followed by something else")
-                return array
+            return read_member(self.path, archive, member, f"array '{name}'")
+
+
+def read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -> npt.NDArray[Any]:
+    """The array of a member; `UserError` or ``ValueError`` if it claims more than is stored, or is something else."""
+    with archive.open(member) as stream:
+        shape, dtype = _header(stream)
+    check_claim(path, what, shape, dtype, member.compress_size, path.stat().st_size)
+    if prod(shape) * dtype.itemsize > member.file_size:
+        raise EOFError("the array ends early")
+    with archive.open(member) as stream:
+        array = npy.read_array(stream, allow_pickle=False)
+        if stream.read(1):  # zipfile compares the checksum at the end
+            raise ValueError("the array is followed by something else")
+        return array
 
 
 class NpzReader:

@@ -41,7 +41,8 @@ def to_float(values: npt.NDArray[Any], origin: Origin, masked: bool = False) -> 
         raise origin.error(f"is not numeric (dtype {values.dtype})", "name an array of numbers")
     if values.size == 0:
         raise origin.error(f"is empty, shape {values.shape}", "name one that holds values")
-    with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite and is reported below
+    # a long double beyond the range becomes infinite, and a signalling NaN quiet: both are reported below
+    with np.errstate(over="ignore", invalid="ignore"):
         result = np.array(values, dtype=np.float64, order="C")
     if hidden:
         result[np.ma.getmaskarray(values)] = np.nan

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -104,6 +105,7 @@ def _in_child(
     if child == 0:
         os.close(ends[0])
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        warnings.simplefilter("error", RuntimeWarning)  # of numbers that nobody checked
         # starting a process takes a second, and making the parser as long as reading a small file
         microscope.ReaderProcess, cli.build_parser = readers, cache(cli.build_parser)  # type: ignore[misc,assignment]
         try:

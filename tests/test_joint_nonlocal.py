@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -73,13 +74,17 @@ def slow(kind: str, data: Array, noise: Array, pilot: Array | None, guide: Array
             np.maximum(0.75 * level + 0.25 * np.tile(level.reshape(-1, n).mean(axis=0), side * side), 0.05)
         )
         values = patches(data, places)
-        white = (values - values.mean(axis=0)) / spread
-        mean, weight = values.mean(axis=0), 1.0
+        seen, mean, weight = ~np.isnan(values), np.nan_to_num(values).sum(axis=0), 1.0
+        mean = mean / np.maximum(seen.sum(axis=0), 1)
+        if pilot is not None:
+            few = (2 * seen.sum(axis=0) <= len(places)) & ~seen.all(axis=0)
+            mean = np.where(few, patches(pilot, places).mean(axis=0), mean)
+        white = (values - mean) / spread
         if kind == "mean levels":
-            means = mean.reshape(-1, n).mean(axis=0)
-            noise_of_means = np.maximum(level.reshape(-1, n).mean(axis=0), 0.05) / (len(places) * side**2)
+            means, number = np.nanmean(values.reshape(-1, n), axis=0), seen.reshape(-1, n).sum(axis=0)
+            noise_of_means = np.maximum(level.reshape(-1, n).mean(axis=0), 0.05) / number
             kept = np.maximum(1 - (2 * noise_of_means / means**2) ** 2, 0)
-            white, mean = 0 * white, np.tile(kept * means, side * side)
+            white, mean = np.zeros_like(white), np.tile(kept * means, side * side)
         elif pilot is None:
             u, s, v = np.linalg.svd(white, full_matrices=False)
             few, many = sorted(white.shape)
@@ -94,7 +99,12 @@ def slow(kind: str, data: Array, noise: Array, pilot: Array | None, guide: Array
                 shown = shown - shown.mean(axis=0)
                 white, known = np.hstack([white, shown]), np.hstack([known, shown])
             covariance = known.T @ known / len(places)
-            white = (white @ covariance @ np.linalg.inv(covariance + np.eye(len(covariance))))[:, : values.shape[1]]
+            rows_of = [(one, ~np.isnan(one)) for one in white]
+            white = [
+                one[on] @ np.linalg.solve(covariance[np.ix_(on, on)] + np.eye(on.sum()), covariance[on])
+                for one, on in rows_of
+            ]
+            white = np.array(white)[:, : values.shape[1]]
         filtered = white * spread + mean
         for (a, b), one in zip(places, filtered, strict=True):
             total[:, a : a + side, b : b + side] += weight * np.moveaxis(one.reshape(side, side, n), -1, 0)
@@ -103,22 +113,28 @@ def slow(kind: str, data: Array, noise: Array, pilot: Array | None, guide: Array
 
 
 @pytest.mark.parametrize("similar", [12, 60])  # fewer and more than a patch has values: both systems are solved
-@pytest.mark.parametrize("kind", ["low rank", "mean levels", "pilot", "pilot and image"])
-def test_groups_are_filtered_as_in_numpy(kind: str, similar: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [("low rank", 0.0), *product(("mean levels", "pilot", "pilot and image"), (0.0, 0.2, 0.8))],
+)
+def test_groups_are_filtered_as_in_numpy(
+    kind: str, similar: int, missing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     how = HOW._replace(similar=similar)
     monkeypatch.setitem(globals(), "HOW", how)
     image, counts, truth = stripes(17)
     features = np.sqrt(counts + 0.375) + np.random.default_rng(1).random(counts.shape)  # no two patches equally far
     floors, pilot = np.full(2, 0.05), truth if kind.startswith("pilot") else None
     guide = image / 0.3 if kind == "pilot and image" else None
-    data, noise = counts, counts if pilot is None else pilot
+    holes = np.where(np.random.default_rng(2).random(counts.shape) < missing, np.nan, 0.0)
+    data, noise = counts + holes, counts if pilot is None else pilot
     if kind == "mean levels":
-        data, noise = counts - truth, truth
+        data, noise = counts - truth + holes, truth
         got = mean_levels(data, noise, floors, features, how)
     elif pilot is None:
         got = low_rank(counts, counts, floors, features, how)
     else:
-        got = wiener(counts, pilot, floors, pilot, guide, features, how)
+        got = wiener(data, pilot, floors, pilot, guide, features, how)
     features = np.asarray(features, np.float32).astype(float)
     want = slow(kind, data, noise, pilot, guide, features)
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
@@ -287,6 +303,16 @@ def test_shares_mix_groups_with_the_image_and_without_and_large_patches() -> Non
     mixed = term(counts, large_share={"a": 0.25}).anchor
     np.testing.assert_allclose(mixed[0], 0.75 * small[0] + 0.25 * large[0], rtol=1e-12)
     np.testing.assert_array_equal(mixed[1], small[1])
+
+
+def test_where_nothing_was_measured_the_image_tells_the_maps() -> None:
+    image, counts, truth = stripes()
+    out = np.random.default_rng(5).random(image.shape) < 0.8
+    errors = [
+        np.linalg.norm((term(np.where(out, np.nan, counts), guide).anchor - truth)[:, out]) for guide in (image, None)
+    ]
+    assert errors[0] < 0.6 * errors[1]
+    assert errors[0] < 0.15 * np.linalg.norm(truth[:, out])
 
 
 @given(st.integers(0, 10**6), st.floats(0.0, 1.0))

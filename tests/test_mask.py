@@ -35,7 +35,7 @@ from fusionkit.report.diagnostics.map_expectations import completed, map_expecta
 from fusionkit.terms import Array
 from fusionkit.uncertainty.atomic_fractions import Region, region_sums
 from fusionkit.uncertainty.estimate import by_curvature
-from fusionkit.weights.count_splitting import thin
+from fusionkit.weights.count_splitting import leave_out, thin
 from fusionkit.weights.fidelity_weights import weight_of_image
 from fusionkit.weights.masked_pixels import fill_masked
 
@@ -219,6 +219,11 @@ def test_splitting_keeps_what_is_missing() -> None:
     for part in (half.training, half.held_out, half.variance):
         np.testing.assert_array_equal(np.isnan(part), np.isnan(counts))
     np.testing.assert_allclose(half.training + half.held_out, 2 * counts)
+    half = leave_out(counts, 2.0 * counts, np.random.default_rng(0))
+    seen = [~np.isnan(part) for part in (half.training, half.held_out)]
+    assert np.array_equal(seen[0] ^ seen[1], ~np.isnan(counts))
+    assert half.share == 1.0
+    np.testing.assert_array_equal(half.variance, 2.0 * half.held_out)
     folds = fill_masked(counts, np.broadcast_to(BLOCK & ~OUT_OF_MAPS, SHAPE))
     np.testing.assert_array_equal(np.isnan(folds), np.isnan(counts))
 

@@ -65,10 +65,11 @@ class MicroscopeRecording:
         from fusionkit.microscope.spectra.window_doubts import checked_counts
 
         signal = self.spectrum_image(source.signal, f"{where}.signal")
+        reading = self.reading(signal)
         if source.method == "spectral":
-            result = count_in_sets(self.reading(signal), source, where, self._low_loss(signal))
+            result = count_in_sets(reading, source, where, self._low_loss(signal))
         else:
-            result = (fit if source.method == "fit" else checked_counts)(signal, source, where)
+            result = (fit if source.method == "fit" else checked_counts)(reading, source, where)
         origin = Origin(where, signal.name, str(signal.path))
         check_image(result.maps.shape[1:], origin)
         background = 0.0 if result.background is None else result.background

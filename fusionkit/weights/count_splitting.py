@@ -17,6 +17,9 @@ Neufeld, A. Dharamshi, L. L. Gao, D. Witten, J. Mach. Learn. Res. 25, 57 (2024),
 
 Maps b with Gaussian noise of the standard deviation s split as well: with :math:`z \sim N(0, s^2)`, :math:`b + z` and
 :math:`b - z` are independent and have twice the variance, as halves of counts have.
+
+Of a sparse scan, half of the measured pixels are left out whole. Halves of their counts would only judge the maps at
+measured pixels, where the image and the penalty matter least.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial, sigma
 from fusionkit.weights.shares import with_shares
 
 SHARE = 0.5  # of the counts for training; at 0.7 and 0.85 the held-out error is noisier and the choice no better
+_SPARSE = 0.5  # of the pixels were not measured
 _MOST = 2.0**53  # counts in a pixel: float64 does not tell larger whole numbers apart
 _SEED = 0  # the same data give the same weight
 _WORDING = Wording(
@@ -98,11 +102,12 @@ def held_out(task: Task, scales: bool = True) -> tuple[Attempt, Array]:
     """
     halves = _halves(task)
     training = {name: half.training for name, half in halves.items()}
+    shares = {name: half.share for name, half in halves.items()}
 
     start = task.start(training)
 
     def attempt(weight: float, former: Trial | None) -> Trial:
-        problem = task.problem(weight, training, SHARE)
+        problem = task.problem(weight, training, shares)
         if former is None:
             result = task.solve(problem, weight, start)
         else:
@@ -156,15 +161,19 @@ def _halves(task: Task) -> dict[str, Halves]:
     random, halves = np.random.default_rng(_SEED), dict[str, Halves]()
     for one in task.validation_terms(task.problem(1.0)):
         data, sigma = task.dataset.arrays.get(one.target), sigma_of(one)
+        sparse = data is not None and np.isnan(data).mean() > _SPARSE
         if data is not None and sigma is not None:
-            halves.setdefault(one.target, copies(data, sigma, random))
+            split = leave_out(data, np.broadcast_to(sigma**2, data.shape), random) if sparse else None
+            halves.setdefault(one.target, split or copies(data, sigma, random))
             continue
         steps = steps_of(data) if data is not None and one.noise == POISSON else None
         if data is None or steps is None:
             message = f"count_splitting needs counts, or counts times a factor, and '{one.target}' has neither"
             other = "give numbers" if task.searched else "write {auto: masked_pixels}, or give a number"
             raise UserError(task.key, message, other)
-        if one.target not in halves:
+        if one.target not in halves and sparse:
+            halves[one.target] = leave_out(data, data * steps, random)
+        elif one.target not in halves:
             half = thin(data / steps, SHARE, random)
             halves[one.target] = Halves(half.training * steps, half.held_out * steps, half.variance * steps**2)
     return halves
@@ -190,11 +199,20 @@ class Halves:
     training : b_t / p.
     held_out : b_v / (1 - p).
     variance : of ``held_out``, estimated without bias from it: b_v / (1 - p)^2.
+    share : factor of the weight of the likelihood.
     """
 
     training: Array
     held_out: Array
     variance: Array
+    share: float = SHARE
+
+
+def leave_out(data: Array, variance: Array, random: np.random.Generator) -> Halves:
+    """Half of the pixels of (..., ny, nx), NaN in the training data, are held out."""
+    kept = random.random(data.shape[-2:]) < SHARE
+    held_out = np.where(kept, np.nan, data)
+    return Halves(np.where(kept, data, np.nan), held_out, np.where(np.isnan(held_out), np.nan, variance), 1.0)
 
 
 def thin(counts: Array, share: float, random: np.random.Generator) -> Halves:

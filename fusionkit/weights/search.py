@@ -101,19 +101,21 @@ class Task:
         """The config key of the weight."""
         return f"terms[{self.index}].weight"
 
-    def problem(self, weight: float, data: Mapping[str, Array] | None = None, share: float = 1.0) -> Problem:
+    def problem(
+        self, weight: float, data: Mapping[str, Array] | None = None, shares: Mapping[str, float] | None = None
+    ) -> Problem:
         """The problem with this weight of the searched term.
 
         Parameters
         ----------
         weight : of the searched term.
         data : arrays in place of the dataset's, by name.
-        share : factor of the weight of every term whose data are split.
+        shares : factors of the weights of terms, by the names of their data.
         """
         specs = list(self.objective.terms)
-        if share != 1.0:
-            for index in self._split:
-                specs[index] = with_weight(specs[index], share * float(specs[index].options.get("weight", 1.0)))
+        for index, target in self._split if shares else ():
+            share = (shares or {}).get(target, 1.0)
+            specs[index] = with_weight(specs[index], share * float(specs[index].options.get("weight", 1.0)))
         specs[self.index] = with_weight(specs[self.index], weight)
         problem = self.objective.build(self.with_data(data), specs)
         return replace(problem, terms=tuple(t.draft() if isinstance(t, HasDraft) else t for t in problem.terms))
@@ -180,8 +182,9 @@ class Task:
         return result
 
     @property
-    def _split(self) -> list[int]:
-        return [index for index, term in enumerate(self.objective.build(self.dataset).terms) if _is_split(term)]
+    def _split(self) -> list[tuple[int, str]]:
+        terms = self.objective.build(self.dataset).terms
+        return [(index, cast(Noisy, term).target) for index, term in enumerate(terms) if _is_split(term)]
 
     def validation_terms(self, problem: Problem) -> list[Noisy]:
         """The terms whose data validate the maps: those of counts and of maps with known noise, else fits to maps.

@@ -81,6 +81,7 @@ def _parts(task: Task, here: Trial, other: Trial) -> tuple[tuple[str, ...], list
     maps, others = here.results[0].x, other.results[0].x
     distances = [(one.expected(maps) - one.expected(others)) ** 2 / map_levels(one) for one in terms]
     distance = np.concatenate([np.ravel(one) for one in distances])
+    distance[(here.errors == 0.0) & (other.errors == 0.0)] = 0.0  # nothing was held out there
     return elements, [array.reshape(len(elements), -1) for array in (here.errors, other.errors, distance)]
 
 

@@ -209,7 +209,8 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     patch, similar, search, stride : side of a patch, patches in a group, search radius around the reference patch, and
         pixels between references.
     renewals : how often groups and covariances are recomputed.
-    weight : w >= 0. At 1 the consensus weighs as much as the counts; its variance is a thirtieth of theirs or less.
+    weight : w >= 0, times the share of the values that were measured. At 1 the consensus weighs as much as the counts;
+        its variance is a thirtieth of theirs or less.
     """
     maps = np.asarray(context.array(options.data), np.float64)
     if len(context.shape) != 3 or maps.shape != context.shape:
@@ -225,17 +226,18 @@ def joint_nonlocal(options: JointNonlocalOptions, context: Context) -> JointNonl
     mixing = context.dataset.arrays.get(f"{options.data}_mixing")
     guide = None if options.guide is None else _guide(options.guide, context)
     noise, unit = noise_and_unit(maps)
-    maps, noise = filled(maps), filled(noise)  # a pixel that was not measured is no pixel without counts
+    measured, noise = 1.0 - float(np.isnan(maps).mean()), filled(noise)
     source = Source(maps - background, noise, background, unit, guide)
     if mixing is not None:
         mixing, unit = np.asarray(mixing, np.float64), np.where(unit > 0.0, unit, 1.0)
-        data, noise = unmixed(maps, background, mixing), unmixed_noise(maps * unit, mixing)
+        data, noise = unmixed(maps, background, mixing), unmixed_noise(filled(maps) * unit, mixing)
         source = Source(data, noise, background, unit, guide, mixing)
     how = Grouping(options.patch, options.similar, options.search, options.stride)
     guided = _share(options.guide_share, context.at("guide_share"), 1.0)
     large = _share(options.large_share, context.at("large_share"), 0.0)
     name = options.name or "joint_nonlocal"
-    return JointNonlocal(name, options.weight, source, how, options.renewals, guided, large, context.dtype)
+    weight = options.weight * measured  # the fewer values there are in a group, the noisier is its consensus
+    return JointNonlocal(name, weight, source, how, options.renewals, guided, large, context.dtype)
 
 
 def _share(share: float | dict[str, float] | str, context: Context, missing: float) -> Array:

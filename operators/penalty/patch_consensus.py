@@ -11,12 +11,13 @@ from scipy.ndimage import gaussian_filter
 
 from fusionkit.arrays import Array
 from fusionkit.data.counts.scale import step_of
-from fusionkit.data.missing import known
+from fusionkit.data.missing import filled, known
 from fusionkit.data.noise import noise_level
 from fusionkit.engines.cpu.patches import Grouping, low_rank, mean_levels, wiener
 
 _PILOT = Grouping(patch=5, similar=60, search=20, stride=4)  # for raw counts: smaller groups
 _OF_RESIDUALS = Grouping(patch=3, similar=300, search=28, stride=3)
+_SPARSE = 0.5  # share of values that were not measured, from which twice as many renewals are needed
 _CORRECTIONS = 2  # by the means of residuals; a third changes nothing
 _BLURRED = 1.5  # pixels, Gaussian before patches of raw counts are compared
 _GUIDE_BLURRED = 0.5  # pixels, likewise for the guide
@@ -30,7 +31,7 @@ class Source:
 
     Parameters
     ----------
-    data : unbiased estimates of the maps, counts minus background, (n, ny, nx).
+    data : unbiased estimates of the maps, counts minus background, (n, ny, nx); NaN where nothing was measured.
     noise : estimated variance of each value; for counts the counts themselves.
     background : of the counts, (n, ny, nx) or 0.
     unit : value of one count of each element, (n, 1, 1); 0 where the noise is not that of counts.
@@ -92,6 +93,8 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     renewals : how often the groups are recomputed.
     """
     maps = _pilot(source, min(_PILOT.patch, how.patch), how.stride >= how.patch)
+    if float(np.isnan(source.data).mean()) > _SPARSE:  # the pilot is smooth where nothing was measured
+        renewals *= 2
     for _ in range(renewals):
         maps = np.maximum(maps, 0.0)
         features, noise = _features(maps, source), source.noise_of(maps)
@@ -118,8 +121,9 @@ def _without_bias(maps: Array, source: Source) -> Array:
 def _pilot(source: Source, patch: int, sparse: bool) -> Array:
     """The data with each group's singular values shrunk, read-only."""
     first = _PILOT._replace(patch=patch, stride=max(_PILOT.stride, patch * sparse))
-    blurred = gaussian_filter(source.data, (0.0, _BLURRED, _BLURRED))
-    maps = low_rank(source.data, source.noise, source.floors, _features(blurred, source), first)
+    data = filled(source.data)
+    blurred = gaussian_filter(data, (0.0, _BLURRED, _BLURRED))
+    maps = low_rank(data, source.noise, source.floors, _features(blurred, source), first)
     maps.flags.writeable = False
     return maps
 

@@ -10,7 +10,8 @@ in units of :math:`\sqrt{\max(K, D)}`, with D columns and :math:`\beta = \min(K,
 squared error of all shrinkage functions (M. Gavish, D. L. Donoho, IEEE Trans. Inf. Theory 63, 2137 (2017)). `wiener`
 computes the posterior mean :math:`y C (C + I)^{-1}` for a Gaussian prior with the covariance C of the same patches in a
 less noisy pilot (M. Lebrun, A. Buades, J.-M. Morel, SIAM J. Imaging Sci. 6, 1665 (2013)). A guide image is one more
-channel of the prior: it informs the maps as far as the pilot's covariance couples the two.
+channel of the prior: it informs the maps as far as the pilot's covariance couples the two. NaN in y marks values that
+were not measured: `wiener` then conditions on the others, :math:`y_O (C_{OO} + I)^{-1} C_{O \cdot}`.
 
 Overlapping patches are averaged. Bands of rows are summed separately and added in a fixed order, so that the result
 does not depend on the number of threads.
@@ -120,6 +121,49 @@ def _collect(
 
 
 @inlined
+def _mean_of_measured(values: Any, count: int, pilot: Any, out: Any) -> bool:
+    """The mean of the measured values of each column, the pilot's where most are NaN; returns whether any is."""
+    sparse = False
+    for f in range(out.size):
+        if not np.isnan(out[f]):
+            continue
+        sparse, number, total = True, 0, 0.0
+        for k in range(count):
+            if not np.isnan(values[k, f]):
+                number, total = number + 1, total + values[k, f]
+        out[f] = total / number if 2 * number > count else pilot[f]
+    return sparse
+
+
+@inlined
+def _conditional(white: Any, known: Any, size: int) -> Any:
+    """The posterior mean of the first ``size`` columns where ``white`` is NaN for what was not measured."""
+    count = len(known)
+    prior = known.T @ known / count
+    rest, expected = np.ascontiguousarray(prior[:size, :size]), np.zeros((count, size))
+    if known.shape[1] > size:  # the guide is known everywhere
+        gain = np.linalg.solve(prior[size:, size:] + np.eye(known.shape[1] - size), prior[size:, :size].copy())
+        rest -= np.ascontiguousarray(prior[:size, size:]) @ gain
+        expected = np.ascontiguousarray(white[:, size:]) @ gain
+    complete = np.linalg.solve(rest + np.eye(size), rest)
+    for k in range(count):
+        seen = np.flatnonzero(~np.isnan(white[k, :size]))
+        if seen.size == size:
+            expected[k] += (white[k, :size] - expected[k]) @ complete
+            continue
+        covariance, left = np.empty((seen.size, seen.size)), np.empty(seen.size)
+        for a in range(seen.size):
+            for b in range(seen.size):
+                covariance[a, b] = rest[seen[a], seen[b]]
+            covariance[a, a] += 1.0
+            left[a] = white[k, seen[a]] - expected[k, seen[a]]
+        left = np.linalg.solve(covariance, left)
+        for a in range(seen.size):
+            expected[k] += left[a] * rest[seen[a]]
+    return expected
+
+
+@inlined
 def _spreads(means: Any, channels: int, floors: Any, out: Any) -> None:
     """The noise's standard deviation in each column, from the mean variance of the column and of its channel."""
     size = means.size // channels
@@ -218,6 +262,7 @@ def _build_wiener(stamp: int) -> Any:
             _spreads(variances, channels, floors, spreads)
             _gather(pilot, rows, columns, count, channels, how.patch, prior)
             _means(prior, count, before)
+            sparse = _mean_of_measured(values, count, before, means)
             white, known = np.empty((count, size + shown)), np.empty((count, size + shown))
             white[:, :size] = (values[:count] - means) / spreads
             known[:, :size] = (prior[:count] - before) / spreads
@@ -227,7 +272,9 @@ def _build_wiener(stamp: int) -> Any:
                 white[:, size:] = images[:count] - brightness
                 known[:, size:] = white[:, size:]
             # y C (C + I)^-1 with C = A'A / K equals y A' (A A' + K I)^-1 A: solve the smaller of the two systems
-            if count > size + shown:
+            if sparse:
+                filtered = _conditional(white, known, size)
+            elif count > size + shown:
                 normal = known.T @ known
                 right = normal[:, :size].copy()
                 for f in range(size + shown):
@@ -261,7 +308,11 @@ def _build_mean_levels(stamp: int) -> Any:
             _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
             for channel in range(channels):
                 level, variance = means[channel::channels].mean(), variances[channel::channels].mean()
-                noise_of_level = max(variance, floors[channel]) / (count * how.patch * how.patch)
+                number = count * how.patch * how.patch
+                if np.isnan(level):  # some values were not measured
+                    number = number - int(np.isnan(values[:count, channel::channels]).sum())
+                    level = np.nansum(values[:count, channel::channels]) / max(number, 1)
+                noise_of_level = max(variance, floors[channel]) / max(number, 1)
                 share = 1.0 - (_NOT_NOISE * noise_of_level / level**2) ** 2 if level else 0.0
                 means[channel::channels] = max(share, 0.0) * level
             _scatter(none, means, ones, 1.0, rows, columns, (count, how.patch, channels, first), total, cover)
@@ -296,7 +347,7 @@ def wiener(
     ----------
     pilot : of the shape of ``data``.
     guide : image (ny, nx) with noise of variance 1; None for none.
-    data, noise, floors, features, how : as in `low_rank`.
+    data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
     fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(pilot), shown)
@@ -308,7 +359,7 @@ def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: 
 
     Parameters
     ----------
-    data, noise, floors, features, how : as in `low_rank`.
+    data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
     fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
     return _banded(_MEAN_LEVELS, fixed, data.shape, how)

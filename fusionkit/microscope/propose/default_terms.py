@@ -28,7 +28,6 @@ _NORMALISED: tuple[float, float, float] = (1.0, 0.24, 0.1)
 
 PENALTIES = ("tv", "tgv", "joint_nonlocal")  # of the default terms
 _LARGE_OFFSET = 30.0  # in ranges of the image
-_SPARSE = 0.5  # of the pixels not measured: patches are mostly filled, and held-out counts see none of these pixels
 _PATCH = 16  # pixels along the shorter axis from which patches are compared
 _IMAGE = "  # at most 1 / s²; model and weight best predict held-out counts"
 _OF_A_STACK = ("_background", "_mixing", "_spectrum")  # ends of the names of arrays that belong to a stack
@@ -85,7 +84,7 @@ def default_terms(
     terms += [({"type": "gaussian", "sigma": AUTO}, "  # of each map, from its noise") for _ in net]
     terms += [(_poisson_term(dataset, name, pixels, weights[0], normalised, others), "") for name in counted]
     repeats = splits and grid is None and stacks == ["maps"] and len(maps) == len(dataset.elements)
-    groups = repeats and min(pixels) >= _PATCH and float(np.isnan(maps).mean()) < _SPARSE
+    groups = repeats and min(pixels) >= _PATCH
     terms += _penalties(weights[1], normalised or grid == "maps", groups)
     terms.append(({"type": "nonnegative"}, ""))
     size = len(dataset.elements) * pixels[0] * pixels[1]

@@ -75,12 +75,12 @@ class Reading:
         return self._models[frozenset(named)]
 
 
-def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
+def fit(reading: Reading, source: SpectrumSource, where: str) -> ElementMaps:
     """The counts in all lines of one family of each element.
 
     Parameters
     ----------
-    signal : an EDX spectrum image.
+    reading : of an EDX spectrum image.
     source : elements, a line of the family of each, and the width of the smoothing.
     where : config key of ``source``.
 
@@ -88,10 +88,10 @@ def fit(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
     ------
     UserError : these are not EDX spectra, an element has no lines in them, or their values are not counts.
     """
+    signal = reading.signal
     elements = edx_elements(signal, source, f"{where}.method", where)
     lines = {one: bare_line(one, source.lines.get(one), where) for one in elements}
     family_of = {one: known_line(signal, one, lines[one], where)[0][0] for one in elements}
-    reading = Reading(signal)
     images, model = np.moveaxis(reading.images, 0, -1).astype(np.float64), reading.model(elements, where)
     for element, family in family_of.items():
         if (element, family) not in model.families:

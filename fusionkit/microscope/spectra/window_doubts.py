@@ -33,8 +33,9 @@ _CLEAR = 10.0  # standard errors of the net counts of an edge whose place can be
 _RISEN = 0.3  # of the net counts per channel of a window, before which its edge has begun
 
 
-def checked_counts(signal: Signal, source: SpectrumSource, where: str) -> ElementMaps:
+def checked_counts(reading: Reading, source: SpectrumSource, where: str) -> ElementMaps:
     """The counts in windows, as `fusionkit.microscope.spectra.windows.count`; a warning for each that misleads."""
+    signal = reading.signal
     if signal.energy_axis is None:
         return count(signal, source, where)  # which refuses it
     windows = windows_of(signal, source, where)
@@ -43,7 +44,7 @@ def checked_counts(signal: Signal, source: SpectrumSource, where: str) -> Elemen
         _warn_of_noise(signal, windows)
         resolved = signal.energies()[1] * _electronvolts(signal) < fwhm(1000.0, resolution_of(signal)) / 2.0
         if resolved and find_spec("exspy") is not None:
-            _warn_of_lines(signal, windows, result, where)
+            _warn_of_lines(reading, windows, result, where)
     elif signal.technique == "EELS" and find_spec("exspy") is not None:
         _warn_of_edges(signal, windows, result, where)
     return result
@@ -69,8 +70,8 @@ def _warn_of_noise(signal: Signal, windows: Mapping[str, Window]) -> None:
                 _warn(f"{problem}, where detectors show their noise: set {key}.{element}")
 
 
-def _warn_of_lines(signal: Signal, windows: Mapping[str, Window], result: ElementMaps, where: str) -> None:
-    reading = Reading(signal)
+def _warn_of_lines(reading: Reading, windows: Mapping[str, Window], result: ElementMaps, where: str) -> None:
+    signal = reading.signal
     total = reading.images.sum(axis=(1, 2), dtype=np.float64)
     if not (total.min() >= 0.0 < total.sum()):
         return  # no counts: the model does not hold

@@ -14,8 +14,6 @@ Sources: M. Figueiredo, J. Bioucas-Dias, IEEE Trans. Image Process. 19, 3133 (20
 Trends Mach. Learn. 3, 1 (2011).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated

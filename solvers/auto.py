@@ -5,8 +5,6 @@ variation that flattens the maps and blurred counts leave it without progress; `
 takes the penalty exactly, is slow but solves them. `fusionkit.loop` runs the course.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice

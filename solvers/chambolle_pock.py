@@ -17,8 +17,6 @@ Sources: A. Chambolle, T. Pock, J. Math. Imaging Vis. 40, 120 (2011), algorithm 
 L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smooth term.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated

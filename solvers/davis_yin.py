@@ -12,8 +12,6 @@ Sources: D. Davis, W. Yin, Set-Valued Var. Anal. 25, 829 (2017); this form and i
 Proc. Mach. Learn. Res. 80, 4085 (2018).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

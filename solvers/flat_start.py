@@ -7,8 +7,6 @@ data, and :math:`\bar x` is the minimum if p is within its balls, at this weight
 flat maps have a lower objective than the start and half of p fits, they are the better start below that weight, too.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import scipy.fft
 

@@ -1,7 +1,5 @@
 """Gradient steps on smooth terms: value, gradient, the descent lemma, an estimate of the curvature."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -9,8 +9,6 @@ with Nesterov's extrapolation q, restarted where it points uphill.
 Source: A. Beck, M. Teboulle, IEEE Trans. Image Process. 18, 2419 (2009), generalised to any composed terms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -18,8 +18,6 @@ Sources: R. H. Byrd, P. Lu, J. Nocedal, C. Zhu, SIAM J. Sci. Comput. 16, 1190 (1
 Optim. 22, 557 (2012) (smoothing by the Moreau envelope).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

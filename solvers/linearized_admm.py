@@ -18,8 +18,6 @@ Imaging Sci. 3, 1015 (2010), the split inexact Uzawa method; over-relaxation: E.
 Program. Comput. 7, 149 (2015).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated

@@ -13,8 +13,6 @@ Sources: A. Beck, M. Teboulle, SIAM J. Imaging Sci. 2, 183 (2009) and IEEE Trans
 restart: B. O'Donoghue, E. Candes, Found. Comput. Math. 15, 715 (2015).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

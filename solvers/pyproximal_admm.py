@@ -17,8 +17,6 @@ Sources: S. Boyd et al., Found. Trends Mach. Learn. 3, 1 (2011); N. Parikh, S. B
 ``pyproximal.optimization.cls_primal.ADMM``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """fusionkit's terms as pyproximal functions and pylops operators on flat vectors, for pyproximal's solvers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -20,8 +20,6 @@ Sources: J. Schwartz et al., npj Comput. Mater. 8, 16 (2022); A. Beck, M. Teboul
 (2009).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Literal
 

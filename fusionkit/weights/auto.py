@@ -1,7 +1,5 @@
 """Terms with ``weight: auto``: detection, method, and the placeholder until a weight is chosen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 

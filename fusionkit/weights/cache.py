@@ -4,8 +4,6 @@ A second run of the same data and configuration does not search again and gives 
 user's cache folder or in ``FUSIONKIT_CACHE``; ``FUSIONKIT_CACHE=off`` keeps none.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

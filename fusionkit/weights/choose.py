@@ -15,8 +15,6 @@ method               the weight at which                                        
 Of several penalties, each is searched with the others at zero, and the best one is kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -3,8 +3,6 @@
 The best penalty of an earlier search is searched first, so that the others can stop once they cannot win.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf

@@ -9,8 +9,6 @@ residual over the variance. Weaker penalties fit the noise, D < 1. Source: V. A.
 (1966); for counts, M. Bertero et al., Inverse Probl. 26, 105004 (2010).
 """
 
-from __future__ import annotations
-
 from math import exp, log
 
 import numpy as np

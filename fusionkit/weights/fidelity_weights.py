@@ -18,8 +18,6 @@ Johnstone, Biometrika 81, 425 (1994).
 The factor f is the smallest step between values or, without one, the variance of the noise over the mean.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.data.counts.scale import is_counts, mean_variance, step_of

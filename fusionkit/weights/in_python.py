@@ -1,7 +1,5 @@
 """`fusionkit.choose_weights`: ``weight: auto`` for scripts that compose their own problem."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -8,8 +8,6 @@ without its weight, and derivatives by u, the logarithm of the weight, the curva
 its maximum is chosen. Source: P. C. Hansen, SIAM Rev. 34, 561 (1992).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.interpolate import CubicSpline
 

@@ -9,8 +9,6 @@ This assumes only that the noise of different pixels is independent. Source: J. 
 (J-invariance).
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -8,8 +8,6 @@ error of the maps by a thousandth; with ``model: auto`` so are both elastic mode
 levels of the maps (`fusionkit.weights.path`): otherwise the element with the most counts would dominate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args

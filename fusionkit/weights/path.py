@@ -16,8 +16,6 @@ relative errors of the elements, :math:`\sum_i \|e_i\| / \|t_i\|`, which to firs
 and was up to 9 % above it without levels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp

@@ -7,8 +7,6 @@ these weights follows; they are kept if they predict the other half of the count
 to 100 counts this gives 1 to 25 % less error for one to three more trials.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log

@@ -1,7 +1,5 @@
 """The progress of a search: each trial, the searches that remain, the time so far and about how much more."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Sequence

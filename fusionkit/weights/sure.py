@@ -11,8 +11,6 @@ Sources: C. Stein, Ann. Stat. 9, 1135 (1981); S. Ramani, T. Blu, M. Unser, IEEE 
 F. Luisier, T. Blu, M. Unser, IEEE Trans. Image Process. 20, 696 (2011), for counts.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from fusionkit.terms import Array

@@ -1,7 +1,5 @@
 r"""Penalties: a weighted functional of a linear map of the unknown, :math:`T(x) = g(K x)`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 

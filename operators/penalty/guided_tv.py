@@ -1,7 +1,5 @@
 """Total variation guided by an image: edges of the maps at its edges cost next to nothing."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Any ``pyproximal.ProxOperator`` by its name, as a functional and as a term."""
 
-from __future__ import annotations
-
 import inspect
 import warnings
 from collections.abc import Callable

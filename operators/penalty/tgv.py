@@ -1,7 +1,5 @@
 """Total generalised variation of second order, which does not penalise ramps and keeps edges sharp."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod, sqrt
 from typing import ClassVar, Literal

@@ -1,7 +1,5 @@
 """Total variation of each map: isotropic, anisotropic, and quadratic for small slopes, without staircases on ramps."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

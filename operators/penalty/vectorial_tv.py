@@ -1,7 +1,5 @@
 """Total variation that couples the elements, which favours edges at the same place in all maps."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Literal
 

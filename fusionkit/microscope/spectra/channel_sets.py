@@ -11,8 +11,6 @@ the counts stay whole and independent. The sets minimise the sum of the logarith
 for the mean of all spectra; the note says how many of the standard errors of the whole spectra these are.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,16 +70,14 @@ class Parts:
 def count_in_sets(reading: Reading, source: SpectrumSource, where: str, low_loss: Signal | None = None) -> ElementMaps:
     """The counts in the set of each element, the background in it, and the mixing.
 
+    `UserError` if these are no spectra, an element has no lines or edges in them, or their values are not counts.
+
     Parameters
     ----------
     reading : of an EDX or EELS spectrum image.
     source : elements, and the width of the smoothing of the background.
     where : config key of ``source``.
     low_loss : EELS spectra of the zero loss and what follows; None without.
-
-    Raises
-    ------
-    UserError : these are no spectra, an element has no lines or edges in them, or their values are not counts.
     """
     signal = reading.signal
     if signal.technique == "EELS" and len(signal.shape) == 3:

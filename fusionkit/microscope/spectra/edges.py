@@ -11,8 +11,6 @@ pixel.
 Source: R. F. Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, SIGMAK3 and SIGMAL3, by eXSpy.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -42,9 +40,7 @@ _KNOWN = {"beam_energy_keV": 200.0, "eels_collection_angle_mrad": 20.0}  # where
 def bins_of_edges(signal: Signal, elements: Sequence[str], where: str) -> tuple[Channels, ...]:
     """Adjacent ranges of channels from before the first edge to behind the last one.
 
-    Raises
-    ------
-    UserError : an element has no K or L edge within the spectra.
+    `UserError` if an element has no K or L edge within the spectra.
     """
     onsets = [onset for element in elements for onset in onsets_of(signal, element, where).values()]
     low, high, width = _range(signal)

@@ -78,15 +78,13 @@ class Reading:
 def fit(reading: Reading, source: SpectrumSource, where: str) -> ElementMaps:
     """The counts in all lines of one family of each element.
 
+    `UserError` if these are not EDX spectra, an element has no lines in them, or their values are not counts.
+
     Parameters
     ----------
     reading : of an EDX spectrum image.
     source : elements, a line of the family of each, and the width of the smoothing.
     where : config key of ``source``.
-
-    Raises
-    ------
-    UserError : these are not EDX spectra, an element has no lines in them, or their values are not counts.
     """
     signal = reading.signal
     elements = edx_elements(signal, source, f"{where}.method", where)
@@ -108,15 +106,13 @@ def fit(reading: Reading, source: SpectrumSource, where: str) -> ElementMaps:
 def detected(reading: Reading, elements: Sequence[str], where: str) -> list[str]:
     """The elements whose lines the sum of all spectra shows; a warning for every other one.
 
+    `UserError` if as `fit`, or the spectra show none of them.
+
     Parameters
     ----------
     reading : of an EDX spectrum image.
     elements : symbols; without any, all that the spectra show.
     where : config key, for error messages.
-
-    Raises
-    ------
-    UserError : as `fit`, or the spectra show none of them.
     """
     signal, result = reading.signal, list[str]()
     model = reading.model(elements, where)

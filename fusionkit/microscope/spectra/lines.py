@@ -5,8 +5,6 @@ FWHM(E)^2 = FWHM(Mn Ka)^2 - 2.5 (5898.75 - E) in eV^2, where this gives at least
 electronics; a better detector at Mn Ka has this noise and a smaller slope.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ times a prior, which holds where counts are few. Elements that are not named but
 that their counts are given to no other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -9,8 +9,6 @@ family's lines are eXSpy's, each changed by a factor :math:`1 + \delta_l` with t
 Source of the tail: J. L. Campbell, J. A. Maxwell, T. Papp, G. White, X-Ray Spectrom. 26, 223 (1997).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

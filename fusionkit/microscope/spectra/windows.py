@@ -5,8 +5,6 @@ with A and r from the counts in the two halves of the window before the edge (R.
 Spectroscopy in the Electron Microscope, section 4.4.2).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -31,16 +29,14 @@ _SHARED = 0.25  # of the shorter of two windows: a larger overlap gives a warnin
 def windows_of(signal: Signal, source: SpectrumSource, where: str, beside: tuple[str, ...] = ()) -> dict[str, Window]:
     """The window of each element, in the order of the maps.
 
+    `UserError` if no elements are known, or one has no line, or lies outside the spectra.
+
     Parameters
     ----------
     signal : the spectra.
     source : elements and windows.
     where : config key of ``source``.
     beside : further elements of the specimen, whose lines the background windows avoid.
-
-    Raises
-    ------
-    UserError : no elements are known, or one has no line, or lies outside the spectra.
     """
     elements = elements_of(signal, source, where)
     result: dict[str, Window] = {}
@@ -53,9 +49,7 @@ def windows_of(signal: Signal, source: SpectrumSource, where: str, beside: tuple
 def elements_of(signal: Signal, source: SpectrumSource, where: str) -> list[str]:
     """The elements of the maps, in their order.
 
-    Raises
-    ------
-    UserError : none are known, or an option is for an element without a map.
+    `UserError` if none are known, or an option is for an element without a map.
     """
     elements = source.elements or list(source.windows) or list(source.lines) or list(signal.facts.elements)
     if not elements:
@@ -93,15 +87,13 @@ def count(
 ) -> ElementMaps:
     """Sum the spectra over the windows of ``source``, or over ``windows`` if they are known.
 
+    `UserError` if the signal is not a spectrum image, a window lies outside the spectra, or the file is damaged.
+
     Parameters
     ----------
     signal : a spectrum image, (ny, nx) spectra.
     source : elements, windows and background.
     where : config key of ``source``.
-
-    Raises
-    ------
-    UserError : the signal is not a spectrum image, a window lies outside the spectra, or the file is damaged.
     """
     if len(signal.shape) != 3 or signal.energy_axis is None:
         raise UserError(
@@ -145,9 +137,7 @@ def count(
 def channels(signal: Signal, window: tuple[float, float], where: str) -> Channels:
     """First channel of the window and the one after its last, both ends rounded to the nearest channel.
 
-    Raises
-    ------
-    UserError : the window holds no channel, or lies outside the spectra.
+    `UserError` if the window holds no channel, or lies outside the spectra.
     """
     offset, width, size = signal.energies()
     first, last = (round((energy - offset) / width) for energy in window)

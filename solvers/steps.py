@@ -83,22 +83,13 @@ def dual_steps(
 
 @dataclass(frozen=True)
 class StallRule:
-    """Shortens a step that is too long for a weakly convex problem, when the certificate stalls.
+    """Shortens a step that is too long for a weakly convex problem, when the certificate stalls."""
 
-    Parameters
-    ----------
-    best : lowest optimality so far.
-    waited : checks since then.
-    shrink : the current step over the first one.
-    checks : number of checks so far.
-    least : lowest ``shrink``: a certificate limited by rounding must not drive the step to zero.
-    """
-
-    best: float = np.inf
-    waited: int = 0
-    shrink: float = 1.0
-    checks: int = 0
-    least: float = 0.02
+    best: float = np.inf  # lowest optimality so far
+    waited: int = 0  # checks since then
+    shrink: float = 1.0  # the current step over the first one
+    checks: int = 0  # number of checks so far
+    least: float = 0.02  # lowest ``shrink``: a certificate limited by rounding must not drive the step to zero
 
     def update(self, optimality: float) -> StallRule:
         """The rule after a check; the step changes by the ratio of its ``shrink`` to the former one."""
@@ -119,13 +110,9 @@ class Balance:
     alignment falls about as the square of the stationarity: keeping the steps while stationarity / alignment is 10 to
     100 took the fewest iterations on small problems with every penalty.
     Source: T. Goldstein et al., arXiv:1305.0546 (2013), there with residuals in place of the certificate.
-
-    Parameters
-    ----------
-    strength : relative size of the next change.
     """
 
-    strength: float = 0.5
+    strength: float = 0.5  # relative size of the next change
 
     def update(self, certificate: Certificate, low: float = 10.0, high: float = 100.0) -> tuple[Balance, float]:
         """The rule after a check, and the factor of the primal step (its inverse is that of the dual step)."""

@@ -43,20 +43,12 @@ _HALVES, _IMAGES, _GROUPS = 18, 12, 19
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """Weights known without a solve, and the searches that remain.
+    """Weights known without a solve, and the searches that remain."""
 
-    Parameters
-    ----------
-    chosen : weights of fits to data, by their noise.
-    searches : the penalties with automatic weights, with their methods.
-    fits : fits to images whose weight held-out counts may reduce.
-    progress : of the searches.
-    """
-
-    chosen: tuple[ChosenWeight, ...]
-    searches: tuple[Search, ...]
-    fits: tuple[Task, ...] = ()
-    progress: Progress = field(default_factory=Progress)
+    chosen: tuple[ChosenWeight, ...]  # weights of fits to data, by their noise
+    searches: tuple[Search, ...]  # the penalties with automatic weights, with their methods
+    fits: tuple[Task, ...] = ()  # fits to images whose weight held-out counts may reduce
+    progress: Progress = field(default_factory=Progress)  # of the searches
 
 
 def plan_searches(dataset: Dataset, objective: Objective, checkpoint: Checkpoint | None = None) -> SearchPlan:

@@ -18,60 +18,39 @@ OUT_OF_TIME = "out_of_time"  # a fact of a weight whose search has met its limit
 
 @dataclass(frozen=True)
 class SearchCurve:
-    """Results along a path of weights.
+    """Results along a path of weights."""
 
-    Parameters
-    ----------
-    weights : in the order of the trials, for all of the data.
-    values : error or other criterion at each weight.
-    spreads : standard error of the difference to the best value; 0 where unknown. It is far smaller than that of a
-        value, since both refer to the same data.
-    iterations : of the solves at each weight.
-    quantity : name of the criterion.
-    best : whether the ``lowest`` or the ``highest`` value is best, or where the values cross the ``level`` 1.
-    """
-
-    weights: tuple[float, ...]
-    values: tuple[float, ...]
+    weights: tuple[float, ...]  # in the order of the trials, for all of the data
+    values: tuple[float, ...]  # error or other criterion at each weight
+    # standard error of the difference to the best value; 0 where unknown. It is far smaller than that of a value, since
+    # both refer to the same data.
     spreads: tuple[float, ...]
-    iterations: tuple[int, ...]
-    quantity: str = "squared held-out error"
+    iterations: tuple[int, ...]  # of the solves at each weight
+    quantity: str = "squared held-out error"  # name of the criterion
+    # whether the ``lowest`` or the ``highest`` value is best, or where the values cross the ``level`` 1
     best: Literal["lowest", "highest", "level"] = "lowest"
 
 
 @dataclass(frozen=True)
 class ChosenWeight:
-    """The weight of one term.
+    """The weight of one term."""
 
-    Parameters
-    ----------
-    index : of the term in the configuration.
-    term : its name.
-    weight : the chosen value.
-    method : ``image_noise``, ``count_scale`` or the name of a search.
-    note : one sentence for the user.
-    uncertainty : lowest and highest weight that the data do not distinguish from it; None where exact or unknown.
-    facts : numbers behind the choice, by name.
-    curve : of the search; None without one.
-    options : further options of the term chosen with it.
-    ranges : the ``uncertainty`` of each element with a weight of its own.
-    trial : the best of the search, from which another search continues; None once all weights are chosen.
-    request : the value in the configuration: ``auto``, or ``{auto: METHOD}``.
-    map_errors : root mean square error of each map from half of the counts, estimated by the other half.
-    """
-
-    index: int
-    term: str
-    weight: float
-    method: str
-    note: str
+    index: int  # of the term in the configuration
+    term: str  # its name
+    weight: float  # the chosen value
+    method: str  # ``image_noise``, ``count_scale`` or the name of a search
+    note: str  # one sentence for the user
+    # lowest and highest weight that the data do not distinguish from it; None where exact or unknown
     uncertainty: tuple[float, float] | None = None
-    facts: Mapping[str, float] = field(default_factory=dict)
-    curve: SearchCurve | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, float] = field(default_factory=dict)  # numbers behind the choice, by name
+    curve: SearchCurve | None = None  # of the search; None without one
+    options: Mapping[str, Any] = field(default_factory=dict)  # further options of the term chosen with it
+    # the ``uncertainty`` of each element with a weight of its own
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    # the best of the search, from which another search continues; None once all weights are chosen
     trial: Trial | None = field(default=None, repr=False, compare=False)
-    request: Any = AUTO
+    request: Any = AUTO  # the value in the configuration: ``auto``, or ``{auto: METHOD}``
+    # root mean square error of each map from half of the counts, estimated by the other half
     map_errors: Mapping[str, float] = field(default_factory=dict)
 
     @property

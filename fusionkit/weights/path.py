@@ -42,18 +42,11 @@ _NOTHING = 1e-3  # of the largest value of the weighted penalty on the path: the
 
 @dataclass(frozen=True)
 class Wording:
-    """How a method describes its choice.
+    """How a method describes its choice."""
 
-    Parameters
-    ----------
-    method : its name.
-    why : end of the sentence about the choice.
-    quantity : name of the criterion.
-    """
-
-    method: str
-    why: str
-    quantity: str
+    method: str  # its name
+    why: str  # end of the sentence about the choice
+    quantity: str  # name of the criterion
 
 
 def minimise_along_path(

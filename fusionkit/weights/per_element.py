@@ -38,18 +38,11 @@ def check_searched(task: Task, method: Method) -> None:
 
 @dataclass(frozen=True)
 class ElementWeights:
-    """The weights of the elements.
+    """The weights of the elements."""
 
-    Parameters
-    ----------
-    mean : their geometric mean.
-    factors : of each element.
-    errors : standard error of the logarithm of each; those at the end of the path are left out.
-    """
-
-    mean: float
-    factors: Mapping[str, float]
-    errors: Mapping[str, float]
+    mean: float  # their geometric mean
+    factors: Mapping[str, float]  # of each element
+    errors: Mapping[str, float]  # standard error of the logarithm of each; those at the end of the path are left out
 
 
 def element_weights(trials: Sequence[Trial], elements: Sequence[str]) -> ElementWeights:

@@ -17,18 +17,11 @@ class OutOfTime(Terminated):
 
 @dataclass
 class Progress:
-    """The searches to come, and the trials so far.
+    """The searches to come, and the trials so far."""
 
-    Parameters
-    ----------
-    stages : name of each search to come, in order, and its usual number of trials.
-    checkpoint : of the solves; None without one.
-    is_late : whether the searches have met their limit of time.
-    """
-
-    stages: Sequence[tuple[str, int]] = ()
-    checkpoint: Checkpoint | None = None
-    is_late: bool = False
+    stages: Sequence[tuple[str, int]] = ()  # name of each search to come, in order, and its usual number of trials
+    checkpoint: Checkpoint | None = None  # of the solves; None without one
+    is_late: bool = False  # whether the searches have met their limit of time
     _usual: int = 0
     _own: int = 0
     _trials: int = 0

@@ -77,17 +77,11 @@ def tgv(options: TGVOptions, context: Context) -> ComposedPenalty:
 
 @dataclass(frozen=True, eq=False)
 class Lift:
-    r"""K x = (grad x, 0).
-
-    Parameters
-    ----------
-    gradient : of the unknown.
-    zeros : number of images of zeros that follow.
-    """
+    r"""K x = (grad x, 0)."""
 
     any_array: ClassVar[bool] = True
-    gradient: GradientMap
-    zeros: int
+    gradient: GradientMap  # of the unknown
+    zeros: int  # number of images of zeros that follow
 
     @property
     def domain(self) -> tuple[int, ...]:
@@ -120,15 +114,10 @@ class Lift:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    r"""A w = (-M w, E w), with M = 0 across the last row and column.
-
-    Parameters
-    ----------
-    second : E.
-    """
+    r"""A w = (-M w, E w), with M = 0 across the last row and column."""
 
     any_array: ClassVar[bool] = True
-    second: SymmetricGradientMap
+    second: SymmetricGradientMap  # E
 
     @property
     def domain(self) -> tuple[int, ...]:

@@ -48,21 +48,13 @@ _RIDGE = 1e-9  # of the information, relative to that of the counts alone: spect
 
 @dataclass(frozen=True)
 class Parts:
-    """What the sum of all spectra consists of.
+    """What the sum of all spectra consists of."""
 
-    Parameters
-    ----------
-    bins : adjacent ranges of channels.
-    edges : their ends in keV, (bins + 1,).
-    shapes : of the elements, then of everything else, each with the sum 1, (n + k, bins).
-    amounts : their counts in the sum, (n + k,).
-    listed, facts : for the note: each element with its counts, and sentences.
-    """
-
-    bins: tuple[Channels, ...]
-    edges: Image
-    shapes: Image
-    amounts: Image
+    bins: tuple[Channels, ...]  # adjacent ranges of channels
+    edges: Image  # their ends in keV, (bins + 1,)
+    shapes: Image  # of the elements, then of everything else, each with the sum 1, (n + k, bins)
+    amounts: Image  # their counts in the sum, (n + k,)
+    # listed, facts: for the note: each element with its counts, and sentences
     listed: str
     facts: str
 

@@ -106,7 +106,7 @@ def fit(reading: Reading, source: SpectrumSource, where: str) -> ElementMaps:
 def detected(reading: Reading, elements: Sequence[str], where: str) -> list[str]:
     """The elements whose lines the sum of all spectra shows; a warning for every other one.
 
-    `UserError` if as `fit`, or the spectra show none of them.
+    `UserError` as `fit`, or if the spectra show none of them.
 
     Parameters
     ----------

@@ -38,18 +38,11 @@ _AWAY = 1.0  # FWHM: the most that a background window moves to avoid lines
 
 @dataclass(frozen=True)
 class Window:
-    """The window of an element and those of its background.
+    """The window of an element and those of its background."""
 
-    Parameters
-    ----------
-    line : ``Cu_Ka`` or ``O_K``; a name for messages.
-    counts : first and last energy, in the unit of the signal's energy axis.
-    background : (first, last) of one or two windows beside it.
-    """
-
-    line: str
-    counts: tuple[float, float]
-    background: tuple[tuple[float, float], ...]
+    line: str  # ``Cu_Ka`` or ``O_K``; a name for messages
+    counts: tuple[float, float]  # first and last energy, in the unit of the signal's energy axis
+    background: tuple[tuple[float, float], ...]  # (first, last) of one or two windows beside it
 
 
 def window_of(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str] = ()) -> Window:

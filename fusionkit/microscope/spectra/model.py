@@ -38,30 +38,17 @@ DETECTED = 3.0  # standard errors
 
 @dataclass(frozen=True)
 class SpectralModel:
-    """Shapes of spectra, and the amount of each in the sum of all spectra.
+    """Shapes of spectra, and the amount of each in the sum of all spectra."""
 
-    Parameters
-    ----------
-    bins : adjacent ranges of channels, each summed.
-    edges : ends of the bins in the file, in eV, (bins + 1,).
-    lines : of every family, with their weights in these spectra.
-    total : counts of the sum of all spectra, (bins,).
-    calibration : of the energies and the peaks.
-    amounts : counts of each family in the sum, (k,).
-    background : counts of the background in the sum, (bins,).
-    deviance : of the sum, over its degrees of freedom; about 1 if the model holds.
-    unlisted : elements that nobody named, in the order of their evidence.
-    """
-
-    bins: tuple[Channels, ...]
-    edges: Image
-    lines: Mapping[Family, Lines]
-    total: Image
-    calibration: Calibration
-    amounts: Image
-    background: Image
-    deviance: float
-    unlisted: tuple[str, ...] = ()
+    bins: tuple[Channels, ...]  # adjacent ranges of channels, each summed
+    edges: Image  # ends of the bins in the file, in eV, (bins + 1,)
+    lines: Mapping[Family, Lines]  # of every family, with their weights in these spectra
+    total: Image  # counts of the sum of all spectra, (bins,)
+    calibration: Calibration  # of the energies and the peaks
+    amounts: Image  # counts of each family in the sum, (k,)
+    background: Image  # counts of the background in the sum, (bins,)
+    deviance: float  # of the sum, over its degrees of freedom; about 1 if the model holds
+    unlisted: tuple[str, ...] = ()  # elements that nobody named, in the order of their evidence
 
     @property
     def families(self) -> tuple[Family, ...]:

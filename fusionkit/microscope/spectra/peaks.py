@@ -35,22 +35,15 @@ _VISIBLE = 3.0  # standard errors from which a line's weight is fitted
 
 @dataclass(frozen=True)
 class Calibration:
-    """True energies are ``offset + gain E + bow exp(-E / keV)`` for the energies E of the file, in eV.
+    """True energies are ``offset + gain E + bow exp(-E / keV)`` for the energies E of the file, in eV."""
 
-    Parameters
-    ----------
-    offset, gain, bow : in eV, but for the gain.
-    resolution : the FWHM at Mn Ka in eV.
-    tail : share of a line's counts in its tail.
-    length : of the tail in eV.
-    """
-
+    # offset, gain, bow: in eV, but for the gain
     offset: float
     gain: float
-    resolution: float
+    resolution: float  # the FWHM at Mn Ka in eV
     bow: float = 0.0
-    tail: float = 0.0
-    length: float = _LENGTH
+    tail: float = 0.0  # share of a line's counts in its tail
+    length: float = _LENGTH  # of the tail in eV
 
     def shift(self, energy: Image | float) -> Any:
         """What is added to energies of the file, in eV, to give the true ones."""

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import settings
 
 MOST_WORKERS = 8  # each may take a GiB
-COMPILING = ("test_fast_", "test_scalars", "test_engine", "test_joint_nonlocal", "test_auto", "test_accuracy_rivals")
+# files that compile kernels: those of most tests first, those of no other test last
+COMPILING = ("test_fast_", "test_engine", "test_auto", "test_joint_nonlocal", "test_accuracy_rivals", "test_scalars")
+SOLVING = {"main", "make_solver", "prepare", "solve"}  # names in modules whose tests solve problems
 
 # Read when NumPy and SciPy load. On small matrices the threads of BLAS mostly wait: 30 times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -44,8 +46,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that compile kernels come first: one worker compiles and caches them, before others use them."""
-    items.sort(key=lambda item: not item.path.name.startswith(COMPILING))
+    """Tests that compile kernels come first, then those that use them, then the others.
+
+    Two workers begin with a half each: one compiles and caches the kernels while the other one needs none.
+    """
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    compiled = [turn for turn, start in enumerate(COMPILING) if item.path.name.startswith(start)]
+    if compiled:
+        return compiled[0]
+    names = vars(item.module).keys() if isinstance(item, pytest.Function) else set[str]()
+    return len(COMPILING) + (0 if SOLVING & names else 2 if "fusionkit" in names else 1)
 
 
 @pytest.fixture

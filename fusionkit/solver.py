@@ -27,6 +27,8 @@ from fusionkit.terms import Array, Arrays
 _DAY = 86_400.0  # seconds
 _BLOCKS = 4_000_000  # bytes of the blocks of NumPy and kernels, for any size of the image
 Count = Annotated[int, Field(ge=1)]
+NewtonSteps = Annotated[int, Field(ge=1, le=100)]
+Relaxation = Annotated[float, Field(gt=0, lt=2)]
 
 
 class SolverOptions(Options):

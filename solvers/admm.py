@@ -16,18 +16,16 @@ Trends Mach. Learn. 3, 1 (2011).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
 import numpy as np
 import scipy.fft
-from pydantic import Field
 
 from fusionkit.certificate import Certificate
-from fusionkit.engines.choose import joint_prox
+from fusionkit.engines.choose import direct_prox
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
-from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solver import NewtonSteps, Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step
 from fusionkit.terms import Array, Arrays, CosineDiagonal
 
@@ -42,7 +40,7 @@ class ADMMOptions(SolverOptions):
     """
 
     rho: Positive | None = None
-    newton_steps: Annotated[int, Field(ge=1, le=100)] = 2
+    newton_steps: NewtonSteps = 2
 
 
 @dataclass(frozen=True)
@@ -103,11 +101,7 @@ class ADMM(Solver[ADMMState]):
         right -= state.multiplier
         x = solve_normal(split, right)
         v = x + state.multiplier
-        if split.proximable is not None:
-            u = split.proximable.prox(v, 1.0 / state.rho)
-        else:
-            joint = joint_prox(split)
-            u = joint(v, 1.0 / state.rho, state.x, self.options.newton_steps)
+        u = direct_prox(split, v, 1.0 / state.rho, state.x, self.options.newton_steps)
         images = coupling.apply(x, state.auxiliary)
         copies, multipliers, duals = [], [], []
         for index, (image, b) in enumerate(zip(images, state.multipliers, strict=True)):

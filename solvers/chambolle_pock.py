@@ -19,10 +19,8 @@ L. Condat, J. Optim. Theory Appl. 158, 460 (2013), algorithm 3.2 without a smoot
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from fusionkit.certificate import Certificate, norm
 from fusionkit.checkpoint.encode import SCRATCH
@@ -31,7 +29,7 @@ from fusionkit.engines.local_steps import LocalRule, diagonal_steps, local_boost
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
-from fusionkit.solver import Former, Solver, SolverOptions, State
+from fusionkit.solver import Former, NewtonSteps, Relaxation, Solver, SolverOptions, State
 from fusionkit.solvers.flat_start import flat_start
 from fusionkit.solvers.steps import (
     SHARE,
@@ -60,8 +58,8 @@ class ChambollePockOptions(SolverOptions):
 
     tau: Positive | None = None
     sigma: Positive | None = None
-    relaxation: Annotated[float, Field(gt=0, lt=2)] = 1.6
-    newton_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    relaxation: Relaxation = 1.6
+    newton_steps: NewtonSteps = 1
 
 
 @dataclass(frozen=True)

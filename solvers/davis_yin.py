@@ -23,7 +23,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
-from fusionkit.solvers.steps import StallRule, is_convex, warn_broken
+from fusionkit.solvers.steps import StallRule, check_step, is_convex
 from fusionkit.terms import Array
 
 
@@ -59,9 +59,7 @@ class DavisYin(Solver[DavisYinState]):
         """The normal at zero; L from the curvature along the first gradient step."""
         guess = curvature_between(split, x0, gradient_of(split.smooth, x0))
         step = self.options.step
-        if step is not None and step * guess > 1.0 + 1e-6:
-            condition = f"step {step:g} breaks step <= 1/L (L = {guess:.3g} at the start)"
-            warn_broken(self.name, condition, f"use step <= {1 / guess:.3g}")
+        check_step(self.name, step, guess)
         lipschitz = guess if step is None else 1.0 / step
         coupling = split.coupling
         none, duals = coupling.auxiliary_zeros(x0.dtype), coupling.zeros(x0.dtype)

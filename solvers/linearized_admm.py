@@ -20,18 +20,16 @@ Program. Comput. 7, 149 (2015).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from fusionkit.certificate import Certificate
 from fusionkit.checkpoint.encode import SCRATCH
-from fusionkit.engines.choose import joint_prox
+from fusionkit.engines.choose import direct_prox
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
-from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solver import NewtonSteps, Relaxation, Solver, SolverOptions, State
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
 from fusionkit.terms import Array, Arrays
 
@@ -49,8 +47,8 @@ class LinearizedADMMOptions(SolverOptions):
 
     mu: Positive | None = None
     rho: Positive | None = None
-    relaxation: Annotated[float, Field(gt=0, lt=2)] = 1.8
-    newton_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    relaxation: Relaxation = 1.8
+    newton_steps: NewtonSteps = 1
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
         prox_input = coupling.adjoint(slopes, state.buffer)
         prox_input *= -prox_input.dtype.type(state.mu)
         prox_input += state.x
-        x = self._prox(split, prox_input, state)
+        x = direct_prox(split, prox_input, state.mu, state.x, self.options.newton_steps)
         auxiliary = tuple(
             w - w.dtype.type(state.mu) * slope
             for w, slope in zip(state.auxiliary, coupling.auxiliary_adjoint(slopes), strict=True)
@@ -131,12 +129,6 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
         return replace(
             state, x=x, auxiliary=auxiliary, duals=tuple(duals), images=images, copies=tuple(copies), buffer=prox_input
         )
-
-    def _prox(self, split: Split, v: Array, state: LinearizedADMMState) -> Array:
-        if split.proximable is not None:
-            return split.proximable.prox(v, state.mu)
-        joint = joint_prox(split)
-        return joint(v, state.mu, state.x, self.options.newton_steps)
 
     def adapt(self, split: Split, state: LinearizedADMMState, certificate: Certificate) -> LinearizedADMMState:
         """Balance derived steps; shorten mu if the certificate of a nonconvex problem stalls."""

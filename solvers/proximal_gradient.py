@@ -25,7 +25,7 @@ from fusionkit.problem import Slots, Split
 from fusionkit.solver import Count, Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, descends, gradient_of, value_of
 from fusionkit.solvers.inner_tv import dual_prox
-from fusionkit.solvers.steps import StallRule, warn_broken
+from fusionkit.solvers.steps import StallRule, check_step
 from fusionkit.terms import Array, Arrays
 
 
@@ -67,12 +67,7 @@ class ProximalGradient(Solver[ProximalGradientState]):
     def init(self, split: Split, x0: Array) -> ProximalGradientState:
         """Inner duals at zero; L from the curvature along the first gradient step."""
         guess = curvature_between(split, x0, gradient_of(split.smooth, x0))
-        if self.options.step is not None and self.options.step * guess > 1.0 + 1e-6:
-            warn_broken(
-                self.name,
-                f"step {self.options.step:g} breaks step <= 1/L (L = {guess:.3g} at the start)",
-                f"use step <= {1 / guess:.3g}",
-            )
+        check_step(self.name, self.options.step, guess)
         lipschitz = 1.0 / self.options.step if self.options.step else guess
         duals = split.coupling.zeros(x0.dtype)
         auxiliary = split.coupling.auxiliary_zeros(x0.dtype)

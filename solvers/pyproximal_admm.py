@@ -19,11 +19,10 @@ Sources: S. Boyd et al., Found. Trends Mach. Learn. 3, 1 (2011); N. Parikh, S. B
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyproximal
-from pydantic import Field
 from pyproximal.optimization.cls_primal import ADMM
 
 from fusionkit.certificate import Certificate
@@ -32,7 +31,7 @@ from fusionkit.functional import Vector
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split
-from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solver import NewtonSteps, Solver, SolverOptions, State
 from fusionkit.solvers.admm import require_cosine_maps
 from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, Graph, stack, unstack
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step
@@ -49,7 +48,7 @@ class PyproximalADMMOptions(SolverOptions):
     """
 
     tau: Positive | None = None
-    newton_steps: Annotated[int, Field(ge=1, le=100)] = 2
+    newton_steps: NewtonSteps = 2
 
 
 @dataclass(frozen=True)

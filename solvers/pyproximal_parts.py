@@ -6,7 +6,7 @@ import numpy as np
 import pylops
 import pyproximal
 
-from fusionkit.engines.choose import joint_prox
+from fusionkit.engines.choose import direct_prox
 from fusionkit.functional import Vector
 from fusionkit.linear import to_pylops
 from fusionkit.problem import Split
@@ -37,11 +37,7 @@ class DirectFunction(pyproximal.ProxOperator):
 
     def prox(self, x: Array, tau: float) -> Array:
         """The joint prox at the flat ``x`` with the step ``tau``."""
-        v = x.reshape(self.start.shape)
-        if self.split.proximable is not None:
-            return self.split.proximable.prox(v, tau).ravel()
-        joint = joint_prox(self.split)
-        return joint(v, tau, self.start, self.newton_steps).ravel()
+        return direct_prox(self.split, x.reshape(self.start.shape), tau, self.start, self.newton_steps).ravel()
 
 
 class CoupledFunction(pyproximal.ProxOperator):

@@ -16,10 +16,8 @@ Softw. 9, 6326 (2024), class ``pyproximal.optimization.cls_primaldual.PrimalDual
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 from pyproximal.optimization.cls_primaldual import PrimalDual
 
 from fusionkit.certificate import Certificate
@@ -28,7 +26,7 @@ from fusionkit.functional import Vector
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
-from fusionkit.solver import Solver, SolverOptions, State
+from fusionkit.solver import NewtonSteps, Solver, SolverOptions, State
 from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, stack, stacked_map, unstack
 from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
 from fusionkit.terms import Array
@@ -46,7 +44,7 @@ class PyproximalPrimalDualOptions(SolverOptions):
 
     tau: Positive | None = None
     mu: Positive | None = None
-    newton_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    newton_steps: NewtonSteps = 1
 
 
 @dataclass(frozen=True)

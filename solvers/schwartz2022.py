@@ -35,7 +35,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Problem, Slots, Split, Unfit
 from fusionkit.solver import Count, Solver, SolverOptions, State
 from fusionkit.solvers.forward_step import curvature_between, gradient_of
-from fusionkit.solvers.steps import warn_broken
+from fusionkit.solvers.steps import check_step
 from fusionkit.terms import Array, Arrays, Composed, Term
 
 _TAKES = "the published iteration takes one HAADF term, one Poisson term and one isotropic TV term"
@@ -95,13 +95,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
     def init(self, split: Split, x0: Array) -> Schwartz2022State:
         """The step 1/n, or that of the options."""
         step = self.options.step or 1.0 / x0.shape[0]
-        curvature = curvature_between(split, x0, gradient_of(split.smooth, x0))
-        if self.options.step is not None and step * curvature > 2.0 + 1e-6:
-            warn_broken(
-                self.name,
-                f"step {step:g} breaks step <= 2/L (L = {curvature:.3g} at the start)",
-                f"use step <= {2 / curvature:.3g}",
-            )
+        check_step(self.name, self.options.step, curvature_between(split, x0, gradient_of(split.smooth, x0)), most=2)
         none = split.coupling.auxiliary_zeros(x0.dtype)
         return Schwartz2022State(x0, none, split.coupling.zeros(x0.dtype), step)
 

@@ -163,3 +163,10 @@ def adapt_local_steps(
 def warn_broken(solver: str, condition: str, remedy: str) -> None:
     """Warn that a step given by the user breaks the condition of convergence."""
     warnings.warn(f"solver {solver}: {condition}; {remedy}", FusionkitWarning, stacklevel=3)
+
+
+def check_step(solver: str, step: float | None, curvature: float, most: int = 1) -> None:
+    """Warn of a gradient step given by the user that is longer than ``most`` / L, L the curvature at the start."""
+    if step is not None and step * curvature > most + 1e-6:
+        condition = f"step {step:g} breaks step <= {most}/L (L = {curvature:.3g} at the start)"
+        warn_broken(solver, condition, f"use step <= {most / curvature:.3g}")

@@ -124,3 +124,10 @@ def require_engine(engine: str) -> None:
 def joint_prox(split: Split) -> JointProx:
     """The joint prox of the pixelwise terms within the bounds, compiled if the kernels take the terms."""
     return backend_of(split).joint_prox(split)
+
+
+def direct_prox(split: Split, v: Array, step: float, start: Array, newton_steps: int) -> Array:
+    """The prox of all that has no dual variable: the one proximable term, or the joint prox from ``start``."""
+    if split.proximable is not None:
+        return split.proximable.prox(v, step)
+    return joint_prox(split)(v, step, start, newton_steps)

@@ -15,6 +15,9 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, description="weight o
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Index = Annotated[int, Field(ge=0)]
+Ends = Annotated[list[Index], Field(min_length=2, max_length=2)]  # the first and the one after the last
+Corners = Annotated[list[Index], Field(min_length=4, max_length=4)]  # the ends of the rows, then of the columns
 
 
 def repeated(names: Iterable[str]) -> str | None:

@@ -27,9 +27,9 @@ def noise_level(image: Array) -> float:
     return float(np.median(np.abs(differences))) / (MASK_NORM * _MEDIAN) if differences.size else 0.0
 
 
-_BEYOND = 3.0  # standard deviations: larger differences are edges
+BEYOND = 3.0  # standard deviations: larger differences are edges
 # E[z^2 | |z| < 3] of a standard normal variable
-_INSIDE = 0.9733369246625415
+INSIDE = 0.9733369246625415
 
 
 def clipped_noise(image: Array) -> float:
@@ -40,8 +40,8 @@ def clipped_noise(image: Array) -> float:
     squares = known((mixed_differences(image) / MASK_NORM) ** 2) if min(image.shape) >= 3 else np.zeros((0, 0))
     variance = float(squares.mean()) if squares.size else 0.0
     for _ in range(30):
-        inside = squares[squares <= _BEYOND**2 * variance]
-        former, variance = variance, float(inside.mean()) / _INSIDE if inside.size else 0.0
+        inside = squares[squares <= BEYOND**2 * variance]
+        former, variance = variance, float(inside.mean()) / INSIDE if inside.size else 0.0
         if abs(variance - former) <= 1e-6 * former:
             break
     return variance**0.5

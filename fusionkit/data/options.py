@@ -10,7 +10,7 @@ from fusionkit.data.counts.kind import Kind
 from fusionkit.data.normalise import Normalisation
 from fusionkit.data.phantoms import PhantomSpec
 from fusionkit.data.prepare.spec import Step
-from fusionkit.options import Finite, Names, NonNegative, Options, listed_once
+from fusionkit.options import Corners, Ends, Finite, Names, NonNegative, Options, listed_once
 
 
 class Source(Options):
@@ -51,7 +51,6 @@ class Source(Options):
 
 
 NAN, EMPTY = "nan", "empty"  # masks that the array itself gives
-Ends = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 
 class Mask(Options):
@@ -95,8 +94,6 @@ class Mask(Options):
 Range = Annotated[list[Finite], Field(min_length=2, max_length=2)]
 Ranges = Annotated[list[Finite], Field(min_length=2, max_length=4)]
 
-Region = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
-
 
 _OF_WINDOWS = ("windows", "background", "background_windows", "subtract")
 
@@ -136,7 +133,7 @@ class SpectrumSource(Options):
     background: Literal["none", "windows", "power_law"] = "none"
     background_windows: dict[str, Ranges] = Field(default_factory=dict)
     smooth: NonNegative | None = None
-    regions: list[Region] = Field(default_factory=list)
+    regions: list[Corners] = Field(default_factory=list)
     subtract: bool = False
 
     @field_validator("windows", "background_windows")

@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fusionkit.options import Options, Positive
+from fusionkit.options import Ends, Index, Options, Positive
 
 Level = Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)]
-Edge = Annotated[int, Field(ge=0)]
-Range = Annotated[list[Edge], Field(min_length=2, max_length=2)]
 WHOLE = "all"  # the region of the whole image
 
 
@@ -28,7 +26,7 @@ class UncertaintyOptions(Options):
 
     method: Literal["none", "curvature", "bootstrap"] = "none"
     samples: Annotated[int, Field(ge=5, le=10_000)] = 10
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Index = 0
     workers: Annotated[int, Field(ge=1, le=4096)] | None = None
     interval: Level = 0.9
 
@@ -41,8 +39,8 @@ class RegionOptions(Options):
     rows, columns : first and last, counted from 0, without the last; None for all.
     """
 
-    rows: Range | None = None
-    columns: Range | None = None
+    rows: Ends | None = None
+    columns: Ends | None = None
 
     @field_validator("rows", "columns")
     @classmethod

@@ -13,12 +13,10 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from fusionkit.build import Context
-from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward, LinearForward
 from fusionkit.operators.forward.map_prediction import background_of
-from fusionkit.operators.forward.power_sum import pixels_of
+from fusionkit.operators.forward.power_sum import index_of, pixels_of
 from fusionkit.options import Options, Positive, listed_once
-from fusionkit.registry import suggestion
 from fusionkit.terms import Array
 
 
@@ -105,11 +103,7 @@ def elements(options: ElementsOptions, context: Context) -> Forward:
     `UserError` if the unknown is no stack of maps, an element has no map, or the background does not fit.
     """
     pixels_of(context)
-    for symbol in options.elements:
-        if symbol not in context.labels:
-            where = context.at("elements").where
-            raise UserError(where, f"there is no map of '{symbol}'", suggestion(symbol, context.labels))
-    indices = tuple(context.labels.index(symbol) for symbol in options.elements)
+    indices = tuple(index_of(symbol, context.at("elements")) for symbol in options.elements)
     selection = Selection(context.shape, indices, tuple(options.elements.values()))
     offset = None if options.background is None else background_of(options.background, selection.range, context)
     return SelectedMaps(selection, offset)

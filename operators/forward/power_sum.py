@@ -131,10 +131,14 @@ def element(options: ElementOptions, context: Context) -> PowerSum:
     `UserError` if there is no map of this element.
     """
     pixels = pixels_of(context)
-    if options.element not in context.labels:
-        where = context.at("element").where
-        raise UserError(where, f"there is no map of '{options.element}'", suggestion(options.element, context.labels))
-    return PowerSum(1.0, np.array([float(label == options.element) for label in context.labels]), pixels)
+    return PowerSum(1.0, np.eye(context.shape[0])[index_of(options.element, context.at("element"))], pixels)
+
+
+def index_of(symbol: str, context: Context) -> int:
+    """Index of the map of an element; `UserError` at the key of the context if there is none."""
+    if symbol not in context.labels:
+        raise UserError(context.where, f"there is no map of '{symbol}'", suggestion(symbol, context.labels))
+    return context.labels.index(symbol)
 
 
 def pixels_of(context: Context) -> tuple[int, int]:

@@ -15,9 +15,8 @@ from fusionkit.errors import UserError
 from fusionkit.operators.forward import Forward, LinearForward
 from fusionkit.operators.forward.elements import Factors
 from fusionkit.operators.forward.map_prediction import background_of
-from fusionkit.operators.forward.power_sum import pixels_of
+from fusionkit.operators.forward.power_sum import index_of, pixels_of
 from fusionkit.options import Options
-from fusionkit.registry import suggestion
 from fusionkit.terms import Array
 
 
@@ -93,10 +92,7 @@ def spectral(options: SpectralOptions, context: Context) -> Forward:
         raise UserError(where, f"'{options.mixing}' has negative values", "give shares of counts")
     whole = np.zeros((len(matrix), context.shape[0]), matrix.dtype)
     for (symbol, factor), column in zip(names.items(), matrix.T, strict=True):
-        if options.elements is not None and symbol not in context.labels:
-            remedy = suggestion(symbol, context.labels)
-            raise UserError(context.at("elements").where, f"there is no map of '{symbol}'", remedy)
-        whole[:, context.labels.index(symbol)] = factor * column
+        whole[:, index_of(symbol, context.at("elements"))] = factor * column
     shape = (len(matrix), *pixels)
     offset = None if options.background is None else background_of(options.background, shape, context)
     return MixedMaps(Mixing(context.shape, whole), offset)

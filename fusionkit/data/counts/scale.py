@@ -15,13 +15,11 @@ J. Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
 from fusionkit.arrays import Array
 from fusionkit.data.missing import filled, known
-from fusionkit.data.noise import MASK_NORM, mixed_differences
+from fusionkit.data.noise import BEYOND, INSIDE, MASK_NORM, mixed_differences
 
-_BEYOND = 3.0  # standard deviations
 _ROUNDS = 30
 _BINS = 12
 _FEWEST = 64  # responses with a positive mean
@@ -59,7 +57,7 @@ def mean_variance(image: Array) -> MeanVariance | None:
             return None
         if abs(factor - former) <= 1e-6 * former:
             break
-    kept = squares <= _BEYOND**2 * factor * means
+    kept = squares <= BEYOND**2 * factor * means
     error = float(np.sqrt(_INFLATION * np.var(squares[kept] - factor * means[kept]) * kept.sum()) / squares[kept].sum())
     bins = _bins(squares[kept], means[kept])
     return MeanVariance(factor, error, _exponent(*bins), tuple(bins[0].tolist()), tuple(bins[1].tolist()))
@@ -74,11 +72,8 @@ def _local(b: Array) -> tuple[Array, Array]:
 
 def _factor(squares: Array, means: Array, factor: float) -> float:
     """The ratio of sums over the pixels within three standard deviations of ``factor``."""
-    kept = squares <= _BEYOND**2 * factor * means
-    # E[z^2 | |z| < k] of a standard normal variable
-    share = 2.0 * ndtr(_BEYOND) - 1.0
-    inside = 1.0 - 2.0 * _BEYOND * np.exp(-(_BEYOND**2) / 2.0) / np.sqrt(2.0 * np.pi) / share
-    return float(squares[kept].sum() / means[kept].sum() / inside)
+    kept = squares <= BEYOND**2 * factor * means
+    return float(squares[kept].sum() / means[kept].sum() / INSIDE)
 
 
 def _bins(squares: Array, means: Array) -> tuple[Array, Array]:

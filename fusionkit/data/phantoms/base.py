@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_number
-from fusionkit.options import Options, Positive
+from fusionkit.options import Index, Options, Positive
 
 FloatArray = npt.NDArray[np.float64]
 Side = Annotated[int, Field(ge=8)]
@@ -38,7 +38,7 @@ class PhantomOptions(Options):
     seed : of the noise; the same seed gives the same bits.
     """
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Index = 0
 
     @abstractmethod
     def bytes_needed(self) -> int:

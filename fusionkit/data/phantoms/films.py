@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_weight
 from fusionkit.data.phantoms.base import FloatArray, ImageOptions, number_density, record
-from fusionkit.options import Positive
+from fusionkit.options import NonNegative, Positive
 
 # g/cm³; CRC Handbook of Chemistry and Physics, physical constants of inorganic compounds
 _GA2O3_DENSITY, _IN2O3_DENSITY = 6.0, 7.18
@@ -42,7 +42,7 @@ class FilmsOptions(ImageOptions):
     foil_thickness: Positive = 30.0
     wedge: Annotated[float, Field(ge=0, lt=2)] = 0.4
     tilt: Annotated[float, Field(ge=0, le=60)] = 8.0
-    waviness: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.5
+    waviness: NonNegative = 1.5
 
     @model_validator(mode="after")
     def _resolved(self) -> FilmsOptions:

@@ -5,15 +5,15 @@ A sphere of radius R has the projected thickness :math:`t(r) = 2 \sqrt{R^2 - r^2
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.elements import atomic_weight
 from fusionkit.data.phantoms.base import FloatArray, ImageOptions, number_density, record
-from fusionkit.options import Positive
+from fusionkit.options import NonNegative, Positive
 
 # g/cm³; CRC Handbook of Chemistry and Physics, physical constants of inorganic compounds
 _COS_DENSITY, _COO_DENSITY = 5.45, 6.44
@@ -34,7 +34,7 @@ class NanoparticleOptions(ImageOptions):
     field_of_view: Positive = 50.0
     radius: Positive = 20.0
     core_radius: Positive = 12.0
-    core_shift: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3.0
+    core_shift: NonNegative = 3.0
 
     @model_validator(mode="after")
     def _core_inside(self) -> NanoparticleOptions:

@@ -5,10 +5,9 @@ the maps belongs in the model (the Poisson term's ``epsilon``), so it is subtrac
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from fusionkit.arrays import Array
 from fusionkit.data.dataset import Dataset
@@ -16,9 +15,7 @@ from fusionkit.data.missing import known
 from fusionkit.data.prepare.crop import ends
 from fusionkit.data.prepare.scan_arrays import changed
 from fusionkit.errors import UserError
-from fusionkit.options import Options
-
-Region = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
+from fusionkit.options import Corners, Options
 
 
 class BackgroundOptions(Options):
@@ -30,7 +27,7 @@ class BackgroundOptions(Options):
     maps : whether to subtract the mean from the maps too and set negative values to 0; they are then not counts.
     """
 
-    region: Region
+    region: Corners
     maps: bool = False
 
 

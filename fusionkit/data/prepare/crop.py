@@ -1,17 +1,14 @@
 """Cropping to a rectangle of the scan."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from fusionkit.data.checks import check_counts
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.prepare.scan_arrays import changed, grid_name, moved, scanned, truth_on
 from fusionkit.errors import UserError
-from fusionkit.options import Options
-
-Pixels = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+from fusionkit.options import Ends, Options
 
 
 class CropOptions(Options):
@@ -23,8 +20,8 @@ class CropOptions(Options):
     of : ``all``, or ``haadf``, ``maps`` or another stack alone where their scans differ.
     """
 
-    rows: Pixels | None = None
-    columns: Pixels | None = None
+    rows: Ends | None = None
+    columns: Ends | None = None
     of: str = "all"
 
 

@@ -15,7 +15,7 @@ from hypothesis import settings
 MOST_WORKERS = 8  # each may take a GiB
 # files that compile kernels: those of most tests first, those of no other test last
 COMPILING = ("test_fast_", "test_engine", "test_auto", "test_joint_nonlocal", "test_accuracy_rivals", "test_scalars")
-SOLVING = {"main", "make_solver", "prepare", "solve"}  # names in modules whose tests solve problems
+SOLVING = {"fk", "main", "make_solver", "prepare", "solve", "solved"}  # names in modules whose tests solve problems
 
 # Read when NumPy and SciPy load. On small matrices the threads of BLAS mostly wait: 30 times slower on a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -46,19 +46,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that compile kernels come first, then those that use them, then the others.
+    """Tests that compile kernels come first, then those that use them; the others begin the second half.
 
     Two workers begin with a half each: one compiles and caches the kernels while the other one needs none.
     """
     items.sort(key=_turn)
+    solving, half = sum(_turn(item) <= len(COMPILING) for item in items), len(items) // 2
+    items[:] = items[: min(solving, half)] + items[solving:] + items[min(solving, half) : solving]
 
 
 def _turn(item: pytest.Item) -> int:
-    compiled = [turn for turn, start in enumerate(COMPILING) if item.path.name.startswith(start)]
-    if compiled:
-        return compiled[0]
-    names = vars(item.module).keys() if isinstance(item, pytest.Function) else set[str]()
-    return len(COMPILING) + (0 if SOLVING & names else 2 if "fusionkit" in names else 1)
+    for turn, start in enumerate(COMPILING):
+        if item.path.name.startswith(start):
+            return turn
+    return len(COMPILING) + (isinstance(item, pytest.Function) and not SOLVING & vars(item.module).keys())
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from fusionkit.data.spectra import OTHERS, Spectrum, spectra_in, unmixed
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.export.content import Content
 from fusionkit.export.hspy import signals_of
+from fusionkit.microscope.reader import MicroscopeReader
+from fusionkit.microscope.spectra.edges import bins_of_edges, edges_of_sum
 from fusionkit.microscope.spectra.peaks import Calibration, calibrated, peaks, with_weights
 from fusionkit.options import parse
 
@@ -57,6 +59,28 @@ def test_overlapping_edges_are_told_apart(tmp_path: Path) -> None:
     assert region.parts["Fe"].sum() < 0.05 * whole.parts["Fe"].sum()
     assert region.counts.sum() == pytest.approx(region.model.sum(), rel=0.02)
     assert np.sqrt(np.mean(region.residual**2)) < 1.5
+
+
+@pytest.mark.parametrize("iron", [0.3, 1.0, 10.0])
+def test_low_losses_follow_continuum_and_white_lines(iron: float, tmp_path: Path) -> None:
+    pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
+    cube = np.ones((2, 2, LOSSES.size), np.uint16)
+    made = spectrum_signal("EELS", cube, ("Mn", "Fe"), scale=1.0, offset=500.0, units="eV")
+    written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
+    signal = MicroscopeReader().open(tmp_path / "a.hspy").spectrum_image(None, "spectra")
+    bins = bins_of_edges(signal, ["Mn", "Fe"], "elements")
+    losses = np.repeat([0.55, 0.0, 0.035, 0.0, 0.01], [1, 17, 10, 12, 10])  # a plasmon, and two
+    held = slice(bins[0][0], bins[-1][1])
+    law = (LOSSES / 500.0) ** -3
+    pair = zip((1e6, 1e6 * iron), (edge(640.0, 651.0), edge(708.0, 721.0)), strict=True)
+    parts = np.stack([counts * np.convolve(one, losses)[: LOSSES.size] for counts, one in pair])[:, held]
+    total = parts.sum(axis=0) + (3e6 * law / law.sum())[held]
+    wrong = []
+    for known in (losses, None):
+        shapes, amounts, _ = edges_of_sum(signal, ["Mn", "Fe"], total, bins, known, "elements")
+        wrong.append(np.abs(amounts[:2, None] * shapes[:2] - parts).sum() / parts.sum())
+    assert wrong[0] < 0.16
+    assert wrong[0] < 0.6 * wrong[1]
 
 
 def test_an_edge_that_the_spectra_do_not_show_is_named(tmp_path: Path) -> None:

@@ -101,10 +101,12 @@ def edges_of_sum(
         for element, own in edges.items():
             sections = [_section(element, shell, onset, beam, angle, true) for shell, onset in own.items()]
             smooth = np.sum(sections, axis=0) * widths
-            smooth = smooth if low_loss is None else np.convolve(smooth, low_loss)[: len(smooth)]
             middles = [energy + _BEYOND for energy in white_lines(element, own)]
             lines = [np.exp(-0.5 * ((true - one) / sigma) ** 2) * widths for one in middles for sigma in _WHITE]
-            result.append(np.stack([smooth / smooth.sum(), *lines]))
+            rows = [smooth / smooth.sum(), *lines]  # the low losses follow white lines too
+            result.append(
+                np.stack(rows if low_loss is None else [np.convolve(one, low_loss)[: len(one)] for one in rows])
+            )
         return result
 
     def misfit(shift: float) -> float:

@@ -87,9 +87,11 @@ def _consistent(x: Array, problem: Problem) -> Array:
             continue
         image = filled(term.data) - dark
         image = np.maximum(image, _FLOOR * max(float(image.max()), 0.0))
-        factor = (image / np.maximum(once, np.finfo(x.dtype).tiny)) ** (1.0 / degree)
-        # the units of the image are arbitrary: limit the spread, not the level
-        middle = float(np.median(factor)) or 1.0
-        x = x * np.clip(factor, middle / _LARGEST_FACTOR, middle * _LARGEST_FACTOR).astype(x.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # a degree near 0, whose x is beyond all numbers
+            factor = (image / np.maximum(once, np.finfo(x.dtype).tiny)) ** (1.0 / degree)
+            # the units of the image are arbitrary: limit the spread, not the level
+            middle = float(np.median(factor)) or 1.0
+            scaled = x * np.clip(factor, middle / _LARGEST_FACTOR, middle * _LARGEST_FACTOR).astype(x.dtype)
+        x = scaled if np.isfinite(scaled).all() else x
         break
     return problem.bounds.prox(x, 1.0)

@@ -1,5 +1,6 @@
 """The output folder of a run: the result first, whole and synced; then what is made from it, as far as it succeeds."""
 
+import gc
 import itertools
 import os
 import tempfile
@@ -23,6 +24,7 @@ from fusionkit.results.summary import INCOMPLETE, summarise, to_json
 SUMMARY = "summary.json"
 CONFIG = "config.resolved.yaml"
 REPORT = "report.html"
+_LARGE = 500_000  # values of maps
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -165,6 +167,8 @@ class _Rest:
 
             for name, draw in figures_of(run).items():
                 self.file(name, lambda path, draw=draw: save(draw(), path))
+        if run.result.x.size > _LARGE:
+            gc.collect()  # figures and their images, 120 MB, refer to each other
 
     def report(self, run: RunRecord) -> None:
         """Write the report."""

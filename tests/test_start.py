@@ -54,6 +54,14 @@ def test_start_is_positive_and_reproduces_the_image(init: str) -> None:
     np.testing.assert_allclose(model.predict(x)[image > 0], image[image > 0], rtol=1e-9)
 
 
+def test_a_power_near_zero_leaves_the_start_finite() -> None:
+    """The image then asks for x beyond all numbers."""
+    data, _ = sparse()
+    terms = [{"type": "haadf", "weight": 1.0, "gamma": 1e-12}, {"type": "poisson", "weight": 1.0}]
+    problem = compose(data, terms, None, "double")
+    assert np.isfinite(starting_point("auto", problem, data)).all()
+
+
 def test_maps_start_is_the_maps() -> None:
     dataset, problem = sparse()
     np.testing.assert_array_equal(starting_point("maps", problem, dataset), dataset.arrays["maps"])

@@ -106,6 +106,7 @@ def _in_child(
         os.close(ends[0])
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         warnings.simplefilter("error", RuntimeWarning)  # of numbers that nobody checked
+        os.environ["NUMBA_DISABLE_JIT"] = "1"  # compiling what a case asks for may take a minute
         # starting a process takes a second, and making the parser as long as reading a small file
         microscope.ReaderProcess, cli.build_parser = readers, cache(cli.build_parser)  # type: ignore[misc,assignment]
         try:

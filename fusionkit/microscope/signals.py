@@ -188,6 +188,16 @@ class Signal:
         return axis.offset, axis.scale, axis.size
 
     @property
+    def electronvolts(self) -> float:
+        """The unit of energies in eV."""
+        return 1000.0 if self.energy_unit == "keV" else 1.0
+
+    def span(self) -> tuple[float, float, float]:
+        """Energies of the first and the last channel, and the width of one, in eV."""
+        (offset, width, size), unit = self.energies(), self.electronvolts
+        return unit * offset, unit * (offset + width * (size - 1)), unit * width
+
+    @property
     def range_text(self) -> str:
         """``-0.2 to 20.3 keV``; empty without energies, and ``uneven`` if the channels are not equally wide."""
         axis = None if self.energy_axis is None else self.axes[self.energy_axis]

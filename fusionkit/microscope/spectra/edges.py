@@ -43,23 +43,16 @@ def bins_of_edges(signal: Signal, elements: Sequence[str], where: str) -> tuple[
     `UserError` if an element has no K or L edge within the spectra.
     """
     onsets = [onset for element in elements for onset in onsets_of(signal, element, where).values()]
-    low, high, width = _range(signal)
+    low, high, width = signal.span()
     step = max(1, round(_WIDTH / width))
     first = max(0, int((_BEFORE * min(onsets) - low) / width))
     last = min(int((max(onsets) + _BEHIND - low) / width), round((high - low) / width) + 1)
     return tuple((start, start + step) for start in range(first, last - step + 1, step))
 
 
-def _range(signal: Signal) -> tuple[float, float, float]:
-    """Energies of the first and the last channel, and the width of one, in eV."""
-    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
-    offset, width, size = signal.energies()
-    return unit * offset, unit * (offset + width * (size - 1)), unit * width
-
-
 def onsets_of(signal: Signal, element: str, where: str) -> dict[str, float]:
     """Onsets of the element's K and L edges within the spectra, in eV."""
-    low, high, _ = _range(signal)
+    low, high, _ = signal.span()
     known = binding_energies(element)
     result = {shell: known[shell] for shell in _SHELLS if low + 2.0 * _WIDTH < known.get(shell, 0.0) < high - _FINE}
     if not result:
@@ -160,7 +153,7 @@ def white_lines(element: str, shells: Iterable[str]) -> list[float]:
 
 def energy_losses(low_loss: Signal, width: float) -> Image:
     """The share of the electrons that lose 0, 1, 2, ... times ``width`` eV, from the sum of low-loss spectra."""
-    low, _, channel = _range(low_loss)
+    low, _, channel = low_loss.span()
     axis = low_loss.energy_axis
     assert axis is not None
     values = np.asarray(low_loss.data.read(), np.float64)

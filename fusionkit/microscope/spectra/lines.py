@@ -106,16 +106,9 @@ def elements_in_table() -> list[str]:
     return [element for element in _tables() if is_element(element) and _table(element).get("Xray_lines")]
 
 
-def _range(signal: Signal) -> tuple[float, float]:
-    """The energies that the spectra cover, in eV."""
-    offset, width, size = signal.energies()
-    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
-    return offset * unit, (offset + width * (size - 1)) * unit
-
-
 def _line(signal: Signal, element: str, line: str | None, where: str, others: Sequence[str]) -> Window:
     line, energy = known_line(signal, element, line, where)
-    low, high = _range(signal)
+    low, high, _ = signal.span()
     resolution = resolution_of(signal)
     width = fwhm(energy, resolution)
     channel = (high - low) / max(signal.energies()[2] - 1, 1)
@@ -142,7 +135,7 @@ def resolution_of(signal: Signal) -> float:
 
 def family_lines(signal: Signal, element: str) -> dict[str, list[tuple[float, float]]]:
     """Energies in eV and weights of the X-ray lines by family (K, L, M), if the strongest one is visible."""
-    low, high = _range(signal)
+    low, high, _ = signal.span()
     beam = signal.facts.metadata.get("beam_energy_keV")
     limit = min(high, 1000.0 * float(beam)) if beam is not None else high
     result: dict[str, list[tuple[float, float]]] = {}
@@ -188,7 +181,7 @@ def _file_line(signal: Signal, element: str, known: Mapping[str, float]) -> str 
 
 def _strongest(signal: Signal, known: Mapping[str, float]) -> str | None:
     """K before L before M, within the spectra and well excited: below half the beam energy."""
-    low, high = _range(signal)
+    low, high, _ = signal.span()
     beam = signal.facts.metadata.get("beam_energy_keV")
     limit = min(high, 500.0 * float(beam)) if beam is not None else high
     return next((line for line in _FAMILIES if line in known and low < known[line] < limit), None)
@@ -197,7 +190,7 @@ def _strongest(signal: Signal, known: Mapping[str, float]) -> str | None:
 def _edge(signal: Signal, element: str, edge: str | None, where: str, others: Sequence[str]) -> Window:
     entries = _table(element).get("Binding_energies", {})
     known = binding_energies(element)
-    low, high = _range(signal)
+    low, high, _ = signal.span()
     if edge is None:
         major = [name for name, entry in entries.items() if entry.get("relevance") == "Major"]
         within = [name for name in major if known[name] * _UNTIL - low >= _SHORTEST and known[name] < high - 10]
@@ -229,7 +222,7 @@ def _start_before(onset: float, low: float, others: Sequence[float]) -> float:
 
 
 def _in_unit(signal: Signal, line: str, counts: tuple[float, float], sides: Sequence[tuple[float, float]]) -> Window:
-    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
+    unit = signal.electronvolts
     return Window(
         line, (counts[0] / unit, counts[1] / unit), tuple((first / unit, last / unit) for first, last in sides)
     )

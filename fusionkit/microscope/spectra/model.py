@@ -170,8 +170,7 @@ def edges_of(signal: Signal, bins: Sequence[Channels]) -> Image:
 
 def _energies(signal: Signal) -> tuple[Image, float]:
     """The middle of each channel and the width of one, in eV."""
-    offset, width, size = signal.energies()
-    unit = 1000.0 if signal.energy_unit == "keV" else 1.0
+    (offset, width, size), unit = signal.energies(), signal.electronvolts
     return unit * (offset + width * np.arange(size, dtype=np.float64)), unit * width
 
 

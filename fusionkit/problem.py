@@ -110,12 +110,16 @@ class Coupling:
             np.zeros(term.auxiliary.domain if term.auxiliary is not None else (0,), dtype) for term in self.terms
         )
 
-    def apply(self, x: Array, auxiliary: Sequence[Array], out: Sequence[Array] | None = None) -> Arrays:
-        """K_j x + A_j w_j for each term."""
+    def start(self, x: Array) -> tuple[Array, Arrays, Arrays]:
+        """x, and auxiliary unknowns and duals at zero: the first fields of a `fusionkit.solver.State`."""
+        return x, self.auxiliary_zeros(x.dtype), self.zeros(x.dtype)
+
+    def apply(self, x: Array, auxiliary: Sequence[Array] | None = None, out: Sequence[Array] | None = None) -> Arrays:
+        """K_j x + A_j w_j for each term; K_j x without auxiliary unknowns."""
         results = []
         for index, term in enumerate(self.terms):
             y = term.operator.apply(x, None if out is None else out[index])
-            if term.auxiliary is not None:
+            if term.auxiliary is not None and auxiliary is not None:
                 y += term.auxiliary.apply(auxiliary[index])
             results.append(y)
         return tuple(results)

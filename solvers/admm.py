@@ -73,12 +73,9 @@ class ADMM(Solver[ADMMState]):
     def init(self, split: Split, x0: Array) -> ADMMState:
         """Copies that agree, multipliers at zero."""
         coupling = split.coupling
-        copies = coupling.apply(x0, coupling.auxiliary_zeros(x0.dtype))
         return ADMMState(
-            x=x0,
-            auxiliary=coupling.auxiliary_zeros(x0.dtype),
-            duals=coupling.zeros(x0.dtype),
-            copies=copies,
+            *coupling.start(x0),
+            copies=coupling.apply(x0),
             multiplier=np.zeros_like(x0),
             multipliers=coupling.zeros(x0.dtype),
             # ADMM allows longer steps than primal-dual methods since it solves the linear part

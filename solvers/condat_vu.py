@@ -64,16 +64,8 @@ class CondatVu(Solver[CondatVuState]):
     def init(self, split: Split, x0: Array) -> CondatVuState:
         """Duals at zero; L from the curvature along the first gradient step."""
         gradient = gradient_of(split.smooth, x0)
-        coupling = split.coupling
         lipschitz = 1.0 / self.options.tau if self.options.tau else curvature_between(split, x0, gradient)
-        state = CondatVuState(
-            x=x0,
-            auxiliary=coupling.auxiliary_zeros(x0.dtype),
-            duals=coupling.zeros(x0.dtype),
-            value=value_of(split.smooth, x0),
-            gradient=gradient,
-            lipschitz=lipschitz,
-        )
+        state = CondatVuState(*split.coupling.start(x0), value_of(split.smooth, x0), gradient, lipschitz)
         self._warn(split, state)
         return state
 

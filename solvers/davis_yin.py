@@ -61,9 +61,7 @@ class DavisYin(Solver[DavisYinState]):
         step = self.options.step
         check_step(self.name, step, guess)
         lipschitz = guess if step is None else 1.0 / step
-        coupling = split.coupling
-        none, duals = coupling.auxiliary_zeros(x0.dtype), coupling.zeros(x0.dtype)
-        return DavisYinState(x0, none, duals, np.zeros_like(x0), lipschitz)
+        return DavisYinState(*split.coupling.start(x0), np.zeros_like(x0), lipschitz)
 
     def warmed(self, split: Split, state: DavisYinState, steps: Mapping[str, float]) -> DavisYinState:
         """The normal of the bounds that goes with the dual variable at a solution, and the former step t."""

@@ -46,7 +46,6 @@ def dual_prox(
     coupling = split.coupling
     if not coupling.terms:
         return split.direct.prox(v, step), duals
-    none = coupling.auxiliary_zeros(v.dtype)
     squares = sum(coupling.squared_norms())
     sigma = 1.0 / (step * squares) if squares else 1.0 / step
     buffer = np.empty_like(v)
@@ -56,7 +55,7 @@ def dual_prox(
 
     ahead, number = duals, 1.0
     for iteration in range(iterations):
-        images = coupling.apply(primal(ahead), none)
+        images = coupling.apply(primal(ahead))
         ascended = tuple(q + q.dtype.type(sigma) * image for q, image in zip(ahead, images, strict=True))
         new = tuple(coupling.proxdual(index, r, sigma) for index, r in enumerate(ascended))
         uphill = sum(inner(q - n, n - p) for q, n, p in zip(ahead, new, duals, strict=True)) > 0.0
@@ -68,7 +67,7 @@ def dual_prox(
         if iteration % _GAP_EVERY == _GAP_EVERY - 1 or iteration == iterations - 1:
             x = primal(duals)
             touching = tuple((r - p) / p.dtype.type(sigma) for r, p in zip(ascended, duals, strict=True))
-            if _gap(split, coupling.apply(x, none), touching, duals) <= gap_allowed(x):
+            if _gap(split, coupling.apply(x), touching, duals) <= gap_allowed(x):
                 return x, duals
     return primal(duals), duals
 

@@ -152,7 +152,7 @@ class LBFGSB(Solver[LBFGSBState]):
 def smoothed(split: Split, x: Array, smoothings: tuple[float, ...]) -> tuple[float, Array]:
     """Value (float64) and gradient at ``x`` of the smooth terms and the Moreau envelopes."""
     coupling = split.coupling
-    images = coupling.apply(x, coupling.auxiliary_zeros(x.dtype))
+    images = coupling.apply(x)
     value, slopes = value_of(split.smooth, x), []
     for index, (image, mu) in enumerate(zip(images, smoothings, strict=True)):
         nearest = coupling.prox(index, image, mu)
@@ -169,7 +169,7 @@ def smoothed(split: Split, x: Array, smoothings: tuple[float, ...]) -> tuple[flo
 def envelope_gradients(split: Split, x: Array, smoothings: tuple[float, ...]) -> Arrays:
     """The gradient of each Moreau envelope at its image of ``x``: dual variables, feasible for the exact problem."""
     coupling = split.coupling
-    images = coupling.apply(x, coupling.auxiliary_zeros(x.dtype))
+    images = coupling.apply(x)
     return tuple(
         (image - coupling.prox(index, image, mu)) / image.dtype.type(mu)
         for index, (image, mu) in enumerate(zip(images, smoothings, strict=True))

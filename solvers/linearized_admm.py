@@ -76,13 +76,10 @@ class LinearizedADMM(Solver[LinearizedADMMState]):
         """Copies that agree, multipliers at zero."""
         coupling = split.coupling
         mu = self.options.mu or primal_step(split, x0)
-        auxiliary = coupling.auxiliary_zeros(x0.dtype)
         return LinearizedADMMState(
-            x=x0,
-            auxiliary=auxiliary,
-            duals=coupling.zeros(x0.dtype),
-            images=coupling.apply(x0, auxiliary),
-            copies=coupling.apply(x0, auxiliary),
+            *coupling.start(x0),
+            images=coupling.apply(x0),
+            copies=coupling.apply(x0),
             buffer=np.empty_like(x0),
             mu=mu,
             rhos=self._rhos(split, mu),

@@ -69,9 +69,7 @@ class ProximalGradient(Solver[ProximalGradientState]):
         guess = curvature_between(split, x0, gradient_of(split.smooth, x0))
         check_step(self.name, self.options.step, guess)
         lipschitz = 1.0 / self.options.step if self.options.step else guess
-        duals = split.coupling.zeros(x0.dtype)
-        auxiliary = split.coupling.auxiliary_zeros(x0.dtype)
-        return ProximalGradientState(x0, auxiliary, duals, y=x0, nesterov=1.0, lipschitz=lipschitz)
+        return ProximalGradientState(*split.coupling.start(x0), y=x0, nesterov=1.0, lipschitz=lipschitz)
 
     def warmed(self, split: Split, state: ProximalGradientState, steps: Mapping[str, float]) -> ProximalGradientState:
         """The former step t, unless the options name one."""

@@ -80,14 +80,11 @@ class PyproximalADMM(Solver[PyproximalADMMState]):
 
     def init(self, split: Split, x0: Array) -> PyproximalADMMState:
         """pyproximal's solver, set up with copies that agree and the multiplier at zero."""
-        none = split.coupling.auxiliary_zeros(x0.dtype)
-        start = stack((x0, *split.coupling.apply(x0, none)), x0.dtype)
+        start = stack((x0, *split.coupling.apply(x0)), x0.dtype)
         tau = self.options.tau or 4.0 * primal_step(split, x0)  # as `ADMM`
         engine = ADMM()
         _, z = engine.setup(self._function(split, x0), Graph(split), start, tau, z0=start)
-        return PyproximalADMMState(
-            x0, none, split.coupling.zeros(x0.dtype), engine=engine, z=z, multiplier=engine.u, tau=tau
-        )
+        return PyproximalADMMState(*split.coupling.start(x0), engine=engine, z=z, multiplier=engine.u, tau=tau)
 
     def warmed(self, split: Split, state: PyproximalADMMState, steps: Mapping[str, float]) -> PyproximalADMMState:
         """The multiplier of these duals at a solution, U = tau (sum_j K_j' p_j, -p)."""

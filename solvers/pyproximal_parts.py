@@ -81,7 +81,7 @@ class Graph(pyproximal.ProxOperator):
         right = split.coupling.adjoint(rest, np.empty_like(first))
         right += first
         nearest = solve_normal(split, right)
-        return stack((nearest, *split.coupling.apply(nearest, split.coupling.auxiliary_zeros(x.dtype))), x.dtype)
+        return stack((nearest, *split.coupling.apply(nearest)), x.dtype)
 
 
 def stacked_map(split: Split, dtype: np.dtype[Any]) -> pylops.LinearOperator:

@@ -96,8 +96,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
         """The step 1/n, or that of the options."""
         step = self.options.step or 1.0 / x0.shape[0]
         check_step(self.name, self.options.step, curvature_between(split, x0, gradient_of(split.smooth, x0)), most=2)
-        none = split.coupling.auxiliary_zeros(x0.dtype)
-        return Schwartz2022State(x0, none, split.coupling.zeros(x0.dtype), step)
+        return Schwartz2022State(*split.coupling.start(x0), step)
 
     def step(self, split: Split, state: Schwartz2022State) -> Schwartz2022State:
         """One gradient step, clipped, and the inner TV problem."""
@@ -107,8 +106,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
         return replace(state, x=x, duals=duals)
 
     def _denoise(self, split: Split, v: Array, step: float) -> tuple[Array, Arrays]:
-        coupling, none = split.coupling, split.coupling.auxiliary_zeros(v.dtype)
-        sigma = 1.0 / (_SQUARED_NORM * step)
+        coupling, sigma = split.coupling, 1.0 / (_SQUARED_NORM * step)
 
         def primal(q: Array) -> Array:
             return split.bounds.prox(v - v.dtype.type(step) * coupling.adjoint((q,), v.copy()), step)
@@ -118,7 +116,7 @@ class Schwartz2022(Solver[Schwartz2022State]):
         ahead, number = p, 1.0
         # the package returns the x before its last dual step
         for _ in range(self.options.inner_iterations if accelerated else self.options.inner_iterations - 1):
-            (image,) = coupling.apply(primal(ahead), none)
+            (image,) = coupling.apply(primal(ahead))
             image *= image.dtype.type(sigma)
             image += ahead
             new = coupling.proxdual(0, image, sigma)

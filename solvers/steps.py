@@ -30,8 +30,7 @@ def primal_step(split: Split, x: Array) -> float:
     x : the starting point.
     """
     coupling = split.coupling
-    images = coupling.apply(x, coupling.auxiliary_zeros(x.dtype))
-    square = sum(_subgradient_square(split, index, image) for index, image in enumerate(images))
+    square = sum(_subgradient_square(split, index, image) for index, image in enumerate(coupling.apply(x)))
     dual = square**0.5
     length = sum(coupling.squared_norms()) ** 0.5
     size = norm(x)

@@ -28,7 +28,7 @@ from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
 from fusionkit.solver import NewtonSteps, Solver, SolverOptions, State
 from fusionkit.solvers.pyproximal_parts import CoupledFunction, DirectFunction, stack, stacked_map, unstack
-from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, primal_step, warn_broken
+from fusionkit.solvers.steps import Balance, StallRule, adapt_steps, dual_steps, primal_step
 from fusionkit.terms import Array
 
 
@@ -101,16 +101,11 @@ class PyproximalPrimalDual(Solver[PyproximalPrimalDualState]):
         return replace(state, dual=stack(state.duals, state.x.dtype), tau=tau, mu=self._mu(split, tau))
 
     def _mu(self, split: Split, tau: float) -> float:
+        if self.options.mu is not None:
+            dual_steps(split, self.name, ("tau", tau), ("mu", self.options.mu))  # warns
+            return self.options.mu
         square = sum(split.coupling.squared_norms())
-        if self.options.mu is None:
-            return 1.0 / (tau * square) if square else 1.0 / tau
-        if tau * self.options.mu * square > 1.0 + 1e-6:
-            warn_broken(
-                self.name,
-                f"tau {tau:g} and mu {self.options.mu:g} break tau mu ||K||^2 <= 1 (||K||^2 = {square:g})",
-                f"use mu <= {1 / (tau * square):.3g}",
-            )
-        return self.options.mu
+        return 1.0 / (tau * square) if square else 1.0 / tau
 
     def step(self, split: Split, state: PyproximalPrimalDualState) -> PyproximalPrimalDualState:
         """One step of pyproximal's solver, with the steps in use and the joint prox started at the iterate."""

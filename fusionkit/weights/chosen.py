@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp
 from typing import TYPE_CHECKING, Any, Literal
 
 from fusionkit.options import Spec
@@ -91,3 +92,8 @@ def with_weights(terms: Sequence[Spec], chosen: Iterable[ChosenWeight]) -> list[
 def rounded(weight: float) -> float:
     """Six digits: far finer than any uncertainty, and readable in the resolved configuration."""
     return float(f"{weight:.6g}")
+
+
+def two_errors(weight: float, error: float) -> tuple[float, float]:
+    """The range of two standard errors of the logarithm of a weight."""
+    return rounded(weight * exp(-2.0 * error)), rounded(weight * exp(2.0 * error))

@@ -15,7 +15,7 @@ import numpy as np
 
 from fusionkit.result import Result
 from fusionkit.terms import Array
-from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded, two_errors
 from fusionkit.weights.path import FACTOR, MOST_WEIGHTS, first_weight
 from fusionkit.weights.search import POISSON, Noisy, Task
 
@@ -48,7 +48,7 @@ def discrepancy(task: Task) -> ChosenWeight:
     weight = rounded(choice)
     limits, message, reason = None, "the end of the path", "no weight makes the residual equal to the noise"
     if spread is not None:
-        limits = (rounded(weight * exp(-2.0 * spread)), rounded(weight * exp(2.0 * spread)))
+        limits = two_errors(weight, spread)
         message, reason = f"{limits[0]:.2g} to {limits[1]:.2g}", "the residual equals the noise"
     note = f"The weight of {task.term} is {weight:.4g} ({message}): {reason}."
     facts = {"degree": degree, "solves": len(trials)}

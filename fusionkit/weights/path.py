@@ -18,14 +18,13 @@ and was up to 9 % above it without levels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp
 
 import numpy as np
 
 from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array
 from fusionkit.weights.auto import PER_ELEMENT
-from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded
+from fusionkit.weights.chosen import ChosenWeight, SearchCurve, rounded, two_errors
 from fusionkit.weights.search import POISSON, Attempt, DivergedError, Noisy, Task, Trial, drop_solves, sigma_of
 
 BELOW = 4.0  # the first weight of a penalty of degree 1 is the scale over this
@@ -85,7 +84,7 @@ def minimise_along_path(
     if error is None:
         limits, range_text = None, "the end of the path: the data do not determine it well"
     else:
-        limits = (rounded(weight * exp(-2.0 * error)), rounded(weight * exp(2.0 * error)))
+        limits = two_errors(weight, error)
         range_text = f"{limits[0]:.2g} to {limits[1]:.2g}"
     note = f"The weight of {task.term} is {weight:.4g} ({range_text}): {wording.why}."
     facts = {"share": share, "correction": full, "degree": degree, "solves": len(trials)}

@@ -13,7 +13,7 @@ from math import exp, log
 
 from fusionkit.errors import UserError
 from fusionkit.weights.auto import PER_ELEMENT, Method
-from fusionkit.weights.chosen import ChosenWeight, rounded
+from fusionkit.weights.chosen import ChosenWeight, rounded, two_errors
 from fusionkit.weights.path import parabola_minimum, trials_by_map
 from fusionkit.weights.search import Task, Trial
 
@@ -72,10 +72,7 @@ def with_element_weights(chosen: ChosenWeight, trial: Trial, own: ElementWeights
         return replace(chosen, note=note, facts=facts, options={PER_ELEMENT: dict.fromkeys(own.factors, 1.0)})
     weight = rounded(correction * trial.weight)
     weights = {element: weight * factor for element, factor in own.factors.items()}
-    ranges = {
-        element: (rounded(weights[element] * exp(-2.0 * error)), rounded(weights[element] * exp(2.0 * error)))
-        for element, error in own.errors.items()
-    }
+    ranges = {element: two_errors(weights[element], error) for element, error in own.errors.items()}
     message = ", ".join(_in_words(element, value, ranges.get(element)) for element, value in weights.items())
     note = f"The weights of {chosen.term} are {message}: {chosen.note.partition(': ')[2]}"
     options = {PER_ELEMENT: dict(own.factors)}

@@ -1,7 +1,5 @@
 """The base class of solvers and their common options, such as the default tolerance; `fusionkit.loop` runs them."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
@@ -204,10 +202,8 @@ def _with_duals(split: Split, state: S, former: Former) -> S:
 def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
     """The problem's terms in the solver's slots.
 
-    Raises
-    ------
-    RefusalError : names the term that does not fit, the reason and the solvers that take every term; or, for the GPU,
-        the term without a kernel.
+    `RefusalError` if names the term that does not fit, the reason and the solvers that take every term; or, for the
+    GPU, the term without a kernel.
     """
     try:
         split = solver.accepts(problem)

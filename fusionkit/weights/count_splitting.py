@@ -192,20 +192,12 @@ def steps_of(data: Array) -> Array | None:
 
 @dataclass(frozen=True)
 class Halves:
-    """Training and held-out data, both in the units of the counts.
+    """Training and held-out data, both in the units of the counts."""
 
-    Parameters
-    ----------
-    training : b_t / p.
-    held_out : b_v / (1 - p).
-    variance : of ``held_out``, estimated without bias from it: b_v / (1 - p)^2.
-    share : factor of the weight of the likelihood.
-    """
-
-    training: Array
-    held_out: Array
-    variance: Array
-    share: float = SHARE
+    training: Array  # b_t / p
+    held_out: Array  # b_v / (1 - p)
+    variance: Array  # of ``held_out``, estimated without bias from it: b_v / (1 - p)^2
+    share: float = SHARE  # factor of the weight of the likelihood
 
 
 def leave_out(data: Array, variance: Array, random: np.random.Generator) -> Halves:

@@ -72,29 +72,19 @@ class HasDraft(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A search.
+    """A search."""
 
-    Parameters
-    ----------
-    objective : with a number for every weight; that of the searched term is ignored.
-    dataset : the data.
-    index, term : of the term whose weight is searched.
-    searched : options of the term that are chosen together with its weight.
-    tolerance : of the solves of the search.
-    near : the best trial of an earlier search, to start from; None to start at the scale of the path.
-    rival : the best trial of another penalty, which this one must beat, or None.
-    progress : of all searches.
-    """
-
-    objective: Objective
-    dataset: Dataset
+    objective: Objective  # with a number for every weight; that of the searched term is ignored
+    dataset: Dataset  # the data
+    # index, term: of the term whose weight is searched
     index: int
     term: str
-    searched: frozenset[str] = frozenset()
-    tolerance: float = 5e-3
+    searched: frozenset[str] = frozenset()  # options of the term that are chosen together with its weight
+    tolerance: float = 5e-3  # of the solves of the search
+    # the best trial of an earlier search, to start from; None to start at the scale of the path
     near: Trial | None = None
-    rival: Trial | None = None
-    progress: Progress = field(default_factory=Progress, repr=False, compare=False)
+    rival: Trial | None = None  # the best trial of another penalty, which this one must beat, or None
+    progress: Progress = field(default_factory=Progress, repr=False, compare=False)  # of all searches
 
     @property
     def key(self) -> str:
@@ -242,23 +232,14 @@ def _is_split(term: Term | Noisy) -> bool:
 
 @dataclass(frozen=True)
 class Trial:
-    """One weight with the errors of its maps, and its solves.
+    """One weight with the errors of its maps, and its solves."""
 
-    Parameters
-    ----------
-    weight : of the trial.
-    errors : of its maps at each validation pixel.
-    results : the solves from which the next weight continues.
-    iterations : of all solves.
-    noise : mean contribution of the noise to the errors, the same for all maps; 0 where unknown.
-    map_errors : estimated root mean square error of each map by element, in its unit; empty where unknown.
-    """
-
-    weight: float
-    errors: Array
-    results: tuple[Result, ...]
-    iterations: int
-    noise: float = 0.0
+    weight: float  # of the trial
+    errors: Array  # of its maps at each validation pixel
+    results: tuple[Result, ...]  # the solves from which the next weight continues
+    iterations: int  # of all solves
+    noise: float = 0.0  # mean contribution of the noise to the errors, the same for all maps; 0 where unknown
+    # estimated root mean square error of each map by element, in its unit; empty where unknown
     map_errors: Mapping[str, float] = field(default_factory=dict)
 
     @property

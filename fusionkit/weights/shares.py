@@ -10,8 +10,6 @@ within two standard errors of 1, so that noise does not discard a good start. So
 49 (1996), stacked regressions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace

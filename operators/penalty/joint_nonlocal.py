@@ -73,30 +73,17 @@ class JointNonlocalOptions(Options):
 
 @dataclass(frozen=True, eq=False)
 class JointNonlocal(Pixelwise, Smooth, Proximable):
-    """The penalty; see the module.
+    """The penalty; see the module."""
 
-    Parameters
-    ----------
-    name : of the term.
-    weight : w >= 0.
-    source : of the groups.
-    how : sizes of patches and groups.
-    renewals : how often the groups are recomputed.
-    guided : share of the consensus with the image, for each element, (n, 1, 1); the rest is without it.
-    large : share of the consensus of large patches, for each element, (n, 1, 1).
-    dtype : of the unknown.
-    sparse : whether reference patches do not overlap, which takes two fifths of the time.
-    """
-
-    name: str
-    weight: float
-    source: Source = field(repr=False)
-    how: Grouping
-    renewals: int
-    guided: Array
-    large: Array
-    dtype: np.dtype[np.floating[Any]]
-    sparse: bool = False
+    name: str  # of the term
+    weight: float  # w >= 0
+    source: Source = field(repr=False)  # of the groups
+    how: Grouping  # sizes of patches and groups
+    renewals: int  # how often the groups are recomputed
+    guided: Array  # share of the consensus with the image, for each element, (n, 1, 1); the rest is without it
+    large: Array  # share of the consensus of large patches, for each element, (n, 1, 1)
+    dtype: np.dtype[np.floating[Any]]  # of the unknown
+    sparse: bool = False  # whether reference patches do not overlap, which takes two fifths of the time
 
     natural_weight = NATURAL_WEIGHT
 

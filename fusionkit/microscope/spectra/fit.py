@@ -46,14 +46,9 @@ _PIXELS = 4096  # at a time
 
 @dataclass
 class Reading:
-    """The counts of an EDX spectrum image in bins, and models of their sum, each read or fitted once.
+    """The counts of an EDX spectrum image in bins, and models of their sum, each read or fitted once."""
 
-    Parameters
-    ----------
-    signal : the spectra.
-    """
-
-    signal: Signal
+    signal: Signal  # the spectra
     _models: dict[frozenset[str], SpectralModel] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -148,20 +143,12 @@ def binned(signal: Signal, bins: Sequence[Channels]) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class Origins:
-    """Elements, with their families in the proportions of the sum of all spectra, and the background.
+    """Elements, with their families in the proportions of the sum of all spectra, and the background."""
 
-    Parameters
-    ----------
-    names : of the elements, and an empty one for the background.
-    groups : share of each of the model's shapes in each origin, (k, shapes).
-    shapes : counts in each bin of one count, (k, bins).
-    amounts : counts in the sum, (k,).
-    """
-
-    names: tuple[str, ...]
-    groups: Image
-    shapes: Image
-    amounts: Image
+    names: tuple[str, ...]  # of the elements, and an empty one for the background
+    groups: Image  # share of each of the model's shapes in each origin, (k, shapes)
+    shapes: Image  # counts in each bin of one count, (k, bins)
+    amounts: Image  # counts in the sum, (k,)
 
     @classmethod
     def of(cls, model: SpectralModel) -> Origins:

@@ -4,8 +4,6 @@ A window counts whatever falls into it. The model of the sum (`fusionkit.microsc
 that is the element's own, how much another element's line, and whether the lines are where the file's energies are.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec

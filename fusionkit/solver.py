@@ -202,7 +202,7 @@ def _with_duals(split: Split, state: S, former: Former) -> S:
 def fit(solver: type[Solver] | Solver, problem: Problem) -> Split:
     """The problem's terms in the solver's slots.
 
-    `RefusalError` if names the term that does not fit, the reason and the solvers that take every term; or, for the
+    `RefusalError`, which names the term that does not fit, the reason and the solvers that take every term; or, for the
     GPU, the term without a kernel.
     """
     try:

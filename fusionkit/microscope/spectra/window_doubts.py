@@ -40,16 +40,12 @@ def checked_counts(reading: Reading, source: SpectrumSource, where: str) -> Elem
     result = count(signal, source, where, windows)
     if signal.technique == "EDX":
         _warn_of_noise(signal, windows)
-        resolved = signal.energies()[1] * _electronvolts(signal) < fwhm(1000.0, resolution_of(signal)) / 2.0
+        resolved = signal.energies()[1] * signal.electronvolts < fwhm(1000.0, resolution_of(signal)) / 2.0
         if resolved and find_spec("exspy") is not None:
             _warn_of_lines(reading, windows, result, where)
     elif signal.technique == "EELS" and find_spec("exspy") is not None:
         _warn_of_edges(signal, windows, result, where)
     return result
-
-
-def _electronvolts(signal: Signal) -> float:
-    return 1000.0 if signal.energy_unit == "keV" else 1.0
 
 
 def _text(window: tuple[float, float], signal: Signal) -> str:
@@ -63,7 +59,7 @@ def _warn(message: str) -> None:
 def _warn_of_noise(signal: Signal, windows: Mapping[str, Window]) -> None:
     for element, window in windows.items():
         for key, ends in (("windows", window.counts), *(("background_windows", one) for one in window.background)):
-            if ends[0] * _electronvolts(signal) < _NOISE:
+            if ends[0] * signal.electronvolts < _NOISE:
                 problem = f"a window of {element} ({_text(ends, signal)}) reaches below 0.2 keV"
                 _warn(f"{problem}, where detectors show their noise: set {key}.{element}")
 
@@ -74,7 +70,7 @@ def _warn_of_lines(reading: Reading, windows: Mapping[str, Window], result: Elem
     if not (total.min() >= 0.0 < total.sum()):
         return  # no counts: the model does not hold
     model = reading.model(list(windows), where)
-    edges, unit = edges_of(signal, model.bins), _electronvolts(signal)
+    edges, unit = edges_of(signal, model.bins), signal.electronvolts
     overlap = [*overlapping({element: window.counts for element, window in windows.items()})]
     for index, (element, window) in enumerate(windows.items()):
         ends = np.array(window.counts) * unit - signal.energies()[1] * unit / 2.0  # a window ends between two channels
@@ -116,7 +112,7 @@ def _misplaced(signal: Signal, model: SpectralModel, element: str, window: Windo
     if amount < limit:
         return f"{text} shows no line of it: the spectra hold {amount:.3g} counts, and the limit is {limit:.3g}"
     if holds[family] < _LOST * should[family] and amount * (should[family] - holds[family]) > _ERRORS * np.sqrt(amount):
-        unit = _electronvolts(signal)
+        unit = signal.electronvolts
         shift = float(model.calibration.shift(sum(window.counts) / 2.0 * unit))
         moved = f"[{window.counts[0] - shift / unit:.4g}, {window.counts[1] - shift / unit:.4g}]"
         problem = f"{text} holds {holds[family] / should[family]:.0%} of the counts of its line that it should"
@@ -127,7 +123,7 @@ def _misplaced(signal: Signal, model: SpectralModel, element: str, window: Windo
 
 def _warn_of_edges(signal: Signal, windows: Mapping[str, Window], result: ElementMaps, where: str) -> None:
     """By the table: edges of other elements in a window, none of its own; and edges that do not show."""
-    unit = 1.0 / _electronvolts(signal)
+    unit = 1.0 / signal.electronvolts
     for index, (element, window) in enumerate(windows.items()):
         first, last = window.counts
         text = f"the window of {element} ({_text(window.counts, signal)})"

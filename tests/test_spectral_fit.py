@@ -15,11 +15,12 @@ from scipy.stats import norm
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.load import load
 from fusionkit.data.options import DataOptions
-from fusionkit.data.spectra import unmixed
+from fusionkit.data.spectra import spectra_in, unmixed
 from fusionkit.errors import FusionkitWarning, UserError
 from fusionkit.microscope.spectra.channel_sets import sets_of
 from fusionkit.microscope.spectra.fit import maximum_likelihood
 from fusionkit.options import parse
+from fusionkit.report.figures.spectrum import spectrum_figure
 
 pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")
 pytest.importorskip("exspy", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
@@ -255,6 +256,9 @@ def test_lines_of_elements_that_nobody_named_are_fitted(tmp_path: Path) -> None:
     written_by("rsciio.hspy", lambda: made)(tmp_path / "a.hspy")
     data = load(parse(DataOptions, {"path": "a.hspy", "spectra": {"maps": {"method": "spectral"}}}, "data"), tmp_path)
     assert "Lines of Cu, which nobody named, are fitted too" in data.notes[0]
+    (sums,) = spectra_in("maps", data.arrays["maps_spectrum"], ("O",))
+    assert {round(float(sums.energies[at]), 1): name for at, name in sums.unnamed.items()} == {0.9: "Cu", 8.0: "Cu"}
+    assert {text.get_text() for text in spectrum_figure([sums]).axes[0].texts} == {"O", "Cu"}
 
 
 @pytest.mark.parametrize("split", [0, 12])

@@ -27,6 +27,11 @@ def atomic_number(symbol: str, where: str = "elements") -> int:
     return _NUMBERS[symbol]
 
 
+def symbol_of(number: int) -> str:
+    """The symbol of the element with this atomic number."""
+    return str(periodictable.elements[number].symbol)
+
+
 def atomic_weight(symbol: str, where: str = "elements") -> float:
     """Standard atomic weight of the element, in g/mol. `UserError` if no element has this symbol."""
     return float(periodictable.elements[atomic_number(symbol, where)].mass)

@@ -1,13 +1,14 @@
 """Maps of counts from the spectrum images that a config's ``data.spectra`` names."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from fusionkit.arrays import Array
 from fusionkit.data.checks import FloatArray
+from fusionkit.data.elements import symbol_of
 from fusionkit.data.open_files import OpenFiles
 from fusionkit.data.options import SpectrumSource
 from fusionkit.data.readers import RawArray
@@ -26,7 +27,8 @@ class ElementMaps:
     mixing: FloatArray | None = None
     # sum of all spectra and its model, a row each: energy and width of each bin in keV, counts, the background with
     # what nobody named, and every element; then for each region one that starts with its first and last row and column,
-    # and the counts and parts as before, (n + 4 + (n + 3) regions, bins); None without a model
+    # and the counts and parts as before, (n + 4 + (n + 3) regions, bins); where the model holds others, a row with the
+    # atomic number of each at its strongest lines, else 0; None without a model
     spectrum: FloatArray | None = None
 
     def arrays(self, name: str) -> dict[str, FloatArray]:
@@ -52,6 +54,7 @@ class Spectrum:
     widths: Array
     counts: Array  # in each bin
     parts: dict[str, Array]  # of the model, by element, and `OTHERS`
+    unnamed: Mapping[int, str] = field(default_factory=dict)  # others, by the bins of their strongest lines
 
     @property
     def model(self) -> Array:
@@ -68,11 +71,13 @@ def spectra_in(name: str, rows: Array, elements: Sequence[str]) -> Iterator[Spec
     """The sum of all spectra and those of regions, from `ElementMaps.spectrum` of the stack ``name``."""
     energies, widths, *rest = np.asarray(rows, np.float64)
     size, names = len(elements) + 3, (OTHERS, *elements)
+    numbers = rest.pop() if (len(rest) + 1) % size else np.zeros(0)
+    unnamed = {int(at): symbol_of(int(numbers[at])) for at in np.flatnonzero(numbers)}
     for first in range(0, len(rest) - size + 2, size):
         place = rest[first - 1][:4].astype(int).tolist() if first else None
         title = name if place is None else "{}, rows {}:{}, columns {}:{}".format(name, *place)
         counts, *parts = rest[first : first + size - 1]
-        yield Spectrum(title, energies, widths, counts, dict(zip(names, parts, strict=True)))
+        yield Spectrum(title, energies, widths, counts, dict(zip(names, parts, strict=True)), unnamed)
 
 
 def unmixed(maps: Array, background: Array | float, mixing: Array | None) -> Array:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fusionkit.data.elements import atomic_number
 from fusionkit.data.options import SpectrumSource
 from fusionkit.data.spectra import ElementMaps, unmixed
 from fusionkit.errors import FusionkitWarning, UserError
@@ -57,6 +58,7 @@ class Parts:
     # listed, facts: for the note: each element with its counts, and sentences
     listed: str
     facts: str
+    unnamed: Image | None = None  # atomic number at the strongest line of an element that nobody named, 0 elsewhere
 
 
 def count_in_sets(reading: Reading, source: SpectrumSource, where: str, low_loss: Signal | None = None) -> ElementMaps:
@@ -102,6 +104,8 @@ def count_in_sets(reading: Reading, source: SpectrumSource, where: str, low_loss
         others = np.maximum(levels[part].sum(axis=(1, 2)), 0.0) @ parts.shapes[n:]
         place = np.pad(np.array(region, np.float64), (0, images.shape[0]))[: images.shape[0]]
         rows += [place, images[part].sum(axis=(1, 2), dtype=np.float64), others, *(np.maximum(net, 0.0) * shapes)]
+    if parts.unnamed is not None:
+        rows.append(parts.unnamed)
     spectrum = np.stack(rows)
     return ElementMaps(tuple(elements), maps, background, signal.raw(maps, notes), mixing, spectrum)
 
@@ -118,6 +122,10 @@ def _parts_of_lines(reading: Reading, elements: list[str], where: str) -> Parts:
     origins = Origins.of(model)
     others = [name not in elements for name in origins.names]
     listed = ", ".join(f"{one} {n:.6g}{_shares(model, one)}" for one, n in zip(elements, amounts, strict=True))
+    unnamed = np.zeros(len(model.bins))
+    for (name, _), shape, count in zip(model.families, model.family_shapes, model.amounts, strict=True):
+        if name not in elements and count > 0.0:
+            unnamed[shape.argmax()] = atomic_number(name)
     return Parts(
         model.bins,
         model.edges / 1000.0,
@@ -125,6 +133,7 @@ def _parts_of_lines(reading: Reading, elements: list[str], where: str) -> Parts:
         np.append(amounts, origins.amounts[others]),
         listed,
         facts_of_fit(model),
+        unnamed if unnamed.any() else None,
     )
 
 

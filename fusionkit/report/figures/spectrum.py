@@ -36,8 +36,12 @@ def _draw(axes: Axes, one: Spectrum) -> None:
         values = part / one.widths
         colour, line = ("0.4", "--") if name == OTHERS else (f"C{index % 10}", "-")
         axes.plot(one.energies, values, linewidth=0.9, label=name, color=colour, linestyle=line)
-        for place in _peaks(values, _NAMED * top) if name != OTHERS else ():
-            axes.annotate(name, (one.energies[place], values[place]), (0, 3), textcoords="offset points", ha="center")
+        least = _NAMED * top
+        labels = one.unnamed if name == OTHERS else dict.fromkeys(_peaks(values, least).tolist(), name)
+        for place, label in labels.items():
+            if values[place] > least:
+                at = one.energies[place], values[place]
+                axes.annotate(label, at, (0, 3), textcoords="offset points", ha="center")
     axes.set_yscale("log")
     axes.set_ylim(_LEAST * top, 3.0 * top)
     axes.set_ylabel("counts per keV")

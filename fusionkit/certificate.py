@@ -32,7 +32,7 @@ from fusionkit.problem import Split
 from fusionkit.terms import Array, Arrays, Composed, Differentiable, HasDualBall, Pixelwise, Term
 
 _LEAST_SCALE = 1e-2  # of the Hessian times x; G is smaller only for data that agree, above 10^4 counts a pixel
-_LEAST_IMAGE = 1e-3  # of ||K|| ||x||
+LEAST_IMAGE = 1e-3  # of ||K|| ||x||
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,6 @@ def _alignment(term: Composed, y: Array, p: Array, slope: float, size: float) ->
         gap = value - inner(inside, y)
         outside = norm(np.subtract(inside, p, out=y)) / length if length else 0.0
         return relative_gap(gap, slope * size), outside
-    length = max(norm(y), _LEAST_IMAGE * term.operator.norm * size) or 1.0
+    length = max(norm(y), LEAST_IMAGE * term.operator.norm * size) or 1.0
     step = length / (norm(p) or 1.0)
     return norm(y - functional.prox(y + step * p, step)) / length, 0.0

@@ -25,6 +25,7 @@ import numpy as np
 from fusionkit.certificate import Certificate, norm
 from fusionkit.checkpoint.encode import SCRATCH
 from fusionkit.engines.choose import backend_of, joint_prox
+from fusionkit.engines.kernel_terms import ENGINES, kernel_of
 from fusionkit.engines.local_steps import LocalRule, diagonal_steps, local_boost, rule_of
 from fusionkit.machine import Held
 from fusionkit.options import Positive
@@ -216,13 +217,11 @@ class ChambollePock(Solver[PrimalDualState]):
 
     def notes(self, split: Split, state: PrimalDualState) -> tuple[str, ...]:
         """Which penalties keep compiled terms from running whole iterations in kernels."""
-        names = [term.name for term in split.coupling.terms]
+        names = [term.name for term in split.coupling.terms if type(kernel_of(term)) not in ENGINES]
         if not names or state.fused is not None or backend_of(split).used(split) != "numba":
             return ()
-        what = f"is compiled for {names[0]}" if len(names) == 1 else f"takes {' and '.join(names)} together"
-        return (
-            f"the iterations run in NumPy beside the compiled terms: no kernel {what}; they take about 4 times as long",
-        )
+        what = f"no kernel is compiled for {' and '.join(names)}"
+        return (f"the iterations run in NumPy beside the compiled terms: {what}; they take about 4 times as long",)
 
     def steps(self, state: PrimalDualState) -> dict[str, float]:
         """tau and the sigma of each composed term."""

@@ -39,7 +39,7 @@ def flat_start(
     """
     penalty = lone_penalty(split)
     is_tgv = isinstance(penalty, TotalGeneralisedVariation)
-    is_tv = isinstance(penalty, TotalVariation) and penalty.xi is None
+    is_tv = isinstance(penalty, TotalVariation) and penalty.xi is None and not penalty.smoothing
     if split.problem.engine == "cupy" or not (is_tv or is_tgv):
         return None
     n, ny, nx = x.shape
@@ -58,7 +58,7 @@ def flat_start(
             value = split.coupling.values(split.coupling.apply(at, auxiliary))
             return float(sum(term.value(at) for term in split.pixelwise)), sum(value.values())
         some = engine.check(np.ascontiguousarray(at), auxiliary, duals, Sample(max(1, min(_STRIDE, ny // 32)), 0.0))
-        return sum(some.values), some.penalty
+        return sum(some.values), sum(some.penalties)
 
     squares = np.maximum((basis**2).sum(axis=(1, 2), dtype=np.float64), 1.0)  # the basis is orthogonal
     first = np.tensordot(x, basis, ([1, 2], [1, 2])) / squares

@@ -17,7 +17,8 @@ from fusionkit.operators.fidelity.least_squares import LeastSquaresLoss
 from fusionkit.operators.fidelity.poisson import FLOOR, PoissonLoss
 from fusionkit.operators.forward.identity import Identity
 from fusionkit.operators.forward.power_sum import PowerSum
-from fusionkit.operators.functional.norms import L21, WeightedL21
+from fusionkit.operators.functional.huber import GroupHuber
+from fusionkit.operators.functional.norms import L1, L21, WeightedL21
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.linear.guided_gradient import GuidedGradientMap
 from fusionkit.operators.penalty import ComposedPenalty
@@ -55,13 +56,16 @@ RECIPES = {
 }
 
 
-KINDS = {  # whether the maps share a length, whether a field guides, whether each map has a weight of its own
+# whether the maps share a length, whether a field guides, whether each map has a weight of its own, no sum of lengths
+KINDS: dict[str, Any] = {
     "tv": (False, False, False),
     "joint": (True, False, False),
     "guided": (False, True, False),
     "both": (True, True, False),
     "each": (False, False, True),
     "guided_each": (False, True, True),
+    "anisotropic": (False, True, False, "l1"),
+    "huber": (False, False, False, "huber"),
 }
 
 
@@ -76,10 +80,12 @@ class FastCase:
     v: Array
     p: Array
 
-    def split(self, weight: float, joint: bool = False, guided: bool = False, each: bool = False) -> Split:
+    def split(
+        self, weight: float, joint: bool = False, guided: bool = False, each: bool = False, other: str = ""
+    ) -> Split:
         """The terms with total variation, as the primal-dual solver sorts them."""
         shape, dtype = self.x.shape, self.x.dtype
-        penalty = tv(shape, weight, dtype, joint, guided, each)
+        penalty = tv(shape, weight, dtype, joint, guided, each, other)
         penalty.silent = False  # the check of TGV calls the kernels with weight zero too
         terms: tuple[Term, ...] = (*self.terms, penalty, self.bounds)
         return Problem(terms, shape, (), dtype).sort(Slots(pixelwise=True, auxiliary=True))
@@ -92,6 +98,7 @@ def tv(
     joint: bool = False,
     guided: bool = False,
     each: bool = False,
+    other: str = "",
 ) -> ComposedPenalty:
     """Total variation: per map or coupled, plain or guided by a random field, with one weight or one per element."""
     operator = gradient_map(shape)
@@ -100,6 +107,8 @@ def tv(
         operator = GuidedGradientMap(operator, (length * np.stack([np.cos(angle), np.sin(angle)])).astype(dtype))
     if each:
         return ComposedPenalty(WeightedL21(2, np.linspace(0.5, 1.5, shape[0]), weight), operator, "tv")
+    if other:
+        return ComposedPenalty(L1(weight) if other == "l1" else GroupHuber(2, 0.2, weight), operator, "tv")
     return ComposedPenalty(L21(2 * shape[0] if joint else 2, weight), operator, "tv")
 
 
@@ -162,7 +171,7 @@ def agrees(check: Evaluation, case: FastCase, split: Split, recipe: str) -> None
     """Assert that a check by kernels equals that of the definitions."""
     nothing = (np.zeros(0, case.x.dtype),)
     values = split.values(case.x, nothing)
-    for name, actual in zip(("haadf", "poisson", "squares", "tv"), (*check.values, check.penalty), strict=True):
+    for name, actual in zip(("haadf", "poisson", "squares", "tv"), (*check.values, *check.penalties), strict=True):
         assert actual == pytest.approx(values.get(name, 0.0), rel=1e-6)
     expected = certify(split, case.x, nothing, (case.p,))
     assert check.certificate is not None or recipe == "nothing"

@@ -51,7 +51,11 @@ PROBLEMS: dict[str, tuple[tuple[Any, ...], bool]] = {
     ),
     "tgv": ((*FUSED[:2], {"type": "tgv", "weight": 0.3}, "nonnegative"), True),
     "joint tgv": ((*FUSED[:2], {"type": "tgv", "weight": 0.3, "coupling": "joint"}, "nonnegative"), True),
-    "joint prox only": ((*FUSED[:2], {"type": "anisotropic_tv", "weight": 0.3}, "nonnegative"), True),
+    "joint prox only": ((*FUSED[:2], {"type": "vectorial_tv", "coupling": "nuclear"}, "nonnegative"), True),
+    "curvature": ((*FUSED[:2], {"type": "l2", "operator": "laplacian", "weight": 0.3}, "nonnegative"), True),
+    "tv and curvature": ((*FUSED, {"type": "l1", "operator": "laplacian", "weight": 0.2}), True),
+    "tgv and huber": ((*FUSED[:2], {"type": "tgv"}, {"type": "huber_tv", "smoothing": 0.5}, "nonnegative"), True),
+    "joint and anisotropic": ((*FUSED[:2], {"type": "vectorial_tv"}, {"type": "anisotropic_tv"}, "nonnegative"), True),
     "coupled": ((*FUSED[:2], {"type": "vectorial_tv", "weight": 0.5}, "nonnegative"), True),
     "each its own": ((*FUSED[:2], {"type": "tv", "weight": 0.3, "per_element": {"Co": 2.0}}, "nonnegative"), True),
     "guided": ((*FUSED[:2], {"type": "directional_tv", "weight": 0.3, "coupling": "none"}, "nonnegative"), True),
@@ -84,10 +88,11 @@ def test_engines_agree(name: str, precision: str) -> None:
     plain, fast = (run(problem_of(name, engine, precision), check_every=10) for engine in ("numpy", "auto"))
     assert plain.engine == "numpy"
     assert fast.engine == ("numba" if PROBLEMS[name][1] else "numpy")
+    assert bool(fast.notes) == (name == "joint prox only")
     near = 2e-5 if precision == "single" else 1e-12
     np.testing.assert_allclose(fast.x, plain.x, rtol=50 * near, atol=50 * near)
     assert fast.objective == pytest.approx(plain.objective, rel=near, abs=near)
-    for column in ("objective", "stationarity", "alignment"):
+    for column in ("objective", "stationarity", "alignment", "feasibility"):
         np.testing.assert_allclose(fast.trace[column][:3], plain.trace[column][:3], rtol=2e-3, atol=1e-6)
 
 

@@ -60,7 +60,7 @@ def test_iteration_is_that_of_the_definition(
         assert np.count_nonzero(~close) <= 1 + 0.002 * close.size  # pixels whose step one of the two shortened
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "huber"])
 def test_local_steps_are_those_of_the_definition(kind: str) -> None:
     shape = (3, 20, 257)
     case = fast_case(RECIPES["fused"], shape, np.float64)
@@ -103,7 +103,8 @@ def test_an_iteration_that_is_not_relaxed_is_feasible(kind: str, dtype: Any) -> 
     assert case.bounds.value(x) == 0.0
     squares = (p.astype(np.float64) ** 2).sum(axis=(0, 1) if KINDS[kind][0] else 0)
     radii = 0.1 * np.linspace(0.5, 1.5, 3)[:, None, None] if KINDS[kind][2] else 0.1
-    assert (np.sqrt(squares) <= radii * (1 + tolerance(dtype))).all()
+    lengths = np.abs(p) if kind == "anisotropic" else np.sqrt(squares)
+    assert (lengths <= radii * (1 + tolerance(dtype))).all()
 
 
 @settings(deadline=None, max_examples=25)
@@ -144,8 +145,9 @@ def test_check_is_that_of_the_definition(recipe: str, kind: str, weight: float, 
     checks = []
     for threads in (1, 2):
         engine = fast_engine.TVEngine(case.spec, term.kernel, case.x.shape, case.x.dtype, threads=threads)
-        checks.append(engine.evaluate(case.x, case.p))
-    (check, residual), (other, _) = checks
+        checks.append(engine.check(case.x, (), (case.p,)))
+        residual = engine.memory[1]
+    check, other = checks
     assert check == other
     agrees(check, case, case.split(weight, *KINDS[kind]), recipe)
     gradient = sum((one.gradient(case.x) for one in case.terms), term.operator.adjoint(case.p))

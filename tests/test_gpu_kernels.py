@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import fast_cases
 import numpy as np
 import pytest
 from covering import every_pair
-from fast_cases import KINDS, RECIPES, FastCase, Recipe, agrees, fast_case, iterated, tv
+from fast_cases import RECIPES, FastCase, Recipe, agrees, fast_case, iterated, tv
 from host_device import COMPILER, NO_COMPILER, HostDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from fusionkit.terms import Array
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=NO_COMPILER)
 
 DTYPES = [np.float32, np.float64]
+KINDS = {kind: its for kind, its in fast_cases.KINDS.items() if len(its) == 3}  # sums of lengths
 CHECKED = [*((recipe, "tv") for recipe in RECIPES), *(("fused", kind) for kind in KINDS if kind != "tv")]
 SHAPES = [(1, 1, 1), (3, 1, 65), (2, 33, 7), (1, 40, 64), (8, 9, 1), (4, 17, 23)]
 

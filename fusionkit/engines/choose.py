@@ -11,7 +11,16 @@ from pkgutil import resolve_name
 from typing import get_args
 
 from fusionkit.engines.engine import Backend, Engine, JointProx
-from fusionkit.engines.kernel_terms import ENGINES, Kernel, PixelwiseSpec, Unsupported, describe, kernel_of
+from fusionkit.engines.kernel_terms import (
+    ENGINES,
+    FUSED,
+    SEVERAL,
+    Kernel,
+    PixelwiseSpec,
+    Unsupported,
+    describe,
+    kernel_of,
+)
 from fusionkit.errors import UserError
 from fusionkit.problem import Engine as EngineName
 from fusionkit.problem import Split
@@ -45,24 +54,26 @@ class Compiled(Backend):
         return super().joint_prox(split) if isinstance(spec, str) else CompiledProx(spec)
 
     def fuses(self, split: Split) -> bool:
-        return not isinstance(self._spec(split), str) and type(lone_penalty(split)) in ENGINES
+        return not isinstance(self._spec(split), str) and isinstance(lone_penalty(split), FUSED)
 
     def engine(self, split: Split, newton_steps: int, former: Engine | None = None) -> Engine | None:
-        spec, penalty, problem = self._spec(split), lone_penalty(split), split.problem
-        if isinstance(spec, str) or penalty is None or type(penalty) not in ENGINES:
+        spec, penalties, problem = self._spec(split), _penalties(split), split.problem
+        if isinstance(spec, str) or not penalties:
             return None
-        engine = resolve_name(ENGINES[type(penalty)])
+        lone = isinstance(lone_penalty(split), FUSED)
+        engine = resolve_name(ENGINES[type(penalties[0])] if lone else SEVERAL)
         kept = former if isinstance(former, engine) else None
-        return engine(spec, penalty, problem.shape, problem.dtype, newton_steps, kept)
+        taken = penalties[0] if lone else penalties
+        return engine(spec, taken, problem.shape, problem.dtype, newton_steps, kept)
 
     def used(self, split: Split) -> str:
         return "numpy" if isinstance(self._spec(split), str) else "numba"
 
     def notes(self, split: Split) -> tuple[str, ...]:
         reason = self._spec(split)
-        if not isinstance(reason, str) or not reason:
-            return ()
-        return (f"the pixelwise terms run in NumPy: {reason}; iterations take about 10 times as long",)
+        if isinstance(reason, str) and reason:
+            return (f"the pixelwise terms run in NumPy: {reason}; iterations take about 10 times as long",)
+        return ()
 
     def announce(self, split: Split) -> None:
         spec = self._spec(split)
@@ -92,9 +103,15 @@ def _numba_problem() -> str:
 
 def lone_penalty(split: Split) -> Kernel | None:
     """The kernel of the composed term if it is the only term beside pixelwise ones."""
-    if len(split.coupling.terms) != 1 or split.smooth or split.proximable is not None:
-        return None
-    return kernel_of(split.coupling.terms[0])
+    penalties = _penalties(split)
+    return penalties[0] if len(penalties) == 1 else None
+
+
+def _penalties(split: Split) -> tuple[Kernel, ...]:
+    """The kernels of the composed terms; none if one has none, or beside terms that are neither these nor pixelwise."""
+    kernels = [kernel_of(term) for term in split.coupling.terms]
+    taken = tuple(kernel for kernel in kernels if kernel is not None and type(kernel) in ENGINES)
+    return taken if len(taken) == len(kernels) and not split.smooth and not split.proximable else ()
 
 
 _BACKENDS = {"numpy": Backend(), "numba": Compiled(), "auto": Compiled()}

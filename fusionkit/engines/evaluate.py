@@ -73,7 +73,7 @@ class Evaluator:
 
     def named(self, result: Evaluation) -> dict[str, float]:
         """The value of each term by its name."""
-        values = {term.name: result.penalty for term in self.split.coupling.terms}
+        values = {term.name: value for term, value in zip(self.split.coupling.terms, result.penalties, strict=False)}
         # on a device the pixelwise terms are among the smooth ones
         pixelwise = (*self.split.smooth, *self.split.pixelwise)
         values.update((term.name, result.values[place]) for term, place in zip(pixelwise, result.order, strict=True))

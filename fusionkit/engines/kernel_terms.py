@@ -26,54 +26,31 @@ class Kernel:
 
 @dataclass(frozen=True, eq=False)
 class PowerSumLeastSquares(Kernel):
-    r""":math:`\frac{w}{2} \| \sum_i \max(Z_i x_i, 0)^\gamma - b \|^2`; for gamma = 1 the sum without the maximum.
+    r""":math:`\frac{w}{2} \| \sum_i \max(Z_i x_i, 0)^\gamma - b \|^2`; for gamma = 1 the sum without the maximum."""
 
-    Parameters
-    ----------
-    z : Z_i, shape (n,).
-    gamma : exponent, in [1, 4].
-    floor : below Z x = floor the second derivative of the power is that at the floor.
-    weight : w >= 0.
-    image : b, shape (ny, nx).
-    """
-
-    z: Array
-    gamma: float
-    floor: float
-    weight: float
-    image: Array
+    z: Array  # Z_i, shape (n,)
+    gamma: float  # exponent, in [1, 4]
+    floor: float  # below Z x = floor the second derivative of the power is that at the floor
+    weight: float  # w >= 0
+    image: Array  # b, shape (ny, nx)
 
 
 @dataclass(frozen=True, eq=False)
 class PoissonMaps(Kernel):
-    r""":math:`w \sum (x - b \log(x + \varepsilon))` on the maps themselves.
+    r""":math:`w \sum (x - b \log(x + \varepsilon))` on the maps themselves."""
 
-    Parameters
-    ----------
-    weight : w >= 0.
-    epsilon : background, >= 0.
-    floor : below x + epsilon = floor the derivatives are those at the floor.
-    maps : b >= 0, shape (n, ny, nx).
-    """
-
-    weight: float
-    epsilon: float
-    floor: float
-    maps: Array
+    weight: float  # w >= 0
+    epsilon: float  # background, >= 0
+    floor: float  # below x + epsilon = floor the derivatives are those at the floor
+    maps: Array  # b >= 0, shape (n, ny, nx)
 
 
 @dataclass(frozen=True, eq=False)
 class LeastSquaresMaps(Kernel):
-    r""":math:`\frac{w}{2} \|x - b\|^2` on the maps themselves.
+    r""":math:`\frac{w}{2} \|x - b\|^2` on the maps themselves."""
 
-    Parameters
-    ----------
-    weight : w >= 0.
-    maps : b, shape (n, ny, nx).
-    """
-
-    weight: float
-    maps: Array
+    weight: float  # w >= 0
+    maps: Array  # b, shape (n, ny, nx)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,22 +77,13 @@ class LossOfMaps(Kernel):
 
 @dataclass(frozen=True, eq=False)
 class LossOfMixture(Kernel):
-    r""":math:`w \sum_k \varphi(\sum_i M_{ki} x_i + B_k; b_k)`: every map contributes to every datum of a pixel.
+    r""":math:`w \sum_k \varphi(\sum_i M_{ki} x_i + B_k; b_k)`: every map contributes to every datum of a pixel."""
 
-    Parameters
-    ----------
-    loss : phi.
-    weight : w >= 0.
-    data : b, shape (k, ny, nx).
-    matrix : M >= 0, shape (k, n).
-    background : B, of the shape of the data; None for 0.
-    """
-
-    loss: LossScalars
-    weight: float
-    data: Array
-    matrix: Array
-    background: Array | None = None
+    loss: LossScalars  # phi
+    weight: float  # w >= 0
+    data: Array  # b, shape (k, ny, nx)
+    matrix: Array  # M >= 0, shape (k, n)
+    background: Array | None = None  # B, of the shape of the data; None for 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,45 +111,49 @@ class LossOfSum(Kernel):
 
 @dataclass(frozen=True, eq=False)
 class TotalVariation(Kernel):
-    r""":math:`\lambda \sum |(I - \xi \xi^\top) \nabla x|` of maps (n, ny, nx), with isotropic lengths at each pixel.
+    r""":math:`\lambda \sum h(|(I - \xi \xi^\top) \nabla x|)` of maps (n, ny, nx), by lengths at each pixel."""
 
-    Parameters
-    ----------
-    weight : lambda >= 0.
-    joint : whether the length at a pixel is that of all maps together.
-    xi : the field, shape (2, ny, nx); None for zero.
-    factors : of the weight, one for each map; None for 1.
-    """
+    weight: float  # lambda >= 0
+    joint: bool = False  # whether the length at a pixel is that of all maps together
+    xi: Array | None = None  # the field, shape (2, ny, nx); None for zero
+    factors: tuple[float, ...] | None = None  # of the weight, one for each map; None for 1
+    anisotropic: bool = False  # whether the differences along rows and columns count alone
+    smoothing: float = 0.0  # alpha of Huber's function h; 0 for h(t) = t
+    norm: float = 0.0  # of the differences
 
-    weight: float
-    joint: bool = False
-    xi: Array | None = None
-    factors: tuple[float, ...] | None = None
+    @property
+    def isotropic(self) -> bool:
+        """Whether it is a sum of lengths."""
+        return not (self.anisotropic or self.smoothing)
 
 
 @dataclass(frozen=True)
 class TotalGeneralisedVariation(Kernel):
-    r""":math:`\min_w \alpha_1 \|\nabla x - M w\|_{2,1} + \alpha_0 \|E w\|_{2,1}` of maps (n, ny, nx).
+    r""":math:`\min_w \alpha_1 \|\nabla x - M w\|_{2,1} + \alpha_0 \|E w\|_{2,1}` of maps (n, ny, nx)."""
 
-    Parameters
-    ----------
-    weight : alpha_1 >= 0.
-    ratio : alpha_0 / alpha_1 > 0.
-    joint : whether the lengths are those of all maps together.
-    field_norm : upper bound of the norm of w -> (-M w, E w).
-    """
-
-    weight: float
-    ratio: float
-    joint: bool
-    field_norm: float
+    weight: float  # alpha_1 >= 0
+    ratio: float  # alpha_0 / alpha_1 > 0
+    joint: bool  # whether the lengths are those of all maps together
+    field_norm: float  # upper bound of the norm of w -> (-M w, E w)
 
 
-# the class that implements `fusionkit.engines.engine.Engine` for each penalty
+@dataclass(frozen=True)
+class Curvature(Kernel):
+    r""":math:`\lambda \|L x\|_1` or :math:`\tfrac{\lambda}{2} \|L x\|^2` of maps (n, ny, nx), L the Laplacian."""
+
+    weight: float  # lambda >= 0
+    squared: bool  # whether it is the second
+    norm: float  # of L
+
+
+# the class that iterates with each penalty: an `fusionkit.engines.engine.Engine`, or only a part of one
 ENGINES: dict[type[Kernel], str] = {
     TotalVariation: "fusionkit.engines.cpu.tv:TVEngine",
     TotalGeneralisedVariation: "fusionkit.engines.cpu.tgv:TGVEngine",
+    Curvature: "fusionkit.engines.cpu.curvature:CurvatureEngine",
 }
+FUSED = (TotalVariation, TotalGeneralisedVariation)  # an iteration with one of them is one pass over memory, or two
+SEVERAL = "fusionkit.engines.cpu.several:SeveralEngine"  # takes any number of penalties
 
 
 @runtime_checkable
@@ -201,28 +173,17 @@ def kernel_of(term: Term) -> Kernel | None:
 
 @dataclass(frozen=True, eq=False)
 class PixelwiseSpec:
-    """A sum of pixelwise terms within bounds.
+    """A sum of pixelwise terms within bounds."""
 
-    Parameters
-    ----------
-    coupled : the first fidelity that couples the elements of a pixel.
-    poisson, squares : fidelities of the maps themselves.
-    lower, upper : bounds of every value; infinite for none.
-    others : further losses of the maps.
-    mixture : a loss of sums of the maps.
-    images : further fidelities that couple the elements.
-    order : index of each described term in `weights`.
-    """
-
-    coupled: PowerSumLeastSquares | LossOfSum | None = None
-    poisson: PoissonMaps | None = None
-    squares: LeastSquaresMaps | None = None
-    lower: float = -np.inf
+    coupled: PowerSumLeastSquares | LossOfSum | None = None  # the first fidelity that couples the elements of a pixel
+    poisson: PoissonMaps | None = None  # of the maps themselves
+    squares: LeastSquaresMaps | None = None  # of the maps themselves
+    lower: float = -np.inf  # of every value; infinite for no bound
     upper: float = np.inf
-    others: tuple[LossOfMaps, ...] = ()
-    mixture: LossOfMixture | None = None
-    images: tuple[LossOfSum, ...] = ()
-    order: tuple[int, ...] = ()
+    others: tuple[LossOfMaps, ...] = ()  # further losses of the maps
+    mixture: LossOfMixture | None = None  # a loss of sums of the maps
+    images: tuple[LossOfSum, ...] = ()  # further fidelities that couple the elements
+    order: tuple[int, ...] = ()  # index of each described term in `weights`
 
     @property
     def fits(self) -> tuple[Any, ...]:
@@ -256,7 +217,7 @@ def describe(terms: Sequence[Term], bounds: Bounds, shape: tuple[int, ...]) -> P
     shape : of the unknown.
     """
     kernels = [_checked(term) for term in terms]
-    first = {kind: next((one for one in kernels if isinstance(one, kind)), None) for kind in _SPECIAL}
+    first: dict[Any, Any] = {kind: next((one for one in kernels if isinstance(one, kind)), None) for kind in _SPECIAL}
     images = [one for one in kernels if isinstance(one, PowerSumLeastSquares | LossOfSum)]
     coupled = first[PowerSumLeastSquares] or next(iter(images), None)
     kernels = [one if one is coupled or one in first.values() else _general(one) for one in kernels]

@@ -47,8 +47,11 @@ RULES: dict[type[Kernel | None], LocalRule] = {
 
 
 def rule_of(split: Split) -> LocalRule | None:
-    """The rule for the penalty; None without TV or TGV as the one penalty, and on a GPU."""
-    return None if split.problem.engine == "cupy" else RULES.get(type(lone_penalty(split)))
+    """The rule for the penalty; None without TV or TGV as the one penalty, with Huber's, and on a GPU."""
+    penalty = lone_penalty(split)
+    if split.problem.engine == "cupy" or (isinstance(penalty, TotalVariation) and penalty.smoothing):
+        return None  # the conjugate of Huber's function has a curvature, which the steps of its prox would have to know
+    return RULES.get(type(penalty))
 
 
 def local_boost(split: Split, x: Array, scale: float, former: Array | None) -> Array | None:

@@ -16,7 +16,7 @@ class Evaluation:
     """Values and certificate of an iterate."""
 
     values: tuple[float, ...]  # weighted values of the pixelwise terms, in the order of `PixelwiseSpec.weights`
-    penalty: float  # weighted value of the penalty
+    penalties: tuple[float, ...]  # weighted value of each penalty
     # None if only one summand of the gradient is not zero: the sums then lack its scale
     # (`fusionkit.certificate.certify` computes it)
     certificate: Certificate | None
@@ -39,8 +39,31 @@ def row_stride(sample: Sample | None) -> int:
     return 1 if sample is None else sample.stride
 
 
+@dataclass(frozen=True)
+class PenaltySums:
+    """What a penalty adds to values and certificate."""
+
+    value: float  # weighted
+    pull: float  # ||K'p||^2
+    gap: float = 0.0  # g(y) - <proj(p), y> of a norm g
+    feasibility: float = 0.0  # relative distance of p from the dual ball
+    alignment: float = 0.0  # of a function that is no norm
+    stationarity: float = 0.0  # of the auxiliary unknown
+
+
+def norm_sums(sums: Sequence[float], weight: float) -> PenaltySums:
+    """Those of TV from the sums over the image."""
+    length, value = sums[DUAL] ** 0.5, weight * sums[TV] if weight else 0.0
+    return PenaltySums(
+        value, sums[DUAL_GRADIENT], value - sums[INNER], sums[OUTSIDE] ** 0.5 / length if length else 0.0
+    )
+
+
 def evaluation(
-    sums: Sequence[float], spec: PixelwiseSpec, weight: float, squared_move: Callable[[float], float]
+    sums: Sequence[float],
+    spec: PixelwiseSpec,
+    penalties: Sequence[PenaltySums],
+    squared_move: Callable[[float], float],
 ) -> Evaluation:
     """Values and certificate.
 
@@ -48,29 +71,23 @@ def evaluation(
     ----------
     sums : over the image, `SUMS` of them and two for each of ``spec.further``.
     spec : the pixelwise terms.
-    weight : of the total variation.
+    penalties : what each penalty adds.
     squared_move : the sum of (x - clip(x - t r))^2 for a step t; called only for a certificate.
     """
     columns = (COUPLED, POISSON, SQUARES, *range(SUMS, SUMS + 2 * len(spec.further), 2))
     # a weight of 0 switches a term off, even where its value is infinite
     values = tuple(w * sums[column] if w else 0.0 for w, column in zip(spec.weights, columns, strict=True))
-    tv = weight * sums[TV] if weight else 0.0
     squares = [sums[column + 1] for column in columns]
-    certificate, scale = _certificate(sums, [*squares[:3], sums[DUAL_GRADIENT], *squares[3:]], tv, squared_move)
-    return Evaluation(values, tv, certificate, scale, spec.order)
-
-
-def _certificate(
-    sums: Sequence[float], squares: Sequence[float], tv: float, squared_move: Callable[[float], float]
-) -> tuple[Certificate | None, float]:
-    """The certificate and the scale of its alignment, from the squared norms of the summands of the gradient."""
+    squares[3:3] = [one.pull for one in penalties]
+    costs = tuple(one.value for one in penalties)
     if squares.count(0.0) == len(squares) - 1:
-        return None, 0.0
+        return Evaluation(values, costs, None, 0.0, spec.order)
     size, slope = sums[SIZE] ** 0.5, sum(squares) ** 0.5
-    length, scale = sums[DUAL] ** 0.5, slope * size
-    feasibility = sums[OUTSIDE] ** 0.5 / length if length else 0.0
-    alignment = relative_gap(tv - sums[INNER], scale)
-    if slope == 0.0:
-        return Certificate(0.0, alignment, feasibility), scale
-    stationarity = squared_move((size or 1.0) / slope) ** 0.5 / (size or 1.0)
-    return Certificate(stationarity, alignment, feasibility), scale
+    scale = slope * size
+    moved = squared_move((size or 1.0) / slope) ** 0.5 / (size or 1.0) if slope else 0.0
+    certificate = Certificate(
+        max(moved, *(one.stationarity for one in penalties)),
+        max(max(relative_gap(one.gap, scale), one.alignment) for one in penalties),
+        max(one.feasibility for one in penalties),
+    )
+    return Evaluation(values, costs, certificate, scale, spec.order)

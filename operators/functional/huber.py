@@ -3,10 +3,11 @@
 import numpy as np
 
 from fusionkit.build import Context
+from fusionkit.engines.kernel_terms import Kernel, TotalVariation
 from fusionkit.functional import ProxFunction, Vector
-from fusionkit.operators.functional.norms import lengths, shorten
+from fusionkit.operators.functional.norms import lengths, of_maps, shorten
 from fusionkit.options import Options, Positive, Weight
-from fusionkit.terms import Array
+from fusionkit.terms import Array, LinearMap
 
 
 class GroupHuber(ProxFunction):
@@ -29,6 +30,13 @@ class GroupHuber(ProxFunction):
 
     def __init__(self, ndim: int, smoothing: float, sigma: float = 1.0) -> None:
         self.ndim, self.smoothing, self.sigma = ndim, smoothing, sigma
+
+    def kernel(self, linear_map: LinearMap) -> Kernel | None:
+        """The compiled kernel of the function of ``linear_map``: Huber TV of each map."""
+        if not of_maps(linear_map) or self.ndim != 2:
+            return None
+        field, norm = linear_map.tv_field, linear_map.norm
+        return TotalVariation(self.sigma, False, field, smoothing=self.smoothing, norm=norm)
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""

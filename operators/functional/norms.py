@@ -12,9 +12,10 @@ from pydantic import Field
 
 from fusionkit.arrays import into
 from fusionkit.build import Context
-from fusionkit.engines.kernel_terms import Kernel, TotalVariation
+from fusionkit.engines.kernel_terms import Curvature, Kernel, TotalVariation
 from fusionkit.errors import UserError
 from fusionkit.functional import Norm, ProxFunction, Vector
+from fusionkit.operators.linear.laplacian import LaplacianMap
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Array, LinearMap
 
@@ -28,12 +29,22 @@ class MapDifferences(Protocol):
     @property
     def domain(self) -> tuple[int, ...]: ...
     @property
+    def norm(self) -> float: ...
+    @property
     def tv_field(self) -> Array | None:
         """xi, shape (2, ny, nx); None for zero."""
         ...
 
 
-def _of_maps(linear_map: LinearMap) -> TypeGuard[MapDifferences]:
+def _curvature(linear_map: LinearMap, weight: float, squared: bool) -> Curvature | None:
+    """The kernel of a norm of the Laplacian of maps; None for another map."""
+    if not isinstance(linear_map, LaplacianMap) or len(linear_map.domain) != 3:
+        return None
+    return Curvature(weight, squared, linear_map.norm)
+
+
+def of_maps(linear_map: LinearMap) -> TypeGuard[MapDifferences]:
+    """Whether it takes differences of maps."""
     return isinstance(linear_map, MapDifferences) and len(linear_map.domain) == 3
 
 
@@ -44,6 +55,12 @@ class L1(Norm):
 
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma
+
+    def kernel(self, linear_map: LinearMap) -> Kernel | None:
+        """The compiled kernel of the norm of ``linear_map``: anisotropic TV or curvature of maps."""
+        if not of_maps(linear_map):
+            return _curvature(linear_map, self.sigma, False)
+        return TotalVariation(self.sigma, False, linear_map.tv_field, anisotropic=True)
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""
@@ -76,7 +93,7 @@ class L21(Norm):
 
     def kernel(self, linear_map: LinearMap) -> Kernel | None:
         """The compiled kernel of the norm of ``linear_map``: TV of maps, separate or coupled; None for another map."""
-        if not _of_maps(linear_map) or self.ndim not in (2, 2 * linear_map.domain[0]):
+        if not of_maps(linear_map) or self.ndim not in (2, 2 * linear_map.domain[0]):
             return None
         return TotalVariation(self.sigma, self.ndim != 2, linear_map.tv_field)
 
@@ -118,7 +135,7 @@ class WeightedL21(Norm):
 
     def kernel(self, linear_map: LinearMap) -> Kernel | None:
         """The compiled kernel of the norm of ``linear_map``: TV with a weight for each map; None for another map."""
-        if not _of_maps(linear_map) or self.ndim != 2:
+        if not of_maps(linear_map) or self.ndim != 2:
             return None
         return TotalVariation(self.sigma, False, linear_map.tv_field, tuple(float(f) for f in self.factors))
 
@@ -152,6 +169,10 @@ class SquaredL2(ProxFunction):
 
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma
+
+    def kernel(self, linear_map: LinearMap) -> Kernel | None:
+        """The compiled kernel of the squared norm of ``linear_map``: curvature of maps."""
+        return _curvature(linear_map, self.sigma, True)
 
     def __call__(self, x: Vector) -> float:
         """The value, accumulated in float64."""

@@ -185,6 +185,13 @@ def copy(source: npt.NDArray[Any], target: npt.NDArray[Any], m: int) -> None:
         target[k] = source[k]
 
 
+@inlined
+def add(source: npt.NDArray[Any], target: npt.NDArray[Any], m: int) -> None:
+    """Add the first m values of a row."""
+    for k in range(m):
+        target[k] += source[k]
+
+
 @summing
 def dot(a: Any, b: Any, m: int) -> float:
     """Inner product of the first m values in float64, summed in lanes whose order is fixed."""

@@ -47,7 +47,7 @@ def stretch(down: Any, right: Any, boost: Any, i: int, quarter: Any, one: Any, a
 def ascend(p_down: Any, p_right: Any, down: Any, right: Any, boost: Any, numbers: Any, i: int, at: Any) -> None:
     """down, right = proj(p + sigma (down, right)) at a chunk of map i; ``numbers`` come from `dual_numbers`."""
     j, first, m = at
-    sigma, radii, one, quarter = numbers
+    sigma, radii, one, quarter, _, _ = numbers
     stretch(down, right, boost, i, quarter, one, at)
     radius = radii[i]
     old_down, old_right = p_down[j, first : first + m], p_right[j, first : first + m]
@@ -72,12 +72,20 @@ def project_out(down: Any, right: Any, xi: Any, at: Any) -> None:
 
 
 @inlined
+def clip(values: Any, radius: Any, m: int) -> None:
+    """The nearest values within -radius and radius, in place."""
+    for k in range(m):
+        below = radius if values[k] > radius else values[k]
+        values[k] = -radius if below < -radius else below
+
+
+@inlined
 def ascend_all(
     x: Any, p: Any, downs: Any, rights: Any, spare: Any, field: Any, boost: Any, numbers: Any, at: Any
 ) -> None:
     """downs[i], rights[i, 1:] = proj(p + sigma D grad x) at a chunk of all maps, in one joint ball or one ball each."""
     j, first, m = at
-    sigma, radii, one, quarter = numbers
+    sigma, radii, one, quarter, extra, anisotropic = numbers
     xi, joint = field
     n = x.shape[0]
     down, right, square = spare[0], spare[1], spare[2]
@@ -97,9 +105,15 @@ def ascend_all(
         if joint and i < n - 1:
             continue
         radius = radii[i]
+        if anisotropic:
+            clip(di, radius, m)
+            clip(ri[1:], radius, m)
+            continue
+        least = radius + extra
         for k in range(m):
             length = np.sqrt(square[k])
-            square[k] = one if length <= radius else radius / length
+            longer = least if length < least else length
+            square[k] = one if (length <= radius) & (least == radius) else radius / longer
         for other in range(0 if joint else i, i + 1):
             di, ri = downs[other], rights[other]
             for k in range(m):
@@ -142,7 +156,7 @@ def pull(above: Any, down: Any, right: Any, pulled: Any, shape: Any, at: Any) ->
 
 def field_of(tv: TotalVariation, dtype: np.dtype[Any]) -> tuple[Array, bool] | None:
     """The argument ``field`` of the kernels; None for plain TV, which gets kernels of its own."""
-    if tv.xi is None and not tv.joint:
+    if tv.xi is None and not tv.joint and tv.isotropic:
         return None
     return read_only(np.zeros((2, 0, 0)) if tv.xi is None else tv.xi, dtype), tv.joint
 
@@ -152,7 +166,7 @@ def factors_of(tv: TotalVariation, maps: int, dtype: np.dtype[Any]) -> Array:
     return read_only(np.ones(maps) if tv.factors is None else np.array(tv.factors), dtype)
 
 
-def dual_numbers(sigma: float, radii: Array, dtype: np.dtype[Any]) -> tuple[Any, Array, Any, Any]:
-    """The argument ``numbers`` of `ascend`: sigma, the radius of each map's dual ball, 1 and 1/4."""
+def dual_numbers(sigma: float, radii: Array, tv: TotalVariation, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """The argument ``numbers`` of `ascend`: sigma, the radius of each dual ball, 1, 1/4, sigma alpha, anisotropic."""
     number = dtype.type
-    return number(sigma), radii, number(1), number(0.25)
+    return number(sigma), radii, number(1), number(0.25), number(sigma * tv.smoothing), tv.anisotropic

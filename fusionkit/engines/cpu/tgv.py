@@ -16,7 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, couplings, inlined, kernel, read_only, scratch
+from fusionkit.engines.cpu.compile import (
+    CHUNK,
+    STAMP,
+    Versions,
+    add,
+    copy,
+    couplings,
+    inlined,
+    kernel,
+    read_only,
+    scratch,
+)
 from fusionkit.engines.cpu.differences import pull
 from fusionkit.engines.cpu.joint_prox import fill, primal_step, prox_input
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
@@ -103,9 +114,11 @@ def _build_primal(stamp: int) -> Versions:
         half: Any,
         steps: int,
         moves: Any,
+        pulls: Any,
+        lead: bool,
         rows: Any,
     ) -> None:
-        """The primal step of rows, in place."""
+        """The primal step of rows, in place; ``pulls`` and ``lead`` as in `fusionkit.engines.cpu.tv`."""
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
@@ -139,8 +152,14 @@ def _build_primal(stamp: int) -> Versions:
                     right[0] = s[1, i, j, first - 1] if first > 0 else fit.zero
                     above = s[0, i, j - 1] if j > 0 else zeros
                     pull(above[first : first + m], down, right, pulled, (ny, nx), at)
+                    if lead and pulls.shape[0] > 0:
+                        add(pulls[i, j, first : first + m], pulled, m)
+                    elif not lead:
+                        add(pulled, pulls[i, j, first : first + m], m)
+                        continue
                     prox_input(x[i, j, first : first + m], pulled, inverses[i], fit, old[i], target[i], m)
-                moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
+                if lead:
+                    moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
 
     return kernel(descent)
 
@@ -169,8 +188,10 @@ class TGVEngine(TGVCheck):
         steps: Sequence[float],
         relaxation: float = 1.0,
         boost: Array | None = None,
+        pulls: Array | None = None,
+        lead: bool = True,
     ) -> tuple[Array, Arrays]:
-        """As `fusionkit.engines.engine.Engine`, in place; w (2, n, ny, nx), p (5, n, ny, nx), zero across borders."""
+        """As `TVEngine`; w (2, n, ny, nx), p (5, n, ny, nx), zero across borders."""
         if self.extrapolated is None:
             self.extrapolated = np.zeros((5, *self.shape), self.dtype)
         (w,), (p,), (tau, sigma), s = auxiliary, duals, steps, self.extrapolated
@@ -183,7 +204,8 @@ class TGVEngine(TGVCheck):
         dual = (sigmas, *radii, half, number(0), number(1), ahead, behind)
         run(_DUAL.kept, [(x, w, p, s, boost, dual, penalty.joint, *rows) for rows in self.shares])
         primal = number(1.0 / tau), quarter, (number(3.0 * sigma), number(8.0 * SECOND * sigma)), ahead, behind
-        fixed = (x, w, s, self._outside, self.plain.fit, boost, primal, half, self.plain.newton_steps, self._moves)
+        pulls, plain = np.zeros((0, 0, 0), self.dtype) if pulls is None else pulls, self.plain
+        fixed = (x, w, s, self._outside, plain.fit, boost, primal, half, plain.newton_steps, self._moves, pulls, lead)
         run(_PRIMAL[self._kept], [(*fixed, rows) for rows in self.shares])
         return x, (p,)
 

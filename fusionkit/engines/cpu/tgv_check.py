@@ -8,19 +8,17 @@ K'p and stationarity. TGV adds its value, alignment and feasibility, and the sta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fusionkit.certificate import Certificate, relative_gap
 from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, dot, inlined, kernel, read_only, scratch, total
 from fusionkit.engines.cpu.scalars import ours
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.threads import run, spread
 from fusionkit.engines.cpu.tv_check import TVCheck, summed
 from fusionkit.engines.kernel_terms import PixelwiseSpec, TotalGeneralisedVariation, TotalVariation
-from fusionkit.engines.sums import Evaluation, Sample, row_stride
+from fusionkit.engines.sums import DUAL_GRADIENT, Evaluation, PenaltySums, Sample, row_stride
 from fusionkit.terms import Array
 
 # sums of a row: the two norms, ||p||^2, ||p - proj(p)||^2, <proj(p), y>, ||A'p||^2
@@ -134,8 +132,15 @@ class TGVCheck:
         self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
     ) -> Evaluation:
         """As `fusionkit.engines.engine.Engine`; w has the shape (2, n, ny, nx), p (5, n, ny, nx)."""
+        sums, costs = self.collect(x, auxiliary, duals, sample)
+        return self.plain.evaluate(x, sums, (costs,), sample)
+
+    def collect(
+        self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
+    ) -> tuple[list[float], PenaltySums]:
+        """As `TVCheck.collect`, with r in the memory of `plain`."""
         number, penalty = self.dtype.type, self.penalty
-        evaluation, _ = self.plain.evaluate(x, duals[0][:2], sample)
+        plain = self.plain.sums(x, duals[0][:2], sample)
         x, w, p = (read_only(one, self.dtype) for one in (x, auxiliary[0], duals[0]))
         radii = number(penalty.weight), number(penalty.weight * penalty.ratio)
         numbers = (*radii, number(0.5**0.5), number(0), number(1))
@@ -145,13 +150,17 @@ class TGVCheck:
         sums = summed(self._table, spans[0])
         value = penalty.weight * (sums[_FIRST] + penalty.ratio * sums[_SECOND])
         value = value if penalty.weight else 0.0
-        certificate = None
-        if evaluation.certificate is not None:
-            length = sums[_DUAL] ** 0.5
-            field = sums[_FIELD] ** 0.5 / (penalty.field_norm * length) if length else 0.0
-            certificate = Certificate(
-                max(evaluation.certificate.stationarity, field),
-                relative_gap(value - sums[_INNER], evaluation.scale),
-                sums[_OUTSIDE] ** 0.5 / length if length else 0.0,
-            )
-        return replace(evaluation, penalty=value, certificate=certificate)
+        length = sums[_DUAL] ** 0.5
+        costs = PenaltySums(
+            value,
+            plain[DUAL_GRADIENT],
+            value - sums[_INNER],
+            sums[_OUTSIDE] ** 0.5 / length if length else 0.0,
+            stationarity=sums[_FIELD] ** 0.5 / (penalty.field_norm * length) if length else 0.0,
+        )
+        return plain, costs
+
+    @property
+    def memory(self) -> tuple[Array, Array]:
+        """As `TVCheck`."""
+        return self.plain.memory

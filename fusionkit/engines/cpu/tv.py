@@ -18,7 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, copy, couplings, inlined, kernel, read_only, scratch
+from fusionkit.engines.cpu.compile import (
+    CHUNK,
+    STAMP,
+    Versions,
+    add,
+    copy,
+    couplings,
+    inlined,
+    kernel,
+    read_only,
+    scratch,
+)
 from fusionkit.engines.cpu.differences import ascend, ascend_all, differences, dual_numbers, project_out, pull, relax
 from fusionkit.engines.cpu.joint_prox import fill, primal_step, prox_input
 from fusionkit.engines.cpu.newton import predict
@@ -96,9 +107,14 @@ def _build_iteration(stamp: int) -> Versions:
         primal: Any,
         steps: int,
         moves: Any,
+        pulls: Any,
+        lead: bool,
         rows: Any,
     ) -> None:
-        """One iteration of a share: ``over`` is the vertical D (2 p~ - p) of the row above, ``last`` p~ of its end."""
+        """One iteration of a share: ``over`` is the vertical D (2 p~ - p) of the row above, ``last`` p~ of its end.
+
+        If ``pulls`` is not empty, the lead uses what others have added to it, K'(2 p~ - p).
+        """
         if stamp < 0:  # never true; makes the stamp part of the cache key
             return
         n, ny, nx = x.shape
@@ -137,9 +153,15 @@ def _build_iteration(stamp: int) -> Versions:
                     lefts[i] = right[m]
                     pull(above, down, right, pulled, (ny, nx), at)
                     copy(down, above, m)
+                    if lead and pulls.shape[0] > 0:
+                        add(pulls[i, j, first : first + m], pulled, m)
+                    elif not lead:
+                        add(pulled, pulls[i, j, first : first + m], m)
+                        continue
                     inverse_steps(inverses[i], boost, i, inverse, numbers[3], at)
                     prox_input(x[i, j, first : first + m], pulled, inverses[i], fit, old[i], target[i], m)
-                moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
+                if lead:
+                    moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
 
     return kernel(iteration)
 
@@ -241,23 +263,29 @@ class TVEngine(TVCheck):
         steps: Sequence[float],
         relaxation: float = 1.0,
         boost: Array | None = None,
+        pulls: Array | None = None,
+        lead: bool = True,
     ) -> tuple[Array, Arrays]:
-        """As `fusionkit.engines.engine.Engine`, in place; p has the shape (2, n, ny, nx)."""
+        """As `fusionkit.engines.engine.Engine`, in place; p has the shape (2, n, ny, nx).
+
+        Of several penalties, all but the lead add K'(2 p~ - p) to ``pulls`` (n, ny, nx) and leave x.
+        """
         (p,), (tau, sigma), (over, last) = duals, steps, self._exchanged
-        number, numbers = self.dtype.type, dual_numbers(sigma, self.radii, self.dtype)
+        number, numbers = self.dtype.type, dual_numbers(sigma, self.radii, self.penalty, self.dtype)
         primal = number(1.0 / tau), number(relaxation), number(1.0 - relaxation)
         boost = read_only(np.zeros((0, 0, 0)) if boost is None else boost, np.dtype(np.uint8))
         over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):
             _EDGE.kept(x, p, last[index], over[index + 1], self.field, boost, numbers, end - 1)
-        common = self.fit, self.field, boost, numbers, primal, self.newton_steps, self._moves
+        pulls = np.zeros((0, 0, 0), self.dtype) if pulls is None else pulls
+        common = self.fit, self.field, boost, numbers, primal, self.newton_steps, self._moves, pulls, lead
         calls = [(x, p, over[index], last[index], *common, rows) for index, rows in enumerate(self.shares)]
         run(_ITERATION[self._kept], calls)
         return x, (p,)
 
     def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
         """As `fusionkit.engines.engine.Engine`."""
-        return boost_of(self, self.joint, x, scale, former)
+        return boost_of(self, self.penalty.joint, x, scale, former)
 
     def change(self) -> float:
         """As `fusionkit.engines.engine.Engine`."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fusionkit.certificate import LEAST_IMAGE
 from fusionkit.engines.cpu.compile import (
     CHUNK,
     STAMP,
@@ -45,8 +46,10 @@ from fusionkit.engines.sums import (
     SUMS,
     TV,
     Evaluation,
+    PenaltySums,
     Sample,
     evaluation,
+    norm_sums,
     row_stride,
 )
 from fusionkit.terms import Array
@@ -185,6 +188,42 @@ def _dual_sums(
     sums[INNER] += total(inner, m)
 
 
+@inlined
+def _other_sums(p: Any, i: int, down: Any, right: Any, duals: Any, weights: Any, fit: Any, sums: Any, at: Any) -> None:
+    """As `_dual_sums` for anisotropic TV, or Huber's; of the latter, INNER and OUTSIDE add up other squares.
+
+    These are ||y||^2 and ||y - prox_sg(y + s p)||^2, with s in ``weights``.
+    """
+    j, first, m = at
+    radius, smoothing, step = weights[0][i], weights[2], weights[3]
+    length, outside, inner, square = duals[0], duals[1], duals[2], duals[3]
+    a, b = p[0, i, j, first : first + m], p[1, i, j, first : first + m]
+    for k in range(m):
+        u, v = down[k], right[k + 1]
+        square[k] = a[k] * a[k] + b[k] * b[k]
+        if smoothing > 0:
+            inner[k] = u * u + v * v
+            size = np.sqrt(inner[k])
+            near = smoothing if size > smoothing else size
+            length[k] = fit.half * near * (near / smoothing) + (size - near)
+            over_u, over_v, shorter = u + step * a[k], v + step * b[k], step * radius
+            size = np.sqrt(over_u * over_u + over_v * over_v)
+            scale = fit.one - shorter / (size if size > shorter + smoothing else shorter + smoothing)
+            u, v = u - scale * over_u, v - scale * over_v
+        else:
+            length[k] = abs(u) + abs(v)
+            near_a, near_b = min(max(a[k], -radius), radius), min(max(b[k], -radius), radius)
+            inner[k] = near_a * u + near_b * v
+            u, v = a[k] - near_a, b[k] - near_b
+        outside[k] = u * u + v * v
+        down[k] = a[k]
+        right[k + 1] = b[k]
+    sums[TV] += total(length, m)
+    sums[DUAL] += total(square, m)
+    sums[OUTSIDE] += total(outside, m)
+    sums[INNER] += total(inner, m)
+
+
 def _build_sums(stamp: int) -> Versions:
     def collect(
         x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, span: Any
@@ -225,7 +264,10 @@ def _build_sums(stamp: int) -> Versions:
                         else:
                             differences(x[i], down, right, at)
                             project_out(down, right, field[0], at)
-                            _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                            if weights[2] < 0:
+                                _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                            else:
+                                _other_sums(p, i, down, right, duals, weights, fit, sums, at)
                         copy(above[first : first + m], higher, m)
                         right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
                         if field[0].shape[1] > 0:
@@ -297,7 +339,7 @@ class TVCheck:
         former: TVCheck | None = None,
         threads: int | None = None,
     ) -> None:
-        self.spec, self.weight, self.joint, self.shape = spec, penalty.weight, penalty.joint, shape
+        self.spec, self.penalty, self.shape = spec, penalty, shape
         self.dtype, self.newton_steps = np.dtype(dtype), newton_steps
         self.fit, self.field = fit_of(spec, shape, self.dtype), field_of(penalty, self.dtype)
         self.factors = factors_of(penalty, shape[0], self.dtype)
@@ -322,30 +364,48 @@ class TVCheck:
         self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
     ) -> Evaluation:
         """As `fusionkit.engines.engine.Engine`; p has the shape (2, n, ny, nx)."""
-        return self.evaluate(x, duals[0], sample)[0]
+        sums, costs = self.collect(x, auxiliary, duals, sample)
+        return self.evaluate(x, sums, (costs,), sample)
 
-    def evaluate(self, x: Array, p: Array, sample: Sample | None = None) -> tuple[Evaluation, Array]:
-        """Values, certificate and r = grad f(x) + K'p, which the next call overwrites.
+    def collect(
+        self, x: Array, auxiliary: Sequence[Array], duals: Sequence[Array], sample: Sample | None = None
+    ) -> tuple[list[float], PenaltySums]:
+        """The sums over the image, and what the penalty adds; r = grad f(x) + K'p is in `memory` until the next call.
 
         Parameters
         ----------
-        x, p : the iterate, C-contiguous.
+        x, auxiliary, duals : the iterate, C-contiguous.
         sample : rows to evaluate, for an estimate; None for all.
         """
-        number = self.dtype.type
-        table, residual = self.memory
+        sums, tv = self.sums(x, duals[0], sample), self.penalty
+        if not tv.smoothing:
+            return sums, norm_sums(sums, tv.weight)
+        length = max(sums[INNER] ** 0.5, LEAST_IMAGE * tv.norm * sums[SIZE] ** 0.5) or 1.0
+        apart = self.sums(x, duals[0], sample, length / (sums[DUAL] ** 0.5 or 1.0))[OUTSIDE] ** 0.5
+        return sums, PenaltySums(tv.weight * sums[TV], sums[DUAL_GRADIENT], alignment=apart / length)
+
+    def sums(self, x: Array, p: Array, sample: Sample | None, step: float = 0.0) -> list[float]:
+        """The sums over the image; ``step`` is s of `_other_sums`."""
+        number, tv, (table, residual) = self.dtype.type, self.penalty, self.memory
         x, p = read_only(x, self.dtype), read_only(p, self.dtype)
-        arguments = (x, p, self._zeros, residual, self.fit, self.field, (self.radii, self.factors), table)
+        weights = self.radii, self.factors, number(-1.0 if tv.isotropic else tv.smoothing), number(step)
+        arguments = (x, p, self._zeros, residual, self.fit, self.field, weights, table)
         spans = spread(self.shares, row_stride(sample))
         run(_COLLECT[self._kept], [(*arguments, span) for span in spans])
-        sums = summed(table, spans[0])
+        return summed(table, spans[0])
+
+    def evaluate(
+        self, x: Array, sums: Sequence[float], penalties: Sequence[PenaltySums], sample: Sample | None
+    ) -> Evaluation:
+        """Values and certificate, from `collect` with r in `memory`."""
+        number, (table, residual) = self.dtype.type, self.memory
 
         def squared_move(step: float) -> float:
             if sample is not None:
                 return (sample.change * step) ** 2
             bounds = number(self.spec.lower), number(self.spec.upper)
-            arguments = (x, read_only(residual, self.dtype), number(step), bounds, table)
-            run(_STATIONARITY.kept, [(*arguments, span) for span in spans])
+            arguments = (read_only(x, self.dtype), read_only(residual, self.dtype), number(step), bounds, table)
+            run(_STATIONARITY.kept, [(*arguments, span) for span in spread(self.shares, 1)])
             return float(table[:, 0].sum())
 
-        return evaluation(sums, self.spec, self.weight, squared_move), residual
+        return evaluation(sums, self.spec, penalties, squared_move)

@@ -12,7 +12,7 @@ from fusionkit.engines.gpu import source as parameters
 from fusionkit.engines.gpu.device import Device
 from fusionkit.engines.gpu.source import KERNELS, macros, source
 from fusionkit.engines.kernel_terms import PixelwiseSpec, PowerSumLeastSquares, TotalVariation
-from fusionkit.engines.sums import SUMS, Evaluation, Sample, evaluation, row_stride
+from fusionkit.engines.sums import SUMS, Evaluation, Sample, evaluation, norm_sums, row_stride
 from fusionkit.terms import Array
 
 _BLOCK = (32, 8)  # threads of a block in an iteration: a row of 32 pixels is 128 bytes of float32
@@ -150,7 +150,7 @@ class DeviceEngine:
             self._reduce("stationarity", x, residual, table, self._fit, number(step), self._shape)
             return float(table[0].sum())
 
-        return evaluation(sums.tolist(), self.spec, self.weight, squared_move)
+        return evaluation(sums.tolist(), self.spec, (norm_sums(sums.tolist(), self.weight),), squared_move)
 
     def collect(self, x: Any, p: Any, stride: int = 1) -> tuple[Array, Any]:
         """The sums of `fusionkit.engines.sums`, and r = grad f(x) + K'p on the device, which the next call overwrites.

@@ -141,7 +141,7 @@ def on_device(split: Split) -> DeviceSplit:
         raise _refusal(f"the combination of {names}")
     kernels = [kernel_of(term) for term in split.coupling.terms]
     lone = kernels[0] if len(kernels) == 1 else None
-    tv = lone if isinstance(lone, TotalVariation) else None
+    tv = lone if isinstance(lone, TotalVariation) and lone.isotropic else None
     fused = not kernels or tv is not None
     if not fused:
         for term in split.coupling.terms:

@@ -107,7 +107,8 @@ def write(
     if formats:
         rest.export(run, formats)
     run = replace(run, warnings=(*run.warnings, *rest.failures))
-    rest.file(SUMMARY, bind(_write_text, to_json(summarise(run, time.perf_counter() - start))))
+    # measured when it is written, which may fail where files cannot be opened
+    rest.file(SUMMARY, lambda path: _write_text(to_json(summarise(run, time.perf_counter() - start)), path))
     if problem is not None:
         raise UserError(problem.where, problem.problem, f"the result is in {place}") from problem
     return run

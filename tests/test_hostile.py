@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import os
 import tracemalloc
@@ -275,3 +276,35 @@ def test_numba_without_its_compiler_is_not_used(monkeypatch: pytest.MonkeyPatch)
     assert any(one.startswith("the pixelwise terms run in NumPy: NUMBA_DISABLE_JIT is set;") for one in result.notes)
     with pytest.raises(UserError, match="engine: NUMBA_DISABLE_JIT is set"):
         fk.prepare("cos_nanoparticle", (*options, "engine=numba"))
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.EMFILE, "ulimit -n"), (errno.ENOMEM, "close other"), (errno.ENOSPC, "make room")]
+)
+def test_what_the_system_lacks_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, remedy: str
+) -> None:
+    def fail(*arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fusionkit.cli._run_command", fail)
+    assert main(["list"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("fusionkit: the system: ")
+    assert remedy in error
+
+
+def test_a_summary_that_cannot_be_made_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks the system for the memory, which took the result with it where no file could be opened."""
+    summaries = iter([writer.summarise(RUN, 0.0)])
+
+    def summarise(*arguments: object) -> dict[str, Any]:
+        try:
+            return next(summaries)
+        except StopIteration:
+            raise OSError(errno.EMFILE, "Too many open files") from None
+
+    monkeypatch.setattr(writer, "summarise", summarise)
+    with pytest.warns(fk.FusionkitWarning, match=r"summary\.json was not written: cannot be written: too many open"):
+        writer.write(RUN, tmp_path / "run", overwrite=False, figures=False, report=False)
+    assert read_result(tmp_path / "run").labels

@@ -6,6 +6,7 @@ command imports what it needs.
 """
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -28,6 +29,11 @@ FAULT = 70  # of fusionkit: sysexits.h calls it EX_SOFTWARE
 INTERRUPTED = 130  # by Ctrl-C; 128 and the number of another signal
 
 _WRITES_FILES = ("run", "sweep", "batch", "simulate", "export")  # they succeed even if nobody reads their output
+
+# what the system may run out of anywhere, and the remedy
+_SCARCE = dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit (ulimit -n), or close other programs")
+_SCARCE |= dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "close other programs, or raise the limits (ulimit -v, -u)")
+_SCARCE |= dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk")
 
 # imports create some 300,000 permanent objects: a collection every 700 of them took 0.2 s of a small run
 _RARE = (100_000, 50, 100)
@@ -52,6 +58,9 @@ def _guarded(argv: Sequence[str] | None, output: Stream) -> int:
             return WRONG
         if isinstance(fault, MemoryError):
             _print_error("memory: the machine has too little; use smaller data or close other programs")
+            return WRONG
+        if isinstance(fault, OSError) and fault.errno in _SCARCE:
+            _print_error(f"the system: {reason(fault)}; {_SCARCE[fault.errno]}")
             return WRONG
         if DEBUG in (sys.argv[1:] if argv is None else argv):
             import traceback

@@ -213,9 +213,8 @@ def write_oxford(path: Path) -> None:
         file["1/EDS/Data/Live Time"] = seconds
         file["1/EDS/Data/Window Integral/Co Ka1"] = cube[..., 35].reshape(30, 1) / seconds
         file.create_dataset("1/EDS/Data/Spectrum", data=cube.reshape(30, -1).astype("i4"), compression="lzf")
-        for name in ("X", "Y"):
-            file[f"1/Electron Image/Header/{name} Cells"], file[f"1/Electron Image/Header/{name} Step"] = [5], [0.4]
-        file["1/Electron Image/Header/Y Cells"][0] = 6
+        for name, value in {"X Cells": 5, "Y Cells": 6, "X Step": 0.4, "Y Step": 0.4}.items():
+            file[f"1/Electron Image/Header/{name}"] = [value]
         file["1/Electron Image/Data/BSE/HAADF 2"] = image().reshape(-1, 1)
 
 

@@ -123,6 +123,7 @@ def _change_hdf5(file: h5py.File, name: str, names: list[str], chance: random.Ra
             file[name] = _hdf5_value(old, chance)
 
 
+@np.errstate(all="ignore")
 def _hdf5_value(old: Any, chance: random.Random) -> Any:
     """Another value: of other shape, type or content; texts changed as texts."""
     text = old[0] if isinstance(old, np.ndarray) and old.dtype == object and old.size else old
@@ -135,18 +136,15 @@ def _hdf5_value(old: Any, chance: random.Random) -> Any:
             return old.astype(chance.choice(DTYPES[:10]))
         new = old.copy()
         if new.size:
-            with np.errstate(all="ignore"):
-                new.flat[chance.randrange(new.size)] = np.array(
-                    chance.choice([-1, 0, np.nan, np.inf, 1e300, 7])
-                ).astype(new.dtype)
+            value = np.array(chance.choice([-1, 0, np.nan, np.inf, 1e300, 7])).astype(new.dtype)
+            new.flat[chance.randrange(new.size)] = value
         return new
     dtype, shape = chance.choice(DTYPES), chance.choice(SHAPES)
     if dtype in ("O", "S3"):
         value = chance.choice(["", "x", "nm", "{}", "[1]", "a" * 300])
         return np.full(shape, value, h5py.string_dtype() if dtype == "O" else "S3")
     fill = chance.choice([0, 1, 2, 100, -1, 3.5])
-    with np.errstate(all="ignore"):
-        return np.full(shape, fill).astype(dtype)
+    return np.full(shape, fill).astype(dtype)
 
 
 def mutate_config(config: dict[str, Any], chance: random.Random) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from llvmlite import ir
 from numba import njit as _njit
 from numba import types
 from numba.core import cgutils, event
+from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import LoweringPass, register_pass
-from numba.core.dispatcher import Dispatcher
 from numba.core.typed_passes import AnnotateTypes
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
@@ -79,11 +79,7 @@ ROW = CHUNK + 16  # length of a row of scratch: a chunk and its neighbours
 
 
 def source_stamp() -> int:
-    """A checksum of the sources of all kernels.
-
-    Numba's cache checks only the function's own file and would run stale code after a change in an inlined function of
-    another file. Cached kernels are closures over this number, which makes it part of the cache key.
-    """
+    """A checksum of the sources of all kernels."""
     stamp = 0
     for path in sorted([*Path(__file__).parent.glob("*.py"), *Path(__file__).parents[1].glob("*.py")]):
         stamp = crc32(path.read_bytes(), stamp)
@@ -100,6 +96,13 @@ def compile_seconds() -> float:
     return _COMPILED.duration if _COMPILED.done else 0.0
 
 
+class _Cache(FunctionCache):
+    """Numba's cache for all kernel sources: Numba checks the function's own file only, not those that it inlines."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return (*super()._index_key(sig, codegen), STAMP)
+
+
 class Versions(NamedTuple):
     """A kernel that every process compiles anew, and the same kernel cached on disk."""
 
@@ -111,8 +114,8 @@ def kernel(function: Callable[..., Any]) -> Versions:
     """Compile ``function`` on its first call; ``kept`` uses the first writable cache (``NUMBA_CACHE_DIR`` first)."""
     anew, kept = (njit(**OPTIONS, nogil=True, no_cfunc_wrapper=True)(function) for _ in Versions._fields)
     try:
-        if isinstance(kept, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
-            kept.enable_caching()
+        if hasattr(kept, "_cache"):  # with NUMBA_DISABLE_JIT it is the function itself
+            kept._cache = _Cache(function)
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise

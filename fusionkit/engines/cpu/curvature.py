@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.certificate import LEAST_IMAGE, inner, norm
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, inlined, kernel, read_only, scratch
+from fusionkit.engines.cpu.compile import CHUNK, inlined, kernel, read_only, scratch
 from fusionkit.engines.cpu.differences import clip
 from fusionkit.engines.cpu.threads import run, shares, spread, thread_count
 from fusionkit.engines.kernel_terms import Curvature, PixelwiseSpec
@@ -35,51 +35,40 @@ def laplace(x: Any, out: Any, at: Any) -> None:
         out[k] += right[k] - here[k]
 
 
-def _build_laplacian(stamp: int) -> Versions:
-    def laplacian(x: Any, out: Any, more: bool, span: Any) -> None:
-        """out = L x at the rows, or ``more``."""
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, nx = x.shape[0], x.shape[2]
-        row = scratch(x)[0]
-        for j in range(span[0], span[1], span[2]):
-            for first in range(0, nx, CHUNK):
-                m = min(CHUNK, nx - first)
-                for i in range(n):
-                    laplace(x[i], row, (j, first, m))
-                    to = out[i, j, first : first + m]
-                    for k in range(m):
-                        to[k] = row[k] + (to[k] if more else row[k] - row[k])
-
-    return kernel(laplacian)
+@kernel
+def _laplacian(x: Any, out: Any, more: bool, span: Any) -> None:
+    """out = L x at the rows, or ``more``."""
+    n, nx = x.shape[0], x.shape[2]
+    row = scratch(x)[0]
+    for j in range(span[0], span[1], span[2]):
+        for first in range(0, nx, CHUNK):
+            m = min(CHUNK, nx - first)
+            for i in range(n):
+                laplace(x[i], row, (j, first, m))
+                to = out[i, j, first : first + m]
+                for k in range(m):
+                    to[k] = row[k] + (to[k] if more else row[k] - row[k])
 
 
-def _build_dual(stamp: int) -> Versions:
-    def dual(x: Any, p: Any, s: Any, numbers: Any, row: int, end: int) -> None:
-        """The dual step of rows, in place; ``s`` becomes 2 p~ - p."""
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, nx = x.shape[0], x.shape[2]
-        sigma, radius, shrink, ahead, behind = numbers
-        new = scratch(x)[0]
-        for j in range(row, end):
-            for first in range(0, nx, CHUNK):
-                m = min(CHUNK, nx - first)
-                for i in range(n):
-                    laplace(x[i], new, (j, first, m))
-                    old, over = p[i, j, first : first + m], s[i, j, first : first + m]
-                    for k in range(m):
-                        new[k] = (old[k] + sigma * new[k]) * shrink
-                    clip(new, radius, m)
-                    for k in range(m):
-                        before = old[k]
-                        over[k] = (new[k] - before) + new[k]
-                        old[k] = behind * before + ahead * new[k]
-
-    return kernel(dual)
-
-
-_LAPLACIAN, _DUAL = _build_laplacian(STAMP), _build_dual(STAMP)
+@kernel
+def _dual(x: Any, p: Any, s: Any, numbers: Any, row: int, end: int) -> None:
+    """The dual step of rows, in place; ``s`` becomes 2 p~ - p."""
+    n, nx = x.shape[0], x.shape[2]
+    sigma, radius, shrink, ahead, behind = numbers
+    new = scratch(x)[0]
+    for j in range(row, end):
+        for first in range(0, nx, CHUNK):
+            m = min(CHUNK, nx - first)
+            for i in range(n):
+                laplace(x[i], new, (j, first, m))
+                old, over = p[i, j, first : first + m], s[i, j, first : first + m]
+                for k in range(m):
+                    new[k] = (old[k] + sigma * new[k]) * shrink
+                clip(new, radius, m)
+                for k in range(m):
+                    before = old[k]
+                    over[k] = (new[k] - before) + new[k]
+                    old[k] = behind * before + ahead * new[k]
 
 
 class CurvatureEngine:
@@ -113,8 +102,8 @@ class CurvatureEngine:
         (p,), sigma, weight, over = duals, steps[1], self.penalty.weight, self.memory[1]
         radius, shrink = (np.inf, weight / (weight + sigma)) if self.penalty.squared else (weight, 1.0)
         numbers = tuple(self.dtype.type(one) for one in (sigma, radius, shrink, relaxation, 1.0 - relaxation))
-        run(_DUAL.kept, [(read_only(x, self.dtype), p, over, numbers, *rows) for rows in self.shares])
-        run(_LAPLACIAN.kept, [(read_only(over, self.dtype), pulls, True, (*rows, 1)) for rows in self.shares])
+        run(_dual.kept, [(read_only(x, self.dtype), p, over, numbers, *rows) for rows in self.shares])
+        run(_laplacian.kept, [(read_only(over, self.dtype), pulls, True, (*rows, 1)) for rows in self.shares])
         return x, (p,)
 
     def collect(
@@ -123,7 +112,7 @@ class CurvatureEngine:
         """As `TVCheck`, in NumPy but for the Laplacian."""
         (y, pull), penalty, spans = self.memory, self.penalty, spread(self.shares, row_stride(sample))
         for of, to in ((x, y), (duals[0], pull)):
-            run(_LAPLACIAN.kept, [(read_only(of, self.dtype), to, False, span) for span in spans])
+            run(_laplacian.kept, [(read_only(of, self.dtype), to, False, span) for span in spans])
         rows = slice(spans[0][0], None, spans[0][2])
         x, p, y, pull = (np.ascontiguousarray(one[:, rows]) for one in (x, duals[0], y, pull))
         share = len(self.memory[0][0]) / x.shape[1]  # all rows over those of a sample

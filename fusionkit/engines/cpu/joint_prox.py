@@ -13,8 +13,6 @@ import numpy as np
 
 from fusionkit.engines.cpu.compile import (
     CHUNK,
-    STAMP,
-    Versions,
     announce_compilation,
     apart,
     copy,
@@ -177,34 +175,27 @@ def fill(array: Any, value: Any, elements: int) -> None:
             row[k] = value
 
 
-def _build(stamp: int) -> Versions:
-    def prox(v: Any, start: Any, out: Any, fit: Any, inverse: Any, steps: int, row: int, end: int) -> None:
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, nx = v.shape[0], v.shape[2]
-        x, target, new = scratch(v), scratch(v), scratch(v)
-        inverses = scratch(v)
-        fill(inverses, inverse, n)
-        work = (couplings(v), scratch(v), scratch(v), scratch(v))
-        for j in range(row, end):
-            for first in range(0, nx, CHUNK):
-                m = min(CHUNK, nx - first)
-                for i in range(n):
-                    copy(start[i, j, first : first + m], x[i], m)
-                    copy(v[i, j, first : first + m], target[i], m)
-                newton(x, target, new, work, fit, inverses, steps, (j, first, m))
-                for i in range(n):
-                    copy(new[i], out[i, j, first : first + m], m)
-
-    return kernel(prox)
-
-
-_PROX = _build(STAMP)
+@kernel
+def _prox(v: Any, start: Any, out: Any, fit: Any, inverse: Any, steps: int, row: int, end: int) -> None:
+    n, nx = v.shape[0], v.shape[2]
+    x, target, new = scratch(v), scratch(v), scratch(v)
+    inverses = scratch(v)
+    fill(inverses, inverse, n)
+    work = (couplings(v), scratch(v), scratch(v), scratch(v))
+    for j in range(row, end):
+        for first in range(0, nx, CHUNK):
+            m = min(CHUNK, nx - first)
+            for i in range(n):
+                copy(start[i, j, first : first + m], x[i], m)
+                copy(v[i, j, first : first + m], target[i], m)
+            newton(x, target, new, work, fit, inverses, steps, (j, first, m))
+            for i in range(n):
+                copy(new[i], out[i, j, first : first + m], m)
 
 
 def announce(spec: PixelwiseSpec, dtype: np.dtype[Any]) -> None:
     """Log that the kernels are about to be compiled for ``dtype``, unless they are in the cache."""
-    announce_compilation(_PROX[ours(spec)], dtype)
+    announce_compilation(_prox[ours(spec)], dtype)
 
 
 def prox(
@@ -231,5 +222,5 @@ def prox(
     out = np.empty(v.shape, v.dtype) if out is None else out
     fit, number = fit_of(spec, v.shape, v.dtype), v.dtype.type
     arguments = (read_only(v, v.dtype), read_only(start, v.dtype), out, fit, number(1.0 / step), newton_steps)
-    run(_PROX[ours(spec)], [(*arguments, *rows) for rows in shares(v.shape[1], thread_count(threads))])
+    run(_prox[ours(spec)], [(*arguments, *rows) for rows in shares(v.shape[1], thread_count(threads))])
     return out

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.cpu.compile import CHUNK, STAMP, Versions, dot, inlined, kernel, read_only, scratch, total
+from fusionkit.engines.cpu.compile import CHUNK, dot, inlined, kernel, read_only, scratch, total
 from fusionkit.engines.cpu.scalars import ours
 from fusionkit.engines.cpu.second_order import field_pull, images, scales, squares
 from fusionkit.engines.cpu.threads import run, spread
@@ -47,52 +47,45 @@ def _lengths(totals: Any, sums: Any, at: int, m: int) -> None:
     sums[at] += total(totals, m)
 
 
-def _build_sums(stamp: int) -> Versions:
-    def collect(x: Any, w: Any, p: Any, zeros: Any, numbers: Any, joint: bool, table: Any, span: Any) -> None:
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, nx = x.shape[0], x.shape[2]
-        first_radius, second_radius, half, zero, one = numbers
-        group = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
-        duals = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
-        norms, first_scales, second_scales, rows = scratch(x), scratch(x), scratch(x), scratch(x)
-        for j in range(span[0], span[1], span[2]):
-            sums = table[j]
-            sums[:] = 0.0
-            for first in range(0, nx, CHUNK):
-                m = min(CHUNK, nx - first)
-                at = (j, first, m)
-                for i in range(n):
-                    place, fresh = (0, i == 0) if joint else (i, True)
-                    images(x, w, i, group, rows, half, at)
-                    for c in range(5):
-                        old, copied = p[c, i, j, first : first + m], duals[c][i]
-                        for k in range(m):
-                            copied[k] = old[k]
-                    squares((duals[0], duals[1]), i, 2, first_scales[place], fresh, zero, m)
-                    squares((duals[2], duals[3], duals[4]), i, 3, second_scales[place], fresh, zero, m)
-                    squares((group[0], group[1]), i, 2, norms[0], fresh, zero, m)
-                    squares((group[2], group[3], group[4]), i, 3, norms[1], fresh, zero, m)
-                    if not joint or i == n - 1:
-                        _lengths(norms[0], sums, _FIRST, m)
-                        _lengths(norms[1], sums, _SECOND, m)
-                    field_pull(p, zeros, i, rows, half, at)
-                    sums[_FIELD] += dot(rows[0], rows[0], m) + dot(rows[1], rows[1], m)
-                for place in range(1 if joint else n):
-                    scales(first_scales[place], first_radius, one, m)
-                    scales(second_scales[place], second_radius, one, m)
-                for i in range(n):
-                    place = 0 if joint else i
-                    _compare(p, group[0], first_scales[place], i, 0, rows, sums, one, at)
-                    _compare(p, group[1], first_scales[place], i, 1, rows, sums, one, at)
-                    _compare(p, group[2], second_scales[place], i, 2, rows, sums, one, at)
-                    _compare(p, group[3], second_scales[place], i, 3, rows, sums, one, at)
-                    _compare(p, group[4], second_scales[place], i, 4, rows, sums, one, at)
-
-    return kernel(collect)
-
-
-_COLLECT = _build_sums(STAMP)
+@kernel
+def _collect(x: Any, w: Any, p: Any, zeros: Any, numbers: Any, joint: bool, table: Any, span: Any) -> None:
+    n, nx = x.shape[0], x.shape[2]
+    first_radius, second_radius, half, zero, one = numbers
+    group = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
+    duals = (scratch(x), scratch(x), scratch(x), scratch(x), scratch(x))
+    norms, first_scales, second_scales, rows = scratch(x), scratch(x), scratch(x), scratch(x)
+    for j in range(span[0], span[1], span[2]):
+        sums = table[j]
+        sums[:] = 0.0
+        for first in range(0, nx, CHUNK):
+            m = min(CHUNK, nx - first)
+            at = (j, first, m)
+            for i in range(n):
+                place, fresh = (0, i == 0) if joint else (i, True)
+                images(x, w, i, group, rows, half, at)
+                for c in range(5):
+                    old, copied = p[c, i, j, first : first + m], duals[c][i]
+                    for k in range(m):
+                        copied[k] = old[k]
+                squares((duals[0], duals[1]), i, 2, first_scales[place], fresh, zero, m)
+                squares((duals[2], duals[3], duals[4]), i, 3, second_scales[place], fresh, zero, m)
+                squares((group[0], group[1]), i, 2, norms[0], fresh, zero, m)
+                squares((group[2], group[3], group[4]), i, 3, norms[1], fresh, zero, m)
+                if not joint or i == n - 1:
+                    _lengths(norms[0], sums, _FIRST, m)
+                    _lengths(norms[1], sums, _SECOND, m)
+                field_pull(p, zeros, i, rows, half, at)
+                sums[_FIELD] += dot(rows[0], rows[0], m) + dot(rows[1], rows[1], m)
+            for place in range(1 if joint else n):
+                scales(first_scales[place], first_radius, one, m)
+                scales(second_scales[place], second_radius, one, m)
+            for i in range(n):
+                place = 0 if joint else i
+                _compare(p, group[0], first_scales[place], i, 0, rows, sums, one, at)
+                _compare(p, group[1], first_scales[place], i, 1, rows, sums, one, at)
+                _compare(p, group[2], second_scales[place], i, 2, rows, sums, one, at)
+                _compare(p, group[3], second_scales[place], i, 3, rows, sums, one, at)
+                _compare(p, group[4], second_scales[place], i, 4, rows, sums, one, at)
 
 
 class TGVCheck:
@@ -146,7 +139,7 @@ class TGVCheck:
         numbers = (*radii, number(0.5**0.5), number(0), number(1))
         fixed = (x, w, p, self._zeros, numbers, penalty.joint, self._table)
         spans = spread(self.shares, row_stride(sample))
-        run(_COLLECT.kept, [(*fixed, span) for span in spans])
+        run(_collect.kept, [(*fixed, span) for span in spans])
         sums = summed(self._table, spans[0])
         value = penalty.weight * (sums[_FIRST] + penalty.ratio * sums[_SECOND])
         value = value if penalty.weight else 0.0

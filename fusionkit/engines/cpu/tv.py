@@ -20,8 +20,6 @@ import numpy as np
 
 from fusionkit.engines.cpu.compile import (
     CHUNK,
-    STAMP,
-    Versions,
     add,
     copy,
     couplings,
@@ -59,171 +57,151 @@ def inverse_steps(inverses: Any, boost: Any, i: int, inverse: Any, quarter: Any,
         inverses[k] *= sixteenth
 
 
-def _build_edges(stamp: int) -> Versions:
-    def edge(x: Any, p: Any, new: Any, over: Any, field: Any, boost: Any, numbers: Any, j: int) -> None:
-        """Dual step of row j: p~ into ``new`` (2, n, nx), the vertical part of D (2 p~ - p) into ``over`` (n, nx)."""
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, nx = x.shape[0], x.shape[2]
-        work, downs, rights, spare = scratch(x), scratch(x), scratch(x), scratch(x)
-        down, right = work[0], work[1]
+@kernel
+def _edge(x: Any, p: Any, new: Any, over: Any, field: Any, boost: Any, numbers: Any, j: int) -> None:
+    """Dual step of row j: p~ into ``new`` (2, n, nx), the vertical part of D (2 p~ - p) into ``over`` (n, nx)."""
+    n, nx = x.shape[0], x.shape[2]
+    work, downs, rights, spare = scratch(x), scratch(x), scratch(x), scratch(x)
+    down, right = work[0], work[1]
+    for first in range(0, nx, CHUNK):
+        m = min(CHUNK, nx - first)
+        at = (j, first, m)
+        if field is not None:
+            ascend_all(x, p, downs, rights, spare, field, boost, numbers, at)
+        for i in range(n):
+            if field is None:
+                differences(x[i], down, right, at)
+                ascend(p[0, i], p[1, i], down, right, boost, numbers, i, at)
+            else:
+                copy(downs[i], down, m)
+                copy(rights[i, 1:], right[1:], m)
+            copy(down, new[0, i, first : first + m], m)
+            copy(right[1:], new[1, i, first : first + m], m)
+            old = p[0, i, j, first : first + m]
+            for k in range(m):
+                down[k] = (down[k] - old[k]) + down[k]
+            if field is not None:
+                beside = p[1, i, j, first : first + m]
+                for k in range(m):
+                    right[k + 1] = (right[k + 1] - beside[k]) + right[k + 1]
+                project_out(down, right, field[0], at)
+            copy(down, over[i, first : first + m], m)
+
+
+@kernel
+def _iteration(
+    x: Any,
+    p: Any,
+    over: Any,
+    last: Any,
+    fit: Any,
+    field: Any,
+    boost: Any,
+    numbers: Any,
+    primal: Any,
+    steps: int,
+    moves: Any,
+    pulls: Any,
+    lead: bool,
+    rows: Any,
+) -> None:
+    """One iteration of a share: ``over`` is the vertical D (2 p~ - p) of the row above, ``last`` p~ of its end.
+
+    If ``pulls`` is not empty, the lead uses what others have added to it, K'(2 p~ - p).
+    """
+    n, ny, nx = x.shape
+    inverse, ahead, behind = primal
+    old, target, new, inverses = scratch(x), scratch(x), scratch(x), scratch(x)
+    fill(inverses, inverse, n)
+    work = (couplings(x), scratch(x), scratch(x), scratch(x))
+    duals, lefts = scratch(x), scratch(x)[0]
+    down, right, pulled = duals[0], duals[1], duals[2]
+    downs, rights, spare = scratch(x), scratch(x), scratch(x)
+    for j in range(rows[0], rows[1]):
+        known = j == rows[1] - 1 and j < ny - 1
+        moves[j] = 0.0
+        for i in range(n):
+            lefts[i] = fit.zero
         for first in range(0, nx, CHUNK):
             m = min(CHUNK, nx - first)
             at = (j, first, m)
-            if field is not None:
+            if field is not None and not known:
                 ascend_all(x, p, downs, rights, spare, field, boost, numbers, at)
             for i in range(n):
-                if field is None:
+                if known:
+                    copy(last[0, i, first : first + m], down, m)
+                    copy(last[1, i, first : first + m], right[1:], m)
+                elif field is None:
                     differences(x[i], down, right, at)
                     ascend(p[0, i], p[1, i], down, right, boost, numbers, i, at)
                 else:
                     copy(downs[i], down, m)
                     copy(rights[i, 1:], right[1:], m)
-                copy(down, new[0, i, first : first + m], m)
-                copy(right[1:], new[1, i, first : first + m], m)
-                old = p[0, i, j, first : first + m]
-                for k in range(m):
-                    down[k] = (down[k] - old[k]) + down[k]
+                relax(p[0, i], p[1, i], down, right, ahead, behind, at)
                 if field is not None:
-                    beside = p[1, i, j, first : first + m]
-                    for k in range(m):
-                        right[k + 1] = (right[k + 1] - beside[k]) + right[k + 1]
                     project_out(down, right, field[0], at)
-                copy(down, over[i, first : first + m], m)
+                above = over[i, first : first + m]
+                right[0] = lefts[i]
+                lefts[i] = right[m]
+                pull(above, down, right, pulled, (ny, nx), at)
+                copy(down, above, m)
+                if lead and pulls.shape[0] > 0:
+                    add(pulls[i, j, first : first + m], pulled, m)
+                elif not lead:
+                    add(pulled, pulls[i, j, first : first + m], m)
+                    continue
+                inverse_steps(inverses[i], boost, i, inverse, numbers[3], at)
+                prox_input(x[i, j, first : first + m], pulled, inverses[i], fit, old[i], target[i], m)
+            if lead:
+                moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
 
-    return kernel(edge)
 
-
-def _build_iteration(stamp: int) -> Versions:
-    def iteration(
-        x: Any,
-        p: Any,
-        over: Any,
-        last: Any,
-        fit: Any,
-        field: Any,
-        boost: Any,
-        numbers: Any,
-        primal: Any,
-        steps: int,
-        moves: Any,
-        pulls: Any,
-        lead: bool,
-        rows: Any,
-    ) -> None:
-        """One iteration of a share: ``over`` is the vertical D (2 p~ - p) of the row above, ``last`` p~ of its end.
-
-        If ``pulls`` is not empty, the lead uses what others have added to it, K'(2 p~ - p).
-        """
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, ny, nx = x.shape
-        inverse, ahead, behind = primal
-        old, target, new, inverses = scratch(x), scratch(x), scratch(x), scratch(x)
-        fill(inverses, inverse, n)
-        work = (couplings(x), scratch(x), scratch(x), scratch(x))
-        duals, lefts = scratch(x), scratch(x)[0]
-        down, right, pulled = duals[0], duals[1], duals[2]
-        downs, rights, spare = scratch(x), scratch(x), scratch(x)
-        for j in range(rows[0], rows[1]):
-            known = j == rows[1] - 1 and j < ny - 1
-            moves[j] = 0.0
+@kernel
+def _concavity(x: Any, need: Any, fit: Any, factor: Any, rows: Any) -> None:
+    """need = factor times minus the second derivative of the fits of power sums."""
+    n, _, nx = x.shape
+    point, y, work = scratch(x), couplings(x), scratch(x)
+    prediction = work[0]
+    for j in range(rows[0], rows[1]):
+        for first in range(0, nx, CHUNK):
+            m = min(CHUNK, nx - first)
             for i in range(n):
-                lefts[i] = fit.zero
-            for first in range(0, nx, CHUNK):
-                m = min(CHUNK, nx - first)
-                at = (j, first, m)
-                if field is not None and not known:
-                    ascend_all(x, p, downs, rights, spare, field, boost, numbers, at)
-                for i in range(n):
-                    if known:
-                        copy(last[0, i, first : first + m], down, m)
-                        copy(last[1, i, first : first + m], right[1:], m)
-                    elif field is None:
-                        differences(x[i], down, right, at)
-                        ascend(p[0, i], p[1, i], down, right, boost, numbers, i, at)
-                    else:
-                        copy(downs[i], down, m)
-                        copy(rights[i, 1:], right[1:], m)
-                    relax(p[0, i], p[1, i], down, right, ahead, behind, at)
-                    if field is not None:
-                        project_out(down, right, field[0], at)
-                    above = over[i, first : first + m]
-                    right[0] = lefts[i]
-                    lefts[i] = right[m]
-                    pull(above, down, right, pulled, (ny, nx), at)
-                    copy(down, above, m)
-                    if lead and pulls.shape[0] > 0:
-                        add(pulls[i, j, first : first + m], pulled, m)
-                    elif not lead:
-                        add(pulled, pulls[i, j, first : first + m], m)
-                        continue
-                    inverse_steps(inverses[i], boost, i, inverse, numbers[3], at)
-                    prox_input(x[i, j, first : first + m], pulled, inverses[i], fit, old[i], target[i], m)
-                if lead:
-                    moves[j] += primal_step(x, old, target, new, work, fit, inverses, (ahead, behind), steps, at)
-
-    return kernel(iteration)
-
-
-def _build_concavity(stamp: int) -> Versions:
-    def concavity(x: Any, need: Any, fit: Any, factor: Any, rows: Any) -> None:
-        """need = factor times minus the second derivative of the fits of power sums."""
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, _, nx = x.shape
-        point, y, work = scratch(x), couplings(x), scratch(x)
-        prediction = work[0]
-        for j in range(rows[0], rows[1]):
-            for first in range(0, nx, CHUNK):
-                m = min(CHUNK, nx - first)
-                for i in range(n):
-                    copy(x[i, j, first : first + m], point[i], m)
-                for i in range(n):
-                    need[i, j, first : first + m] = fit.zero
-                if fit.power:
-                    predict(point, y, prediction, fit, m)
-                    image = fit.image[j, first : first + m]
-                    for i in range(n):
-                        xi, yi, z, out = point[i], y[i], fit.z[i], need[i, j, first : first + m]
-                        bend = factor * fit.coupled_weight * fit.gamma * (fit.gamma - fit.one) * z * z
-                        for k in range(m):
-                            s = z * xi[k]
-                            s = fit.floor if s < fit.floor else s
-                            raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
-                            off = image[k] - prediction[k]
-                            out[k] = (fit.zero if np.isnan(image[k]) else off) * (bend * raised / s)
-                concave_chains(fit.chains, point, y, need, factor, work, n, (j, first, m))
-
-    return kernel(concavity)
-
-
-def _build_boost(stamp: int) -> Versions:
-    def boost(need: Any, former: Any, new: Any, joint: bool, rows: Any) -> None:
-        """The greatest need of each pixel and the neighbours below and right, less one; at least 4/5 of the former."""
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, ny, nx = need.shape
-        for j in range(rows[0], rows[1]):
-            below = min(j + 1, ny - 1)
+                copy(x[i, j, first : first + m], point[i], m)
             for i in range(n):
-                for k in range(nx):
-                    right = min(k + 1, nx - 1)
-                    most = max(need[i, j, k], max(need[i, below, k], need[i, j, right])) - 4
-                    kept = (4 * former[i, j, k]) // 5
-                    new[i, j, k] = max(kept, int(min(max(most, 0), 255)))
-            for k in range(nx if joint else 0):
-                most = new[0, j, k]
+                need[i, j, first : first + m] = fit.zero
+            if fit.power:
+                predict(point, y, prediction, fit, m)
+                image = fit.image[j, first : first + m]
                 for i in range(n):
-                    most = max(most, new[i, j, k])
-                for i in range(n):
-                    new[i, j, k] = most
+                    xi, yi, z, out = point[i], y[i], fit.z[i], need[i, j, first : first + m]
+                    bend = factor * fit.coupled_weight * fit.gamma * (fit.gamma - fit.one) * z * z
+                    for k in range(m):
+                        s = z * xi[k]
+                        s = fit.floor if s < fit.floor else s
+                        raised = fit.floor_power if yi[k] < fit.floor_power else yi[k]
+                        off = image[k] - prediction[k]
+                        out[k] = (fit.zero if np.isnan(image[k]) else off) * (bend * raised / s)
+            concave_chains(fit.chains, point, y, need, factor, work, n, (j, first, m))
 
-    return kernel(boost)
 
-
-_EDGE, _ITERATION = _build_edges(STAMP), _build_iteration(STAMP)
-_CONCAVITY, _BOOST = _build_concavity(STAMP), _build_boost(STAMP)
+@kernel
+def _boost(need: Any, former: Any, new: Any, joint: bool, rows: Any) -> None:
+    """The greatest need of each pixel and the neighbours below and right, less one; at least 4/5 of the former."""
+    n, ny, nx = need.shape
+    for j in range(rows[0], rows[1]):
+        below = min(j + 1, ny - 1)
+        for i in range(n):
+            for k in range(nx):
+                right = min(k + 1, nx - 1)
+                most = max(need[i, j, k], max(need[i, below, k], need[i, j, right])) - 4
+                kept = (4 * former[i, j, k]) // 5
+                new[i, j, k] = max(kept, int(min(max(most, 0), 255)))
+        for k in range(nx if joint else 0):
+            most = new[0, j, k]
+            for i in range(n):
+                most = max(most, new[i, j, k])
+            for i in range(n):
+                new[i, j, k] = most
 
 
 def boost_of(check: TVCheck, joint: bool, x: Array, scale: float, former: Array | None) -> Array | None:
@@ -235,9 +213,9 @@ def boost_of(check: TVCheck, joint: bool, x: Array, scale: float, former: Array 
     _, need = check.memory
     former = read_only(np.zeros_like(new) if former is None else former, new.dtype)
     x, factor = read_only(x, dtype), dtype.type(4.0 * scale)
-    run(_CONCAVITY.kept, [(x, need, fit, factor, rows) for rows in check.shares])
+    run(_concavity.kept, [(x, need, fit, factor, rows) for rows in check.shares])
     need = read_only(need, dtype)
-    run(_BOOST.kept, [(need, former, new, joint, rows) for rows in check.shares])
+    run(_boost.kept, [(need, former, new, joint, rows) for rows in check.shares])
     return new
 
 
@@ -276,11 +254,11 @@ class TVEngine(TVCheck):
         boost = read_only(np.zeros((0, 0, 0)) if boost is None else boost, np.dtype(np.uint8))
         over[0].fill(0)  # nothing is above the first row
         for index, (_, end) in enumerate(self.shares[:-1]):
-            _EDGE.kept(x, p, last[index], over[index + 1], self.field, boost, numbers, end - 1)
+            _edge.kept(x, p, last[index], over[index + 1], self.field, boost, numbers, end - 1)
         pulls = np.zeros((0, 0, 0), self.dtype) if pulls is None else pulls
         common = self.fit, self.field, boost, numbers, primal, self.newton_steps, self._moves, pulls, lead
         calls = [(x, p, over[index], last[index], *common, rows) for index, rows in enumerate(self.shares)]
-        run(_ITERATION[self._kept], calls)
+        run(_iteration[self._kept], calls)
         return x, (p,)
 
     def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:

@@ -15,8 +15,6 @@ import numpy as np
 from fusionkit.certificate import LEAST_IMAGE
 from fusionkit.engines.cpu.compile import (
     CHUNK,
-    STAMP,
-    Versions,
     copy,
     couplings,
     dot,
@@ -224,89 +222,78 @@ def _other_sums(p: Any, i: int, down: Any, right: Any, duals: Any, weights: Any,
     sums[INNER] += total(inner, m)
 
 
-def _build_sums(stamp: int) -> Versions:
-    def collect(
-        x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, span: Any
-    ) -> None:
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, ny, nx = x.shape
-        point, y, rows, duals = scratch(x), couplings(x), scratch(x), scratch(x)
-        prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
-        higher, spare, slopes = scratch(x)[0], scratch(x)[0], scratch(x)
-        for j in range(span[0], span[1], span[2]):
-            sums = table[j]
-            sums[:] = 0.0
+@kernel
+def _collect(
+    x: Any, p: Any, zeros: Any, residuals: Any, fit: Any, field: Any, weights: Any, table: Any, span: Any
+) -> None:
+    n, ny, nx = x.shape
+    point, y, rows, duals = scratch(x), couplings(x), scratch(x), scratch(x)
+    prediction, residual, down, right, pulled = rows[2], rows[3], rows[4], rows[5], rows[6]
+    higher, spare, slopes = scratch(x)[0], scratch(x)[0], scratch(x)
+    for j in range(span[0], span[1], span[2]):
+        sums = table[j]
+        sums[:] = 0.0
+        for first in range(0, nx, CHUNK):
+            m = min(CHUNK, nx - first)
+            at = (j, first, m)
+            for i in range(n):
+                copy(x[i, j, first : first + m], point[i], m)
+            collect_chains(fit.chains, point, y, rows, n, sums, at)
+            collect_mixture(fit.mixture, point, slopes, rows, n, sums, at)
+            if fit.power:
+                predict(point, y, prediction, fit, m)
+                _coupled(prediction, residual, rows, fit, sums, at)
+            if field is not None and field[1]:
+                _joint_sums(x, p, down, right, duals, (weights[0], field[0]), fit, sums, at)
+            for i in range(n):
+                above = p[0, i, j - 1] if j > 0 else zeros
+                weight = weights[0][i], weights[1][i]
+                if field is None:
+                    differences(x[i], down, right, at)
+                    _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                    right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
+                    pull(above[first : first + m], down, right, pulled, (ny, nx), at)
+                else:
+                    if field[1]:
+                        copy(p[0, i, j, first : first + m], down, m)
+                        copy(p[1, i, j, first : first + m], right[1:], m)
+                    else:
+                        differences(x[i], down, right, at)
+                        project_out(down, right, field[0], at)
+                        if weights[2] < 0:
+                            _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
+                        else:
+                            _other_sums(p, i, down, right, duals, weights, fit, sums, at)
+                    copy(above[first : first + m], higher, m)
+                    right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
+                    if field[0].shape[1] > 0:
+                        _pulled_back(p, i, higher, down, right, spare, field[0], at)
+                    pull(higher, down, right, pulled, (ny, nx), at)
+                sums[DUAL_GRADIENT] += dot(pulled, pulled, m)
+                sums[SIZE] += dot(point[i], point[i], m)
+                _gradients(point[i], y, i, pulled, residual, slopes, rows, fit, sums, at)
+                copy(pulled, residuals[i, j, first : first + m], m)
+
+
+@kernel
+def _stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, span: Any) -> None:
+    """The sum over each row of (x - clip(x - step r))^2."""
+    n, nx = x.shape[0], x.shape[2]
+    lower, upper = bounds
+    away = scratch(x)[0]
+    for j in range(span[0], span[1], span[2]):
+        total = 0.0
+        for i in range(n):
             for first in range(0, nx, CHUNK):
                 m = min(CHUNK, nx - first)
-                at = (j, first, m)
-                for i in range(n):
-                    copy(x[i, j, first : first + m], point[i], m)
-                collect_chains(fit.chains, point, y, rows, n, sums, at)
-                collect_mixture(fit.mixture, point, slopes, rows, n, sums, at)
-                if fit.power:
-                    predict(point, y, prediction, fit, m)
-                    _coupled(prediction, residual, rows, fit, sums, at)
-                if field is not None and field[1]:
-                    _joint_sums(x, p, down, right, duals, (weights[0], field[0]), fit, sums, at)
-                for i in range(n):
-                    above = p[0, i, j - 1] if j > 0 else zeros
-                    weight = weights[0][i], weights[1][i]
-                    if field is None:
-                        differences(x[i], down, right, at)
-                        _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
-                        right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
-                        pull(above[first : first + m], down, right, pulled, (ny, nx), at)
-                    else:
-                        if field[1]:
-                            copy(p[0, i, j, first : first + m], down, m)
-                            copy(p[1, i, j, first : first + m], right[1:], m)
-                        else:
-                            differences(x[i], down, right, at)
-                            project_out(down, right, field[0], at)
-                            if weights[2] < 0:
-                                _dual_sums(p[0, i], p[1, i], down, right, duals, weight, fit, sums, at)
-                            else:
-                                _other_sums(p, i, down, right, duals, weights, fit, sums, at)
-                        copy(above[first : first + m], higher, m)
-                        right[0] = p[1, i, j, first - 1] if first > 0 else fit.zero
-                        if field[0].shape[1] > 0:
-                            _pulled_back(p, i, higher, down, right, spare, field[0], at)
-                        pull(higher, down, right, pulled, (ny, nx), at)
-                    sums[DUAL_GRADIENT] += dot(pulled, pulled, m)
-                    sums[SIZE] += dot(point[i], point[i], m)
-                    _gradients(point[i], y, i, pulled, residual, slopes, rows, fit, sums, at)
-                    copy(pulled, residuals[i, j, first : first + m], m)
-
-    return kernel(collect)
-
-
-def _build_stationarity(stamp: int) -> Versions:
-    def stationarity(x: Any, residuals: Any, step: Any, bounds: Any, table: Any, span: Any) -> None:
-        """The sum over each row of (x - clip(x - step r))^2."""
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        n, nx = x.shape[0], x.shape[2]
-        lower, upper = bounds
-        away = scratch(x)[0]
-        for j in range(span[0], span[1], span[2]):
-            total = 0.0
-            for i in range(n):
-                for first in range(0, nx, CHUNK):
-                    m = min(CHUNK, nx - first)
-                    xi, ri = x[i, j, first : first + m], residuals[i, j, first : first + m]
-                    for k in range(m):
-                        moved = xi[k] - step * ri[k]
-                        moved = lower if moved < lower else moved
-                        moved = upper if moved > upper else moved
-                        away[k] = xi[k] - moved
-                    total += dot(away, away, m)
-            table[j, 0] = total
-
-    return kernel(stationarity)
-
-
-_COLLECT, _STATIONARITY = _build_sums(STAMP), _build_stationarity(STAMP)
+                xi, ri = x[i, j, first : first + m], residuals[i, j, first : first + m]
+                for k in range(m):
+                    moved = xi[k] - step * ri[k]
+                    moved = lower if moved < lower else moved
+                    moved = upper if moved > upper else moved
+                    away[k] = xi[k] - moved
+                total += dot(away, away, m)
+        table[j, 0] = total
 
 
 def summed(table: Array, span: tuple[int, int, int]) -> list[float]:
@@ -391,7 +378,7 @@ class TVCheck:
         weights = self.radii, self.factors, number(-1.0 if tv.isotropic else tv.smoothing), number(step)
         arguments = (x, p, self._zeros, residual, self.fit, self.field, weights, table)
         spans = spread(self.shares, row_stride(sample))
-        run(_COLLECT[self._kept], [(*arguments, span) for span in spans])
+        run(_collect[self._kept], [(*arguments, span) for span in spans])
         return summed(table, spans[0])
 
     def evaluate(
@@ -405,7 +392,7 @@ class TVCheck:
                 return (sample.change * step) ** 2
             bounds = number(self.spec.lower), number(self.spec.upper)
             arguments = (read_only(x, self.dtype), read_only(residual, self.dtype), number(step), bounds, table)
-            run(_STATIONARITY.kept, [(*arguments, span) for span in spread(self.shares, 1)])
+            run(_stationarity.kept, [(*arguments, span) for span in spread(self.shares, 1)])
             return float(table[:, 0].sum())
 
         return evaluation(sums, self.spec, penalties, squared_move)

@@ -4,8 +4,6 @@ The attribute ``kernel`` of a term is its description. `describe` turns a sum of
 or says why kernels do not take it. Kernels run whole iterations with a penalty that has a row in `ENGINES`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The consensus of groups of similar patches, to which `fusionkit.operators.penalty.joint_nonlocal` pulls the maps."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b

@@ -5,8 +5,6 @@ Whether a step decreases a pixel's objective follows from differences of each te
 instead of two and round less than the difference of two sums.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -8,8 +8,6 @@ These functions run in compiled code only. Their arrays (elements, pixels), or r
 column, number of pixels) of the chunk. A datum that is NaN was not measured: its weight is 0.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -17,15 +17,13 @@ Overlapping patches are averaged. Bands of rows are summed separately and added 
 does not depend on the number of threads.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionkit.arrays import Array
-from fusionkit.engines.cpu.compile import STAMP, announce_compilation, inlined, kernel, summing
+from fusionkit.engines.cpu.compile import announce_compilation, inlined, kernel, summing
 from fusionkit.engines.cpu.threads import run, thread_count
 
 _BAND = 24  # rows of a band
@@ -34,20 +32,12 @@ _NOT_NOISE = 2.0  # squared mean of a group, over the variance of its noise, fro
 
 
 class Grouping(NamedTuple):
-    """How patches are grouped.
+    """How patches are grouped."""
 
-    Parameters
-    ----------
-    patch : side P of a patch, in pixels.
-    similar : K, patches in a group.
-    search : half width of the search window around the reference, in pixels.
-    stride : pixels from one reference patch to the next.
-    """
-
-    patch: int = 5
-    similar: int = 120
-    search: int = 28
-    stride: int = 3
+    patch: int = 5  # side P of a patch, in pixels
+    similar: int = 120  # K, patches in a group
+    search: int = 28  # half width of the search window around the reference, in pixels
+    stride: int = 3  # pixels from one reference patch to the next
 
 
 @summing
@@ -192,39 +182,35 @@ def _scatter(
                 cover[row, columns[k] + v] += weight
 
 
-def _build_low_rank(stamp: int) -> Any:
-    def low_rank(
-        data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
-    ) -> None:
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        channels, size = floors.size, floors.size * how.patch * how.patch
-        of_features = features.shape[1] // cover.shape[1]
-        best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
-        values = np.empty((how.similar, size))
-        means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
-        for i, j in places:
-            count = _nearest(features, i, j, of_features, how, best, rows, columns)
-            _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
-            _spreads(variances, channels, floors, spreads)
-            white = (values[:count] - means) / spreads
-            tall = count > size
-            eigenvalues, vectors = np.linalg.eigh(white.T @ white if tall else white @ white.T)
-            few, many = min(count, size), max(count, size)
-            beta, rank = few / many, 0
-            shrink = np.zeros(few)
-            for k in range(few):
-                square = max(eigenvalues[k], 0.0) / many
-                if square > (1.0 + np.sqrt(beta)) ** 2:
-                    shrink[k] = np.sqrt(max((square - beta - 1.0) ** 2 - 4.0 * beta, 0.0)) / square
-                    rank += 1
-            kept = np.ascontiguousarray(vectors[:, few - rank :])
-            scaled = kept * shrink[few - rank :]
-            filtered = (white @ scaled) @ kept.T if tall else scaled @ (kept.T @ white)
-            weight, sizes = 1.0 / (1 + rank), (count, how.patch, channels, first)
-            _scatter(filtered, means, spreads, weight, rows, columns, sizes, total, cover)
-
-    return kernel(low_rank).kept
+@kernel
+def _low_rank(
+    data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
+) -> None:
+    channels, size = floors.size, floors.size * how.patch * how.patch
+    of_features = features.shape[1] // cover.shape[1]
+    best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+    values = np.empty((how.similar, size))
+    means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
+    for i, j in places:
+        count = _nearest(features, i, j, of_features, how, best, rows, columns)
+        _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+        _spreads(variances, channels, floors, spreads)
+        white = (values[:count] - means) / spreads
+        tall = count > size
+        eigenvalues, vectors = np.linalg.eigh(white.T @ white if tall else white @ white.T)
+        few, many = min(count, size), max(count, size)
+        beta, rank = few / many, 0
+        shrink = np.zeros(few)
+        for k in range(few):
+            square = max(eigenvalues[k], 0.0) / many
+            if square > (1.0 + np.sqrt(beta)) ** 2:
+                shrink[k] = np.sqrt(max((square - beta - 1.0) ** 2 - 4.0 * beta, 0.0)) / square
+                rank += 1
+        kept = np.ascontiguousarray(vectors[:, few - rank :])
+        scaled = kept * shrink[few - rank :]
+        filtered = (white @ scaled) @ kept.T if tall else scaled @ (kept.T @ white)
+        weight, sizes = 1.0 / (1 + rank), (count, how.patch, channels, first)
+        _scatter(filtered, means, spreads, weight, rows, columns, sizes, total, cover)
 
 
 @inlined
@@ -232,95 +218,84 @@ def _places(count: int) -> tuple[Any, Any]:
     return np.empty(count, np.int64), np.empty(count, np.int64)
 
 
-def _build_wiener(stamp: int) -> Any:
-    def wiener(
-        data: Any,
-        noise: Any,
-        floors: Any,
-        pilot: Any,
-        guide: Any,
-        features: Any,
-        places: Any,
-        how: Any,
-        first: int,
-        total: Any,
-        cover: Any,
-    ) -> None:
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        channels, size, of_guide = floors.size, floors.size * how.patch * how.patch, how.patch * how.patch
-        shown = of_guide if guide.size else 0
-        of_features = features.shape[1] // cover.shape[1]
-        best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
-        values, prior = np.empty((how.similar, size)), np.empty((how.similar, size))
-        images = np.empty((how.similar, of_guide))
-        means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
-        before, brightness = np.empty(size), np.empty(of_guide)
-        for i, j in places:
-            count = _nearest(features, i, j, of_features, how, best, rows, columns)
-            _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
-            _spreads(variances, channels, floors, spreads)
-            _gather(pilot, rows, columns, count, channels, how.patch, prior)
-            _means(prior, count, before)
-            sparse = _mean_of_measured(values, count, before, means)
-            white, known = np.empty((count, size + shown)), np.empty((count, size + shown))
-            white[:, :size] = (values[:count] - means) / spreads
-            known[:, :size] = (prior[:count] - before) / spreads
-            if shown:
-                _gather(guide, rows, columns, count, 1, how.patch, images)
-                _means(images, count, brightness)
-                white[:, size:] = images[:count] - brightness
-                known[:, size:] = white[:, size:]
-            # y C (C + I)^-1 with C = A'A / K equals y A' (A A' + K I)^-1 A: solve the smaller of the two systems
-            if sparse:
-                filtered = _conditional(white, known, size)
-            elif count > size + shown:
-                normal = known.T @ known
-                right = normal[:, :size].copy()
-                for f in range(size + shown):
-                    normal[f, f] += count
-                filtered = white @ np.linalg.solve(normal, right)
-            else:
-                normal = known @ known.T
-                right = known @ white.T
-                for k in range(count):
-                    normal[k, k] += count
-                filtered = np.linalg.solve(normal, right).T @ np.ascontiguousarray(known[:, :size])
-            sizes = (count, how.patch, channels, first)
-            _scatter(filtered, means, spreads, 1.0, rows, columns, sizes, total, cover)
-
-    return kernel(wiener).kept
+@kernel
+def _wiener(
+    data: Any,
+    noise: Any,
+    floors: Any,
+    pilot: Any,
+    guide: Any,
+    features: Any,
+    places: Any,
+    how: Any,
+    first: int,
+    total: Any,
+    cover: Any,
+) -> None:
+    channels, size, of_guide = floors.size, floors.size * how.patch * how.patch, how.patch * how.patch
+    shown = of_guide if guide.size else 0
+    of_features = features.shape[1] // cover.shape[1]
+    best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+    values, prior = np.empty((how.similar, size)), np.empty((how.similar, size))
+    images = np.empty((how.similar, of_guide))
+    means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
+    before, brightness = np.empty(size), np.empty(of_guide)
+    for i, j in places:
+        count = _nearest(features, i, j, of_features, how, best, rows, columns)
+        _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+        _spreads(variances, channels, floors, spreads)
+        _gather(pilot, rows, columns, count, channels, how.patch, prior)
+        _means(prior, count, before)
+        sparse = _mean_of_measured(values, count, before, means)
+        white, known = np.empty((count, size + shown)), np.empty((count, size + shown))
+        white[:, :size] = (values[:count] - means) / spreads
+        known[:, :size] = (prior[:count] - before) / spreads
+        if shown:
+            _gather(guide, rows, columns, count, 1, how.patch, images)
+            _means(images, count, brightness)
+            white[:, size:] = images[:count] - brightness
+            known[:, size:] = white[:, size:]
+        # y C (C + I)^-1 with C = A'A / K equals y A' (A A' + K I)^-1 A: solve the smaller of the two systems
+        if sparse:
+            filtered = _conditional(white, known, size)
+        elif count > size + shown:
+            normal = known.T @ known
+            right = normal[:, :size].copy()
+            for f in range(size + shown):
+                normal[f, f] += count
+            filtered = white @ np.linalg.solve(normal, right)
+        else:
+            normal = known @ known.T
+            right = known @ white.T
+            for k in range(count):
+                normal[k, k] += count
+            filtered = np.linalg.solve(normal, right).T @ np.ascontiguousarray(known[:, :size])
+        sizes = (count, how.patch, channels, first)
+        _scatter(filtered, means, spreads, 1.0, rows, columns, sizes, total, cover)
 
 
-def _build_mean_levels(stamp: int) -> Any:
-    def mean_levels(
-        data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
-    ) -> None:
-        if stamp < 0:  # never true; makes the stamp part of the cache key
-            return
-        channels, size = floors.size, floors.size * how.patch * how.patch
-        of_features = features.shape[1] // cover.shape[1]
-        best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
-        values, none = np.empty((how.similar, size)), np.zeros((how.similar, size))
-        means, variances, ones = np.empty(size), np.empty(size), np.ones(size)
-        for i, j in places:
-            count = _nearest(features, i, j, of_features, how, best, rows, columns)
-            _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
-            for channel in range(channels):
-                level, variance = means[channel::channels].mean(), variances[channel::channels].mean()
-                number = count * how.patch * how.patch
-                if np.isnan(level):  # some values were not measured
-                    number = number - int(np.isnan(values[:count, channel::channels]).sum())
-                    level = np.nansum(values[:count, channel::channels]) / max(number, 1)
-                noise_of_level = max(variance, floors[channel]) / max(number, 1)
-                share = 1.0 - (_NOT_NOISE * noise_of_level / level**2) ** 2 if level else 0.0
-                means[channel::channels] = max(share, 0.0) * level
-            _scatter(none, means, ones, 1.0, rows, columns, (count, how.patch, channels, first), total, cover)
-
-    return kernel(mean_levels).kept
-
-
-_LOW_RANK, _WIENER, _MEAN_LEVELS = _build_low_rank(STAMP), _build_wiener(STAMP), _build_mean_levels(STAMP)
+@kernel
+def _mean_levels(
+    data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
+) -> None:
+    channels, size = floors.size, floors.size * how.patch * how.patch
+    of_features = features.shape[1] // cover.shape[1]
+    best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+    values, none = np.empty((how.similar, size)), np.zeros((how.similar, size))
+    means, variances, ones = np.empty(size), np.empty(size), np.ones(size)
+    for i, j in places:
+        count = _nearest(features, i, j, of_features, how, best, rows, columns)
+        _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+        for channel in range(channels):
+            level, variance = means[channel::channels].mean(), variances[channel::channels].mean()
+            number = count * how.patch * how.patch
+            if np.isnan(level):  # some values were not measured
+                number = number - int(np.isnan(values[:count, channel::channels]).sum())
+                level = np.nansum(values[:count, channel::channels]) / max(number, 1)
+            noise_of_level = max(variance, floors[channel]) / max(number, 1)
+            share = 1.0 - (_NOT_NOISE * noise_of_level / level**2) ** 2 if level else 0.0
+            means[channel::channels] = max(share, 0.0) * level
+        _scatter(none, means, ones, 1.0, rows, columns, (count, how.patch, channels, first), total, cover)
 
 
 def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -335,7 +310,7 @@ def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Gro
     how : sizes of patches and groups; a patch must fit into the image.
     """
     fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
-    return _banded(_LOW_RANK, fixed, data.shape, how)
+    return _banded(_low_rank.kept, fixed, data.shape, how)
 
 
 def wiener(
@@ -351,7 +326,7 @@ def wiener(
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
     fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(pilot), shown)
-    return _banded(_WIENER, (*fixed, _lines(features, np.float32)), data.shape, how)
+    return _banded(_wiener.kept, (*fixed, _lines(features, np.float32)), data.shape, how)
 
 
 def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -362,7 +337,7 @@ def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: 
     data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
     fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
-    return _banded(_MEAN_LEVELS, fixed, data.shape, how)
+    return _banded(_mean_levels.kept, fixed, data.shape, how)
 
 
 def _lines(stack: Array, dtype: npt.DTypeLike = np.float64) -> Array:

@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from fusionkit.arrays import Array
 from fusionkit.build import Context
 from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
-from fusionkit.engines.cpu.patches import Grouping, low_rank, mean_levels, wiener
+from fusionkit.engines.cpu.patch_groups import Grouping
+from fusionkit.engines.cpu.patches import low_rank, mean_levels, wiener
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.machine import limit_threads
+from fusionkit.operators.penalty.guide_alignment import aligned
 from fusionkit.operators.penalty.joint_nonlocal import JointNonlocal
 from fusionkit.operators.penalty.patch_consensus import consensus
 from fusionkit.options import Spec
@@ -51,24 +54,36 @@ def term(counts: Array, image: Array | None = None, dtype: Any = np.float64, **o
     return context.build("terms", Spec.model_validate(spec), "terms[0]")
 
 
+def turned(patch: Array, turn: int, back: bool = False) -> Array:
+    """A patch in one of the 8 orientations of a square, or back from it."""
+    quarter, mirrored = turn % 4, turn >= 4
+    if back:
+        patch = np.rot90(patch, -quarter, (1, 2))
+    patch = patch[..., ::-1] if mirrored else patch
+    return patch if back else np.rot90(patch, quarter, (1, 2))
+
+
 def slow(kind: str, data: Array, noise: Array, pilot: Array | None, guide: Array | None, features: Array) -> Array:
     """The kernels' algorithms, patch by patch in NumPy."""
     n, ny, nx = data.shape
     total, cover, side = np.zeros_like(data), np.zeros((ny, nx)), HOW.patch
 
-    def patches(stack: Array, places: list[tuple[int, int]]) -> Array:  # channels innermost, as in the kernels
-        return np.array([np.moveaxis(stack[:, a : a + side, b : b + side], 0, -1).ravel() for a, b in places])
+    def patches(stack: Array, places: list[tuple[int, int, int]]) -> Array:  # channels innermost, as in the kernels
+        corners = [(stack[:, a : a + side, b : b + side], turn) for a, b, turn in places]
+        return np.array([np.moveaxis(turned(one, turn), 0, -1).ravel() for one, turn in corners])
 
     rows = sorted({*range(0, ny - side + 1, HOW.stride), ny - side})
     columns = sorted({*range(0, nx - side + 1, HOW.stride), nx - side})
     for i, j in [(i, j) for i in rows for j in columns]:
         near = [
-            (a, b)
+            (a, b, turn)
             for a in range(max(0, i - HOW.search), min(ny - side, i + HOW.search) + 1)
             for b in range(max(0, j - HOW.search), min(nx - side, j + HOW.search) + 1)
+            for turn in range(HOW.turns)
         ]
-        far = ((patches(features, near) - patches(features, [(i, j)])) ** 2).sum(axis=1)
-        places = [near[k] for k in np.argsort(far)[: HOW.similar]]
+        far = ((patches(features, near) - patches(features, [(i, j, 0)])) ** 2).sum(axis=1).reshape(-1, HOW.turns)
+        order = np.argsort(far.min(axis=1))[: HOW.similar]
+        places = [near[HOW.turns * k + int(np.argmin(far[k]))] for k in order]
         level = patches(noise, places).mean(axis=0)
         spread = np.sqrt(
             np.maximum(0.75 * level + 0.25 * np.tile(level.reshape(-1, n).mean(axis=0), side * side), 0.05)
@@ -81,9 +96,11 @@ def slow(kind: str, data: Array, noise: Array, pilot: Array | None, guide: Array
             mean = np.where(few, patches(pilot, places).mean(axis=0), mean)
         white = (values - mean) / spread
         if kind == "mean levels":
-            means, number = np.nanmean(values.reshape(-1, n), axis=0), seen.reshape(-1, n).sum(axis=0)
+            number = np.maximum(seen.reshape(-1, n).sum(axis=0), 1)
+            means = np.nansum(values.reshape(-1, n), axis=0) / number
             noise_of_means = np.maximum(level.reshape(-1, n).mean(axis=0), 0.05) / number
-            kept = np.maximum(1 - (2 * noise_of_means / means**2) ** 2, 0)
+            kept = np.maximum(1 - (2 * noise_of_means / np.where(means, means, np.nan) ** 2) ** 2, 0)
+            kept = np.nan_to_num(kept)
             white, mean = np.zeros_like(white), np.tile(kept * means, side * side)
         elif pilot is None:
             u, s, v = np.linalg.svd(white, full_matrices=False)
@@ -106,21 +123,23 @@ def slow(kind: str, data: Array, noise: Array, pilot: Array | None, guide: Array
             ]
             white = np.array(white)[:, : values.shape[1]]
         filtered = white * spread + mean
-        for (a, b), one in zip(places, filtered, strict=True):
-            total[:, a : a + side, b : b + side] += weight * np.moveaxis(one.reshape(side, side, n), -1, 0)
+        for (a, b, turn), one in zip(places, filtered, strict=True):
+            patch = np.moveaxis(one.reshape(side, side, n), -1, 0)
+            total[:, a : a + side, b : b + side] += weight * turned(patch, turn, back=True)
             cover[a : a + side, b : b + side] += weight
     return total / cover
 
 
-@pytest.mark.parametrize("similar", [12, 60])  # fewer and more than a patch has values: both systems are solved
+# fewer and more than a patch has values: both systems are solved
+@pytest.mark.parametrize(("similar", "turns"), [(12, 8), (60, 8), (60, 1)])
 @pytest.mark.parametrize(
     ("kind", "missing"),
     [("low rank", 0.0), *product(("mean levels", "pilot", "pilot and image"), (0.0, 0.2, 0.8))],
 )
 def test_groups_are_filtered_as_in_numpy(
-    kind: str, similar: int, missing: float, monkeypatch: pytest.MonkeyPatch
+    kind: str, missing: float, similar: int, turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    how = HOW._replace(similar=similar)
+    how = HOW._replace(similar=similar, turns=turns)
     monkeypatch.setitem(globals(), "HOW", how)
     image, counts, truth = stripes(17)
     features = np.sqrt(counts + 0.375) + np.random.default_rng(1).random(counts.shape)  # no two patches equally far
@@ -138,6 +157,34 @@ def test_groups_are_filtered_as_in_numpy(
     features = np.asarray(features, np.float32).astype(float)
     want = slow(kind, data, noise, pilot, guide, features)
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+DISTORTIONS: dict[str, Any] = {  # rows and columns of the displacement
+    "none": lambda y, x: (0.0 * y, 0.0 * x),
+    "shift": lambda y, x: (0.6 + 0 * y, -0.8 + 0 * x),
+    "scan distortion": lambda y, x: (0.3 + 0.4 * np.sin(y / 23), 0.5 * np.cos(y / 17)),
+    "jitter": lambda y, x: (0.0 * y, np.random.default_rng(4).normal(0, 0.5, len(y))[:, None] + 0 * x),
+}
+
+
+@pytest.mark.parametrize("kind", DISTORTIONS)
+def test_a_distorted_guide_is_moved_onto_the_maps(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    truth = 30 * (gaussian_filter(rng.standard_normal((2, 96, 96)), (0, 3, 3)) > 0.02)
+    maps = gaussian_filter(rng.poisson(truth).astype(float), (0, 1, 1))
+    image = gaussian_filter(np.tensordot([2.0, 1.0], truth, axes=1), 0.7)
+    y, x = np.indices(image.shape)
+    distorted = map_coordinates(image, np.stack(DISTORTIONS[kind](y, x)) + np.stack([y, x]), order=3, mode="nearest")
+    distorted += 0.5 * rng.standard_normal(image.shape)
+    inner = (slice(8, -8), slice(8, -8))
+    before, after = (np.std((one - image)[inner]) for one in (distorted, aligned(distorted, maps)))
+    assert after == before if kind == "none" else after < 0.6 * before
+
+
+def test_an_unrelated_guide_stays() -> None:
+    rng = np.random.default_rng(1)
+    maps, image = (gaussian_filter(rng.standard_normal((k, 64, 64)), (0, 2, 2)) for k in (2, 1))
+    assert np.array_equal(aligned(image[0], maps), image[0])
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:
@@ -199,7 +246,7 @@ def test_maps_are_far_nearer_to_the_truth_and_totals_are_kept() -> None:
     assert (fused < alone).all()
     draft = nrmse(term(counts, image).draft().anchor, truth)
     assert (draft != fused).all()
-    assert (draft < 1.1 * fused).all()
+    assert (draft < 1.2 * fused).all()
     totals = term(counts, image).anchor.sum(axis=(1, 2))
     np.testing.assert_allclose(totals, counts.sum(axis=(1, 2)), rtol=0.01)
 
@@ -311,7 +358,7 @@ def test_where_nothing_was_measured_the_image_tells_the_maps() -> None:
     errors = [
         np.linalg.norm((term(np.where(out, np.nan, counts), guide).anchor - truth)[:, out]) for guide in (image, None)
     ]
-    assert errors[0] < 0.6 * errors[1]
+    assert errors[0] < 0.65 * errors[1]
     assert errors[0] < 0.15 * np.linalg.norm(truth[:, out])
 
 

@@ -9,9 +9,10 @@ minimise, for each group g of K patches P_j b of the data (all elements stacked)
           + \tfrac12 \bigl\| (z_j - m_g,\; P_j h - h_g) \bigr\|^2_{C_g^{-1}},
 
 where V_g is the variance of their noise, m_g and h_g are the means of the group, and C_g is its covariance in a pilot
-estimate of the maps and in the image h. What the residuals of many similar patches have in common is added to a. T is
-quadratic for given groups: convex, pixelwise, with an exact prox, so it combines with any fidelity and any solver, and
-the certificate covers it. Groups and covariances are recomputed a few times with the last estimate as the pilot; they
+estimate of the maps and in the image h. Patches are turned as the first of their group, and the image is moved onto the
+maps (`guide_alignment`). What the residuals of many similar patches have in common is added to a. T is quadratic for
+given groups: convex, pixelwise, with an exact prox, so it combines with any fidelity and any solver, and the
+certificate covers it. Groups and covariances are recomputed a few times with the last estimate as the pilot; they
 depend on the data alone and are fixed before the solve.
 """
 
@@ -29,7 +30,7 @@ from fusionkit.build import Context
 from fusionkit.data.missing import filled
 from fusionkit.data.noise import noise_level
 from fusionkit.data.spectra import unmixed
-from fusionkit.engines.cpu.patches import Grouping
+from fusionkit.engines.cpu.patch_groups import Grouping
 from fusionkit.engines.kernel_terms import Kernel, LossOfMaps
 from fusionkit.engines.losses import LeastSquares, Pearson
 from fusionkit.errors import UserError

@@ -1,6 +1,6 @@
 """The consensus of groups of similar patches, to which `fusionkit.operators.penalty.joint_nonlocal` pulls the maps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 
@@ -11,9 +11,11 @@ from fusionkit.arrays import Array
 from fusionkit.data.counts.scale import step_of
 from fusionkit.data.missing import filled, known
 from fusionkit.data.noise import noise_level
-from fusionkit.engines.cpu.patches import Grouping, low_rank, mean_levels, wiener
+from fusionkit.engines.cpu.patch_groups import Grouping
+from fusionkit.engines.cpu.patches import low_rank, mean_levels, wiener
+from fusionkit.operators.penalty.guide_alignment import aligned
 
-_PILOT = Grouping(patch=5, similar=60, search=20, stride=4)  # for raw counts: smaller groups
+_PILOT = Grouping(patch=5, similar=60, search=20, stride=4, turns=1)  # for raw counts: smaller groups, not turned
 _OF_RESIDUALS = Grouping(patch=3, similar=300, search=28, stride=3)
 _SPARSE = 0.5  # share of values that were not measured, from which twice as many renewals are needed
 _CORRECTIONS = 2  # by the means of residuals; a third changes nothing
@@ -90,9 +92,13 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     how : sizes of patches and groups.
     renewals : how often the groups are recomputed.
     """
-    maps = _pilot(source, min(_PILOT.patch, how.patch), how.stride >= how.patch)
-    if float(np.isnan(source.data).mean()) > _SPARSE:  # the pilot is smooth where nothing was measured
-        renewals *= 2
+    patch, sparse = min(_PILOT.patch, how.patch), how.stride >= how.patch
+    gaps = float(np.isnan(source.data).mean()) > _SPARSE  # the pilot is smooth where nothing was measured
+    if source.guide is not None and not gaps:
+        alone = _pilot(replace(source, guide=None), patch, sparse)
+        source = replace(source, guide=aligned(source.guide, np.maximum(alone, 0.0)))
+    maps = _pilot(source, patch, sparse)
+    renewals *= 1 + gaps
     for _ in range(renewals):
         maps = np.maximum(maps, 0.0)
         features, noise = _features(maps, source), source.noise_of(maps)

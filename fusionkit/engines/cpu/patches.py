@@ -1,6 +1,7 @@
 r"""Filters for groups of similar patches: all channels of a group form one matrix, which is shrunk and put back.
 
-The K patches nearest to a reference patch, within a window around it, are the rows of a matrix (K, channels x P x P).
+The K patches nearest to a reference patch, within a window around it and in any of the 8 orientations of a square, are
+the rows of a matrix (K, channels x P x P), each turned as the reference.
 Its columns, minus their means, are divided by the standard deviation of the noise, so that their noise is white with
 variance 1. `low_rank` shrinks the singular values,
 
@@ -17,97 +18,18 @@ Overlapping patches are averaged. Bands of rows are summed separately and added 
 does not depend on the number of threads.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fusionkit.arrays import Array
-from fusionkit.engines.cpu.compile import announce_compilation, inlined, kernel, summing
+from fusionkit.engines.cpu.compile import announce_compilation, inlined, kernel
+from fusionkit.engines.cpu.patch_groups import Grouping, collect, compared_by, gather, lines, means_of, nearest, scratch
 from fusionkit.engines.cpu.threads import run, thread_count
 
 _BAND = 24  # rows of a band
 _OWN = 0.75  # weight of a pixel's own mean variance; the rest is the mean variance of its patch
 _NOT_NOISE = 2.0  # squared mean of a group, over the variance of its noise, from which it is kept
-
-
-class Grouping(NamedTuple):
-    """How patches are grouped."""
-
-    patch: int = 5  # side P of a patch, in pixels
-    similar: int = 120  # K, patches in a group
-    search: int = 28  # half width of the search window around the reference, in pixels
-    stride: int = 3  # pixels from one reference patch to the next
-
-
-@summing
-def _distance(features: Any, i: int, j: int, row: int, column: int, length: int, patch: int, worst: Any) -> Any:
-    """Squared distance of two patches of (ny, nx * channels); stops early beyond ``worst``."""
-    total = features[0, 0] * 0
-    for u in range(patch):
-        one, other = features[i + u, j : j + length], features[row + u, column : column + length]
-        for k in range(length):
-            step = one[k] - other[k]
-            total += step * step
-        if total > worst:
-            break
-    return total
-
-
-@inlined
-def _nearest(features: Any, i: int, j: int, channels: int, how: Any, best: Any, rows: Any, columns: Any) -> int:
-    """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
-    ny, nx = features.shape[0] - how.patch + 1, features.shape[1] // channels - how.patch + 1
-    length, count, last = how.patch * channels, 1, 0
-    best[0], rows[0], columns[0] = 0, i, j  # the reference belongs to the group even if many patches equal it
-    worst = features.dtype.type(np.inf)
-    for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
-        for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
-            if row == i and column == j:
-                continue
-            far = _distance(features, i, j * channels, row, column * channels, length, how.patch, worst)
-            if far >= worst:
-                continue
-            at = count if count < how.similar else last
-            best[at], rows[at], columns[at] = far, row, column
-            count = min(count + 1, how.similar)
-            if count == how.similar:
-                last = int(np.argmax(best))
-                worst = best[last]
-    return count
-
-
-@inlined
-def _gather(image: Any, rows: Any, columns: Any, count: int, channels: int, patch: int, out: Any) -> None:
-    """Copy the patches of an image (ny, nx * channels) into the rows of ``out`` (count, P * P * channels)."""
-    length = patch * channels
-    for k in range(count):
-        for u in range(patch):
-            first = columns[k] * channels
-            out[k, u * length : (u + 1) * length] = image[rows[k] + u, first : first + length]
-
-
-@inlined
-def _means(rows: Any, count: int, out: Any) -> None:
-    """The mean of the rows."""
-    out[:] = 0.0
-    for k in range(count):
-        for f in range(out.size):
-            out[f] += rows[k, f]
-    for f in range(out.size):
-        out[f] /= count
-
-
-@inlined
-def _collect(
-    data: Any, noise: Any, places: Any, count: int, channels: int, patch: int, values: Any, means: Any, variances: Any
-) -> None:
-    """The patches of a group in ``values``, their mean, and the mean variance of their noise."""
-    rows, columns = places
-    _gather(noise, rows, columns, count, channels, patch, values)
-    _means(values, count, variances)
-    _gather(data, rows, columns, count, channels, patch, values)
-    _means(values, count, means)
 
 
 @inlined
@@ -167,33 +89,43 @@ def _spreads(means: Any, channels: int, floors: Any, out: Any) -> None:
 
 @inlined
 def _scatter(
-    values: Any, means: Any, spreads: Any, weight: float, rows: Any, columns: Any, sizes: Any, total: Any, cover: Any
+    values: Any, means: Any, spreads: Any, weight: float, places: Any, orders: Any, sizes: Any, total: Any, cover: Any
 ) -> None:
     """Add the filtered patches of a group to the sums of a band, whose first row is sizes[3]."""
     count, patch, channels, first = sizes
+    rows, columns, turns = places
     for k in range(count):
-        f = 0
-        for u in range(patch):
-            row, at = rows[k] + u - first, columns[k] * channels
-            for v in range(patch * channels):
-                total[row, at + v] += weight * (values[k, f] * spreads[f] + means[f])
-                f += 1
-            for v in range(patch):
-                cover[row, columns[k] + v] += weight
+        for f in range(patch * patch):
+            at = orders[turns[k], f]
+            row, column = rows[k] + at // patch - first, columns[k] + at % patch
+            for c in range(channels):
+                g = f * channels + c
+                total[row, column * channels + c] += weight * (values[k, g] * spreads[g] + means[g])
+            cover[row, column] += weight
 
 
 @kernel
 def _low_rank(
-    data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
+    data: Any,
+    noise: Any,
+    floors: Any,
+    compared: Any,
+    orders: Any,
+    centres: Any,
+    how: Any,
+    first: int,
+    total: Any,
+    cover: Any,
 ) -> None:
     channels, size = floors.size, floors.size * how.patch * how.patch
-    of_features = features.shape[1] // cover.shape[1]
-    best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+    of_features = compared[0].shape[1] // cover.shape[1]
+    best, turned, places = scratch(compared, how)
     values = np.empty((how.similar, size))
     means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
-    for i, j in places:
-        count = _nearest(features, i, j, of_features, how, best, rows, columns)
-        _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+    for i, j in centres:
+        count = nearest(compared, i, j, of_features, how, best, turned, places)
+        sizes = (count, how.patch, channels, first)
+        collect(data, noise, places, orders, sizes, values, means, variances)
         _spreads(variances, channels, floors, spreads)
         white = (values[:count] - means) / spreads
         tall = count > size
@@ -209,13 +141,7 @@ def _low_rank(
         kept = np.ascontiguousarray(vectors[:, few - rank :])
         scaled = kept * shrink[few - rank :]
         filtered = (white @ scaled) @ kept.T if tall else scaled @ (kept.T @ white)
-        weight, sizes = 1.0 / (1 + rank), (count, how.patch, channels, first)
-        _scatter(filtered, means, spreads, weight, rows, columns, sizes, total, cover)
-
-
-@inlined
-def _places(count: int) -> tuple[Any, Any]:
-    return np.empty(count, np.int64), np.empty(count, np.int64)
+        _scatter(filtered, means, spreads, 1.0 / (1 + rank), places, orders, sizes, total, cover)
 
 
 @kernel
@@ -225,8 +151,9 @@ def _wiener(
     floors: Any,
     pilot: Any,
     guide: Any,
-    features: Any,
-    places: Any,
+    compared: Any,
+    orders: Any,
+    centres: Any,
     how: Any,
     first: int,
     total: Any,
@@ -234,25 +161,26 @@ def _wiener(
 ) -> None:
     channels, size, of_guide = floors.size, floors.size * how.patch * how.patch, how.patch * how.patch
     shown = of_guide if guide.size else 0
-    of_features = features.shape[1] // cover.shape[1]
-    best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+    of_features = compared[0].shape[1] // cover.shape[1]
+    best, turned, places = scratch(compared, how)
     values, prior = np.empty((how.similar, size)), np.empty((how.similar, size))
     images = np.empty((how.similar, of_guide))
     means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
     before, brightness = np.empty(size), np.empty(of_guide)
-    for i, j in places:
-        count = _nearest(features, i, j, of_features, how, best, rows, columns)
-        _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+    for i, j in centres:
+        count = nearest(compared, i, j, of_features, how, best, turned, places)
+        sizes = (count, how.patch, channels, first)
+        collect(data, noise, places, orders, sizes, values, means, variances)
         _spreads(variances, channels, floors, spreads)
-        _gather(pilot, rows, columns, count, channels, how.patch, prior)
-        _means(prior, count, before)
+        gather(pilot, places, orders, count, channels, how.patch, prior)
+        means_of(prior, count, before)
         sparse = _mean_of_measured(values, count, before, means)
         white, known = np.empty((count, size + shown)), np.empty((count, size + shown))
         white[:, :size] = (values[:count] - means) / spreads
         known[:, :size] = (prior[:count] - before) / spreads
         if shown:
-            _gather(guide, rows, columns, count, 1, how.patch, images)
-            _means(images, count, brightness)
+            gather(guide, places, orders, count, 1, how.patch, images)
+            means_of(images, count, brightness)
             white[:, size:] = images[:count] - brightness
             known[:, size:] = white[:, size:]
         # y C (C + I)^-1 with C = A'A / K equals y A' (A A' + K I)^-1 A: solve the smaller of the two systems
@@ -270,22 +198,31 @@ def _wiener(
             for k in range(count):
                 normal[k, k] += count
             filtered = np.linalg.solve(normal, right).T @ np.ascontiguousarray(known[:, :size])
-        sizes = (count, how.patch, channels, first)
-        _scatter(filtered, means, spreads, 1.0, rows, columns, sizes, total, cover)
+        _scatter(filtered, means, spreads, 1.0, places, orders, sizes, total, cover)
 
 
 @kernel
 def _mean_levels(
-    data: Any, noise: Any, floors: Any, features: Any, places: Any, how: Any, first: int, total: Any, cover: Any
+    data: Any,
+    noise: Any,
+    floors: Any,
+    compared: Any,
+    orders: Any,
+    centres: Any,
+    how: Any,
+    first: int,
+    total: Any,
+    cover: Any,
 ) -> None:
     channels, size = floors.size, floors.size * how.patch * how.patch
-    of_features = features.shape[1] // cover.shape[1]
-    best, rows, columns = np.empty(how.similar, features.dtype), *_places(how.similar)
+    of_features = compared[0].shape[1] // cover.shape[1]
+    best, turned, places = scratch(compared, how)
     values, none = np.empty((how.similar, size)), np.zeros((how.similar, size))
     means, variances, ones = np.empty(size), np.empty(size), np.ones(size)
-    for i, j in places:
-        count = _nearest(features, i, j, of_features, how, best, rows, columns)
-        _collect(data, noise, (rows, columns), count, channels, how.patch, values, means, variances)
+    for i, j in centres:
+        count = nearest(compared, i, j, of_features, how, best, turned, places)
+        sizes = (count, how.patch, channels, first)
+        collect(data, noise, places, orders, sizes, values, means, variances)
         for channel in range(channels):
             level, variance = means[channel::channels].mean(), variances[channel::channels].mean()
             number = count * how.patch * how.patch
@@ -295,7 +232,7 @@ def _mean_levels(
             noise_of_level = max(variance, floors[channel]) / max(number, 1)
             share = 1.0 - (_NOT_NOISE * noise_of_level / level**2) ** 2 if level else 0.0
             means[channel::channels] = max(share, 0.0) * level
-        _scatter(none, means, ones, 1.0, rows, columns, (count, how.patch, channels, first), total, cover)
+        _scatter(none, means, ones, 1.0, places, orders, sizes, total, cover)
 
 
 def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -309,7 +246,7 @@ def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Gro
     features : images by which patches are compared, (m, ny, nx), with one noise variance.
     how : sizes of patches and groups; a patch must fit into the image.
     """
-    fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
+    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), *compared_by(features, how))
     return _banded(_low_rank.kept, fixed, data.shape, how)
 
 
@@ -325,8 +262,8 @@ def wiener(
     data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
-    fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(pilot), shown)
-    return _banded(_wiener.kept, (*fixed, _lines(features, np.float32)), data.shape, how)
+    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), lines(pilot), shown)
+    return _banded(_wiener.kept, (*fixed, *compared_by(features, how)), data.shape, how)
 
 
 def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -336,14 +273,8 @@ def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: 
     ----------
     data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
-    fixed = (_lines(data), _lines(noise), np.asarray(floors, np.float64), _lines(features, np.float32))
+    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), *compared_by(features, how))
     return _banded(_mean_levels.kept, fixed, data.shape, how)
-
-
-def _lines(stack: Array, dtype: npt.DTypeLike = np.float64) -> Array:
-    """(n, ny, nx) as (ny, nx * n), so that a row of a patch is contiguous."""
-    n, ny, nx = stack.shape
-    return np.ascontiguousarray(np.moveaxis(np.asarray(stack, dtype), 0, -1)).reshape(ny, nx * n)
 
 
 def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> Array:
@@ -361,8 +292,8 @@ def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: 
             for band in bands[at : at + threads]:
                 first, end = max(0, band[0] - how.search), min(ny, band[-1] + how.search + how.patch)
                 own = (np.zeros((end - first, nx * n)), np.zeros((end - first, nx)))
-                places = np.array([(i, j) for i in band for j in columns], np.int64)
-                calls.append((*fixed, places, how, first, *own))
+                centres = np.array([(i, j) for i in band for j in columns], np.int64)
+                calls.append((*fixed, centres, how, first, *own))
                 parts.append((slice(first, end), own))
             run(compiled, calls)
             for where, (sums, counts) in parts:

@@ -1,0 +1,157 @@
+"""Groups of similar patches: where they are, in which orientation, and their pixels, for `patches`.
+
+Two patches are compared in the 8 orientations of a square. Rings around the centre of a patch stay where they are: the
+distance of their means is at most that of the patches in any orientation, and most candidates go no further.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fusionkit.arrays import Array
+from fusionkit.engines.cpu.compile import inlined, summing
+
+Integers = npt.NDArray[np.int_]
+
+
+class Grouping(NamedTuple):
+    """How patches are grouped."""
+
+    patch: int = 5  # side P of a patch, in pixels
+    similar: int = 120  # K, patches in a group
+    search: int = 28  # half width of the search window around the reference, in pixels
+    stride: int = 3  # pixels from one reference patch to the next
+    turns: int = 8  # orientations in which patches are compared: those of the square, or 1
+
+
+@summing
+def _distance(one: Any, features: Any, row: int, column: int, length: int, patch: int, worst: Any) -> Any:
+    """Squared distance of a patch, a vector, and one of (ny, nx * channels); stops early beyond ``worst``."""
+    total = features[0, 0] * 0
+    for u in range(patch):
+        other = features[row + u, column : column + length]
+        for k in range(length):
+            step = one[u * length + k] - other[k]
+            total += step * step
+        if total > worst:
+            break
+    return total
+
+
+@summing
+def _least_distance(one: Any, other: Any) -> Any:
+    """Squared distance of the rings of two patches: no orientation has a smaller one."""
+    total = one[0] * 0
+    for k in range(one.size):
+        step = one[k] - other[k]
+        total += step * step
+    return total
+
+
+@inlined
+def nearest(compared: Any, i: int, j: int, channels: int, how: Any, best: Any, turned: Any, places: Any) -> int:
+    """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
+    features, rings, backs = compared
+    rows, columns, turns = places
+    ny, nx = rings.shape[0], rings.shape[1]
+    length, count, last = how.patch * channels, 1, 0
+    for turn in range(how.turns):
+        for k in range(how.patch * how.patch):
+            first = (j + backs[turn, k] % how.patch) * channels
+            for c in range(channels):
+                turned[turn, k * channels + c] = features[i + backs[turn, k] // how.patch, first + c]
+    # the reference belongs to the group even if many patches equal it
+    best[0], rows[0], columns[0], turns[0] = 0, i, j, 0
+    worst = features.dtype.type(np.inf)
+    for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
+        for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
+            if (row == i and column == j) or _least_distance(rings[i, j], rings[row, column]) >= worst:
+                continue
+            at, nearest = count if count < how.similar else last, worst
+            for turn in range(how.turns):
+                far = _distance(turned[turn], features, row, column * channels, length, how.patch, nearest)
+                if far < nearest:
+                    nearest, turns[at] = far, turn
+            if nearest >= worst:
+                continue
+            best[at], rows[at], columns[at] = nearest, row, column
+            count = min(count + 1, how.similar)
+            if count == how.similar:
+                last = int(np.argmax(best))
+                worst = best[last]
+    return count
+
+
+@inlined
+def gather(image: Any, places: Any, orders: Any, count: int, channels: int, patch: int, out: Any) -> None:
+    """Copy the patches of an image (ny, nx * channels), turned, into the rows of ``out`` (count, P * P * channels)."""
+    rows, columns, turns = places
+    for k in range(count):
+        for f in range(patch * patch):
+            at = orders[turns[k], f]
+            row, first = rows[k] + at // patch, (columns[k] + at % patch) * channels
+            for c in range(channels):
+                out[k, f * channels + c] = image[row, first + c]
+
+
+@inlined
+def means_of(rows: Any, count: int, out: Any) -> None:
+    """The mean of the rows."""
+    out[:] = 0.0
+    for k in range(count):
+        for f in range(out.size):
+            out[f] += rows[k, f]
+    for f in range(out.size):
+        out[f] /= count
+
+
+@inlined
+def collect(
+    data: Any, noise: Any, places: Any, orders: Any, sizes: Any, values: Any, means: Any, variances: Any
+) -> None:
+    """The patches of a group in ``values``, their mean, and the mean variance of their noise."""
+    count, patch, channels, _ = sizes
+    gather(noise, places, orders, count, channels, patch, values)
+    means_of(values, count, variances)
+    gather(data, places, orders, count, channels, patch, values)
+    means_of(values, count, means)
+
+
+@inlined
+def scratch(compared: Any, how: Any) -> tuple[Any, Any, Any]:
+    """Distances of a group, the turned reference, and the places (rows, columns, orientations) of its patches."""
+    features, rings, _ = compared
+    channels = features.shape[1] // (rings.shape[1] + how.patch - 1)
+    turned = np.empty((how.turns, how.patch * how.patch * channels), features.dtype)
+    places = np.empty(how.similar, np.int64), np.empty(how.similar, np.int64), np.empty(how.similar, np.int64)
+    return np.empty(how.similar, features.dtype), turned, places
+
+
+def compared_by(features: Array, how: Grouping) -> tuple[tuple[Array, Array, Integers], Integers]:
+    """Features, the rings of each patch, and the order of its pixels in each orientation and in the inverse one."""
+    pixels = np.arange(how.patch**2).reshape(how.patch, how.patch)
+    orders = np.array([np.rot90(p, k).ravel() for p in (pixels, pixels[:, ::-1]) for k in range(4)])
+    backs = orders[[0, 3, 2, 1, 4, 5, 6, 7]]
+    return (lines(features, np.float32), _rings(features, how.patch), backs), orders
+
+
+def _rings(features: Array, patch: int) -> Array:
+    """The features' means over the square rings of each patch, times the root of the number of pixels of a ring."""
+    _, ny, nx = features.shape
+    sums = np.pad(np.asarray(features, np.float64).cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
+    rows, columns, former, rings = ny - patch + 1, nx - patch + 1, 0.0, []
+    for size in range(2 - patch % 2, patch + 1, 2):
+        low = (patch - size) // 2
+        above, below = sums[:, low : low + rows], sums[:, low + size : low + size + rows]
+        left, right = slice(low, low + columns), slice(low + size, low + size + columns)
+        square = below[..., right] - below[..., left] - above[..., right] + above[..., left]
+        rings.append((square - former) / np.sqrt(size**2 - max(size - 2, 0) ** 2))
+        former = square
+    return np.ascontiguousarray(np.moveaxis(np.concatenate(rings), 0, -1), np.float32)
+
+
+def lines(stack: Array, dtype: npt.DTypeLike = np.float64) -> Array:
+    """(n, ny, nx) as (ny, nx * n), so that a row of a patch is contiguous."""
+    n, ny, nx = stack.shape
+    return np.ascontiguousarray(np.moveaxis(np.asarray(stack, dtype), 0, -1)).reshape(ny, nx * n)

@@ -15,8 +15,8 @@ from fusionkit.engines.cpu.patch_groups import Grouping
 from fusionkit.engines.cpu.patches import low_rank, mean_levels, wiener
 from fusionkit.operators.penalty.guide_alignment import aligned
 
-_PILOT = Grouping(patch=5, similar=60, search=20, stride=4, turns=1)  # for raw counts: smaller groups, not turned
-_OF_RESIDUALS = Grouping(patch=3, similar=300, search=28, stride=3)
+_PILOT = Grouping(patch=5, similar=60, search=20, stride=4, turns=1)  # for raw counts: smaller groups
+_OF_RESIDUALS = Grouping(patch=3, similar=300, search=28, stride=3, turns=1)
 _SPARSE = 0.5  # share of values that were not measured, from which twice as many renewals are needed
 _CORRECTIONS = 2  # by the means of residuals; a third changes nothing
 _BLURRED = 1.5  # pixels, Gaussian before patches of raw counts are compared
@@ -99,10 +99,11 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
         source = replace(source, guide=aligned(source.guide, np.maximum(alone, 0.0)))
     maps = _pilot(source, patch, sparse)
     renewals *= 1 + gaps
-    for _ in range(renewals):
+    for renewal in range(renewals):
         maps = np.maximum(maps, 0.0)
         features, noise = _features(maps, source), source.noise_of(maps)
-        maps = wiener(source.data, noise, source.floors, maps, source.guide, features, how)
+        turned = how if renewal else how._replace(turns=1)  # among noisy maps the best of 8 turns fits noise
+        maps = wiener(source.data, noise, source.floors, maps, source.guide, features, turned)
     maps = _without_bias(np.maximum(maps, 0.0), source)
     maps.flags.writeable = False
     return maps

@@ -254,7 +254,7 @@ def test_maps_are_far_nearer_to_the_truth_and_totals_are_kept() -> None:
 def test_a_thin_layer_keeps_its_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The means of residuals mend what shrinkage takes from all patches of the layer."""
     y, x = np.mgrid[:72, :72]
-    line = np.exp(-0.5 * ((x - 36 - 6 * np.sin(y / 12)) / 1.2) ** 2)
+    line = np.exp(-0.5 * ((x - 36 - 6 * np.sin(y / 12)) / 0.8) ** 2)
     truth = np.stack([20.0 - 8.0 * line, 0.6 + 4.0 * line])
     losses = []
     for corrections in (0, 2):

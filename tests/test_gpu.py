@@ -28,7 +28,7 @@ from fusionkit.result import Result, Status
 UNFUSED: dict[str, tuple[Any, ...]] = {
     "tgv": PROBLEMS["tgv"][0],
     "joint tgv": PROBLEMS["joint tgv"][0],
-    "anisotropic": PROBLEMS["joint prox only"][0],
+    "anisotropic": (*FUSED[:2], {"type": "anisotropic_tv", "weight": 0.3}, "nonnegative"),
     "huber": (*FUSED[:2], {"type": "huber_tv", "weight": 0.3, "smoothing": 0.5}, "nonnegative"),
     "smooth": (*FUSED[:2], {"type": "l2", "operator": "laplacian", "weight": 0.1}, "nonnegative"),
     "two penalties": (*FUSED, {"type": "l2", "operator": "gradient", "weight": 0.1}),
@@ -37,7 +37,8 @@ UNFUSED: dict[str, tuple[Any, ...]] = {
         {"type": "penalty", "functional": "euclidean", "operator": "gradient"},
     ),
 }
-KERNELS = [name for name in PROBLEMS if name not in ("tgv", "joint tgv", "joint prox only", "two detectors")]
+WITHOUT = ("tgv", "curvature", "prox only", "two detectors", "anisotropic")  # no kernel on a device
+KERNELS = [name for name in PROBLEMS if not name.endswith(WITHOUT) and not name.startswith(WITHOUT)]
 
 
 def real_device() -> Device:

@@ -213,7 +213,7 @@ def boost_of(check: TVCheck, joint: bool, x: Array, scale: float, former: Array 
     _, need = check.memory
     former = read_only(np.zeros_like(new) if former is None else former, new.dtype)
     x, factor = read_only(x, dtype), dtype.type(4.0 * scale)
-    run(_concavity.kept, [(x, need, fit, factor, rows) for rows in check.shares])
+    run(_concavity[check.is_kept], [(x, need, fit, factor, rows) for rows in check.shares])
     need = read_only(need, dtype)
     run(_boost.kept, [(need, former, new, joint, rows) for rows in check.shares])
     return new
@@ -258,7 +258,7 @@ class TVEngine(TVCheck):
         pulls = np.zeros((0, 0, 0), self.dtype) if pulls is None else pulls
         common = self.fit, self.field, boost, numbers, primal, self.newton_steps, self._moves, pulls, lead
         calls = [(x, p, over[index], last[index], *common, rows) for index, rows in enumerate(self.shares)]
-        run(_iteration[self._kept], calls)
+        run(_iteration[self.is_kept], calls)
         return x, (p,)
 
     def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:

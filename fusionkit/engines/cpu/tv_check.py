@@ -332,7 +332,7 @@ class TVCheck:
         self.factors = factors_of(penalty, shape[0], self.dtype)
         self.radii = read_only(self.factors * self.dtype.type(penalty.weight), self.dtype)
         self.shares = shares(shape[1], thread_count(threads))
-        self._kept = ours(spec)  # whether the kernels are cached on disk
+        self.is_kept = ours(spec)  # whether the kernels are cached on disk
         self._zeros = read_only(np.zeros(shape[2]), self.dtype)
         # sums of the rows and residual, kept from the first check on: fresh memory costs more than the writes to it
         self._memory: tuple[Array, Array] | None = None if former is None else former._memory
@@ -378,7 +378,7 @@ class TVCheck:
         weights = self.radii, self.factors, number(-1.0 if tv.isotropic else tv.smoothing), number(step)
         arguments = (x, p, self._zeros, residual, self.fit, self.field, weights, table)
         spans = spread(self.shares, row_stride(sample))
-        run(_collect[self._kept], [(*arguments, span) for span in spans])
+        run(_collect[self.is_kept], [(*arguments, span) for span in spans])
         return summed(table, spans[0])
 
     def evaluate(

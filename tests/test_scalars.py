@@ -11,6 +11,7 @@ from test_engine import FUSED, recording, run
 
 from benchmarks.own_loss import OwnPoisson, rewritten
 from fusionkit.compose_problem import compose, make_solver
+from fusionkit.engines.cpu import tv, tv_check
 from fusionkit.engines.kernel_terms import describe, kernel_of
 from fusionkit.loop import solve
 from fusionkit.operators.fidelity import fidelity
@@ -73,6 +74,9 @@ def test_losses_and_chains_run_compiled(kind: str) -> None:
     assert (plain.engine, fast.engine) == ("numpy", "numba")
     assert fast.notes == plain.notes
     np.testing.assert_allclose(fast.x, plain.x, rtol=1e-8, atol=1e-8)
+    # a cache that names an author's class cannot be read where that class is not
+    for versions in (tv._iteration, tv._concavity, tv_check._collect):
+        assert "OwnPoisson" not in str(versions.kept.signatures)
     assert {f"term.{term.name}" for term in compiled.terms if isinstance(term, Pixelwise)} < set(plain.trace)
     for column in plain.trace.keys() - {"seconds", "memory"}:
         np.testing.assert_allclose(fast.trace[column], plain.trace[column], rtol=1e-8, atol=1e-12)

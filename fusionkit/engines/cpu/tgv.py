@@ -193,7 +193,7 @@ class TGVEngine(TGVCheck):
         primal = number(1.0 / tau), quarter, (number(3.0 * sigma), number(8.0 * SECOND * sigma)), ahead, behind
         pulls, plain = np.zeros((0, 0, 0), self.dtype) if pulls is None else pulls, self.plain
         fixed = (x, w, s, self._outside, plain.fit, boost, primal, half, plain.newton_steps, self._moves, pulls, lead)
-        run(_descent[self._kept], [(*fixed, rows) for rows in self.shares])
+        run(_descent[self.is_kept], [(*fixed, rows) for rows in self.shares])
         return x, (p,)
 
     def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:

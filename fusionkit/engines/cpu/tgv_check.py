@@ -117,7 +117,7 @@ class TGVCheck:
         before = None if former is None else former.plain
         self.plain = TVCheck(spec, TotalVariation(0.0), shape, dtype, newton_steps, before, threads)
         self.extrapolated = None if former is None else former.extrapolated  # 2 p~ - p of an iteration
-        self.shares, self._kept = self.plain.shares, ours(spec)
+        self.shares, self.is_kept = self.plain.shares, ours(spec)
         self._table = np.empty((shape[1], 6), np.float64)
         self._zeros = read_only(np.zeros(shape[2]), self.dtype)
 

@@ -6,6 +6,7 @@ from fusionkit.arrays import Array
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # pixels, of the Gaussians that fill gaps, narrow ones first
 _ENOUGH = 1e-2  # of a pixel, within the Gaussian
+_SPARSE = 0.5  # share of values that were not measured
 
 
 def filled(images: Array) -> Array:
@@ -37,3 +38,8 @@ def known(values: Array) -> Array:
     """The values that are not NaN: themselves where none is, else flat."""
     missing = np.isnan(values)
     return values[~missing] if missing.any() else values
+
+
+def is_sparse(data: Array) -> bool:
+    """Whether more than half of the values were not measured, as in a sparse scan."""
+    return float(np.isnan(data).mean()) > _SPARSE

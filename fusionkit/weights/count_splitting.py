@@ -33,7 +33,7 @@ import numpy as np
 from fusionkit.compose_problem import Objective
 from fusionkit.data.counts.scale import is_counts, step_of
 from fusionkit.data.dataset import Dataset
-from fusionkit.data.missing import known
+from fusionkit.data.missing import is_sparse, known
 from fusionkit.errors import UserError
 from fusionkit.interrupts import Terminated
 from fusionkit.terms import Array, Bounds, Fitted
@@ -45,7 +45,6 @@ from fusionkit.weights.search import POISSON, Attempt, Noisy, Task, Trial, sigma
 from fusionkit.weights.shares import with_shares
 
 SHARE = 0.5  # of the counts for training; at 0.7 and 0.85 the held-out error is noisier and the choice no better
-_SPARSE = 0.5  # of the pixels were not measured
 _MOST = 2.0**53  # counts in a pixel: float64 does not tell larger whole numbers apart
 _SEED = 0  # the same data give the same weight
 _WORDING = Wording(
@@ -161,7 +160,7 @@ def _halves(task: Task) -> dict[str, Halves]:
     random, halves = np.random.default_rng(_SEED), dict[str, Halves]()
     for one in task.validation_terms(task.problem(1.0)):
         data, sigma = task.dataset.arrays.get(one.target), sigma_of(one)
-        sparse = data is not None and np.isnan(data).mean() > _SPARSE
+        sparse = data is not None and is_sparse(data)
         if data is not None and sigma is not None:
             split = leave_out(data, np.broadcast_to(sigma**2, data.shape), random) if sparse else None
             halves.setdefault(one.target, split or copies(data, sigma, random))

@@ -41,8 +41,8 @@ def aligned(guide: Array, maps: Array) -> Array:
     whole = _whole(smooth, still, predictors)
     moved = _of_rows(smooth, _field(smooth, whole, predictors), predictors)
     after = _unexplained(smooth, moved, predictors)
-    rest, whole = np.mean(after[1] ** 2), np.mean(_without_slow(after[0]) ** 2)
-    explains = rest <= np.mean(before[1] ** 2) / _LEAST_GAIN and rest <= _MOST_UNEXPLAINED * whole
+    rest, variance = np.mean(after[1] ** 2), np.mean(_without_slow(after[0]) ** 2)
+    explains = rest <= np.mean(before[1] ** 2) / _LEAST_GAIN and rest <= _MOST_UNEXPLAINED * variance
     return _sampled(guide, moved) if explains else guide
 
 
@@ -114,8 +114,7 @@ def _of_rows(image: Array, field: Array, predictors: Array) -> Array:
     """The field plus a shift of each row along the columns, shrunk by their most likely spread."""
     jitter = np.zeros(len(image))
     for _ in range(_ROUNDS):
-        by = field + np.stack([np.zeros_like(image), np.broadcast_to(jitter[:, None], image.shape)])
-        moved, rest = _unexplained(image, by, predictors)
+        moved, rest = _unexplained(image, _jittered(field, jitter), predictors)
         columns = _slopes(moved)[1]
         normal = np.maximum(np.sum(columns**2, axis=1), np.finfo(np.float64).tiny)
         noise = np.mean(rest**2, axis=1) * _LENGTH / normal
@@ -123,4 +122,9 @@ def _of_rows(image: Array, field: Array, predictors: Array) -> Array:
         total = noise + _SPREADS[:, None] ** 2
         spread = _SPREADS[int(np.argmin(np.sum(raw**2 / total + np.log(total), axis=1)))]
         jitter = np.clip(raw * spread**2 / np.maximum(noise + spread**2, np.finfo(np.float64).tiny), -1.0, 1.0)
-    return field + np.stack([np.zeros_like(image), np.broadcast_to(jitter[:, None], image.shape)])
+    return _jittered(field, jitter)
+
+
+def _jittered(field: Array, jitter: Array) -> Array:
+    """The field plus a shift of each row along the columns."""
+    return np.stack([field[0], field[1] + jitter[:, None]])

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from fusionkit.arrays import Array
 from fusionkit.data.counts.scale import step_of
-from fusionkit.data.missing import filled, known
+from fusionkit.data.missing import filled, is_sparse, known
 from fusionkit.data.noise import noise_level
 from fusionkit.engines.cpu.patch_groups import Grouping
 from fusionkit.engines.cpu.patches import low_rank, mean_levels, wiener
@@ -17,7 +17,6 @@ from fusionkit.operators.penalty.guide_alignment import aligned
 
 _PILOT = Grouping(patch=5, similar=60, search=20, stride=4, turns=1)  # for raw counts: smaller groups
 _OF_RESIDUALS = Grouping(patch=3, similar=300, search=28, stride=3, turns=1)
-_SPARSE = 0.5  # share of values that were not measured, from which twice as many renewals are needed
 _CORRECTIONS = 2  # by the means of residuals; a third changes nothing
 _BLURRED = 1.5  # pixels, Gaussian before patches of raw counts are compared
 _GUIDE_BLURRED = 0.5  # pixels, likewise for the guide
@@ -93,12 +92,10 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     renewals : how often the groups are recomputed.
     """
     patch, sparse = min(_PILOT.patch, how.patch), how.stride >= how.patch
-    gaps = float(np.isnan(source.data).mean()) > _SPARSE  # the pilot is smooth where nothing was measured
-    if source.guide is not None and not gaps:
-        alone = _pilot(replace(source, guide=None), patch, sparse)
-        source = replace(source, guide=aligned(source.guide, np.maximum(alone, 0.0)))
+    source = _with_guide_in_place(source, patch, sparse)
     maps = _pilot(source, patch, sparse)
-    renewals *= 1 + gaps
+    if is_sparse(source.data):  # the pilot is smooth where nothing was measured
+        renewals *= 2
     for renewal in range(renewals):
         maps = np.maximum(maps, 0.0)
         features, noise = _features(maps, source), source.noise_of(maps)
@@ -123,6 +120,15 @@ def _without_bias(maps: Array, source: Source) -> Array:
 
 
 @lru_cache(maxsize=2)  # the same for both sizes of patches
+def _with_guide_in_place(source: Source, patch: int, sparse: bool) -> Source:
+    """The source with its guide moved onto the pilot without it, which no misplaced guide has drawn along."""
+    if source.guide is None or is_sparse(source.data):
+        return source
+    alone = _pilot(replace(source, guide=None), patch, sparse)
+    return replace(source, guide=aligned(source.guide, np.maximum(alone, 0.0)))
+
+
+@lru_cache(maxsize=2)  # likewise
 def _pilot(source: Source, patch: int, sparse: bool) -> Array:
     """The data with each group's singular values shrunk, read-only."""
     first = _PILOT._replace(patch=patch, stride=max(_PILOT.stride, patch * sparse))
@@ -134,9 +140,9 @@ def _pilot(source: Source, patch: int, sparse: bool) -> Array:
 
 
 def release_memory() -> None:
-    """Forget the consensus maps and pilots of a search that is over."""
-    consensus.cache_clear()
-    _pilot.cache_clear()
+    """Forget the consensus maps, guides and pilots of a search that is over."""
+    for kept in (consensus, _with_guide_in_place, _pilot):
+        kept.cache_clear()
 
 
 def _features(maps: Array, source: Source) -> Array:

@@ -50,11 +50,12 @@ def _least_distance(one: Any, other: Any) -> Any:
 
 
 @inlined
-def nearest(compared: Any, i: int, j: int, channels: int, how: Any, best: Any, turned: Any, places: Any) -> int:
+def nearest(compared: Any, i: int, j: int, how: Any, best: Any, turned: Any, places: Any) -> int:
     """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
-    features, rings, backs = compared
+    features, rings, backs, _ = compared
     rows, columns, turns = places
     ny, nx = rings.shape[0], rings.shape[1]
+    channels = features.shape[1] // (nx + how.patch - 1)
     length, count, last = how.patch * channels, 1, 0
     for turn in range(how.turns):
         for k in range(how.patch * how.patch):
@@ -68,14 +69,14 @@ def nearest(compared: Any, i: int, j: int, channels: int, how: Any, best: Any, t
         for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
             if (row == i and column == j) or _least_distance(rings[i, j], rings[row, column]) >= worst:
                 continue
-            at, nearest = count if count < how.similar else last, worst
+            at, least = count if count < how.similar else last, worst
             for turn in range(how.turns):
-                far = _distance(turned[turn], features, row, column * channels, length, how.patch, nearest)
-                if far < nearest:
-                    nearest, turns[at] = far, turn
-            if nearest >= worst:
+                far = _distance(turned[turn], features, row, column * channels, length, how.patch, least)
+                if far < least:
+                    least, turns[at] = far, turn
+            if least >= worst:
                 continue
-            best[at], rows[at], columns[at] = nearest, row, column
+            best[at], rows[at], columns[at] = least, row, column
             count = min(count + 1, how.similar)
             if count == how.similar:
                 last = int(np.argmax(best))
@@ -121,19 +122,19 @@ def collect(
 @inlined
 def scratch(compared: Any, how: Any) -> tuple[Any, Any, Any]:
     """Distances of a group, the turned reference, and the places (rows, columns, orientations) of its patches."""
-    features, rings, _ = compared
+    features, rings, _, _ = compared
     channels = features.shape[1] // (rings.shape[1] + how.patch - 1)
     turned = np.empty((how.turns, how.patch * how.patch * channels), features.dtype)
     places = np.empty(how.similar, np.int64), np.empty(how.similar, np.int64), np.empty(how.similar, np.int64)
     return np.empty(how.similar, features.dtype), turned, places
 
 
-def compared_by(features: Array, how: Grouping) -> tuple[tuple[Array, Array, Integers], Integers]:
-    """Features, the rings of each patch, and the order of its pixels in each orientation and in the inverse one."""
+def compared_by(features: Array, how: Grouping) -> tuple[Array, Array, Integers, Integers]:
+    """Features, the rings of each patch, and the order of its pixels in the inverse of each orientation and in it."""
     pixels = np.arange(how.patch**2).reshape(how.patch, how.patch)
     orders = np.array([np.rot90(p, k).ravel() for p in (pixels, pixels[:, ::-1]) for k in range(4)])
     backs = orders[[0, 3, 2, 1, 4, 5, 6, 7]]
-    return (lines(features, np.float32), _rings(features, how.patch), backs), orders
+    return lines(features, np.float32), _rings(features, how.patch), backs, orders
 
 
 def _rings(features: Array, patch: int) -> Array:

@@ -106,24 +106,15 @@ def _scatter(
 
 @kernel
 def _low_rank(
-    data: Any,
-    noise: Any,
-    floors: Any,
-    compared: Any,
-    orders: Any,
-    centres: Any,
-    how: Any,
-    first: int,
-    total: Any,
-    cover: Any,
+    data: Any, noise: Any, floors: Any, compared: Any, centres: Any, how: Any, first: int, total: Any, cover: Any
 ) -> None:
     channels, size = floors.size, floors.size * how.patch * how.patch
-    of_features = compared[0].shape[1] // cover.shape[1]
     best, turned, places = scratch(compared, how)
+    orders = compared[3]
     values = np.empty((how.similar, size))
     means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
     for i, j in centres:
-        count = nearest(compared, i, j, of_features, how, best, turned, places)
+        count = nearest(compared, i, j, how, best, turned, places)
         sizes = (count, how.patch, channels, first)
         collect(data, noise, places, orders, sizes, values, means, variances)
         _spreads(variances, channels, floors, spreads)
@@ -152,7 +143,6 @@ def _wiener(
     pilot: Any,
     guide: Any,
     compared: Any,
-    orders: Any,
     centres: Any,
     how: Any,
     first: int,
@@ -161,14 +151,14 @@ def _wiener(
 ) -> None:
     channels, size, of_guide = floors.size, floors.size * how.patch * how.patch, how.patch * how.patch
     shown = of_guide if guide.size else 0
-    of_features = compared[0].shape[1] // cover.shape[1]
     best, turned, places = scratch(compared, how)
+    orders = compared[3]
     values, prior = np.empty((how.similar, size)), np.empty((how.similar, size))
     images = np.empty((how.similar, of_guide))
     means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
     before, brightness = np.empty(size), np.empty(of_guide)
     for i, j in centres:
-        count = nearest(compared, i, j, of_features, how, best, turned, places)
+        count = nearest(compared, i, j, how, best, turned, places)
         sizes = (count, how.patch, channels, first)
         collect(data, noise, places, orders, sizes, values, means, variances)
         _spreads(variances, channels, floors, spreads)
@@ -203,24 +193,15 @@ def _wiener(
 
 @kernel
 def _mean_levels(
-    data: Any,
-    noise: Any,
-    floors: Any,
-    compared: Any,
-    orders: Any,
-    centres: Any,
-    how: Any,
-    first: int,
-    total: Any,
-    cover: Any,
+    data: Any, noise: Any, floors: Any, compared: Any, centres: Any, how: Any, first: int, total: Any, cover: Any
 ) -> None:
     channels, size = floors.size, floors.size * how.patch * how.patch
-    of_features = compared[0].shape[1] // cover.shape[1]
     best, turned, places = scratch(compared, how)
+    orders = compared[3]
     values, none = np.empty((how.similar, size)), np.zeros((how.similar, size))
     means, variances, ones = np.empty(size), np.empty(size), np.ones(size)
     for i, j in centres:
-        count = nearest(compared, i, j, of_features, how, best, turned, places)
+        count = nearest(compared, i, j, how, best, turned, places)
         sizes = (count, how.patch, channels, first)
         collect(data, noise, places, orders, sizes, values, means, variances)
         for channel in range(channels):
@@ -246,7 +227,7 @@ def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Gro
     features : images by which patches are compared, (m, ny, nx), with one noise variance.
     how : sizes of patches and groups; a patch must fit into the image.
     """
-    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), *compared_by(features, how))
+    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), compared_by(features, how))
     return _banded(_low_rank.kept, fixed, data.shape, how)
 
 
@@ -263,7 +244,7 @@ def wiener(
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
     fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), lines(pilot), shown)
-    return _banded(_wiener.kept, (*fixed, *compared_by(features, how)), data.shape, how)
+    return _banded(_wiener.kept, (*fixed, compared_by(features, how)), data.shape, how)
 
 
 def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -273,7 +254,7 @@ def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: 
     ----------
     data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
-    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), *compared_by(features, how))
+    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), compared_by(features, how))
     return _banded(_mean_levels.kept, fixed, data.shape, how)
 
 

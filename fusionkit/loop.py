@@ -314,7 +314,7 @@ def _result(
         looks=columns([current.estimated(*sample) for sample in history.samples]),
         steps=solver.steps(state),
         seconds=seconds,
-        notes=(*solver.notes(split, state), *backend.notes(split), *spell(final.parameters)),
+        notes=(*solver.notes(split, state), *solver.fallbacks(split), *spell(final.parameters)),
         engine=backend.used(split),
         device=backend.device(),
         parameters=final.parameters,

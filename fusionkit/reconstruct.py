@@ -116,7 +116,8 @@ class Job:
             f"solver: {self.solver.name} (tolerance {options.tolerance:g}, at most {options.max_iterations} iterations)"
         )
         lines.append(f"memory: about {spell(self.memory)}")
-        return lines + [f"note: {note}" for note in self.dataset.notes]
+        fallbacks = self.solver.fallbacks(fit(self.solver, self.problem))
+        return lines + [f"note: {note}" for note in (*self.dataset.notes, *fallbacks)]
 
     def record(
         self, result: Result, warnings: tuple[str, ...] = (), stop_requested: Callable[[], bool] | None = None

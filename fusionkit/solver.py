@@ -182,6 +182,10 @@ class Solver(ABC, Generic[S]):
         """Notes for the user, such as which term was smoothed."""
         return ()
 
+    def fallbacks(self, split: Split) -> tuple[str, ...]:
+        """Which terms fall back to slower code, why, and what it costs."""
+        return backend_of(split).notes(split)
+
 
 def _with_duals(split: Split, state: S, former: Former) -> S:
     """The state with copies of the former duals and auxiliary unknowns of the same name and shape, if finite."""

@@ -68,6 +68,10 @@ class Auto(Solver[Any]):
         """That of the first solver; one that follows may hold more."""
         return self.first(split.problem).memory(split)
 
+    def fallbacks(self, split: Split) -> tuple[str, ...]:
+        """Those of the first solver."""
+        return self.first(split.problem).fallbacks(split)
+
     def init(self, split: Split, x0: Array) -> State:
         """As the first solver."""
         return self.first(split.problem).init(split, x0)

@@ -215,11 +215,11 @@ class ChambollePock(Solver[PrimalDualState]):
         engine, known = state.fused, (state.x, scale, state.boost)
         return replace(state, boost=local_boost(split, *known) if engine is None else engine.boost(*known))
 
-    def notes(self, split: Split, state: PrimalDualState) -> tuple[str, ...]:
-        """Which penalties keep compiled terms from running whole iterations in kernels."""
+    def fallbacks(self, split: Split) -> tuple[str, ...]:
+        """Also which penalties keep compiled terms from running whole iterations in kernels."""
         names = [term.name for term in split.coupling.terms if type(kernel_of(term)) not in ENGINES]
-        if not names or state.fused is not None or backend_of(split).used(split) != "numba":
-            return ()
+        if not names or backend_of(split).used(split) != "numba":
+            return super().fallbacks(split)
         what = f"no kernel is compiled for {' and '.join(names)}"
         return (f"the iterations run in NumPy beside the compiled terms: {what}; they take about 4 times as long",)
 

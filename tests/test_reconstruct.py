@@ -73,6 +73,17 @@ def test_describe_names_every_term_and_the_solver() -> None:
         assert word in lines
 
 
+@pytest.mark.parametrize("solver", ["auto", "chambolle_pock"])
+def test_describe_names_what_runs_in_slower_code_and_the_cost(solver: str) -> None:
+    sets = (*SMALL["cos_nanoparticle"], f"solver.type={solver}")
+    slow = "note: the pixelwise terms run in NumPy: the kernels take exponents from 1 to 4, but that of haadf is 0.5"
+    assert (
+        f"{slow}; iterations take about 10 times as long"
+        in prepare("cos_nanoparticle", (*sets, "terms.haadf.gamma=0.5")).describe()
+    )
+    assert "about 10 times" not in "".join(prepare("cos_nanoparticle", sets).describe())
+
+
 def test_without_maps_the_coefficients_must_be_named() -> None:
     dataset = Dataset({"y": np.ones(3), "X": np.ones((3, 1))})
     with pytest.raises(UserError, match=r"unknown: is missing"):

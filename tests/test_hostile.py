@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 from bcf_files import write_bcf
+from microscope_files import write_elid
 from test_writer import RUN
 
 import fusionkit as fk
@@ -199,9 +200,16 @@ def test_the_memory_and_time_of_a_reader_are_bounded(tmp_path: Path) -> None:
         process.open(tmp_path / "a.bcf")
     peak = next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "VmHWM" in line)
     assert int(peak.split()[1]) < 340_000  # kB
-    # RosettaSciIO waits for ever for the lost end of an .elid
     seconds = resource.prlimit(process.pid, resource.RLIMIT_CPU)[0]
     assert 45 < seconds < 60
+
+
+@pytest.mark.parametrize("end", [40, 600])
+def test_values_that_are_cut_off_are_not_waited_for(tmp_path: Path, end: int) -> None:
+    write_elid(tmp_path / "whole.elid")
+    (tmp_path / "cut.elid").write_bytes((tmp_path / "whole.elid").read_bytes()[:end])
+    with pytest.raises(UserError, match=r"cut\.elid: the file is not readable \(its compressed values are cut off\)"):
+        open_recording(tmp_path / "cut.elid")
 
 
 def test_a_folder_in_place_of_a_file_is_not_searched(tmp_path: Path) -> None:

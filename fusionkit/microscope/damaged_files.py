@@ -138,9 +138,9 @@ def mend(module: str) -> None:
     ----------
     module : name of the reader's module (``rsciio.bruker``).
     """
-    mending = {"rsciio.bruker": _mend_bruker, "rsciio.jeol": _mend_jeol, "rsciio.emd": _mend_velox}.get(module)
-    if mending is not None:
-        mending(sys.modules[f"{module}._api"])
+    mending = {"bruker": _mend_bruker, "jeol": _mend_jeol, "emd": _mend_velox, "phenom": _mend_phenom}
+    if (reader := module.removeprefix("rsciio.")) in mending:
+        mending[reader](sys.modules[f"{module}._api"])
 
 
 @cache
@@ -190,6 +190,22 @@ def _mend_velox(_: Any) -> None:
         read(self, group, reader)
 
     stream.__init__ = on_own_pixels
+
+
+@cache
+def _mend_phenom(api: Any) -> None:
+    """End at a compressed stream that is cut off, for whose rest RosettaSciIO waits forever."""
+
+    def read(self: Any, size: int = 1) -> bytes:
+        data: bytes = self._decompressor.decompress(b"", size)
+        while self._decompressor.needs_input:
+            block = self._file.read(self._block_size)
+            if not block:
+                raise EOFError("its compressed values are cut off")
+            data += self._decompressor.decompress(block, size - len(data))
+        return data
+
+    api.ElidReader._read = read
 
 
 _MOST_DEFLATED = 1100  # bytes of values per byte of deflate

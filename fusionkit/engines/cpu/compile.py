@@ -13,7 +13,7 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import njit as _njit
 from numba import types
-from numba.core import cgutils, event
+from numba.core import event
 from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -153,7 +153,8 @@ def _stack(rows: int) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             value = context.get_data_type(dtype)
-            memory = cgutils.alloca_once(builder, ir.ArrayType(value, rows * ROW))
+            with builder.goto_entry_block():  # `cgutils.alloca_once` stores zeros, one by one, for which LLVM takes 10 s
+                memory = builder.alloca(ir.ArrayType(value, rows * ROW))
             memory.align = 64
             return builder.bitcast(memory, value.as_pointer())
 

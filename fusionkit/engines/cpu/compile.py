@@ -153,7 +153,7 @@ def _stack(rows: int) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             value = context.get_data_type(dtype)
-            with builder.goto_entry_block():  # `cgutils.alloca_once` stores zeros, one by one, for which LLVM takes 10 s
+            with builder.goto_entry_block():  # `cgutils.alloca_once` stores zeros one by one: LLVM takes 10 s for them
                 memory = builder.alloca(ir.ArrayType(value, rows * ROW))
             memory.align = 64
             return builder.bitcast(memory, value.as_pointer())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,3 +117,42 @@ def test_power_is_never_nan(x: float, y: float) -> None:
         reference = float(np.float64(x) ** y)
     if normal(np.array(reference), np.float32):
         assert actual == pytest.approx(reference, rel=ERROR[np.float32])
+
+
+def damage_index(folder: Path) -> None:
+    index = next(folder.rglob("*.nbi"))
+    index.write_bytes(index.read_bytes()[:40])
+
+
+def damage_code(folder: Path) -> None:
+    next(folder.rglob("*.nbc")).write_bytes(b"")
+
+
+def full_disk(_: Path) -> None:
+    pass  # see `save` below
+
+
+@pytest.mark.parametrize("damage", [damage_index, damage_code, full_disk])
+def test_a_damaged_cache_costs_time_only(
+    damage: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+
+    def double(x: Any) -> Any:
+        return 2.0 * x
+
+    def hits() -> int:
+        versions = fast_jit.kernel(double)
+        assert versions.kept(1.5) == 3.0
+        return sum(versions.kept.stats.cache_hits.values())
+
+    def save(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if damage is full_disk:
+        monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", save)
+        assert [hits(), hits()] == [0, 0]
+        return
+    assert [hits(), hits()] == [0, 1]
+    damage(tmp_path)
+    assert [hits(), hits()] == [0, 1]

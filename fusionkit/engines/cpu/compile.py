@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -87,6 +88,8 @@ def source_stamp() -> int:
 
 
 STAMP = source_stamp()
+# what damaged pickles raise
+_DAMAGED = (UnpicklingError, AttributeError, EOFError, ImportError, IndexError, KeyError, TypeError, ValueError)
 _COMPILED = event.TimingListener()
 event.register("numba:compile", _COMPILED)
 
@@ -101,6 +104,22 @@ class _Cache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return (*super()._index_key(sig, codegen), STAMP)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled code; None, for which Numba compiles, if its files are damaged or cannot be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except (OSError, *_DAMAGED):
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep compiled code, with a new index in place of a damaged one; a full disk costs the next process time."""
+        with suppress(OSError):
+            try:
+                super().save_overload(sig, data)
+            except _DAMAGED:
+                self.flush()
+                super().save_overload(sig, data)
 
 
 class Versions(NamedTuple):

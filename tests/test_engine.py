@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +20,6 @@ from fusionkit.engines.evaluate import Evaluator
 from fusionkit.errors import UserError
 from fusionkit.loop import solve, solving_seconds
 from fusionkit.machine import limit_threads
-from fusionkit.pixelwise import PixelwiseProx
 from fusionkit.problem import Problem
 from fusionkit.reconstruct import starting_point
 from fusionkit.result import Result
@@ -120,23 +118,6 @@ def test_check_agrees_with_its_definition(name: str) -> None:
     defined = certify(split, x, state.auxiliary, state.duals)
     for part in ("stationarity", "alignment", "feasibility"):
         assert getattr(certificate, part) == pytest.approx(getattr(defined, part), rel=1e-4)
-
-
-def test_an_image_by_scalars_beside_a_loss_of_maps_with_background() -> None:
-    data = recording()
-    arrays = {
-        **data.arrays,
-        "bright": 99 * np.exp(-0.03 * data.arrays["maps"].sum(axis=0)),
-        "dark": np.ones((2, 24, 19)),
-    }
-    image = {"type": "absorption", "mu": {"Co": 0.02, "O": 0.05}, "incident": 99.0}
-    counts = {"type": "elements", "elements": ["Co", "O"], "background": "dark"}
-    terms = [{"type": "least_squares", "data": "bright", "forward": image}, {"type": "poisson", "forward": counts}]
-    problem = compose(replace(data, arrays=arrays), [*terms, "nonnegative"], precision="double", engine="numba")
-    split = fit(make_solver("chambolle_pock"), problem)
-    v, x = np.random.default_rng(2).uniform(0.1, 9.0, (2, *problem.shape))
-    compiled = backend_of(split).joint_prox(split)(v, 0.5, x.copy(), 1)
-    np.testing.assert_allclose(compiled, PixelwiseProx(split.pixelwise, split.bounds)(v, 0.5, x, 1), atol=1e-9)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

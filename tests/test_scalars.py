@@ -24,28 +24,28 @@ pytest.importorskip("numba", reason="the compiled kernels need Numba")
 
 IMAGE = {"name": "image", "data": "haadf", "weight": 0.1}
 ABSORPTION = {"type": "absorption", "mu": {"Co": 0.05, "O": 0.02}, "incident": 60.0}
-SECOND = {"type": "haadf", "gamma": 1.2, "name": "second image", "weight": 0.3}
+SECOND = {"type": "least_squares", "data": "haadf", "name": "second image", "weight": 0.3, "forward": "sum"}
 COUNTED = {"type": "poisson", "name": "counted", "data": "haadf", "forward": {"type": "power_sum", "gamma": 1.5}}
 MIXTURE = {"type": "poisson", "weight": 0.7, "forward": "spectral"}  # every element contributes to every map
+COUNTS = {
+    "type": "poisson",
+    "name": "one",
+    "data": "one",
+    "forward": {"type": "elements", "elements": {"O": 0.4}, "background": "one_background"},
+}
 BESIDE = (
     *({"type": "poisson", "name": name, "data": "other", "weight": 0.3} for name in ("own", "second")),
-    {
-        "type": "poisson",
-        "name": "one",
-        "data": "one",
-        "forward": {"type": "elements", "elements": {"O": 0.4}, "background": "one_background"},
-    },
+    COUNTS,
     {"type": "least_squares", "data": "other"},
 )
-# each is compiled on its own: losses of images with chains and powers, a mixture, an author's loss, several losses
+# each is compiled on its own: losses of images with chains and powers beside counts, a mixture beside an author's loss
 KINDS: dict[str, tuple[Any, ...]] = {
     "chains": (
         {"type": "least_squares", **IMAGE, "forward": ABSORPTION},
-        {"type": "poisson", "data": "other"},
+        COUNTS,
         SECOND,
         COUNTED,
     ),
-    "sum and mixture": ({"type": "poisson", **IMAGE, "forward": "sum"}, MIXTURE),
     "mixture beside losses": (FUSED[0], *BESIDE, MIXTURE),
 }
 

@@ -64,15 +64,15 @@ class _PartCompiler(CompilerBase):
 
 
 # A call in a loop prevents vectorisation, so everything that runs inside a loop is inlined.
-_INSIDE: dict[str, Any] = {
+INSIDE: dict[str, Any] = {
     "forceinline": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
     "pipeline_class": _PartCompiler,
 }
-inlined = njit(**OPTIONS, **_INSIDE)
+inlined = njit(**OPTIONS, **INSIDE)
 merged = njit(**OPTIONS, inline="always")
-summing = njit(error_model="numpy", fastmath={"reassoc", "contract"}, **_INSIDE)
+summing = njit(error_model="numpy", fastmath={"reassoc", "contract"}, **INSIDE)
 
 ELEMENTS = MOST_ELEMENTS
 CHUNK = 128  # pixels processed together, so that intermediate values stay in the first-level cache

@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fusionkit.engines.cpu.compile import OPTIONS, inlined
+from fusionkit.engines.cpu.compile import INSIDE, OPTIONS, inlined
 from fusionkit.engines.losses import exp, log
 
 f4, i4 = np.float32, np.int32
@@ -29,7 +29,7 @@ _LOG2E = f4(math.log2(math.e))
 _LN2_HIGH, _LN2_LOW = f4(0.693359375), f4(-2.12194440e-4)
 _LN2_SHORT, _LN2_REST = f4(0.693145751953125), f4(math.log(2.0) - 0.693145751953125)  # 15 bits: k * short is exact
 _HALF_ROOT = i4(0x3F3504F3)  # the bits of sqrt(1/2)
-_vectorised: Any = {**OPTIONS, "forceinline": True}
+_vectorised: Any = {**OPTIONS, **INSIDE}
 
 
 def power(x: Any, parts: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fusionkit.engines.cpu.compile import OPTIONS, dot, inlined, read_only, total
+from fusionkit.engines.cpu.compile import INSIDE, OPTIONS, dot, inlined, read_only, total
 from fusionkit.engines.cpu.maths import power
 from fusionkit.engines.kernel_terms import LossOfMaps, LossOfSum, PixelwiseSpec, power_parts
 from fusionkit.engines.losses import Unchanged
@@ -21,7 +21,7 @@ from fusionkit.engines.sums import COUPLED, SUMS
 from fusionkit.terms import Array
 
 KEPT = 10
-_inlined: Any = {**OPTIONS, "forceinline": True}
+_inlined: Any = {**OPTIONS, **INSIDE}
 
 
 class Other(NamedTuple):

@@ -27,6 +27,7 @@ from fusionkit.compose_problem import blamed_on_authors
 from fusionkit.convergence_checks import LOOK, Check, History, Position, Schedule, columns
 from fusionkit.engines.choose import backend_of
 from fusionkit.engines.evaluate import Evaluator
+from fusionkit.engines.local_steps import PixelSteps
 from fusionkit.engines.sums import Evaluation
 from fusionkit.errors import UserError
 from fusionkit.problem import Problem, Split
@@ -37,7 +38,7 @@ from fusionkit.terms import Array
 
 _LOG = logging.getLogger("fusionkit")
 POSITION = "solve"  # the name in a checkpoint
-_SAVED = {kind.__name__: kind for kind in (Check, Certificate, Evaluation, Parameter)}
+_SAVED = {kind.__name__: kind for kind in (Check, Certificate, Evaluation, Parameter, PixelSteps)}
 
 
 def solve(

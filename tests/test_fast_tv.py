@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusionkit.engines.kernel_terms import TotalVariation
-from fusionkit.engines.local_steps import local_boost, local_steps
+from fusionkit.engines.local_steps import PixelSteps, local_boost, local_steps
 from fusionkit.operators.linear.gradient import gradient_map
 from fusionkit.operators.penalty import ComposedPenalty
 from fusionkit.terms import Array
@@ -67,18 +67,36 @@ def test_local_steps_are_those_of_the_definition(kind: str) -> None:
     term = tv(shape, 0.1, case.x.dtype, *KINDS[kind])
     split = case.split(0.1, *KINDS[kind])
     engine = fast_engine.TVEngine(case.spec, term.kernel, shape, case.x.dtype, threads=2)
-    former = np.random.default_rng(5).integers(0, 9, shape, np.uint8)
-    boost = engine.boost(case.x, 0.4, former)
-    expected = local_boost(split, case.x, 0.4, former)
+    random = np.random.default_rng(5)
+    moved = case.x + random.integers(-1, 2, shape)
+    arrays = random.integers(0, 99, shape, np.uint8), moved, random.integers(-10, 11, shape, np.int8)
+    expected = local_boost(split, case.x, 0.4, PixelSteps(*arrays))
+    found = engine.boost(case.x, 0.4, PixelSteps(*arrays))
     assert expected is not None
-    assert 1 < np.median(expected) < expected.max()
-    np.testing.assert_array_equal(boost, expected)
+    assert found is not None
+    boost = expected.boost
+    assert 1 < np.median(boost) < boost.max()
+    for name in ("boost", "seen", "runs"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    assert found.drift == pytest.approx(expected.drift)
     for found, right in zip(
         stepped(case, case.v, 0.05, 0.4, 1.5, term, 2, boost),
         iterated(case, case.v, 0.05, 0.4, 1.5, term, boost=boost),
         strict=True,
     ):
         assert np.count_nonzero(~np.isclose(found, right, atol=4 * tolerance(np.float64))) <= 1 + 0.002 * found.size
+
+
+def test_a_pixel_that_drifts_gets_longer_steps_and_loses_them_when_it_turns() -> None:
+    case = fast_case(RECIPES["fused"], (1, 3, 3), np.float64)
+    split, local, boosts, drifts = case.split(0.1, *KINDS["tv"]), None, list[int](), list[float]()
+    for shift in (0, 1, 2, 3, 4, 5, 6, 5):
+        local = local_boost(split, case.x + 1e-9 * shift, 20.0, local)
+        assert local is not None
+        boosts.append(int(local.boost.max()))
+        drifts.append(local.drift)
+    assert boosts[0] == boosts[2] == boosts[-1] > 3 * boosts[-2] > 0
+    assert drifts == [0.0, 0.0, *(5 * [1.0]), -1.0]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 9), (1, 9, 8), (3, 7, 5)])

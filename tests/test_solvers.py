@@ -94,19 +94,22 @@ def test_tables_name_registered_solvers_and_needs_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("best", "waited", "alignment", "factor"),
+    ("best", "waited", "alignment", "drift", "factor", "shrink"),
     [
-        (np.inf, 0, 1e-4, 1.0),
-        (np.inf, 0, 1e-6, 1.5),  # improves, and lags
-        (1e-4, 0, 1e-6, 1.0),  # worse, with patience
-        (1e-4, 9, 1e-5, 0.6),  # a stall of pixels that orbit
-        (1e-4, 9, 1e-7, 1.5),  # a stall of a short step
+        (np.inf, 0, 1e-4, 0.0, 1.0, 1.0),
+        (np.inf, 0, 1e-6, 0.0, 1.5, 1.0),  # improves, and lags
+        (np.inf, 0, 1e-6, -0.1, 1.0, 1.0),  # improves, and turns back
+        (1e-4, 0, 1e-6, 0.0, 1.0, 1.0),  # worse, with patience
+        (1e-4, 9, 1e-7, 0.5, 0.6, 0.6),  # a stall of pixels that orbit
+        (1e-4, 9, 1e-7, 0.9, 1.5, 1.0),  # a stall of a short step
     ],
 )
-def test_local_steps_adapt(best: float, waited: int, alignment: float, factor: float) -> None:
-    rule = StallRule(best, waited)
-    _, _, actual = adapt_local_steps(RULES[TotalVariation], rule, Balance(), Certificate(1e-3, alignment, 0.0))
-    assert actual == pytest.approx(factor)
+def test_local_steps_adapt(
+    best: float, waited: int, alignment: float, drift: float, factor: float, shrink: float
+) -> None:
+    rule, certificate = StallRule(best, waited), Certificate(1e-3, alignment, 0.0)
+    new, _, actual = adapt_local_steps(RULES[TotalVariation], rule, Balance(), certificate, drift)
+    assert (new.shrink, actual) == pytest.approx((shrink, factor))
 
 
 @pytest.mark.parametrize("alignment", [1.0, 0.0])

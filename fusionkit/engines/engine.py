@@ -48,7 +48,7 @@ class Engine(Protocol):
         """
         ...
 
-    def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
+    def boost(self, x: Array, scale: float, former: Any) -> Any:
         """As `fusionkit.engines.local_steps.local_boost`; None if the engine has no local steps."""
         ...
 

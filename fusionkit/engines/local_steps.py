@@ -6,6 +6,9 @@ pixels would have to suit the few worst of them. So the edges of a concave pixel
 b = 0, 1, ..., and the primal step follows from the edges e of a pixel: :math:`1 / \tau_i = 2 \sum_e \sigma_e`, with
 which :math:`\|\Sigma^{1/2} K T^{1/2}\| \le 1` for the forward differences K. b = 0 gives sigma and 1 / (8 sigma).
 
+A pixel that leaves a saddle needs none of this, but a step as long as elsewhere: its dual variables are saturated. So
+the longer a value moves in one direction, the less its edges are lengthened.
+
 With total generalised variation each difference also has a value of w: :math:`1 / \tau_i = 3 \sum_e \sigma_e`. The
 second differences take 2 sigma, and w at a pixel :math:`1 / \tau = 3 \sigma_e + 16 \sigma`, by the same rule.
 
@@ -13,6 +16,7 @@ Source of diagonal steps: T. Pock, A. Chambolle, IEEE Int. Conf. Comput. Vis. (2
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,20 +34,31 @@ class LocalRule(NamedTuple):
     """How steps follow the curvature and the certificate; see docs/decisions.md."""
 
     # margin, later: sigma over the concavity c is margin (1 / sqrt(shrink) - later), with the
-    # `fusionkit.solvers.steps.StallRule`: with ``later`` = 1 none before a first stall. TV: from 0.6 to 1 DyScO3 and
+    # `fusionkit.solvers.steps.StallRule`: with ``later`` = 1 none before a first stall. TV: from 0.9 to 2.5 DyScO3 and
     # phantoms take about as many iterations.
     margin: float
     later: float
     # low, high: stationarity over alignment that an improving solve keeps, by `fusionkit.solvers.steps.Balance`
     low: float
     high: float
-    lag: float  # above it a stall lengthens tau
 
 
 RULES: dict[type[Kernel | None], LocalRule] = {
-    TotalVariation: LocalRule(0.9, 0.0, 0.0, 50.0, 1000.0),
-    TotalGeneralisedVariation: LocalRule(0.35, 1.0, 0.3, 20.0, 50.0),
+    TotalVariation: LocalRule(1.5, 0.0, 0.0, 50.0),
+    TotalGeneralisedVariation: LocalRule(0.35, 1.0, 0.3, 20.0),
 }
+MOST = 10  # looks with one direction that count
+STAYS = 13 / 16  # the least of the former b that stays; a half at a pixel that drifts
+
+
+@dataclass(frozen=True)
+class PixelSteps:
+    """The local steps of a look, and the moves of the values since the look before; arrays of the shape of x."""
+
+    boost: npt.NDArray[Any]  # b, uint8
+    seen: Array  # x
+    runs: npt.NDArray[Any]  # looks at which a value has moved upward, or minus those downward, int8
+    drift: float = 0.0  # 1 where every value goes on as before, -1 where all turn back, by squares of moves over tau
 
 
 def rule_of(split: Split) -> LocalRule | None:
@@ -51,34 +66,49 @@ def rule_of(split: Split) -> LocalRule | None:
     penalty = lone_penalty(split)
     if split.problem.engine == "cupy" or (isinstance(penalty, TotalVariation) and penalty.smoothing):
         return None  # the conjugate of Huber's function has a curvature, which the steps of its prox would have to know
-    return RULES.get(type(penalty))
+    rule = RULES.get(type(penalty))
+    # often just one edge of a pixel is free, which alone has to meet the condition of four
+    anisotropic = isinstance(penalty, TotalVariation) and penalty.anisotropic
+    return rule._replace(margin=2.0 * rule.margin) if rule and anisotropic else rule
 
 
-def local_boost(split: Split, x: Array, scale: float, former: Array | None) -> Array | None:
-    """b at each value, uint8 of the shape of x; None without TV or TGV as the one penalty or without concavity.
+def local_boost(split: Split, x: Array, scale: float, former: PixelSteps | None) -> PixelSteps | None:
+    """The local steps at ``x``; None without TV or TGV as the one penalty or without concavity.
 
     Parameters
     ----------
     split : the problem.
     x : the iterate.
-    scale : 1 + b / 4 at a pixel with the concavity c is at least ``scale`` c.
-    former : b at the last look, which falls by a fifth at most: an orbit is more concave on one side.
+    scale : 1 + b / 4 at a pixel with the concavity c is at least ``scale`` c, unless the pixel or a neighbour drifts.
+    former : of the last look; b keeps a part of it: an orbit is more concave on one side.
     """
     penalty, rule = lone_penalty(split), rule_of(split)
     concave = [term for term in split.pixelwise if not term.convex]
     parts = [part for term in concave if (part := term.concavity(x)) is not None]
     if rule is None or not isinstance(penalty, TotalVariation | TotalGeneralisedVariation) or not parts:
         return None
-    need = np.asarray(4.0 * scale * sum(parts))
-    most = need.copy()
-    np.maximum(most[:, :-1], need[:, 1:], out=most[:, :-1])
-    np.maximum(most[:, :, :-1], need[:, :, 1:], out=most[:, :, :-1])
-    new: Any = np.clip(most - 4, 0, 255).astype(np.uint8)
+    runs, drift = np.zeros(x.shape, np.int8), 0.0
     if former is not None:
-        np.maximum(new, (former.astype(np.uint16) * 4 // 5).astype(np.uint8), out=new)
+        move = x - former.seen
+        up, before = np.sign(move).astype(np.int8), np.sign(former.runs)
+        runs = np.where(up == before, np.clip(former.runs + up, -MOST, MOST), up)
+        squares = (move * (1.0 + former.boost / 4.0)).astype(np.float64) ** 2
+        drift = float((squares * up * before).sum() / (squares.sum() or 1.0))
+    beyond = np.maximum(_greatest(np.abs(runs)) - 2, 0).astype(x.dtype)  # moves in one direction after two
+    need = _greatest(np.asarray(4.0 * scale * sum(parts))) * (2 / (2 + beyond * beyond)) - 4
+    kept = 0 if former is None else former.boost * np.where(beyond > 0, 0.5, STAYS)
+    new: Any = np.clip(np.maximum(need, kept), 0, 255).astype(np.uint8)
     if penalty.joint:
         new[:] = new.max(axis=0)
-    return new
+    return PixelSteps(new, x.copy(), runs, drift)
+
+
+def _greatest(values: Array) -> Array:
+    """The greatest of each pixel and its neighbours below and to the right."""
+    most = values.copy()
+    np.maximum(most[:, :-1], values[:, 1:], out=most[:, :-1])
+    np.maximum(most[:, :, :-1], values[:, :, 1:], out=most[:, :, :-1])
+    return most
 
 
 class Steps(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.engines.kernel_terms import ENGINES, FUSED, Kernel, PixelwiseSpec, TotalVariation
+from fusionkit.engines.local_steps import PixelSteps
 from fusionkit.engines.sums import Evaluation, Sample
 from fusionkit.terms import Array, Arrays
 
@@ -60,7 +61,7 @@ class SeveralEngine:
             part.step(x, w, p, (steps[0], sigma), relaxation, None, self._pulls, part is self._lead)
         return x, tuple(duals)
 
-    def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
+    def boost(self, x: Array, scale: float, former: PixelSteps | None) -> PixelSteps | None:
         """As `fusionkit.engines.engine.Engine`: none."""
         return None
 

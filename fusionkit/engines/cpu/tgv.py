@@ -32,7 +32,7 @@ from fusionkit.engines.cpu.second_order import field_pull, images, scales, squar
 from fusionkit.engines.cpu.tgv_check import TGVCheck
 from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.cpu.tv import boost_of, inverse_steps
-from fusionkit.engines.local_steps import SECOND
+from fusionkit.engines.local_steps import SECOND, PixelSteps
 from fusionkit.terms import Array, Arrays
 
 
@@ -196,7 +196,7 @@ class TGVEngine(TGVCheck):
         run(_descent[self.is_kept], [(*fixed, rows) for rows in self.shares])
         return x, (p,)
 
-    def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
+    def boost(self, x: Array, scale: float, former: PixelSteps | None) -> PixelSteps | None:
         """As `fusionkit.engines.engine.Engine`."""
         return boost_of(self.plain, self.penalty.joint, x, scale, former)
 

@@ -34,6 +34,7 @@ from fusionkit.engines.cpu.newton import predict
 from fusionkit.engines.cpu.scalars import concave_chains
 from fusionkit.engines.cpu.threads import run
 from fusionkit.engines.cpu.tv_check import TVCheck
+from fusionkit.engines.local_steps import MOST, STAYS, PixelSteps
 from fusionkit.terms import Array, Arrays
 
 
@@ -185,17 +186,49 @@ def _concavity(x: Any, need: Any, fit: Any, factor: Any, rows: Any) -> None:
 
 
 @kernel
-def _boost(need: Any, former: Any, new: Any, joint: bool, rows: Any) -> None:
-    """The greatest need of each pixel and the neighbours below and right, less one; at least 4/5 of the former."""
+def _runs(x: Any, seen: Any, runs: Any, boost: Any, sums: Any, rows: Any) -> None:
+    """Follow the moves of the values in place; squares of moves over tau that go on as before, less others, and all."""
+    n, nx = x.shape[0], x.shape[2]
+    for j in range(rows[0], rows[1]):
+        on, total = 0.0, 0.0
+        for i in range(n):
+            now, last, its, old = x[i, j], seen[i, j], runs[i, j], boost[i, j]
+            for k in range(nx):
+                move, before = now[k] - last[k], np.int32(its[k])
+                up = np.int32(move > 0) - np.int32(move < 0)
+                same = up * (np.int32(before > 0) - np.int32(before < 0))
+                length = move * (1.0 + 0.25 * old[k])
+                total += length * length
+                on += same * (length * length)
+                its[k] = min(max(before + up, -MOST), MOST) if same > 0 else up
+                last[k] = now[k]
+        sums[0, j], sums[1, j] = on, total
+
+
+@inlined
+def _boosted(need: Any, run: Any, old: Any, numbers: Any) -> Any:
+    """b from the greatest need and run of a pixel and its neighbours."""
+    one, two, four, most, stays = numbers
+    beyond = max(run - two, one - one)
+    kept = old * (stays if beyond < one else one / two)
+    return np.int32(min(max(need * (two / (two + beyond * beyond)) - four, kept), most))
+
+
+@kernel
+def _boost(need: Any, former: Any, runs: Any, numbers: Any, new: Any, joint: bool, rows: Any) -> None:
+    """The boost of `fusionkit.engines.local_steps.local_boost` from need and runs of each pixel."""
     n, ny, nx = need.shape
     for j in range(rows[0], rows[1]):
         below = min(j + 1, ny - 1)
         for i in range(n):
-            for k in range(nx):
-                right = min(k + 1, nx - 1)
-                most = max(need[i, j, k], max(need[i, below, k], need[i, j, right])) - 4
-                kept = (4 * former[i, j, k]) // 5
-                new[i, j, k] = max(kept, int(min(max(most, 0), 255)))
+            here, under, right = need[i, j], need[i, below], need[i, j, 1:]
+            its, lower, beside = runs[i, j], runs[i, below], runs[i, j, 1:]
+            old, to, end = former[i, j], new[i, j], nx - 1
+            for k in range(nx - 1):
+                run = max(abs(np.int32(its[k])), max(abs(np.int32(lower[k])), abs(np.int32(beside[k]))))
+                to[k] = _boosted(max(here[k], max(under[k], right[k])), run, old[k], numbers)
+            run = max(abs(np.int32(its[end])), abs(np.int32(lower[end])))
+            to[end] = _boosted(max(here[end], under[end]), run, old[end], numbers)
         for k in range(nx if joint else 0):
             most = new[0, j, k]
             for i in range(n):
@@ -204,19 +237,24 @@ def _boost(need: Any, former: Any, new: Any, joint: bool, rows: Any) -> None:
                 new[i, j, k] = most
 
 
-def boost_of(check: TVCheck, joint: bool, x: Array, scale: float, former: Array | None) -> Array | None:
-    """As `fusionkit.engines.local_steps.local_boost` for the pixelwise terms of ``check``."""
+def boost_of(check: TVCheck, joint: bool, x: Array, scale: float, former: PixelSteps | None) -> PixelSteps | None:
+    """As `fusionkit.engines.local_steps.local_boost` for the pixelwise terms of ``check``; reuses memory of former."""
     fit, dtype = check.fit, check.dtype
     if not (fit.power and fit.gamma > 1.0) and not any(chain.concave for chain in fit.chains):
         return None
     new: Any = np.empty(x.shape, np.uint8)
     _, need = check.memory
-    former = read_only(np.zeros_like(new) if former is None else former, new.dtype)
+    if former is None:
+        former = PixelSteps(np.zeros_like(new), x.copy(), np.zeros(x.shape, np.int8))
+    old, sums = read_only(former.boost, new.dtype), np.zeros((2, x.shape[1]))
     x, factor = read_only(x, dtype), dtype.type(4.0 * scale)
     run(_concavity[check.is_kept], [(x, need, fit, factor, rows) for rows in check.shares])
-    need = read_only(need, dtype)
-    run(_boost.kept, [(need, former, new, joint, rows) for rows in check.shares])
-    return new
+    run(_runs.kept, [(x, former.seen, former.runs, old, sums, rows) for rows in check.shares])
+    numbers = tuple(dtype.type(one) for one in (1.0, 2.0, 4.0, 255.0, STAYS))
+    fixed = read_only(need, dtype), old, read_only(former.runs, np.dtype(np.int8)), numbers, new, joint
+    run(_boost.kept, [(*fixed, rows) for rows in check.shares])
+    on, total = sums.sum(axis=1)
+    return PixelSteps(new, former.seen, former.runs, float(on / (total or 1.0)))
 
 
 class TVEngine(TVCheck):
@@ -261,7 +299,7 @@ class TVEngine(TVCheck):
         run(_iteration[self.is_kept], calls)
         return x, (p,)
 
-    def boost(self, x: Array, scale: float, former: Array | None) -> Array | None:
+    def boost(self, x: Array, scale: float, former: PixelSteps | None) -> PixelSteps | None:
         """As `fusionkit.engines.engine.Engine`."""
         return boost_of(self, self.penalty.joint, x, scale, former)
 

@@ -14,6 +14,7 @@ from fusionkit.problem import Split
 from fusionkit.terms import Array, HasDualBall
 
 SHARE = 0.1  # of the primal step that balances primal and dual
+_PROX = 100.0  # primal step over ||x|| / ||gradient|| without composed terms: 10 to 1e5 take about as many iterations
 _DRIFT = 0.7  # above it a stall is no orbit of pixels: with 0.3 to 0.7 solves take about as many iterations
 _PATIENCE = 3  # checks without progress before a step is shortened
 
@@ -35,8 +36,11 @@ def primal_step(split: Split, x: Array) -> float:
     dual = square**0.5
     length = sum(coupling.squared_norms()) ** 0.5
     size = norm(x)
-    if not (size > 0.0 and dual > 0.0 and length > 0.0 and np.isfinite(dual)):
-        return 1.0 / length if length > 0.0 else 1.0
+    if length == 0.0:  # each step is a prox of the whole objective, which is to be solved by few of them
+        slope = sum(norm(term.gradient(x)) ** 2 for term in split.pixelwise) ** 0.5
+        return _PROX * size / slope if size > 0.0 and 0.0 < slope < np.inf else 1.0
+    if not (size > 0.0 and dual > 0.0 and np.isfinite(dual)):
+        return 1.0 / length
     return SHARE * size / (dual * length)
 
 

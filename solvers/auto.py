@@ -24,7 +24,7 @@ from fusionkit.terms import Array
 
 _EXAMINE = 7  # looks after which the rounding of x is examined, then after twice as many, ...
 _LONG = 30  # looks
-_FAR = 4.0  # times the tolerance: nearer, a pause of the certificate is worth waiting for
+_FAR = (4.0, 1.5)  # times the tolerance, at these shares: nearer, a pause of the certificate is worth waiting for
 _LEAST = 400  # iterations before the pace tells anything: certificates rest and then fall
 _SHARES = (0.5, 0.75)  # of the iterations, after which a solver that would not converge within the rest is given up
 _TIMES, _SECONDS = 10.0, 10.0  # a solver that follows gets this many times the time of those before, and seconds
@@ -118,9 +118,10 @@ class Watch:
             # it is known to a factor of 3; a solve that takes long may be at it
             if floor > (1.0 if len(history.looks) < _LONG else 0.2) * tolerance:
                 self.floor, self.reason = floor, f"float32 cannot go below an optimality of about {floor:.0e}"
-        far = min(history.looks, default=0.0) > _FAR * tolerance
-        if self.paced < len(_SHARES) and iteration >= max(_SHARES[self.paced] * most, _LEAST) and far:
+        while self.paced < len(_SHARES) and iteration >= max(_SHARES[self.paced] * most, _LEAST):
             self.paced += 1
+            if min(history.looks, default=0.0) <= _FAR[self.paced - 1] * tolerance:
+                continue
             if history.iterations_left(tolerance) > most - iteration and self.follows():
                 self.reason = f"it would not converge within {most} iterations"
         return bool(self.reason)

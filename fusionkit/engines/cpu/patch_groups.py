@@ -50,38 +50,58 @@ def _least_distance(one: Any, other: Any) -> Any:
 
 
 @inlined
+def _put(best: Any, which: Any, far: Any, one: int, at: int, count: int) -> None:
+    """Put a distance into the heap of ``count``, greatest first, from ``at`` down."""
+    while 2 * at + 1 < count:
+        below = 2 * at + 1
+        if below + 1 < count and best[below + 1] > best[below]:
+            below += 1
+        if best[below] <= far:
+            break
+        best[at], which[at], at = best[below], which[below], below
+    best[at], which[at] = far, one
+
+
+@inlined
 def nearest(compared: Any, i: int, j: int, how: Any, best: Any, turned: Any, places: Any) -> int:
     """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
     features, rings, backs, _ = compared
     rows, columns, turns = places
     ny, nx = rings.shape[0], rings.shape[1]
     channels = features.shape[1] // (nx + how.patch - 1)
-    length, count, last = how.patch * channels, 1, 0
+    length, count = how.patch * channels, 0
     for turn in range(how.turns):
         for k in range(how.patch * how.patch):
             first = (j + backs[turn, k] % how.patch) * channels
             for c in range(channels):
                 turned[turn, k * channels + c] = features[i + backs[turn, k] // how.patch, first + c]
-    # the reference belongs to the group even if many patches equal it
-    best[0], rows[0], columns[0], turns[0] = 0, i, j, 0
     worst = features.dtype.type(np.inf)
     for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
         for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
             if (row == i and column == j) or _least_distance(rings[i, j], rings[row, column]) >= worst:
                 continue
-            at, least = count if count < how.similar else last, worst
+            least, which = worst, 0
             for turn in range(how.turns):
                 far = _distance(turned[turn], features, row, column * channels, length, how.patch, least)
                 if far < least:
-                    least, turns[at] = far, turn
+                    least, which = far, (row * nx + column) * how.turns + turn
             if least >= worst:
                 continue
-            best[at], rows[at], columns[at] = least, row, column
-            count = min(count + 1, how.similar)
-            if count == how.similar:
-                last = int(np.argmax(best))
-                worst = best[last]
-    return count
+            if count < how.similar - 1:
+                best[count], rows[count] = least, which
+                count += 1
+                for at in range(count // 2 - 1, -1, -1) if count == how.similar - 1 else range(0):
+                    _put(best, rows, best[at], rows[at], at, count)
+            else:
+                _put(best, rows, least, which, 0, count)
+            if count == how.similar - 1:
+                worst = best[0]
+    # the reference belongs to the group even if many patches equal it
+    rows[count] = (i * nx + j) * how.turns
+    for k in range(count + 1):
+        which = rows[k]
+        rows[k], columns[k], turns[k] = which // how.turns // nx, which // how.turns % nx, which % how.turns
+    return count + 1
 
 
 @inlined

@@ -193,27 +193,31 @@ def _wiener(
 
 @kernel
 def _mean_levels(
-    data: Any, noise: Any, floors: Any, compared: Any, centres: Any, how: Any, first: int, total: Any, cover: Any
+    boxes: Any, floors: Any, compared: Any, centres: Any, how: Any, first: int, total: Any, cover: Any
 ) -> None:
-    channels, size = floors.size, floors.size * how.patch * how.patch
+    """Add the levels of each group to its patches; ``boxes`` holds sums over patches: data, noise, measured values."""
+    channels = floors.size
     best, turned, places = scratch(compared, how)
-    orders = compared[3]
-    values, none = np.empty((how.similar, size)), np.zeros((how.similar, size))
-    means, variances, ones = np.empty(size), np.empty(size), np.ones(size)
+    rows, columns, _ = places
+    sums = np.empty(3 * channels)
     for i, j in centres:
         count = nearest(compared, i, j, how, best, turned, places)
-        sizes = (count, how.patch, channels, first)
-        collect(data, noise, places, orders, sizes, values, means, variances)
-        for channel in range(channels):
-            level, variance = means[channel::channels].mean(), variances[channel::channels].mean()
-            number = count * how.patch * how.patch
-            if np.isnan(level):  # some values were not measured
-                number = number - int(np.isnan(values[:count, channel::channels]).sum())
-                level = np.nansum(values[:count, channel::channels]) / max(number, 1)
-            noise_of_level = max(variance, floors[channel]) / max(number, 1)
+        sums[:] = 0.0
+        for k in range(count):
+            box = boxes[rows[k], columns[k]]
+            for c in range(3 * channels):
+                sums[c] += box[c]
+        for c in range(channels):
+            number = max(sums[2 * channels + c], 1.0)
+            level, variance = sums[c] / number, sums[channels + c] / (count * how.patch * how.patch)
+            noise_of_level = max(variance, floors[c]) / number
             share = 1.0 - (_NOT_NOISE * noise_of_level / level**2) ** 2 if level else 0.0
-            means[channel::channels] = max(share, 0.0) * level
-        _scatter(none, means, ones, 1.0, places, orders, sizes, total, cover)
+            sums[c] = max(share, 0.0) * level
+        for k in range(count):
+            row, column = rows[k] - first, columns[k]
+            for c in range(channels):
+                total[row, column * channels + c] += sums[c]
+            cover[row, column] += 1.0
 
 
 def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -228,7 +232,7 @@ def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Gro
     how : sizes of patches and groups; a patch must fit into the image.
     """
     fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), compared_by(features, how))
-    return _banded(_low_rank.kept, fixed, data.shape, how)
+    return _averaged(_low_rank.kept, fixed, data.shape, how)
 
 
 def wiener(
@@ -244,7 +248,7 @@ def wiener(
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
     fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), lines(pilot), shown)
-    return _banded(_wiener.kept, (*fixed, compared_by(features, how)), data.shape, how)
+    return _averaged(_wiener.kept, (*fixed, compared_by(features, how)), data.shape, how)
 
 
 def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
@@ -254,12 +258,30 @@ def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: 
     ----------
     data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
-    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), compared_by(features, how))
-    return _banded(_mean_levels.kept, fixed, data.shape, how)
+    measured, patch = ~np.isnan(data), how.patch
+    values = np.concatenate([np.where(measured, data, 0.0), noise, measured])
+    boxes = np.ascontiguousarray(np.moveaxis(_sums_over_patches(values, patch), 0, -1))
+    fixed = (boxes, np.asarray(floors, np.float64), compared_by(features, how))
+    total, cover = _banded(_mean_levels.kept, fixed, data.shape, how)
+    before = ((0, 0), (patch - 1, 0), (patch - 1, 0))  # a pixel is in the patches that begin up to P - 1 pixels before
+    return _sums_over_patches(np.pad(total, before), patch) / _sums_over_patches(np.pad(cover, before), patch)
 
 
-def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> Array:
-    """The average over all groups, computed in bands, one for each thread at a time."""
+def _sums_over_patches(stack: Array, patch: int) -> Array:
+    """The sum over the patch that begins at each pixel, (n, ny - P + 1, nx - P + 1)."""
+    for axis in (1, 2):
+        stack = np.lib.stride_tricks.sliding_window_view(stack, patch, axis).sum(axis=-1)
+    return stack
+
+
+def _averaged(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> Array:
+    """The average of each pixel over all groups."""
+    total, cover = _banded(compiled, fixed, shape, how)
+    return total / cover
+
+
+def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> tuple[Array, Array]:
+    """The sums over all groups, (n, ny, nx) and (1, ny, nx), computed in bands, one for each thread at a time."""
     from threadpoolctl import threadpool_limits
 
     announce_compilation(compiled, np.float64)
@@ -280,7 +302,7 @@ def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: 
             for where, (sums, counts) in parts:
                 total[where] += sums
                 cover[where] += counts
-    return np.moveaxis(total.reshape(ny, nx, n) / cover[..., None], -1, 0)
+    return np.moveaxis(total.reshape(ny, nx, n), -1, 0), cover[None]
 
 
 def _rows(how: Grouping) -> int:

@@ -51,20 +51,22 @@ LARGEST = 512  # pixels along an axis
 _STRIDE = 4  # pixels, enough for the spread of a part
 
 
-def busiest(image: Array) -> tuple[slice, slice]:
+def busiest(image: Array, largest: int = LARGEST) -> tuple[slice, slice]:
     """Rows and columns of the part with the greatest variance, which shows matter and vacuum if there are both."""
     some = np.asarray(image[::_STRIDE, ::_STRIDE], np.float64)
-    places = [(rows, columns) for rows in _starts(image.shape[0]) for columns in _starts(image.shape[1])]
+    places = [
+        (rows, columns) for rows in _starts(image.shape[0], largest) for columns in _starts(image.shape[1], largest)
+    ]
 
     def spread(place: tuple[int, int]) -> float:
         first, second = (start // _STRIDE for start in place)
-        return float(known(some[first : first + LARGEST // _STRIDE, second : second + LARGEST // _STRIDE]).var())
+        return float(known(some[first : first + largest // _STRIDE, second : second + largest // _STRIDE]).var())
 
     rows, columns = max(places, key=spread)
-    return slice(rows, rows + LARGEST), slice(columns, columns + LARGEST)
+    return slice(rows, rows + largest), slice(columns, columns + largest)
 
 
-def _starts(size: int) -> list[int]:
+def _starts(size: int, largest: int) -> list[int]:
     """Starts of the parts to compare, half a part apart."""
-    last = max(0, size - LARGEST)
-    return sorted({min(start, last) for start in range(0, last + LARGEST // 2, LARGEST // 2)})
+    last = max(0, size - largest)
+    return sorted({min(start, last) for start in range(0, last + largest // 2, largest // 2)})

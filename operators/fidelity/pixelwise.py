@@ -90,7 +90,7 @@ class MixedFidelity(LinearPixelwiseFidelity):
         expected = self.measured(self.loss.information(self._predict(x, rows)), rows)
         expected = self.weight * np.asarray(expected, np.float64)
         matrix = np.asarray(self._mixing.matrix, np.float64)
-        fisher = np.einsum("kyx,ki,kj->yxij", expected, matrix, matrix)
+        fisher = np.tensordot(expected, matrix[:, :, None] * matrix[:, None, :], axes=(0, 0))
         traces = np.einsum("yxii->yx", fisher)[..., None, None]  # spectra may coincide
         fisher += np.eye(matrix.shape[1]) * (_RIDGE * traces + np.finfo(np.float64).tiny)
         return np.asarray(1.0 / np.einsum("yxii->iyx", np.linalg.inv(fisher)), x.dtype)

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from fusionkit.arrays import Array
 from fusionkit.engines.cpu.compile import inlined, summing
 
+_LIKELY = 0.5  # share of the greatest distance in the group before, below which patches are compared first
+
 Integers = npt.NDArray[np.int_]
 
 
@@ -66,7 +68,7 @@ def _put(best: Any, which: Any, far: Any, one: int, at: int, count: int) -> None
 def nearest(compared: Any, i: int, j: int, how: Any, best: Any, turned: Any, places: Any) -> int:
     """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
     features, rings, backs, _ = compared
-    rows, columns, turns = places
+    rows, columns, turns, bounds = places
     ny, nx = rings.shape[0], rings.shape[1]
     channels = features.shape[1] // (nx + how.patch - 1)
     length, count = how.patch * channels, 0
@@ -75,27 +77,32 @@ def nearest(compared: Any, i: int, j: int, how: Any, best: Any, turned: Any, pla
             first = (j + backs[turn, k] % how.patch) * channels
             for c in range(channels):
                 turned[turn, k * channels + c] = features[i + backs[turn, k] // how.patch, first + c]
-    worst = features.dtype.type(np.inf)
-    for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
-        for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
-            if (row == i and column == j) or _least_distance(rings[i, j], rings[row, column]) >= worst:
-                continue
-            least, which = worst, 0
-            for turn in range(how.turns):
-                far = _distance(turned[turn], features, row, column * channels, length, how.patch, least)
-                if far < least:
-                    least, which = far, (row * nx + column) * how.turns + turn
-            if least >= worst:
-                continue
-            if count < how.similar - 1:
-                best[count], rows[count] = least, which
-                count += 1
-                for at in range(count // 2 - 1, -1, -1) if count == how.similar - 1 else range(0):
-                    _put(best, rows, best[at], rows[at], at, count)
-            else:
-                _put(best, rows, least, which, 0, count)
-            if count == how.similar - 1:
-                worst = best[0]
+    worst, width = features.dtype.type(np.inf), 2 * how.search + 1
+    limit = _LIKELY * best[0]  # of the group before: those below it come first, so that few others are near enough
+    for likely in (True, False):
+        for row in range(max(0, i - how.search), min(ny, i + how.search + 1)):
+            for column in range(max(0, j - how.search), min(nx, j + how.search + 1)):
+                at = (row - i + how.search) * width + column - j + how.search
+                if likely:
+                    bounds[at] = _least_distance(rings[i, j], rings[row, column])
+                if bounds[at] >= worst or (bounds[at] < limit) != likely or (row == i and column == j):
+                    continue
+                least, which = worst, 0
+                for turn in range(how.turns):
+                    far = _distance(turned[turn], features, row, column * channels, length, how.patch, least)
+                    if far < least:
+                        least, which = far, (row * nx + column) * how.turns + turn
+                if least >= worst:
+                    continue
+                if count < how.similar - 1:
+                    best[count], rows[count] = least, which
+                    count += 1
+                    for k in range(count // 2 - 1, -1, -1) if count == how.similar - 1 else range(0):
+                        _put(best, rows, best[k], rows[k], k, count)
+                else:
+                    _put(best, rows, least, which, 0, count)
+                if count == how.similar - 1:
+                    worst = best[0]
     # the reference belongs to the group even if many patches equal it
     rows[count] = (i * nx + j) * how.turns
     for k in range(count + 1):
@@ -107,7 +114,7 @@ def nearest(compared: Any, i: int, j: int, how: Any, best: Any, turned: Any, pla
 @inlined
 def gather(image: Any, places: Any, orders: Any, count: int, channels: int, patch: int, out: Any) -> None:
     """Copy the patches of an image (ny, nx * channels), turned, into the rows of ``out`` (count, P * P * channels)."""
-    rows, columns, turns = places
+    rows, columns, turns, _ = places
     for k in range(count):
         for f in range(patch * patch):
             at = orders[turns[k], f]
@@ -145,8 +152,13 @@ def scratch(compared: Any, how: Any) -> tuple[Any, Any, Any]:
     features, rings, _, _ = compared
     channels = features.shape[1] // (rings.shape[1] + how.patch - 1)
     turned = np.empty((how.turns, how.patch * how.patch * channels), features.dtype)
-    places = np.empty(how.similar, np.int64), np.empty(how.similar, np.int64), np.empty(how.similar, np.int64)
-    return np.empty(how.similar, features.dtype), turned, places
+    rows, columns, turns = (
+        np.empty(how.similar, np.int64),
+        np.empty(how.similar, np.int64),
+        np.empty(how.similar, np.int64),
+    )
+    bounds = np.empty((2 * how.search + 1) ** 2, features.dtype)
+    return np.zeros(how.similar, features.dtype), turned, (rows, columns, turns, bounds)
 
 
 def compared_by(features: Array, how: Grouping) -> tuple[Array, Array, Integers, Integers]:

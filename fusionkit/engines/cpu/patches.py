@@ -12,7 +12,9 @@ squared error of all shrinkage functions (M. Gavish, D. L. Donoho, IEEE Trans. I
 computes the posterior mean :math:`y C (C + I)^{-1}` for a Gaussian prior with the covariance C of the same patches in a
 less noisy pilot (M. Lebrun, A. Buades, J.-M. Morel, SIAM J. Imaging Sci. 6, 1665 (2013)). A guide image is one more
 channel of the prior: it informs the maps as far as the pilot's covariance couples the two. NaN in y marks values that
-were not measured: `wiener` then conditions on the others, :math:`y_O (C_{OO} + I)^{-1} C_{O \cdot}`.
+were not measured: `wiener` then conditions on the others, :math:`y_O (C_{OO} + I)^{-1} C_{O \cdot}`. The pilot
+is smooth, so C couples few combinations of the columns; a random projection finds them (N. Halko, P.-G. Martinsson,
+J. A. Tropp, SIAM Rev. 53, 217 (2011)).
 
 Overlapping patches are averaged. Bands of rows are summed separately and added in a fixed order, so that the result
 does not depend on the number of threads.
@@ -23,12 +25,15 @@ from typing import Any
 import numpy as np
 
 from fusionkit.arrays import Array
-from fusionkit.engines.cpu.compile import announce_compilation, inlined, kernel
+from fusionkit.engines.cpu.compile import announce_compilation, dot, inlined, kernel
 from fusionkit.engines.cpu.patch_groups import Grouping, collect, compared_by, gather, lines, means_of, nearest, scratch
 from fusionkit.engines.cpu.threads import run, thread_count
 
 _BAND = 24  # rows of a band
 _OWN = 0.75  # weight of a pixel's own mean variance; the rest is the mean variance of its patch
+_LEFT = 0.01  # of the noise's variance of a patch may be missing in its prior
+_STEP = 16  # vectors by which a basis grows
+_ROUNDING = 1e-5  # of the trace, so that a basis of dependent rows exists
 _NOT_NOISE = 2.0  # squared mean of a group, over the variance of its noise, from which it is kept
 
 
@@ -93,7 +98,7 @@ def _scatter(
 ) -> None:
     """Add the filtered patches of a group to the sums of a band, whose first row is sizes[3]."""
     count, patch, channels, first = sizes
-    rows, columns, turns = places
+    rows, columns, turns, _ = places
     for k in range(count):
         for f in range(patch * patch):
             at = orders[turns[k], f]
@@ -135,6 +140,51 @@ def _low_rank(
         _scatter(filtered, means, spreads, 1.0 / (1 + rank), places, orders, sizes, total, cover)
 
 
+@inlined
+def _posterior(white: Any, known: Any, size: int) -> Any:
+    """The posterior mean y C (C + I)^-1 of the first ``size`` columns, with C of ``known``."""
+    count, columns = known.shape
+    # with C = A'A / K, it equals y A' (A A' + K I)^-1 A: solve the smaller of the two systems
+    if count > columns:
+        normal = known.T @ known
+        right = normal[:, :size].copy()
+        for f in range(columns):
+            normal[f, f] += count
+        return white @ np.linalg.solve(normal, right)
+    normal = known @ known.T
+    right = known @ white.T
+    for k in range(count):
+        normal[k, k] += count
+    return np.linalg.solve(normal, right).T @ np.ascontiguousarray(known[:, :size])
+
+
+@inlined
+def _project(prior: Any, signs: Any, rank: int, most_left: float, basis: Any) -> tuple[int, Any]:
+    """An orthonormal basis of what the rows of ``prior`` have in common, in the first rows of ``basis``.
+
+    It spans ``rank`` or more sums of the rows with random signs, until at most ``most_left`` of the trace of the
+    covariance is missing. Returns their number, 0 where that takes a third of the rows, and the rows in the basis.
+    """
+    count, size = prior.shape
+    energy = 0.0
+    for k in range(count):
+        energy += dot(prior[k], prior[k], size)
+    while 3 * rank <= min(count, size):
+        sums = np.ascontiguousarray(signs[:rank, :count]) @ prior
+        gram = (sums @ sums.T).astype(np.float64)
+        for k in range(rank):
+            gram[k, k] += _ROUNDING * energy + 1e-30
+        basis[:rank] = np.linalg.inv(np.linalg.cholesky(gram)).astype(np.float32) @ sums
+        inside = prior @ basis[:rank].T
+        left = energy
+        for k in range(count):
+            left -= dot(inside[k], inside[k], rank)
+        if left <= most_left * count:
+            return rank, inside
+        rank += _STEP
+    return 0, prior
+
+
 @kernel
 def _wiener(
     data: Any,
@@ -142,6 +192,7 @@ def _wiener(
     floors: Any,
     pilot: Any,
     guide: Any,
+    signs: Any,
     compared: Any,
     centres: Any,
     how: Any,
@@ -153,10 +204,10 @@ def _wiener(
     shown = of_guide if guide.size else 0
     best, turned, places = scratch(compared, how)
     orders = compared[3]
-    values, prior = np.empty((how.similar, size)), np.empty((how.similar, size))
-    images = np.empty((how.similar, of_guide))
+    values, prior = np.empty((how.similar, size), np.float32), np.empty((how.similar, size), np.float32)
+    basis, images = np.empty_like(prior), np.empty((how.similar, of_guide))
     means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
-    before, brightness = np.empty(size), np.empty(of_guide)
+    before, brightness, start = np.empty(size), np.empty(of_guide), _STEP
     for i, j in centres:
         count = nearest(compared, i, j, how, best, turned, places)
         sizes = (count, how.patch, channels, first)
@@ -165,29 +216,27 @@ def _wiener(
         gather(pilot, places, orders, count, channels, how.patch, prior)
         means_of(prior, count, before)
         sparse = _mean_of_measured(values, count, before, means)
-        white, known = np.empty((count, size + shown)), np.empty((count, size + shown))
-        white[:, :size] = (values[:count] - means) / spreads
-        known[:, :size] = (prior[:count] - before) / spreads
+        for k in range(count):
+            for f in range(size):
+                values[k, f] = (values[k, f] - means[f]) / spreads[f]
+                prior[k, f] = (prior[k, f] - before[f]) / spreads[f]
+        rank, inside, seen = 0, prior[:count], values[:count]
+        if not sparse:
+            rank, inside = _project(prior[:count], signs, start, _LEFT * of_guide, basis)
+        if rank:
+            seen, start = values[:count] @ basis[:rank].T, max(rank - _STEP // 2, _STEP)
+        columns = inside.shape[1]
+        white, known = np.empty((count, columns + shown)), np.empty((count, columns + shown))
+        white[:, :columns], known[:, :columns] = seen, inside
         if shown:
             gather(guide, places, orders, count, 1, how.patch, images)
             means_of(images, count, brightness)
-            white[:, size:] = images[:count] - brightness
-            known[:, size:] = white[:, size:]
-        # y C (C + I)^-1 with C = A'A / K equals y A' (A A' + K I)^-1 A: solve the smaller of the two systems
-        if sparse:
-            filtered = _conditional(white, known, size)
-        elif count > size + shown:
-            normal = known.T @ known
-            right = normal[:, :size].copy()
-            for f in range(size + shown):
-                normal[f, f] += count
-            filtered = white @ np.linalg.solve(normal, right)
-        else:
-            normal = known @ known.T
-            right = known @ white.T
-            for k in range(count):
-                normal[k, k] += count
-            filtered = np.linalg.solve(normal, right).T @ np.ascontiguousarray(known[:, :size])
+            white[:, columns:] = images[:count] - brightness
+            known[:, columns:] = white[:, columns:]
+        posterior = _conditional(white, known, columns) if sparse else _posterior(white, known, columns)
+        filtered = posterior.astype(np.float32)
+        if rank:
+            filtered = filtered @ basis[:rank]
         _scatter(filtered, means, spreads, 1.0, places, orders, sizes, total, cover)
 
 
@@ -198,7 +247,7 @@ def _mean_levels(
     """Add the levels of each group to its patches; ``boxes`` holds sums over patches: data, noise, measured values."""
     channels = floors.size
     best, turned, places = scratch(compared, how)
-    rows, columns, _ = places
+    rows, columns, _, _ = places
     sums = np.empty(3 * channels)
     for i, j in centres:
         count = nearest(compared, i, j, how, best, turned, places)
@@ -247,8 +296,9 @@ def wiener(
     data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
-    fixed = (lines(data), lines(noise), np.asarray(floors, np.float64), lines(pilot), shown)
-    return _averaged(_wiener.kept, (*fixed, compared_by(features, how)), data.shape, how)
+    signs = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (how.similar, how.similar))
+    images = (lines(data, np.float32), lines(noise), np.asarray(floors, np.float64), lines(pilot, np.float32), shown)
+    return _averaged(_wiener.kept, (*images, signs, compared_by(features, how)), data.shape, how)
 
 
 def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:

@@ -40,6 +40,8 @@ _ROUNDING = 1e-6  # of the variance of the image
 _FILTERED = 0.1  # of the variance of the raw maps remains in fused maps, if held-out counts do not tell
 # of the misfit: a remedy leaves 0.001 to 0.03 where the cause is a shift, 0.1 to 1 elsewhere; of gamma 0.02 to 0.14
 _CURED, _MENDED = 0.1, 4.0
+_TRIED = 128  # pixels along an axis, on which an exchange is tried first
+_HOPELESS = 4.0  # times the limit of the misfit there, an exchange is not tried on all pixels
 _FEWEST = 16  # pixels along an axis of a shifted image
 _SAME: Mapping[str, float] = MappingProxyType({})
 _GAMMAS = (0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.4, 2.8)  # tried in place of the given one
@@ -78,11 +80,17 @@ def agreement(record: RunRecord, limit: float) -> Agreement | None:
     best = min((_agreement(*fit, x, errors) for fit in fits), key=lambda one: one.misfit)
     if best.misfit <= limit:
         return best
+    inner = (..., *busiest(image[rows, columns], _TRIED))
+    trials = list(_fits(record, {name: one[inner] for name, one in part.items()}))
     for i, j in combinations(range(len(labels)), 2):
         order = list(range(len(labels)))
         order[i], order[j] = j, i
-        other = min((_agreement(*fit, x[order], errors[order]) for fit in fits), key=lambda one: one.misfit)
-        if other.misfit <= limit and not other.inverted:
+        for which, pixels in ((trials, inner), (fits, ...)):  # most exchanges are no help in a small part already
+            each = (_agreement(*fit, x[order][pixels], errors[order][pixels]) for fit in which)
+            other = min(each, key=lambda one: one.misfit)
+            if other.misfit > (_HOPELESS if which is trials else 1.0) * limit or other.inverted:
+                break
+        else:
             return replace(best, swapped=(labels[i], labels[j]))
     tried = [(one.misfit, text) for one, text in _remedies(record, part, x, errors) if not one.inverted]
     least, text = min(tried, default=(np.inf, ""))

@@ -159,6 +159,23 @@ def test_groups_are_filtered_as_in_numpy(
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_patches_of_many_maps_are_filtered_in_the_few_patterns_of_their_pilot(
+    shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = HOW._replace(similar=60, turns=1)
+    monkeypatch.setitem(globals(), "HOW", how)
+    rng, phases = np.random.default_rng(0), np.arange(6.0)[:, None, None]
+    pilot = 8.0 + 6.0 * np.sin(np.arange(17.0) / 2.5 + phases) + np.zeros((6, 17, 1))
+    counts = rng.poisson(pilot).astype(float)
+    features = np.asarray(np.sqrt(counts + 0.375) + rng.random(counts.shape), np.float32).astype(float)
+    guide = pilot[0] + rng.standard_normal((17, 17)) if shown else None
+    got = wiener(counts, pilot, np.full(6, 0.05), pilot, guide, features, how)
+    want = slow("pilot", counts, pilot, pilot, guide, features)
+    np.testing.assert_allclose(got, want, rtol=3e-3)
+    assert np.abs(got - want).max() > 1e-6  # not all 54 values of a patch were combined
+
+
 DISTORTIONS: dict[str, Any] = {  # rows and columns of the displacement
     "none": lambda y, x: (0.0 * y, 0.0 * x),
     "shift": lambda y, x: (0.6 + 0 * y, -0.8 + 0 * x),

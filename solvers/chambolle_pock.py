@@ -142,8 +142,7 @@ class ChambollePock(Solver[PrimalDualState]):
         return Held(held.unknowns + local, held.duals)
 
     def _newton_steps(self, split: Split) -> int:
-        images = [term for term in split.pixelwise if isinstance(kernel_of(term), PowerSumLeastSquares | LossOfSum)]
-        return self.options.newton_steps or (2 if len(images) > 1 else 1)
+        return self.options.newton_steps or (2 if _images(split) > 1 else 1)
 
     def _sigmas(self, split: Split, tau: float) -> tuple[float, ...]:
         return dual_steps(split, self.name, ("tau", tau), ("sigma", self.options.sigma))
@@ -223,8 +222,7 @@ class ChambollePock(Solver[PrimalDualState]):
         """The state with the local steps for its x, if the problem has any."""
         if local is None or is_convex(split):
             return state
-        scale = local.margin / (state.rule.shrink**0.5 * state.sigmas[0])
-        scale -= local.later * local.margin / state.sigmas[0]
+        scale = max(_images(split), 1) * local.margin * (state.rule.shrink**-0.5 - local.later) / state.sigmas[0]
         engine, known = state.fused, (state.x, scale, state.local)
         return replace(state, local=local_boost(split, *known) if engine is None else engine.boost(*known))
 
@@ -239,6 +237,11 @@ class ChambollePock(Solver[PrimalDualState]):
     def steps(self, state: PrimalDualState) -> dict[str, float]:
         """tau and the sigma of each composed term."""
         return {"tau": state.tau, **{f"sigma_{i}": sigma for i, sigma in enumerate(state.sigmas)}}
+
+
+def _images(split: Split) -> int:
+    """The number of fits that couple the elements; each leaves fewer directions in which duals hold a concave pixel."""
+    return sum(isinstance(kernel_of(term), PowerSumLeastSquares | LossOfSum) for term in split.pixelwise)
 
 
 def _relaxed(old: Array, new: Array, relaxation: float) -> Array:

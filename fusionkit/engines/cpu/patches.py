@@ -174,7 +174,7 @@ def _project(prior: Any, signs: Any, rank: int, most_left: float, basis: Any) ->
         gram = (sums @ sums.T).astype(np.float64)
         for k in range(rank):
             gram[k, k] += _ROUNDING * energy + 1e-30
-        basis[:rank] = np.linalg.inv(np.linalg.cholesky(gram)).astype(np.float32) @ sums
+        np.dot(np.linalg.inv(np.linalg.cholesky(gram)).astype(np.float32), sums, basis[:rank])
         inside = prior @ basis[:rank].T
         left = energy
         for k in range(count):
@@ -227,12 +227,14 @@ def _wiener(
             seen, start = values[:count] @ basis[:rank].T, max(rank - _STEP // 2, _STEP)
         columns = inside.shape[1]
         white, known = np.empty((count, columns + shown)), np.empty((count, columns + shown))
-        white[:, :columns], known[:, :columns] = seen, inside
         if shown:
             gather(guide, places, orders, count, 1, how.patch, images)
             means_of(images, count, brightness)
-            white[:, columns:] = images[:count] - brightness
-            known[:, columns:] = white[:, columns:]
+        for k in range(count):  # slices would check their shapes, which takes seconds to compile
+            for f in range(columns):
+                white[k, f], known[k, f] = seen[k, f], inside[k, f]
+            for f in range(shown):
+                white[k, columns + f] = known[k, columns + f] = images[k, f] - brightness[f]
         posterior = _conditional(white, known, columns) if sparse else _posterior(white, known, columns)
         filtered = posterior.astype(np.float32)
         if rank:

@@ -110,11 +110,14 @@ def test_values_are_those_of_the_file(file: Path) -> None:
     np.testing.assert_array_equal(second, spectra()[..., 5:9].sum(axis=2))
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["at the request", "before it"])
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGXCPU])
-def test_a_crash_is_one_line_about_the_file(file: Path, number: signal.Signals) -> None:
+def test_a_crash_is_one_line_about_the_file(file: Path, number: signal.Signals, before: bool) -> None:
     process = ReaderProcess()
     (one,) = process.open(file)
     os.kill(process.pid, number)
+    while before and psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
     for _ in range(2):
         with pytest.raises(UserError, match=rf"a\.hspy: reading 'spectra' crashed \({number.name}"):
             one.data.read()

@@ -14,6 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -85,8 +86,11 @@ class ReaderProcess:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    with child:  # closes its pipes and waits for it
-        child.kill()
+    child.kill()
+    for pipe in (child.stdin, child.stdout):
+        with suppress(OSError):  # a request that the child did not take stays in the buffer
+            cast(IO[bytes], pipe).close()
+    child.wait()
 
 
 def _cause(status: int) -> str:

@@ -52,6 +52,12 @@ def test_table_of_npz_and_hdf5(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert ["cube", "3-D", "array", "2", "x", "3", "x", "4", "-", "-", "24"] in rows
 
 
+def test_infinities_are_listed_without_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "a.npz", haadf=np.array([[np.inf, -np.inf], [1.0, 2.0]]))
+    assert main(["inspect", str(tmp_path / "a.npz")]) == 0
+    assert "haadf" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_table_of_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
     pytest.importorskip("rsciio", reason="RosettaSciIO is not installed: pip install 'fusionkit-em[io]'")

@@ -81,7 +81,8 @@ class ArrayValues:
     def total(self) -> float:
         """Sum of all values in float64; NaN if they are no numbers."""
         is_numeric = np.dtype(self.array.dtype).kind in "biuf"
-        return float(np.sum(_computed(self.array.sum(dtype=np.float64)))) if is_numeric else float("nan")
+        with np.errstate(over="ignore", invalid="ignore"):  # opposite infinities, NaN that signals
+            return float(np.sum(_computed(self.array.sum(dtype=np.float64)))) if is_numeric else float("nan")
 
     def sums(self, axis: int, ranges: Sequence[Channels]) -> list[Image]:
         """Sums over ranges of channels along ``axis``, in one pass over the file."""

@@ -56,7 +56,8 @@ def _of_signal(recording: Recording, signal: Signal) -> Entry:
 def _of_array(recording: Recording, name: str) -> Entry:
     raw = recording.read(name)
     kind = "image" if raw.values.ndim == 2 else f"{raw.values.ndim}-D array"
-    total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
+    with np.errstate(over="ignore", invalid="ignore"):  # opposite infinities, NaN that signals
+        total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
     scan, shape = raw.scan, raw.values.shape
     edges = None if scan.pixel_size is None else (float(scan.edges[0]), float(scan.edges[1]))
     return Entry(name, kind, shape, edges, scan.units, _named(recording, name), total, shape, raw.origin)

@@ -8,7 +8,7 @@ from fusionkit.data.field_of_view import Scan
 from fusionkit.data.names import element_in
 from fusionkit.data.readers import Recording
 from fusionkit.microscope.reader import MicroscopeRecording
-from fusionkit.microscope.signals import Signal
+from fusionkit.microscope.signals import ArrayValues, Signal
 
 _HEADINGS = ("signal", "kind", "shape", "pixel", "energies", "elements", "total")
 
@@ -56,8 +56,7 @@ def _of_signal(recording: Recording, signal: Signal) -> Entry:
 def _of_array(recording: Recording, name: str) -> Entry:
     raw = recording.read(name)
     kind = "image" if raw.values.ndim == 2 else f"{raw.values.ndim}-D array"
-    with np.errstate(over="ignore", invalid="ignore"):  # opposite infinities, NaN that signals
-        total = float(np.sum(raw.values, dtype=np.float64)) if raw.values.dtype.kind in "biuf" else float("nan")
+    total = ArrayValues(raw.values).total()
     scan, shape = raw.scan, raw.values.shape
     edges = None if scan.pixel_size is None else (float(scan.edges[0]), float(scan.edges[1]))
     return Entry(name, kind, shape, edges, scan.units, _named(recording, name), total, shape, raw.origin)

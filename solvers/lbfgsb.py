@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import fmin_l_bfgs_b
 
 from fusionkit.certificate import Certificate, inner
 from fusionkit.machine import Held
@@ -104,21 +104,16 @@ class LBFGSB(Solver[LBFGSBState]):
             value, gradient = smoothed(split, flat.reshape(shape), state.smoothings)
             return value, gradient.ravel()
 
-        result = minimize(
+        found, _, _ = fmin_l_bfgs_b(  # `minimize` would convert the bounds twice more, pixel by pixel
             objective,
             split.bounds.prox(state.x.astype(np.float64), 1.0).ravel(),
-            jac=True,
-            method="L-BFGS-B",
             bounds=np.stack([lower, upper], axis=1),
-            # the certificate decides when to stop
-            options={
-                "maxiter": iterations,
-                "maxcor": self.options.corrections,
-                "ftol": 0,
-                "gtol": 0,
-            },
+            m=self.options.corrections,
+            factr=0,  # the certificate decides when to stop
+            pgtol=0,
+            maxiter=iterations,
         )
-        x = result.x.reshape(shape)
+        x = found.reshape(shape)
         duals = envelope_gradients(split, x, state.smoothings)
         dtype = state.x.dtype
         return replace(state, x=x.astype(dtype), duals=tuple(p.astype(dtype, copy=False) for p in duals))

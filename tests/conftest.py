@@ -15,7 +15,8 @@ from hypothesis import settings
 MOST_WORKERS = 8  # each may take a GiB
 # files that compile kernels: those of most tests first, those of no other test last
 COMPILING = ("test_fast_", "test_engine", "test_auto", "test_joint_nonlocal", "test_accuracy_rivals", "test_scalars")
-CACHED = {"test_notebook.py", "test_gpu_kernels.py"}  # kernels of other tests, in a process or by names of their own
+# kernels of other tests, in a process or by names of their own
+CACHED = {"test_notebook.py", "test_gpu_kernels.py", "test_extending.py"}
 SOLVING = {"fk", "main", "make_solver", "prepare", "solve", "solved"}  # names in modules whose tests solve problems
 
 # Read when NumPy and SciPy load. On small matrices the threads of BLAS mostly wait: 30 times slower on a busy machine.

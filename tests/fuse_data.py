@@ -19,7 +19,7 @@ HAADF, MAPS = DATA.arrays["haadf"][:28], {e: m[:28] for e, m in zip(DATA.element
 STACK = np.stack([*MAPS.values()])
 NAMES = ("Co", "S", "O")
 SHAPE = (28, 32)
-FAST: dict[str, Any] = {"solver": {"type": "chambolle_pock", "max_iterations": 20}}
+FAST: dict[str, Any] = {"tv": 0.1, "solver": {"type": "chambolle_pock", "max_iterations": 20}}
 
 
 def hyperspy() -> Any:

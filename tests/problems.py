@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.loop import solve
-from fusionkit.problem import Problem
+from fusionkit.problem import Engine, Problem
 from fusionkit.result import Result
 from fusionkit.terms import Array, Composed, Smooth
 
@@ -64,11 +64,13 @@ class Case:
     terms : as in a YAML file.
     needs : abilities that some solvers lack (`Known.lacks`); those must refuse the problem.
     labels : of an unknown that is not a stack of maps.
+    engine : ``numpy`` where a kernel would take many seconds to compile that other tests compare with NumPy.
     """
 
     terms: tuple[Mapping[str, Any], ...]
     needs: frozenset[str] = frozenset()
     labels: tuple[str, ...] | None = None
+    engine: Engine = "auto"
 
 
 def case(*terms: Mapping[str, Any], needs: tuple[str, ...] = (), **more: Any) -> Case:
@@ -112,6 +114,7 @@ PROBLEMS: dict[str, Case] = {
         POISSON,
         TV,
         NONNEGATIVE,
+        engine="numpy",
     ),
     "length_bounded": case(
         POISSON,
@@ -191,17 +194,20 @@ def needs(problem: str) -> frozenset[str]:
 
 
 def problem_of(
-    terms: Sequence[Mapping[str, Any]], dtype: Any = np.float64, labels: tuple[str, ...] | None = None
+    terms: Sequence[Mapping[str, Any]],
+    dtype: Any = np.float64,
+    labels: tuple[str, ...] | None = None,
+    engine: Engine = "auto",
 ) -> Problem:
     """A problem on `arrays` from terms as in a config; ``labels`` for an unknown that is not a stack of maps."""
     data = Dataset({name: array.copy() for name, array in arrays().items()}, LABELS)
-    return compose(data, terms, labels, "single" if np.dtype(dtype) == np.float32 else "double")
+    return compose(data, terms, labels, "single" if np.dtype(dtype) == np.float32 else "double", engine)
 
 
 def build(name: str, dtype: Any = np.float64) -> tuple[Problem, Array]:
     """A problem of the table and a starting point, positive everywhere for maps."""
     chosen = PROBLEMS[name]
-    problem = problem_of(chosen.terms, dtype, chosen.labels)
+    problem = problem_of(chosen.terms, dtype, chosen.labels, chosen.engine)
     start = arrays()["maps"] + 0.1 if chosen.labels is None else np.zeros(len(chosen.labels))
     return problem, start.astype(dtype)
 

@@ -262,7 +262,7 @@ KNOBS: list[tuple[dict[str, Any], Callable[[Mapping[str, Any]], Any], Any]] = [
 
 @pytest.mark.parametrize(("knobs", "found", "value"), KNOBS, ids=lambda one: str(one) if isinstance(one, dict) else "")
 def test_knobs(knobs: dict[str, Any], found: Callable[[Mapping[str, Any]], Any], value: Any) -> None:
-    fused = fk.fuse(HAADF, MAPS, **knobs, **FAST)
+    fused = fk.fuse(HAADF, MAPS, **{**FAST, **knobs})
     terms = {term["type"]: term for term in fused.record.resolved_config["terms"]}
     assert found(terms) == value
 

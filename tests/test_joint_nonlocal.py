@@ -392,10 +392,11 @@ def test_the_share_minimises_the_held_out_error(seed: int, other: float) -> None
 
 
 def test_the_compiled_solve_gives_the_maps_of_numpy() -> None:
-    """With a background, in another unit, and beside the image: a Pearson loss of counts."""
+    """With a background and pixels left out, in another unit, and beside the image: a Pearson loss of counts."""
     image, counts, _ = stripes()
+    image[3:5, 2] = counts[0, 9, 4:6] = counts[1, 9, 5] = np.nan
     arrays = {"maps": 2.0 * counts, "maps_background": np.full_like(counts, 0.5), "haadf": image}
-    data = Dataset(arrays, ("a", "b"))
+    data = Dataset(arrays, ("a", "b"), masked=("haadf", "maps"))
     forward = {"type": "elements", "elements": ["a", "b"], "background": "maps_background"}
     terms = [
         {

@@ -83,7 +83,7 @@ def run(problem: Problem, solver: str = "chambolle_pock", **options: Any) -> Res
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    # the kernels of two images take longest to compile, and differ from those of one in what does not depend on the type
+    # two images take longest to compile, and differ from one in nothing that depends on the type
     [pair for pair in product(PROBLEMS, ("single", "double")) if pair != ("two detectors", "single")],
 )
 def test_engines_agree(name: str, precision: str) -> None:

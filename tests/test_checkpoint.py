@@ -194,7 +194,8 @@ def test_a_call_of_fuse_goes_on(
     image = random.normal(100.0, 5.0, (20, 16))
 
     def fused(factor: float, **more: Any) -> Result:
-        return fk.fuse(factor * image, maps, tv=0.3, engine="numpy", progress=False, **more).result
+        solver = {"type": "auto", "max_iterations": 100}
+        return fk.fuse(factor * image, maps, tv=0.3, solver=solver, engine="numpy", progress=False, **more).result
 
     whole = fused(factor)
     save, saves = Checkpoint.save, iter([False] * 8 + [True])

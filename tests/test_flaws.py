@@ -163,7 +163,7 @@ def test_maps_of_unknown_counts_give_no_number_of_them() -> None:
         "terms.haadf.weight=1.0e-3",
         "terms.poisson.weight=0.01",
         "terms.tv.weight=0.01",
-        "terms.haadf.gamma=1.4",
+        "solver.max_iterations=100",
     )
     record = solved(
         "cos_nanoparticle",

@@ -205,13 +205,16 @@ def _joined(results: Sequence[Any], notes: Sequence[str], tolerance: float) -> A
 
 
 def _columns(tables: Sequence[Any]) -> dict[str, Array]:
-    """The tables below each other; iterations and seconds of each go on from those of the last."""
+    """The tables below each other; iterations and seconds of each go on from those of the last.
+
+    The check at the start of a solver is left out: it is that at the end of the last one.
+    """
     filled = [table for table in tables if table]
     joined: dict[str, Array] = {}
     for name in filled[0] if filled else ():
         parts, before = [], 0.0
         for table in filled:
-            parts.append(table[name] + before)
-            before = float(parts[-1][-1]) if name in ("iteration", "seconds") else 0.0
+            parts.append(table[name][table["iteration"] > 0 if parts else slice(None)] + before)
+            before = float(table[name][-1] + before) if name in ("iteration", "seconds") else 0.0
         joined[name] = np.concatenate(parts)
     return joined

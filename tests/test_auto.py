@@ -9,6 +9,7 @@ import pytest
 
 import fusionkit as fk
 from fusionkit.certificate import rounding_floor
+from fusionkit.report.trace import interpolate_trace
 from fusionkit.result import Result, Status
 
 Z = {"O": 0.6, "Ti": 1.4}
@@ -43,7 +44,11 @@ def test_float64_goes_on_where_float32_ends() -> None:
     result = fk.solve(problem, made, start, lambda check: seen.append(check.iteration))
     assert (result.status, result.x.dtype) == (Status.CONVERGED, np.float64)
     assert any("chambolle_pock handed over to float64: float32 cannot go below" in note for note in result.notes)
-    assert list(result.trace["iteration"]) == sorted(seen)
+    assert list(result.trace["iteration"]) == sorted(set(seen))
+    between = interpolate_trace(result.trace, result.looks)
+    assert between.keys() == result.trace.keys()
+    assert set(between["iteration"]) == set(seen) | set(result.looks["iteration"])
+    assert np.all(np.diff(between["iteration"]) > 0)
     assert seen[-1] == result.iterations
     assert np.all(np.diff(result.trace["seconds"]) >= 0.0)
     assert problem.value(result.x) == pytest.approx(result.objective, rel=1e-6)

@@ -38,6 +38,7 @@ def write_hdf5(path: Path, libver: str = "earliest", facts: dict[str, Any] | Non
         (np.array([0.25, 0.5]), "nm", (None, None), 1),
         (-1.0, "nm", (None, None), 1),
         (np.nan, "nm", (None, None), 1),
+        (1e307, "nm", (None, None), 1),
         ("0.25 nm", "nm", (None, None), 1),
     ],
 )

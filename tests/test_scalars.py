@@ -60,9 +60,7 @@ def test_losses_and_chains_run_compiled() -> None:
     data = replace(data, arrays={**data.arrays, **more})
     solver = make_solver("chambolle_pock", max_iterations=60, tolerance=0.0, check_every=10)
     engines: tuple[Any, ...] = ("numpy", "auto")
-    in_numpy, compiled = (
-        compose(data, TERMS, precision="double", engine=engine) for engine in engines
-    )
+    in_numpy, compiled = (compose(data, TERMS, precision="double", engine=engine) for engine in engines)
     pairs = zip(compiled.terms, rewritten(compiled).terms, strict=True)
     compiled = replace(compiled, terms=tuple(own if own.name == "own" else built_in for built_in, own in pairs))
     plain, fast = (solve(problem, solver, np.full(problem.shape, 5.0)) for problem in (in_numpy, compiled))

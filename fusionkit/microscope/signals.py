@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.data.readers import RawArray, calibration, oblong
+from fusionkit.data.readers import LENGTHS, RawArray, calibration, oblong
 from fusionkit.errors import UserError
 from fusionkit.microscope.facts import Facts
 
@@ -217,7 +217,7 @@ class Signal:
         if self._lateral is None:
             return None
         y, x = (axis.offset * unit for axis, unit in self._lateral)
-        return (y, x) if np.isfinite(y) and np.isfinite(x) else None
+        return (y, x) if max(abs(y), abs(x)) <= LENGTHS[1] and y == y and x == x else None
 
     @property
     def _lateral(self) -> list[tuple[Axis, float]] | None:

@@ -48,7 +48,7 @@ def interpolate_trace(trace: Mapping[str, Array], looks: Mapping[str, Array]) ->
 
 def _correct(estimate: Array, sampled: Array, exact: Array, checks: Array, is_factor: bool) -> Array:
     """The estimates at the iterations ``sampled``, corrected so that they agree with the checks."""
-    at_checks = estimate[np.isin(sampled, checks)]
+    at_checks = estimate[np.searchsorted(sampled, checks)]  # also where a file has an iteration twice
     if not is_factor:
         return estimate + np.interp(sampled, checks, exact - at_checks)
     positive = (exact > 0.0) & (at_checks > 0.0)

@@ -35,6 +35,7 @@ _HARMLESS, _MOST_GROWTH, _MOST_OF_FILE = 1 << 26, 400, 16
 _EVEN = 1e-3  # relative difference below which the edges of a pixel are equal
 _SHOWN = 16  # suffixes in a message
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
+LENGTHS = (1e-100, 1e100)  # in any unit; beyond, areas and fields overflow
 _NOT_SQUARE = "The pixels are not square"
 
 
@@ -211,8 +212,7 @@ def calibration(size: Any, units: Any) -> tuple[float | None, str | None, tuple[
     if size is None:
         return None, text, ()
     values = np.asarray(size)
-    numeric = values.dtype.kind in "iuf" and values.size > 0
-    if not numeric or not np.all(np.isfinite(values)) or np.any(values <= 0):
+    if not _are_lengths(values):
         return None, None, (f"{_LEFT_OUT}.",)
     if np.any(np.abs(values / values.flat[0] - 1) > _EVEN):
         edges = f"{' x '.join(f'{edge:.4g}' for edge in values.flat)} {text or ''}".rstrip()
@@ -225,8 +225,14 @@ def oblong(size: Any, units: Any) -> dict[str, float | str]:
     if calibration(size, units)[0] is not None or size is None or np.size(size) != 2:
         return {}
     values = np.asarray(size)
-    known = values.dtype.kind in "iuf" and bool(np.all(np.isfinite(values)) and np.all(values > 0))
-    return edge_facts(float(values.flat[0]), float(values.flat[1]), _text(units) or "") if known else {}
+    if not _are_lengths(values):
+        return {}
+    return edge_facts(float(values.flat[0]), float(values.flat[1]), _text(units) or "")
+
+
+def _are_lengths(values: npt.NDArray[Any]) -> bool:
+    numeric = values.dtype.kind in "iuf" and values.size > 0
+    return numeric and bool(np.all((values >= LENGTHS[0]) & (values <= LENGTHS[1])))
 
 
 def _text(value: Any) -> str | None:

@@ -9,7 +9,9 @@ t = ||x|| / G,
 
 * stationarity = ||x - prox_{tP}(x - t r)|| / ||x||; for x >= 0 that is the projected gradient |x - max(0, x - t r)|;
 * feasibility = ||p - proj(p)|| / ||p|| with the projection onto the dual ball (||p|| <= lambda_2 at each pixel for TV);
-* alignment = (g(K x) - <p, K x>) / (G ||x||), which is >= 0 and vanishes where p is a subgradient of g.
+* alignment = (g(K x) - <p, K x>) / (G ||x||), which is >= 0 and vanishes where p is a subgradient of g. Where K'p has
+  no mean, as with differences, ||x|| is taken without the mean of each map, but at least a tenth of it remains:
+  a bright background would hide a gap as large as the penalty itself.
 
 With a single differentiable term, r and G vanish together at the minimum. G is then the length of its Hessian times x,
 which is K'K x for least squares of K x. Several differentiable terms without a penalty balance each other only as far
@@ -33,6 +35,8 @@ from fusionkit.terms import Array, Arrays, Composed, Differentiable, HasDualBall
 
 _LEAST_SCALE = 1e-2  # of the Hessian times x; G is smaller only for data that agree, above 10^4 counts a pixel
 LEAST_IMAGE = 1e-3  # of ||K|| ||x||
+_LEAST_SEEN = 0.1  # of ||x||: where the maps end flat, their gap is one by rounding
+_UNSEEN = 1e-3  # of its length is the mean of K'p where K does not see the mean of x; float32 rounds at 1e-7
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
     residual = np.zeros_like(x)
     squares: list[float] = []
     feasibility, alignment = 0.0, 0.0
-    gaps: list[tuple[Composed, Array, Array]] = []
+    gaps: list[tuple[Composed, Array, Array, bool]] = []
     auxiliary_residual = 0.0
     for term in (*split.smooth, *split.pixelwise):
         squares.append(_add(residual, _gradient(term, x)))
@@ -78,13 +82,16 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
         if isinstance(term, Differentiable):
             squares.append(_add(residual, _gradient(term, x)))
             continue
-        squares.append(_add(residual, term.operator.adjoint(p)))
+        pull = term.operator.adjoint(p)
+        squares.append(_add(residual, pull))
+        unseen = square_of_means(pull) <= _UNSEEN**2 * squares[-1]
+        del pull
         image = term.operator.apply(x)
         if term.auxiliary is not None:
             image += term.auxiliary.apply(w)
             scale = term.auxiliary.norm * norm(p)
             auxiliary_residual = max(auxiliary_residual, norm(term.auxiliary.adjoint(p)) / scale if scale else 0.0)
-        gaps.append((term, image, p))
+        gaps.append((term, image, p, unseen))
     size, slope = norm(x), sum(squares) ** 0.5
     if np.count_nonzero(squares) == 1:
         slope = _hessian_length(split, x) or slope
@@ -92,8 +99,9 @@ def certify(split: Split, x: Array, auxiliary: Arrays, duals: Sequence[Array]) -
         slope = max(slope, _LEAST_SCALE * _hessian_length(split, x))
     stationarity = max(_stationarity(split, x, residual, size, slope), auxiliary_residual)
     del residual  # the alignment allocates as much as two dual variables
-    for term, image, p in gaps:
-        gap, outside = _alignment(term, image.ravel(), p.ravel(), slope, size)
+    varying = varying_length(size**2, square_of_means(x))
+    for term, image, p, unseen in gaps:
+        gap, outside = _alignment(term, image.ravel(), p.ravel(), slope * (varying if unseen else size), size)
         alignment, feasibility = max(alignment, gap), max(feasibility, outside)
     return Certificate(stationarity, alignment, feasibility)
 
@@ -180,7 +188,18 @@ def relative_gap(gap: float, scale: float) -> float:
     return gap / scale if scale else 1.0
 
 
-def _alignment(term: Composed, y: Array, p: Array, slope: float, size: float) -> tuple[float, float]:
+def varying_length(square: float, means: float) -> float:
+    """The length of x without the mean of each map, from the squares of x and of these; at least a tenth of ||x||."""
+    return max(square - means, _LEAST_SEEN**2 * square) ** 0.5
+
+
+def square_of_means(x: Array) -> float:
+    """The square of the length of the means of the maps, each at every pixel."""
+    means = x.mean(axis=(-2, -1)[-x.ndim :], dtype=np.float64)
+    return inner(means, means) * x.size / means.size
+
+
+def _alignment(term: Composed, y: Array, p: Array, scale: float, size: float) -> tuple[float, float]:
     """Alignment of p and y = K x, and the relative distance of p from the dual ball; overwrites y."""
     functional = term.functional
     if isinstance(functional, HasDualBall):
@@ -188,7 +207,7 @@ def _alignment(term: Composed, y: Array, p: Array, slope: float, size: float) ->
         inside = functional.project_dual(p)
         gap = value - inner(inside, y)
         outside = norm(np.subtract(inside, p, out=y)) / length if length else 0.0
-        return relative_gap(gap, slope * size), outside
+        return relative_gap(gap, scale), outside
     length = max(norm(y), LEAST_IMAGE * term.operator.norm * size) or 1.0
     step = length / (norm(p) or 1.0)
     return norm(y - functional.prox(y + step * p, step)) / length, 0.0

@@ -207,6 +207,16 @@ def test_a_dual_outside_its_ball_cannot_hide_a_gap() -> None:
     assert certificate_of(split, x, 100 * y).alignment > 1e-4
 
 
+def test_a_background_does_not_hide_a_gap() -> None:
+    """The same maps and data above a background have the same gradient and gap, and differences do not see the rest."""
+    maps, alignments = arrays()["maps"], []
+    for background in (0.0, 3.0 * arrays()["maps"].std()):
+        data = Dataset({"maps": maps + background}, elements=("Sc", "Dy", "O"))
+        split = compose(data, [MAPS, TV], precision="double").sort(PRIMAL_DUAL)
+        alignments.append(certificate_of(split, 0.9 * maps + background, np.full((2, *SHAPE), 1e-3)).alignment)
+    assert 0.0 < alignments[0] == pytest.approx(alignments[1])
+
+
 def test_what_is_not_finite_is_never_optimal() -> None:
     assert Certificate(0.0, float("nan"), 0.0).optimality == float("inf")
     assert Certificate(1e-3, 2e-3, 5e-4).optimality == 2e-3

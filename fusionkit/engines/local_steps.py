@@ -44,8 +44,8 @@ class LocalRule(NamedTuple):
 
 
 RULES: dict[type[Kernel | None], LocalRule] = {
-    TotalVariation: LocalRule(1.5, 0.0, 0.0, 50.0),
-    TotalGeneralisedVariation: LocalRule(0.35, 1.0, 0.3, 20.0),
+    TotalVariation: LocalRule(1.5, 0.0, 1.0, 50.0),
+    TotalGeneralisedVariation: LocalRule(0.35, 1.0, 1.0, 20.0),
 }
 MOST = 10  # looks with one direction that count
 STAYS = 13 / 16  # the least of the former b that stays; a half at a pixel that drifts

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from fusionkit.certificate import Certificate, relative_gap
+from fusionkit.certificate import Certificate, relative_gap, square_of_means, varying_length
 from fusionkit.engines.kernel_terms import PixelwiseSpec
 
 # columns: values of the pixelwise terms, each followed by the square of its gradient; then sums for the certificate
@@ -20,7 +21,6 @@ class Evaluation:
     # None if only one summand of the gradient is not zero: the sums then lack its scale
     # (`fusionkit.certificate.certify` computes it)
     certificate: Certificate | None
-    scale: float = 0.0  # the denominator of the alignment
     order: tuple[int, ...] = ()  # index of each pixelwise term of the problem in ``values``
 
 
@@ -64,6 +64,8 @@ def evaluation(
     spec: PixelwiseSpec,
     penalties: Sequence[PenaltySums],
     squared_move: Callable[[float], float],
+    x: Any,
+    stride: int,
 ) -> Evaluation:
     """Values and certificate.
 
@@ -73,6 +75,7 @@ def evaluation(
     spec : the pixelwise terms.
     penalties : what each penalty adds.
     squared_move : the sum of (x - clip(x - t r))^2 for a step t; called only for a certificate.
+    x, stride : the iterate, and the distance between the rows that the sums are from.
     """
     columns = (COUPLED, POISSON, SQUARES, *range(SUMS, SUMS + 2 * len(spec.further), 2))
     # a weight of 0 switches a term off, even where its value is infinite
@@ -81,13 +84,14 @@ def evaluation(
     squares[3:3] = [one.pull for one in penalties]
     costs = tuple(one.value for one in penalties)
     if squares.count(0.0) == len(squares) - 1:
-        return Evaluation(values, costs, None, 0.0, spec.order)
+        return Evaluation(values, costs, None, spec.order)
     size, slope = sums[SIZE] ** 0.5, sum(squares) ** 0.5
-    scale = slope * size
+    rows = x[:, stride // 2 :: stride]
+    scale = slope * varying_length(sums[SIZE], square_of_means(rows) * x.size / rows.size)  # no K sees the means
     moved = squared_move((size or 1.0) / slope) ** 0.5 / (size or 1.0) if slope else 0.0
     certificate = Certificate(
         max(moved, *(one.stationarity for one in penalties)),
         max(max(relative_gap(one.gap, scale), one.alignment) for one in penalties),
         max(one.feasibility for one in penalties),
     )
-    return Evaluation(values, costs, certificate, scale, spec.order)
+    return Evaluation(values, costs, certificate, spec.order)

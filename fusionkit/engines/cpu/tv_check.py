@@ -395,4 +395,4 @@ class TVCheck:
             run(_stationarity.kept, [(*arguments, span) for span in spread(self.shares, 1)])
             return float(table[:, 0].sum())
 
-        return evaluation(sums, self.spec, penalties, squared_move)
+        return evaluation(sums, self.spec, penalties, squared_move, x, row_stride(sample))

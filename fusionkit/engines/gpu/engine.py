@@ -150,7 +150,8 @@ class DeviceEngine:
             self._reduce("stationarity", x, residual, table, self._fit, number(step), self._shape)
             return float(table[0].sum())
 
-        return evaluation(sums.tolist(), self.spec, (norm_sums(sums.tolist(), self.weight),), squared_move)
+        costs = (norm_sums(sums.tolist(), self.weight),)
+        return evaluation(sums.tolist(), self.spec, costs, squared_move, x, row_stride(sample))
 
     def collect(self, x: Any, p: Any, stride: int = 1) -> tuple[Array, Any]:
         """The sums of `fusionkit.engines.sums`, and r = grad f(x) + K'p on the device, which the next call overwrites.

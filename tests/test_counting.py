@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import convolve
 
 import fusionkit as fk
 from fusionkit.cli import main
 from fusionkit.data.counts.convert import counted
 from fusionkit.data.counts.kind import guess
-from fusionkit.data.counts.scale import mean_variance, step_of
+from fusionkit.data.counts.scale import is_smoothed, mean_variance, step_of
 from fusionkit.errors import UserError
 from fusionkit.reconstruct import Job, prepare
 from fusionkit.terms import Array
@@ -114,6 +117,22 @@ def test_pixels_that_share_their_noise(width: float, shared: bool) -> None:
     maps = np.stack([gaussian_filter(one, width) if width else one for one in COUNTS]) / THICKNESS
     converted = counted(fk.Dataset({"maps": maps}, ("Co", "S", "O")), "fractions")
     assert any("share their noise" in note for note in converted.notes) == shared
+
+
+def test_counts_that_were_smoothed_are_no_counts() -> None:
+    """A mean over 3 x 3 pixels has the smallest step 1/9."""
+    ninths = np.stack([convolve(one.astype(int), np.ones((3, 3), int)) for one in COUNTS]) / 9.0
+    for maps, shared in ((ninths, True), (COUNTS / 9.0, False), (COUNTS[:, ::8, ::8] / 9.0, False)):
+        converted = counted(fk.Dataset({"maps": maps}, ("Co", "S", "O")), "rates")
+        assert any("share their noise" in note for note in converted.notes) == shared
+
+
+@settings(max_examples=100)
+@given(st.floats(-2, 4), st.integers(3, 40), st.integers(3, 40), st.floats(0, 1), st.integers(0, 9999))
+def test_counts_are_not_taken_for_smoothed(log_mean: float, ny: int, nx: int, empty: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    means = 10**log_mean * np.outer(np.hanning(ny + 2)[1:-1], random.random(nx) > empty)
+    assert not is_smoothed(random.poisson(means).astype(float))
 
 
 def test_without_the_key_nothing_changes_but_the_guess_is_said(tmp_path: Path) -> None:

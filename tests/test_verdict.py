@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import convolve
 
 import fusionkit as fk
 from benchmarks.verdicts import BROKEN, sound
@@ -67,12 +68,13 @@ CASES: dict[str, tuple[Callable[[RunRecord], RunRecord], str, str]] = {
     "sound": (lambda record: record, "good", ""),
     "inverted image": (arrays(haadf=IMAGE.max() - IMAGE), "caution", "dark where the maps are bright"),
     "shifted image": (arrays(haadf=np.roll(IMAGE, 3, 1)), "caution", "moves it by (-0.0, -3.0) pixels, it differs by"),
-    "another gamma": (arrays(haadf=LINEAR), "caution", "With gamma = 1"),
+    "another gamma": (arrays(haadf=LINEAR), "caution", "With gamma: 1"),
     "another image": (arrays(haadf=np.rot90(IMAGE)), "caution", "No other gamma mends that"),
     "saturated image": (arrays(haadf=np.minimum(IMAGE, np.quantile(IMAGE, 0.7))), "caution", "saturated"),
     "exchanged labels": (exchanged, "unusable", "labels of Si and Au seem to be exchanged"),
     "counts lost": (times(0.9), "caution", "90 % of the net counts"),
     "many counts lost": (times(0.6), "unusable", "60 % of the net counts"),
+    "smoothed maps": (arrays(maps=convolve(MAPS, np.ones((1, 2, 2)))), "unusable", "The map of Si was smoothed"),
     "not a number": (result(x=RECORD.result.x * np.nan), "unusable", "not finite"),
     "not converged": (result(status=Status.MAX_ITERATIONS), "caution", "did not converge (max_iterations"),
     "diverged": (result(status=Status.DIVERGED), "unusable", "did not converge"),

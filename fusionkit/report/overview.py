@@ -16,7 +16,7 @@ def overview(record: RunRecord) -> list[tuple[str, str]]:
     if explained is not None:
         share = f"the maps explain {percent(max(explained, 0.0))} of its variance"
         is_unused = record.term_weights.get("haadf", 1.0) == 0.0
-        lines.append(("image", share + (", but it was left out" if is_unused else "")))
+        lines.append(("image", share + (", but it was left out as data" if is_unused else "")))
     return lines
 
 

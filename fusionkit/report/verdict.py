@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from fusionkit.data.counts.scale import is_smoothed
 from fusionkit.data.noise import clipped_noise
 from fusionkit.report.diagnostics.agreement import Agreement, agreement
-from fusionkit.report.diagnostics.images import is_constant
+from fusionkit.report.diagnostics.images import GUIDE, explained_by, guides, is_constant
 from fusionkit.report.diagnostics.map_expectations import MapExpectation, completed, map_expectations
 from fusionkit.result import Status
 from fusionkit.results.record import LEVELS, Level, RunRecord, Verdict, percent
@@ -27,6 +28,7 @@ _STRUCTURE = (0.05, 0.2)  # of the residual of a map, over the map: sound 0 to 0
 _SMOOTH = 4.0  # pixels, of the Gaussian that brings out structure
 _INFLATED = 2.5  # variance of the smoothed residual over that of noise: sound up to 2
 _HELD_OUT = (0.5, 1.0)  # relative error that held-out counts estimate for half of the counts
+_ROUNDING = 1e-14  # of the mean square of a map
 _SEARCHES = ("count_splitting", "masked_pixels", "sure")
 
 
@@ -45,8 +47,10 @@ def judge(record: RunRecord) -> Verdict:
     if not np.isfinite(x).all():
         return Verdict("unusable", ("The maps hold values that are not finite.",), dict.fromkeys(labels, "unusable"))
     image = agreement(record, MISFIT)
-    residuals = {one.name: _residual(one) for one in map_expectations(record)}
+    expected = list(map_expectations(record))
+    residuals = {one.name: _residual(one) for one in expected}
     reasons = [*_solve(record), *_image(record, image), *_search(record), *_maps(record, residuals)]
+    reasons += _smoothed(expected)
     reasons.sort(key=lambda one: -LEVELS.index(one.level))
     elements: dict[str, Level] = {}
     for label in labels if x.ndim == 3 else ():
@@ -69,8 +73,18 @@ def _measures(record: RunRecord, image: Agreement | None, residuals: Mapping[str
     measures |= {f"residual_{name}": one.size for name, one in residuals.items()}
     measures |= {f"held-out_{name}": value for name, value in _held_out(record).items()}
     if image is not None:
+        data, model = completed(record, "haadf"), record.models.get("haadf")
         measures |= {"misfit_haadf": image.misfit, "explained_haadf": image.explained}
+        if data is not None and model is not None and record.term_weights.get("haadf", 1.0) > 0.0:
+            measures["explained_haadf"] = explained_by(data, model)
     return {name: float(f"{value:.4g}") for name, value in measures.items()}
+
+
+def _smoothed(maps: Iterable[MapExpectation]) -> Iterator[Reason]:
+    for one in maps:
+        if one.scale is not None and is_smoothed(one.measured * one.scale):
+            text = f"The map of {one.name} was smoothed or interpolated, since it varies less than counts do: it holds"
+            yield Reason("caution", f"{text} fewer counts than stated. Give the map as it was recorded.", one.name)
 
 
 def _solve(record: RunRecord) -> Iterator[Reason]:
@@ -96,7 +110,8 @@ def _image(record: RunRecord, image: Agreement | None) -> Iterator[Reason]:
     if saturated > _SATURATED and float(np.ptp(data)) > 0.0:
         yield Reason("caution", f"The HAADF detector is saturated: {percent(saturated)} of the pixels are at its top.")
     chosen = [one.weight for one in record.weights if one.term == "haadf" and one.method == "count_splitting"]
-    used = "" if not chosen else " Held-out counts limit its weight." if chosen[0] else " It was left out."
+    used = "" if not chosen else " Held-out counts limit its weight." if chosen[0] else " It was left out as data."
+    used += GUIDE if 0.0 in chosen and guides(record) else ""
     if image.swapped is not None:
         pair = " and ".join(image.swapped)
         for element in image.swapped:
@@ -169,7 +184,7 @@ def _residual(one: MapExpectation) -> Residual:
     variance = (
         clipped_noise(one.measured) ** 2 if one.scale is None else float(np.mean(np.maximum(mean, 0.0))) / one.scale
     )
-    variance = max(variance, np.finfo(np.float64).tiny)
+    variance = max(variance, _ROUNDING * float(np.mean(raw**2)), np.finfo(np.float64).tiny)
     beyond = float(np.mean(gaussian_filter(raw - mean, _SMOOTH) ** 2)) - share * variance
     level = float(np.mean((mean - one.background) ** 2)) ** 0.5
     structure = beyond**0.5 / level if beyond > (_INFLATED - 1.0) * share * variance and level > 0.0 else 0.0

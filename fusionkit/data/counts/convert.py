@@ -10,7 +10,7 @@ import numpy as np
 
 from fusionkit.arrays import Array
 from fusionkit.data.counts.kind import Counting, Kind, guess, guess_note
-from fusionkit.data.counts.scale import MeanVariance, is_counts, mean_variance, shares_noise, step_of
+from fusionkit.data.counts.scale import MeanVariance, is_counts, is_smoothed, mean_variance, shares_noise, step_of
 from fusionkit.data.dataset import Dataset
 from fusionkit.data.missing import known
 from fusionkit.errors import UserError
@@ -74,7 +74,7 @@ def _converted(dataset: Dataset, maps: Array, kind: Kind, where: str) -> Dataset
         truth=truth,
         counting=facts,
         counts_per_unit=1.0,
-        notes=(*dataset.notes, *_notes(facts), *_shared(maps, names, kind)),
+        notes=(*dataset.notes, *_notes(facts), *_shared(maps if kind == "fractions" else counts, names, kind)),
     )
 
 
@@ -106,8 +106,9 @@ def _fit(one: Array, name: str, where: str) -> MeanVariance:
 
 
 def _shared(maps: Array, names: tuple[str, ...], kind: Kind) -> list[str]:
-    """A note if smoothing removed noise, which makes the effective counts too large."""
-    correlated = [name for name, one in zip(names, maps, strict=True) if kind == "fractions" and shares_noise(one)]
+    """A note if smoothing removed noise, which makes the counts too large."""
+    removed = shares_noise if kind == "fractions" else is_smoothed
+    correlated = [name for name, one in zip(names, maps, strict=True) if removed(one)]
     if not correlated:
         return []
     which = f"The pixels of {', '.join(correlated)} share their noise, as if the maps were smoothed or interpolated"

@@ -104,6 +104,23 @@ def shares_noise(image: Array) -> bool:
     return energy > 0.0 and (across + down) / (2.0 * energy) > _SHARED
 
 
+_LEAST_VARIANCE = 0.5  # of that of counts; a mean over 2 x 2 pixels leaves 0.03, a Gaussian of half a pixel 0.18
+_SURE = 4.0  # standard errors
+
+
+def is_smoothed(counts: Array) -> bool:
+    """Whether the values of a map of counts (ny, nx) vary less than counts do: structure can only add to that."""
+    if min(counts.shape) < 3:
+        return False
+    squares, means = _local(np.asarray(counts, np.float64))
+    use = np.isfinite(squares)
+    total = float(means[use].sum())
+    if not total > 0.0:
+        return False
+    error = np.sqrt(2.0 * _INFLATION / np.count_nonzero(use) + 1.0 / total)
+    return float(squares[use].sum()) < min(_LEAST_VARIANCE, 1.0 - _SURE * error) * total
+
+
 _SAME = 1e-6  # of the greatest value: closer values differ by rounding
 _SAMPLE = 65_536
 _OFF = 0.05  # of a step: the greatest distance of a value from a whole number of steps

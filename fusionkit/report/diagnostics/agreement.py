@@ -13,11 +13,13 @@ held-out counts left the image out because the counts suffice. e is the error th
 over the pixels as the counts are.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from types import MappingProxyType
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, shift
@@ -58,6 +60,12 @@ class Agreement:
     remedy: str = ""  # what made the image fit when it was tried, a sentence; empty if nothing did
 
 
+class _Fit(NamedTuple):
+    term: PixelwiseFidelity  # of the image
+    refit: bool  # whether gain and offset are fitted
+    model: str  # the elastic model where several were tried, or empty
+
+
 def agreement(record: RunRecord, limit: float) -> Agreement | None:
     """The agreement of the HAADF image; None without a pixelwise model of it.
 
@@ -77,7 +85,7 @@ def agreement(record: RunRecord, limit: float) -> Agreement | None:
     if not fits or is_constant(fits[0][0].data):
         return None
     errors = _errors(record, x)
-    best = min((_agreement(*fit, x, errors) for fit in fits), key=lambda one: one.misfit)
+    best = min((_agreement(fit, x, errors) for fit in fits), key=lambda one: one.misfit)
     if best.misfit <= limit:
         return best
     inner = (..., *busiest(image[rows, columns], _TRIED))
@@ -86,7 +94,7 @@ def agreement(record: RunRecord, limit: float) -> Agreement | None:
         order = list(range(len(labels)))
         order[i], order[j] = j, i
         for which, pixels in ((trials, inner), (fits, ...)):  # most exchanges are no help in a small part already
-            each = (_agreement(*fit, x[order][pixels], errors[order][pixels]) for fit in which)
+            each = (_agreement(fit, x[order][pixels], errors[order][pixels]) for fit in which)
             other = min(each, key=lambda one: one.misfit)
             if other.misfit > (_HOPELESS if which is trials else 1.0) * limit or other.inverted:
                 break
@@ -95,14 +103,17 @@ def agreement(record: RunRecord, limit: float) -> Agreement | None:
     tried = [(one.misfit, text) for one, text in _remedies(record, part, x, errors) if not one.inverted]
     least, text = min(tried, default=(np.inf, ""))
     helps = least <= max(limit, min(_CURED * best.misfit, _MENDED))
-    return replace(best, remedy=f"{text} it differs by {least**0.5:.2g} times that: use it." if helps else "")
+    by = f"it differs by {least**0.5:.2g} times what they allow"
+    return replace(best, remedy=f"{text} {by}: use it." if helps else "")
 
 
 def _remedies(record: RunRecord, part: Mapping[str, Array], x: Array, errors: Array) -> Iterator[tuple[Agreement, str]]:
     """The agreement of the image after a shift and with other exponents, each with the start of a sentence."""
     for gamma in _GAMMAS:
         for fit in _fits(record, part, {"gamma": gamma}):
-            yield _agreement(*fit, x, errors), f"With gamma = {gamma:g}"
+            if gamma >= 1.0 or not fit.refit:  # gain and offset are fitted from 1 on
+                model = f" and model: {fit.model}" if fit.model else ""
+                yield _agreement(fit, x, errors), f"With gamma: {gamma:g}{model}"
     found = image_shift(record)
     for by in () if found is None else (found, np.rint(found)):
         edge = int(np.ceil(np.max(np.abs(by))))
@@ -111,13 +122,11 @@ def _remedies(record: RunRecord, part: Mapping[str, Array], x: Array, errors: Ar
             moved = shift(np.asarray(part["haadf"], np.float64), by, mode="nearest")[inner]
             text = f"With the step register of data.prepare, which moves it by ({by[0]:.1f}, {by[1]:.1f}) pixels,"
             for fit in _fits(record, {"haadf": moved, "maps": part["maps"][inner]}):
-                yield _agreement(*fit, x[inner], errors[inner]), text
+                yield _agreement(fit, x[inner], errors[inner]), text
 
 
-def _fits(
-    record: RunRecord, arrays: Mapping[str, Array], options: Mapping[str, float] = _SAME
-) -> Iterator[tuple[PixelwiseFidelity, bool]]:
-    """The term of the image with each elastic model that was tried, and whether gain and offset are fitted."""
+def _fits(record: RunRecord, arrays: Mapping[str, Array], options: Mapping[str, float] = _SAME) -> Iterator[_Fit]:
+    """The term of the image with each elastic model that was tried."""
     dataset = replace(record.dataset, arrays=arrays, truth=None)
     tried = any("model" in one.options for one in record.weights)
     for spec in terms_of(record.resolved_config):
@@ -126,7 +135,7 @@ def _fits(
         for model in get_args(ElasticModel) if tried else (spec.get("model", "power_sum"),):
             for term in terms_with_parameters(record, dataset, [{**spec, **options, "model": model, "weight": 1.0}]):
                 if isinstance(term, PixelwiseFidelity):
-                    yield term, "auto" in (spec.get("gain"), spec.get("offset"))
+                    yield _Fit(term, "auto" in (spec.get("gain"), spec.get("offset")), model if tried else "")
 
 
 def _errors(record: RunRecord, x: Array) -> Array:
@@ -141,12 +150,13 @@ def _errors(record: RunRecord, x: Array) -> Array:
     return np.reshape(squares, (-1, 1, 1)) * x / means
 
 
-def _agreement(term: PixelwiseFidelity, refit: bool, x: Array, errors: Array) -> Agreement:
+def _agreement(fit: _Fit, x: Array, errors: Array) -> Agreement:
+    term = fit.term
     image = np.asarray(term.data, np.float64)
     jet = term.forward.jet(x, second=False)  # type: ignore[attr-defined]  # pixelwise
     h, gain, offset = np.asarray(jet.prediction, np.float64), 1.0, 0.0
     slopes, residual = np.asarray(jet.slope, np.float64), image - h
-    if refit and np.ptp(h) > 0.0:
+    if fit.refit and np.ptp(h) > 0.0:
         gain, offset = (float(one) for one in np.polyfit(h.ravel(), image.ravel(), 1))
         residual = image - gain * h - offset
         if gain > 0.0:

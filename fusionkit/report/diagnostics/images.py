@@ -1,6 +1,6 @@
 """Images that show nothing, or that were left out; whether one fits the maps is part of the verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -9,11 +9,12 @@ from fusionkit.data.noise import MASK_NORM, mixed_differences
 from fusionkit.data.prepare.outliers import candidates
 from fusionkit.report.diagnostics.map_expectations import completed, map_expectations
 from fusionkit.report.run_images import title_of
-from fusionkit.results.record import Diagnostic, RunRecord, note, percent, warning
+from fusionkit.results.record import Diagnostic, RunRecord, note, percent, terms_of, warning
 from fusionkit.terms import Array
 
 _ROUNDING = 1e-6  # of the brightest
 _STRUCTURE = 0.1  # of the variance: an image with less is noise, since its level is only known to a few per cent
+GUIDE = " Its structure still guides the groups of patches."
 _EMPTY = "it shows no detail, so the fused maps rest on their counts and on the prior."
 
 
@@ -23,7 +24,8 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
     for name, model in record.models.items():
         image = completed(record, name)
         if chosen.get(name) == 0.0:
-            yield note(f"The {title_of(name)} image is left out: without it held-out counts are predicted best.")
+            text = f"The {title_of(name)} image is left out as data: without it held-out counts are predicted best."
+            yield note(f"{text}{GUIDE}" if guides(record) else text)
         elif image is None or image.ndim != 2 or image.shape != model.shape:
             continue
         elif is_constant(image):
@@ -34,7 +36,7 @@ def images(record: RunRecord) -> Iterator[Diagnostic]:
                 share = percent(1.0 - possible)
                 yield warning(f"The {title_of(name)} image is nearly constant, {share} of its variance noise: {_EMPTY}")
                 continue
-            explained = 1.0 - float(np.var(np.asarray(image, np.float64) - model)) / float(np.var(image))
+            explained = explained_by(image, model)
             share = percent(explained) if explained > 0.0 else "nothing"
             yield note(f"The model explains {share} of the variance of the {title_of(name)} image.")
 
@@ -52,6 +54,18 @@ def single_pixels(record: RunRecord) -> Iterator[Diagnostic]:
             step = "outliers" if "image" in name else "outliers, of: maps"
             remedy = f"if faulty, replace them with data.prepare: [{{step: {step}}}]"
             yield warning(f"{count} out from all around, the first at {places[0]}: {remedy}.")
+
+
+def guides(record: RunRecord) -> bool:
+    """Whether an image shares in the groups of a penalty of patches."""
+    shares = [one.get("guide_share", 0.0) for one in terms_of(record.resolved_config) if one.get("weight") != 0.0]
+    return any(max(one.values(), default=0.0) > 0.0 if isinstance(one, Mapping) else one > 0.0 for one in shares)
+
+
+def explained_by(image: Array, model: Array) -> float:
+    """The share of the variance of an image that its model explains."""
+    exact = np.asarray(image, np.float64)
+    return 1.0 - float(np.var(exact - model)) / float(np.var(exact))
 
 
 def is_constant(image: Array) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# packages of the extra ``io``, which reads and writes the files of other programs
+IO = "pip install rosettasciio hyperspy exspy scikit-image tifffile imagecodecs 'zarr<3' sparse"
 # sequences of our own colours; other control characters, also those that change the direction of text
 _CONTROL = re.compile("\x1b\\[(?:0|1|3[123])m|[\0-\b\v-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 

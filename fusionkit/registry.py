@@ -119,7 +119,10 @@ def _imported(path: str) -> Any:
 
 
 def suggestion(wrong: str, names: Iterable[str]) -> str:
-    """``did you mean 'x'?`` if a similar name exists, otherwise the list of names."""
+    """``did you mean 'x'?`` for the name with this start or the most similar one, else the list of names."""
     known = sorted(names)
-    near = difflib.get_close_matches(wrong, known, n=1)
+    lower, by_lower = wrong.lower(), {name.lower(): name for name in known}
+    begun = [name for start, name in by_lower.items() if lower and start.startswith(lower)]
+    similar = difflib.get_close_matches(lower, by_lower, n=1)
+    near = [by_lower[lower]] if lower in by_lower else begun if len(begun) == 1 else [by_lower[one] for one in similar]
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

@@ -123,6 +123,8 @@ VALUES: list[tuple[str, Any, list[str]]] = [
     ("terms.1.epsilon", np.inf, ["terms[1].epsilon: must be a finite number"]),
     ("terms.2.weight", -0.1, ["terms[2].weight: must be a number >= 0, got -0.1"]),
     ("terms.2.type", "tvv", ["terms[2].type: there is no term 'tvv'; did you mean 'tv'?"]),
+    ("terms.2.type", "TV", ["there is no term 'TV'; did you mean 'tv'?"]),
+    ("solver.tol", 1, ["solver.tol: unknown key; did you mean 'tolerance'?"]),
     ("terms.2", 5, ["terms[2]: must be a name or a mapping with 'type', got 5"]),
     ("terms.3", "tv", ["terms[3]: is called 'tv' like terms[2]; give one of the two a 'name' of its own"]),
     ("terms.3", {"type": "l1", "name": "haadf"}, ["terms[3]: is called 'haadf' like terms[0]"]),

@@ -74,6 +74,15 @@ def test_maps_alone_are_not_fused_with_one_of_them() -> None:
         sources({Path("a.hspy"): recording("O", "Fe", "O", "Fe")}, Path(), None)
 
 
+def test_losses_without_an_image_need_it_and_their_elements() -> None:
+    axes = [Axis(name, 6, 1.0, 0.0, unit, unit == "nm") for name, unit in (("y", "nm"), ("x", "nm"), ("energy", "eV"))]
+    facts = Facts("EELS", signal_type="EELS")
+    losses = Signal("EELS", Path("a.hspy"), ArrayValues(np.ones((6, 6, 6))), tuple(axes), facts)
+    said = r"no HAADF image and no .* elements; name both, for example fusionkit inspect IMAGE a.hspy --elements Fe,O"
+    with pytest.raises(UserError, match=said):
+        sources({Path("a.hspy"): MicroscopeRecording(Path("a.hspy"), {"EELS": losses})}, Path(), None)
+
+
 def test_maps_without_counts_are_refused() -> None:
     with pytest.raises(UserError, match="the maps hold no counts"):
         sources({Path("a.hspy"): recording("HAADF", "O", empty=True)}, Path(), None)

@@ -228,7 +228,7 @@ WRONG = {
     "one run": (lambda home, _: [str(home / "first")], "needs at least two runs"),
     "twice": (lambda home, _: [str(home / "first"), str(home / "admm/../first")], "is named twice"),
     "no folder": (lambda home, _: [str(home / "first"), str(home / "nothing")], "there is no such folder"),
-    "no run": (lambda home, folder: [str(home / "first"), str(folder)], "there is no such file"),
+    "no run": (lambda home, folder: [str(home / "first"), str(folder)], "holds no run: it has no result.h5; name"),
     "damaged": (_damaged, "is not JSON"),
     "suffix": (lambda home, _: [str(home / "first"), str(home / "admm"), "--output", "x.pdf"], "end it with .html"),
     "no place": (

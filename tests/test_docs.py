@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from fusionkit.cli import main
 from fusionkit.cli.parser import build_parser
 from fusionkit.config import load_config, packaged_configs
+from fusionkit.errors import IO
 from fusionkit.registry import lookup
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +52,11 @@ def test_python_runs(tmp_path: Path, block: str) -> None:
     command = [sys.executable, "-W", "error", "-c", block]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_remedy_for_a_missing_package_names_those_of_the_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert re.findall(r"[\w-]+", re.sub(r"<\S+", "", IO))[2:] == [re.split("[<>]", one)[0] for one in extras["io"]]
 
 
 @pytest.mark.parametrize("block", rows("yaml", start="version:"))

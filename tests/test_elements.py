@@ -25,7 +25,9 @@ def test_atomic_number(symbol: str, number: int) -> None:
         ("Ti2", "did you mean 'Ti'?"),
         ("n", "did you mean 'N'?"),  # the neutron of the library is no element
         ("Xx", "use a chemical symbol"),
-        ("Oxygen", "use a chemical symbol"),
+        ("Calcium", "did you mean 'Ca'?"),
+        ("aluminium", "did you mean 'Al'?"),
+        ("Ferrum", "use a chemical symbol"),  # not fermium
         ("", "use a chemical symbol"),
     ],
 )

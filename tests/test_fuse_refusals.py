@@ -11,12 +11,20 @@ import pytest
 from fuse_data import FAST, HAADF, MAPS, SHAPE, STACK, hyperspy, signal
 
 import fusionkit as fk
+from fusionkit.data.counts.kind import guess_note
+from fusionkit.notebook.inputs import in_python
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "haadf is a number": ({"haadf": 1}, "haadf: array 'haadf' of fusionkit.fuse is not 2-D"),
     "haadf is a stack": ({"haadf": STACK}, "is not 2-D"),
     "no file": ({"haadf": "nothing.npz"}, "haadf: there is no file 'nothing.npz'"),
-    "not finite": ({"haadf": np.where(HAADF.max() == HAADF, np.nan, HAADF)}, "NaN or infinite"),
+    "not finite": ({"haadf": np.where(HAADF.max() == HAADF, np.nan, HAADF)}, "leave NaN out with mask='nan'"),
+    "infinite": ({"haadf": np.where(HAADF.max() == HAADF, -np.inf, HAADF)}, "haadf' of fusionkit.fuse has 1 infinite"),
+    "infinite and masked": (
+        {"haadf": np.where(HAADF.max() == HAADF, np.inf, HAADF), "mask": "nan"},
+        "; replace infinite values by NaN",
+    ),
+    "constant": ({"haadf": np.ones(SHAPE), "normalize": "minmax"}, "use normalize='max' or none"),
     "another shape": ({"haadf": HAADF[1:]}, "has shape (28, 32), but 'haadf' has (27, 32)"),
     "ragged": ({"maps": {"Co": [[1, 2], [3]]}}, "maps.Co: is no array"),
     "maps is a number": ({"maps": 1}, "maps: is of the type int"),
@@ -63,6 +71,15 @@ def test_a_machine_with_too_little_memory_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("fusionkit.machine.available", lambda: 1000)
     with pytest.raises(fk.UserError, match="maps: the run needs about"):
         fk.fuse(HAADF, MAPS)
+
+
+def test_messages_name_no_keys_of_a_config() -> None:
+    texts = [guess_note("rates"), "use precision: double or solver: auto", "one of those: data.maps_are makes counts"]
+    assert [in_python(text) for text in texts] == [
+        "The maps are rates, counts times a factor; with weight='auto' they become counts again.",
+        "use precision='double' or solver: auto",
+        "one of those: weight='auto' makes counts",
+    ]
 
 
 def titled(*titles: str) -> list[Any]:

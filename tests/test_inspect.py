@@ -159,12 +159,15 @@ def test_a_user_chooses_elements_signals_and_pixels(tmp_path: Path, capsys: pyte
         ("--elements", "Xx"): "--elements: there is no element 'Xx'",
         ("--elements", "O,O"): "--elements: lists O twice",
         ("--region", "3:1,0:4"): "--region: is '3:1,0:4'; write first:last",
+        ("--region", "0:8,0:9"): "^fusionkit: --region: 0:8,0:9 is no part of the scan; .* 0:8,0:8$",
+        ("--elements", "Au"): "'spectra' shows no line of Au above its limit; name other elements",
         ("--image", "BF"): "--image: .* holds no image 'BF'; name one of HAADF",
         ("--spectra", "EELS"): "--spectra: there is no spectrum image 'EELS'; name one of spectra",
     }
     for choice, message in refused.items():
         assert main(["inspect", *files, *config, *choice]) == 2
-        assert re.search(message, capsys.readouterr().err), choice
+        assert re.search(message, capsys.readouterr().err, re.MULTILINE), choice
+    assert "inspect IMAGE" in fails(capsys, files[0], *config, "--elements", "O")
     assert "writes no config; add --write-config" in fails(capsys, *files, "--elements", "O")
 
 
@@ -198,8 +201,9 @@ REFUSALS = [
     (["none.npz"], ["none.npz", "there is no file"]),
     (["a.npz", "--write-config", "no/x.yaml"], ["no/x.yaml", "there is no folder"]),
     (["b.npz", "--write-config", "x.yaml"], ["b.npz", "holds no image named after an element", "data.maps: {Ti: "]),
-    (["c.npz", "--write-config", "x.yaml"], ["c.npz", "holds no HAADF image"]),
-    (["a.xyz"], ["a.xyz", "no reader takes"]),
+    (["c.npz", "--write-config", "x.yaml"], ["no HAADF image", "fusionkit inspect IMAGE c.npz --write-config"]),
+    (["a.npz", "--region", "0:9,0:9", "--write-config", "x.yaml"], ["--region: 0:9,0:9 is no part", "are 0:8,0:9"]),
+    (["a.xyz"], ["a.xyz", "no reader takes", ".npz, .h5, .hdf5"]),
 ]
 
 

@@ -207,8 +207,16 @@ CONTENTS: list[tuple[dict[str, Any], str, list[str]]] = [
     ({"HAADF": np.zeros((6, 5), "M8[s]")}, "none", [f"{HAADF} is not numeric"]),
     ({"HAADF": np.zeros((6, 5), [("r", "f4")])}, "none", [f"{HAADF} is not numeric"]),
     ({"HAADF": np.full((6, 5), None)}, "none", ["a.npz", "'HAADF' holds Python objects"]),
-    (with_values("O", ((2, 3), np.nan)), "none", [f"{MAP} has 1 NaN or infinite values, the first at index (2, 3)"]),
-    (with_values("HAADF", ((1, 4), np.inf), ((5, 0), -np.inf)), "none", [f"{HAADF} has 2 NaN", "index (1, 4)"]),
+    (
+        with_values("O", ((2, 3), np.nan)),
+        "none",
+        [f"{MAP} has 1 NaN value, the first at index (2, 3); leave NaN out with data.mask: nan"],
+    ),
+    (
+        with_values("HAADF", ((1, 4), np.inf), ((5, 0), -np.inf)),
+        "none",
+        [f"{HAADF} has 2 infinite values, the first at index (1, 4); replace infinite values by NaN and leave NaN out"],
+    ),
     ({"O": np.zeros((6, 5))}, "minmax", [f"{MAP} is all zero"]),
     ({"O": np.zeros((6, 5))}, "max", [f"{MAP} is all zero"]),
     ({"O": np.full((6, 5), 7.0)}, "minmax", [f"{MAP} is constant (7)", "use normalize: max or none"]),

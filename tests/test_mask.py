@@ -171,7 +171,7 @@ def test_wrong_masks_are_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_nan_without_a_mask_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"NaN .* leave them out with data\.mask: nan"):
+    with pytest.raises(UserError, match=r"NaN .* leave NaN out with data\.mask: nan"):
         read(tmp_path, None, HAADF=np.where(BLOCK, np.nan, IMAGE))
 
 

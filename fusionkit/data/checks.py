@@ -11,6 +11,7 @@ from fusionkit.errors import UserError
 
 FloatArray = npt.NDArray[np.float64]
 _LEAST = 1e-150
+_OUT = "out with data.mask: nan"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def to_float(values: npt.NDArray[Any], origin: Origin, masked: bool = False) -> 
     """
     hidden = int(np.count_nonzero(getattr(values, "mask", False)))  # a NumPy masked array
     if hidden and not masked:
-        raise origin.error(f"has {hidden} masked values", "leave them out with data.mask: nan")
+        raise origin.error(f"has {hidden} masked values", f"leave them {_OUT}")
     if values.dtype.kind == "c":
         raise origin.error(f"is complex ({values.dtype})", "save its modulus or real part")
     if values.dtype.kind not in "biuf":
@@ -46,7 +47,7 @@ def to_float(values: npt.NDArray[Any], origin: Origin, masked: bool = False) -> 
         result = np.array(values, dtype=np.float64, order="C")
     if hidden:
         result[np.ma.getmaskarray(values)] = np.nan
-    check_finite(result[~np.isnan(result)] if masked else result, origin)
+    check_finite(result, origin, masked)
     return result
 
 
@@ -60,14 +61,18 @@ def stacked(images: Iterable[FloatArray], count: int) -> FloatArray:
     return result
 
 
-def check_finite(values: FloatArray, origin: Origin) -> None:
-    """Refuse NaN and infinite values; the message has their number and the index of the first."""
-    bad = ~np.isfinite(values)
-    count = int(np.count_nonzero(bad))
-    if count:
-        first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
-        remedy = "leave them out with data.mask: nan" if np.isnan(values[bad]).all() else "replace them"
-        raise origin.error(f"has {count} NaN or infinite values, the first at index {first}", remedy)
+def check_finite(values: FloatArray, origin: Origin, masked: bool = False) -> None:
+    """Refuse infinite values and, unless ``masked``, NaN; the message has their number and the index of the first."""
+    infinite = np.isinf(values)
+    bad = infinite if masked else ~np.isfinite(values)
+    if not bad.any():
+        return
+    counts = {"infinite": int(infinite.sum()), "NaN": int((bad & ~infinite).sum())}
+    what = " and ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
+    remedies = ["replace infinite values by NaN"] * bool(counts["infinite"]) + [f"leave NaN {_OUT}"] * (not masked)
+    problem = f"has {what} value{'s' * (sum(counts.values()) != 1)}, the first at index {first}"
+    raise origin.error(problem, " and ".join(remedies))
 
 
 def check_counts(maps: npt.NDArray[Any] | None, where: str, what: str, remedy: str) -> None:

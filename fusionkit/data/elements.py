@@ -1,12 +1,15 @@
 """Chemical elements by symbol: atomic number and atomic weight, from ``periodictable``."""
 
+import difflib
+
 import periodictable
 
 from fusionkit.errors import UserError
-from fusionkit.registry import suggestion
 
 _NUMBERS: dict[str, int] = {element.symbol: element.number for element in periodictable.elements if element.number > 0}
-_BY_LOWER = {symbol.lower(): symbol for symbol in _NUMBERS}
+_BY_NAME = {element.name.lower(): element.symbol for element in periodictable.elements if element.number > 0}
+_BY_NAME |= {symbol.lower(): symbol for symbol in _NUMBERS}
+_ALIKE = 0.8  # least similarity of names, of which many end in -ium
 
 
 def is_element(symbol: str) -> bool:
@@ -20,9 +23,8 @@ def atomic_number(symbol: str, where: str = "elements") -> int:
     `UserError` if no element has this symbol; it suggests the nearest.
     """
     if symbol not in _NUMBERS:
-        # usually the case is wrong; difflib would prefer another symbol in the same case
-        same = _BY_LOWER.get(symbol.lower())
-        remedy = f"did you mean '{same}'?" if same else _nearest(symbol)
+        near = difflib.get_close_matches(symbol.lower(), _BY_NAME, n=1, cutoff=_ALIKE)
+        remedy = f"did you mean '{_BY_NAME[near[0]]}'?" if near else "use a chemical symbol, such as 'Co'"
         raise UserError(where, f"there is no element '{symbol}'", remedy)
     return _NUMBERS[symbol]
 
@@ -35,8 +37,3 @@ def symbol_of(number: int) -> str:
 def atomic_weight(symbol: str, where: str = "elements") -> float:
     """Standard atomic weight of the element, in g/mol. `UserError` if no element has this symbol."""
     return float(periodictable.elements[atomic_number(symbol, where)].mass)
-
-
-def _nearest(symbol: str) -> str:
-    near = suggestion(symbol.capitalize(), _NUMBERS)
-    return near if near.startswith("did you mean") else "use a chemical symbol, such as 'Co'"

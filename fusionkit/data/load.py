@@ -89,7 +89,7 @@ def _origin(key: str, source: Source | None, dataset: Dataset, options: DataOpti
 def _scaled(values: Array, options: DataOptions, origin: Origin, masked: bool) -> tuple[FloatArray, Scale]:
     image = np.array(values, np.float64)
     known = ~np.isnan(image) if masked else np.ones(image.shape, np.bool_)
-    check_finite(image[known], origin)  # a preparation step may have produced NaN
+    check_finite(image, origin, masked)  # a preparation step may have produced NaN
     scale = scale_of(image[known], options.normalize, origin)
     image[known] = scale.apply(image[known], origin)
     return image, scale

@@ -83,7 +83,7 @@ def map_names(elements: Mapping[str, str | None], source: str) -> dict[str, str]
             raise UserError(source, f"'{former}' and '{name}' could both be the map of {element}", _REMEDY)
     if further:
         message = f"{source} holds further maps of its elements, {', '.join(further)}; the first of each is used"
-        warnings.warn(f"{message}: name others in data.maps", FusionkitWarning, stacklevel=2)
+        warnings.warn(f"{message}: a config names others in data.maps", FusionkitWarning, stacklevel=2)
     return dict(sorted(result.items(), key=lambda pair: names.index(pair[1])))
 
 

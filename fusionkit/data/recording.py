@@ -190,7 +190,7 @@ def _image(raw: npt.NDArray[Any], origin: Origin, source: Source, masked: bool) 
         with np.errstate(over="ignore", invalid="ignore"):
             values -= source.offset
             values *= source.scale
-        check_finite(values[~np.isnan(values)] if masked else values, origin)
+        check_finite(values, origin, masked)
     return values
 
 

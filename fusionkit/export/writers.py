@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from fusionkit.data.new_file import check_new, whole_file
-from fusionkit.errors import UserError
+from fusionkit.errors import IO, UserError
 from fusionkit.export.content import Content
 from fusionkit.registry import lookup, table
 
-EXTRA = "pip install rosettasciio tifffile 'zarr<3'"
 STEM = "maps"  # of the file in a run folder
 
 
@@ -35,7 +34,7 @@ def writer_of(name: str, where: str) -> Writer:
     writer = lookup("writers", name, where)()
     missing = [library for library in writer.libraries if find_spec(library) is None]
     if missing:
-        raise UserError(where, f"'{name}' needs {' and '.join(missing)}, which is not installed", EXTRA)
+        raise UserError(where, f"'{name}' needs {' and '.join(missing)}, which is not installed", IO)
     return writer
 
 

@@ -22,11 +22,10 @@ import numpy as np
 from fusionkit.arrays import Array
 from fusionkit.data.readers import check_claim
 from fusionkit.data.readers.hdf5_safety import heaps_are_sound, refuse_links
-from fusionkit.errors import UserError, printable
+from fusionkit.errors import IO, UserError, printable
 from fusionkit.machine import available
 from fusionkit.microscope.corrections import scan_shape
 
-EXTRA = "pip install rosettasciio exspy sparse"
 # values per byte of the file above which a shape is damaged: streams of single counts need few bytes for many channels
 MOST_VALUES_PER_BYTE = 2_000
 ALWAYS_ALLOWED = 2**25  # bytes that need no check
@@ -60,7 +59,7 @@ def guarded(path: Path, read: Callable[[], T], what: str = "the file") -> T:
     except UserError:
         raise
     except ImportError as error:
-        problem, remedy = f"needs a library that is not installed ({_first_line(error)})", EXTRA
+        problem, remedy = f"needs a library that is not installed ({_first_line(error)})", IO
     except MemoryError:
         problem = f"{what} asks for more memory than there is"
         remedy = "it is damaged, or needs a machine with more: copy it again"

@@ -18,12 +18,11 @@ import numpy as np
 
 from fusionkit.data.names import element_named
 from fusionkit.data.readers import check_claim
-from fusionkit.errors import UserError, printable
+from fusionkit.errors import IO, UserError, printable
 from fusionkit.microscope import more_formats
 from fusionkit.microscope.corrections import corrected
 from fusionkit.microscope.damaged_files import (
     ALWAYS_ALLOWED,
-    EXTRA,
     MOST_VALUES_PER_BYTE,
     bytes_of,
     check_hdf5,
@@ -82,7 +81,7 @@ def readers_for(path: Path) -> list[str]:
     try:
         from rsciio import IO_PLUGINS
     except ImportError:
-        raise UserError(str(path), "needs RosettaSciIO, which is not installed", EXTRA) from None
+        raise UserError(str(path), "needs RosettaSciIO, which is not installed", IO) from None
     suffix = path.suffix.lower().removeprefix(".")
     fitting = [one for one in IO_PLUGINS if suffix in {known.lower() for known in one["file_extensions"]}]
     own = [more_formats.__name__] if path.suffix.lower() in more_formats.SUFFIXES else []

@@ -19,7 +19,7 @@ from fusionkit.data.normalise import Normalisation
 from fusionkit.engines.choose import SMALL
 from fusionkit.errors import UserError
 from fusionkit.notebook.defaults import Model, Terms, check_choice, plan, solver_spec
-from fusionkit.notebook.inputs import argument_names, gather
+from fusionkit.notebook.inputs import argument_names, gather, in_python
 from fusionkit.problem import Engine
 from fusionkit.reconstruct import prepare
 from fusionkit.report.overview import overview
@@ -176,11 +176,14 @@ def fuse(
         with argument_names(), shown_log(not progress, _PATIENCE):
             job = prepare(loaded, read=lambda *_: problem.dataset, checkpoint=saved)
         job = replace(job, setup_seconds=time.perf_counter() - started)
-        result = job.solve()
-        record = job.record(result)
+        with argument_names():
+            result = job.solve()
+            record = job.record(result)
     # a config cannot name data in memory
     resolved = {key: value for key, value in record.resolved_config.items() if key not in ("version", "data", "output")}
-    record = replace(record, resolved_config=resolved)
+    told = tuple(replace(each, text=in_python(each.text)) for each in record.diagnostics)
+    judged = record.verdict and replace(record.verdict, reasons=tuple(map(in_python, record.verdict.reasons)))
+    record = replace(record, resolved_config=resolved, diagnostics=told, verdict=judged)
     pairs = zip(problem.scales, result.x, strict=True)
     arrays = dict(zip(result.labels, [_back(x, s.offset, s.factor) for s, x in pairs], strict=True))
     about = {
@@ -189,8 +192,8 @@ def fuse(
         "objective": float(result.objective),
         "optimality": float(result.optimality),
     }
-    warnings = tuple(each.text for each in record.diagnostics if each.level == "warning")
-    notes = (*job.dataset.notes, *result.notes, *warnings)
+    warnings = (each.text for each in told if each.level == "warning")
+    notes = tuple(map(in_python, (*job.dataset.notes, *result.notes, *warnings)))
     kind = inputs.kind
     return Fused(kind.maps(arrays, about), kind.stack(arrays, about), record, inputs.dataset, arrays, notes)
 

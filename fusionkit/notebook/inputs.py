@@ -1,5 +1,6 @@
 """Inputs of `fusionkit.fuse`: image and maps of any kind, by element, read by the loader of configs."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,6 +40,17 @@ from fusionkit.options import parse, repeated
 SOURCE = "fusionkit.fuse"  # origin of the data, in messages
 _NAMES = "name one for each map: elements=['Co', 'O']"
 _BY_NAME = "give the maps as {'Co': ..., 'O': ...}"
+# keys and words of a config in messages, and what takes their place in Python
+_IN_PYTHON = {
+    r"use method: windows and background: windows": "give maps, for EDX from get_lines_intensity()",
+    r"write the config by hand, with data\.maps\b": _BY_NAME,
+    r"data\.mask: nan": "mask='nan'",
+    r"data\.maps_are is not given: t": "T",
+    r"data\.maps_are(: \w+)?": "weight='auto'",
+    r"data\.prepare\b": "data.prepare of a config",
+    r"\b(precision|normalize|engine): (\w+)": r"\1='\2'",
+}
+_KEYS = r"^data\.(spectra\.)?(?=(haadf|maps|mask|normalize)\b)"
 
 
 @dataclass(frozen=True)
@@ -104,16 +116,24 @@ class SpectraInMemory(ArraysInMemory):
         return self._recording.counts(source, where, masked)
 
 
+def in_python(text: str) -> str:
+    """A message about a config, with arguments of `fusionkit.fuse` in place of its keys."""
+    for pattern, words in _IN_PYTHON.items():
+        text = re.sub(pattern, words, text)
+    return text
+
+
 @contextmanager
 def argument_names() -> Iterator[None]:
     """Let error messages name arguments of `fusionkit.fuse` instead of keys of the config's ``data``."""
     try:
         yield
     except UserError as error:
-        where = "maps" if error.where in ("data", "data.path") else error.where.removeprefix("data.")
-        raise UserError(where.replace("spectra.", ""), error.problem, error.remedy) from None
+        where = "maps" if error.where in ("data", "data.path") else re.sub(_KEYS, "", error.where)
+        raise type(error)(where, in_python(error.problem), in_python(error.remedy)) from None
 
 
+@argument_names()
 def gather(haadf: Any, maps: Any, elements: Sequence[str] | None, mask: Any = None) -> Inputs:
     """Image and maps of any kind, checked.
 
@@ -135,8 +155,7 @@ def gather(haadf: Any, maps: Any, elements: Sequence[str] | None, mask: Any = No
     raw, kind, notes = _maps(maps, elements)
     sources = {name: Source(signal=name) for name in raw}
     options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), maps=sources, mask=mask)
-    with argument_names():
-        dataset = load_file(options, Path(), "data", ArraysInMemory({"haadf": image, **raw, **extra}))
+    dataset = load_file(options, Path(), "data", ArraysInMemory({"haadf": image, **raw, **extra}))
     notes = tuple(dict.fromkeys([*notes, *dataset.notes, *_difference_of_fields(image, raw.values())]))
     return Inputs(replace(dataset, notes=notes), options, kind)
 
@@ -167,8 +186,7 @@ def _of_spectra(
     names = list(elements) if elements is not None else detected(memory.reading(spectra), named, "maps")
     source = SpectrumSource(elements=names, method="spectral")
     options = DataOptions(path=SOURCE, haadf=Source(signal="haadf"), spectra={"maps": source}, mask=mask)
-    with argument_names():
-        dataset = load_file(options, Path(), "data", memory)
+    dataset = load_file(options, Path(), "data", memory)
     return Inputs(dataset, options, Kind(dict.fromkeys(names, image_like(signal))))
 
 

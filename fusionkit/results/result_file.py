@@ -222,7 +222,10 @@ def read_result(path: str | PathLike[str]) -> SavedResult:
     path : the file, or the output folder that holds it.
     """
     path = Path(path).expanduser()
-    path = path / NAME if isdir(path) else path
+    if isdir(path):
+        path = path / NAME
+        if not isfile(path):
+            raise UserError(str(path.parent), f"holds no run: it has no {NAME}", "name the output folder of a run")
     if not isfile(path):
         raise UserError(str(path), "there is no such file", f"name the {NAME} of a former run")
     remedy = f"name the complete {NAME} of a former run"

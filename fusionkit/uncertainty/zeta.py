@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.errors import UserError
+from fusionkit.errors import IO, UserError
 from fusionkit.terms import Array
 from fusionkit.uncertainty.options import AbsorptionOptions, CompositionOptions
 
@@ -94,5 +94,5 @@ def _table() -> Any:
             from exspy.material import elements
     except ImportError:
         message = "zeta-factors need atomic weights from eXSpy, which is not installed"
-        raise UserError("composition.zeta_factors", message, "pip install exspy hyperspy") from None
+        raise UserError("composition.zeta_factors", message, IO) from None
     return elements if isinstance(elements, dict) else elements.as_dictionary()

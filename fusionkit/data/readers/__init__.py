@@ -33,7 +33,7 @@ FOLDERS = (".zspy",)  # formats that are folders
 # maps of 1 count in 100 pixels grow 240- (float64) to 390-fold (uint8), zeros 1032-fold and more
 _HARMLESS, _MOST_GROWTH, _MOST_OF_FILE = 1 << 26, 400, 16
 _EVEN = 1e-3  # relative difference below which the edges of a pixel are equal
-_SHOWN = 16  # suffixes in a message
+_SHOWN = 6  # suffixes in a message
 _LEFT_OUT = "The file's pixel_size is not one positive number and is left out"
 LENGTHS = (1e-100, 1e100)  # in any unit; beyond, areas and fields overflow
 _NOT_SQUARE = "The pixels are not square"

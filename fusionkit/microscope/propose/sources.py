@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from fusionkit.config.yaml import dump_line
@@ -67,11 +68,12 @@ def sources(
     names = ", ".join(map(str, recordings))
     maps = {} if spectra else _maps(listed, names)
     if not maps and not spectra:
-        raise _nothing_usable([entry for *_, entry in listed], names)
+        raise _nothing_usable(listed, names)
     used = [*spectra.values(), *maps.values()]
     if all(entry.total == 0.0 for *_, entry in used):
         raise UserError(names, "the maps hold no counts", "record longer, or name other files")
     image = _image(listed, used[0][2], names, choice.image)
+    _check_region(choice, used[0][2].pixels)
     if spectra:
         _warn_of_bulk(_signal(*used[0][1:]))
     _warn_of_unused(recordings, [image, *used])
@@ -115,7 +117,7 @@ def _image(listed: list[_Listed], maps: Entry, names: str, chosen: str | None) -
         return named[0]
     images = [one for one in listed if len(one[2].shape) == 2 and one[2].kind == "image" and not _is_map(one[2])]
     if not images:
-        raise UserError(names, "holds no HAADF image", "name the file of the image too")
+        raise UserError(names, "holds no HAADF image", f"name the file of the image too: {_with_image(listed)}")
 
     def likely(one: _Listed) -> tuple[int, bool, bool]:
         both = fields(one[2].scan, maps.scan)
@@ -126,6 +128,21 @@ def _image(listed: list[_Listed], maps: Entry, names: str, chosen: str | None) -
     if doubt is not None:
         warnings.warn(f"{doubt}; the config takes it for one: choose with --image", FusionkitWarning, stacklevel=2)
     return best
+
+
+def _with_image(listed: list[_Listed], options: str = "") -> str:
+    """The command that takes the image from another file."""
+    files = " ".join(dict.fromkeys(quote(str(path)) for path, *_ in listed))
+    return f"fusionkit inspect IMAGE {files}{options} --write-config FILE.yaml"
+
+
+def _check_region(choice: Choice, pixels: tuple[int, ...]) -> None:
+    """`UserError` if the chosen pixels lie outside of the scan."""
+    if choice.region is None or all(end <= size for (_, end), size in zip(choice.region, pixels, strict=False)):
+        return
+    text = ",".join(f"{first}:{last}" for first, last in choice.region)
+    scan = "0:{},0:{}".format(*pixels)
+    raise UserError("--region", f"{text} is no part of the scan", f"all of its rows and columns are {scan}")
 
 
 def _warn_of_bulk(spectra: Signal) -> None:
@@ -164,8 +181,9 @@ def _warn_of_unused(recordings: Mapping[Path, Recording], used: list[_Listed]) -
         warnings.warn(f"the config does not use {', '.join(unused)}", FusionkitWarning, stacklevel=2)
 
 
-def _nothing_usable(listed: list[Entry], names: str) -> UserError:
+def _nothing_usable(recordings: list[_Listed], names: str) -> UserError:
     """The error for files without usable maps or spectra."""
+    listed = [entry for *_, entry in recordings]
     spectra = next((entry for entry in listed if len(entry.shape) > 3 and "spectra" in entry.kind), None)
     if spectra is not None:
         problem = f"'{spectra.name}' holds frames of spectra, {' x '.join(map(str, spectra.shape))}"
@@ -177,7 +195,11 @@ def _nothing_usable(listed: list[Entry], names: str) -> UserError:
         return UserError(names, problem, f"{remedy}: [register_frames, sum_frames]")
     problem = "holds no image named after an element, and no spectrum image with named elements"
     if any(entry.kind in ("EDX spectrum image", "EELS spectrum image") for entry in listed):
-        return UserError(names, problem, "name the elements, as in --elements Fe,O")
+        if any(len(entry.shape) == 2 for entry in listed):
+            return UserError(names, problem, "name the elements, as in --elements Fe,O")
+        problem = problem.replace("no image named after an element,", "no HAADF image")
+        remedy = f"name both, for example {_with_image(recordings, ' --elements Fe,O')}"
+        return UserError(names, problem, remedy)
     return UserError(names, problem, f"write the config by hand, with {_by_hand(listed)}")
 
 

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.errors import UserError
-from fusionkit.microscope.damaged_files import EXTRA
+from fusionkit.errors import IO, UserError
 from fusionkit.microscope.signals import Channels, Image, Signal
 from fusionkit.microscope.spectra.lines import binding_energies
 from fusionkit.microscope.spectra.model import edges_of, weighted_amounts
@@ -134,7 +133,7 @@ def _hydrogenic(element: str, shell: str, onset: float, beam: float, angle: floa
             component: Any = EELSCLEdge(f"{element}_{shell}", GOS="hydrogenic")
             section = component.GOS.integrateq(onset, angle / 1000.0, beam)
     except ImportError:
-        remedy = f"{EXTRA}, or give the windows in the config"
+        remedy = f"{IO}, or give the windows in the config"
         raise UserError("installation", "cross sections need eXSpy, which is not installed", remedy) from None
     beyond = np.arange(0.0, 1000.0, _WIDTH)
     return beyond, np.maximum(section(onset + beyond), 0.0)

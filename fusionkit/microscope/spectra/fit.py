@@ -119,8 +119,9 @@ def detected(reading: Reading, elements: Sequence[str], where: str) -> list[str]
         elif elements:
             warnings.warn(f"the config leaves out {element} of '{signal.name}': {problem}", FusionkitWarning, 2)
     if not result:
-        named = "of its elements' lines" if elements else "lines"
-        raise UserError(where, f"'{signal.name}' shows no{'ne ' if elements else ' '}{named}", "name its elements")
+        lines = f"no line of {', '.join(elements)} above its limit" if elements else "no lines"
+        remedy = "name other elements" if elements else "name its elements"
+        raise UserError(where, f"'{signal.name}' shows {lines}", remedy)
     others = [one for one in model.unlisted if one not in result]
     if others:
         message = f"'{signal.name}' shows {', '.join(others)} too, which nobody named: its counts go to the background"

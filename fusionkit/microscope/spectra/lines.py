@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from fusionkit.data.elements import is_element
-from fusionkit.errors import FusionkitWarning, UserError
-from fusionkit.microscope.damaged_files import EXTRA
+from fusionkit.errors import IO, FusionkitWarning, UserError
 from fusionkit.microscope.signals import Signal
 from fusionkit.registry import suggestion
 
@@ -85,7 +84,7 @@ def _tables() -> Mapping[str, Any]:
             warnings.simplefilter("ignore")  # eXSpy warns about HyperSpy
             from exspy.material import elements
     except ImportError:
-        remedy = f"{EXTRA}, or give the windows in the config"
+        remedy = f"{IO}, or give the windows in the config"
         raise UserError("installation", "energies of lines need eXSpy, which is not installed", remedy) from None
     return elements if isinstance(elements, Mapping) else elements.as_dictionary()
 

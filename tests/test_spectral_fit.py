@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,4 @@ def test_a_fit_that_does_not_follow_the_spectra_is_said(tmp_path: Path, split: i
         load(options, tmp_path)
     messages = [str(one.message) for one in found if "does not follow its spectra" in str(one.message)]
     assert bool(messages) == (split > 0)
+    assert all(re.search(r"above the fit at [\d., ]*\b0\.42\b", one) for one in messages), messages  # O, 0.525 keV

@@ -40,6 +40,7 @@ _CHANGE, _MOST = 1e-3, 2000  # tolerance of a step in standard deviations, and g
 _MOST_AROUND = 200  # steps for the smoothed spectra, of which only proportions are used
 _EVERY = 10  # steps between checks, which remove converged spectra
 _DEVIANCE = 3.0  # the TiO2/Pd recording has 2.0, mantle minerals 3.3, simulations 1
+_TOPS = 3  # energies that a warning names
 _LEAST = 1e-3  # starting share of a family that is absent from the sum
 _PIXELS = 4096  # at a time
 
@@ -179,15 +180,23 @@ def warn_of_doubts(signal: Signal, model: SpectralModel, families: Sequence[Fami
         problem = _below_limit(signal, model, (element, family))
         if problem is not None:
             warnings.warn(f"{element} is not detected: {problem}", FusionkitWarning, stacklevel=2)
-    warn_of_deviance(signal, model.deviance)
+    tops = model.excesses()[:_TOPS]
+    energies, by = (", ".join(f"{one[which]:.3g}" for one in tops) for which in (0, 1))
+    where = f", and is above the fit at {energies} keV (by {by} standard deviations)" if tops else ""
+    warn_of_deviance(signal, model.deviance, where)
 
 
-def warn_of_deviance(signal: Signal, deviance: float) -> None:
-    """Warn of a model that does not fit the sum of all spectra, from its deviance over its degrees of freedom."""
+def warn_of_deviance(signal: Signal, deviance: float, where: str = "") -> None:
+    """Warn of a model that does not fit the sum of all spectra, from its deviance over its degrees of freedom.
+
+    Parameters
+    ----------
+    where : the energies at which counts are missing from the model, the end of a sentence.
+    """
     if deviance > _DEVIANCE:
         problem = f"the fit of '{signal.name}' does not follow its spectra: their sum deviates {deviance:.2g} times as"
         question = "is an element missing, or are its lines or edges shaped otherwise?"
-        warnings.warn(f"{problem} much as counts do; {question}", FusionkitWarning, stacklevel=2)
+        warnings.warn(f"{problem} much as counts do{where}; {question}", FusionkitWarning, stacklevel=2)
 
 
 def _below_limit(signal: Signal, model: SpectralModel, family: Family) -> str | None:

@@ -33,6 +33,7 @@ _MOST_UNLISTED = 8
 _COMMON = ("C", "O", "Cu", "Si", "Al", "Ga", "Fe", "Ni", "Mo", "Au", "Pt", "Cl", "Ca", "Na")  # grids, holders, beams
 _RARE = 0.5  # factor of the evidence of all others
 _HARDEST = 20e3  # eV: harder lines of an element that is not named may be too faint to count as evidence
+_EXCESS = 5.0  # standard deviations in the width of a line
 DETECTED = 3.0  # standard errors
 
 
@@ -84,6 +85,14 @@ class SpectralModel:
             alike = one[0] != other[0] and float(unit[i] @ unit[j]) > _ALIKE
             if alike and not (tied and (self._shows_another(one) or self._shows_another(other))):
                 yield one, other
+
+    def excesses(self) -> list[tuple[float, float]]:
+        """Where the sum holds more than the model: energies in keV and standard deviations, the largest first."""
+        mean, ones = self.all_amounts @ self.shapes, np.ones(int(_PER_WIDTH))
+        over = np.convolve(self.total - mean, ones, "same") / np.sqrt(np.convolve(np.maximum(mean, 0.5), ones, "same"))
+        tops = 1 + np.flatnonzero((over[1:-1] >= over[:-2]) & (over[1:-1] > over[2:]) & (over[1:-1] > _EXCESS))
+        middles = (self.edges[1:] + self.edges[:-1]) / 2
+        return sorted(((float(middles[k]) / 1000.0, float(over[k])) for k in tops), key=lambda one: -one[1])
 
     def _shows_another(self, family: Family) -> bool:
         """Whether another family of the element is above its limit."""

@@ -183,6 +183,17 @@ def test_information_of_coinciding_spectra_is_that_of_the_rest() -> None:
     assert found[:2].max() < 1e-6 * alone.min()
 
 
+def test_information_of_a_mixture_is_that_of_its_fisher_matrix() -> None:
+    """As many sets of channels as elements, and one set more."""
+    spec = {"type": "poisson", "data": "maps", "forward": {"type": "spectral", "mixing": "mixing", "background": None}}
+    for mixing in (np.array([[0.7, 0.2, 0.0], [0.3, 0.5, 0.1], [0.0, 0.3, 0.9]]), np.eye(4, 3) + 0.1):
+        more = {"maps": np.random.default_rng(1).random((len(mixing), *SHAPE[1:])), "mixing": mixing}
+        found = _pixelwise(term(spec, **more)).information(positive(), slice(None))
+        expected = np.tensordot(mixing, positive(), 1) + 0.1
+        fisher = np.einsum("kyx,ki,kj->yxij", 1.0 / expected, mixing, mixing)
+        np.testing.assert_allclose(found, 1.0 / np.einsum("yxii->iyx", np.linalg.inv(fisher)), rtol=1e-6)
+
+
 @having(Pixelwise)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_expansion(name: str, dtype: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fusionkit.errors import UserError
+from fusionkit.microscope.spectra.lines import _tables
 from fusionkit.reconstruct import prepare
 from fusionkit.uncertainty.atomic_fractions import Factors, Region, RegionSums, region_composition
 from fusionkit.uncertainty.options import CompositionOptions
@@ -31,6 +32,14 @@ def material() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip("exspy.material", reason="eXSpy is not installed: pip install 'fusionkit-em[io]'")
+
+
+def test_energies_of_lines_need_no_import_of_exspy(material: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is that of eXSpy, whether its source is read or it is imported, as for versions with another source."""
+    imported = {name: entry for name, entry in material.elements.as_dictionary().items() if name != "__doc__"}
+    assert _tables.__wrapped__() == imported
+    monkeypatch.setattr("fusionkit.microscope.spectra.lines.find_spec", lambda _: None)
+    assert {name: entry for name, entry in _tables.__wrapped__().items() if name != "__doc__"} == imported
 
 
 def test_the_composition_solves_the_equations_of_exspy(material: Any) -> None:

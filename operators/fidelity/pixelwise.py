@@ -12,6 +12,7 @@ from fusionkit.operators.forward.spectral import MixedMaps, Mixing
 from fusionkit.terms import Array, Expansion, Pixelwise, Proximable, Smooth
 
 _RIDGE = 1e-9  # of a Fisher matrix, relative to its trace
+_WELL_POSED = 1e3  # condition of the shares, below which their inverse is used
 
 
 class LinearPixelwiseFidelity(ComposedFidelity, Pixelwise):
@@ -90,6 +91,10 @@ class MixedFidelity(LinearPixelwiseFidelity):
         expected = self.measured(self.loss.information(self._predict(x, rows)), rows)
         expected = self.weight * np.asarray(expected, np.float64)
         matrix = np.asarray(self._mixing.matrix, np.float64)
+        if matrix.shape[0] == matrix.shape[1] and np.linalg.cond(matrix) < _WELL_POSED:  # F^-1 = M^-1 diag(1/e) M^-T
+            least = _RIDGE * expected.max(axis=0) + np.finfo(np.float64).tiny
+            variance = np.tensordot(np.linalg.inv(matrix) ** 2, 1.0 / np.maximum(expected, least), axes=1)
+            return np.asarray(1.0 / variance, x.dtype)
         fisher = np.tensordot(expected, matrix[:, :, None] * matrix[:, None, :], axes=(0, 0))
         traces = np.einsum("yxii->yx", fisher)[..., None, None]  # spectra may coincide
         fisher += np.eye(matrix.shape[1]) * (_RIDGE * traces + np.finfo(np.float64).tiny)

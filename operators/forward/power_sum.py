@@ -64,8 +64,9 @@ class PowerSum(PixelwiseForward):
     def apply(self, x: Array) -> Array:
         """The prediction, shape (rows, nx)."""
         scaled = self._scaled(x)
-        if self.gamma != 1:
-            np.power(scaled, self.gamma, out=scaled)
+        for one in scaled if self.gamma != 1 else ():
+            if one.any():  # diagnostics ask for each element alone
+                np.power(one, self.gamma, out=one)
         return scaled.sum(axis=0)
 
     def jet(self, x: Array, second: bool = True) -> Jet:

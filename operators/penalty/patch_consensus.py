@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -97,10 +98,11 @@ def consensus(source: Source, how: Grouping, renewals: int) -> Array:
     if is_sparse(source.data):  # the pilot is smooth where nothing was measured
         renewals *= 2
     for renewal in range(renewals):
-        maps = np.maximum(maps, 0.0)
+        maps, last = np.maximum(maps, 0.0), renewal == renewals - 1
         features, noise = _features(maps, source), source.noise_of(maps)
-        turned = how if renewal else how._replace(turns=1)  # among noisy maps the best of 8 turns fits noise
-        maps = wiener(source.data, noise, source.floors, maps, source.guide, features, turned)
+        # among noisy maps the best of 8 turns fits noise; patches that overlap improve only the last maps
+        own = how._replace(turns=how.turns if renewal else 1, stride=how.stride if last else max(how.stride, how.patch))
+        maps = wiener(source.data, noise, source.floors, maps, source.guide, features, own)
     maps = _without_bias(np.maximum(maps, 0.0), source)
     maps.flags.writeable = False
     return maps
@@ -112,9 +114,9 @@ def _without_bias(maps: Array, source: Source) -> Array:
     Shrinkage takes counts from all patches of a kind: 3 % of the Mo of a grain boundary. The mean of 300 residuals
     shows them almost without noise.
     """
-    features, noise = _features(maps, source), source.noise_of(maps)
+    features, noise, groups = _features(maps, source), source.noise_of(maps), dict[int, Any]()
     for _ in range(_CORRECTIONS):
-        residuals = mean_levels(source.data - maps, noise, source.floors, features, _OF_RESIDUALS)
+        residuals = mean_levels(source.data - maps, noise, source.floors, features, _OF_RESIDUALS, groups)
         maps = np.maximum(maps + residuals, 0.0)
     return maps
 

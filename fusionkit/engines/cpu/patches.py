@@ -20,6 +20,7 @@ Overlapping patches are averaged. Bands of rows are summed separately and added 
 does not depend on the number of threads.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ import numpy as np
 from fusionkit.arrays import Array
 from fusionkit.engines.cpu.compile import announce_compilation, dot, inlined, kernel
 from fusionkit.engines.cpu.patch_groups import Grouping, collect, compared_by, gather, lines, means_of, nearest, scratch
-from fusionkit.engines.cpu.threads import run, thread_count
+from fusionkit.engines.cpu.threads import run_in_order
 
 _BAND = 24  # rows of a band
 _OWN = 0.75  # weight of a pixel's own mean variance; the rest is the mean variance of its patch
@@ -159,30 +160,37 @@ def _posterior(white: Any, known: Any, size: int) -> Any:
 
 
 @inlined
-def _project(prior: Any, signs: Any, rank: int, most_left: float, basis: Any) -> tuple[int, Any]:
-    """An orthonormal basis of what the rows of ``prior`` have in common, in the first rows of ``basis``.
+def _project(prior: Any, signs: Any, first: int, most_left: float, basis: Any, inside: Any) -> int:
+    """An orthonormal basis of what the rows of ``prior`` have in common, and the rows in it.
 
-    It spans ``rank`` or more sums of the rows with random signs, until at most ``most_left`` of the trace of the
-    covariance is missing. Returns their number, 0 where that takes a third of the rows, and the rows in the basis.
+    It spans ``first`` and more sums of the rows with random signs, until at most ``most_left`` of the trace of the
+    covariance is missing. Returns their number, 0 where that takes more than half of the rows.
     """
     count, size = prior.shape
-    energy = 0.0
+    left, rank, step = 0.0, 0, first
     for k in range(count):
-        energy += dot(prior[k], prior[k], size)
-    while 3 * rank <= min(count, size):
-        sums = np.ascontiguousarray(signs[:rank, :count]) @ prior
+        left += dot(prior[k], prior[k], size)
+    while 2 * (rank + step) <= min(count, size):
+        sums, own = np.ascontiguousarray(signs[rank : rank + step, :count]) @ prior, basis[rank : rank + step]
+        if rank:
+            known = (sums @ basis[:rank].T) @ basis[:rank]
+            for k in range(step):
+                for f in range(size):
+                    sums[k, f] -= known[k, f]
         gram = (sums @ sums.T).astype(np.float64)
-        for k in range(rank):
-            gram[k, k] += _ROUNDING * energy + 1e-30
-        np.dot(np.linalg.inv(np.linalg.cholesky(gram)).astype(np.float32), sums, basis[:rank])
-        inside = prior @ basis[:rank].T
-        left = energy
+        for k in range(step):
+            gram[k, k] += _ROUNDING * left + 1e-30
+        np.dot(np.linalg.inv(np.linalg.cholesky(gram)).astype(np.float32), sums, own)
+        added = prior @ own.T
         for k in range(count):
-            left -= dot(inside[k], inside[k], rank)
+            left -= dot(added[k], added[k], step)
+            for f in range(step):
+                inside[k, rank + f] = added[k, f]
+        rank += step
         if left <= most_left * count:
-            return rank, inside
-        rank += _STEP
-    return 0, prior
+            return rank
+        step = _STEP
+    return 0
 
 
 @kernel
@@ -206,6 +214,8 @@ def _wiener(
     orders = compared[3]
     values, prior = np.empty((how.similar, size), np.float32), np.empty((how.similar, size), np.float32)
     basis, images = np.empty_like(prior), np.empty((how.similar, of_guide))
+    within = np.empty((how.similar, how.similar), np.float32)
+    level, level_before, scale = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
     means, variances, spreads = np.empty(size), np.empty(size), np.empty(size)
     before, brightness, start = np.empty(size), np.empty(of_guide), _STEP
     for i, j in centres:
@@ -216,16 +226,18 @@ def _wiener(
         gather(pilot, places, orders, count, channels, how.patch, prior)
         means_of(prior, count, before)
         sparse = _mean_of_measured(values, count, before, means)
+        for f in range(size):
+            level[f], level_before[f], scale[f] = means[f], before[f], 1.0 / spreads[f]
         for k in range(count):
             for f in range(size):
-                values[k, f] = (values[k, f] - means[f]) / spreads[f]
-                prior[k, f] = (prior[k, f] - before[f]) / spreads[f]
-        rank, inside, seen = 0, prior[:count], values[:count]
+                values[k, f] = (values[k, f] - level[f]) * scale[f]
+                prior[k, f] = (prior[k, f] - level_before[f]) * scale[f]
+        rank, columns, inside, seen = 0, size, prior, values[:count]
         if not sparse:
-            rank, inside = _project(prior[:count], signs, start, _LEFT * of_guide, basis)
+            rank = _project(prior[:count], signs, start, _LEFT * of_guide, basis, within)
         if rank:
-            seen, start = values[:count] @ basis[:rank].T, max(rank - _STEP // 2, _STEP)
-        columns = inside.shape[1]
+            columns, inside, seen = rank, within, values[:count] @ basis[:rank].T
+            start = max(rank - _STEP // 2, _STEP)
         white, known = np.empty((count, columns + shown)), np.empty((count, columns + shown))
         if shown:
             gather(guide, places, orders, count, 1, how.patch, images)
@@ -244,20 +256,30 @@ def _wiener(
 
 @kernel
 def _mean_levels(
-    boxes: Any, floors: Any, compared: Any, centres: Any, how: Any, first: int, total: Any, cover: Any
+    boxes: Any, floors: Any, compared: Any, groups: Any, centres: Any, how: Any, first: int, total: Any, cover: Any
 ) -> None:
-    """Add the levels of each group to its patches; ``boxes`` holds sums over patches: data, noise, measured values."""
-    channels = floors.size
+    """Add the levels of each group to its patches; ``boxes`` holds sums over patches: data, noise, measured values.
+
+    ``groups`` holds the places in the window of each group, counted from 1, or zeros, which are filled.
+    """
+    channels, width = floors.size, 2 * how.search + 1
     best, turned, places = scratch(compared, how)
     rows, columns, _, _ = places
     sums = np.empty(3 * channels)
-    for i, j in centres:
-        count = nearest(compared, i, j, how, best, turned, places)
+    for at in range(len(centres)):
+        i, j = centres[at]
+        if not groups[at, 0]:
+            for k in range(nearest(compared, i, j, how, best, turned, places)):
+                groups[at, k] = (rows[k] - i + how.search) * width + columns[k] - j + how.search + 1
+        count = 0
         sums[:] = 0.0
-        for k in range(count):
-            box = boxes[rows[k], columns[k]]
+        while count < how.similar and groups[at, count]:
+            place = np.int64(groups[at, count]) - 1
+            rows[count], columns[count] = place // width + i - how.search, place % width + j - how.search
+            box = boxes[rows[count], columns[count]]
             for c in range(3 * channels):
                 sums[c] += box[c]
+            count += 1
         for c in range(channels):
             number = max(sums[2 * channels + c], 1.0)
             level, variance = sums[c] / number, sums[channels + c] / (count * how.patch * how.patch)
@@ -299,22 +321,26 @@ def wiener(
     """
     shown = np.zeros((0, 0)) if guide is None else np.ascontiguousarray(guide, np.float64)
     signs = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (how.similar, how.similar))
-    images = (lines(data, np.float32), lines(noise), np.asarray(floors, np.float64), lines(pilot, np.float32), shown)
-    return _averaged(_wiener.kept, (*images, signs, compared_by(features, how)), data.shape, how)
+    images = (lines(data, np.float32), lines(noise, np.float32), np.asarray(floors, np.float64))
+    fixed = (*images, lines(pilot, np.float32), shown, signs, compared_by(features, how))
+    return _averaged(_wiener.kept, fixed, data.shape, how)
 
 
-def mean_levels(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
+def mean_levels(
+    data: Array, noise: Array, floors: Array, features: Array, how: Grouping, groups: dict[int, Any] | None = None
+) -> Array:
     """The mean of each channel over each group, m, times 1 - (2 s^2 / m^2)^2 >= 0 with the variance s^2 of its noise.
 
     Parameters
     ----------
     data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
+    groups : of a call with the same features and sizes, or an empty dictionary, which is filled.
     """
     measured, patch = ~np.isnan(data), how.patch
     values = np.concatenate([np.where(measured, data, 0.0), noise, measured])
     boxes = np.ascontiguousarray(np.moveaxis(_sums_over_patches(values, patch), 0, -1))
     fixed = (boxes, np.asarray(floors, np.float64), compared_by(features, how))
-    total, cover = _banded(_mean_levels.kept, fixed, data.shape, how)
+    total, cover = _banded(_mean_levels.kept, fixed, data.shape, how, {} if groups is None else groups)
     before = ((0, 0), (patch - 1, 0), (patch - 1, 0))  # a pixel is in the patches that begin up to P - 1 pixels before
     return _sums_over_patches(np.pad(total, before), patch) / _sums_over_patches(np.pad(cover, before), patch)
 
@@ -332,28 +358,30 @@ def _averaged(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how
     return total / cover
 
 
-def _banded(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> tuple[Array, Array]:
+def _banded(
+    compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping, groups: dict[int, Any] | None = None
+) -> tuple[Array, Array]:
     """The sums over all groups, (n, ny, nx) and (1, ny, nx), computed in bands, one for each thread at a time."""
     from threadpoolctl import threadpool_limits
 
     announce_compilation(compiled, np.float64)
     n, ny, nx = shape
     columns, rows = _references(nx, how), _references(ny, how)
-    total, cover, threads = np.zeros((ny, nx * n)), np.zeros((ny, nx)), thread_count()
-    bands = [rows[first : first + _rows(how)] for first in range(0, len(rows), _rows(how))]
+    total, cover = np.zeros((ny, nx * n)), np.zeros((ny, nx))
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for at in range(0, len(rows), _rows(how)):
+            band = rows[at : at + _rows(how)]
+            first, end = max(0, band[0] - how.search), min(ny, band[-1] + how.search + how.patch)
+            centres = np.array([(i, j) for i in band for j in columns], np.int64)
+            known = () if groups is None else (groups.setdefault(at, np.zeros((len(centres), how.similar), np.uint16)),)
+            own = (np.zeros((end - first, nx * n)), np.zeros((end - first, nx)))
+            yield (*fixed, *known, centres, how, first, *own)
+
     with threadpool_limits(limits=1, user_api="blas"):  # the bands use the threads
-        for at in range(0, len(bands), threads):
-            calls, parts = [], []
-            for band in bands[at : at + threads]:
-                first, end = max(0, band[0] - how.search), min(ny, band[-1] + how.search + how.patch)
-                own = (np.zeros((end - first, nx * n)), np.zeros((end - first, nx)))
-                centres = np.array([(i, j) for i in band for j in columns], np.int64)
-                calls.append((*fixed, centres, how, first, *own))
-                parts.append((slice(first, end), own))
-            run(compiled, calls)
-            for where, (sums, counts) in parts:
-                total[where] += sums
-                cover[where] += counts
+        for *_, first, sums, counts in run_in_order(compiled, calls()):
+            total[first : first + len(sums)] += sums
+            cover[first : first + len(sums)] += counts
     return np.moveaxis(total.reshape(ny, nx, n), -1, 0), cover[None]
 
 

@@ -6,8 +6,9 @@ while they wait for one that is not running.
 """
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -51,6 +52,19 @@ def run(kernel: Callable[..., None], calls: list[tuple[Any, ...]]) -> None:
     kernel(*calls[0])
     for call in waiting:
         call.result()
+
+
+def run_in_order(kernel: Callable[..., None], calls: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Call ``kernel`` with each tuple of arguments, concurrently; yields the tuples in order, each after its call."""
+    waiting, threads = deque[tuple[tuple[Any, ...], Future[None]]](), thread_count()
+    for arguments in calls:
+        waiting.append((arguments, _pool(threads).submit(kernel, *arguments)))
+        if len(waiting) > threads:  # one more than there are threads, so that none waits
+            waiting[0][1].result()
+            yield waiting.popleft()[0]
+    for arguments, call in waiting:
+        call.result()
+        yield arguments
 
 
 @cache

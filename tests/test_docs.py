@@ -52,6 +52,8 @@ def test_python_runs(tmp_path: Path, block: str) -> None:
     command = [sys.executable, "-W", "error", "-c", block]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    shown = re.findall(r"^print\(.*\)  # (.+)$", block, re.MULTILINE)
+    assert done.stdout.splitlines()[: len(shown)] == shown
 
 
 def test_the_remedy_for_a_missing_package_names_those_of_the_extra() -> None:

@@ -142,7 +142,7 @@ def fuse(
         spectra, those to map; by default those of the signal that its spectra show.
     terms : of the objective, as in a config, instead of those above.
     z : ``relative`` (Z / mean Z), ``absolute`` or a value for each element; ``relative`` where None.
-    gamma : exponent of the image; 1.7 where None.
+    gamma : exponent of the image; 1.7 where None, while the term ``haadf`` of ``terms`` has 1.6 by default.
     tv : weight of a total variation in place of R.
     weight : ``auto`` converts maps without negative values to counts for the solve.
     solver : name, or name and options: ``{"type": "admm", "tolerance": 1e-3}``.

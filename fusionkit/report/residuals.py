@@ -77,7 +77,9 @@ def _noise(record: RunRecord, name: str, residual: Array) -> tuple[float, str]:
         return record.dataset.haadf_sigma, "known from the simulation"
     implied = _implied_sigma(record.resolved_config) if counts_per_unit(record) == 1.0 and name == "haadf" else None
     if implied is not None:
-        return implied, "as the weights of the terms assume"
+        differs = any(one.term == name and one.facts.get("of_the_noise", 1.0) < 1.0 for one in record.weights)
+        of_model = "with the error of the model, " if differs else ""
+        return implied, f"{of_model}as the weights of the terms assume"
     finite = residual[np.isfinite(residual)]
     return float(np.std(finite)) if finite.size else 0.0, "unknown; that of the residual is used"
 

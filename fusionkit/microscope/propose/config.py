@@ -120,7 +120,7 @@ def _evidence(elements: Sequence[str], spectrum: Array | None) -> str:
         return "  # counts in windows"
     sums = zip(elements, spectrum[4 : 4 + len(elements)].sum(axis=1), strict=True)
     counts = ", ".join(f"{element} {count:.0f}" for element, count in sums)
-    return f"  # counts in sets of channels, lines may overlap; the sum of all spectra shows {counts}"
+    return f"  # counts in sets of channels, lines may overlap; the whole scan has {counts}"
 
 
 _REMARKS = {

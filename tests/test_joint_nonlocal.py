@@ -17,7 +17,8 @@ from fusionkit.build import Context
 from fusionkit.compose_problem import compose, make_solver
 from fusionkit.data.dataset import Dataset
 from fusionkit.engines.cpu.patch_groups import Grouping
-from fusionkit.engines.cpu.patches import low_rank, mean_levels, wiener
+from fusionkit.engines.cpu.patch_levels import mean_levels
+from fusionkit.engines.cpu.patches import low_rank, wiener
 from fusionkit.errors import UserError
 from fusionkit.loop import solve
 from fusionkit.machine import limit_threads

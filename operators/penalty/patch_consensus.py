@@ -13,7 +13,8 @@ from fusionkit.data.counts.scale import step_of
 from fusionkit.data.missing import filled, is_sparse, known
 from fusionkit.data.noise import noise_level
 from fusionkit.engines.cpu.patch_groups import Grouping
-from fusionkit.engines.cpu.patches import low_rank, mean_levels, wiener
+from fusionkit.engines.cpu.patch_levels import mean_levels
+from fusionkit.engines.cpu.patches import low_rank, wiener
 from fusionkit.operators.penalty.guide_alignment import aligned
 
 _PILOT = Grouping(patch=5, similar=60, search=20, stride=4, turns=1)  # for raw counts: smaller groups

@@ -71,6 +71,8 @@ INSIDE: dict[str, Any] = {
     "pipeline_class": _PartCompiler,
 }
 inlined = njit(**OPTIONS, **INSIDE)
+# for what runs once in a while: in one function with all that it calls, LLVM takes several times as long
+called = njit(**OPTIONS, **{**INSIDE, "forceinline": False})
 merged = njit(**OPTIONS, inline="always")
 summing = njit(error_model="numpy", fastmath={"reassoc", "contract"}, **INSIDE)
 

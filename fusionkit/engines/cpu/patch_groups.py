@@ -4,15 +4,19 @@ Two patches are compared in the 8 orientations of a square. Rings around the cen
 distance of their means is at most that of the patches in any orientation, and most candidates go no further.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fusionkit.arrays import Array
-from fusionkit.engines.cpu.compile import inlined, summing
+from fusionkit.engines.cpu.compile import announce_compilation, called, inlined, summing
+from fusionkit.engines.cpu.threads import run_in_order
 
 _LIKELY = 0.5  # share of the greatest distance in the group before, below which patches are compared first
+
+_BAND = 24  # rows of a band
 
 Integers = npt.NDArray[np.int_]
 
@@ -64,7 +68,7 @@ def _put(best: Any, which: Any, far: Any, one: int, at: int, count: int) -> None
     best[at], which[at] = far, one
 
 
-@inlined
+@called
 def nearest(compared: Any, i: int, j: int, how: Any, best: Any, turned: Any, places: Any) -> int:
     """Find the patches nearest to the one at (i, j), itself included, in no order; returns their number."""
     features, rings, backs, _ = compared
@@ -111,7 +115,7 @@ def nearest(compared: Any, i: int, j: int, how: Any, best: Any, turned: Any, pla
     return count + 1
 
 
-@inlined
+@called
 def gather(image: Any, places: Any, orders: Any, count: int, channels: int, patch: int, out: Any) -> None:
     """Copy the patches of an image (ny, nx * channels), turned, into the rows of ``out`` (count, P * P * channels)."""
     rows, columns, turns, _ = places
@@ -123,7 +127,7 @@ def gather(image: Any, places: Any, orders: Any, count: int, channels: int, patc
                 out[k, f * channels + c] = image[row, first + c]
 
 
-@inlined
+@called
 def means_of(rows: Any, count: int, out: Any) -> None:
     """The mean of the rows."""
     out[:] = 0.0
@@ -134,7 +138,7 @@ def means_of(rows: Any, count: int, out: Any) -> None:
         out[f] /= count
 
 
-@inlined
+@called
 def collect(
     data: Any, noise: Any, places: Any, orders: Any, sizes: Any, values: Any, means: Any, variances: Any
 ) -> None:
@@ -146,7 +150,7 @@ def collect(
     means_of(values, count, means)
 
 
-@inlined
+@called
 def scratch(compared: Any, how: Any) -> tuple[Any, Any, Any]:
     """Distances of a group, the turned reference, and the places (rows, columns, orientations) of its patches."""
     features, rings, _, _ = compared
@@ -188,3 +192,41 @@ def lines(stack: Array, dtype: npt.DTypeLike = np.float64) -> Array:
     """(n, ny, nx) as (ny, nx * n), so that a row of a patch is contiguous."""
     n, ny, nx = stack.shape
     return np.ascontiguousarray(np.moveaxis(np.asarray(stack, dtype), 0, -1)).reshape(ny, nx * n)
+
+
+def banded(
+    compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping, groups: dict[int, Any] | None = None
+) -> tuple[Array, Array]:
+    """The sums over all groups, (n, ny, nx) and (1, ny, nx), computed in bands, one for each thread at a time."""
+    from threadpoolctl import threadpool_limits
+
+    announce_compilation(compiled, np.float64)
+    n, ny, nx = shape
+    columns, rows = _references(nx, how), _references(ny, how)
+    total, cover = np.zeros((ny, nx * n)), np.zeros((ny, nx))
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for at in range(0, len(rows), _rows(how)):
+            band = rows[at : at + _rows(how)]
+            first, end = max(0, band[0] - how.search), min(ny, band[-1] + how.search + how.patch)
+            centres = np.array([(i, j) for i in band for j in columns], np.int64)
+            known = () if groups is None else (groups.setdefault(at, np.zeros((len(centres), how.similar), np.uint16)),)
+            own = (np.zeros((end - first, nx * n)), np.zeros((end - first, nx)))
+            yield (*fixed, *known, centres, how, first, *own)
+
+    with threadpool_limits(limits=1, user_api="blas"):  # the bands use the threads
+        for *_, first, sums, counts in run_in_order(compiled, calls()):
+            total[first : first + len(sums)] += sums
+            cover[first : first + len(sums)] += counts
+    return np.moveaxis(total.reshape(ny, nx, n), -1, 0), cover[None]
+
+
+def _rows(how: Grouping) -> int:
+    """Rows of reference patches in a band."""
+    return max(1, _BAND // how.stride)
+
+
+def _references(size: int, how: Grouping) -> list[int]:
+    """First pixels of the reference patches along an axis; together they cover it."""
+    last = size - how.patch
+    return sorted({*range(0, last + 1, min(how.stride, how.patch)), last})

@@ -20,25 +20,31 @@ Overlapping patches are averaged. Bands of rows are summed separately and added 
 does not depend on the number of threads.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fusionkit.arrays import Array
-from fusionkit.engines.cpu.compile import announce_compilation, dot, inlined, kernel
-from fusionkit.engines.cpu.patch_groups import Grouping, collect, compared_by, gather, lines, means_of, nearest, scratch
-from fusionkit.engines.cpu.threads import run_in_order
+from fusionkit.engines.cpu.compile import called, dot, kernel
+from fusionkit.engines.cpu.patch_groups import (
+    Grouping,
+    banded,
+    collect,
+    compared_by,
+    gather,
+    lines,
+    means_of,
+    nearest,
+    scratch,
+)
 
-_BAND = 24  # rows of a band
 _OWN = 0.75  # weight of a pixel's own mean variance; the rest is the mean variance of its patch
 _LEFT = 0.01  # of the noise's variance of a patch may be missing in its prior
 _STEP = 16  # vectors by which a basis grows
 _ROUNDING = 1e-5  # of the trace, so that a basis of dependent rows exists
-_NOT_NOISE = 2.0  # squared mean of a group, over the variance of its noise, from which it is kept
 
 
-@inlined
+@called
 def _mean_of_measured(values: Any, count: int, pilot: Any, out: Any) -> bool:
     """The mean of the measured values of each column, the pilot's where most are NaN; returns whether any is."""
     sparse = False
@@ -53,7 +59,7 @@ def _mean_of_measured(values: Any, count: int, pilot: Any, out: Any) -> bool:
     return sparse
 
 
-@inlined
+@called
 def _conditional(white: Any, known: Any, size: int) -> Any:
     """The posterior mean of the first ``size`` columns where ``white`` is NaN for what was not measured."""
     count = len(known)
@@ -67,21 +73,27 @@ def _conditional(white: Any, known: Any, size: int) -> Any:
     for k in range(count):
         seen = np.flatnonzero(~np.isnan(white[k, :size]))
         if seen.size == size:
-            expected[k] += (white[k, :size] - expected[k]) @ complete
+            apart = np.empty((1, size))
+            for b in range(size):
+                apart[0, b] = white[k, b] - expected[k, b]
+            apart = apart @ complete
+            for b in range(size):
+                expected[k, b] += apart[0, b]
             continue
-        covariance, left = np.empty((seen.size, seen.size)), np.empty(seen.size)
+        covariance, left = np.empty((seen.size, seen.size)), np.empty((seen.size, 1))
         for a in range(seen.size):
             for b in range(seen.size):
                 covariance[a, b] = rest[seen[a], seen[b]]
             covariance[a, a] += 1.0
-            left[a] = white[k, seen[a]] - expected[k, seen[a]]
+            left[a, 0] = white[k, seen[a]] - expected[k, seen[a]]
         left = np.linalg.solve(covariance, left)
         for a in range(seen.size):
-            expected[k] += left[a] * rest[seen[a]]
+            for b in range(size):
+                expected[k, b] += left[a, 0] * rest[seen[a], b]
     return expected
 
 
-@inlined
+@called
 def _spreads(means: Any, channels: int, floors: Any, out: Any) -> None:
     """The noise's standard deviation in each column, from the mean variance of the column and of its channel."""
     size = means.size // channels
@@ -93,7 +105,7 @@ def _spreads(means: Any, channels: int, floors: Any, out: Any) -> None:
             out[f] = np.sqrt(max(_OWN * means[f] + (1.0 - _OWN) * level, floors[channel]))
 
 
-@inlined
+@called
 def _scatter(
     values: Any, means: Any, spreads: Any, weight: float, places: Any, orders: Any, sizes: Any, total: Any, cover: Any
 ) -> None:
@@ -141,7 +153,7 @@ def _low_rank(
         _scatter(filtered, means, spreads, 1.0 / (1 + rank), places, orders, sizes, total, cover)
 
 
-@inlined
+@called
 def _posterior(white: Any, known: Any, size: int) -> Any:
     """The posterior mean y C (C + I)^-1 of the first ``size`` columns, with C of ``known``."""
     count, columns = known.shape
@@ -159,7 +171,7 @@ def _posterior(white: Any, known: Any, size: int) -> Any:
     return np.linalg.solve(normal, right).T @ np.ascontiguousarray(known[:, :size])
 
 
-@inlined
+@called
 def _project(prior: Any, signs: Any, first: int, most_left: float, basis: Any, inside: Any) -> int:
     """An orthonormal basis of what the rows of ``prior`` have in common, and the rows in it.
 
@@ -254,45 +266,6 @@ def _wiener(
         _scatter(filtered, means, spreads, 1.0, places, orders, sizes, total, cover)
 
 
-@kernel
-def _mean_levels(
-    boxes: Any, floors: Any, compared: Any, groups: Any, centres: Any, how: Any, first: int, total: Any, cover: Any
-) -> None:
-    """Add the levels of each group to its patches; ``boxes`` holds sums over patches: data, noise, measured values.
-
-    ``groups`` holds the places in the window of each group, counted from 1, or zeros, which are filled.
-    """
-    channels, width = floors.size, 2 * how.search + 1
-    best, turned, places = scratch(compared, how)
-    rows, columns, _, _ = places
-    sums = np.empty(3 * channels)
-    for at in range(len(centres)):
-        i, j = centres[at]
-        if not groups[at, 0]:
-            for k in range(nearest(compared, i, j, how, best, turned, places)):
-                groups[at, k] = (rows[k] - i + how.search) * width + columns[k] - j + how.search + 1
-        count = 0
-        sums[:] = 0.0
-        while count < how.similar and groups[at, count]:
-            place = np.int64(groups[at, count]) - 1
-            rows[count], columns[count] = place // width + i - how.search, place % width + j - how.search
-            box = boxes[rows[count], columns[count]]
-            for c in range(3 * channels):
-                sums[c] += box[c]
-            count += 1
-        for c in range(channels):
-            number = max(sums[2 * channels + c], 1.0)
-            level, variance = sums[c] / number, sums[channels + c] / (count * how.patch * how.patch)
-            noise_of_level = max(variance, floors[c]) / number
-            share = 1.0 - (_NOT_NOISE * noise_of_level / level**2) ** 2 if level else 0.0
-            sums[c] = max(share, 0.0) * level
-        for k in range(count):
-            row, column = rows[k] - first, columns[k]
-            for c in range(channels):
-                total[row, column * channels + c] += sums[c]
-            cover[row, column] += 1.0
-
-
 def low_rank(data: Array, noise: Array, floors: Array, features: Array, how: Grouping) -> Array:
     """The data with the singular values of each group shrunk.
 
@@ -326,71 +299,7 @@ def wiener(
     return _averaged(_wiener.kept, fixed, data.shape, how)
 
 
-def mean_levels(
-    data: Array, noise: Array, floors: Array, features: Array, how: Grouping, groups: dict[int, Any] | None = None
-) -> Array:
-    """The mean of each channel over each group, m, times 1 - (2 s^2 / m^2)^2 >= 0 with the variance s^2 of its noise.
-
-    Parameters
-    ----------
-    data, noise, floors, features, how : as in `low_rank`; NaN in ``data`` was not measured.
-    groups : of a call with the same features and sizes, or an empty dictionary, which is filled.
-    """
-    measured, patch = ~np.isnan(data), how.patch
-    values = np.concatenate([np.where(measured, data, 0.0), noise, measured])
-    boxes = np.ascontiguousarray(np.moveaxis(_sums_over_patches(values, patch), 0, -1))
-    fixed = (boxes, np.asarray(floors, np.float64), compared_by(features, how))
-    total, cover = _banded(_mean_levels.kept, fixed, data.shape, how, {} if groups is None else groups)
-    before = ((0, 0), (patch - 1, 0), (patch - 1, 0))  # a pixel is in the patches that begin up to P - 1 pixels before
-    return _sums_over_patches(np.pad(total, before), patch) / _sums_over_patches(np.pad(cover, before), patch)
-
-
-def _sums_over_patches(stack: Array, patch: int) -> Array:
-    """The sum over the patch that begins at each pixel, (n, ny - P + 1, nx - P + 1)."""
-    for axis in (1, 2):
-        stack = np.lib.stride_tricks.sliding_window_view(stack, patch, axis).sum(axis=-1)
-    return stack
-
-
 def _averaged(compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping) -> Array:
     """The average of each pixel over all groups."""
-    total, cover = _banded(compiled, fixed, shape, how)
+    total, cover = banded(compiled, fixed, shape, how)
     return total / cover
-
-
-def _banded(
-    compiled: Any, fixed: tuple[Any, ...], shape: tuple[int, ...], how: Grouping, groups: dict[int, Any] | None = None
-) -> tuple[Array, Array]:
-    """The sums over all groups, (n, ny, nx) and (1, ny, nx), computed in bands, one for each thread at a time."""
-    from threadpoolctl import threadpool_limits
-
-    announce_compilation(compiled, np.float64)
-    n, ny, nx = shape
-    columns, rows = _references(nx, how), _references(ny, how)
-    total, cover = np.zeros((ny, nx * n)), np.zeros((ny, nx))
-
-    def calls() -> Iterator[tuple[Any, ...]]:
-        for at in range(0, len(rows), _rows(how)):
-            band = rows[at : at + _rows(how)]
-            first, end = max(0, band[0] - how.search), min(ny, band[-1] + how.search + how.patch)
-            centres = np.array([(i, j) for i in band for j in columns], np.int64)
-            known = () if groups is None else (groups.setdefault(at, np.zeros((len(centres), how.similar), np.uint16)),)
-            own = (np.zeros((end - first, nx * n)), np.zeros((end - first, nx)))
-            yield (*fixed, *known, centres, how, first, *own)
-
-    with threadpool_limits(limits=1, user_api="blas"):  # the bands use the threads
-        for *_, first, sums, counts in run_in_order(compiled, calls()):
-            total[first : first + len(sums)] += sums
-            cover[first : first + len(sums)] += counts
-    return np.moveaxis(total.reshape(ny, nx, n), -1, 0), cover[None]
-
-
-def _rows(how: Grouping) -> int:
-    """Rows of reference patches in a band."""
-    return max(1, _BAND // how.stride)
-
-
-def _references(size: int, how: Grouping) -> list[int]:
-    """First pixels of the reference patches along an axis; together they cover it."""
-    last = size - how.patch
-    return sorted({*range(0, last + 1, min(how.stride, how.patch)), last})

@@ -93,8 +93,8 @@ def count_in_sets(reading: Reading, source: SpectrumSource, where: str, low_loss
     background = np.tensordot(members @ parts.shapes[n:].T, levels, axes=1)
     mixing = members @ shapes.T
     errors = _standard_errors(mixing, members @ noise) / _standard_errors(shapes.T, noise)
-    note = f"Counts in the whole scan, by the sum of its spectra: {parts.listed}. In a set of channels for each element they have at most"
-    notes = (f"{note} {errors.max():.3g} times the standard error of whole spectra. {parts.facts}",)
+    note = f"Counts in the whole scan, by the sum of its spectra: {parts.listed}. In a set of channels for each element"
+    notes = (f"{note} they have at most {errors.max():.3g} times the standard error of whole spectra. {parts.facts}",)
     total = images.sum(axis=(1, 2), dtype=np.float64)
     rows = [(parts.edges[1:] + parts.edges[:-1]) / 2, np.diff(parts.edges), total, parts.amounts[n:] @ parts.shapes[n:]]
     rows += [*(amounts[:, None] * shapes)]

@@ -114,6 +114,7 @@ def test_a_killed_run_goes_on(
     """Killed in the solve or in its error bars; the second run gives the same bits and leaves nothing behind."""
     killed(tmp_path / "run", monkeypatch, name, after)
     assert beside(tmp_path / "run").is_dir()
+    assert "repeat the command, with or without --resume, to go on" in capsys.readouterr().err
     assert run(tmp_path / "run", "--resume") == 0
     assert "an earlier run of this config was not finished; going on with it" in capsys.readouterr().err
     result = contents(tmp_path / "run")

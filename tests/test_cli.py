@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -138,8 +139,10 @@ def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines if line} >= set(LISTED[kind])
-    # a sentence each
-    assert all(line.endswith(":") or len(line.split()) > 2 for line in lines if line), lines
+    # a sentence each, of more than its name
+    assert all(re.search(r":$|^\s*(\w+)  +(?!The forward model \1\.)\S+ .*[.)]$", line) for line in lines if line), (
+        lines
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

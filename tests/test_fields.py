@@ -157,3 +157,7 @@ def test_a_config_behind_a_link_names_the_file(tmp_path: Path) -> None:
     config = tmp_path / "link" / "x.yaml"
     assert main(["inspect", str(tmp_path / "data" / "a.npz"), "--write-config", str(config)]) == 0
     assert main(["run", str(config), "--output", str(tmp_path / "run"), "--quiet"]) == 0
+    (tmp_path / "shared").symlink_to(tmp_path / "data")  # a file by way of a link keeps its name
+    config = tmp_path / "data" / "y.yaml"
+    assert main(["inspect", str(tmp_path / "shared" / "a.npz"), "--write-config", str(config)]) == 0
+    assert "\n  path: ../shared/a.npz\n" in config.read_text(encoding="utf-8")

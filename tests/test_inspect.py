@@ -154,7 +154,7 @@ def test_a_user_chooses_elements_signals_and_pixels(tmp_path: Path, capsys: pyte
     assert "names no" not in capsys.readouterr().err
     text = (tmp_path / "x.yaml").read_text(encoding="utf-8")
     assert "elements: [Ti, O]" in text
-    assert "{step: crop, rows: [0, 6], columns: [1, 8]}" in text
+    assert "{step: crop, rows: [0, 6], columns: [1, 8]}]  # crops to the region\n" in text
     refused = {
         ("--elements", "Xx"): "--elements: there is no element 'Xx'",
         ("--elements", "O,O"): "--elements: lists O twice",

@@ -18,10 +18,12 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from fusionkit.certificate import Certificate
 from fusionkit.data.dataset import Dataset
+from fusionkit.data.spectra import Spectrum
 from fusionkit.report.figures.convergence import convergence_figure
-from fusionkit.report.figures.image import round_length
-from fusionkit.report.figures.maps import maps_figure
+from fusionkit.report.figures.image import draw_colour_bar, draw_image, round_length
+from fusionkit.report.figures.maps import _LABELS, maps_figure
 from fusionkit.report.figures.save import save
+from fusionkit.report.figures.spectrum import spectrum_figure
 from fusionkit.report.image_limits import block_mean, image_limits, quantity, symmetric_limits
 from fusionkit.result import Result, Status
 from fusionkit.results.record import RunRecord
@@ -161,6 +163,30 @@ def test_limits_labels_and_scale_bar() -> None:
     bars = [artist for axes in figure.axes for artist in axes.artists if isinstance(artist, AnchoredSizeBar)]
     assert [bar.txt_label.get_text() for bar in bars] == ["1 nm"]  # 32 pixels of 0.2 nm
     assert not any(axes.get_xticks().size for axes in panels.values())
+
+
+def test_a_spectrum_ends_with_its_counts_and_its_names_lie_apart() -> None:
+    energies = np.arange(0.1, 40.0, 0.02)
+    lines = {"S": 2.31, "Mo": 2.29, "Pb": 2.34, "Fe": 6.4}
+    parts = {name: 900.0 * np.exp(-(((energies - at) / 0.06) ** 2)) for name, at in lines.items()}
+    one = Spectrum("maps", energies, np.full(energies.size, 0.02), sum(parts.values(), np.zeros(energies.size)), parts)
+    assert 6.4 < energies[one.shown][-1] < 7.0
+    axes = drawn(spectrum_figure([one])).axes[0]
+    assert axes.get_xlim()[1] == energies[one.shown][-1]
+    boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    assert boxes.keys() == lines.keys()
+    assert not any(first.overlaps(second) for first, second in itertools.combinations(boxes.values(), 2))
+
+
+@pytest.mark.parametrize("limits", [(-0.01, 0.01), (-0.52, -0.515), (-1000.0, 1000.0), (-7300.0, -7227.0), (0.0, 1e-4)])
+def test_labels_of_a_colour_bar_stay_in_their_place(limits: tuple[float, float]) -> None:
+    figure = Figure(figsize=(4.0, 2.5), dpi=100)
+    left, bar = figure.add_axes((0.1, 0.1, 0.5, 0.8)), figure.add_axes((0.6, 0.1, 0.0, 0.8))
+    image = np.linspace(*limits, 64).reshape(8, 8)
+    draw_colour_bar(figure, bar, draw_image(left, image, limits, "gray", ""), 1.1 * image, "arb. units")
+    box = bar.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+    assert box is not None
+    assert box.x1 / 100 - 2.4 < _LABELS - 0.05
 
 
 def test_no_scale_bar_without_pixel_size() -> None:

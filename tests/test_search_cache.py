@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import fusionkit as fk
 from fusionkit.compose_problem import Objective
 from fusionkit.data.dataset import Dataset
+from fusionkit.loop import solving_seconds
 from fusionkit.options import Existing, Spec
 from fusionkit.terminal import shown_log
 from fusionkit.weights import cache
@@ -117,9 +119,15 @@ def test_progress_names_what_is_to_come(caplog: pytest.LogCaptureFixture) -> Non
             progress.begin(term)
             progress.tried(term, 0.1, 20)
     lines = [record.getMessage() for record in caplog.records]
-    assert "tried 0.1, 20 iterations; 0 s so far, about 0 s more, then haadf, then tv" in lines[0]
-    assert lines[1].endswith("more, then tv")
-    assert lines[2].endswith("more")
+    assert "tried 0.1, 20 iterations; 0 s so far, then haadf, then tv" in lines[0]
+    assert lines[1].endswith("so far, then tv")
+    assert lines[2].endswith("so far")
+    now = time.perf_counter()
+    late = Progress([("tv", 3)], _started=now - 70.0, _began=solving_seconds() - 10.0)  # 60 s of compiling
+    with caplog.at_level(logging.INFO, "fusionkit"):
+        late.begin("tv")
+        late.tried("tv", 0.1, 20)
+    assert caplog.messages[-1].endswith("20 iterations; 70 s so far, about 20 s more")
 
 
 @pytest.mark.parametrize(("after", "shown"), [(0.0, True), (100.0, False)])

@@ -184,7 +184,7 @@ def test_an_interrupt_after_the_solve(
     monkeypatch.setattr(place, step, pressing)
     config = write_config(tmp_path, uncertainty={"method": method})
     assert main(["run", str(config), "--output", str(tmp_path / "out"), "--quiet"]) == status
-    again = "fusionkit: repeat the command to go on from here\n" if status else ""
+    again = "fusionkit: repeat the command, with or without --resume, to go on from here\n" if status else ""
     assert capfd.readouterr().err == f"\nfusionkit: the solve has ended; {said}; Ctrl-C again aborts\n{again}"
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["status"], summary["uncertainty"]) == ("max_iterations", None)

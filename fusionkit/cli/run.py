@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,8 @@ from fusionkit.terminal import painted, painted_status
 
 if TYPE_CHECKING:
     from fusionkit.results.record import RunRecord
+
+_GO_ON = "fusionkit: repeat the command, with or without --resume, to go on from here"
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -39,10 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     from fusionkit.terminal import shown_log
     from fusionkit.writer import SUMMARY, check_output, write
 
-    loaded = load_config(arguments.config, arguments.set)
+    started, loaded = time.perf_counter(), load_config(arguments.config, arguments.set)
     folder = loaded.output_folder(arguments.output)
     check_output(folder, arguments.overwrite or is_unfinished(folder) or beside(folder).is_dir())
-    with locked(folder), interruptible("") as stop_requested:  # the result of an interrupted solve is written too
+    # the result of an interrupted solve is written too
+    with locked(folder), _resumable(beside(folder)), interruptible("") as stop_requested:
         with shown_log(arguments.quiet):
             checkpoint = checkpoint_of(loaded, folder, arguments.resume)
             is_usable = checkpoint is not None and checkpoint.state() == "usable"
@@ -75,16 +81,27 @@ def run(arguments: argparse.Namespace) -> int:
         if checkpoint is not None and not is_interrupted:
             checkpoint.remove()
     if not arguments.quiet:
-        _print_summary(record, folder)
+        _print_summary(record, folder, time.perf_counter() - started)
     if result.status is Status.DIVERGED:
         print(f"{painted('fusionkit:', 'red', sys.stderr)} {result.message}", file=sys.stderr)
         return DIVERGED
     if is_interrupted and checkpoint is not None and checkpoint.state():
-        print("fusionkit: repeat the command to go on from here", file=sys.stderr)
+        print(_GO_ON, file=sys.stderr)
     return 128 + stop_requested.number if is_interrupted else DONE
 
 
-def _print_summary(record: RunRecord, folder: Path) -> None:
+@contextmanager
+def _resumable(checkpoint: Path) -> Iterator[None]:
+    """Say after an interrupt that ends the run that it can go on, if it has saved its state."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint.is_dir():
+            print(_GO_ON, file=sys.stderr)
+        raise
+
+
+def _print_summary(record: RunRecord, folder: Path, seconds: float) -> None:
     from fusionkit.report.overview import overview
 
     result = record.result
@@ -95,7 +112,7 @@ def _print_summary(record: RunRecord, folder: Path) -> None:
         "iterations": result.iterations,
         "objective": f"{result.objective:.10g}",
         "optimality": f"{result.optimality:.2e}",
-        "seconds": f"{result.seconds:.1f}",
+        "seconds": f"{result.seconds:.1f} (solve), {seconds:.1f} in all",
         "output": folder,
     }
     for name, value in rows.items():

@@ -42,6 +42,9 @@ class ElementMaps:
 
 
 OTHERS = "background and unnamed lines"
+NAMED = 1e-3  # of the strongest peak of the model: fainter lines have no name in a figure
+# share of the counts in a figure, and what it shows beyond them
+_MOST, _MARGIN = 0.999, 1.05
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ class Spectrum:
     def model(self) -> Array:
         """The expected counts in each bin."""
         return np.sum([*self.parts.values()], axis=0)
+
+    @property
+    def shown(self) -> slice:
+        """The bins up to the last one that holds many counts, or a line: files often go on to energies without any."""
+        heights, share = self.model / self.widths, np.cumsum(self.counts) / max(self.counts.sum(), 1.0)
+        last = np.flatnonzero((share < _MOST) | (heights > NAMED * heights.max(initial=0.0)))[-1:]
+        return slice(int(_MARGIN * last[0]) + 2 if last.size else None)
 
     @property
     def residual(self) -> Array:

@@ -32,11 +32,11 @@ def _parts(one: Spectrum) -> Chart:
     for name, values in levels.items():
         shown = np.where(values / one.widths >= least, values / one.widths, 0.0)  # a logarithmic axis leaves gaps at 0
         style = "points" if name == "counts" else "line"
-        curves.append(Curve(name, one.energies.tolist(), shown.tolist(), style))
+        curves.append(Curve(name, one.energies[one.shown].tolist(), shown[one.shown].tolist(), style))
     return Chart(f"Spectrum of {one.name}", "energy (keV)", "counts per keV", tuple(curves), log=True)
 
 
 def _residual(one: Spectrum) -> Chart:
     note = "Where it is far beyond 3, lines are missing from the model or shaped otherwise."
-    curves = (Curve("residual", one.energies.tolist(), one.residual.tolist()),)
+    curves = (Curve("residual", one.energies[one.shown].tolist(), one.residual[one.shown].tolist()),)
     return Chart(f"Residual of {one.name}", "energy (keV)", "standard deviations", curves, note=note)

@@ -1,4 +1,4 @@
-"""The progress of a search: each trial, the searches that remain, the time so far and about how much more."""
+"""The progress of a search: each trial, the searches to come, the time so far, and how much more without compiling."""
 
 import logging
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.interrupts import Terminated
+from fusionkit.loop import solving_seconds
 
 _LOG = logging.getLogger("fusionkit")
 
@@ -27,6 +28,7 @@ class Progress:
     _trials: int = 0
     _solves: int = 0
     _started: float = field(default_factory=time.perf_counter)
+    _began: float = field(default_factory=solving_seconds)
 
     def begin(self, name: str) -> None:
         """The search of this term begins; those planned before it have ended or are not needed."""
@@ -52,5 +54,7 @@ class Progress:
         seconds = time.perf_counter() - self._started
         left = max(self._usual - self._own, 0) + sum(usual for _, usual in self.stages)
         then = "".join(f", then {name}" for name, _ in self.stages)
-        expected = f"{seconds:.0f} s so far, about {seconds / self._trials * left:.0f} s more{then}"
+        rest = (solving_seconds() - self._began) / self._trials * left
+        about = f", about {rest:.0f} s more" if rest >= 1.0 else ""
+        expected = f"{seconds:.0f} s so far{about}{then}"
         _LOG.info("search of the weight of %s: tried %.3g, %d iterations; %s", term, weight, iterations, expected)

@@ -106,7 +106,7 @@ class PowerSumOptions(ElasticOptions):
 
 
 def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibration:
-    """The forward model ``power_sum``.
+    """The forward model ``power_sum``: o + g sum_i (Z_i k_i x_i)^gamma, the published model of the HAADF image.
 
     `UserError` if the unknown is no stack of maps, or ``z`` does not name exactly its elements.
     """
@@ -120,7 +120,7 @@ def power_sum(options: PowerSumOptions, context: Context) -> PowerSum | Calibrat
 
 
 def z_contrast(options: ZContrastOptions, context: Context) -> PowerSum | Calibration:
-    """The forward model ``z_contrast``.
+    """The forward model ``z_contrast``: o + g sum_i Z_i^gamma k_i x_i, the HAADF image of thin specimens.
 
     `UserError` if the unknown is no stack of maps, or ``z`` does not name exactly its elements.
     """

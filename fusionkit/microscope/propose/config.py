@@ -105,6 +105,11 @@ def _lines(
             lines += ["  maps:", *(f"    {k}: {_short(v)}" for k, v in value.items())]
         else:
             remark = "" if key == "haadf" and "offset" not in value else _REMARKS.get(key, "")
+            if key == "prepare":
+                reasons = {
+                    "of" in step: "the field of the other scan" if "of" in step else "the region" for step in value
+                }
+                remark = f"  # crops to {' and '.join(reasons.values())}"
             lines.append(f"  {key}: {_short(value)}{remark}")
     lines += ["terms:", *(f"  - {dump_line(term)}{remark}" for term, remark in proposal.terms)]
     solver = dump_line({"type": "auto", "max_iterations": 2000, "tolerance": _TOLERANCE})
@@ -126,7 +131,6 @@ def _evidence(elements: Sequence[str], spectrum: Array | None) -> str:
 _REMARKS = {
     "haadf": "  # the values used are (value - offset) * scale",
     "grid": "  # whose pixels the fused maps have",
-    "prepare": "  # crops to the field of the other scan, or to the region",
     "# mask": "  # for a scan that did not visit the pixels without counts",
     "maps_are": "  # counts times an unknown factor, which is estimated: the fused maps are in counts",
 }

@@ -168,8 +168,8 @@ def _penalties(weight: float | str, plain: bool, repeats: bool) -> Terms:
         return [(neighbours, "")]
     groups = {"type": "joint_nonlocal", "weight": weight, "guide": "haadf", "guide_share": AUTO, "large_share": AUTO}
     return [
-        (groups, "  # similar patches agree; or, if"),
-        (neighbours, "  # it predicts held-out counts better, neighbours do"),
+        (groups, "  # similar patches agree; held-out counts choose between this and the next"),
+        (neighbours, "  # neighbours agree; chosen where it predicts held-out counts better"),
     ]
 
 

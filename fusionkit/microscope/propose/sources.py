@@ -102,7 +102,13 @@ def sources(
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """The file relative to a folder; links are resolved in both, since the system follows them before ``..``."""
+    """The file relative to a folder, by way of the links that the user named, unless these lead elsewhere from there.
+
+    The system follows a link before the ``..`` behind it.
+    """
+    named = os.path.relpath(path, folder)
+    if os.path.exists(folder / named) and os.path.samefile(folder / named, path):
+        return named
     return os.path.relpath(path.absolute().parent.resolve() / path.name, folder.resolve())
 
 

@@ -17,7 +17,7 @@ from fusionkit.results.record import RunRecord
 # inches
 _SIDE = 2.0  # square root of the area of a panel
 _BAR_GAP, _BAR = 0.06, 0.09
-_LABELS = 0.62  # tick labels and label of the colour bar
+_LABELS = 0.72  # tick labels and label of the colour bar
 _TITLE = 0.30
 _BAND_GAP = 0.2
 _MARGIN = 0.2

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from fusionkit.data.spectra import OTHERS, Spectrum
+from fusionkit.data.spectra import NAMED, OTHERS, Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WIDTH, _HEIGHT = 11.0, 5.5  # inches, of each stack
 _LEAST = 1e-5  # of the strongest peak: lower end of the axis
-_NAMED = 1e-3  # of the strongest peak of the model: fainter lines have no name
+_ACROSS, _DECADE = 740.0, 44.0  # points, of the axis and of a factor of ten
+_LETTER, _LINE = 6.5, 10.0  # points, of a name
 
 
 def spectrum_figure(spectra: list[Spectrum]) -> Figure:
@@ -32,22 +34,34 @@ def _draw(axes: Axes, one: Spectrum) -> None:
     top = float((one.model / one.widths).max(initial=1.0))
     axes.step(one.energies, one.counts / one.widths, where="mid", color="0.6", linewidth=0.8, label="counts")
     axes.plot(one.energies, one.model / one.widths, color="k", linewidth=0.9, label="model")
+    labels: list[tuple[float, float, str, str]] = []
     for index, (name, part) in enumerate(one.parts.items()):
         values = part / one.widths
         colour, line = ("0.4", "--") if name == OTHERS else (f"C{index % 10}", "-")
         axes.plot(one.energies, values, linewidth=0.9, label=name, color=colour, linestyle=line)
-        least = _NAMED * top
-        labels = one.unnamed if name == OTHERS else dict.fromkeys(_peaks(values, least).tolist(), name)
-        for place, label in labels.items():
-            if values[place] > least:
-                at = one.energies[place], values[place]
-                axes.annotate(label, at, (0, 3), textcoords="offset points", ha="center")
+        least = NAMED * top
+        peaks = one.unnamed if name == OTHERS else dict.fromkeys(_peaks(values, least).tolist(), name)
+        labels += [(values[at], one.energies[at], text, colour) for at, text in peaks.items() if values[at] > least]
+    _label(axes, labels, float(np.ptp(one.energies[one.shown])) or 1.0)
     axes.set_yscale("log")
-    axes.set_ylim(_LEAST * top, 3.0 * top)
+    axes.set_ylim(_LEAST * top, 10.0 * top)
     axes.set_ylabel("counts per keV")
     axes.set_title(f"Sum of spectra of {one.name}", loc="left")
     axes.legend(ncols=2, fontsize="small", frameon=False, loc="upper right")
     axes.tick_params(labelbottom=False)
+
+
+def _label(axes: Axes, labels: list[tuple[float, float, str, str]], span: float) -> None:
+    """Names above their peaks, the highest first; one above another name moves up, and beside its own is left out."""
+    taken: list[tuple[float, float, str]] = []
+    for value, energy, text, colour in sorted(labels, reverse=True):
+        x, y = _ACROSS * energy / span, _DECADE * float(np.log10(value))
+        near = [(up, name) for across, up, name in taken if abs(across - x) < _LETTER * (len(text) + len(name)) / 2]
+        if text not in [name for _, name in near]:
+            at = next(up for up in count(y, _LINE) if all(abs(up - other) >= _LINE for other, _ in near))
+            taken.append((x, at, text))
+            offset, style = (0, 3 + at - y), {"ha": "center", "color": colour, "fontsize": "small"}
+            axes.annotate(text, (energy, value), offset, textcoords="offset points", **style)
 
 
 def _peaks(values: np.ndarray, least: float) -> np.ndarray:
@@ -59,6 +73,6 @@ def _peaks(values: np.ndarray, least: float) -> np.ndarray:
 def _draw_residual(axes: Axes, one: Spectrum) -> None:
     axes.axhspan(-3.0, 3.0, color="0.92")
     axes.step(one.energies, one.residual, where="mid", color="k", linewidth=0.7)
-    axes.set_xlim(one.energies[0], one.energies[-1])
+    axes.set_xlim(one.energies[0], one.energies[one.shown][-1])
     axes.set_xlabel("energy (keV)")
     axes.set_ylabel("residual (σ)")

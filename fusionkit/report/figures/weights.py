@@ -48,9 +48,10 @@ def _draw(axes: Axes, chosen: ChosenWeight, curve: SearchCurve) -> None:
     axes.set_xscale("log")
     axes.set_xticks(weights, [f"{weight:.2g}" for weight in weights])
     axes.minorticks_off()
-    axes.set_xlabel(
-        f"weight of {chosen.term}" + ("" if chosen.weight > 0.0 else " (left out: another penalty is better)")
-    )
+    factor = chosen.facts.get("correction", 1.0)
+    scope = f": {factor:.3g} times that in the log, of a part of the counts" if factor != 1.0 else ""
+    scope += "" if chosen.weight > 0.0 else "\n(left out: another penalty is better)"
+    axes.set_xlabel(f"weight of {chosen.term}{scope}", fontsize=9)
     axes.set_ylabel(label)
     axes.grid(True, which="major", color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -35,7 +35,7 @@ from fusionkit.terms import Array, Arrays, Composed, Differentiable, HasDualBall
 
 _LEAST_SCALE = 1e-2  # of the Hessian times x; G is smaller only for data that agree, above 10^4 counts a pixel
 LEAST_IMAGE = 1e-3  # of ||K|| ||x||
-_LEAST_SEEN = 0.1  # of ||x||: where the maps end flat, their gap is one by rounding
+_LEAST_SEEN, _FLAT = 0.1, 1e-4  # of ||x||; where less than the latter varies, the gap is one by rounding
 _UNSEEN = 1e-3  # of its length is the mean of K'p where K does not see the mean of x; float32 rounds at 1e-7
 
 
@@ -189,8 +189,12 @@ def relative_gap(gap: float, scale: float) -> float:
 
 
 def varying_length(square: float, means: float) -> float:
-    """The length of x without the mean of each map, from the squares of x and of these; at least a tenth of ||x||."""
-    return max(square - means, _LEAST_SEEN**2 * square) ** 0.5
+    """The length of x without the mean of each map, from the squares of x and of these; at least a tenth of ||x||.
+
+    All of ||x|| for maps that are flat up to rounding.
+    """
+    least = _LEAST_SEEN if square - means > _FLAT**2 * square else 1.0
+    return max(square - means, least**2 * square) ** 0.5
 
 
 def square_of_means(x: Array) -> float:

@@ -112,11 +112,14 @@ class Watch:
         tolerance, most = self.options.tolerance, self.options.max_iterations
         if tolerance == 0.0:  # every solver ends at the floor
             return False
-        if x.dtype == np.float32 and isinstance(x, np.ndarray) and len(history.looks) >= self.next:
-            self.next = 2 * len(history.looks)
+        looks = len(history.looks)
+        # estimates below the tolerance that no check confirms: rounding moves the gradient, but not the iterates
+        near = looks % _EXAMINE == 0 and min(history.looks, default=np.inf) <= tolerance
+        if x.dtype == np.float32 and isinstance(x, np.ndarray) and (near or looks >= self.next):
+            self.next = 2 * looks
             floor = rounding_floor(split.problem.terms, x)
             # it is known to a factor of 3; a solve that takes long may be at it
-            if floor > (1.0 if len(history.looks) < _LONG else 0.2) * tolerance:
+            if floor > (0.2 if near or looks >= _LONG else 1.0) * tolerance:
                 self.floor, self.reason = floor, f"float32 cannot go below an optimality of about {floor:.0e}"
         while self.paced < len(_SHARES) and iteration >= max(_SHARES[self.paced] * most, _LEAST):
             self.paced += 1

@@ -24,8 +24,8 @@ import numpy as np
 
 from fusionkit.certificate import Certificate, norm
 from fusionkit.checkpoint.encode import SCRATCH
-from fusionkit.engines.choose import backend_of, joint_prox
-from fusionkit.engines.kernel_terms import ENGINES, LossOfSum, PowerSumLeastSquares, kernel_of
+from fusionkit.engines.choose import backend_of, joint_prox, penalties_of
+from fusionkit.engines.kernel_terms import ENGINES, LossOfSum, PowerSumLeastSquares, kernel_of, leading
 from fusionkit.engines.local_steps import LocalRule, PixelSteps, diagonal_steps, local_boost, rule_of
 from fusionkit.machine import Held
 from fusionkit.options import Positive
@@ -222,7 +222,8 @@ class ChambollePock(Solver[PrimalDualState]):
         """The state with the local steps for its x, if the problem has any."""
         if local is None or is_convex(split):
             return state
-        scale = max(_images(split), 1) * local.margin * (state.rule.shrink**-0.5 - local.later) / state.sigmas[0]
+        scale = max(_images(split), 1) * local.margin * (state.rule.shrink**-0.5 - local.later)
+        scale /= state.sigmas[leading(penalties_of(split))]
         engine, known = state.fused, (state.x, scale, state.local)
         return replace(state, local=local_boost(split, *known) if engine is None else engine.boost(*known))
 

@@ -158,7 +158,7 @@ def adapt_local_steps(
     """
     new = rule.update(certificate.optimality)
     if new.best < rule.best:
-        changed, factor = balance.update(certificate, local.low, local.high)
+        changed, factor = balance.update(certificate, 1.0, local.high)
         return (new, balance, 1.0) if factor > 1.0 and drift < 0.0 else (new, changed, factor)
     if new.shrink < rule.shrink and drift > _DRIFT:
         return replace(new, shrink=rule.shrink), balance, 1.5

@@ -57,7 +57,7 @@ class Compiled(Backend):
         return not isinstance(self._spec(split), str) and isinstance(lone_penalty(split), FUSED)
 
     def engine(self, split: Split, newton_steps: int, former: Engine | None = None) -> Engine | None:
-        spec, penalties, problem = self._spec(split), _penalties(split), split.problem
+        spec, penalties, problem = self._spec(split), penalties_of(split), split.problem
         if isinstance(spec, str) or not penalties:
             return None
         lone = isinstance(lone_penalty(split), FUSED)
@@ -103,11 +103,11 @@ def _numba_problem() -> str:
 
 def lone_penalty(split: Split) -> Kernel | None:
     """The kernel of the composed term if it is the only term beside pixelwise ones."""
-    penalties = _penalties(split)
+    penalties = penalties_of(split)
     return penalties[0] if len(penalties) == 1 else None
 
 
-def _penalties(split: Split) -> tuple[Kernel, ...]:
+def penalties_of(split: Split) -> tuple[Kernel, ...]:
     """The kernels of the composed terms; none if one has none, or beside terms that are neither these nor pixelwise."""
     kernels = [kernel_of(term) for term in split.coupling.terms]
     taken = tuple(kernel for kernel in kernels if kernel is not None and type(kernel) in ENGINES)

@@ -151,6 +151,15 @@ ENGINES: dict[type[Kernel], str] = {
     Curvature: "fusionkit.engines.cpu.curvature:CurvatureEngine",
 }
 FUSED = (TotalVariation, TotalGeneralisedVariation)  # an iteration with one of them is one pass over memory, or two
+
+
+def leading(penalties: Sequence[Kernel]) -> int:
+    """Index of the penalty whose iteration moves x: total variation, else TGV or Huber's; their number if none does."""
+    plain = [index for index, one in enumerate(penalties) if isinstance(one, TotalVariation) and not one.smoothing]
+    fused = [index for index, one in enumerate(penalties) if isinstance(one, FUSED)]
+    return (*plain, *fused, len(penalties))[0]
+
+
 SEVERAL = "fusionkit.engines.cpu.several:SeveralEngine"  # takes any number of penalties
 
 

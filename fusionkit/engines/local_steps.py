@@ -9,6 +9,8 @@ which :math:`\|\Sigma^{1/2} K T^{1/2}\| \le 1` for the forward differences K. b 
 A pixel that leaves a saddle needs none of this, but a step as long as elsewhere: its dual variables are saturated. So
 the longer a value moves in one direction, the less its edges are lengthened.
 
+In a sum of penalties, every total variation has these edges and its share of 1 / tau; TGV beside it keeps its sigma.
+
 With total generalised variation each difference also has a value of w: :math:`1 / \tau_i = 3 \sum_e \sigma_e`. The
 second differences take 2 sigma, and w at a pixel :math:`1 / \tau = 3 \sigma_e + 16 \sigma`, by the same rule.
 
@@ -22,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fusionkit.engines.choose import lone_penalty
-from fusionkit.engines.kernel_terms import Kernel, TotalGeneralisedVariation, TotalVariation, kernel_of
+from fusionkit.engines.choose import penalties_of
+from fusionkit.engines.kernel_terms import FUSED, Kernel, TotalGeneralisedVariation, TotalVariation, kernel_of, leading
 from fusionkit.problem import Split
 from fusionkit.terms import Array
 
@@ -38,14 +40,12 @@ class LocalRule(NamedTuple):
     # phantoms take about as many iterations.
     margin: float
     later: float
-    # low, high: stationarity over alignment that an improving solve keeps, by `fusionkit.solvers.steps.Balance`
-    low: float
-    high: float
+    high: float  # stationarity over alignment that an improving solve keeps at most, and 1 at least; see `Balance`
 
 
 RULES: dict[type[Kernel | None], LocalRule] = {
-    TotalVariation: LocalRule(1.5, 0.0, 1.0, 50.0),
-    TotalGeneralisedVariation: LocalRule(0.35, 1.0, 1.0, 20.0),
+    TotalVariation: LocalRule(1.5, 0.0, 50.0),
+    TotalGeneralisedVariation: LocalRule(0.35, 1.0, 20.0),
 }
 MOST = 10  # looks with one direction that count
 STAYS = 13 / 16  # the least of the former b that stays; a half at a pixel that drifts
@@ -62,10 +62,13 @@ class PixelSteps:
 
 
 def rule_of(split: Split) -> LocalRule | None:
-    """The rule for the penalty; None without TV or TGV as the one penalty, with Huber's, and on a GPU."""
-    penalty = lone_penalty(split)
-    if split.problem.engine == "cupy" or (isinstance(penalty, TotalVariation) and penalty.smoothing):
-        return None  # the conjugate of Huber's function has a curvature, which the steps of its prox would have to know
+    """The rule for TV or TGV alone, or for TV beside TV and TGV; None on a GPU, and with other penalties."""
+    penalties = penalties_of(split)
+    # the prox of the conjugate of Huber's function depends on sigma; a Laplacian lags where tau is short
+    others = any(one.smoothing if isinstance(one, TotalVariation) else not isinstance(one, FUSED) for one in penalties)
+    penalty = penalties[leading(penalties)] if penalties and not others else None
+    if split.problem.engine == "cupy" or (len(penalties) > 1 and not isinstance(penalty, TotalVariation)):
+        return None
     rule = RULES.get(type(penalty))
     # often just one edge of a pixel is free, which alone has to meet the condition of four
     anisotropic = isinstance(penalty, TotalVariation) and penalty.anisotropic
@@ -73,7 +76,7 @@ def rule_of(split: Split) -> LocalRule | None:
 
 
 def local_boost(split: Split, x: Array, scale: float, former: PixelSteps | None) -> PixelSteps | None:
-    """The local steps at ``x``; None without TV or TGV as the one penalty or without concavity.
+    """The local steps at ``x``; None without a rule or without concavity.
 
     Parameters
     ----------
@@ -82,10 +85,9 @@ def local_boost(split: Split, x: Array, scale: float, former: PixelSteps | None)
     scale : 1 + b / 4 at a pixel with the concavity c is at least ``scale`` c, unless the pixel or a neighbour drifts.
     former : of the last look; b keeps a part of it: an orbit is more concave on one side.
     """
-    penalty, rule = lone_penalty(split), rule_of(split)
     concave = [term for term in split.pixelwise if not term.convex]
     parts = [part for term in concave if (part := term.concavity(x)) is not None]
-    if rule is None or not isinstance(penalty, TotalVariation | TotalGeneralisedVariation) or not parts:
+    if rule_of(split) is None or not parts:
         return None
     runs, drift = np.zeros(x.shape, np.int8), 0.0
     if former is not None:
@@ -98,7 +100,7 @@ def local_boost(split: Split, x: Array, scale: float, former: PixelSteps | None)
     need = _greatest(np.asarray(4.0 * scale * sum(parts))) * (2 / (2 + beyond * beyond)) - 4
     kept = 0 if former is None else former.boost * np.where(beyond > 0, 0.5, STAYS)
     new: Any = np.clip(np.maximum(need, kept), 0, 255).astype(np.uint8)
-    if penalty.joint:
+    if any(isinstance(one, FUSED) and one.joint for one in penalties_of(split)):
         new[:] = new.max(axis=0)
     return PixelSteps(new, x.copy(), runs, drift)
 
@@ -128,11 +130,12 @@ def diagonal_steps(split: Split, tau: float, sigmas: Sequence[float], boost: Arr
     duals, auxiliary = [], []
     for term, sigma in zip(split.coupling.terms, sigmas, strict=True):
         is_tgv = isinstance(kernel_of(term), TotalGeneralisedVariation)
-        parts = [(slice(0, 2 if is_tgv else None), number(sigma) * factor)]
+        its = factor if len(sigmas) == 1 or not is_tgv else number(1.0)
+        parts = [(slice(0, 2 if is_tgv else None), number(sigma) * its)]
         if is_tgv:
             parts.append((slice(2, None), number(SECOND * sigma)))
         duals.append(tuple(parts))
-        auxiliary.append(number(1.0 / sigma) / (3 * factor + number(8.0 * SECOND)) if is_tgv else number(tau))
+        auxiliary.append(number(1.0 / sigma) / (3 * its + number(8.0 * SECOND)) if is_tgv else number(tau))
     return Steps(step, tuple(duals), tuple(auxiliary))
 
 

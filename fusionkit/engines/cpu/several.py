@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fusionkit.engines.kernel_terms import ENGINES, FUSED, Kernel, PixelwiseSpec, TotalVariation
+from fusionkit.engines.cpu.tv import boost_of
+from fusionkit.engines.kernel_terms import ENGINES, Kernel, PixelwiseSpec, TotalVariation, leading
 from fusionkit.engines.local_steps import PixelSteps
 from fusionkit.engines.sums import Evaluation, Sample
 from fusionkit.terms import Array, Arrays
@@ -29,7 +30,7 @@ class SeveralEngine:
         newton_steps: int = 1,
         former: SeveralEngine | None = None,
     ) -> None:
-        lead = next((index for index, one in enumerate(penalties) if isinstance(one, FUSED)), len(penalties))
+        lead = leading(penalties)
         # penalties of the Laplacian have no iteration of their own: total variation of weight 0 leads them
         self._dual = np.zeros((2, *shape), dtype) if lead == len(penalties) else None
         kernels = [*penalties, *([] if self._dual is None else [TotalVariation(0.0)])]
@@ -58,12 +59,13 @@ class SeveralEngine:
         self._pulls.fill(0)
         each = zip(self._each(auxiliary, duals), (*steps[1:], 1.0), strict=False)
         for (part, w, p), sigma in sorted(each, key=lambda one: one[0][0] is self._lead):  # the lead is last
-            part.step(x, w, p, (steps[0], sigma), relaxation, None, self._pulls, part is self._lead)
+            local = boost if isinstance(part.penalty, TotalVariation) else None
+            part.step(x, w, p, (steps[0], sigma), relaxation, local, self._pulls, part is self._lead)
         return x, tuple(duals)
 
     def boost(self, x: Array, scale: float, former: PixelSteps | None) -> PixelSteps | None:
-        """As `fusionkit.engines.engine.Engine`: none."""
-        return None
+        """As `fusionkit.engines.engine.Engine`."""
+        return boost_of(self._lead, any(part.penalty.joint for part in self._parts), x, scale, former)
 
     def change(self) -> float:
         """As `fusionkit.engines.engine.Engine`."""

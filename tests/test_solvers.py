@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from problems import PROBLEMS, SOLVERS, build, known, needs, refuses, solved
+from problems import NONNEGATIVE, POISSON, PROBLEMS, SOLVERS, TV, build, known, needs, problem_of, refuses, solved
 
 from fusionkit.certificate import Certificate
 from fusionkit.compose_problem import make_solver
 from fusionkit.engines.kernel_terms import TotalVariation
-from fusionkit.engines.local_steps import RULES
+from fusionkit.engines.local_steps import RULES, rule_of
 from fusionkit.errors import RefusalError
 from fusionkit.loop import solve
+from fusionkit.problem import Slots
 from fusionkit.registry import table
 from fusionkit.result import Result, Status
 from fusionkit.solver import fit
@@ -110,6 +113,22 @@ def test_local_steps_adapt(
     rule, certificate = StallRule(best, waited), Certificate(1e-3, alignment, 0.0)
     new, _, actual = adapt_local_steps(RULES[TotalVariation], rule, Balance(), certificate, drift)
     assert (new.shrink, actual) == pytest.approx((shrink, factor))
+
+
+@pytest.mark.parametrize(
+    ("penalties", "local"),
+    [
+        ([{"type": "tgv", "weight": 0.1}], True),
+        ([{"type": "tgv", "weight": 0.1}, TV], True),
+        ([TV, {"type": "anisotropic_tv", "weight": 0.1}], True),
+        ([TV, {"type": "huber_tv", "smoothing": 0.5, "weight": 0.1}], False),
+        ([TV, {"type": "l1", "operator": "laplacian", "weight": 0.1}], False),
+        ([TV, {"type": "l1", "weight": 0.1}], False),
+    ],
+)
+def test_which_penalties_take_local_steps(penalties: list[dict[str, Any]], local: bool) -> None:
+    split = problem_of([POISSON, *penalties, NONNEGATIVE]).sort(Slots(pixelwise=True, auxiliary=True))
+    assert (rule_of(split) is not None) is local
 
 
 @pytest.mark.parametrize("alignment", [1.0, 0.0])

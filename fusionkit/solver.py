@@ -20,10 +20,11 @@ from fusionkit.machine import Held
 from fusionkit.options import NonNegative, Options, Positive
 from fusionkit.problem import Box, Problem, Slots, Split, Unfit
 from fusionkit.registry import lookup, table
-from fusionkit.terms import Array, Arrays
+from fusionkit.terms import Array, Arrays, Calibrated
 
 _DAY = 86_400.0  # seconds
 _BLOCKS = 4_000_000  # bytes of the blocks of NumPy and kernels, for any size of the image
+_REFIT, _REFIT_BLOCK = 72, 1 << 18  # bytes per value, and values in a block, of `fusionkit.calibration`
 Count = Annotated[int, Field(ge=1)]
 NewtonSteps = Annotated[int, Field(ge=1, le=100)]
 Relaxation = Annotated[float, Field(gt=0, lt=2)]
@@ -228,7 +229,13 @@ def solve_bytes(split: Split, held: Held) -> int:
     for term in split.coupling.terms:
         duals += prod(term.operator.range) + (prod(term.auxiliary.domain) if term.auxiliary is not None else 0)
     values = held.unknowns * split.problem.size + held.duals * duals
-    return int(values * split.problem.dtype.itemsize) + _BLOCKS
+    blocks = _BLOCKS + _REFIT * is_calibrated(split) * min(split.problem.size, _REFIT_BLOCK)
+    return int(values * split.problem.dtype.itemsize) + blocks
+
+
+def is_calibrated(split: Split) -> bool:
+    """Whether parameters of a term are fitted with the unknown."""
+    return any(isinstance(term, Calibrated) and term.weight != 0.0 for term in split.problem.terms)
 
 
 def fitting_solvers(problem: Problem) -> str:

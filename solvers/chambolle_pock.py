@@ -30,7 +30,7 @@ from fusionkit.engines.local_steps import LocalRule, PixelSteps, diagonal_steps,
 from fusionkit.machine import Held
 from fusionkit.options import Positive
 from fusionkit.problem import Slots, Split
-from fusionkit.solver import Former, NewtonSteps, Relaxation, Solver, SolverOptions, State
+from fusionkit.solver import Former, NewtonSteps, Relaxation, Solver, SolverOptions, State, is_calibrated
 from fusionkit.solvers.flat_start import flat_start
 from fusionkit.solvers.steps import (
     SHARE,
@@ -136,10 +136,12 @@ class ChambollePock(Solver[PrimalDualState]):
         return replace(state, tau=steps["tau"], sigmas=self._sigmas(split, steps["tau"]))
 
     def memory(self, split: Split) -> Held:
-        """Less for a compiled engine, which updates x and p in place."""
-        local = 0.0 if rule_of(split) is None or is_convex(split) else 1.5
-        held = Held(4, 1) if backend_of(split).fuses(split) else self.held
-        return Held(held.unknowns + local, held.duals)
+        """Less for a compiled engine, which updates x and p in place but extrapolates (p, q) of TGV."""
+        more = 0.0 if rule_of(split) is None or is_convex(split) else 1.5
+        more += is_calibrated(split)  # the offsets of the problem before
+        if not backend_of(split).fuses(split):
+            return Held(self.held.unknowns + more, self.held.duals)
+        return Held(4 + more + 5 * sum(term.auxiliary is not None for term in split.coupling.terms), 1)
 
     def _newton_steps(self, split: Split) -> int:
         return self.options.newton_steps or (2 if _images(split) > 1 else 1)

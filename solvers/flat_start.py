@@ -78,9 +78,9 @@ def flat_start(
 
     def within(p: Array) -> Array:
         """The nearest dual variable in the balls."""
-        return functional.project_dual(p.astype(x.dtype).ravel()).reshape(p.shape)
+        return functional.project_dual(p.astype(x.dtype, copy=False).ravel()).reshape(p.shape)
 
-    p = np.zeros(term.operator.range)
+    p = np.zeros(term.operator.range, x.dtype)
     p[:2] = _along_axes(-_divided(pull(maps(first)), _eigenvalues(ny, nx)))
     if not norm(within(p)) > _SHARE * norm(p):
         return None
@@ -103,7 +103,10 @@ def flat_start(
         w = np.zeros_like(auxiliary[0])
         for part, slope, size in zip(w, coefficients.T[1:], (ny, nx), strict=True):
             part += (slope / max(size - 1, 1))[:, None, None].astype(x.dtype)
-        auxiliary, p = (w,), tgv_duals(gradient, penalty.ratio)
+        # one map at a time: conjugate gradients hold 34 arrays of float64
+        auxiliary, p = (w,), np.empty(term.operator.range, x.dtype)
+        for at, one in enumerate(gradient):
+            p[:, at] = tgv_duals(one[None], penalty.ratio)[:, 0]
     else:
         p = _along_axes(-_divided(gradient, _eigenvalues(ny, nx)))
     return new, auxiliary, (within(p),)

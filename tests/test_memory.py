@@ -34,7 +34,7 @@ def status(key):
 
 def job(size):
     options = (f"data.phantom.size={{size}}", "solver={{type: {solver}, max_iterations: 12, tolerance: 1.0e-9}}")
-    return fk.prepare("cos_nanoparticle", (*options, "engine={engine}", "terms.haadf.gamma=1"))
+    return fk.prepare("cos_nanoparticle", (*options, "engine={engine}", "{terms}"))
 
 job(32).solve()
 measured = job({size})
@@ -47,24 +47,26 @@ split = fit(measured.solver, measured.problem)
 expected = solve_bytes(split, measured.solver.memory(split)) - measured.start.nbytes
 print(json.dumps([status("VmHWM") - before, expected]))
 """
+PLAIN = "terms.haadf.gamma=1"
 # memory that the C library keeps would hide arrays
 AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells and resets a process's peak")
 @pytest.mark.parametrize(
-    ("solver", "engine", "size"),
+    ("solver", "engine", "size", "terms"),
     [
-        ("chambolle_pock", "numba", 1024),
-        ("chambolle_pock", "numpy", 512),
-        ("linearized_admm", "numba", 512),
-        ("admm", "numba", 512),
-        ("condat_vu", "numpy", 512),
-        ("proximal_gradient", "numpy", 256),
+        ("chambolle_pock", "numba", 1024, PLAIN),
+        ("chambolle_pock", "numba", 512, "terms=[{type: haadf, gain: auto}, poisson, {type: tgv, weight: 3.0}]"),
+        ("chambolle_pock", "numpy", 512, PLAIN),
+        ("linearized_admm", "numba", 512, PLAIN),
+        ("admm", "numba", 512, PLAIN),
+        ("condat_vu", "numpy", 512, PLAIN),
+        ("proximal_gradient", "numpy", 256, PLAIN),
     ],
 )
-def test_a_solve_takes_what_is_expected(solver: str, engine: str, size: int) -> None:
-    code = MEASURED.format(solver=solver, engine=engine, size=size)
+def test_a_solve_takes_what_is_expected(solver: str, engine: str, size: int, terms: str) -> None:
+    code = MEASURED.format(solver=solver, engine=engine, size=size, terms=terms)
     command, environment = [sys.executable, "-c", code], {**os.environ, **AT_ONCE}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     taken, expected = json.loads(done.stdout)

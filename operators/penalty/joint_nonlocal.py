@@ -48,8 +48,8 @@ from fusionkit.operators.penalty.patch_consensus import (
 from fusionkit.options import Options, Weight
 from fusionkit.terms import Expansion, Pixelwise, Proximable, Smooth
 
-# strides of 4 and 7, and 5 and 9 in a draft, raise the errors by 0.1 and 1 % over those of 3 and 5
-_LARGE = Grouping(patch=9, similar=200, search=28, stride=7)
+# strides of 4 and 8 here, and of 5 and 9 in a draft, raise the errors by 0.1 and 1 % over those of 3 and 5
+_LARGE = Grouping(patch=9, similar=200, search=28, stride=8)
 NATURAL_WEIGHT = 50.0  # the filtered maps have about a thirtieth of the variance of the counts
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -66,7 +66,7 @@ class JointNonlocalOptions(Options):
     patch: int = Field(5, ge=3, le=15)
     similar: int = Field(120, ge=8, le=1000)
     search: int = Field(28, ge=3, le=500)
-    stride: int = Field(3, ge=1, le=15)
+    stride: int = Field(4, ge=1, le=15)
     renewals: int = Field(2, ge=1, le=10)
     weight: Weight = NATURAL_WEIGHT
     name: str | None = None

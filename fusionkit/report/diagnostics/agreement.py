@@ -177,9 +177,13 @@ def _brightnesses(term: PixelwiseFidelity, x: Array, image: Array, gain: float) 
     """The gain of each element, and the residual: the sensitivity of the spectrometer, which z lacks, is in them."""
     from scipy.optimize import lsq_linear
 
-    dark, alone = term.forward.apply(np.zeros_like(x)), np.eye(len(x))[:, :, None, None]
-    parts = [np.ones(image.size), *(np.ravel(term.forward.apply(one * x) - dark) for one in alone)]
-    q, r = np.linalg.qr(np.stack(parts, axis=1))
+    alone = np.zeros_like(x)
+    dark, parts = term.forward.apply(alone), np.ones((image.size, len(x) + 1))
+    for at, one in enumerate(x):
+        alone[at] = one
+        parts[:, at + 1] = np.ravel(term.forward.apply(alone) - dark)
+        alone[at] = 0.0
+    q, r = np.linalg.qr(parts)
     ends = [np.array([end, *[gain * factor] * len(x)]) for end, factor in _LIMITS]
     fit = lsq_linear(r, q.T @ image.ravel(), ends).x
-    return fit[1:], image - np.reshape(np.stack(parts, axis=1) @ fit, image.shape)
+    return fit[1:], image - np.reshape(parts @ fit, image.shape)

@@ -27,7 +27,7 @@ WAVELET = {"type": "pylops", "operator": "DWT2D", "arguments": {"wavelet": "db2"
 
 
 def recording(
-    random: np.random.Generator, n: int, elements: int, gamma: float, counts: float, flat: bool = False
+    random: np.random.Generator, n: int, elements: int, gamma: float, counts: float, flat: bool, background: float
 ) -> tuple[fk.Dataset, float]:
     """Shapes with ramps, an image with 2 % noise, counts, a second image, and the weight of the image."""
     y, x = np.mgrid[:n, :n] / n
@@ -36,6 +36,7 @@ def recording(
     shapes = (y - centre[:, 0]) ** 2 + (x - centre[:, 1]) ** 2 < width**2
     phase = np.arange(1, elements + 1)[:, None, None]
     truth = counts * (np.ones((elements, n, n)) if flat else shapes * (1 + 0.5 * np.cos(3 * phase * x)) + 0.02)
+    truth += background
     names = tuple(NUMBERS)[:elements]
     z = np.array([NUMBERS[name] for name in names], float)
     image = ((z / z.mean())[:, None, None] * truth) ** gamma
@@ -58,11 +59,12 @@ def posed(
     image: float = 1.0,
     fit: float = 1.0,
     flat: bool = False,
+    background: float = 0.0,
     more: Sequence[Any] = (),
     **poisson: Any,
 ) -> tuple[Problem, np.ndarray]:
     """A problem and its start."""
-    data, weight = recording(np.random.default_rng(seed), n, elements, gamma, counts, flat)
+    data, weight = recording(np.random.default_rng(seed), n, elements, gamma, counts, flat, background)
     terms = [
         {"type": "haadf", "weight": image * weight, "gamma": gamma, "z": "relative"},
         {"type": "poisson", "weight": fit, "epsilon": 0.1, **poisson},
@@ -93,6 +95,15 @@ def problems() -> dict[str, dict[str, Any]]:
     table["huber"] = {"penalties": [{"type": "huber_tv", "weight": 0.3, "smoothing": 0.5}]}
     table["wavelets"] = {"penalties": [{"type": "l1", "operator": WAVELET, "weight": 0.3}]}
     table["tv + l1"] = {"penalties": [TV, {"type": "l1", "weight": 0.1}]}
+    laplacian = {"type": "l1", "operator": "laplacian"}
+    for name, other in {
+        "anisotropic": {"type": "anisotropic_tv"},
+        "tgv": {"type": "tgv"},
+        "laplacian": laplacian,
+    }.items():
+        several = [{**TV, "weight": 0.2}, {**other, "name": "other", "weight": 0.1}]
+        table |= {f"tv+{name} {counts:g}": {"penalties": several, "counts": counts} for counts in (0.5, 20.0)}
+    table |= {f"background {value}": {"background": value} for value in (30, 1000)}
     table["no penalty"] = {"penalties": []}
     table["blur"] = {"forward": {"type": "blur", "sigma": 1.5}}
     second = {"type": "least_squares", "name": "second", "data": "second", "weight": 10.0, "forward": {"type": "sum"}}

@@ -25,6 +25,7 @@ FAST: dict[str, Any] = {"tv": 0.1, "solver": {"type": "chambolle_pock", "max_ite
 def hyperspy() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        pytest.importorskip("exspy.signals", reason="the extra 'io' is not installed")
         return pytest.importorskip("hyperspy.api", reason="the extra 'io' is not installed")
 
 

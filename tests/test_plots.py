@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_limits_labels_and_scale_bar() -> None:
 def test_a_spectrum_ends_with_its_counts_and_its_names_lie_apart() -> None:
     energies = np.arange(0.1, 40.0, 0.02)
     lines = {"S": 2.31, "Mo": 2.29, "Pb": 2.34, "Fe": 6.4}
-    parts = {name: 900.0 * np.exp(-(((energies - at) / 0.06) ** 2)) for name, at in lines.items()}
+    parts: dict[str, Any] = {name: 900.0 * np.exp(-(((energies - at) / 0.06) ** 2)) for name, at in lines.items()}
     one = Spectrum("maps", energies, np.full(energies.size, 0.02), sum(parts.values(), np.zeros(energies.size)), parts)
     assert 6.4 < energies[one.shown][-1] < 7.0
     axes = drawn(spectrum_figure([one])).axes[0]

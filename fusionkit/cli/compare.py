@@ -80,9 +80,5 @@ def fit_table(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, bool
         if max(map(len, lines)) <= width:
             return [(line, index == 0) for index, line in enumerate(lines)]
     (_, *names), *body = rows
-    blocks = [[(name, True), *_block(body, index)] for index, name in enumerate(names, start=1)]
-    return [line for block in blocks for line in block]
-
-
-def _block(body: Sequence[Sequence[str]], column: int) -> list[tuple[str, bool]]:
-    return [(f"  {line}", False) for line in align([(row[0], row[column]) for row in body])]
+    blocks = [(name, align([(row[0], row[column]) for row in body])) for column, name in enumerate(names, start=1)]
+    return [pair for name, lines in blocks for pair in ((name, True), *((f"  {line}", False) for line in lines))]

@@ -91,7 +91,9 @@ def read(path: Path) -> dict[str, Any]:
     if value is None:
         raise UserError(name, "is empty", "write at least 'version', 'data' and 'terms'")
     if not isinstance(value, dict):
-        raise UserError(name, f"holds {_kind(value)}", "a config is a mapping of keys to values ('version: 1', ...)")
+        kinds = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+        what = f"holds {kinds.get(type(value), 'something else')}, not a mapping"
+        raise UserError(name, what, "a config is a mapping of keys to values ('version: 1', ...)")
     return value
 
 
@@ -161,8 +163,3 @@ def _inspect(text: str, name: str) -> None:
         stack[-1] = (stack[-1][0], stack[-1][1] + size)
         if stack[-1][1] > MOST_VALUES:
             raise UserError(name, f"{place}: more than {MOST_VALUES} values once aliases are expanded", "use fewer")
-
-
-def _kind(value: Any) -> str:
-    kinds = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
-    return f"{kinds.get(type(value), 'something else')}, not a mapping"

@@ -56,9 +56,6 @@ class OpenFiles:
 
     def source(self) -> str:
         """The files that were opened, the config's ``data.path`` first."""
-        return ", ".join(dict.fromkeys(_shown(path) for path, _ in self._opened))
-
-
-def _shown(path: Path) -> str:
-    """The path for messages, resolved if it contains .., whose meaning depends on links."""
-    return str(path.resolve() if ".." in path.parts else path)
+        # the meaning of .. depends on links
+        shown = (str(path.resolve() if ".." in path.parts else path) for path, _ in self._opened)
+        return ", ".join(dict.fromkeys(shown))

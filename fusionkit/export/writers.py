@@ -67,11 +67,6 @@ def check_target(path: Path, writer: Writer, overwrite: bool) -> None:
 def export(content: Content, path: Path, writer: Writer, overwrite: bool = False) -> None:
     """Write one file, whole or not at all; `UserError` as `check_target`, or if the disk cannot be written."""
     check_target(path, writer, overwrite)
-    with whole_file(path) as partial:
-        _quietly(writer, content, partial)
-
-
-def _quietly(writer: Writer, content: Content, path: Path) -> None:
-    with warnings.catch_warnings():
+    with whole_file(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a library about its own dependencies
-        writer.write(content, path)
+        writer.write(content, partial)

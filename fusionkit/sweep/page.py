@@ -127,7 +127,8 @@ def _best(rows: Sequence[Row]) -> tuple[Row | None, str]:
 
 
 def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
-    link = _link(row)
+    entry = next((name for name in _ENTRIES if (row.point.folder / name).is_file()), "")
+    link = f"{quote(row.point.name)}/{entry}"
     figures = [
         f'<figure class="element{index}"><a href="{link}"><img alt="{escape(name)} of {escape(row.point.name)}" '
         f'src="{_thumbnail(row.maps[name], limits[name])}"></a><figcaption>{escape(name)}</figcaption></figure>'
@@ -145,11 +146,6 @@ def _cell(row: Row, limits: Mapping[str, Limits], best: bool) -> str:
     elif row.numbers.get("optimality") is not None:
         outcome += f", optimality {row.numbers['optimality']:.1e}"
     return f'<div class="cell{" best" if best else ""}">{maps}<div class="outcome">{outcome}</div></div>'
-
-
-def _link(row: Row) -> str:
-    entry = next((name for name in _ENTRIES if (row.point.folder / name).is_file()), "")
-    return f"{quote(row.point.name)}/{entry}"
 
 
 def _rows(rows: Sequence[Row]) -> str:

@@ -47,7 +47,9 @@ def carry_out(
                     show(rows[task.name])
     finally:
         with held_back():
-            unreported = {name: _last_state(point) for name, point in waiting.items() if name not in rows}
+            # one without an outcome may be finished if an interrupt came before its report
+            left = {name: point for name, point in waiting.items() if name not in rows}
+            unreported = {name: row_of(one) if is_finished(one) else Row(one, NOT_RUN) for name, one in left.items()}
             all_rows = _write_table(plan, rows | unreported)
             write_page(plan, all_rows, plan.folder / PAGE)
     return all_rows
@@ -58,11 +60,6 @@ def _write_table(plan: Plan, rows: Mapping[str, Row]) -> list[Row]:
     all_rows = [rows[point.name] for point in plan.points]
     write_table(all_rows, plan.folder / TABLE)
     return all_rows
-
-
-def _last_state(point: Point) -> Row:
-    """The row of a point without an outcome, which may be finished if an interrupt came before its report."""
-    return row_of(point) if is_finished(point) else Row(point, NOT_RUN)
 
 
 def _runner(machines: Machines, todo: Sequence[Point]) -> _Runner:

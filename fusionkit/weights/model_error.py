@@ -41,7 +41,7 @@ def model_error(task: Task, noise: ChosenWeight) -> ChosenWeight:
     for model in models:
         attempt, _ = held_out(task.with_options({MODEL: model} if model else {}), scales=False)
         paths[model] = _path(without, noise.weight, attempt)
-    best_of = {model: min((without, *path), key=_error) for model, path in paths.items()}
+    best_of = {model: min((without, *path), key=lambda trial: trial.error) for model, path in paths.items()}
     model = min(models, key=lambda one: best_of[one].error)
     best, trials = best_of[model], paths[model]
     if _gain(best, without)[0] < _LEAST_GAIN:  # an image that gains nothing is left out
@@ -111,10 +111,6 @@ def _weight(trials: list[Trial], greatest: float) -> float:
     """The weight of the lowest error, at most that of the noise."""
     ordered = sorted(trials, key=lambda trial: trial.weight)
     return min(parabola_minimum([t.weight for t in ordered], [t.errors for t in ordered])[0], greatest)
-
-
-def _error(trial: Trial) -> float:
-    return trial.error
 
 
 def _gain(trial: Trial, without: Trial) -> tuple[float, float]:

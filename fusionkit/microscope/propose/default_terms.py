@@ -73,7 +73,7 @@ def default_terms(
     noisy = min(image.shape) >= SMALLEST and noise_level(image) > 0.0
     weight = HELD_OUT if splits else AUTO
     if normalised:
-        fit = _normalised_image(dataset, grid, gamma, z)
+        fit = _ImageFit(_image_term(dataset, grid, gamma, "relative" if z is None else z, _NORMALISED[0]))
     elif noisy and grid is None and gamma >= 1.0:
         fit = _calibrated_image(dataset, gamma, z, weight, others if len(stacks) > 1 else None)
     else:
@@ -106,11 +106,6 @@ class _ImageFit:
     term: dict[str, Any]
     offset: float = 0.0
     scale: float = 1.0
-
-
-def _normalised_image(dataset: Dataset, grid: str | None, gamma: float, z: Z) -> _ImageFit:
-    """The fit to an image between 0 and 1."""
-    return _ImageFit(_image_term(dataset, grid, gamma, "relative" if z is None else z, _NORMALISED[0]))
 
 
 def _calibrated_image(dataset: Dataset, gamma: float, z: Z, weight: Weight, others: OtherStacks | None) -> _ImageFit:

@@ -42,7 +42,8 @@ def draw_colour_bar(figure: Figure, axes: Axes, image: AxesImage, values: Array,
     bottom, top = image.get_clim()
     below, above = lie_beyond(values, (bottom, top))
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
-    order = _order(max(abs(bottom), abs(top)))
+    order = math.floor(math.log10(max(abs(bottom), abs(top))))
+    order = 0 if -3 < order < 4 else order  # tick labels are short anyway
     figure.colorbar(
         image,
         cax=axes,
@@ -54,12 +55,6 @@ def draw_colour_bar(figure: Figure, axes: Axes, image: AxesImage, values: Array,
     axes.tick_params(labelsize=_SMALL, length=2.5, pad=2)
     # matplotlib would put the power of ten above the bar, where it overlaps the title
     axes.set_ylabel(f"{label}  ($\\times 10^{{{order}}}$)" if order else label, fontsize=_SMALL, labelpad=3)
-
-
-def _order(top: float) -> int:
-    """The power of ten to factor out of tick labels; 0 if they are short anyway."""
-    order = math.floor(math.log10(top))
-    return 0 if -3 < order < 4 else order
 
 
 def round_length(width: float) -> float:

@@ -60,8 +60,8 @@ def _label(axes: Axes, labels: list[tuple[float, float, str, str]], span: float)
         if text not in [name for _, name in near]:
             at = next(up for up in count(y, _LINE) if all(abs(up - other) >= _LINE for other, _ in near))
             taken.append((x, at, text))
-            offset, style = (0, 3 + at - y), {"ha": "center", "color": colour, "fontsize": "small"}
-            axes.annotate(text, (energy, value), offset, textcoords="offset points", **style)
+            name = axes.annotate(text, (energy, value), (0, 3 + at - y), textcoords="offset points", ha="center")
+            name.set(color=colour, fontsize="small")
 
 
 def _peaks(values: np.ndarray, least: float) -> np.ndarray:

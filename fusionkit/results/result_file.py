@@ -160,7 +160,9 @@ def _write(record: RunRecord, config: str, file: h5py.File) -> None:
     }
     for name, arrays in groups.items():
         if arrays or name == "trace":
-            _write_group(file.create_group(name), arrays)
+            group = file.create_group(name)
+            for key, array in arrays.items():
+                group.create_dataset(_escape(key), data=np.asarray(array))
     _write_uncertainty(record, file)
     _write_attribute(file, "elements", result.labels if is_maps else ())
     _write_attribute(file, "labels", result.labels)
@@ -192,11 +194,6 @@ def _write_uncertainty(record: RunRecord, file: h5py.File) -> None:
             group.create_dataset(name, data=np.array([getattr(each, name) for each in record.compositions]))
         _write_attribute(group, "regions", [each.region.name for each in record.compositions])
         group.attrs["interval"] = record.compositions[0].interval
-
-
-def _write_group(group: h5py.Group, arrays: Mapping[str, Array]) -> None:
-    for name, array in arrays.items():
-        group.create_dataset(_escape(name), data=np.asarray(array))
 
 
 def _write_attribute(file: h5py.File | h5py.Group, name: str, words: Sequence[str]) -> None:

@@ -17,7 +17,6 @@ Of several penalties, each is searched with the others at zero, and the best one
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from fusionkit.checkpoint.folder import Checkpoint
 from fusionkit.data.dataset import Dataset
@@ -133,22 +132,19 @@ def choose_weights(
     except OutOfTime:
         remedy = "give it more, or the weights as numbers"
         raise UserError("solver.time_limit", "is too short for the search for weights", remedy) from None
+    is_late = choices.progress.is_late
     final = [
         replace(
             one,
             trial=None,
             request=objective.terms[one.index].options["weight"],
             map_errors=one.trial.map_errors if one.trial is not None else {},
-            **(_end_early(one) if choices.progress.is_late and one.iterations else {}),
+            note=f"{one.note} The search met its time limit." if is_late and one.iterations else one.note,
+            facts={**one.facts, OUT_OF_TIME: 1} if is_late and one.iterations else one.facts,
         )
         for one in chosen
     ]
     return tuple(sorted(final, key=lambda one: one.index))
-
-
-def _end_early(one: ChosenWeight) -> dict[str, Any]:
-    """What differs in a weight whose search has met its limit of time."""
-    return {"note": f"{one.note} The search met its time limit.", "facts": {**one.facts, OUT_OF_TIME: 1}}
 
 
 def _carry_out(choices: SearchPlan) -> list[ChosenWeight]:

@@ -81,7 +81,7 @@ def _noise(record: RunRecord, name: str, residual: Array) -> tuple[float, str]:
         of_model = "with the error of the model, " if differs else ""
         return implied, f"{of_model}as the weights of the terms assume"
     finite = residual[np.isfinite(residual)]
-    return float(np.std(finite)) if finite.size else 0.0, "unknown; that of the residual is used"
+    return float(np.std(finite, dtype=np.float64)) if finite.size else 0.0, "unknown; that of the residual is used"
 
 
 def _implied_sigma(config: Mapping[str, Any]) -> float | None:
@@ -107,7 +107,7 @@ def _map_charts(record: RunRecord) -> list[Chart]:
 def _map_chart(name: str, raw: Array, mean: Array, scale: float | None) -> Chart:
     if scale is None:
         residual = difference(raw, mean)
-        sigma = float(np.std(residual[np.isfinite(residual)]))
+        sigma = float(np.std(residual[np.isfinite(residual)], dtype=np.float64))
         note = f"Noise {sigma:.4g}: unknown, since these are not counts; that of the residual is used."
         return histogram(name, residual / (sigma or 1.0), note)
     stride = max(1, raw.size // _SAMPLE)

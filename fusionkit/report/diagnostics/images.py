@@ -81,7 +81,7 @@ def explainable(image: Array, sigma: float | None) -> float:
     image : (ny, nx).
     sigma : standard deviation of its noise; None to estimate it, which takes detail of single pixels for noise.
     """
-    variance = float(np.var(image))
+    variance = float(np.var(image, dtype=np.float64))
     noise = greatest_noise(image) if sigma is None else sigma
     return max(0.0, 1.0 - noise**2 / variance) if variance > 0.0 else 0.0
 
@@ -91,4 +91,4 @@ def greatest_noise(image: Array) -> float:
     if min(image.shape) < 3:
         return 0.0
     mixed = mixed_differences(image, np.result_type(image, np.float32))  # a large image is not copied to float64
-    return float(np.sqrt(np.mean(mixed * mixed, dtype=np.float64))) / MASK_NORM
+    return float(np.sqrt(np.mean(np.square(mixed, dtype=np.float64)))) / MASK_NORM

@@ -107,6 +107,7 @@ def _in_child(
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         warnings.simplefilter("error", RuntimeWarning)  # of numbers that nobody checked
         os.environ["NUMBA_DISABLE_JIT"] = "1"  # compiling what a case asks for may take a minute
+        tempfile.tempdir = str(valid.parent)  # for the tracebacks of faults that cost a part of a report only
         # starting a process takes a second, and making the parser as long as reading a small file
         microscope.ReaderProcess, cli.build_parser = readers, cache(cli.build_parser)  # type: ignore[misc,assignment]
         try:
@@ -119,6 +120,9 @@ def _in_child(
                         largest = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
                         with peak_below(_MOST_MEMORY + 3 * largest, readers) as problems:
                             problems += filter(None, (fault(command, work) for command in kind.use(mutated)))
+                        for traced in valid.parent.glob("fusionkit-fault-*"):
+                            problems.append(traced.read_text())
+                            traced.unlink()
                         problem = "\n".join(problems)
                     except BaseException:  # noqa: BLE001 - each fault is a finding
                         problem = traceback.format_exc()

@@ -102,8 +102,9 @@ def test_noise_level() -> None:
     assert greatest_noise(slope + noise) == pytest.approx(3.0, rel=0.03)
     assert explainable(noise, None) < 0.05
     assert explainable(slope + noise, 3.0) == pytest.approx(1.0 - 9.0 / np.var(slope + noise))
-    large = (1e25 * (slope + noise)).astype(np.float32)  # squares that float32 cannot hold
-    assert explainable(large, None) == pytest.approx(explainable(slope + noise, None), rel=1e-4)
+    for scale in (1e25, 5e35):  # float32 holds neither squares nor differences
+        large = (scale * (slope + noise)).astype(np.float32)
+        assert explainable(large, None) == pytest.approx(explainable(slope + noise, None), rel=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5)])

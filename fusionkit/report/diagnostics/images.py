@@ -14,6 +14,7 @@ from fusionkit.terms import Array
 
 _ROUNDING = 1e-6  # of the brightest
 _STRUCTURE = 0.1  # of the variance: an image with less is noise, since its level is only known to a few per cent
+_OVERFLOW = 1e37  # float32 holds no 16 times as much
 GUIDE = " Its structure still guides the groups of patches."
 _EMPTY = "it shows no detail, so the fused maps rest on their counts and on the prior."
 
@@ -90,5 +91,6 @@ def greatest_noise(image: Array) -> float:
     """An upper bound of the noise: its root mean square including edges and single pixels; 0 for a tiny image."""
     if min(image.shape) < 3:
         return 0.0
-    mixed = mixed_differences(image, np.result_type(image, np.float32))  # a large image is not copied to float64
+    fits = float(np.abs(image).max()) < _OVERFLOW  # a large image is not copied to float64
+    mixed = mixed_differences(image, np.result_type(image, np.float32) if fits else np.float64)
     return float(np.sqrt(np.mean(np.square(mixed, dtype=np.float64)))) / MASK_NORM

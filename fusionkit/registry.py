@@ -123,6 +123,8 @@ def suggestion(wrong: str, names: Iterable[str]) -> str:
     known = sorted(names)
     lower, by_lower = wrong.lower(), {name.lower(): name for name in known}
     begun = [name for start, name in by_lower.items() if lower and start.startswith(lower)]
-    similar = difflib.get_close_matches(lower, by_lower, n=1)
-    near = [by_lower[lower]] if lower in by_lower else begun if len(begun) == 1 else [by_lower[one] for one in similar]
+    similar = difflib.get_close_matches(wrong, known, n=1)
+    if not similar and len(wrong) > 2:  # symbols of elements differ in case: O is not like Co
+        similar = [by_lower[one] for one in difflib.get_close_matches(lower, by_lower, n=1)]
+    near = [by_lower[lower]] if lower in by_lower else begun if len(begun) == 1 else similar
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

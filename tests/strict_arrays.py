@@ -88,6 +88,9 @@ class StrictArray(NDArrayOperatorsMixin):
     def astype(self, dtype: Any, copy: bool = True) -> StrictArray:
         return StrictArray(self.values.astype(dtype, copy=copy))
 
+    def mean(self, **options: Any) -> StrictArray:
+        return StrictArray(np.asarray(self.values.mean(**options)))
+
     def sum(self, **options: Any) -> StrictArray:
         return StrictArray(np.asarray(self.values.sum(**options)))
 

@@ -95,6 +95,13 @@ def test_values_that_are_not_finite(run: RunRecord) -> None:
     assert "not finite" in found[0].text
 
 
+def test_values_whose_squares_float32_cannot_hold(run: RunRecord) -> None:
+    x = run.result.x.astype(np.float32) * np.float32(1e25)
+    found = diagnose(dataclasses.replace(run, result=dataclasses.replace(run.result, x=x)))
+    assert not any("fault" in each.text for each in found)
+    assert any("against the ground truth" in each.text for each in found)
+
+
 def test_noise_level() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(0.0, 3.0, (300, 300))

@@ -47,8 +47,9 @@ def truth(record: RunRecord) -> Iterator[Diagnostic]:
     true, raw, x = record.dataset.truth, record.dataset.arrays.get("maps"), record.result.x
     if true is None or true.shape != x.shape or not np.any(true):
         return
-    size = float(np.linalg.norm(true))
-    error = float(np.linalg.norm(x - true)) / size
+    # map by map: large maps are not copied to float64 all at once
+    lengths = [np.linalg.norm(np.subtract(one, t, dtype=np.float64)) for one, t in zip(x, true, strict=True)]
+    error = float(np.linalg.norm(lengths)) / float(np.linalg.norm(true))
     before = ""
     if raw is not None and raw.shape == true.shape:
         measured = ~np.isnan(raw)

@@ -35,6 +35,7 @@ def write_hdf5(path: Path, libver: str = "earliest", facts: dict[str, Any] | Non
         (0.25, "nm", (0.25, "nm"), 0),
         (np.array([0.25, 0.25]), b"nm", (0.25, "nm"), 0),
         (2, None, (2.0, None), 0),
+        (np.float32(0.5), "nm", (0.5, "nm"), 0),
         (np.array([0.25, 0.5]), "nm", (None, None), 1),
         (-1.0, "nm", (None, None), 1),
         (np.nan, "nm", (None, None), 1),

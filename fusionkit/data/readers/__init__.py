@@ -231,8 +231,10 @@ def oblong(size: Any, units: Any) -> dict[str, float | str]:
 
 
 def _are_lengths(values: npt.NDArray[Any]) -> bool:
-    numeric = values.dtype.kind in "iuf" and values.size > 0
-    return numeric and bool(np.all((values >= LENGTHS[0]) & (values <= LENGTHS[1])))
+    if values.dtype.kind not in "iuf" or not values.size:
+        return False
+    exact = values.astype(np.float64)
+    return bool(np.all((exact >= LENGTHS[0]) & (exact <= LENGTHS[1])))
 
 
 def _text(value: Any) -> str | None:
